@@ -1,0 +1,174 @@
+"""The estimator's manifest: one JSON file that says what the estimator is and what it was made from.
+
+An estimator is a directory: `manifest.json` and the files that it names, each with its SHA-256.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from ct_guard.backends import Activation
+from ct_guard.errors import ManifestError, OutputExistsError
+from ct_guard.query import QUERY_HASH, ContextStyle
+from ct_guard.records import CalibratorState, Certificate, Record
+
+__all__ = [
+    "EVERY_MODEL",
+    "MANIFEST",
+    "BaseModelRef",
+    "LogisticLayer",
+    "Manifest",
+    "Scope",
+    "load_manifest",
+    "save_estimator",
+]
+
+MANIFEST = "manifest.json"
+EVERY_MODEL = "*"
+"""Key of the calibrator that serves answering models without one of their own."""
+
+
+class BaseModelRef(Record):
+    """The language model underneath. `id` is a hub id, a path, or (beginning with a dot) a path
+    relative to the estimator's directory."""
+
+    id: str
+    revision: str | None = None
+    fingerprint: str = ""
+
+
+class LogisticLayer(Record):
+    """sigma(intercept + sum_i coef_i (x_i - mean_i) / scale_i) over named features."""
+
+    features: tuple[str, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    coef: tuple[float, ...]
+    intercept: float
+
+
+class Scope(Record):
+    """What the base model can know at all, for models of a closed world."""
+
+    description: str
+    words: frozenset[str]
+    """Every lower-case word that its questions use."""
+
+
+class Manifest(Record):
+    """Everything about an estimator but its weights."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    method: str
+    base: BaseModelRef
+    style: ContextStyle = "raw"
+    boundary: Literal["apart", "joint"] = "apart"
+    query_hash: str = QUERY_HASH
+    label_ids: tuple[int, int] | None = None
+    activation: Activation | None = None
+    adapter: str | None = None
+    """Folder of the LoRA, relative to the manifest."""
+    layer: LogisticLayer | None = None
+    budget: int | None = Field(default=None, gt=0)
+    """Most tokens of context + answer + query; None: what the base model reads."""
+    calibrators: dict[str, CalibratorState] = {}
+    """By answering model; `"*"` serves the rest."""
+    certificates: tuple[Certificate, ...] = ()
+    scope: Scope | None = None
+    files: dict[str, str] = {}
+    """SHA-256 of every other file of the directory, by relative path."""
+    data: dict[str, str] = {}
+    """Hashes of the questions of each split, by split name."""
+    figures: dict[str, float | int | str | None] = {}
+    versions: dict[str, str] = {}
+
+
+def load_manifest(folder: Path) -> Manifest:
+    """Read and verify a manifest. Raises ManifestError in one line that says what does not fit."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise ManifestError(f"no {MANIFEST} in {folder}: this is not an estimator directory")
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ManifestError(
+            f"{path} is not valid JSON ({error}): restore it from its source"
+        ) from error
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if version != 1:
+        raise ManifestError(
+            f"{path} has schema version {version!r}, this ct-guard reads 1: upgrade ct-guard"
+        )
+    try:
+        manifest = Manifest.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise ManifestError(f"{path}: field {where!r}: {first['msg']}") from error
+    for name, expected in manifest.files.items():
+        file = folder / name
+        if not file.resolve().is_relative_to(folder.resolve()):
+            raise ManifestError(f"{path} names a file outside its directory: {name!r}")
+        if not file.is_file():
+            raise ManifestError(f"{file} is missing: restore the estimator from its source")
+        if _sha256(file) != expected:
+            raise ManifestError(
+                f"{file} differs from its hash in {MANIFEST}: it was changed or damaged;"
+                " restore the estimator from its source"
+            )
+    if manifest.adapter is not None and not any(
+        name.startswith(f"{manifest.adapter}/") for name in manifest.files
+    ):
+        raise ManifestError(f"{path} hashes no file of its adapter {manifest.adapter!r}")
+    return manifest
+
+
+def save_estimator(
+    folder: Path, manifest: Manifest, *, adapter: Path | None = None, overwrite: bool = False
+) -> Manifest:
+    """Write an estimator directory in one step: a temporary directory is filled and renamed, so
+    that no half-written estimator is ever seen. `adapter` is a folder with a PEFT LoRA, copied in.
+
+    Returns the manifest as written. Raises OutputExistsError when `folder` exists.
+    """
+    if folder.exists() and not overwrite:
+        raise OutputExistsError(f"{folder} exists already: choose another name or overwrite it")
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        if adapter is not None:
+            (building / "adapter").mkdir()
+            for name in ("adapter_config.json", "adapter_model.safetensors"):
+                shutil.copyfile(adapter / name, building / "adapter" / name)
+            manifest = manifest.model_copy(update={"adapter": "adapter"})
+        files = {
+            path.relative_to(building).as_posix(): _sha256(path)
+            for path in sorted(building.rglob("*"))
+            if path.is_file()
+        }
+        manifest = manifest.model_copy(update={"files": files})
+        data = manifest.model_dump(mode="json")
+        if manifest.scope is not None:
+            data["scope"]["words"] = sorted(manifest.scope.words)
+        text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+        (building / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        building.chmod(0o755)
+        if folder.exists():
+            shutil.rmtree(folder)
+        os.replace(building, folder)
+    except BaseException:
+        shutil.rmtree(building, ignore_errors=True)
+        raise
+    return manifest
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,146 @@
+"""The contract that every backend keeps: one prefill serves every estimator.
+
+A backend owns a model and one lock, and is synchronous; P(correct) is computed outside of it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ct_guard.query import Encoder, Query
+
+__all__ = [
+    "KV",
+    "Activation",
+    "Adapter",
+    "Backend",
+    "Capabilities",
+    "Generation",
+    "Item",
+    "ScoreBatch",
+    "Want",
+]
+
+Activation = Literal["query", "all"]
+"""Where an adapter acts: on the query's tokens over the base model's KV, or on every token."""
+
+Want = Literal["labels", "answer_logprobs", "hidden"]
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """A LoRA on disk. `activation` is part of what it is: the two are different functions."""
+
+    name: str
+    path: Path
+    activation: Activation
+
+
+@dataclass
+class KV:
+    """A live key-value cache: `ids` have been read by the base model, the answer from
+    `answer_start` on. Belongs to the backend that made it."""
+
+    ids: tuple[int, ...]
+    handle: Any = field(repr=False)
+    answer_start: int
+    answer_logprobs: NDArray[np.float32] = field(repr=False)
+    """[answer tokens]: natural-log probability of each, adapter off, temperature 1."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to score: a context and an answer as ids, or a KV that already holds both (then
+    `answer` is empty)."""
+
+    context: tuple[int, ...] | KV
+    answer: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a backend can do; estimators check it before they ask."""
+
+    activations: frozenset[Activation]
+    kv_handles: bool
+    answer_logprobs: bool
+    hidden_states: bool
+    generates: bool
+
+
+@dataclass(frozen=True)
+class ScoreBatch:
+    """Results for B items, in their order; None for what was not wanted."""
+
+    label_logits: NDArray[np.float32] | None
+    """[B, 2], (no, yes): logits or log-probabilities, only the difference means anything."""
+    answer_logprobs: list[NDArray[np.float32]] | None
+    """One array per item, [answer tokens], natural log, adapter off."""
+    hidden: NDArray[np.float32] | None
+    """[B, d]: last layer at the last answer token, adapter off."""
+    cached_tokens: NDArray[np.int32]
+    """[B]: tokens that were taken from a cache instead of being read."""
+    prefilled_tokens: NDArray[np.int32]
+    """[B]: tokens that were read for this item; a shared context counts for its first answer."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """A generated answer: ids without the end token, log-probabilities at temperature 1."""
+
+    ids: tuple[int, ...]
+    logprobs: NDArray[np.float32]
+    kv: KV | None
+
+
+class Backend(Encoder, Protocol):
+    """Where logits come from."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def fingerprint(self) -> str:
+        """Identifies the base model's files: config, tokenizer, weights."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    @property
+    def max_tokens(self) -> int:
+        """The longest sequence that the model reads, in tokens."""
+        ...
+
+    def decode(self, ids: Sequence[int]) -> str: ...
+
+    def score(
+        self,
+        items: Sequence[Item],
+        query: Query,
+        adapter: Adapter | None,
+        want: frozenset[Want],
+    ) -> ScoreBatch:
+        """Score items of any lengths, batched inside. Raises NonFiniteScoreError, BackendError."""
+        ...
+
+    def generate(
+        self,
+        prompts: Sequence[tuple[int, ...]],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> list[Generation]:
+        """Answers by the base model (adapter off). One prompt alone also keeps its KV."""
+        ...
+
+    def close(self) -> None:
+        """Free the model. Scoring afterwards raises BackendError."""
+        ...

@@ -1,0 +1,154 @@
+"""A backend without a model, for tests and for trying out policies: deterministic, obviously fake.
+
+Its tokens are UTF-8 bytes. Its scores are a hash of the ids, so that equal input gives equal scores,
+batching changes nothing, and any difference in context, answer, query or adapter shows.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ct_guard.errors import BackendError, MismatchError, UsageError
+from ct_guard.query import LABELS, Query
+from ct_guard.records import Message
+
+from .base import KV, Activation, Adapter, Capabilities, Generation, Item, ScoreBatch, Want
+
+__all__ = ["FakeBackend"]
+
+_SPECIALS = {"<|begin|>": 256, "<|end|>": 257, "<|user|>": 258, "<|assistant|>": 259,
+             "<|system|>": 260, "<|tool|>": 261}  # fmt: skip
+_LABEL_IDS = {label: 300 + number for number, label in enumerate(LABELS)}
+_HIDDEN = 8
+
+
+class FakeBackend:
+    """`logit`, when given, decides z_yes - z_no from the answer's text; else a hash does."""
+
+    name = "fake"
+    fingerprint = "fake"
+    max_tokens = 4096
+    start_ids: tuple[int, ...] = (_SPECIALS["<|begin|>"],)
+    capabilities = Capabilities(
+        activations=frozenset[Activation](("query", "all")),
+        kv_handles=True,
+        answer_logprobs=True,
+        hidden_states=True,
+        generates=True,
+    )
+
+    def __init__(
+        self, *, logit: Callable[[str], float] | None = None, reply: str = "I think it is 4."
+    ) -> None:
+        self._logit = logit
+        self._reply = reply
+        self._closed = False
+        self.calls: list[int] = []
+        """Sizes of the batches scored so far."""
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        if special:
+            for name, token in _SPECIALS.items():
+                head, found, tail = text.partition(name)
+                if found:
+                    return [
+                        *self.encode(head, special=True),
+                        token,
+                        *self.encode(tail, special=True),
+                    ]
+        return list(text.encode("utf-8", "replace"))
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return bytes(token for token in ids if token < 256).decode("utf-8", "replace")
+
+    def label_id(self, label: str) -> int:
+        if label not in _LABEL_IDS:
+            raise MismatchError(f"the label {label!r} is no single token here")
+        return _LABEL_IDS[label]
+
+    def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
+        turns = "".join(f"<|{turn.role}|>{turn.content}<|end|>" for turn in messages)
+        return f"<|begin|>{turns}{'<|assistant|>' if generation_prompt else ''}"
+
+    def score(
+        self,
+        items: Sequence[Item],
+        query: Query,
+        adapter: Adapter | None,
+        want: frozenset[Want],
+    ) -> ScoreBatch:
+        if self._closed:
+            raise BackendError("this backend is closed")
+        self.calls.append(len(items))
+        parts = [_parts(item) for item in items]
+        key = (adapter.name, adapter.activation) if adapter is not None else ("", "")
+        margins = [
+            self._logit(self.decode(answer))
+            if self._logit is not None
+            else 4 * _noise(context, answer, query.ids, key)
+            for context, answer in parts
+        ]
+        logprobs = [
+            np.array(
+                [-abs(_noise(context, answer[: at + 1])) for at in range(len(answer))], np.float32
+            )
+            for context, answer in parts
+        ]
+        hidden = np.array(
+            [[_noise(context, answer, at) for at in range(_HIDDEN)] for context, answer in parts],
+            np.float32,
+        ).reshape(len(items), _HIDDEN)
+        live = [isinstance(item.context, KV) for item in items]
+        sizes = [len(context) + len(answer) for context, answer in parts]
+        return ScoreBatch(
+            label_logits=np.array([[0.0, m] for m in margins], np.float32).reshape(-1, 2)
+            if "labels" in want
+            else None,
+            answer_logprobs=logprobs if "answer_logprobs" in want else None,
+            hidden=hidden if "hidden" in want else None,
+            cached_tokens=np.array([n * kv for n, kv in zip(sizes, live, strict=True)], np.int32),
+            prefilled_tokens=np.array(
+                [len(query.ids) + n * (not kv) for n, kv in zip(sizes, live, strict=True)], np.int32
+            ),
+        )
+
+    def generate(
+        self,
+        prompts: Sequence[tuple[int, ...]],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> list[Generation]:
+        answer = tuple(self.encode(self._reply)[:max_tokens])
+        made = []
+        for prompt in prompts:
+            logprobs = np.array(
+                [-abs(_noise(prompt, answer[: at + 1])) for at in range(len(answer))], np.float32
+            )
+            kv = KV((*prompt, *answer), None, len(prompt), logprobs) if len(prompts) == 1 else None
+            made.append(Generation(answer, logprobs, kv))
+        return made
+
+    def close(self) -> None:
+        self._closed = True
+
+
+def _parts(item: Item) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    if isinstance(item.context, KV):
+        start = item.context.answer_start
+        return item.context.ids[:start], item.context.ids[start:]
+    if not item.answer:
+        raise UsageError("an answer without tokens cannot be scored")
+    return item.context, item.answer
+
+
+def _noise(*parts: object) -> float:
+    """A number in [-1, 1) that any change of the parts changes."""
+    digest = hashlib.sha256(repr(parts).encode()).digest()
+    values: NDArray[np.uint64] = np.frombuffer(digest[:8], np.uint64)
+    return float(values[0] / 2**63 - 1)

@@ -1,0 +1,51 @@
+"""Which base model is this? A hash that is quick on large checkpoints and notices exchanged files."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+__all__ = ["fingerprint"]
+
+_SAMPLE = 64 * 1024
+_CONFIG_KEYS = (
+    "model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
+    "num_attention_heads", "num_key_value_heads", "rope_theta", "tie_word_embeddings",
+)  # fmt: skip
+
+
+def fingerprint(source: str | Path, revision: str | None = None) -> str:
+    """Hash of the architecture, tokenizer.json, and head and tail of every safetensors file (the
+    head holds all names, shapes and types). Whole files are not read: weights may be 100 GB.
+
+    `source` is a directory or a hub id that is in the local cache. Returns 16 hex digits, or "" when
+    the files cannot be found.
+    """
+    folder = _folder(source, revision)
+    if folder is None:
+        return ""
+    digest = hashlib.sha256()
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    digest.update(json.dumps({key: config.get(key) for key in _CONFIG_KEYS}).encode())
+    tokenizer = folder / "tokenizer.json"
+    if tokenizer.is_file():
+        digest.update(tokenizer.read_bytes())
+    for path in sorted(folder.glob("*.safetensors")):
+        size = path.stat().st_size
+        with path.open("rb") as file:
+            digest.update(file.read(_SAMPLE))
+            file.seek(max(0, size - _SAMPLE))
+            digest.update(file.read(_SAMPLE))
+        digest.update(str(size).encode())
+    return digest.hexdigest()[:16]
+
+
+def _folder(source: str | Path, revision: str | None) -> Path | None:
+    if Path(source).is_dir():
+        return Path(source) if (Path(source) / "config.json").is_file() else None
+    from transformers.utils import cached_file
+
+    found = cached_file(
+        str(source), "config.json", revision=revision, _raise_exceptions_for_missing_entries=False
+    )
+    return Path(found).parent if found else None

@@ -1,0 +1,383 @@
+"""Hugging Face causal language models with PEFT adapters, on CPU or GPU: the same code."""
+
+import copy
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from safetensors.torch import load_file, save_file
+from transformers import AutoModelForCausalLM, AutoTokenizer, BatchEncoding
+
+from ct_guard.errors import BackendError, MismatchError, UsageError
+from ct_guard.query import Query
+from ct_guard.records import Message
+
+from .base import KV, Activation, Adapter, Capabilities, Generation, Item, ScoreBatch, Want
+from .fingerprint import fingerprint
+from .forward import Past, extend
+from .scoring import ScoreJob
+from .tokens import TokenizerEncoder
+
+__all__ = ["TransformersBackend"]
+
+Device = Literal["auto", "cpu", "cuda", "mps"] | str
+AUTO_BATCH_SIZE = 64
+
+
+class TransformersBackend:
+    """Owns a model, its adapters and one lock; safe to call from any thread, one call at a time."""
+
+    name = "transformers"
+
+    def __init__(
+        self,
+        model: Any,
+        tokenizer: Any,
+        *,
+        fingerprint: str = "",
+        batch_size: int | None = None,
+    ) -> None:
+        self._model = model.eval()
+        self._tokens = TokenizerEncoder(tokenizer)
+        self._fingerprint = fingerprint
+        self._auto = batch_size is None
+        self._batch_size = batch_size or AUTO_BATCH_SIZE
+        self._peft: PeftModel | None = None
+        self._adapters: dict[str, Path] = {}
+        self._lock = threading.RLock()
+        self._closed = False
+
+    @classmethod
+    def load(
+        cls,
+        source: str | Path,
+        *,
+        revision: str | None = None,
+        device: Device = "auto",
+        dtype: str = "auto",
+        batch_size: int | None = None,
+        quantization: Literal["8bit", "4bit"] | None = None,
+    ) -> "TransformersBackend":
+        """Load a base model from a directory or the hub: safetensors only, no remote code.
+
+        `device` "auto" takes CUDA, then MPS, then the CPU; `dtype` "auto" is float32 on the CPU and
+        the checkpoint's own elsewhere. Raises BackendError when the model cannot be loaded.
+        """
+        where = _device(device)
+        kwargs: dict[str, Any] = {"revision": revision} if revision else {}
+        if quantization is not None:
+            from transformers import BitsAndBytesConfig
+
+            eight = quantization == "8bit"
+            kwargs["quantization_config"] = BitsAndBytesConfig(
+                load_in_8bit=eight, load_in_4bit=not eight
+            )
+            kwargs["device_map"] = {"": where}
+        try:
+            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+            model = AutoModelForCausalLM.from_pretrained(
+                source,
+                dtype=_dtype(dtype, where),
+                use_safetensors=True,
+                trust_remote_code=False,
+                **kwargs,
+            )
+            if quantization is None:
+                model = model.to(where)
+        except (OSError, ValueError, ImportError, RuntimeError) as error:
+            first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
+            raise BackendError(f"cannot load the base model {str(source)!r}: {first}") from error
+        return cls(
+            model, tokenizer, fingerprint=fingerprint(source, revision), batch_size=batch_size
+        )
+
+    # --- the model ------------------------------------------------------------------------------
+
+    @property
+    def model(self) -> Any:
+        """The Hugging Face model, with whatever adapters were loaded into it."""
+        return self._model
+
+    @property
+    def fingerprint(self) -> str:
+        return self._fingerprint
+
+    @property
+    def device(self) -> str:
+        return str(self._model.device)
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            activations=frozenset[Activation](("query", "all")),
+            kv_handles=True,
+            answer_logprobs=True,
+            hidden_states=True,
+            generates=True,
+        )
+
+    @property
+    def max_tokens(self) -> int:
+        return int(getattr(self._model.config, "max_position_embeddings", None) or 2048)
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            self._model = self._peft = None
+
+    # --- text -----------------------------------------------------------------------------------
+
+    @property
+    def start_ids(self) -> tuple[int, ...]:
+        return self._tokens.start_ids
+
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        return self._tokens.encode(text, special=special)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return self._tokens.decode(ids)
+
+    def label_id(self, label: str) -> int:
+        return self._tokens.label_id(label)
+
+    def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
+        return self._tokens.render_chat(messages, generation_prompt=generation_prompt)
+
+    # --- adapters -------------------------------------------------------------------------------
+
+    def add_adapter(self, adapter: Adapter) -> None:
+        """Load an adapter's weights (safetensors) beside those already there."""
+        with self._lock:
+            if self._adapters.get(adapter.name) == adapter.path:
+                return
+            if adapter.name in self._adapters:
+                raise UsageError(f"another adapter named {adapter.name!r} is loaded already")
+            if not (adapter.path / "adapter_model.safetensors").is_file():
+                raise MismatchError(f"no adapter_model.safetensors in {adapter.path}")
+            try:
+                if self._peft is None:
+                    self._peft = PeftModel.from_pretrained(
+                        self._model, str(adapter.path), adapter_name=adapter.name
+                    )
+                else:
+                    self._peft.load_adapter(str(adapter.path), adapter_name=adapter.name)
+            except (ValueError, RuntimeError, KeyError) as error:
+                first = str(error).strip().splitlines()[0]
+                raise MismatchError(
+                    f"the adapter {adapter.path} does not fit this base model: {first}"
+                ) from error
+            self._adapters[adapter.name] = adapter.path
+            self._peft.eval()
+            self._tuner.disable_adapter_layers()
+
+    def create_adapter(self, adapter: Adapter, config: LoraConfig) -> list[torch.nn.Parameter]:
+        """Put a fresh LoRA into the model, to be trained; returns its weights."""
+        with self._lock:
+            if adapter.name in self._adapters:
+                raise UsageError(f"another adapter named {adapter.name!r} is loaded already")
+            if self._peft is None:
+                self._peft = PeftModel(self._model, config, adapter_name=adapter.name)
+            else:
+                self._peft.add_adapter(adapter.name, config)
+            self._adapters[adapter.name] = adapter.path
+            self._tuner.disable_adapter_layers()
+            return [
+                weight
+                for name, weight in self._model.named_parameters()
+                if f".{adapter.name}." in name
+            ]
+
+    def save_adapter(self, adapter: Adapter) -> None:
+        """Write the adapter's current weights to its path, as safetensors."""
+        with self._lock:
+            tensors = {
+                key: value.contiguous().cpu()
+                for key, value in get_peft_model_state_dict(
+                    self._peft, adapter_name=adapter.name
+                ).items()
+            }
+            adapter.path.mkdir(parents=True, exist_ok=True)
+            self._config_of(adapter).save_pretrained(str(adapter.path))
+            save_file(tensors, adapter.path / "adapter_model.safetensors")
+
+    def reload_adapter(self, adapter: Adapter) -> None:
+        """Take the adapter's weights back from its path."""
+        with self._lock:
+            tensors = load_file(adapter.path / "adapter_model.safetensors")
+            set_peft_model_state_dict(self._peft, tensors, adapter_name=adapter.name)
+            self._tuner.disable_adapter_layers()
+
+    @contextmanager
+    def adapted(self, name: str | None, *, training: bool = False) -> Iterator[None]:
+        """The named adapter on inside, every adapter off outside; None leaves all off. `training`
+        turns on its dropout and gradients."""
+        if name is None:
+            yield
+            return
+        self._tuner.set_adapter(name, inference_mode=not training)
+        self._tuner.enable_adapter_layers()
+        self._model.train(training)
+        try:
+            yield
+        finally:
+            self._model.eval()
+            self._tuner.disable_adapter_layers()
+
+    @property
+    def _tuner(self) -> Any:
+        if self._peft is None:
+            raise UsageError("no adapter is loaded")
+        return self._peft.base_model
+
+    def _config_of(self, adapter: Adapter) -> Any:
+        config = copy.copy(self._tuner.peft_config[adapter.name])
+        config.inference_mode = True
+        return config
+
+    # --- scoring --------------------------------------------------------------------------------
+
+    def score(
+        self,
+        items: Sequence[Item],
+        query: Query,
+        adapter: Adapter | None,
+        want: frozenset[Want],
+    ) -> ScoreBatch:
+        with self._lock, torch.inference_mode():
+            if self._closed:
+                raise BackendError("this backend is closed")
+            if adapter is not None:
+                self.add_adapter(adapter)
+            return ScoreJob(self, items, query, adapter, want).run()
+
+    def in_batches(self, rows: Sequence[int], work: Callable[[list[int]], None]) -> None:
+        """Call `work` on slices of `rows`; on out-of-memory, halve the batch for good and redo."""
+        start = 0
+        while start < len(rows):
+            batch = list(rows[start : start + self._batch_size])
+            try:
+                work(batch)
+            except RuntimeError as error:
+                if not _out_of_memory(error):
+                    raise
+                if not self._auto or len(batch) == 1:
+                    raise BackendError(
+                        f"out of memory with {len(batch)} rows in a batch: use a smaller"
+                        " --batch-size or a shorter token budget"
+                    ) from error
+                self._batch_size = max(1, len(batch) // 2)
+                torch.cuda.empty_cache()
+                continue
+            start += len(batch)
+
+    @property
+    def batch_size(self) -> int:
+        return self._batch_size
+
+    @property
+    def window(self) -> int | None:
+        """Slots of a sliding-window cache; beyond it, padding would push tokens out."""
+        window = getattr(self._model.config, "sliding_window", None)
+        return int(window) if window else None
+
+    # --- generation -----------------------------------------------------------------------------
+
+    def generate(
+        self,
+        prompts: Sequence[tuple[int, ...]],
+        *,
+        max_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> list[Generation]:
+        with self._lock, torch.inference_mode(), torch.random.fork_rng():
+            if self._closed:
+                raise BackendError("this backend is closed")
+            if seed is not None:
+                torch.manual_seed(seed)
+            width = max(map(len, prompts))
+            if width + max_tokens > self.max_tokens:
+                raise UsageError(
+                    f"a prompt of {width} tokens and {max_tokens} new ones exceed the model's"
+                    f" {self.max_tokens}"
+                )
+            sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None}
+            if temperature > 0:
+                sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p}
+            ids = torch.zeros((len(prompts), width), dtype=torch.long)
+            mask = torch.zeros_like(ids)
+            for number, prompt in enumerate(prompts):
+                ids[number, width - len(prompt) :] = torch.tensor(prompt)
+                mask[number, width - len(prompt) :] = 1
+            output = self._model.generate(
+                **BatchEncoding({"input_ids": ids, "attention_mask": mask}).to(self._model.device),
+                max_new_tokens=max_tokens,
+                pad_token_id=self._tokens.pad_id,
+                top_k=None,
+                return_dict_in_generate=True,
+                output_logits=True,
+                **(
+                    {"stop_strings": list(stop), "tokenizer": self._tokens.tokenizer}
+                    if stop
+                    else {}
+                ),
+                **sampling,
+            )
+            new = output.sequences[:, width:]
+            logits = torch.stack(output.logits, dim=1).float()
+            chosen = logits.log_softmax(-1).gather(-1, new[..., None])[..., 0].cpu().numpy()
+            ends = self._end_ids()
+            results = []
+            for number, row in enumerate(new.tolist()):
+                length = next((at for at, token in enumerate(row) if token in ends), len(row))
+                results.append(Generation(tuple(row[:length]), chosen[number, :length], None))
+            if len(prompts) == 1 and results[0].ids:
+                results[0] = self._with_kv(prompts[0], results[0], output.past_key_values)
+            return results
+
+    def _with_kv(self, prompt: tuple[int, ...], made: Generation, cache: Any) -> Generation:
+        """Keep the cache of one generation, cut or extended to hold exactly prompt + answer."""
+        ids = (*prompt, *made.ids)
+        if cache.get_seq_length() > len(ids):
+            cache.crop(len(ids) - cache.get_seq_length())
+        mask = torch.ones((1, cache.get_seq_length()), dtype=torch.long, device=self._model.device)
+        past = Past(cache, mask)
+        if len(ids) > mask.shape[1]:
+            past = extend(self._model, [ids[mask.shape[1] :]], past).past
+        return Generation(made.ids, made.logprobs, KV(ids, past, len(prompt), made.logprobs))
+
+    def _end_ids(self) -> set[int]:
+        ends = self._model.generation_config.eos_token_id
+        return set(ends) if isinstance(ends, list) else {ends}
+
+
+def _device(name: str) -> str:
+    if name != "auto":
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def _dtype(name: str, device: str) -> torch.dtype | str:
+    if name == "auto":
+        return torch.float32 if device == "cpu" else "auto"
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype):
+        raise UsageError(f"unknown dtype {name!r}: use float32, bfloat16 or float16")
+    return dtype
+
+
+def _out_of_memory(error: RuntimeError) -> bool:
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return True
+    text = str(error)
+    return "can't allocate memory" in text or "out of memory" in text

@@ -1,0 +1,83 @@
+"""Platt scaling: P(correct) = sigma(a z + b), a >= 0. The default below about 1,000 labels."""
+
+import warnings
+
+import numpy as np
+from scipy.special import expit, logit  # type: ignore[import-untyped]
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+
+from ct_guard.calibration.base import Bools, Floats, Params, number
+
+__all__ = ["apply", "fit"]
+
+
+def fit(logits: Floats, correct: Bools) -> Params:
+    """Maximum likelihood (a, b) under a >= 0, as {"a": a, "b": b}.
+
+    Three cases have no such optimum with a > 0, and are a UserWarning:
+
+    - Higher logits go with *wrong* answers. The likelihood is concave, so under a >= 0 its maximum
+      is on the border: a = 0, b = logit(base rate). The score is not used at all.
+    - All logits are equal: the same.
+    - The logits separate right from wrong perfectly, and the likelihood grows without end in a.
+      Then the targets are Platt's smoothed ones, (N+ + 1) / (N+ + 2) and 1 / (N- + 2).
+
+    Args:
+        logits: shape (n,), finite.
+        correct: boolean, shape (n,), both classes.
+
+    Source: Platt 1999, "Probabilistic outputs for support vector machines", section 2.2.
+    """
+    # Fitted on [-1, 1]: the optimum is the same one, and huge logits are no harder. Halves first,
+    # because the difference of two floats may overflow.
+    low, high = float(logits.min()), float(logits.max())
+    center, scale = low / 2.0 + high / 2.0, high / 2.0 - low / 2.0
+    if scale <= 1e-12 * max(1.0, abs(center)):
+        return _without_scores(correct, "all logits are equal: check the scores")
+
+    right, wrong = logits[correct], logits[~correct]
+    if right.max() <= wrong.min():
+        return _without_scores(correct, "every wrong answer scores above the right ones")
+    if wrong.max() <= right.min():
+        warnings.warn(
+            "the logits separate right from wrong perfectly, so the targets are smoothed: "
+            "grade more rows for a sharper fit",
+            UserWarning,
+            stacklevel=3,
+        )
+        target = np.where(correct, (right.size + 1) / (right.size + 2), 1 / (wrong.size + 2))
+    else:
+        target = correct.astype(np.float64)
+
+    slope, intercept = _logistic((logits - center) / scale, target)
+    if slope <= 0.0:
+        return _without_scores(correct, "higher logits go with wrong answers")
+    return {"a": slope / scale, "b": intercept - slope * (center / scale)}
+
+
+def apply(params: Params, logits: Floats) -> Floats:
+    """sigma(a z + b), shape (n,), in [0, 1]; `params` as `fit` returns them."""
+    with np.errstate(over="ignore"):  # a z may overflow to an infinity, whose sigma is 0 or 1
+        p: Floats = expit(number(params, "a") * logits + number(params, "b"))
+    return p
+
+
+def _without_scores(correct: Bools, why: str) -> Params:
+    warnings.warn(
+        f"{why}; every answer gets the base rate, and the labels may be swapped",
+        UserWarning,
+        stacklevel=4,
+    )
+    return {"a": 0.0, "b": float(logit(np.mean(correct)))}
+
+
+def _logistic(z: Floats, target: Floats) -> tuple[float, float]:
+    """Unpenalised logistic regression on targets in [0, 1]: every row stands once as right, with
+    weight `target`, and once as wrong, with the rest."""
+    model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=1000)
+    model.fit(
+        np.concatenate((z, z))[:, np.newaxis],
+        np.repeat([True, False], z.size),
+        sample_weight=np.concatenate((target, 1.0 - target)),
+    )
+    return float(model.coef_[0, 0]), float(model.intercept_[0])

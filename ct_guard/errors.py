@@ -1,0 +1,107 @@
+"""Every error that ct-guard raises on purpose.
+
+    CtGuardError
+    ├── UsageError                what was asked for makes no sense; also a ValueError
+    │   └── PolicyError           a policy that cannot be read or does not fit the estimator
+    ├── InputError                a file or row that cannot be used: names file, line and field
+    │   └── OutputExistsError     an existing output would be overwritten
+    ├── EstimatorError            an estimator that cannot be used
+    │   ├── ManifestError         its manifest is missing, broken, or its hashes do not fit
+    │   └── MismatchError         base model, query, labels or adapter do not fit each other
+    ├── BackendError              the engine failed
+    │   ├── NonFiniteScoreError   a score is NaN or infinite
+    │   └── SelfTestError         the start-up check found wrong arithmetic
+    ├── CalibrationError          a calibrator cannot be fitted or applied
+    ├── TuningError               training cannot start or went wrong
+    ├── DeadlineError             scoring did not finish in time; also a TimeoutError
+    ├── LowConfidenceError        a policy was told to raise instead of passing an answer
+    └── MissingExtraError         an optional dependency is absent: says what to install
+
+Each message is one line that says what is wrong and what to do next.
+"""
+
+__all__ = [
+    "BackendError",
+    "CalibrationError",
+    "CtGuardError",
+    "DeadlineError",
+    "EstimatorError",
+    "InputError",
+    "LowConfidenceError",
+    "ManifestError",
+    "MismatchError",
+    "MissingExtraError",
+    "NonFiniteScoreError",
+    "OutputExistsError",
+    "PolicyError",
+    "SelfTestError",
+    "TuningError",
+    "UsageError",
+]
+
+
+class CtGuardError(Exception):
+    """Base of all errors here."""
+
+
+class UsageError(CtGuardError, ValueError):
+    """What was asked for makes no sense."""
+
+
+class PolicyError(UsageError):
+    """A policy that cannot be read or does not fit the estimator."""
+
+
+class InputError(CtGuardError):
+    """A file or row that cannot be used."""
+
+
+class OutputExistsError(InputError):
+    """An existing output would be overwritten."""
+
+
+class EstimatorError(CtGuardError):
+    """An estimator that cannot be used."""
+
+
+class ManifestError(EstimatorError):
+    """The manifest is missing or broken, or a file differs from its hash."""
+
+
+class MismatchError(EstimatorError):
+    """Base model, query, labels or adapter do not fit each other."""
+
+
+class BackendError(CtGuardError):
+    """The engine failed."""
+
+
+class NonFiniteScoreError(BackendError):
+    """A score is NaN or infinite."""
+
+
+class SelfTestError(BackendError):
+    """The start-up check found wrong arithmetic."""
+
+
+class CalibrationError(CtGuardError):
+    """A calibrator cannot be fitted or applied."""
+
+
+class TuningError(CtGuardError):
+    """Training cannot start or went wrong."""
+
+
+class DeadlineError(CtGuardError, TimeoutError):
+    """Scoring did not finish in time."""
+
+
+class LowConfidenceError(CtGuardError):
+    """A policy was told to raise instead of passing an answer."""
+
+
+class MissingExtraError(CtGuardError, ImportError):
+    """An optional dependency is absent."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} needs an optional dependency: pip install 'ct-guard[{extra}]'")

@@ -1,0 +1,177 @@
+"""The estimator: how likely is this answer to be correct?"""
+
+import re
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ct_guard.adapters import EVERY_MODEL, Manifest
+from ct_guard.backends import KV, Adapter, Backend, Item
+from ct_guard.calibration import apply
+from ct_guard.errors import NonFiniteScoreError
+from ct_guard.query import Query, Rendered, clean, render, screen
+from ct_guard.records import Confidence, QuestionAnswer
+
+from .methods import Method
+
+__all__ = ["Estimator", "OutOfScopeWarning"]
+
+_WORD = re.compile(r"(?<![\w'’])[^\W\d_][\w'’]*")
+
+
+class OutOfScopeWarning(UserWarning):
+    """The base model cannot know what was asked: its world is a closed one."""
+
+
+@dataclass
+class Estimator:
+    """Judges answers that any model wrote. Synchronous, and safe to call from any thread: its
+    backend does one thing at a time."""
+
+    manifest: Manifest
+    method: Method
+    backend: Backend
+    query: Query
+    adapter: Adapter | None
+    fingerprint: str
+    """Identifies the manifest, and with it every file of the estimator."""
+    refusals: bool = True
+    """Whether answers that decline get the status `refusal` instead of a score."""
+    _scope_told: bool = field(default=False, init=False, repr=False)
+
+    @property
+    def name(self) -> str:
+        return self.manifest.name
+
+    @property
+    def budget(self) -> int:
+        """Most tokens of context + answer + query."""
+        return min(self.manifest.budget or self.backend.max_tokens, self.backend.max_tokens)
+
+    def score(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
+        """One `Confidence` for each item, in order.
+
+        An item that cannot be scored gets a status that says why and `p` None; the others are not
+        affected. Raises BackendError when the engine itself fails.
+        """
+        results: list[Confidence | None] = [None] * len(items)
+        waiting: list[tuple[int, Rendered]] = []
+        for at, qa in enumerate(items):
+            status = screen(qa, refusals=self.refusals)
+            if status == "ok":
+                waiting.append((at, self.render(qa)))
+            else:
+                results[at] = self._blank(status=status)
+        self._tell_scope([items[at] for at, _ in waiting])
+        scored = self._logits([Item(made.context, made.answer) for _, made in waiting])
+        for (at, made), logit in zip(waiting, scored, strict=True):
+            results[at] = self._confidence(
+                logit, items[at].model, truncated=made.truncated, sanitized=made.sanitized
+            )
+        return [result for result in results if result is not None]
+
+    def score_generated(self, qa: QuestionAnswer, kv: KV) -> Confidence:
+        """The confidence of an answer that this estimator's base has just generated: only the query
+        is read, behind the live KV. `qa.answer` is the generated text."""
+        status = screen(qa, refusals=self.refusals)
+        if status != "ok":
+            return self._blank(status=status)
+        self._tell_scope([qa])
+        return self._confidence(self._logits([Item(kv, ())])[0], qa.model)
+
+    def render(self, qa: QuestionAnswer) -> Rendered:
+        """Token ids of a question and its answer, in this estimator's style and budget."""
+        return render(
+            qa,
+            style=self.manifest.style,
+            encoder=self.backend,
+            query=self.query,
+            budget=self.budget,
+        )
+
+    def calibrate(
+        self, logits: NDArray[np.float64], model: str | None = None
+    ) -> NDArray[np.float64]:
+        """P(correct) from raw logits, by the calibrator of the answering model, else the common
+        one, else the plain sigmoid."""
+        state = self.manifest.calibrators.get(model or EVERY_MODEL)
+        state = state or self.manifest.calibrators.get(EVERY_MODEL)
+        if state is None:
+            return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))
+        return apply(state, logits)
+
+    def is_calibrated_for(self, model: str | None) -> bool:
+        known = self.manifest.calibrators
+        return EVERY_MODEL in known or (model is not None and model in known)
+
+    def outside_scope(self, qa: QuestionAnswer) -> bool:
+        """Whether the question uses a lower-case word that the base's closed world does not have.
+        Always false for a base without a declared scope."""
+        scope = self.manifest.scope
+        if scope is None:
+            return False
+        asked, _ = clean(qa.conversation()[-1].content)
+        words = (word for word in _WORD.findall(asked) if word.islower() and len(word) > 1)
+        quoted = set(re.findall(r"'(\w+)'", asked))
+        return any(word not in scope.words and word not in quoted for word in words)
+
+    def close(self) -> None:
+        """Free the model."""
+        self.backend.close()
+
+    # --- inside ---------------------------------------------------------------------------------
+
+    def _logits(self, items: list[Item]) -> list[float | str]:
+        """Raw logits; the message of the error for an item whose score is not finite."""
+        if not items:
+            return []
+        try:
+            batch = self.backend.score(items, self.query, self.adapter, self.method.wants)
+            values = self.method.logits(batch)
+            if not np.isfinite(values).all():
+                raise NonFiniteScoreError("the score is NaN or infinite")
+        except NonFiniteScoreError as error:
+            if len(items) == 1:
+                return [str(error)]
+            half = len(items) // 2
+            return self._logits(items[:half]) + self._logits(items[half:])
+        return [float(value) for value in values]
+
+    def _confidence(
+        self,
+        logit: float | str,
+        model: str | None,
+        *,
+        truncated: bool = False,
+        sanitized: bool = False,
+    ) -> Confidence:
+        if isinstance(logit, str):
+            return self._blank(status="error", error=logit)
+        return self._blank(
+            p=float(self.calibrate(np.array([logit]), model)[0]),
+            logit=logit,
+            calibrated=self.is_calibrated_for(model),
+            truncated=truncated,
+            sanitized=sanitized,
+        )
+
+    def _blank(self, *, p: float | None = None, **fields: object) -> Confidence:
+        return Confidence.model_validate(
+            {"p": p, "estimator": self.name, "backend": self.backend.name, **fields}
+        )
+
+    def _tell_scope(self, items: Sequence[QuestionAnswer]) -> None:
+        scope = self.manifest.scope
+        if scope is None or self._scope_told:
+            return
+        if any(self.outside_scope(qa) for qa in items):
+            self._scope_told = True
+            warnings.warn(
+                f"{self.name} knows only its own world ({scope.description}); its figures for"
+                " other questions mean nothing",
+                OutOfScopeWarning,
+                stacklevel=3,
+            )

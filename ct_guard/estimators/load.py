@@ -1,0 +1,115 @@
+"""`load_estimator`: from a name to an estimator that is verified and ready."""
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ct_guard.adapters import MANIFEST, Manifest, load_manifest, locate
+from ct_guard.backends import Adapter, Backend, self_test
+from ct_guard.errors import ManifestError, MismatchError, MissingExtraError, UsageError
+from ct_guard.query import QUERY_HASH, build_query
+
+from .estimator import Estimator
+from .methods import METHODS
+
+__all__ = ["BACKENDS", "load_estimator"]
+
+
+def _transformers(base: str | Path, revision: str | None, **options: Any) -> Backend:
+    try:
+        from ct_guard.backends.transformers import TransformersBackend
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the transformers backend", "torch") from error
+    return TransformersBackend.load(base, revision=revision, **options)
+
+
+BACKENDS: dict[str, Callable[..., Backend]] = {"transformers": _transformers}
+"""How each backend loads a base model."""
+
+
+def load_estimator(
+    source: str | Path | Estimator,
+    *,
+    backend: str | Backend = "transformers",
+    base: str | Path | None = None,
+    device: str = "auto",
+    dtype: str = "auto",
+    batch_size: int | None = None,
+    refusals: bool = True,
+) -> Estimator:
+    """Load an estimator: a directory, `mini` (embedded), `mini:query`…; an Estimator passes through.
+
+    `base` replaces the base model's location (its fingerprint must still fit); `batch_size` None
+    starts large and halves when memory runs out. Verified before anything is scored: file hashes,
+    query, base fingerprint, labels, and the backend's arithmetic.
+
+    Raises EstimatorError or one of its children, in one line that says what does not fit.
+    """
+    if isinstance(source, Estimator):
+        return source
+    folder = locate(source)
+    manifest = load_manifest(folder)
+    _check(manifest, folder)
+    if isinstance(backend, str):
+        if backend not in BACKENDS:
+            raise UsageError(f"unknown backend {backend!r}: there are {', '.join(BACKENDS)}")
+        where = base if base is not None else _base_of(manifest, folder)
+        engine = BACKENDS[backend](
+            where, manifest.base.revision, device=device, dtype=dtype, batch_size=batch_size
+        )
+    else:
+        engine = backend
+    expected = manifest.base.fingerprint
+    if expected and engine.fingerprint != expected:
+        raise MismatchError(
+            f"{folder} was made for the base model {manifest.base.id!r} ({expected}), but this base"
+            f" is another ({engine.fingerprint or 'unknown'}): give the right one with --base"
+        )
+    query = build_query(manifest.style, engine, manifest.label_ids)
+    adapter = None
+    if manifest.adapter is not None and manifest.activation is not None:
+        if manifest.activation not in engine.capabilities.activations:
+            raise MismatchError(
+                f"the adapter acts on {manifest.activation!r} tokens, which the backend"
+                f" {engine.name} cannot do"
+            )
+        path = folder / manifest.adapter
+        digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+        adapter = Adapter(f"{manifest.method}-{digest}", path, manifest.activation)
+    self_test(engine, query, adapter)
+    return Estimator(
+        manifest=manifest,
+        method=METHODS[manifest.method](manifest),
+        backend=engine,
+        query=query,
+        adapter=adapter,
+        fingerprint=hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:16],
+        refusals=refusals,
+    )
+
+
+def _check(manifest: Manifest, folder: Path) -> None:
+    if manifest.query_hash != QUERY_HASH:
+        raise MismatchError(
+            f"{folder} was tuned on another uncertainty query ({manifest.query_hash[:12]}) than this"
+            f" version asks ({QUERY_HASH[:12]}): use the ct-guard version that made it, or tune again"
+        )
+    if manifest.method not in METHODS:
+        raise ManifestError(
+            f"{folder}: unknown method {manifest.method!r}: upgrade ct-guard, or use one of"
+            f" {', '.join(METHODS)}"
+        )
+    if manifest.boundary != "apart":
+        raise MismatchError(f"{folder}: the boundary {manifest.boundary!r} is not supported yet")
+    if (manifest.adapter is None) != (manifest.activation is None):
+        raise ManifestError(f"{folder}: an adapter and its activation go together; one is missing")
+
+
+def _base_of(manifest: Manifest, folder: Path) -> str | Path:
+    if not manifest.base.id.startswith("."):
+        return manifest.base.id
+    base = (folder / manifest.base.id).resolve()
+    if not base.is_dir():
+        raise MismatchError(f"the base model of {folder} is not at {base}: give it with --base")
+    return base

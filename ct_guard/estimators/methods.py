@@ -1,0 +1,125 @@
+"""How a backend's figures become one raw score on the logit scale, by method.
+
+| method | score |
+|---|---|
+| `query`, `zero-shot` | z = logit(yes) - logit(no) of the uncertainty query, with / without adapter |
+| `likelihood` | logit of the probability of the whole answer |
+| `perplexity` | logit of the geometric mean of its tokens' probabilities |
+| `hybrid` | a logistic layer over z and the likelihood features |
+
+To add a method, write a class with `wants` and `logits` and name it in `METHODS`.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ct_guard.adapters import LogisticLayer, Manifest
+from ct_guard.backends import ScoreBatch, Want
+from ct_guard.errors import ManifestError
+
+__all__ = ["FEATURES", "METHODS", "Method", "features"]
+
+FloatArray = NDArray[np.float64]
+
+LABELS: frozenset[Want] = frozenset({"labels"})
+LOGPROBS: frozenset[Want] = frozenset({"answer_logprobs"})
+
+
+class Method(Protocol):
+    """Turns what it `wants` of a backend into raw logits, float64 [B]."""
+
+    @property
+    def wants(self) -> frozenset[Want]: ...
+
+    def logits(self, batch: ScoreBatch) -> FloatArray: ...
+
+
+@dataclass(frozen=True)
+class QueryMethod:
+    """z_yes - z_no."""
+
+    wants: frozenset[Want] = LABELS
+
+    def logits(self, batch: ScoreBatch) -> FloatArray:
+        return _margin(batch)
+
+
+@dataclass(frozen=True)
+class LikelihoodMethod:
+    """Probability of the answer under the base model; `mean` per token instead of in total."""
+
+    mean: bool = False
+    wants: frozenset[Want] = LOGPROBS
+
+    def logits(self, batch: ScoreBatch) -> FloatArray:
+        total, mean = _log_likelihoods(batch)
+        return _logit_of_log(mean if self.mean else total)
+
+
+@dataclass(frozen=True)
+class HybridMethod:
+    """The fitted layer over `FEATURES`."""
+
+    layer: LogisticLayer
+    wants: frozenset[Want] = LABELS | LOGPROBS
+
+    def logits(self, batch: ScoreBatch) -> FloatArray:
+        layer = self.layer
+        scaled = (features(batch) - np.array(layer.mean)) / np.array(layer.scale)
+        return np.asarray(layer.intercept + scaled @ np.array(layer.coef), dtype=np.float64)
+
+
+FEATURES = ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p")
+"""z of the query; log-probability of the answer, in total, per token and of its least likely token;
+the product of the first two; the answer's probability."""
+
+
+def features(batch: ScoreBatch) -> FloatArray:
+    """[B, len(FEATURES)]."""
+    z = _margin(batch)
+    total, mean = _log_likelihoods(batch)
+    worst = np.array([float(row.min()) for row in batch.answer_logprobs or []])
+    return np.stack([z, total, mean, worst, z * total, np.exp(total)], axis=1)
+
+
+def _margin(batch: ScoreBatch) -> FloatArray:
+    if batch.label_logits is None:
+        raise ValueError("the backend was not asked for label logits")
+    pairs = batch.label_logits.astype(np.float64)
+    return np.asarray(pairs[:, 1] - pairs[:, 0])
+
+
+def _log_likelihoods(batch: ScoreBatch) -> tuple[FloatArray, FloatArray]:
+    if batch.answer_logprobs is None:
+        raise ValueError("the backend was not asked for answer log-probabilities")
+    rows = [row.astype(np.float64) for row in batch.answer_logprobs]
+    return np.array([row.sum() for row in rows]), np.array([row.mean() for row in rows])
+
+
+def _logit_of_log(log_p: FloatArray) -> FloatArray:
+    """logit(exp(log_p)) without leaving the log scale; certain answers stop at 1 - 1e-12."""
+    capped = np.minimum(log_p, np.log1p(-1e-12))
+    return np.asarray(capped - np.log(-np.expm1(capped)))
+
+
+def _hybrid(manifest: Manifest) -> Method:
+    layer = manifest.layer
+    if layer is None or layer.features != FEATURES:
+        raise ManifestError(
+            "this hybrid estimator's layer is missing or uses features that this version does not"
+            " compute: make the estimator again"
+        )
+    return HybridMethod(layer)
+
+
+METHODS: dict[str, Callable[[Manifest], Method]] = {
+    "query": lambda manifest: QueryMethod(),
+    "zero-shot": lambda manifest: QueryMethod(),
+    "likelihood": lambda manifest: LikelihoodMethod(),
+    "perplexity": lambda manifest: LikelihoodMethod(mean=True),
+    "hybrid": _hybrid,
+}

@@ -1,0 +1,43 @@
+"""Names and values of output columns."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ct_guard.errors import UsageError
+
+__all__ = ["cell", "input_names", "result_values"]
+
+
+def input_names(columns: Iterable[str], results: Iterable[str]) -> dict[str, str]:
+    """What each input column is called in the output: its name, with `input_` in front as often
+    as it takes where a result column has that name."""
+    columns, results = list(columns), set(results)
+    taken = results.union(columns)
+    names: dict[str, str] = {}
+    for column in columns:
+        name = column
+        while column in results and name in taken:
+            name = f"input_{name}"
+        names[column] = name
+        taken.add(name)
+    return names
+
+
+def result_values(columns: Iterable[str], results: Mapping[str, Any]) -> dict[str, Any]:
+    """One value for each result column, None where `results` has none. Raises UsageError for a
+    result without a column."""
+    values = {name: results.get(name) for name in columns}
+    unknown = results.keys() - values.keys()
+    if unknown:
+        raise UsageError(f"no result column '{min(unknown)}'; declare it when opening the writer")
+    return values
+
+
+def cell(value: Any) -> str | None:
+    """A JSON value as text: text stays as it is, null is None, everything else is JSON. A lone
+    surrogate, which UTF-8 cannot hold, becomes its escape `\\udNNN`."""
+    if value is None:
+        return None
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

@@ -1,0 +1,128 @@
+"""CSV: comma-separated, quoted as in RFC 4180, with a header."""
+
+import csv
+import os
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ct_guard.errors import InputError
+
+from .columns import cell, input_names
+from .paths import StrPath, numbered_lines, opened
+from .rows import Row, check_columns, decoded_row, raw_row, show_bytes
+from .spool import Spool
+
+__all__ = ["count", "header", "read", "write"]
+
+CELL_LIMIT = 1 << 26
+"""Characters in one cell, at most: bounds the memory that a quote never closed can take."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    number: int
+    cells: list[str]
+    text: str
+    problem: str | None = None
+
+
+class _Lines:
+    """Feeds csv.reader, and remembers the lines of the record at hand to feed them again."""
+
+    def __init__(self, lines: Iterator[tuple[int, str]]) -> None:
+        self._lines = lines
+        self._again: deque[tuple[int, str]] = deque()
+        self.taken: list[tuple[int, str]] = []
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        self.taken.append(self._again.popleft() if self._again else next(self._lines))
+        return self.taken[-1][1]
+
+    def give_back_all_but_first(self) -> None:
+        self._again.extendleft(reversed(self.taken[1:]))
+        del self.taken[1:]
+
+
+def header(path: StrPath) -> tuple[str, ...]:
+    """The column names; none for an empty file. Raises InputError where they cannot be used."""
+    first = next(_records(path), None)
+    if first is None:
+        return ()
+    source = os.fspath(path)
+    if first.problem:
+        raise InputError(f"{source}, line {first.number}: the header is not CSV: {first.problem}")
+    columns = tuple(map(show_bytes, first.cells))
+    check_columns(source, columns)
+    return columns
+
+
+def read(path: StrPath) -> Iterator[Row]:
+    """The rows of a file; every value is the text of its cell. Blank lines are skipped but
+    counted."""
+    columns = header(path)
+    records = _records(path)
+    next(records, None)
+    for record in records:
+        yield _row(record, columns, f"{os.fspath(path)}, line {record.number}")
+
+
+def count(path: StrPath) -> int:
+    """Rows of the file."""
+    return max(0, sum(1 for _ in _records(path)) - 1)
+
+
+def write(path: Path, spool: Spool, results: Mapping[str, type]) -> None:
+    """Writes the spooled rows: input columns, then `results`. Null is an empty cell."""
+    names = input_names(spool.columns, results)
+    # The dialect's \r\n between records makes csv quote both, so that they survive inside cells.
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        table = csv.writer(stream)
+        table.writerow(map(cell, [*names.values(), *results]))
+        for _, fields, values in spool:
+            cells = [fields.get(name) for name in names]
+            table.writerow(map(cell, [*cells, *(values[name] for name in results)]))
+
+
+def _records(path: StrPath) -> Iterator[_Record]:
+    # csv knows one limit for the whole process: it is only ever raised.
+    csv.field_size_limit(max(csv.field_size_limit(), CELL_LIMIT))
+    with opened(path) as stream:
+        decoded = (
+            (n, line.decode("utf-8", "surrogateescape")) for n, line in numbered_lines(stream)
+        )
+        lines = _Lines(decoded)
+        reader = csv.reader(lines, strict=True)
+        while (record := _next_record(reader, lines)) is not None:
+            if record.problem or len(record.cells) > 1 or "".join(record.cells).strip():
+                yield record
+
+
+def _next_record(reader: Iterator[list[str]], lines: _Lines) -> _Record | None:
+    """A record that is not CSV is given up at its first line, and reading goes on at the next: a
+    quote that is never closed must not swallow the rest of the file."""
+    lines.taken.clear()
+    cells: list[str] = []
+    problem = None
+    try:
+        cells = next(reader)
+    except StopIteration:
+        return None
+    except csv.Error as error:
+        lines.give_back_all_but_first()
+        problem = str(error)
+    text = "".join(line for _, line in lines.taken).rstrip("\r\n")
+    return _Record(lines.taken[0][0], cells, text, problem)
+
+
+def _row(record: _Record, columns: tuple[str, ...], where: str) -> Row:
+    problem = record.problem and f"is not CSV: {record.problem}; look for an unbalanced quote"
+    if not problem and len(record.cells) != len(columns):
+        problem = f"has {len(record.cells)} cells, the header has {len(columns)}"
+    if problem:
+        return raw_row(record.number, where, show_bytes(record.text), problem)
+    return decoded_row(record.number, where, dict(zip(columns, record.cells, strict=True)))

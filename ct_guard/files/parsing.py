@@ -1,0 +1,181 @@
+"""From the fields of a row to the records that the rest of ct-guard works on."""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ct_guard.records import Message, QuestionAnswer
+
+from .rows import Row
+
+__all__ = ["Rejected", "correct_of", "question_answer"]
+
+_ROLES: dict[str, Literal["system", "user", "assistant", "tool"]] = {
+    "system": "system",
+    "user": "user",
+    "human": "user",
+    "assistant": "assistant",
+    "ai": "assistant",
+    "tool": "tool",
+}
+_CORRECT = {"true": True, "1": True, "false": False, "0": False}
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+_SUBSTITUTE = "\x1a"
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """Why a row cannot be used: `invalid` data, or data of an `unsupported` kind."""
+
+    status: Literal["invalid", "unsupported"]
+    message: str
+    """One line that names file, line and field."""
+
+
+class _FieldError(Exception):
+    """A field of the row at hand cannot be used; never leaves this module."""
+
+    def __init__(self, problem: str, status: Literal["invalid", "unsupported"] = "invalid") -> None:
+        super().__init__(problem)
+        self.status = status
+
+
+def question_answer(row: Row) -> QuestionAnswer | Rejected:
+    """The question and answer of a row.
+
+    Absent, null and `""` mean the same for every column but `answer`, where null and `""` are an
+    empty answer. Numbers are accepted as `answer` and `id`. A lone surrogate, which no UTF-8 text
+    can hold, becomes U+001A SUBSTITUTE: a control character, which cleaning removes and reports.
+    """
+    if row.error is not None:
+        return Rejected("invalid", row.error)
+    try:
+        return _question_answer(row.fields)
+    except _FieldError as error:
+        return Rejected(error.status, f"{row.where}: {error}")
+
+
+def correct_of(row: Row) -> bool | Rejected | None:
+    """Whether the answer is correct; None where the row does not say.
+
+    Accepted: true and false, 1 and 0, and these as text in any case.
+    """
+    if row.error is not None:
+        return Rejected("invalid", row.error)
+    value = row.fields.get("correct")
+    if value is None or value == "":
+        return None
+    correct = _CORRECT.get(value.strip().lower()) if isinstance(value, str) else None
+    if isinstance(value, (bool, int, float)) and value in (0, 1):
+        correct = bool(value)
+    if correct is None:
+        shown = json.dumps(value)[:40]
+        return Rejected(
+            "invalid",
+            f"{row.where}: field 'correct' must be true or false (or 1 or 0), found {shown}",
+        )
+    return correct
+
+
+def _question_answer(fields: dict[str, Any]) -> QuestionAnswer:
+    messages = _messages(fields.get("messages"))
+    question = _optional_text(fields, "question")
+    if question is None and not (messages and messages[-1].role == "user"):
+        ending = ", and 'messages' does not end in a user turn" if messages else ""
+        raise _FieldError(f"field 'question' is missing{ending}")
+    return QuestionAnswer(
+        question=question or "",
+        answer=_answer(fields),
+        context=_optional_text(fields, "context"),
+        messages=messages,
+        id=_optional_text(fields, "id", numbers=True),
+        model=_optional_text(fields, "model"),
+    )
+
+
+def _answer(fields: dict[str, Any]) -> str:
+    if "answer" not in fields:
+        raise _FieldError("field 'answer' is missing")
+    return _optional_text(fields, "answer", numbers=True) or ""
+
+
+def _optional_text(fields: dict[str, Any], name: str, *, numbers: bool = False) -> str | None:
+    value = fields.get(name)
+    if value is None or value == "":
+        return None
+    if isinstance(value, str):
+        return _encodable(value)
+    if numbers and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return str(value)
+    expected = "text or a number" if numbers else "text"
+    raise _FieldError(f"field '{name}' must be {expected}, found {_kind(value)}")
+
+
+def _messages(value: Any) -> tuple[Message, ...]:
+    if isinstance(value, str) and value.strip():
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise _FieldError(f"field 'messages' is not JSON: {error}") from None
+    if value is None or value == "" or (isinstance(value, str) and not value.strip()):
+        return ()
+    if not isinstance(value, list):
+        raise _FieldError(f"field 'messages' must be a list, found {_kind(value)}")
+    return tuple(_message(item, f"messages[{index}]") for index, item in enumerate(value))
+
+
+def _message(item: Any, name: str) -> Message:
+    if not isinstance(item, dict):
+        raise _FieldError(f"field '{name}' must be an object, found {_kind(item)}")
+    role = item.get("role")
+    if not isinstance(role, str) or role not in _ROLES:
+        known = ", ".join(_ROLES)
+        raise _FieldError(f"field '{name}.role' must be one of {known}, found {_kind(role)}")
+    if "content" not in item:
+        raise _FieldError(f"field '{name}.content' is missing")
+    return Message(role=_ROLES[role], content=_content(item["content"], f"{name}.content"))
+
+
+def _content(content: Any, name: str) -> str:
+    if content is None:  # how chat APIs write a turn that only calls tools
+        return ""
+    if isinstance(content, str):
+        return _encodable(content)
+    if isinstance(content, list):
+        return "".join(_part(part, f"{name}[{index}]") for index, part in enumerate(content))
+    raise _FieldError(f"field '{name}' must be text or a list of parts, found {_kind(content)}")
+
+
+def _part(part: Any, name: str) -> str:
+    if isinstance(part, str):
+        return _encodable(part)
+    kind = part.get("type") if isinstance(part, dict) else None
+    if not isinstance(kind, str):
+        raise _FieldError(f"field '{name}' must be a part with a 'type', found {_kind(part)}")
+    if kind != "text":
+        raise _FieldError(f"field '{name}' is of type '{kind}'; only text is scored", "unsupported")
+    if not isinstance(part.get("text"), str):
+        raise _FieldError(f"field '{name}.text' must be text, found {_kind(part.get('text'))}")
+    return _encodable(part["text"])
+
+
+def _encodable(text: str) -> str:
+    return text if text.isascii() else _LONE_SURROGATE.sub(_SUBSTITUTE, text)
+
+
+def _kind(value: Any) -> str:
+    """What a JSON value is, in words; short strings are shown, since they may be a misspelling."""
+    match value:
+        case None:
+            return "null"
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return json.dumps(value[:40])
+        case int() | float():
+            return "a number"
+        case list():
+            return "a list"
+        case _:
+            return "an object"

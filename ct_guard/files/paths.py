@@ -1,0 +1,68 @@
+"""Which format a path has, and opening it with errors that say what to do."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import BinaryIO, Literal
+
+from ct_guard.errors import InputError
+
+__all__ = ["STDIO", "Format", "StrPath", "check_readable", "format_of", "numbered_lines"]
+
+StrPath = str | os.PathLike[str]
+Format = Literal["jsonl", "csv", "parquet"]
+
+STDIO = "-"
+"""Standard input or output, in JSONL."""
+
+_SUFFIXES: dict[str, Format] = {
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".csv": "csv",
+    ".parquet": "parquet",
+}
+_BOM = b"\xef\xbb\xbf"
+
+
+def format_of(path: StrPath) -> Format:
+    """The format that the suffix names. Raises InputError for any other suffix."""
+    if os.fspath(path) == STDIO:
+        return "jsonl"
+    suffix = Path(path).suffix.lower()
+    if suffix not in _SUFFIXES:
+        raise InputError(
+            f"{os.fspath(path)}: unknown format '{suffix}'; use {', '.join(_SUFFIXES)}, "
+            f"or '{STDIO}' for JSONL on standard input or output"
+        )
+    return _SUFFIXES[suffix]
+
+
+def check_readable(path: StrPath) -> None:
+    """Raises InputError unless `path` is a file that can be opened."""
+    if os.fspath(path) != STDIO:
+        with opened(path):
+            return
+
+
+@contextmanager
+def opened(path: StrPath) -> Iterator[BinaryIO]:
+    """The file for reading bytes. Raises InputError where it cannot be opened."""
+    try:
+        stream = open(path, "rb")  # noqa: SIM115  only opening is guarded, not the caller's block
+    except FileNotFoundError:
+        raise InputError(f"{os.fspath(path)}: no such file; check the path") from None
+    except IsADirectoryError:
+        raise InputError(f"{os.fspath(path)}: is a folder; name a file in it") from None
+    except OSError as error:
+        raise InputError(
+            f"{os.fspath(path)}: cannot be read: {error.strerror}; check its permissions"
+        ) from None
+    with stream:
+        yield stream
+
+
+def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
+    """Lines as `\\n` ends them, with their ends, from number 1, without a byte order mark."""
+    for number, line in enumerate(stream, start=1):
+        yield number, line.removeprefix(_BOM) if number == 1 else line

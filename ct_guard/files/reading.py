@@ -1,0 +1,46 @@
+"""Reading rows, whatever the format."""
+
+import os
+from collections.abc import Iterator
+
+from . import delimited, jsonl, parquet
+from .paths import STDIO, StrPath, check_readable, format_of
+from .rows import Row
+
+__all__ = ["columns_of", "count_rows", "open_rows"]
+
+_READ = {"jsonl": jsonl.read, "csv": delimited.read, "parquet": parquet.read}
+_COUNT = {"jsonl": jsonl.count, "csv": delimited.count, "parquet": parquet.count}
+
+
+def open_rows(path: StrPath) -> Iterator[Row]:
+    """The rows of a `.jsonl`, `.ndjson`, `.csv` or `.parquet` file, or of JSONL on standard input
+    (`-`), one at a time in constant memory. A row that cannot be read comes with its `error`.
+
+    Raises InputError, already here rather than at the first row, for a file that cannot be read or
+    lacks the columns that scoring needs, and MissingExtraError for Parquet without pyarrow.
+    """
+    columns_of(path)
+    return _READ[format_of(path)](path)
+
+
+def count_rows(path: StrPath) -> int | None:
+    """About how many rows the file has, for a progress bar; None for standard input.
+
+    CSV and Parquet: exact; JSONL: its lines, of which some may be blank.
+    """
+    if os.fspath(path) == STDIO:
+        return None
+    return _COUNT[format_of(path)](path)
+
+
+def columns_of(path: StrPath) -> tuple[str, ...]:
+    """The columns that the file declares; none for JSONL. Raises as `open_rows`."""
+    match format_of(path):
+        case "csv":
+            return delimited.header(path)
+        case "parquet":
+            return parquet.header(path)
+        case "jsonl":
+            check_readable(path)
+            return ()

@@ -1,0 +1,76 @@
+"""One row of an input file, and what every format has to say about rows and columns."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ct_guard.errors import InputError
+
+__all__ = ["USED_COLUMNS", "Row", "check_columns", "decoded_row", "raw_row"]
+
+USED_COLUMNS = ("question", "answer", "id", "context", "messages", "model", "correct")
+"""The columns that ct-guard reads; all others are only carried to the output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row as it stands in the file.
+
+    `fields` holds JSON values only, whatever the format. A row that cannot be taken apart has the
+    one field `raw`, its text, so that nothing is lost.
+    """
+
+    number: int
+    """From 1. JSONL and CSV: the physical line where the row starts; Parquet: the row."""
+    fields: dict[str, Any]
+    error: str | None = None
+    """One line that names file, line and (where there is one) field; None for a readable row."""
+    where: str = ""
+    """The file and line (or row), as messages name it."""
+
+
+def raw_row(number: int, where: str, text: str, problem: str) -> Row:
+    """The row for `text`, which cannot be taken apart."""
+    return Row(number, {"raw": text}, f"{where}: {problem}", where)
+
+
+def decoded_row(number: int, where: str, fields: Mapping[str, Any]) -> Row:
+    """The row with `fields`, whose text was decoded with `surrogateescape`: bytes that are not
+    UTF-8 become readable escapes, and the error names the first field that has any."""
+    broken = [name for name, value in fields.items() if _has_escaped_bytes(value)]
+    if not broken:
+        return Row(number, dict(fields), None, where)
+    readable = {k: show_bytes(v) if k in broken else v for k, v in fields.items()}
+    return Row(number, readable, f"{where}: field '{broken[0]}' is not UTF-8 text", where)
+
+
+def _has_escaped_bytes(value: Any) -> bool:
+    if not isinstance(value, str) or value.isascii():
+        return False
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
+
+
+def show_bytes(text: str) -> str:
+    """`text`, decoded with `surrogateescape`, with `\\xNN` for each byte that is not UTF-8."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def check_columns(source: str, columns: Iterable[str]) -> None:
+    """Raises InputError unless the names are unique and hold the columns that scoring needs."""
+    found = list(columns)
+    repeated = [name for name, times in Counter(found).items() if times > 1]
+    if repeated:
+        raise InputError(
+            f"{source}: column '{repeated[0]}' is there more than once; give each its own name"
+        )
+    if "answer" not in found or not {"question", "messages"} & set(found):
+        names = ", ".join(f"'{name}'" for name in found) or "none"
+        raise InputError(
+            f"{source}: needs the columns 'question' (or 'messages') and 'answer', "
+            f"found {names}; rename or add them"
+        )

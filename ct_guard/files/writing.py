@@ -1,0 +1,118 @@
+"""Writing rows with results, whatever the format: complete, or not at all."""
+
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Protocol
+
+from ct_guard.errors import InputError, OutputExistsError, UsageError
+
+from . import delimited, parquet
+from .jsonl import JsonlWriter
+from .paths import STDIO, StrPath, format_of
+from .reading import columns_of
+from .rows import Row
+from .spool import Spool
+
+__all__ = ["RowWriter", "check_output", "open_writer"]
+
+
+class RowWriter(Protocol):
+    """Takes the rows of the output one by one."""
+
+    def write(self, row: Row, results: Mapping[str, Any]) -> None:
+        """Adds a row. A result that is missing is null; one that was not declared is a UsageError,
+        one that is NaN or infinite a ValueError."""
+
+
+@contextmanager
+def open_writer(
+    path: StrPath, results: Mapping[str, type], *, source: StrPath, overwrite: bool = False
+) -> Iterator[RowWriter]:
+    """A writer of the rows of `source`, to be used in a `with` block.
+
+    Args:
+        path: the output; its suffix decides the format, `-` is JSONL on standard output.
+        results: the result columns and their types: float, int, bool or str.
+        source: the file (or `-`) that the rows come from.
+        overwrite: whether an existing output may be replaced.
+
+    Every input column is kept, in its order and before the results; one that has the name of a
+    result becomes `input_<name>`. Nested values are JSON text in CSV and Parquet. From Parquet to
+    Parquet the input columns keep their types and values exactly, and rows must come in order.
+
+    The output appears under its name when the block ends without an exception, and not before.
+    Raises as `check_output`, and UsageError for a result of another type.
+    """
+    check_output(path, source=source, overwrite=overwrite)
+    _check_types(results)
+    if os.fspath(path) == STDIO:
+        yield JsonlWriter(sys.stdout.buffer, results)
+        sys.stdout.buffer.flush()
+        return
+    with _replacing(Path(path).resolve()) as temporary:
+        if format_of(path) == "jsonl":
+            with temporary.open("wb") as stream:
+                yield JsonlWriter(stream, results)
+        else:
+            copied = format_of(path) == format_of(source) == "parquet"
+            with Spool(
+                temporary.parent, columns_of(source), results, keep_fields=not copied
+            ) as spool:
+                yield spool
+                if copied:
+                    parquet.copy(temporary, spool, results, source)
+                elif format_of(path) == "parquet":
+                    parquet.write(temporary, spool, results)
+                else:
+                    delimited.write(temporary, spool, results)
+
+
+def check_output(path: StrPath, *, source: StrPath, overwrite: bool = False) -> None:
+    """Checks an output before any work is done for it.
+
+    Raises InputError where it cannot be written or is the input itself, OutputExistsError where it
+    exists and may not be replaced, and MissingExtraError for Parquet without pyarrow.
+    """
+    if format_of(path) == "parquet":
+        parquet.require("writing parquet")
+    if os.fspath(path) == STDIO:
+        return
+    target = Path(path)
+    folder = target.resolve().parent
+    if target.is_dir():
+        raise InputError(f"{target}: is a folder; name a file in it")
+    if not folder.is_dir():
+        raise InputError(f"{target}: folder {folder} does not exist; create it first")
+    if not os.access(folder, os.W_OK):
+        raise InputError(f"{target}: folder {folder} cannot be written; check its permissions")
+    if (
+        os.fspath(source) != STDIO
+        and target.exists()
+        and Path(source).exists()
+        and target.samefile(source)
+    ):
+        raise InputError(f"{target}: is the input itself; name another output")
+    if target.exists() and not overwrite:
+        raise OutputExistsError(f"{target}: exists; name another output or use --overwrite")
+
+
+def _check_types(results: Mapping[str, type]) -> None:
+    unknown = [name for name, kind in results.items() if kind not in (float, int, bool, str)]
+    if unknown:
+        raise UsageError(f"result column '{unknown[0]}' must be of type float, int, bool or str")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """A temporary file beside `path` that takes its name when the block succeeds."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as stream:
+            os.fsync(stream.fileno())  # a journal may be deleted next: the output must be on disk
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,6 @@
+"""The guard: assess answers, one or many, from threads and event loops."""
+
+from .guard import Guard
+from .worker import Worker
+
+__all__ = ["Guard", "Worker"]

@@ -1,0 +1,134 @@
+"""The guard: an estimator and a policy behind one call."""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any
+
+from ct_guard.backends import KV
+from ct_guard.errors import CtGuardError, DeadlineError
+from ct_guard.estimators import Estimator, load_estimator
+from ct_guard.policies import OnError, Policy, Situation, decide, default_policy, load_policy
+from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
+
+from .worker import Worker
+
+__all__ = ["Guard"]
+
+
+class Guard:
+    """Assess answers: how likely is each to be correct, and what should be done with it?
+
+    `estimator` and `policy` are given by name, path or object; without a policy, the estimator's
+    certified threshold is used where it has one, else every answer passes with its confidence
+    attached. `deadline` bounds every call in seconds; what is late is an error of that answer, and
+    goes by `on_error` like any other ("pass", "block" = abstain, "raise").
+
+        guard = Guard("mini")
+        guard.assess(QuestionAnswer(question="What is 2 plus 2?", answer="5")).action
+
+    Safe to share between threads and event loops. Requests that arrive within `window` seconds are
+    scored in one forward.
+    """
+
+    def __init__(
+        self,
+        estimator: str | Path | Estimator,
+        policy: str | float | Path | dict[str, Any] | Policy | None = None,
+        *,
+        on_error: OnError = "block",
+        deadline: float | None = None,
+        window: float = 0.002,
+    ) -> None:
+        self.estimator = load_estimator(estimator)
+        certificates = self.estimator.manifest.certificates
+        self.policy: Policy = (
+            default_policy(certificates) if policy is None else load_policy(policy, certificates)
+        )
+        self.on_error: OnError = on_error
+        self.deadline = deadline
+        self._worker = Worker(self.estimator.score, window=window)
+
+    def assess(self, qa: QuestionAnswer, *, situation: Situation | None = None) -> Assessment:
+        """Assess one answer."""
+        return self.assess_batch([qa], situation=situation)[0]
+
+    def assess_batch(
+        self, items: Sequence[QuestionAnswer], *, situation: Situation | None = None
+    ) -> list[Assessment]:
+        """Assess many answers in one forward after another; results in order."""
+        if not items:
+            return []
+        return self._decided(self._wait(self._worker.submit(items), items), situation)
+
+    async def aassess(
+        self, qa: QuestionAnswer, *, situation: Situation | None = None
+    ) -> Assessment:
+        """`assess` without blocking the event loop. Cancelling cancels the wait, not the worker."""
+        return (await self.aassess_batch([qa], situation=situation))[0]
+
+    async def aassess_batch(
+        self, items: Sequence[QuestionAnswer], *, situation: Situation | None = None
+    ) -> list[Assessment]:
+        """`assess_batch` without blocking the event loop."""
+        if not items:
+            return []
+        future = asyncio.wrap_future(self._worker.submit(items))
+        try:
+            scored = await asyncio.wait_for(asyncio.shield(future), self.deadline)
+        except TimeoutError:
+            scored = self._failed(items, DeadlineError(self._late()))
+        except CtGuardError as error:
+            scored = self._failed(items, error)
+        return self._decided(scored, situation)
+
+    def assess_generated(
+        self, qa: QuestionAnswer, kv: KV, *, situation: Situation | None = None
+    ) -> Assessment:
+        """Assess an answer that the estimator's own base has just generated, from its live KV."""
+        future = self._worker.call(lambda: [self.estimator.score_generated(qa, kv)])
+        return self._decided(self._wait(future, [qa]), situation)[0]
+
+    def decide(self, confidence: Confidence, situation: Situation | None = None) -> Decision:
+        """The policy's decision on a confidence that is known already."""
+        return decide(self.policy, confidence, on_error=self.on_error, situation=situation)
+
+    def run(self, function: Any) -> Any:
+        """Run a function on the thread that owns the estimator, and return what it returns."""
+        return self._worker.call(function).result()
+
+    def close(self) -> None:
+        """Stop the worker and free the model."""
+        self._worker.close()
+        self.estimator.close()
+
+    def _wait(
+        self, future: "Future[list[Confidence]]", items: Sequence[QuestionAnswer]
+    ) -> list[Confidence]:
+        try:
+            return future.result(self.deadline)
+        except TimeoutError:
+            return self._failed(items, DeadlineError(self._late()))
+        except CtGuardError as error:
+            return self._failed(items, error)
+
+    def _failed(self, items: Sequence[QuestionAnswer], error: CtGuardError) -> list[Confidence]:
+        if self.on_error == "raise":
+            raise error
+        blank = Confidence(
+            p=None,
+            status="error",
+            estimator=self.estimator.name,
+            backend=self.estimator.backend.name,
+            error=str(error),
+        )
+        return [blank] * len(items)
+
+    def _late(self) -> str:
+        return f"scoring took longer than the deadline of {self.deadline} s"
+
+    def _decided(
+        self, scored: Sequence[Confidence], situation: Situation | None
+    ) -> list[Assessment]:
+        return [Assessment(confidence=c, decision=self.decide(c, situation)) for c in scored]

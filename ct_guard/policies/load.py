@@ -1,0 +1,110 @@
+"""Policies by what users write: a number, a word, a file, or the policy itself."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from ct_guard.errors import PolicyError
+from ct_guard.records import Action, Certificate
+
+from .rules import Annotate, Certified, Escalate, Policy, Threshold
+
+__all__ = ["default_policy", "load_policy"]
+
+_KINDS: dict[str, type[Annotate | Threshold | Escalate]] = {
+    "annotate": Annotate,
+    "threshold": Threshold,
+    "escalate": Escalate,
+}
+_ACTION: TypeAdapter[Action] = TypeAdapter(Action)
+
+
+def load_policy(
+    spec: "str | float | Path | dict[str, Any] | Policy", certificates: Sequence[Certificate] = ()
+) -> Policy:
+    """A policy from `0.7`, `"annotate"`, `"certified"`, a JSON file or its content.
+
+    `certificates` are the estimator's, for "certified". Raises PolicyError that says what to write.
+    """
+    if isinstance(spec, bool):
+        raise PolicyError("a policy is a number, 'certified', 'annotate' or a JSON file")
+    if isinstance(spec, int | float):
+        return _threshold(float(spec))
+    if isinstance(spec, dict):
+        return _from_json(spec, certificates, "policy")
+    if not isinstance(spec, str | Path):
+        return spec
+    text = str(spec)
+    if text in ("annotate", "certified"):
+        return _from_json({"kind": text}, certificates, text)
+    try:
+        return _threshold(float(text))
+    except ValueError as error:
+        if isinstance(error, PolicyError):
+            raise
+    path = Path(text)
+    if not path.is_file():
+        raise PolicyError(
+            f"no policy {text!r}: give a threshold such as 0.7, 'certified', 'annotate', or a JSON"
+            " file"
+        )
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise PolicyError(f"{path} is not valid JSON: {error}") from error
+    if not isinstance(data, dict):
+        raise PolicyError(f'{path} must hold one object such as {{"kind": "threshold", …}}')
+    return _from_json(data, certificates, str(path))
+
+
+def default_policy(certificates: Sequence[Certificate]) -> Policy:
+    """The estimator's certified threshold where it has one, else `Annotate`."""
+    usable = [known for known in certificates if known.threshold is not None]
+    return Certified(certificate=usable[0]) if usable else Annotate()
+
+
+def _threshold(value: float) -> Threshold:
+    if not 0 <= value <= 1:
+        raise PolicyError(f"a threshold is a probability between 0 and 1, not {value:g}")
+    return Threshold(threshold=value)
+
+
+def _from_json(data: dict[str, Any], certificates: Sequence[Certificate], where: str) -> Policy:
+    kind = data.get("kind")
+    try:
+        if kind == "certified":
+            return _certified(data, certificates, where)
+        if kind not in _KINDS:
+            known = ", ".join([*_KINDS, "certified"])
+            raise PolicyError(f"{where}: unknown kind {kind!r}: there are {known}")
+        return _KINDS[kind].model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(map(str, first["loc"])) or "value"
+        raise PolicyError(f"{where}: field {field!r}: {first['msg']}") from error
+
+
+def _certified(data: dict[str, Any], certificates: Sequence[Certificate], where: str) -> Certified:
+    unknown = set(data) - {"kind", "alpha", "delta", "below"}
+    if unknown:
+        raise PolicyError(f"{where}: unknown field {min(unknown)!r}")
+    below = _ACTION.validate_python(data.get("below", "abstain"))
+    fitting = [
+        known
+        for known in certificates
+        if data.get("alpha", known.alpha) == known.alpha
+        and data.get("delta", known.delta) == known.delta
+    ]
+    if not fitting:
+        held = ", ".join(f"alpha={c.alpha:g} delta={c.delta:g}" for c in certificates) or "none"
+        raise PolicyError(
+            f"{where}: the estimator holds no such certificate (it holds {held}):"
+            " use a threshold such as 0.7"
+        )
+    passed = [known for known in fitting if known.threshold is not None]
+    if not passed:
+        raise PolicyError(f"{where}: no threshold could be certified: {fitting[0].reason}")
+    return Certified(certificate=passed[0], below=below)

@@ -1,0 +1,25 @@
+"""The uncertainty query: its text, its token ids, and how answers are put before it."""
+
+from .encoder import Encoder
+from .hygiene import MAX_CHARACTERS, clean, is_refusal, screen
+from .render import Query, Rendered, build_query, fit, render, render_context
+from .styles import ContextStyle
+from .template import LABELS, QUERY_HASH, QUERY_TEXT
+
+__all__ = [
+    "LABELS",
+    "MAX_CHARACTERS",
+    "QUERY_HASH",
+    "QUERY_TEXT",
+    "ContextStyle",
+    "Encoder",
+    "Query",
+    "Rendered",
+    "build_query",
+    "clean",
+    "fit",
+    "is_refusal",
+    "render",
+    "render_context",
+    "screen",
+]

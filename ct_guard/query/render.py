@@ -1,0 +1,98 @@
+"""From a question and an answer to the token ids that a backend scores."""
+
+from dataclasses import dataclass
+
+from ct_guard.errors import MismatchError, UsageError
+from ct_guard.records import Message, QuestionAnswer
+
+from .encoder import Encoder
+from .hygiene import clean
+from .styles import ContextStyle, frame
+from .template import LABELS
+
+__all__ = ["Query", "Rendered", "build_query", "fit", "render", "render_context"]
+
+
+@dataclass(frozen=True)
+class Query:
+    """The uncertainty query of one tokenizer and style: constant ids behind every answer."""
+
+    ids: tuple[int, ...]
+    label_ids: tuple[int, int]
+    """(no, yes): two different vocabulary entries."""
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """Ids of the context and of the answer; the query's ids follow, always whole."""
+
+    context: tuple[int, ...]
+    answer: tuple[int, ...]
+    truncated: bool
+    sanitized: bool
+
+
+def build_query(
+    style: ContextStyle, encoder: Encoder, label_ids: tuple[int, int] | None = None
+) -> Query:
+    """The query for this tokenizer and style; `label_ids` (no, yes) override the look-up.
+
+    Raises MismatchError when the labels are not two different single vocabulary entries.
+    """
+    probe = (Message(role="user", content="?"),)
+    if label_ids is None:
+        label_ids = (encoder.label_id(LABELS[0]), encoder.label_id(LABELS[1]))
+    if label_ids[0] == label_ids[1]:
+        raise MismatchError(
+            f"the labels {LABELS[0]!r} and {LABELS[1]!r} end in the same token id {label_ids[0]}:"
+            " this tokenizer cannot answer the query; give explicit label ids"
+        )
+    return Query(frame(style, probe, encoder).query, label_ids)
+
+
+def render_context(
+    turns: tuple[Message, ...], style: ContextStyle, encoder: Encoder
+) -> tuple[tuple[int, ...], bool]:
+    """Ids of the context alone (what a chat model generates from), and whether it was sanitized."""
+    cleaned = [clean(turn.content) for turn in turns]
+    turns = tuple(
+        Message(role=turn.role, content=text)
+        for turn, (text, _) in zip(turns, cleaned, strict=True)
+    )
+    return frame(style, turns, encoder).context, any(changed for _, changed in cleaned)
+
+
+def render(
+    qa: QuestionAnswer, *, style: ContextStyle, encoder: Encoder, query: Query, budget: int
+) -> Rendered:
+    """Assemble ids for one answer so that context + answer + query is at most `budget` tokens.
+
+    Texts are cleaned, then every user text is encoded on its own with special tokens off; nothing
+    that it says can become template. Raises UsageError when the budget is too small for the query.
+    """
+    cleaned = [(turn.role, *clean(turn.content)) for turn in qa.conversation()]
+    turns = [Message(role=role, content=text) for role, text, _ in cleaned]
+    answer_text, answer_changed = clean(qa.answer)
+    around = frame(style, turns, encoder)
+    answer = tuple(encoder.encode(around.answer_lead + answer_text.strip()))
+    context, answer, truncated = fit(around.context, answer, budget - len(query.ids))
+    sanitized = answer_changed or any(changed for _, _, changed in cleaned)
+    return Rendered(context, answer, truncated, sanitized)
+
+
+def fit(
+    context: tuple[int, ...], answer: tuple[int, ...], room: int
+) -> tuple[tuple[int, ...], tuple[int, ...], bool]:
+    """Cut to at most `room` ids: first the middle of the context (its ends hold the template),
+    down to half of the room, then the start of the answer. Returns whether anything was cut."""
+    if len(context) + len(answer) <= room:
+        return context, answer, False
+    if room < 16:
+        raise UsageError(f"a token budget that leaves {room} tokens beside the query is too small")
+    kept_answer = min(len(answer), max(room // 2, room - len(context)))
+    kept_context = min(len(context), room - kept_answer)
+    tail = kept_context // 2
+    head = kept_context - tail
+    if kept_context < len(context):
+        context = context[:head] + context[len(context) - tail :]
+    return context, answer[len(answer) - kept_answer :], True

@@ -1,0 +1,85 @@
+"""Context styles: how a conversation and an answer become text around the uncertainty query.
+
+An adapter is scored in the style that it was tuned in; the styles are different functions.
+
+* `raw`: no chat template. `Question: {q}\\nAnswer:` + space + answer + query.
+* `chat_user`: context, answer and query in one user turn, then the generation prompt (the
+  reference's form for chat models).
+* `chat_turn`: the answer stands in the assistant's turn and the query follows it before the turn
+  ends, so that the conversation's KV cache is reused.
+
+User text stands between pieces of template, and only the template's pieces may hold special tokens.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from ct_guard.errors import MismatchError
+from ct_guard.records import Message
+
+from .encoder import Encoder
+from .template import QUERY_TEXT
+
+__all__ = ["ContextStyle", "Frame", "frame"]
+
+ContextStyle = Literal["raw", "chat_user", "chat_turn"]
+
+_SLOT = "\ue000slot{}\ue001"
+"""Stands for user text while the chat template runs: private-use characters, no white space."""
+
+
+@dataclass(frozen=True)
+class Frame:
+    """Token ids around an answer: context, [answer_lead + answer], query."""
+
+    context: tuple[int, ...]
+    answer_lead: str
+    query: tuple[int, ...]
+
+
+def frame(style: ContextStyle, turns: Sequence[Message], encoder: Encoder) -> Frame:
+    """Frame a conversation whose last turn is what was asked.
+
+    Raises MismatchError when a chat style is asked of a model without a chat template.
+    """
+    if style == "raw":
+        text = _raw_text(turns)
+        ids = (*encoder.start_ids, *encoder.encode(text))
+        return Frame(ids, " ", tuple(encoder.encode(QUERY_TEXT)))
+    contents = [turn.content.strip() for turn in turns]
+    if style == "chat_user":
+        contents[-1] = _raw_text(turns[-1:])
+    slots = [
+        Message(role=turn.role, content=_SLOT.format(number)) for number, turn in enumerate(turns)
+    ]
+    rest = encoder.render_chat(slots, generation_prompt=True)
+    ids_: list[int] = []
+    for slot, content in zip(slots, contents, strict=True):
+        piece, found, rest = rest.partition(slot.content)
+        if not found:
+            raise MismatchError(
+                f"the chat template drops or reorders a {slot.role} turn: leave that turn out or"
+                " use the context style 'raw'"
+            )
+        ids_ += encoder.encode(piece, special=True)
+        ids_ += encoder.encode(content)
+    tail = encoder.encode(rest, special=True)
+    query = encoder.encode(QUERY_TEXT)
+    if style == "chat_user":
+        return Frame(tuple(ids_), " ", (*query, *tail))
+    return Frame((*ids_, *tail), "", tuple(query))
+
+
+def _raw_text(turns: Sequence[Message]) -> str:
+    """Earlier turns read like a k-shot prompt, which raw language models know."""
+    text = ""
+    for turn in turns:
+        match turn.role:
+            case "user":
+                text += f"Question: {turn.content}\nAnswer:"
+            case "assistant":
+                text += f" {turn.content}\n\n"
+            case _:
+                text += f"{turn.content}\n\n"
+    return text.strip()

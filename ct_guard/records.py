@@ -1,0 +1,149 @@
+"""The plain data that the whole package speaks: frozen, validated, JSON in and out."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = [
+    "Action",
+    "Assessment",
+    "CalibratorState",
+    "Certificate",
+    "Confidence",
+    "Decision",
+    "GradedAnswer",
+    "Message",
+    "QuestionAnswer",
+    "Status",
+]
+
+Status = Literal["ok", "empty", "refusal", "unsupported", "invalid", "too_long", "error"]
+"""Why there is, or is not, a probability. Only `ok` carries one."""
+
+Action = Literal["pass", "retry", "escalate", "human", "abstain"]
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Record(BaseModel):
+    """Frozen; unknown fields and non-finite numbers are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Message(Record):
+    """One turn of a conversation."""
+
+    role: Literal["system", "user", "assistant", "tool"]
+    content: str
+
+
+class QuestionAnswer(Record):
+    """An answer and what it answers.
+
+    How the parts combine, everywhere in ct-guard: the conversation is `messages`, then `question`
+    as a user turn. Where `messages` already ends in a user turn, **that turn wins**: it is what was
+    asked, and `question` (which may then be empty) is kept only to name the row. `context`, a
+    passage, stands in front of what was asked, in the same turn, with a blank line between.
+    """
+
+    question: str
+    answer: str
+    context: str | None = None
+    messages: tuple[Message, ...] = ()
+    id: str | None = None
+    model: str | None = None
+    """Who answered. Ranking transfers across models, calibration does not: the calibrator of this
+    model is used when the estimator has one."""
+
+    def conversation(self) -> tuple[Message, ...]:
+        """The turns before the answer; the last one is what was asked."""
+        if self.messages and self.messages[-1].role == "user":
+            earlier, asked = self.messages[:-1], self.messages[-1].content
+        else:
+            earlier, asked = self.messages, self.question
+        if self.context:
+            asked = f"{self.context}\n\n{asked}"
+        return (*earlier, Message(role="user", content=asked))
+
+    def question_key(self) -> str:
+        """Rows with the same key are answers to one question: one cluster, one split."""
+        turns = self.conversation()
+        return "\x1e".join(f"{turn.role}\x1f{turn.content}" for turn in turns)
+
+
+class GradedAnswer(Record):
+    """An answer of which it is known whether it is correct."""
+
+    qa: QuestionAnswer
+    correct: bool
+
+
+class Confidence(Record):
+    """What an estimator says of one answer."""
+
+    p: Probability | None
+    """P(correct); None when not measured, and `status` says why."""
+    logit: float | None = None
+    """The raw score on the logit scale, *before* calibration."""
+    status: Status = "ok"
+    calibrated: bool = False
+    truncated: bool = False
+    sanitized: bool = False
+    """Control or invisible characters were removed from the text before scoring."""
+    estimator: str = ""
+    backend: str = ""
+    error: str | None = None
+
+
+class Decision(Record):
+    """What a policy makes of a confidence."""
+
+    action: Action
+    policy: str
+    threshold: Probability | None = None
+    reason: str = ""
+
+
+class Assessment(Record):
+    """A confidence and the decision taken on it."""
+
+    confidence: Confidence
+    decision: Decision
+
+    @property
+    def p(self) -> float | None:
+        return self.confidence.p
+
+    @property
+    def action(self) -> Action:
+        return self.decision.action
+
+
+class CalibratorState(Record):
+    """A fitted calibrator as data: `p = f(logit)`."""
+
+    kind: str
+    params: dict[str, float | list[float]]
+    n: int = Field(ge=0)
+    """Labels that it was fitted on."""
+
+
+class Certificate(Record):
+    """With probability at least 1 - delta over the certification sample, the error rate among
+    answers with p >= `threshold` is at most alpha. `threshold` None: no threshold passed."""
+
+    alpha: Probability
+    delta: Probability
+    threshold: Probability | None
+    n: int = Field(ge=0)
+    """Rows of the certification sample."""
+    answered: int = Field(ge=0)
+    errors: int = Field(ge=0)
+    split_hash: str = ""
+    reason: str = ""
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the certification sample that is answered; None without a threshold."""
+        return self.answered / self.n if self.threshold is not None and self.n else None
