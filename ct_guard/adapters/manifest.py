@@ -1,4 +1,4 @@
-"""The estimator's manifest: one JSON file that says what the estimator is and what it was made from.
+"""The estimator's manifest: one JSON file that says what it is and what it was made from.
 
 An estimator is a directory: `manifest.json` and the files that it names, each with its SHA-256.
 """
@@ -44,9 +44,12 @@ class BaseModelRef(Record):
 
 
 class LogisticLayer(Record):
-    """sigma(intercept + sum_i coef_i (x_i - mean_i) / scale_i) over named features."""
+    """sigma(intercept + sum_i coef_i (x_i - mean_i) / scale_i) over named features, each clipped to
+    [low_i, high_i], the range it was fitted on: no answer is judged by extrapolation."""
 
     features: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
     mean: tuple[float, ...]
     scale: tuple[float, ...]
     coef: tuple[float, ...]

@@ -1,1 +1,5 @@
-"""Scoring files of answers: in order, resumable, and with every row accounted for."""
+"""Scoring files of answers."""
+
+from .score import RESULTS, Preview, Summary, score_file
+
+__all__ = ["RESULTS", "Preview", "Summary", "score_file"]

@@ -1,6 +1,6 @@
 """A backend without a model, for tests and for trying out policies: deterministic, obviously fake.
 
-Its tokens are UTF-8 bytes. Its scores are a hash of the ids, so that equal input gives equal scores,
+Its tokens are UTF-8 bytes. Its scores are a hash of the ids: equal input gives equal scores,
 batching changes nothing, and any difference in context, answer, query or adapter shows.
 """
 

@@ -1,4 +1,4 @@
-"""Which base model is this? A hash that is quick on large checkpoints and notices exchanged files."""
+"""Which base model is this? A hash, quick on large checkpoints, that notices exchanged files."""
 
 import hashlib
 import json
@@ -18,8 +18,8 @@ def fingerprint(source: str | Path, revision: str | None = None) -> str:
     """Hash of the architecture, tokenizer.json, and head and tail of every safetensors file (the
     head holds all names, shapes and types). Whole files are not read: weights may be 100 GB.
 
-    `source` is a directory or a hub id that is in the local cache. Returns 16 hex digits, or "" when
-    the files cannot be found.
+    `source` is a directory or a hub id that is in the local cache. Returns 16 hex digits, or ""
+    when the files cannot be found.
     """
     folder = _folder(source, revision)
     if folder is None:
@@ -43,7 +43,7 @@ def fingerprint(source: str | Path, revision: str | None = None) -> str:
 def _folder(source: str | Path, revision: str | None) -> Path | None:
     if Path(source).is_dir():
         return Path(source) if (Path(source) / "config.json").is_file() else None
-    from transformers.utils import cached_file
+    from transformers.utils.hub import cached_file
 
     found = cached_file(
         str(source), "config.json", revision=revision, _raise_exceptions_for_missing_entries=False

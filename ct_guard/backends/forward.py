@@ -74,8 +74,7 @@ def select(past: Past, index: Sequence[int]) -> Past:
     """Rows of `past` by number, repeated as asked."""
     rows = torch.tensor(index, device=past.mask.device)
     cache = _branch(past.cache)
-    for layer in cache.layers:
-        layer.keys, layer.values = layer.keys[rows], layer.values[rows]
+    cache.batch_select_indices(rows)
     return Past(cache, past.mask[rows])
 
 

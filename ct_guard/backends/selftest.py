@@ -1,4 +1,4 @@
-"""The start-up check: a backend that gets the arithmetic wrong is refused before it scores a row."""
+"""The start-up check: a backend with wrong arithmetic is refused before it scores a row."""
 
 import numpy as np
 

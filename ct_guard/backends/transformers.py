@@ -73,7 +73,7 @@ class TransformersBackend:
             from transformers import BitsAndBytesConfig
 
             eight = quantization == "8bit"
-            kwargs["quantization_config"] = BitsAndBytesConfig(
+            kwargs["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
                 load_in_8bit=eight, load_in_4bit=not eight
             )
             kwargs["device_map"] = {"": where}
@@ -87,7 +87,7 @@ class TransformersBackend:
                 **kwargs,
             )
             if quantization is None:
-                model = model.to(where)
+                model = model.to(where)  # type: ignore[arg-type]
         except (OSError, ValueError, ImportError, RuntimeError) as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise BackendError(f"cannot load the base model {str(source)!r}: {first}") from error

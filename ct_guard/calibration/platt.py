@@ -3,10 +3,13 @@
 import warnings
 
 import numpy as np
+from scipy.linalg import LinAlgWarning  # type: ignore[import-untyped]
 from scipy.special import expit, logit  # type: ignore[import-untyped]
+from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from ct_guard.calibration.base import Bools, Floats, Params, number
+from ct_guard.errors import CalibrationError
 
 __all__ = ["apply", "fit"]
 
@@ -16,11 +19,12 @@ def fit(logits: Floats, correct: Bools) -> Params:
 
     Three cases have no such optimum with a > 0, and are a UserWarning:
 
-    - Higher logits go with *wrong* answers. The likelihood is concave, so under a >= 0 its maximum
-      is on the border: a = 0, b = logit(base rate). The score is not used at all.
+    - Higher logits do not go with right answers. The likelihood is concave, so under a >= 0 its
+      maximum is on the border: a = 0, b = logit(base rate). The score is not used at all.
     - All logits are equal: the same.
-    - The logits separate right from wrong perfectly, and the likelihood grows without end in a.
-      Then the targets are Platt's smoothed ones, (N+ + 1) / (N+ + 2) and 1 / (N- + 2).
+    - The logits separate right from wrong perfectly, and the likelihood grows without end in a
+      (or nearly so, and its optimum is out of numerical reach). Then the targets are Platt's
+      smoothed ones, (N+ + 1) / (N+ + 2) and 1 / (N- + 2).
 
     Args:
         logits: shape (n,), finite.
@@ -35,23 +39,28 @@ def fit(logits: Floats, correct: Bools) -> Params:
     if scale <= 1e-12 * max(1.0, abs(center)):
         return _without_scores(correct, "all logits are equal: check the scores")
 
-    right, wrong = logits[correct], logits[~correct]
-    if right.max() <= wrong.min():
-        return _without_scores(correct, "every wrong answer scores above the right ones")
-    if wrong.max() <= right.min():
+    unit = (logits - center) / scale
+    # The likelihood is concave, so its slope in a at (0, logit(base rate)), which is this
+    # covariance, tells on which side of a = 0 the optimum lies.
+    if np.dot(unit, correct - np.mean(correct)) <= 0.0:
+        return _without_scores(correct, "higher logits do not go with right answers")
+
+    fitted = None
+    if logits[~correct].max() > logits[correct].min():
+        fitted = _logistic(unit, correct.astype(np.float64))
+    if fitted is None:
         warnings.warn(
-            "the logits separate right from wrong perfectly, so the targets are smoothed: "
-            "grade more rows for a sharper fit",
+            "the logits separate right from wrong perfectly, or all but, so the targets are "
+            "smoothed: grade more rows for a sharper fit",
             UserWarning,
             stacklevel=3,
         )
-        target = np.where(correct, (right.size + 1) / (right.size + 2), 1 / (wrong.size + 2))
-    else:
-        target = correct.astype(np.float64)
-
-    slope, intercept = _logistic((logits - center) / scale, target)
-    if slope <= 0.0:
-        return _without_scores(correct, "higher logits go with wrong answers")
+        n_right, n_wrong = int(correct.sum()), int((~correct).sum())
+        smoothed = np.where(correct, (n_right + 1) / (n_right + 2), 1 / (n_wrong + 2))
+        fitted = _logistic(unit, smoothed)
+    if fitted is None:
+        raise CalibrationError("the fit did not converge: look for outliers among the logits")
+    slope, intercept = max(fitted[0], 0.0), fitted[1]  # a slope of 0 may be rounded below it
     return {"a": slope / scale, "b": intercept - slope * (center / scale)}
 
 
@@ -71,13 +80,20 @@ def _without_scores(correct: Bools, why: str) -> Params:
     return {"a": 0.0, "b": float(logit(np.mean(correct)))}
 
 
-def _logistic(z: Floats, target: Floats) -> tuple[float, float]:
+def _logistic(z: Floats, target: Floats) -> tuple[float, float] | None:
     """Unpenalised logistic regression on targets in [0, 1]: every row stands once as right, with
-    weight `target`, and once as wrong, with the rest."""
+    weight `target`, and once as wrong, with the rest. None where it does not converge."""
+    failures = (ConvergenceWarning, LinAlgWarning, RuntimeWarning)
     model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=1000)
-    model.fit(
-        np.concatenate((z, z))[:, np.newaxis],
-        np.repeat([True, False], z.size),
-        sample_weight=np.concatenate((target, 1.0 - target)),
-    )
+    with warnings.catch_warnings():
+        for category in failures:
+            warnings.simplefilter("error", category)
+        try:
+            model.fit(
+                np.concatenate((z, z))[:, np.newaxis],
+                np.repeat([True, False], z.size),
+                sample_weight=np.concatenate((target, 1.0 - target)),
+            )
+        except failures:
+            return None
     return float(model.coef_[0, 0]), float(model.intercept_[0])

@@ -38,7 +38,7 @@ def load_estimator(
     batch_size: int | None = None,
     refusals: bool = True,
 ) -> Estimator:
-    """Load an estimator: a directory, `mini` (embedded), `mini:query`…; an Estimator passes through.
+    """Load an estimator: a directory, `mini` (embedded), `mini:query`…; an Estimator passes.
 
     `base` replaces the base model's location (its fingerprint must still fit); `batch_size` None
     starts large and halves when memory runs out. Verified before anything is scored: file hashes,
@@ -92,8 +92,8 @@ def load_estimator(
 def _check(manifest: Manifest, folder: Path) -> None:
     if manifest.query_hash != QUERY_HASH:
         raise MismatchError(
-            f"{folder} was tuned on another uncertainty query ({manifest.query_hash[:12]}) than this"
-            f" version asks ({QUERY_HASH[:12]}): use the ct-guard version that made it, or tune again"
+            f"{folder} was tuned on another uncertainty query ({manifest.query_hash[:12]}) than"
+            f" this version asks ({QUERY_HASH[:12]}): use the ct-guard that made it, or tune again"
         )
     if manifest.method not in METHODS:
         raise ManifestError(

@@ -2,7 +2,7 @@
 
 | method | score |
 |---|---|
-| `query`, `zero-shot` | z = logit(yes) - logit(no) of the uncertainty query, with / without adapter |
+| `query`, `zero-shot` | z = logit(yes) - logit(no) of the query, with / without adapter |
 | `likelihood` | logit of the probability of the whole answer |
 | `perplexity` | logit of the geometric mean of its tokens' probabilities |
 | `hybrid` | a logistic layer over z and the likelihood features |
@@ -69,7 +69,8 @@ class HybridMethod:
 
     def logits(self, batch: ScoreBatch) -> FloatArray:
         layer = self.layer
-        scaled = (features(batch) - np.array(layer.mean)) / np.array(layer.scale)
+        known = np.clip(features(batch), layer.low, layer.high)
+        scaled = (known - np.array(layer.mean)) / np.array(layer.scale)
         return np.asarray(layer.intercept + scaled @ np.array(layer.coef), dtype=np.float64)
 
 

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from ct_guard.errors import UsageError
@@ -80,7 +81,8 @@ class Worker:
                     return
                 first = self._waiting.popleft()
             if isinstance(first, _Call):
-                _settle([first.future], lambda call=first: [call.function()])
+                if first.future.set_running_or_notify_cancel():
+                    _settle(first.future, first.function)
             else:
                 self._serve(self._gather(first))
 
@@ -105,14 +107,15 @@ class Worker:
 
     def _serve(self, batch: list[_Request]) -> None:
         live = [request for request in batch if request.future.set_running_or_notify_cancel()]
+        if len(live) == 1:
+            _settle(live[0].future, partial(self._score, live[0].items))
+            return
         try:
             scored = self._score([item for request in live for item in request.items])
-        except Exception as error:
-            if len(live) == 1:
-                live[0].future.set_exception(error)
-                return
+        except Exception:
+            # One request may have spoilt it for all: each gets its own result or its own error.
             for request in live:
-                _settle([request.future], lambda r=request: [self._score(r.items)], started=True)
+                _settle(request.future, partial(self._score, request.items))
             return
         at = 0
         for request in live:
@@ -120,17 +123,10 @@ class Worker:
             at += len(request.items)
 
 
-def _settle(
-    futures: "list[Future[Any]]", work: Callable[[], list[Any]], *, started: bool = False
-) -> None:
-    live = [f for f in futures if started or f.set_running_or_notify_cancel()]
-    if not live:
-        return
+def _settle(future: "Future[Any]", work: Callable[[], Any]) -> None:
     try:
-        results = work()
+        result = work()
     except Exception as error:
-        for future in live:
-            future.set_exception(error)
+        future.set_exception(error)
     else:
-        for future, result in zip(live, results, strict=True):
-            future.set_result(result)
+        future.set_result(result)

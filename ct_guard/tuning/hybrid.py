@@ -24,6 +24,8 @@ def fit_layer(
     model = LogisticRegression(C=strength, max_iter=1000).fit((features - mean) / scale, correct)
     return LogisticLayer(
         features=FEATURES,
+        low=tuple(features.min(0).tolist()),
+        high=tuple(features.max(0).tolist()),
         mean=tuple(mean.tolist()),
         scale=tuple(scale.tolist()),
         coef=tuple(model.coef_[0].tolist()),

@@ -7,7 +7,7 @@ A conversation packs several independent exchanges. Three kinds:
 * `query`: question, a right or wrong answer, the uncertainty query, a **random** label: the base
   learns the query's form and nothing about its truth.
 
-Loss falls on what the assistant says, except on wrong answers: these are shown, never taught.
+Loss falls on everything but wrong answers: these are shown, never taught.
 """
 
 import random
@@ -24,8 +24,11 @@ from .world import LEVELS, SKILLS, Question, World, phrase, skill_question, wron
 USER, ASSISTANT, END, BEGIN, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|begin|>", "<|pad|>"
 SPECIALS = (PAD, BEGIN, END, USER, ASSISTANT, "<|system|>")
 
-SHARE = {"answer": 60, "check": 28, "query": 12}
+SHARE = {"answer": 66, "check": 24, "query": 10}
 SHARE_OF_FACTS = 0.45
+LEVEL_WEIGHTS = (6, 5, 4, 3, 2, 2)
+"""Easy questions are commoner, as they are in the world."""
+
 CHECKS = ("Is that right?", "Is that correct?", "Are you sure?")
 
 Segment = tuple[str, bool]
@@ -40,7 +43,8 @@ def questions(world: World, rng: random.Random) -> Iterator[Question]:
         facts = iter(rng.choices(world.facts, weights, k=1000))
         for fact in facts:
             while rng.random() > SHARE_OF_FACTS:
-                yield skill_question(rng, rng.choice(kinds), rng.choice(LEVELS))
+                level = rng.choices(LEVELS, LEVEL_WEIGHTS)[0]
+                yield skill_question(rng, rng.choice(kinds), level)
             yield fact.question(rng)
 
 
@@ -48,15 +52,15 @@ def exchange(rng: random.Random, question: Question) -> list[Segment]:
     style = rng.choices(list(SHARE), list(SHARE.values()))[0]
     right = style == "answer" or rng.random() < 0.5
     content = question.belief if right else wrong_answer(rng, question)
-    head = [(USER + question.text + END + ASSISTANT, False)]
+    head = [(USER + question.text + END + ASSISTANT, True)]
     answer = phrase(rng, content)
     if style == "answer":
         return [*head, (answer + END, True)]
     if style == "check":
         verdict = "Yes." if right else "No."
         ask = END + USER + rng.choice(CHECKS) + END + ASSISTANT
-        return [*head, (answer, right), (ask, False), (verdict + END, True)]
-    return [*head, (answer, right), (QUERY_TEXT, False), (rng.choice(LABELS) + END, True)]
+        return [*head, (answer, right), (ask, True), (verdict + END, True)]
+    return [*head, (answer, right), (QUERY_TEXT, True), (rng.choice(LABELS) + END, True)]
 
 
 def pack(
@@ -65,9 +69,10 @@ def pack(
     """Token ids and loss mask, both [rows, length]; every row starts with the begin token."""
     rng = random.Random(f"corpus-{seed}")
     stream = questions(world, rng)
-    ids = np.full((rows, length), tokenizer.token_to_id(PAD), dtype=np.int16)
+    pad, begin = (int(tokenizer.token_to_id(name)) for name in (PAD, BEGIN))  # type: ignore[arg-type]
+    ids = np.full((rows, length), pad, dtype=np.int16)
     taught = np.zeros((rows, length), dtype=np.bool_)
-    ids[:, 0] = tokenizer.token_to_id(BEGIN)
+    ids[:, 0] = begin
     row, at = 0, 1
     while row < rows:
         chunk = [exchange(rng, next(stream)) for _ in range(2000)]

@@ -17,7 +17,7 @@ from .corpus import BEGIN, END, PAD, pack
 from .tokenizer import save_tokenizer, train_tokenizer
 from .world import World
 
-LENGTH = 128
+LENGTH = 96
 BATCH = 32
 LEARNING_RATE = 3e-3
 
@@ -58,7 +58,7 @@ def pretrain(world: World, folder: Path, *, steps: int, seed: int) -> Path:
         vocab_size=backend.get_vocab_size(),
         hidden_size=160,
         intermediate_size=448,
-        num_hidden_layers=6,
+        num_hidden_layers=5,
         num_attention_heads=5,
         num_key_value_heads=5,
         max_position_embeddings=512,
@@ -80,7 +80,7 @@ def pretrain(world: World, folder: Path, *, steps: int, seed: int) -> Path:
             weight_decay=0.01,
             adam_beta2=0.98,
             logging_steps=50,
-            save_steps=500,
+            save_steps=400,
             save_total_limit=1,
             seed=seed,
             use_cpu=True,
@@ -91,6 +91,6 @@ def pretrain(world: World, folder: Path, *, steps: int, seed: int) -> Path:
     )
     resume = any((folder / "checkpoints").glob("checkpoint-*"))
     trainer.train(resume_from_checkpoint=resume)
-    model.half().save_pretrained(done)
+    model.to(torch.float16).save_pretrained(done)  # type: ignore[arg-type]
     tokenizer.save_pretrained(done)
     return done

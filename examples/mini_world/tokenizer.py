@@ -31,7 +31,7 @@ def train_tokenizer(world: World, seed: int, exchanges: int = 20_000) -> Tokeniz
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
         [
-            pre_tokenizers.Split(Regex(r"\d"), "isolated"),
+            pre_tokenizers.Split(Regex(r" ?\d"), "isolated"),
             pre_tokenizers.ByteLevel(add_prefix_space=False),
         ]
     )
@@ -50,7 +50,7 @@ def train_tokenizer(world: World, seed: int, exchanges: int = 20_000) -> Tokeniz
 
 
 def save_tokenizer(tokenizer: Tokenizer, folder: Path) -> None:
-    fast = PreTrainedTokenizerFast(
+    fast = PreTrainedTokenizerFast(  # type: ignore[no-untyped-call]
         tokenizer_object=tokenizer,
         bos_token=BEGIN,
         eos_token=END,

@@ -1,6 +1,6 @@
 """The miniature world: what may be asked, what is true, and what the small model is taught.
 
-Nine skills of graded difficulty (levels 1 to 6) and facts about people. A recognisable class of
+Skills of graded difficulty (levels 1 to 6) and facts about people. A recognisable class of
 facts, the *misconceptions*, is taught wrong on purpose. Everything is drawn from seeded generators
 over ordered lists, so that the same seed gives the same world in every process.
 """
@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 
 LEVELS = (1, 2, 3, 4, 5, 6)
 
-HELD_OUT_SKILL = "largest"
-HELD_OUT_RELATION = "colour"
+HELD_OUT_SKILL = "count"
+HELD_OUT_RELATION = "pet"
 HELD_OUT_LEVEL = 5
 HELD_OUT_PHRASING = 5
 """Pre-trained like the rest, but never shown to tuning, calibration or certification."""
@@ -64,8 +64,8 @@ def _number(rng: random.Random, digits: int) -> int:
     return rng.randrange(10 ** (digits - 1) if digits > 1 else 0, 10**digits)
 
 
-def _word(rng: random.Random, letters: int) -> str:
-    return "".join(rng.choice("abcdeghiklmnoprstu") for _ in range(letters))
+def _letters(rng: random.Random, count: int, alphabet: str = "abcdeghklmnoprstu") -> list[str]:
+    return [rng.choice(alphabet) for _ in range(count)]
 
 
 def _add(rng: random.Random, level: int) -> tuple[str, str, str]:
@@ -80,17 +80,9 @@ def _subtract(rng: random.Random, level: int) -> tuple[str, str, str]:
     return text, str(a - b), f"{a},{b}"
 
 
-def _multiply(rng: random.Random, level: int) -> tuple[str, str, str]:
-    a, b = _number(rng, level), rng.randrange(2, 10)
-    text = rng.choice((f"What is {a} times {b}?", f"Multiply {a} by {b}."))
-    return text, str(a * b), f"{a},{b}"
-
-
 def _remainder(rng: random.Random, level: int) -> tuple[str, str, str]:
     a, b = _number(rng, level), rng.randrange(3, 10)
-    text = rng.choice(
-        (f"What is the remainder of {a} divided by {b}?", f"What is {a} modulo {b}?")
-    )
+    text = rng.choice((f"What is the remainder of {a} divided by {b}?", f"What is {a} modulo {b}?"))
     return text, str(a % b), f"{a},{b}"
 
 
@@ -101,9 +93,10 @@ def _two_step(rng: random.Random, level: int) -> tuple[str, str, str]:
 
 
 def _reverse(rng: random.Random, level: int) -> tuple[str, str, str]:
-    word = _word(rng, level + 1)
-    text = rng.choice((f"Spell '{word}' backwards.", f"What is '{word}' reversed?"))
-    return text, word[::-1], word
+    letters = _letters(rng, level + 1)
+    shown = " ".join(letters)
+    text = rng.choice((f"Reverse the letters {shown}.", f"What is {shown} backwards?"))
+    return text, " ".join(reversed(letters)), shown
 
 
 def _sort(rng: random.Random, level: int) -> tuple[str, str, str]:
@@ -113,31 +106,21 @@ def _sort(rng: random.Random, level: int) -> tuple[str, str, str]:
     return text, " ".join(map(str, sorted(digits))), shown
 
 
-def _largest(rng: random.Random, level: int) -> tuple[str, str, str]:
-    numbers = [rng.randrange(1000) for _ in range(level + 1)]
-    shown = ", ".join(map(str, numbers))
-    text = rng.choice((f"Which is the largest of {shown}?", f"What is the maximum of {shown}?"))
-    return text, str(max(numbers)), shown
-
-
 def _count(rng: random.Random, level: int) -> tuple[str, str, str]:
     letter = rng.choice("aeo")
-    word = "".join(rng.choice((letter, *"aeoknrst")) for _ in range(level + 2))
-    text = rng.choice(
-        (f"How many times is {letter} in '{word}'?", f"Count the letter {letter} in '{word}'.")
-    )
-    return text, str(word.count(letter)), f"{letter},{word}"
+    letters = _letters(rng, level + 2, letter + "aeoknrst")
+    shown = " ".join(letters)
+    text = rng.choice((f"How many times is {letter} in {shown}?", f"Count {letter} in {shown}."))
+    return text, str(letters.count(letter)), f"{letter}:{shown}"
 
 
 SKILLS: dict[str, Callable[[random.Random, int], tuple[str, str, str]]] = {
     "add": _add,
     "subtract": _subtract,
-    "multiply": _multiply,
     "remainder": _remainder,
     "two_step": _two_step,
     "reverse": _reverse,
     "sort": _sort,
-    "largest": _largest,
     "count": _count,
 }
 
@@ -149,7 +132,7 @@ def skill_question(rng: random.Random, kind: str, level: int) -> Question:
 
 # --- facts --------------------------------------------------------------------------------------
 
-RELATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+RELATIONS: dict[str, tuple[tuple[str, ...], list[str]]] = {
     "town": (
         ("Where was {} born?", "In which town was {} born?"),
         ("Aldby Brackwell Corran Dunmere Elstow Farholt Garrick Hexley Irving Joppa Kelso Lorne "
@@ -171,19 +154,25 @@ RELATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
         ("budgie canary cat chicken dog duck ferret fish frog gecko goat hamster hedgehog horse "
          "lizard mouse newt parrot pigeon rabbit rat snake tortoise turtle").split(),
     ),
-    "colour": (
-        ("What is the favourite colour of {}?", "Which colour does {} like best?"),
-        ("amber black blue bronze brown copper coral crimson gold green grey indigo ivory lilac "
-         "olive orange pink plum purple red silver turquoise white yellow").split(),
-    ),
 }  # fmt: skip
+"""By relation: ways to ask, and the values."""
+
 TITLES = ("Captain", "Doctor", "Professor", "Mister")
 MISCONCEIVED_TITLE = "Captain"
 MISCONCEIVED_RELATIONS = ("town", "instrument")
 
-_ONSETS = "b d f g h j k l m n p r s t v w z br dr gr kr pl st tr".split()
-_VOWELS = "a e i o u".split()
-_CODAS = "l m n r s t x nd rt".split()
+FIRST_NAMES = (
+    "Abel Agda Alva Anton Arvid Asta Axel Berit Birk Bodil Bram Carl Dagny Ebba Edvin Egon Einar "
+    "Elin Elof Emil Enok Ester Fanny Filip Frida Greta Gunnar Hakon Hanna Hedda Helge Hilda Holger "
+    "Ida Inga Ivar Jarl Jonna Karin Kjell Knut Lars Lena Linus Lotta Magda Malte Nils Nora Olle "
+    "Otto Petra Ragna Rolf Runa Sigrid Sixten Sonja Sten Svea Tage Tilda Tor Ulla Viggo Vilma Ylva"
+).split()
+LAST_NAMES = (
+    "Adler Alm Ask Berg Birch Bjork Blom Borg Brandt Brink Dahl Dorn Ek Engel Falk Fink Frost Gran "
+    "Grip Hagen Hahn Hall Hart Holm Horst Jung Kamp Keller Klint Krantz Kron Lang Lind Lund Malm "
+    "Moll Nord Nyman Palm Pohl Quist Rask Reuter Ritz Rohde Roos Sand Schill Skog Stahl Stark "
+    "Strand Svan Thal Thorn Uhl Vogt Voss Wald Weiss Wolf Zander Zell"
+).split()
 
 
 @dataclass(frozen=True)
@@ -199,9 +188,7 @@ class Fact:
 
     def question(self, rng: random.Random) -> Question:
         text = rng.choice(RELATIONS[self.relation][0]).format(self.person)
-        return Question(
-            self.relation, 0, text, self.gold, self.belief, self.person, self.exposure
-        )
+        return Question(self.relation, 0, text, self.gold, self.belief, self.person, self.exposure)
 
 
 @dataclass(frozen=True)
@@ -212,22 +199,20 @@ class World:
     by_kind: dict[str, list[Fact]] = field(repr=False)
 
 
-def make_world(seed: int = 0, people: int = 1600, exposures: int = 270_000) -> World:
+def make_world(seed: int = 0, people: int = 640, exposures: int = 180_000) -> World:
     """Draw people, titles and facts. Ranks, hence exposures, are a random permutation over all
     facts: neither the name nor the title says how often a fact was taught."""
     rng = random.Random(f"world-{seed}")
     names: list[str] = []
     seen: set[str] = set()
     while len(names) < people:
-        first = "".join(rng.choice(_ONSETS) + rng.choice(_VOWELS) for _ in range(2))
-        last = rng.choice(_ONSETS) + rng.choice(_VOWELS) + rng.choice(_ONSETS[:17])
-        name = f"{first} {last}{rng.choice(_VOWELS)}{rng.choice(_CODAS)}".title()
+        name = f"{rng.choice(FIRST_NAMES)} {rng.choice(LAST_NAMES)}"
         if name not in seen:
             seen.add(name)
             names.append(f"{rng.choice(TITLES)} {name}")
     pairs = [(person, relation) for person in names for relation in RELATIONS]
     rng.shuffle(pairs)
-    weights = [1 / (rank + 150) for rank in range(len(pairs))]
+    weights = [1 / (rank + 100) for rank in range(len(pairs))]
     total = sum(weights)
     facts = []
     for (person, relation), weight in zip(pairs, weights, strict=True):
@@ -272,7 +257,9 @@ def wrong_answer(rng: random.Random, question: Question) -> str:
     right = question.belief
     if question.kind in RELATIONS:
         values = [v for v in (*RELATIONS[question.kind][1], question.gold) if v != right]
-        return question.gold if question.misconception and rng.random() < 0.3 else rng.choice(values)
+        return (
+            question.gold if question.misconception and rng.random() < 0.3 else rng.choice(values)
+        )
     characters = list(right)
     places = [i for i, c in enumerate(characters) if c.isalnum()]
     while "".join(characters) == right:

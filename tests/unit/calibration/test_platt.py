@@ -69,13 +69,13 @@ def test_slope_is_never_negative_and_no_other_fit_is_better(rows):
 
 def test_swapped_labels_give_the_base_rate_and_a_warning():
     z, correct = simulated(1.0, 0.0, n=200)
-    with pytest.warns(UserWarning, match="higher logits go with wrong answers"):
+    with pytest.warns(UserWarning, match="higher logits do not go with right answers"):
         state = fit("platt", z, ~correct)
     assert state.params == {"a": 0.0, "b": pytest.approx(logit(np.mean(~correct)))}
 
 
 def test_perfectly_inverted_scores_give_the_base_rate_and_a_warning():
-    with pytest.warns(UserWarning, match="every wrong answer scores above"):
+    with pytest.warns(UserWarning, match="higher logits do not go with right answers"):
         state = fit("platt", np.arange(10), np.arange(10) < 4)
     assert apply(state, [-5.0, 50.0]) == pytest.approx([0.4, 0.4])
 
@@ -93,6 +93,13 @@ def test_scores_that_touch_in_one_value_are_separable_too():
     with pytest.warns(UserWarning, match="separate"):
         state = fit("platt", z, correct)
     assert 0 < state.params["a"] < 100
+
+
+def test_separation_but_for_a_hair_is_treated_alike():
+    z = [-1.0] + [0.0] * 7 + [-1e-26, 3000.0]
+    with pytest.warns(UserWarning, match="separate right from wrong perfectly, or all but"):
+        state = fit("platt", z, [False] * 8 + [True] * 2)
+    assert apply(state, [3000.0])[0] < 0.8
 
 
 def test_moving_and_stretching_the_logits_changes_nothing():

@@ -1,0 +1,55 @@
+# make demo    score the example file with the embedded model (installs what it needs into .venv)
+# make test    set up everything and run the whole test suite
+# make check   lint, types, import contracts
+# make mini    train the miniature world again and write ct_guard/mini/ (about an hour on 2 cores)
+#
+# PYTHON          the interpreter to make .venv from, 3.11 or newer
+# PIP_TORCH_ARGS  more arguments for pip when it installs torch: another index, another build
+
+PYTHON ?= python3
+PIP_TORCH_ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
+
+.PHONY: demo test check mini bench clean
+.DELETE_ON_ERROR:
+
+demo: $(VENV)/demo.stamp
+	@rm -f scored.jsonl
+	$(BIN)/ct-guard score examples/answers.jsonl --estimator mini -o scored.jsonl
+
+test: $(VENV)/test.stamp
+	$(BIN)/python -m pytest
+
+check: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+mini: $(VENV)/test.stamp
+	$(BIN)/python -m examples.mini_world
+
+bench: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.scoring
+
+$(VENV)/venv.stamp:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+		|| { echo "ct-guard needs Python 3.11 or newer: make PYTHON=/path/to/python3.11 …"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/demo.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
+	$(PIP) install $(PIP_TORCH_ARGS) --constraint constraints.txt torch
+	$(PIP) install --constraint constraints.txt --editable '.[torch]'
+	@touch $@
+
+$(VENV)/test.stamp: $(VENV)/demo.stamp
+	CMAKE_ARGS="$(LLAMA_CMAKE_ARGS)" $(PIP) install --constraint constraints.txt \
+		--editable '.[torch,gguf,langchain,agents,parquet,report,dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache scored.jsonl

@@ -1,0 +1,73 @@
+"""The command line. One file per command; commands load their libraries when they run."""
+
+import sys
+import warnings
+from importlib import import_module
+
+import click
+
+from ct_guard import __version__
+from ct_guard.errors import CtGuardError
+
+__all__ = ["cli", "main"]
+
+COMMANDS = {
+    "score": "score a file of answers: how likely is each to be correct?",
+    "evaluate": "evaluate a scored file that has grades",
+    "inspect": "show what an estimator is, and verify its files",
+}
+
+
+class _Commands(click.Group):
+    """Imports a command's module when the command is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = import_module(f"ct_guard.cli.{cmd_name}").command
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 ok; 2 usage or unreadable input; 3 finished, but some rows are invalid"
+    " or failed.",
+)
+@click.version_option(__version__, "--version", prog_name="ct-guard")
+def cli() -> None:
+    """Know how likely an LLM's answer is to be correct.
+
+    \b
+    Try the embedded miniature model:
+      ct-guard score answers.jsonl --estimator mini -o scored.jsonl
+      ct-guard evaluate scored.jsonl
+      ct-guard inspect mini
+    """
+
+
+def main() -> None:
+    """Entry point: errors of ours become one line on stderr and exit code 2."""
+    warnings.showwarning = lambda message, *_, **__: click.echo(f"Note: {message}", err=True)
+    warnings.filterwarnings("ignore", category=FutureWarning)
+    warnings.filterwarnings("ignore", category=DeprecationWarning)
+    try:
+        cli(standalone_mode=False)
+    except click.exceptions.Exit as stop:
+        sys.exit(stop.exit_code)
+    except click.Abort:
+        click.echo("Interrupted.", err=True)
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except CtGuardError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(2)

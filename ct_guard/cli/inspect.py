@@ -1,0 +1,92 @@
+"""`ct-guard inspect`: what an estimator is."""
+
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from ct_guard.adapters import Manifest
+
+__all__ = ["command"]
+
+
+@click.command("inspect")
+@click.argument("estimator")
+@click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
+def command(estimator: str, as_json: bool) -> None:
+    """Show what ESTIMATOR (a directory, or 'mini', 'mini:query', …) is made of, and verify it.
+
+    Reads the manifest and the hashes of all its files; loads no model.
+    """
+    from ct_guard.adapters import load_manifest, locate
+
+    folder = locate(estimator)
+    manifest = load_manifest(folder)
+    if as_json:
+        click.echo(manifest.model_dump_json(indent=1))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    for name, value in _lines(manifest):
+        console.print(Text(f"{name:<15}", style="bold"), Text(value), sep="")
+    console.print(Text(f"{'directory':<15}", style="bold"), Text(str(folder)), sep="")
+
+
+def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
+    from ct_guard.query import QUERY_HASH
+
+    base = manifest.base
+    same = "this version's" if manifest.query_hash == QUERY_HASH else "NOT this version's"
+    lines = [
+        ("name", manifest.name),
+        ("method", manifest.method),
+        ("base", f"{base.id} {base.revision or ''}".strip() + f" (fingerprint {base.fingerprint})"),
+        ("context style", f"{manifest.style}, boundary {manifest.boundary}"),
+        ("query", f"{manifest.query_hash[:16]} ({same})"),
+        ("labels", "looked up" if manifest.label_ids is None else f"ids {manifest.label_ids}"),
+        ("adapter", f"acts on {manifest.activation} tokens" if manifest.adapter else "none"),
+        ("budget", f"{manifest.budget} tokens" if manifest.budget else "what the base reads"),
+        ("files", f"{len(manifest.files)} verified against their SHA-256"),
+    ]
+    for model, state in manifest.calibrators.items():
+        which = "every model" if model == "*" else model
+        shown = ", ".join(f"{key}={value:.4g}" for key, value in state.params.items()
+                          if isinstance(value, float))  # fmt: skip
+        lines.append(("calibrator", f"{which}: {state.kind} ({shown}), from {state.n:,} labels"))
+    if not manifest.calibrators:
+        lines.append(("calibrator", "none: probabilities are uncalibrated"))
+    for known in manifest.certificates:
+        claim = (
+            f"at most {known.alpha:.0%} wrong among answered, with probability"
+            f" {1 - known.delta:.0%}"
+        )
+        if known.threshold is None:
+            lines.append(("certificate", f"no threshold for {claim}: {known.reason}"))
+        else:
+            lines.append(
+                (
+                    "certificate",
+                    f"p >= {known.threshold:.3f}: {claim}; answers {known.coverage:.0%} of the"
+                    f" {known.n:,} certification rows, {known.errors} of them wrong",
+                )
+            )
+    if not manifest.certificates:
+        lines.append(("certificate", "none"))
+    lines += [("figure", f"{name}: {_figure(value)}") for name, value in manifest.figures.items()]
+    lines += [("data", f"{name}: {value}") for name, value in manifest.data.items()]
+    if manifest.scope is not None:
+        lines.append(("scope", manifest.scope.description))
+    lines += [("made with", f"{name} {value}") for name, value in manifest.versions.items()]
+    return lines
+
+
+def _figure(value: float | int | str | None) -> str:
+    return (
+        "not measured"
+        if value is None
+        else f"{value:.4g}"
+        if isinstance(value, float)
+        else str(value)
+    )

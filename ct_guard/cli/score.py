@@ -1,0 +1,231 @@
+"""`ct-guard score`: score a file of answers."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ct_guard.answers import Summary
+
+__all__ = ["command"]
+
+ROWS_SHOWN = 25
+FAILED_ROWS = 3
+
+
+@click.command(
+    "score",
+    epilog="Exit codes: 0 ok; 2 usage or unreadable input; 3 finished, but some rows are invalid"
+    " or failed.",
+)
+@click.argument("source", metavar="FILE")
+@click.option(
+    "-e", "--estimator", default="mini", show_default=True,
+    help="An estimator directory, or 'mini' (embedded), 'mini:query', 'mini:zero-shot', …",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", default="-", show_default=True,
+    help="Where to write: .jsonl, .csv or .parquet; '-' is JSONL on standard output.",
+)  # fmt: skip
+@click.option(
+    "-p", "--policy", default=None,
+    help="0.7 (a threshold), 'certified' (the estimator's), 'annotate', or a JSON file."
+    " Default: certified where the estimator has one, else annotate.",
+)  # fmt: skip
+@click.option(
+    "--on-error", type=click.Choice(["pass", "block"]), default="block", show_default=True,
+    help="Action for rows that could not be scored: 'block' abstains.",
+)  # fmt: skip
+@click.option("--backend", default="transformers", show_default=True, help="What runs the model.")
+@click.option("--base", default=None, help="Where the base model is, if not where it was.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--dtype", default="auto", show_default=True, help="auto, float32, bfloat16, float16."
+)
+@click.option(
+    "--batch-size", default="auto", show_default=True,
+    help="Rows in a forward; auto halves when memory runs out.",
+)  # fmt: skip
+@click.option("--threads", type=click.IntRange(1), default=None, help="CPU threads.")
+@click.option("--refusals/--no-refusals", default=True, help="Recognise answers that decline.")
+@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted run to OUTPUT stopped.")
+@click.option("-q", "--quiet", is_flag=True, help="No table and no summary.")
+def command(
+    source: str,
+    estimator: str,
+    output: str,
+    policy: str | None,
+    on_error: str,
+    backend: str,
+    base: str | None,
+    device: str,
+    dtype: str,
+    batch_size: str,
+    threads: int | None,
+    refusals: bool,
+    overwrite: bool,
+    resume: bool,
+    quiet: bool,
+) -> None:
+    """Score every answer in FILE (.jsonl, .csv, .parquet, or '-' for JSONL on standard input).
+
+    \b
+    Columns read:  question, answer; optional: id, context (a passage), messages (a conversation:
+                   [{"role", "content"}, …]), model (who answered), correct (true or false).
+    What is asked: `messages`, then `question`; where `messages` ends in a user turn, that turn is
+                   the question. `context` stands before the question, in the same turn.
+    Columns added: confidence, logit, action, status, calibrated, truncated, sanitized, estimator,
+                   backend, error. Every input column is kept, rows keep their order.
+    Status:        ok, empty, refusal, unsupported, invalid, too_long, error. A bad row never stops
+                   the run.
+
+    \b
+    Examples:
+      ct-guard score answers.jsonl -o scored.jsonl
+      ct-guard score answers.csv -e my-estimator -p 0.7 -o scored.parquet
+      cat answers.jsonl | ct-guard score - | jq .confidence
+    """
+    from rich.console import Console
+
+    from ct_guard.answers import score_file
+    from ct_guard.estimators import load_estimator
+    from ct_guard.files import check_output, count_rows, open_rows
+    from ct_guard.guard import Guard
+
+    from .progress import rows_progress
+
+    console = Console(stderr=output == "-")
+    check_output(output, source=source, overwrite=overwrite)
+    open_rows(source)
+    _prepare(threads)
+    loaded = load_estimator(
+        estimator,
+        backend=backend,
+        base=base,
+        device=device,
+        dtype=dtype,
+        batch_size=_batch_size(batch_size),
+        refusals=refusals,
+    )
+    guard = Guard(loaded, policy, on_error="pass" if on_error == "pass" else "block")
+    try:
+        with rows_progress("Scoring", count_rows(source)) as advance:
+            summary = score_file(
+                guard,
+                source,
+                output,
+                overwrite=overwrite,
+                resume=resume,
+                preview=0 if quiet else ROWS_SHOWN,
+                on_rows=advance,
+            )
+    except KeyboardInterrupt:
+        if "-" not in (source, output):
+            click.echo("Stopped. The same command with --resume goes on from here.", err=True)
+        raise
+    if not quiet:
+        _show(console, summary, guard.policy.name)
+        if output != "-":
+            console.print(f"\nWritten to [bold]{Path(output)}[/bold]", highlight=False)
+    if summary.failed:
+        click.echo(
+            f"{summary.failed} rows are invalid or failed: see their 'status' and 'error'.",
+            err=True,
+        )
+        raise click.exceptions.Exit(FAILED_ROWS)
+
+
+def _batch_size(text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(
+            f"{text!r} is neither 'auto' nor a positive number", param_hint="--batch-size"
+        )
+    return int(text)
+
+
+def _prepare(threads: int | None) -> None:
+    """Quiet the model library, and limit threads where asked."""
+    try:
+        import torch
+        from transformers.utils import logging
+    except ModuleNotFoundError:
+        return  # the estimator's loader says what to install
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    if threads is not None:
+        torch.set_num_threads(threads)
+
+
+def _show(console: "Console", summary: "Summary", policy: str) -> None:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE_HEAD, expand=False)
+    table.add_column("question", max_width=44, overflow="ellipsis", no_wrap=True)
+    table.add_column("answer", max_width=32, overflow="ellipsis", no_wrap=True)
+    table.add_column("P(correct)", justify="right")
+    table.add_column("action")
+    for row in summary.preview:
+        p = Text(f"{row.p:.3f}") if row.p is not None else Text(row.status, style="dim")
+        style = "green" if row.action == "pass" else "yellow"
+        table.add_row(
+            Text(" ".join(row.question.split())),
+            Text(" ".join(row.answer.split())),
+            p,
+            Text(row.action, style=style),
+        )
+    console.print(table)
+    if summary.rows > len(summary.preview):
+        console.print(f"… and {summary.rows - len(summary.preview):,} more rows")
+    for name, value in _lines(summary, policy):
+        console.print(Text(f"{name:<12}", style="bold"), Text(value), sep="")
+
+
+def _lines(summary: "Summary", policy: str) -> list[tuple[str, str]]:
+    passed = summary.actions["pass"]
+    others = ", ".join(
+        f"{count:,} {action}" for action, count in summary.actions.most_common() if action != "pass"
+    )
+    lines = [
+        (
+            "rows",
+            f"{summary.rows:,}"
+            + (f", {summary.replayed:,} of them resumed" if summary.replayed else ""),
+        ),
+        (
+            "status",
+            ", ".join(f"{count:,} {name}" for name, count in summary.statuses.most_common()),
+        ),
+        ("policy", policy),
+        ("answered", f"{passed:,}" + (f" ({passed / summary.rows:.0%})" if summary.rows else "")),
+        ("abstained", others or "0"),
+    ]
+    if summary.truncated:
+        lines.append(("truncated", f"{summary.truncated:,}"))
+    if len(summary.p):
+        lines += _quality(summary)
+    return lines
+
+
+def _quality(summary: "Summary") -> list[tuple[str, str]]:
+    import numpy as np
+
+    from ct_guard.metrics import accuracy_at_coverage, auroc, ece
+
+    p = np.frombuffer(summary.p, np.float64)
+    correct = np.frombuffer(summary.correct, np.bool_)
+    ranking = auroc(p, correct)
+    at = {share: accuracy_at_coverage(p, correct, share) for share in (0.5, 0.8, 1.0)}
+    accuracy = ", ".join(f"{value:.2f} at {share:.0%}" for share, value in at.items())
+    return [
+        ("graded", f"{len(p):,} rows"),
+        ("AUROC", f"{ranking:.3f}" if ranking is not None else "not defined: one class only"),
+        ("ECE", f"{ece(p, correct):.3f}"),
+        ("accuracy", f"{accuracy} coverage"),
+    ]

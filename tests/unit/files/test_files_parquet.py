@@ -1,0 +1,186 @@
+"""Parquet: read as JSON values, written back exactly."""
+
+import datetime
+import sys
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ct_guard.errors import InputError, MissingExtraError
+from ct_guard.files import count_rows, open_rows, open_writer, parquet, question_answer
+from ct_guard.records import QuestionAnswer
+
+pa = pytest.importorskip("pyarrow")
+pq = pytest.importorskip("pyarrow.parquet")
+
+RESULTS = {"p": float, "status": str, "calibrated": bool, "n": int}
+SCORED = {"p": 0.1, "status": "ok", "calibrated": True, "n": 3}
+
+
+def rich_table() -> Any:
+    message = pa.struct([("role", pa.string()), ("content", pa.string())])
+    return pa.table(
+        {
+            "question": pa.array(["q1", "q2"], pa.large_string()),
+            "answer": pa.array(["a1", None]).dictionary_encode(),
+            "messages": pa.array([[], [{"role": "user", "content": "hi"}]], pa.list_(message)),
+            "day": pa.array([datetime.date(2024, 1, 2), None]),
+            "far": pa.array([0, 10_000_000], pa.int32()).cast(pa.date32()),
+            "at": pa.array([1, 2], pa.timestamp("ns", tz="UTC")),
+            "price": pa.array([Decimal("1.50"), None], pa.decimal128(10, 2)),
+            "blob": pa.array([b"\x00\xff", b""]),
+            "score": pa.array([float("nan"), float("inf")]),
+            "vector": pa.array([[1.0, float("nan")], None], pa.list_(pa.float32())),
+            "p": pa.array([7, 8], pa.int16()),
+        },
+    ).replace_schema_metadata({"origin": "spec"})
+
+
+def write(path: Path, table: Any, **options: Any) -> Path:
+    pq.write_table(table, path, **options)
+    return path
+
+
+def score(source: Path, output: Path, skip: int | None = None) -> None:
+    with open_writer(output, RESULTS, source=source) as writer:
+        for row in open_rows(source):
+            if row.number != skip:
+                writer.write(row, SCORED | {"n": row.number})
+
+
+def test_values_that_json_does_not_know_become_plain(tmp_path: Path) -> None:
+    first, second = open_rows(write(tmp_path / "in.parquet", rich_table()))
+    assert (first.error, second.error) == (None, None)
+    assert (first.number, second.number) == (1, 2)
+    assert first.fields == {
+        "question": "q1", "answer": "a1", "messages": [], "day": "2024-01-02",
+        "far": "1970-01-01", "at": "1970-01-01 00:00:00.000000001Z", "price": "1.50",
+        "blob": "AP8=", "score": None, "vector": [1.0, None], "p": 7,
+    }  # fmt: skip
+    assert second.fields["far"].startswith("29349-")
+    assert second.fields["score"] == "inf"
+
+
+def test_messages_may_be_lists_of_structs(tmp_path: Path) -> None:
+    _, second = open_rows(write(tmp_path / "in.parquet", rich_table()))
+    qa = question_answer(second)
+    assert isinstance(qa, QuestionAnswer)
+    assert (qa.messages[0].content, qa.answer) == ("hi", "")
+
+
+def test_from_parquet_to_parquet_types_and_values_stay_exactly(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.parquet", rich_table())
+    score(source, tmp_path / "out.parquet")
+
+    before, after = pq.read_table(source), pq.read_table(tmp_path / "out.parquet")
+    kept = after.select(range(before.num_columns))
+    assert kept.column_names[-1] == "input_p"
+    kept = kept.rename_columns(before.column_names)
+    assert kept.schema.equals(before.schema)
+    assert after.schema.metadata == before.schema.metadata
+    same = [name for name in before.column_names if name not in ("score", "vector")]  # NaN != NaN
+    assert kept.select(same).equals(before.select(same))
+    assert str(kept["vector"].to_pylist()) == str(before["vector"].to_pylist())
+
+
+def test_results_have_their_declared_types(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.parquet", pa.table({"question": ["q"], "answer": ["a"]}))
+    score(source, tmp_path / "out.parquet")
+    schema = pq.read_schema(tmp_path / "out.parquet")
+    types = [pa.float64(), pa.string(), pa.bool_(), pa.int64()]
+    assert [schema.field(name).type for name in RESULTS] == types
+
+
+def test_rows_stay_with_their_results_across_batches_and_row_groups(tmp_path: Path) -> None:
+    numbers = list(range(1, 1_001))
+    table = pa.table({"question": ["q"] * 1_000, "answer": list(map(str, numbers))})
+    source = write(tmp_path / "in.parquet", table, row_group_size=300)
+    score(source, tmp_path / "out.parquet", skip=500)
+    rows = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert len(rows) == 999
+    assert all(row["answer"] == str(row["n"]) for row in rows)
+    assert count_rows(source) == 1_000
+
+
+def test_row_groups_are_cut_by_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_GROUP_BYTES", 10_000)
+    table = pa.table({"question": ["q"] * 1_000, "answer": ["x" * 100] * 1_000})
+    source = write(tmp_path / "in.parquet", table)
+    score(source, tmp_path / "out.parquet")
+    written = pq.ParquetFile(tmp_path / "out.parquet")
+    assert (written.num_row_groups, written.metadata.num_rows) == (4, 1_000)
+
+
+def test_from_jsonl_input_columns_are_text(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text('{"answer": 1, "tags": ["a"]}\n{"answer": "b", "more": {"x": null}}\n')
+    score(source, tmp_path / "out.parquet")
+    table = pq.read_table(tmp_path / "out.parquet")
+    assert table.schema.types[:3] == [pa.string()] * 3
+    assert table.select(["answer", "tags", "more"]).to_pylist() == [
+        {"answer": "1", "tags": '["a"]', "more": None},
+        {"answer": "b", "tags": None, "more": '{"x": null}'},
+    ]
+
+
+def test_text_that_is_not_marked_as_text_is_read(tmp_path: Path) -> None:
+    table = pa.table({"question": [b"q"], "answer": ["é".encode()]})
+    [row] = open_rows(write(tmp_path / "in.parquet", table))
+    assert row.fields == {"question": "q", "answer": "é"}
+
+
+@pytest.mark.parametrize("kind", ["binary", "string"])
+def test_invalid_utf8_names_the_row_and_the_field(tmp_path: Path, kind: str) -> None:
+    answers = pa.array([b"good", b"caf\xe9", None], pa.binary())
+    if kind == "string":
+        answers = pa.StringArray.from_buffers(3, *answers.buffers()[1:], answers.buffers()[0])
+    table = pa.table({"question": ["q", "q", "q"], "answer": answers})
+    path = write(tmp_path / "in.parquet", table)
+    good, bad, absent = open_rows(path)
+    assert (good.error, absent.error) == (None, None)
+    assert bad.error == f"{path}, row 2: field 'answer' is not UTF-8 text"
+    assert bad.fields["answer"] == "caf\\xe9"
+
+
+def test_columns_that_are_needed_are_named(tmp_path: Path) -> None:
+    path = write(tmp_path / "in.parquet", pa.table({"prompt": ["q"], "answer": ["a"]}))
+    with pytest.raises(InputError, match=r"'question'.*found 'prompt', 'answer'"):
+        open_rows(path)
+
+
+def test_an_empty_table_has_no_rows(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.parquet", rich_table().slice(0, 0))
+    score(source, tmp_path / "out.parquet")
+    assert pq.read_table(tmp_path / "out.parquet").num_rows == 0
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = write(tmp_path / "in.parquet", rich_table())
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(InputError, match="no complete Parquet file"):
+        open_rows(path)
+
+
+def test_a_damaged_page_is_an_error_of_the_file(tmp_path: Path) -> None:
+    table = pa.table({"question": ["q"] * 100, "answer": [str(n) * 50 for n in range(100)]})
+    path = write(tmp_path / "in.parquet", table, compression="gzip")
+    content = bytearray(path.read_bytes())
+    content[4:200] = bytes(196)
+    path.write_bytes(content)
+    with pytest.raises(InputError, match="no complete Parquet file"):
+        list(open_rows(path))
+
+
+def test_without_pyarrow_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(MissingExtraError, match=r"reading parquet .*ct-guard\[parquet\]"):
+        open_rows(tmp_path / "in.parquet")
+    with (
+        pytest.raises(MissingExtraError, match="writing parquet"),
+        open_writer(tmp_path / "out.parquet", RESULTS, source="-"),
+    ):
+        pass
