@@ -1,0 +1,47 @@
+"""Make the embedded model again, in one command: world, base, answers, estimators, card.
+
+    python -m examples.mini_world
+
+Every stage leaves its result in the runs folder and is skipped when it is there; a killed training
+goes on from its last checkpoint.
+"""
+
+from pathlib import Path
+
+import click
+import torch
+
+from ct_guard.adapters import MINI, load_manifest
+from ct_guard.backends.transformers import TransformersBackend
+
+from .answers import answer_and_grade
+from .card import card
+from .estimators import build
+from .pretrain import pretrain
+from .world import make_world
+
+
+@click.command(help=__doc__)
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/mini"))
+@click.option("--target", type=click.Path(path_type=Path), default=MINI, show_default=True)
+@click.option("--steps", default=3600, show_default=True, help="Pre-training steps.")
+@click.option("--scale", default=1.0, show_default=True, help="Share of the questions to ask.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+def main(runs: Path, target: Path, steps: int, scale: float, seed: int, threads: int) -> None:
+    torch.set_num_threads(threads)
+    world = make_world(seed)
+    base = pretrain(world, runs, steps=steps, seed=seed)
+    backend = TransformersBackend.load(base, device="cpu")
+    parameters = sum(weight.numel() for weight in backend.model.parameters())
+    rows = answer_and_grade(world, backend, runs / "answers.jsonl", seed=seed, scale=scale)
+    reports = build(world, backend, rows, base=base, runs=runs, target=target, seed=seed)
+    manifests = {name: load_manifest(target / name) for name in reports}
+    default = next(name for name, manifest in manifests.items() if manifest.name == "mini")
+    thresholds = {name: known.certificates[0].threshold for name, known in manifests.items()}
+    command = f"python -m examples.mini_world --steps {steps} --seed {seed}"
+    (target / "README.md").write_text(card(reports, thresholds, default, command, parameters))
+
+
+if __name__ == "__main__":
+    main()
