@@ -80,3 +80,28 @@ def tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     folder = tmp_path_factory.mktemp("tiny-adapter")
     get_peft_model(model, config).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_estimator(
+    tiny_base: Path, tiny_adapter: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A whole estimator directory over the tiny base: tuned query, Platt calibrator, certificate."""
+    from ct_guard.adapters import BaseModelRef, Manifest, save_estimator
+    from ct_guard.backends.fingerprint import fingerprint
+    from ct_guard.records import CalibratorState, Certificate
+
+    folder = tmp_path_factory.mktemp("estimators") / "tiny"
+    manifest = Manifest(
+        name="tiny",
+        method="query",
+        base=BaseModelRef(id=str(tiny_base), fingerprint=fingerprint(tiny_base)),
+        style="chat_turn",
+        activation="query",
+        calibrators={"*": CalibratorState(kind="platt", params={"a": 0.7, "b": -0.2}, n=100)},
+        certificates=(
+            Certificate(alpha=0.1, delta=0.1, threshold=0.6, n=100, answered=40, errors=2),
+        ),
+    )
+    save_estimator(folder, manifest, adapter=tiny_adapter)
+    return folder

@@ -60,7 +60,7 @@ class Summary:
     actions: Counter[str] = field(default_factory=Counter)
     truncated: int = 0
     replayed: int = 0
-    p: array[float] = field(default_factory=lambda: array("d"))
+    p: "array[float]" = field(default_factory=lambda: array("d"))
     correct: bytearray = field(default_factory=bytearray)
     preview: list[Preview] = field(default_factory=list)
 

@@ -56,6 +56,7 @@ class ScoreJob:
         self.cached = np.zeros(size, np.int32)
         self.prefilled = np.zeros(size, np.int32)
 
+    @torch.inference_mode()
     def run(self) -> ScoreBatch:
         contexts: dict[tuple[int, ...], list[int]] = {}
         for number, item in enumerate(self.items):

@@ -247,7 +247,7 @@ class TransformersBackend:
         adapter: Adapter | None,
         want: frozenset[Want],
     ) -> ScoreBatch:
-        with self._lock, torch.inference_mode():
+        with self._lock:
             if self._closed:
                 raise BackendError("this backend is closed")
             if adapter is not None:

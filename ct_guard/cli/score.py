@@ -14,6 +14,13 @@ __all__ = ["command"]
 
 ROWS_SHOWN = 25
 FAILED_ROWS = 3
+ACTIONS = {
+    "pass": "answered",
+    "abstain": "abstained",
+    "escalate": "escalated",
+    "retry": "to retry",
+    "human": "for review",
+}
 
 
 @click.command(
@@ -188,24 +195,17 @@ def _show(console: "Console", summary: "Summary", policy: str) -> None:
 
 
 def _lines(summary: "Summary", policy: str) -> list[tuple[str, str]]:
-    passed = summary.actions["pass"]
-    others = ", ".join(
-        f"{count:,} {action}" for action, count in summary.actions.most_common() if action != "pass"
-    )
+    resumed = f", {summary.replayed:,} of them resumed" if summary.replayed else ""
     lines = [
-        (
-            "rows",
-            f"{summary.rows:,}"
-            + (f", {summary.replayed:,} of them resumed" if summary.replayed else ""),
-        ),
-        (
-            "status",
-            ", ".join(f"{count:,} {name}" for name, count in summary.statuses.most_common()),
-        ),
+        ("rows", f"{summary.rows:,}{resumed}"),
+        ("status", ", ".join(f"{n:,} {name}" for name, n in summary.statuses.most_common())),
         ("policy", policy),
-        ("answered", f"{passed:,}" + (f" ({passed / summary.rows:.0%})" if summary.rows else "")),
-        ("abstained", others or "0"),
     ]
+    for action, title in ACTIONS.items():
+        count = summary.actions[action]
+        if count or action in ("pass", "abstain"):
+            share = f" ({count / summary.rows:.0%})" if summary.rows else ""
+            lines.append((title, f"{count:,}{share}"))
     if summary.truncated:
         lines.append(("truncated", f"{summary.truncated:,}"))
     if len(summary.p):

@@ -12,7 +12,7 @@ import torch
 from peft import LoraConfig
 
 from ct_guard.backends import Activation, Adapter, Item
-from ct_guard.backends.forward import extend
+from ct_guard.backends.forward import Past, extend
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError
 from ct_guard.metrics import auroc, log_loss
@@ -118,18 +118,20 @@ def tune(
 
     for step in range(1, config.steps + 1):
         batch, question = next(batches)
-        logits = _label_logits(backend, adapter, query, batch)
-        correct = torch.tensor([row.correct for row in batch], device=logits.device)
-        loss = label_loss(logits, correct)
-        if config.pair_weight:
-            loss = loss + config.pair_weight * pair_loss(logits, correct, question)
-        if not torch.isfinite(loss):
-            raise TuningError(
-                f"the loss is {loss.item()} at step {step}: lower the learning rate"
-                f" ({config.learning_rate:g}) or use float32"
-            )
+        past = _prefix(backend, adapter, batch)
         optimizer.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
+        with backend.adapted(adapter.name, training=True):
+            logits = _label_logits(backend, adapter, query, batch, past)
+            correct = torch.tensor([row.correct for row in batch], device=logits.device)
+            loss = label_loss(logits, correct)
+            if config.pair_weight:
+                loss = loss + config.pair_weight * pair_loss(logits, correct, question)
+            if not torch.isfinite(loss):
+                raise TuningError(
+                    f"the loss is {loss.item()} at step {step}: lower the learning rate"
+                    f" ({config.learning_rate:g}) or use float32"
+                )
+            loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()
@@ -162,20 +164,28 @@ def tune(
     return Tuned(adapter, query, best_step, best, history)
 
 
+def _prefix(
+    backend: TransformersBackend, adapter: Adapter, batch: Sequence[RenderedAnswer]
+) -> Past | None:
+    """What the base model has read before the query, for activation `query`; else nothing."""
+    if adapter.activation == "all":
+        return None
+    with torch.no_grad():
+        return extend(backend.model, [(*row.context, *row.answer) for row in batch]).past
+
+
 def _label_logits(
-    backend: TransformersBackend, adapter: Adapter, query: Query, batch: Sequence[RenderedAnswer]
+    backend: TransformersBackend,
+    adapter: Adapter,
+    query: Query,
+    batch: Sequence[RenderedAnswer],
+    past: Past | None,
 ) -> torch.Tensor:
-    """Label logits [B, 2] with gradients to the adapter."""
-    prefixes = [(*row.context, *row.answer) for row in batch]
-    if adapter.activation == "query":
-        with torch.no_grad():
-            past = extend(backend.model, prefixes).past
-        with backend.adapted(adapter.name, training=True):
-            step = extend(backend.model, [query.ids] * len(batch), past)
-    else:
-        with backend.adapted(adapter.name, training=True):
-            step = extend(backend.model, [(*prefix, *query.ids) for prefix in prefixes])
-    return step.logits[:, -1, list(query.label_ids)]
+    """Label logits [B, 2]; the adapter must be on."""
+    rows = [
+        query.ids if past is not None else (*row.context, *row.answer, *query.ids) for row in batch
+    ]
+    return extend(backend.model, rows, past).logits[:, -1, list(query.label_ids)]
 
 
 def _probabilities(

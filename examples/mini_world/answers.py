@@ -105,7 +105,7 @@ def answer_and_grade(
                     seed=1_000_003 * seed + 10_007 * sample + start,
                 )
                 for at, generation in zip(batch, made, strict=True):
-                    text = backend.decode(generation.ids).strip()
+                    text = backend.decode(generation.ids).strip().partition("\n")[0]
                     if text:
                         rows.append(_row(asked[at], f"{split}-{at}", split, sample, text))
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))

@@ -1,0 +1,94 @@
+"""The one record of a confidence in LangChain: where it lives, how it is made and read."""
+
+from typing import NotRequired, TypedDict, TypeVar, cast
+
+from langchain_core.messages import BaseMessage
+from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
+
+from ct_guard.records import Action, Assessment, Status
+
+__all__ = ["KEY", "ConfidenceRecord", "attach", "get_confidence", "make_record"]
+
+KEY = "ct_guard"
+"""The record's key in `response_metadata`, which is kept by caches, checkpoints and traces and is
+not sent back to the provider."""
+
+M = TypeVar("M", bound=BaseMessage)
+
+
+class ConfidenceRecord(TypedDict):
+    """A confidence and what was decided on it: plain JSON, floats finite."""
+
+    p: float | None
+    """P(correct) of the answer that is returned, in [0, 1]; None when not measured."""
+    logit: float | None
+    """The raw score before calibration."""
+    status: Status
+    """Why there is, or is not, a probability."""
+    calibrated: bool
+    truncated: bool
+    """The conversation or the answer was cut to fit the estimator's token budget."""
+    estimator: str
+    action: Action
+    attempts: int
+    """Calls of chat models, failed ones included."""
+    model_index: int
+    """Whose answer this is: 0 the inner model, then the stronger ones in their order."""
+    policy: str
+    error: str | None
+    """What went wrong on the way: why there is no score, or which stronger model failed."""
+    original: NotRequired[str]
+    """Only where the answer was replaced: the text that was scored."""
+
+
+def make_record(
+    assessment: Assessment,
+    *,
+    attempts: int = 1,
+    model_index: int = 0,
+    error: str | None = None,
+    original: str | None = None,
+) -> ConfidenceRecord:
+    """The record of an assessment; `error` is added to the one that the confidence has."""
+    confidence, decision = assessment.confidence, assessment.decision
+    record = ConfidenceRecord(
+        p=confidence.p,
+        logit=confidence.logit,
+        status=confidence.status,
+        calibrated=confidence.calibrated,
+        truncated=confidence.truncated,
+        estimator=confidence.estimator,
+        action=decision.action,
+        attempts=attempts,
+        model_index=model_index,
+        policy=decision.policy,
+        error="; ".join(filter(None, (confidence.error, error))) or None,
+    )
+    if original is not None:
+        record["original"] = original
+    return record
+
+
+def attach(message: M, record: ConfidenceRecord) -> M:
+    """A copy of the message that carries the record; models may share the original."""
+    metadata = {**message.response_metadata, KEY: record}
+    return message.model_copy(update={"response_metadata": metadata})
+
+
+def get_confidence(source: object) -> ConfidenceRecord | None:
+    """The record that a message, a chunk, a generation, a ChatResult or an LLMResult carries.
+
+    Of several generations the first one counts, as for `invoke`. None where nothing was assessed.
+    """
+    match source:
+        case BaseMessage():
+            return cast("ConfidenceRecord | None", source.response_metadata.get(KEY))
+        case ChatGeneration():
+            return get_confidence(source.message)
+        case ChatResult():
+            return get_confidence(source.generations)
+        case LLMResult():
+            return get_confidence(source.generations)
+        case [first, *_]:
+            return get_confidence(first)
+    return None

@@ -1,0 +1,217 @@
+"""ChatLocal: one prefill for the answer and its confidence."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
+from langchain_core.output_parsers import StrOutputParser
+
+from ct_guard.backends.fake import FakeBackend
+from ct_guard.errors import BackendError, MismatchError, UsageError
+from ct_guard.guard import Guard
+from ct_guard.records import QuestionAnswer
+from ct_guard_langchain import ChatLocal, get_confidence
+
+QUESTION = "What is 2 plus 2?"
+
+
+@pytest.fixture
+def read(tiny_estimator) -> Any:
+    """Tokens that the tiny model reads, forward by forward."""
+    sizes: list[int] = []
+    hook = tiny_estimator.backend.model.register_forward_pre_hook(
+        lambda module, args, kwargs: sizes.append(kwargs["input_ids"].shape[1]), with_kwargs=True
+    )
+    yield sizes
+    hook.remove()
+
+
+def p_of(answer: AIMessage) -> float:
+    return get_confidence(answer)["p"]
+
+
+# --- on a real model ------------------------------------------------------------------------------
+
+
+def test_the_prompt_is_read_once_for_the_answer_and_its_confidence(tiny_estimator, read):
+    answer = ChatLocal(estimator=tiny_estimator, max_tokens=12).invoke(QUESTION)
+    usage = answer.usage_metadata
+    query = len(tiny_estimator.query.ids)
+    # The last generated token may be read after generation, to complete the cache.
+    assert sum(read) - usage["total_tokens"] - query in (-1, 0)
+    assert read[0] == usage["input_tokens"]
+    assert read[-1] == query
+
+
+def test_the_score_comes_from_the_generations_own_cache(tiny_estimator, monkeypatch):
+    seen = []
+    score = tiny_estimator.backend.score
+
+    def spy(*args: Any) -> Any:
+        seen.append(score(*args))
+        return seen[-1]
+
+    monkeypatch.setattr(tiny_estimator.backend, "score", spy)
+    answer = ChatLocal(estimator=tiny_estimator, max_tokens=12).invoke(QUESTION)
+    (batch,) = seen
+    assert batch.cached_tokens.tolist() == [answer.usage_metadata["total_tokens"]]
+    assert batch.prefilled_tokens.tolist() == [len(tiny_estimator.query.ids)]
+
+
+def test_the_confidence_is_that_of_the_same_ids_read_afresh(tiny_estimator):
+    from ct_guard.backends import Item
+    from ct_guard.query import render_context
+    from ct_guard.records import Message
+
+    backend = tiny_estimator.backend
+    prompt, _ = render_context((Message(role="user", content=QUESTION),), "chat_turn", backend)
+    (made,) = backend.generate([prompt], max_tokens=12)
+    fresh = tiny_estimator._logits([Item(prompt, made.ids)])
+    answer = ChatLocal(estimator=tiny_estimator, max_tokens=12).invoke(QUESTION)
+    assert answer.content == backend.decode(made.ids)
+    assert answer.response_metadata["ct_guard"]["logit"] == pytest.approx(fresh[0], abs=1e-3)
+
+
+def test_system_and_earlier_turns_are_part_of_the_prompt(tiny_estimator):
+    model = ChatLocal(estimator=tiny_estimator, max_tokens=4)
+    short = model.invoke(QUESTION).usage_metadata
+    history = [SystemMessage("Be short."), HumanMessage("Hello"), AIMessage("Hello!")]
+    long = model.invoke([*history, HumanMessage(QUESTION)]).usage_metadata
+    assert long["input_tokens"] > short["input_tokens"] + 10
+
+
+def test_usage_and_finish_reason_are_those_of_the_generation(tiny_estimator):
+    answer = ChatLocal(estimator=tiny_estimator, max_tokens=3).invoke(QUESTION)
+    assert answer.usage_metadata["output_tokens"] == 3
+    assert answer.response_metadata["finish_reason"] == "length"
+    assert answer.response_metadata["model_name"] == "fake-base"
+
+
+def test_a_stop_sequence_ends_the_answer_before_it_and_the_shorter_text_is_scored(tiny_estimator):
+    model = ChatLocal(estimator=tiny_estimator, max_tokens=12)
+    whole = str(model.invoke(QUESTION).content)
+    stop = whole[3:5]
+    answer = model.invoke(QUESTION, stop=[stop])
+    assert answer.content == whole[: whole.index(stop)]
+    assert answer.response_metadata["finish_reason"] == "stop"
+    qa = QuestionAnswer(question=QUESTION, answer=str(answer.content))
+    assert p_of(answer) == pytest.approx(Guard(tiny_estimator).assess(qa).p, abs=1e-5)
+
+
+def test_sampling_is_repeatable_by_its_seed_and_settable_per_call(tiny_estimator):
+    model = ChatLocal(estimator=tiny_estimator, max_tokens=8, temperature=1.0, seed=1)
+    assert model.invoke(QUESTION).content == model.invoke(QUESTION).content
+    assert model.invoke(QUESTION).content != model.bind(seed=2).invoke(QUESTION).content
+    assert model.invoke(QUESTION, max_tokens=2).usage_metadata["output_tokens"] == 2
+
+
+async def test_threads_and_tasks_get_their_own_answers_and_confidences(tiny_estimator):
+    model = ChatLocal(estimator=tiny_estimator, max_tokens=6)
+    questions = [f"What is {number} plus {number}?" for number in range(6)]
+    expected = [model.invoke(question) for question in questions]
+    for answers in (
+        model.batch(questions),
+        await model.abatch(questions),
+        await asyncio.gather(*(model.ainvoke(question) for question in questions)),
+    ):
+        assert [answer.content for answer in answers] == [one.content for one in expected]
+        assert [p_of(one) for one in answers] == pytest.approx([p_of(one) for one in expected])
+
+
+def test_a_prompt_that_leaves_no_room_is_an_error_that_says_so(tiny_estimator):
+    with pytest.raises(UsageError, match="no room for an answer"):
+        ChatLocal(estimator=tiny_estimator).invoke("x " * 1200)
+
+
+def test_an_answer_gets_what_room_there_is(make_estimator):
+    estimator = make_estimator(backend=FakeBackend(reply="word " * 50))
+    query = len(estimator.query.ids)
+    asked = ChatLocal(estimator=estimator).invoke(QUESTION).usage_metadata
+    tight = make_estimator(
+        backend=FakeBackend(reply="word " * 50), budget=asked["input_tokens"] + query + 5
+    )
+    answer = ChatLocal(estimator=tight).invoke(QUESTION)
+    assert answer.content == "word "
+    assert answer.response_metadata["finish_reason"] == "length"
+
+
+# --- what the policy makes of it ------------------------------------------------------------------
+
+
+def test_without_a_policy_the_answer_is_only_annotated(make_estimator):
+    estimator = make_estimator(logit=lambda answer: -3.0)
+    answer = ChatLocal(estimator=estimator).invoke(QUESTION)
+    assert answer.content == "I think it is 4."
+    assert answer.response_metadata["ct_guard"]["action"] == "pass"
+    assert p_of(answer) == pytest.approx(0.0474, abs=1e-4)
+
+
+async def test_with_a_policy_it_abstains(make_estimator):
+    estimator = make_estimator(logit=lambda answer: -3.0)
+    model = ChatLocal(estimator=estimator, policy=0.7, abstain_message="No idea.")
+    for answer in (model.invoke(QUESTION), await model.ainvoke(QUESTION)):
+        record = answer.response_metadata["ct_guard"]
+        assert answer.content == "No idea."
+        assert (record["action"], record["original"]) == ("abstain", "I think it is 4.")
+
+
+@pytest.mark.parametrize("reply", ["", "  "])
+def test_an_empty_generation_is_empty_not_an_error(make_estimator, reply):
+    estimator = make_estimator(backend=FakeBackend(reply=reply))
+    answer = ChatLocal(estimator=estimator).invoke(QUESTION)
+    record = answer.response_metadata["ct_guard"]
+    assert (record["status"], record["p"], record["error"]) == ("empty", None, None)
+    assert answer.response_metadata["finish_reason"] == "stop"
+
+
+class Deaf(FakeBackend):
+    def score(self, *args: Any, **kwargs: Any) -> Any:
+        raise BackendError("the engine failed")
+
+
+@pytest.mark.parametrize(
+    ("on_error", "content"), [("pass", "I think it is 4."), ("block", "I don't know.")]
+)
+def test_a_failed_score_goes_by_on_error(make_estimator, on_error, content):
+    model = ChatLocal(estimator=make_estimator(backend=Deaf()), on_error=on_error)
+    answer = model.invoke(QUESTION)
+    assert answer.content == content
+    assert answer.response_metadata["ct_guard"]["error"] == "the engine failed"
+
+
+def test_on_error_raise_raises(make_estimator):
+    model = ChatLocal(estimator=make_estimator(backend=Deaf()), on_error="raise")
+    with pytest.raises(BackendError, match="the engine failed"):
+        model.invoke(QUESTION)
+
+
+# --- a good LangChain citizen ---------------------------------------------------------------------
+
+
+def test_it_works_in_chains_and_streams_one_message(estimator):
+    model = ChatLocal(estimator=estimator)
+    assert (model | StrOutputParser()).invoke(QUESTION) == "I think it is 4."
+    (part,) = model.stream(QUESTION)
+    assert get_confidence(part)["action"] == "pass"
+
+
+def test_images_are_refused_before_anything_is_generated(estimator):
+    image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    with pytest.raises(UsageError, match="image_url"):
+        ChatLocal(estimator=estimator).invoke([HumanMessage([image])])
+
+
+@pytest.mark.parametrize("style", ["raw", "chat_user"])
+def test_only_an_estimator_that_shares_the_conversations_cache_will_do(make_estimator, style):
+    with pytest.raises(MismatchError, match="chat_turn"):
+        ChatLocal(estimator=make_estimator(style=style))
+
+
+def test_it_says_what_it_is_and_counts_its_own_tokens(estimator):
+    model = ChatLocal(estimator=estimator, temperature=0.5)
+    assert model.asdict()["fingerprint"] == "f00d"
+    assert model.asdict()["temperature"] == 0.5
+    assert model._get_ls_params()["ls_model_name"] == "fake-base"
+    assert model.get_num_tokens("four") == 4
+    assert "estimator" not in model.model_dump()

@@ -1,0 +1,76 @@
+"""The record: exact keys, plain JSON, readable wherever a message goes."""
+
+import json
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
+
+from ct_guard.records import Assessment, Confidence, Decision
+from ct_guard_langchain import get_confidence
+from ct_guard_langchain.record import attach, make_record
+
+ASSESSMENT = Assessment(
+    confidence=Confidence(p=0.75, logit=1.1, calibrated=True, estimator="mini", backend="fake"),
+    decision=Decision(action="pass", policy="threshold 0.7", threshold=0.7),
+)
+RECORD = {
+    "p": 0.75,
+    "logit": 1.1,
+    "status": "ok",
+    "calibrated": True,
+    "truncated": False,
+    "estimator": "mini",
+    "action": "pass",
+    "attempts": 1,
+    "model_index": 0,
+    "policy": "threshold 0.7",
+    "error": None,
+}
+
+
+def test_the_record_is_exactly_this_json():
+    assert make_record(ASSESSMENT) == RECORD
+    assert json.loads(json.dumps(make_record(ASSESSMENT), allow_nan=False)) == RECORD
+
+
+def test_errors_of_the_confidence_and_of_the_way_there_stand_together():
+    late = ASSESSMENT.confidence.model_copy(update={"p": None, "error": "late"})
+    record = make_record(ASSESSMENT.model_copy(update={"confidence": late}), error="model 1 failed")
+    assert record["error"] == "late; model 1 failed"
+
+
+def test_attaching_leaves_the_original_alone():
+    message = AIMessage("4", response_metadata={"model_name": "small"})
+    attached = attach(message, make_record(ASSESSMENT))
+    assert attached.response_metadata == {"model_name": "small", "ct_guard": RECORD}
+    assert "ct_guard" not in message.response_metadata
+
+
+MESSAGE = attach(AIMessage("4"), make_record(ASSESSMENT))
+CHUNK = attach(AIMessageChunk("4", chunk_position="last"), make_record(ASSESSMENT))
+GENERATION = ChatGeneration(message=MESSAGE)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        MESSAGE,
+        CHUNK,
+        AIMessageChunk("2 + 2 is ") + CHUNK,
+        GENERATION,
+        ChatResult(generations=[GENERATION]),
+        LLMResult(generations=[[GENERATION]]),
+    ],
+    ids=["message", "chunk", "merged chunks", "generation", "ChatResult", "LLMResult"],
+)
+def test_the_record_is_found_in(source: Any):
+    assert get_confidence(source) == RECORD
+
+
+@pytest.mark.parametrize(
+    "source", [AIMessage("4"), ChatResult(generations=[]), LLMResult(generations=[[]]), "4", None]
+)
+def test_without_a_record_there_is_none(source: Any):
+    assert get_confidence(source) is None

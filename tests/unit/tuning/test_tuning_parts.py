@@ -1,0 +1,98 @@
+"""Splits, losses, twins and the hybrid's layer."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ct_guard.errors import TuningError
+from ct_guard.records import GradedAnswer, QuestionAnswer
+from ct_guard.tuning import fit_layer, split_by_question, split_hash
+from ct_guard.tuning.augment import ENDINGS, with_attacks
+from ct_guard.tuning.loss import label_loss, pair_loss
+
+
+def rows(questions: int, answers: int = 3) -> list[GradedAnswer]:
+    return [
+        GradedAnswer(
+            qa=QuestionAnswer(question=f"question {n}", answer=f"answer {k}"), correct=k == 0
+        )
+        for n in range(questions)
+        for k in range(answers)
+    ]
+
+
+def test_all_answers_to_a_question_fall_into_one_split() -> None:
+    splits = split_by_question(rows(200), {"tuning": 0.6, "calibration": 0.2, "test": 0.2})
+    questions = [{row.qa.question for row in part} for part in splits.values()]
+    assert sum(map(len, questions)) == 200
+    assert not set.intersection(*questions)
+    assert 90 < len(questions[0]) < 150
+
+
+def test_a_question_keeps_its_split_when_other_rows_come_or_go() -> None:
+    shares = {"a": 0.5, "b": 0.5}
+    few, many = split_by_question(rows(20), shares), split_by_question(rows(60), shares)
+    assert {r.qa.question for r in few["a"]} <= {r.qa.question for r in many["a"]}
+
+
+def test_the_hash_of_a_split_depends_on_its_questions_alone() -> None:
+    some = rows(10)
+    assert split_hash(some) == split_hash(list(reversed(some))) == split_hash(rows(10, answers=1))
+    assert split_hash(some) != split_hash(rows(11))
+
+
+def test_label_loss_is_the_cross_entropy_of_yes_and_no() -> None:
+    logits = torch.tensor([[1.0, 3.0], [0.5, -1.0]])
+    expected = (math.log1p(math.exp(-2.0)) + math.log1p(math.exp(-1.5))) / 2
+    assert label_loss(logits, torch.tensor([True, False])).item() == pytest.approx(expected)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-5, 5), st.booleans(), st.integers(0, 2)), min_size=1, max_size=12)
+)
+def test_pair_loss_is_the_mean_over_pairs_within_questions(
+    data: list[tuple[float, bool, int]],
+) -> None:
+    logits = torch.tensor([[0.0, z] for z, _, _ in data])
+    correct = torch.tensor([c for _, c, _ in data])
+    expected = [
+        math.log1p(math.exp(wrong - right))
+        for right, c, q in data
+        if c
+        for wrong, other, same in data
+        if not other and same == q
+    ]
+    loss = pair_loss(logits, correct, [q for _, _, q in data]).item()
+    assert loss == pytest.approx(sum(expected) / len(expected) if expected else 0.0, abs=1e-5)
+
+
+def test_twins_carry_an_ending_and_keep_question_and_label() -> None:
+    original = rows(50)
+    augmented = with_attacks(original, share=0.5)
+    assert augmented[: len(original)] == original
+    twins = augmented[len(original) :]
+    assert 40 < len(twins) < 110
+    by_answer = {(row.qa.question, row.qa.answer): row.correct for row in original}
+    for twin in twins:
+        ending = max((e for e in ENDINGS if twin.qa.answer.endswith(e)), key=len)
+        plain = twin.qa.answer.removesuffix(ending)
+        assert by_answer[twin.qa.question, plain] == twin.correct
+
+
+def test_the_layer_separates_what_its_features_separate_and_knows_their_range() -> None:
+    rng = np.random.default_rng(0)
+    features = rng.normal(size=(400, 6))
+    correct = features[:, 0] + 0.5 * rng.normal(size=400) > 0
+    layer = fit_layer(features, correct)
+    assert layer.coef[0] > 5 * max(abs(c) for c in layer.coef[1:])
+    assert layer.low == tuple(features.min(0))
+    assert layer.high == tuple(features.max(0))
+
+
+def test_a_layer_needs_both_classes() -> None:
+    with pytest.raises(TuningError, match="right and wrong"):
+        fit_layer(np.zeros((5, 6)), np.ones(5, dtype=bool))
