@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any
 
+from jinja2 import TemplateError
 from tokenizers import Tokenizer
 
 from ct_guard.errors import MismatchError
@@ -78,11 +79,16 @@ class TokenizerEncoder:
         if not getattr(self.tokenizer, "chat_template", None):
             raise MismatchError("this model has no chat template: use the context style 'raw'")
         turns = [message.model_dump() for message in messages]
-        return str(
-            self.tokenizer.apply_chat_template(
+        try:
+            text = self.tokenizer.apply_chat_template(
                 turns, tokenize=False, add_generation_prompt=generation_prompt
             )
-        )
+        except TemplateError as error:
+            raise MismatchError(
+                f"the chat template refuses this conversation ({error}): leave the turn out that it"
+                " does not know, or use the context style 'raw'"
+            ) from error
+        return str(text)
 
 
 def _plain_core(core: Tokenizer) -> Tokenizer:

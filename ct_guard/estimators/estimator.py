@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ct_guard.adapters import EVERY_MODEL, Manifest
 from ct_guard.backends import KV, Adapter, Backend, Item
 from ct_guard.calibration import apply
-from ct_guard.errors import NonFiniteScoreError
+from ct_guard.errors import MismatchError, NonFiniteScoreError
 from ct_guard.query import Query, Rendered, clean, render, screen
 from ct_guard.records import Confidence, QuestionAnswer
 
@@ -61,10 +61,13 @@ class Estimator:
         waiting: list[tuple[int, Rendered]] = []
         for at, qa in enumerate(items):
             status = screen(qa, refusals=self.refusals)
-            if status == "ok":
-                waiting.append((at, self.render(qa)))
-            else:
+            if status != "ok":
                 results[at] = self._blank(status=status)
+                continue
+            try:
+                waiting.append((at, self.render(qa)))
+            except MismatchError as error:
+                results[at] = self._blank(status="unsupported", error=str(error))
         self._tell_scope([items[at] for at, _ in waiting])
         scored = self._logits([Item(made.context, made.answer) for _, made in waiting])
         for (at, made), logit in zip(waiting, scored, strict=True):

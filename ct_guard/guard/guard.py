@@ -1,10 +1,10 @@
 """The guard: an estimator and a policy behind one call."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from ct_guard.backends import KV
 from ct_guard.errors import CtGuardError, DeadlineError
@@ -15,6 +15,8 @@ from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 from .worker import Worker
 
 __all__ = ["Guard"]
+
+T = TypeVar("T")
 
 
 class Guard:
@@ -79,7 +81,7 @@ class Guard:
             scored = await asyncio.wait_for(asyncio.shield(future), self.deadline)
         except TimeoutError:
             scored = self._failed(items, DeadlineError(self._late()))
-        except CtGuardError as error:
+        except Exception as error:
             scored = self._failed(items, error)
         return self._decided(scored, situation)
 
@@ -94,9 +96,10 @@ class Guard:
         """The policy's decision on a confidence that is known already."""
         return decide(self.policy, confidence, on_error=self.on_error, situation=situation)
 
-    def run(self, function: Any) -> Any:
+    def run(self, function: Callable[[], T]) -> T:
         """Run a function on the thread that owns the estimator, and return what it returns."""
-        return self._worker.call(function).result()
+        result: T = self._worker.call(function).result()
+        return result
 
     def close(self) -> None:
         """Stop the worker and free the model."""
@@ -110,10 +113,11 @@ class Guard:
             return future.result(self.deadline)
         except TimeoutError:
             return self._failed(items, DeadlineError(self._late()))
-        except CtGuardError as error:
+        except Exception as error:
             return self._failed(items, error)
 
-    def _failed(self, items: Sequence[QuestionAnswer], error: CtGuardError) -> list[Confidence]:
+    def _failed(self, items: Sequence[QuestionAnswer], error: Exception) -> list[Confidence]:
+        """Whatever went wrong in the estimator is an error of these answers, not of the caller."""
         if self.on_error == "raise":
             raise error
         blank = Confidence(
@@ -121,7 +125,7 @@ class Guard:
             status="error",
             estimator=self.estimator.name,
             backend=self.estimator.backend.name,
-            error=str(error),
+            error=str(error) if isinstance(error, CtGuardError) else repr(error),
         )
         return [blank] * len(items)
 

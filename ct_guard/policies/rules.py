@@ -83,11 +83,16 @@ class Certified(Record):
 
 
 class Escalate(Record):
-    """Below the threshold, ask the next stronger model; `otherwise` when none is left."""
+    """Below the threshold, ask the next stronger model; `otherwise` when none is left.
+
+    `keep` says whose answer counts then: the one with the "best" p, or the "last" one, where the
+    last model is trusted more than the estimator (with `otherwise` "pass").
+    """
 
     kind: Literal["escalate"] = "escalate"
     threshold: Probability
     otherwise: Action = "abstain"
+    keep: Literal["best", "last"] = "best"
 
     @property
     def name(self) -> str:

@@ -24,7 +24,7 @@ from .world import make_world
 @click.command(help=__doc__)
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/mini"))
 @click.option("--target", type=click.Path(path_type=Path), default=MINI, show_default=True)
-@click.option("--steps", default=3600, show_default=True, help="Pre-training steps.")
+@click.option("--steps", default=2600, show_default=True, help="Pre-training steps.")
 @click.option("--scale", default=1.0, show_default=True, help="Share of the questions to ask.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--threads", default=2, show_default=True)

@@ -7,7 +7,7 @@ A conversation packs several independent exchanges. Three kinds:
 * `query`: question, a right or wrong answer, the uncertainty query, a **random** label: the base
   learns the query's form and nothing about its truth.
 
-Loss falls on everything but wrong answers: these are shown, never taught.
+Loss falls on everything but wrong answers and the query: these are shown, never taught.
 """
 
 import random
@@ -24,9 +24,9 @@ from .world import LEVELS, SKILLS, Question, World, phrase, skill_question, wron
 USER, ASSISTANT, END, BEGIN, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|begin|>", "<|pad|>"
 SPECIALS = (PAD, BEGIN, END, USER, ASSISTANT, "<|system|>")
 
-SHARE = {"answer": 66, "check": 24, "query": 10}
+SHARE = {"answer": 84, "check": 12, "query": 4}
 SHARE_OF_FACTS = 0.45
-LEVEL_WEIGHTS = (6, 5, 4, 3, 2, 2)
+LEVEL_WEIGHTS = (10, 8, 4, 2, 1, 1)
 """Easy questions are commoner, as they are in the world."""
 
 CHECKS = ("Is that right?", "Is that correct?", "Are you sure?")
@@ -60,7 +60,7 @@ def exchange(rng: random.Random, question: Question) -> list[Segment]:
         verdict = "Yes." if right else "No."
         ask = END + USER + rng.choice(CHECKS) + END + ASSISTANT
         return [*head, (answer, right), (ask, True), (verdict + END, True)]
-    return [*head, (answer, right), (QUERY_TEXT, True), (rng.choice(LABELS) + END, True)]
+    return [*head, (answer, right), (QUERY_TEXT, False), (rng.choice(LABELS) + END, True)]
 
 
 def pack(

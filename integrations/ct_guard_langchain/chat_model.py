@@ -48,8 +48,8 @@ class GuardedChatModel(BaseChatModel):
     What happens to an answer, by the policy's action:
 
     * `pass`: it is returned as it is.
-    * `abstain` and `escalate`: the next of `models` is asked the same. When none is left, the
-      answer with the highest p counts: returned if the policy then passes it, else replaced by
+    * `abstain` and `escalate`: the next of `models` is asked the same. When none passes, the
+      answer with the highest p counts (or the last, for a policy that keeps the last): returned if the policy then passes it, else replaced by
       `abstain_message`, without tool calls, its text kept as the record's `original`.
     * `retry` and `human`: it is returned as it is; the caller acts on the record.
 

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from ct_guard.errors import UsageError
 from ct_guard.guard import Guard
-from ct_guard.policies import Situation
+from ct_guard.policies import Escalate, Situation
 from ct_guard.records import Assessment
 
 __all__ = ["Ladder", "Outcome"]
@@ -43,6 +43,8 @@ class Ladder(Generic[Model, Result]):
 
     def __init__(self, guard: Guard, models: Sequence[Model]) -> None:
         self._guard, self._models = guard, models
+        policy = guard.policy
+        self._keep_last = isinstance(policy, Escalate) and policy.keep == "last"
         self._asked = 0
         self._best: Outcome[Result] | None = None
         self._settled = False
@@ -78,12 +80,12 @@ class Ladder(Generic[Model, Result]):
         """A model answered; `assessments` were made in this `situation`."""
         made = Outcome(result, assessments, self.index, self._asked, None)
         self._settled = not any(map(_may_climb, assessments[:1]))
-        if self._best is None or _worth(made) > _worth(self._best):
+        if self._best is None or self._keep_last or _worth(made) > _worth(self._best):
             self._best = made
 
     def outcome(self) -> Outcome[Result]:
-        """The answer with the highest p, of equals the earlier; where it was to be escalated, the
-        policy decides on it once more, no model being left."""
+        """The answer with the highest p, of equals the earlier, or the last one where the policy
+        says so; where it was to be escalated, the policy decides once more, no model being left."""
         best = self._best
         if best is None:
             raise UsageError("no model has answered: an outcome comes after the models")

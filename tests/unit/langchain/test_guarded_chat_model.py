@@ -158,6 +158,7 @@ def test_a_message_that_the_model_shares_between_calls_stays_clean(estimator):
 # --- escalation -----------------------------------------------------------------------------------
 
 TO_PASS = Escalate(threshold=0.7, otherwise="pass")
+TO_PASS_THE_LAST = Escalate(threshold=0.7, otherwise="pass", keep="last")
 
 
 def escalating(estimator, policy, *answers):
@@ -176,6 +177,7 @@ def escalating(estimator, policy, *answers):
         (TO_PASS, ["unsure", "maybe"], "maybe", "pass", 2, 1),
         (TO_PASS, ["maybe", "unsure"], "maybe", "pass", 2, 0),
         (TO_PASS, ["unsure", "maybe", "unsure"], "maybe", "pass", 3, 1),
+        (TO_PASS_THE_LAST, ["maybe", "unsure"], "unsure", "pass", 2, 1),
         (TO_PASS, ["", "unsure"], "unsure", "pass", 2, 1),
         (TO_PASS, ["unsure", ""], "unsure", "pass", 2, 0),
         (Threshold(threshold=0.7, below="escalate"), ["unsure"], "I don't know.", "abstain", 1, 0),
@@ -188,6 +190,7 @@ def escalating(estimator, policy, *answers):
         "to better, passed at the end",
         "to worse",
         "the best is in the middle",
+        "the last is trusted",
         "any score beats none",
         "none beats no score",
         "a policy that always escalates ends by abstaining",
