@@ -86,7 +86,7 @@ def tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def tiny_estimator(
     tiny_base: Path, tiny_adapter: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
-    """A whole estimator directory over the tiny base: tuned query, Platt calibrator, certificate."""
+    """A whole estimator directory over the tiny base: adapter, calibrator, certificate."""
     from ct_guard.adapters import BaseModelRef, Manifest, save_estimator
     from ct_guard.backends.fingerprint import fingerprint
     from ct_guard.records import CalibratorState, Certificate

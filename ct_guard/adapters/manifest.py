@@ -30,6 +30,7 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
 EVERY_MODEL = "*"
 """Key of the calibrator that serves answering models without one of their own."""
 
@@ -126,10 +127,9 @@ def load_manifest(folder: Path) -> Manifest:
                 f"{file} differs from its hash in {MANIFEST}: it was changed or damaged;"
                 " restore the estimator from its source"
             )
-    if manifest.adapter is not None and not any(
-        name.startswith(f"{manifest.adapter}/") for name in manifest.files
-    ):
-        raise ManifestError(f"{path} hashes no file of its adapter {manifest.adapter!r}")
+    for name in ADAPTER_FILES if manifest.adapter is not None else ():
+        if f"{manifest.adapter}/{name}" not in manifest.files:
+            raise ManifestError(f"{path} hashes no {name} of its adapter {manifest.adapter!r}")
     return manifest
 
 
@@ -148,7 +148,7 @@ def save_estimator(
     try:
         if adapter is not None:
             (building / "adapter").mkdir()
-            for name in ("adapter_config.json", "adapter_model.safetensors"):
+            for name in ADAPTER_FILES:
                 shutil.copyfile(adapter / name, building / "adapter" / name)
             manifest = manifest.model_copy(update={"adapter": "adapter"})
         files = {
@@ -163,13 +163,26 @@ def save_estimator(
         text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
         (building / MANIFEST).write_text(text + "\n", encoding="utf-8")
         building.chmod(0o755)
-        if folder.exists():
-            shutil.rmtree(folder)
-        os.replace(building, folder)
+        _take_place(building, folder)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
     return manifest
+
+
+def _take_place(new: Path, folder: Path) -> None:
+    """Rename `new` to `folder`; what stood there is whole until then, and back if that fails."""
+    old = new.with_name(f"{new.name}-old")
+    if not folder.exists():
+        os.replace(new, folder)
+        return
+    os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except BaseException:
+        old.rename(folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def _sha256(path: Path) -> str:

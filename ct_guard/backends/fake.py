@@ -124,6 +124,8 @@ class FakeBackend:
         seed: int | None = None,
         stop: Sequence[str] = (),
     ) -> list[Generation]:
+        if self._closed:
+            raise BackendError("this backend is closed")
         answer = tuple(self.encode(self._reply)[:max_tokens])
         made = []
         for prompt in prompts:

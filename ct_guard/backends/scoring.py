@@ -90,6 +90,7 @@ class ScoreJob:
             return
         self.answer_logprobs[number] = kv.answer_logprobs
         self.cached[number] = len(kv.ids)
+        self.prefilled[number] = len(self.query.ids) if self.labels else 0
         if self.labels:
             self._ask([number], kv.handle)
 
@@ -112,11 +113,12 @@ class ScoreJob:
         numbers = [number for number, _, _ in batch]
         prefixes = [(*context, *answer) for _, context, answer in batch]
         model, everywhere = self.backend.model, self._everywhere
+        asked = len(self.query.ids) if self.labels else 0
+        self.prefilled[numbers] = [len(prefix) + asked for prefix in prefixes]
         if self.logprobs or self.hidden or (self.labels and not everywhere):
             keep = 1 + max(len(answer) for _, _, answer in batch) if self.logprobs else 1
             step = extend(model, prefixes, keep=keep, want_hidden=self.hidden)
-            for at, (number, context, answer) in enumerate(batch):
-                self.prefilled[number] = len(context) + len(answer)
+            for at, (number, _, answer) in enumerate(batch):
                 if self.logprobs:
                     logits = step.logits[at, -len(answer) - 1 : -1]
                     self.answer_logprobs[number] = _chosen(logits, answer)
@@ -126,8 +128,6 @@ class ScoreJob:
         if self.labels and everywhere:
             with self.backend.adapted(everywhere):
                 step = extend(model, [(*prefix, *self.query.ids) for prefix in prefixes])
-            for number, prefix in zip(numbers, prefixes, strict=True):
-                self.prefilled[number] = len(prefix) + len(self.query.ids)
             self._keep_labels(numbers, step.logits)
 
     def _shared(self, contexts: dict[tuple[int, ...], list[int]]) -> None:
@@ -144,11 +144,12 @@ class ScoreJob:
         everywhere = self._everywhere
         rows = [(at, number) for at, context in enumerate(group) for number in contexts[context]]
         rows.sort(key=lambda row: len(self.items[row[1]].answer))
+        asked = len(self.query.ids) if self.labels else 0
         for context in group:
-            first, *others = contexts[context]
-            self.prefilled[first] = len(context)
-            for number in others:
-                self.cached[number] = len(context)
+            for place, number in enumerate(contexts[context]):
+                own = len(self.items[number].answer) + asked
+                self.cached[number] = len(context) if place else 0
+                self.prefilled[number] = own if place else len(context) + own
         if self.logprobs or self.hidden or (self.labels and not everywhere):
             start = extend(self.backend.model, group)
 
@@ -167,9 +168,6 @@ class ScoreJob:
                         [(*self.items[number].answer, *self.query.ids) for _, number in chosen],
                         select(adapted_start.past, [at for at, _ in chosen]),
                     )
-                    for _, number in chosen:
-                        read = len(self.items[number].answer) + len(self.query.ids)
-                        self.prefilled[number] += read
                     self._keep_labels([number for _, number in chosen], step.logits)
 
                 self.backend.in_batches(range(len(rows)), ask)
@@ -189,8 +187,6 @@ class ScoreJob:
         )
         for at, (start, number) in enumerate(batch):
             answer = answers[at]
-            if not self._everywhere:
-                self.prefilled[number] += len(answer)
             if self.logprobs:
                 before = step.logits[at, keep - len(answer) : keep - 1]
                 logits = torch.cat([first_logits[start, -1:], before])
@@ -209,7 +205,6 @@ class ScoreJob:
         """The query over the base model's cache, the adapter on for these tokens only."""
         with self.backend.adapted(self.adapter.name if self.adapter is not None else None):
             step = extend(self.backend.model, [self.query.ids] * len(numbers), past)
-        self.prefilled[numbers] += len(self.query.ids)
         self._keep_labels(numbers, step.logits)
 
     # --- results --------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from ct_guard.records import Message
 
 __all__ = ["TokenizerEncoder"]
 
-_LEAD = "\n"
+_LEADS = ("\n", "0")
 """Encoded before every text and taken off again, so that SentencePiece's dummy prefix lands on it
-instead of on the text."""
+instead of on the text. The second serves where the first merges with the text, as newlines do."""
 
 
 class TokenizerEncoder:
@@ -29,8 +29,10 @@ class TokenizerEncoder:
         self._trusted = _plain_core(core)
         self._untrusted = _plain_core(core)
         self._untrusted.encode_special_tokens = True
-        self._special_ids = frozenset(tokenizer.all_special_ids)
-        self._lead = tuple(self._trusted.encode(_LEAD, add_special_tokens=False).ids)
+        self._special_ids = _special_ids(tokenizer, self._trusted)
+        self._leads = [
+            (lead, self._trusted.encode(lead, add_special_tokens=False).ids) for lead in _LEADS
+        ]
         self._cached = lru_cache(maxsize=4096)(self._encode_trusted)
         start = tokenizer("", add_special_tokens=True)["input_ids"]
         bos = tokenizer.bos_token_id
@@ -56,10 +58,10 @@ class TokenizerEncoder:
 
     def _after_lead(self, core: Tokenizer, text: str) -> list[int]:
         """Ids of `text` as they stand in the middle of a sequence."""
-        ids: list[int] = core.encode(_LEAD + text, add_special_tokens=False).ids
-        if tuple(ids[: len(self._lead)]) == self._lead:
-            return ids[len(self._lead) :]
-        # The lead merged with the text, as newlines do: such tokenizers add no dummy prefix.
+        for lead, lead_ids in self._leads:
+            ids: list[int] = core.encode(lead + text, add_special_tokens=False).ids
+            if ids[: len(lead_ids)] == lead_ids:
+                return ids[len(lead_ids) :]
         return list(core.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
@@ -89,6 +91,16 @@ class TokenizerEncoder:
                 " does not know, or use the context style 'raw'"
             ) from error
         return str(text)
+
+
+def _special_ids(tokenizer: Any, core: Tokenizer) -> frozenset[int]:
+    """Ids that plain text must never become. The unknown token is not one of them, as a word that
+    a small vocabulary lacks is no attack, unless it also begins, ends or pads a sequence."""
+    added = core.get_added_tokens_decoder().items()
+    ids = {token for token, entry in added if entry.special} | set(tokenizer.all_special_ids)
+    if tokenizer.unk_token not in (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token):
+        ids.discard(tokenizer.unk_token_id)
+    return frozenset(ids)
 
 
 def _plain_core(core: Tokenizer) -> Tokenizer:

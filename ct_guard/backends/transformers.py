@@ -8,7 +8,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from peft import LoraConfig, PeftModel, get_peft_model_state_dict, set_peft_model_state_dict
+from peft import (
+    LoraConfig,
+    PeftConfig,
+    PeftModel,
+    get_peft_model_state_dict,
+    set_peft_model_state_dict,
+)
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, BatchEncoding
 
@@ -68,6 +75,7 @@ class TransformersBackend:
         the checkpoint's own elsewhere. Raises BackendError when the model cannot be loaded.
         """
         where = _device(device)
+        number = _dtype(dtype, where)
         kwargs: dict[str, Any] = {"revision": revision} if revision else {}
         if quantization is not None:
             from transformers import BitsAndBytesConfig
@@ -81,7 +89,7 @@ class TransformersBackend:
             tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
             model = AutoModelForCausalLM.from_pretrained(
                 source,
-                dtype=_dtype(dtype, where),
+                dtype=number,
                 use_safetensors=True,
                 trust_remote_code=False,
                 **kwargs,
@@ -159,20 +167,35 @@ class TransformersBackend:
             if not (adapter.path / "adapter_model.safetensors").is_file():
                 raise MismatchError(f"no adapter_model.safetensors in {adapter.path}")
             try:
-                if self._peft is None:
-                    self._peft = PeftModel.from_pretrained(
-                        self._model, str(adapter.path), adapter_name=adapter.name
-                    )
-                else:
-                    self._peft.load_adapter(str(adapter.path), adapter_name=adapter.name)
-            except (ValueError, RuntimeError, KeyError) as error:
+                self._load_weights(adapter)
+            except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+                self._forget(adapter.name)
                 first = str(error).strip().splitlines()[0]
                 raise MismatchError(
                     f"the adapter {adapter.path} does not fit this base model: {first}"
                 ) from error
             self._adapters[adapter.name] = adapter.path
-            self._peft.eval()
+            self._tuner.eval()
             self._tuner.disable_adapter_layers()
+
+    def _load_weights(self, adapter: Adapter) -> None:
+        path = str(adapter.path)
+        if self._peft is None:
+            config = PeftConfig.from_pretrained(path)
+            config.inference_mode = True
+            self._peft = PeftModel(self._model, config, adapter_name=adapter.name)
+        loaded = self._peft.load_adapter(path, adapter_name=adapter.name)
+        for kind, keys in (("lacks", loaded.missing_keys), ("has no place for", loaded.unexpected_keys)):
+            if keys:
+                raise ValueError(f"it {kind} {keys[0]}")
+
+    def _forget(self, name: str) -> None:
+        """Take an adapter that could not be loaded out of the model again."""
+        if self._peft is None:
+            return
+        if name in self._peft.peft_config:
+            self._peft.delete_adapter(name)
+        self._tuner.disable_adapter_layers()
 
     def create_adapter(self, adapter: Adapter, config: LoraConfig) -> list[torch.nn.Parameter]:
         """Put a fresh LoRA into the model, to be trained; returns its weights."""
@@ -296,9 +319,15 @@ class TransformersBackend:
         seed: int | None = None,
         stop: Sequence[str] = (),
     ) -> list[Generation]:
-        with self._lock, torch.inference_mode(), torch.random.fork_rng():
+        with (
+            self._lock,
+            torch.inference_mode(),
+            torch.random.fork_rng(enabled=seed is not None),
+        ):
             if self._closed:
                 raise BackendError("this backend is closed")
+            if not prompts:
+                return []
             if seed is not None:
                 torch.manual_seed(seed)
             width = max(map(len, prompts))
@@ -353,8 +382,9 @@ class TransformersBackend:
         return Generation(made.ids, made.logprobs, KV(ids, past, len(prompt), made.logprobs))
 
     def _end_ids(self) -> set[int]:
+        """What an answer ends at; rows that a stop string ended are padded."""
         ends = self._model.generation_config.eos_token_id
-        return set(ends) if isinstance(ends, list) else {ends}
+        return {self._tokens.pad_id, *(ends if isinstance(ends, list) else [ends])}
 
 
 def _device(name: str) -> str:

@@ -67,7 +67,8 @@ class Guard:
     async def aassess(
         self, qa: QuestionAnswer, *, situation: Situation | None = None
     ) -> Assessment:
-        """`assess` without blocking the event loop. Cancelling cancels the wait, not the worker."""
+        """`assess` without blocking the event loop. A cancelled call is not scored, unless the
+        worker is at it already."""
         return (await self.aassess_batch([qa], situation=situation))[0]
 
     async def aassess_batch(
@@ -78,7 +79,7 @@ class Guard:
             return []
         future = asyncio.wrap_future(self._worker.submit(items))
         try:
-            scored = await asyncio.wait_for(asyncio.shield(future), self.deadline)
+            scored = await asyncio.wait_for(future, self.deadline)
         except TimeoutError:
             scored = self._failed(items, DeadlineError(self._late()))
         except Exception as error:
@@ -112,6 +113,7 @@ class Guard:
         try:
             return future.result(self.deadline)
         except TimeoutError:
+            future.cancel()  # what nobody waits for any more need not be scored
             return self._failed(items, DeadlineError(self._late()))
         except Exception as error:
             return self._failed(items, error)

@@ -1,14 +1,15 @@
 """Policies by what users write: a number, a word, a file, or the policy itself."""
 
 import json
+import os.path
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from ct_guard.errors import PolicyError
-from ct_guard.records import Action, Certificate
+from ct_guard.records import Action, Certificate, Probability, Record
 
 from .rules import Annotate, Certified, Escalate, Policy, Threshold
 
@@ -19,7 +20,15 @@ _KINDS: dict[str, type[Annotate | Threshold | Escalate]] = {
     "threshold": Threshold,
     "escalate": Escalate,
 }
-_ACTION: TypeAdapter[Action] = TypeAdapter(Action)
+
+
+class _Promise(Record):
+    """Which of the estimator's certificates is meant: the first that fits."""
+
+    kind: Literal["certified"]
+    alpha: Probability | None = None
+    delta: Probability | None = None
+    below: Action = "abstain"
 
 
 def load_policy(
@@ -29,14 +38,14 @@ def load_policy(
 
     `certificates` are the estimator's, for "certified". Raises PolicyError that says what to write.
     """
-    if isinstance(spec, bool):
-        raise PolicyError("a policy is a number, 'certified', 'annotate' or a JSON file")
-    if isinstance(spec, int | float):
+    if isinstance(spec, int | float) and not isinstance(spec, bool):
         return _threshold(float(spec))
     if isinstance(spec, dict):
         return _from_json(spec, certificates, "policy")
     if not isinstance(spec, str | Path):
-        return spec
+        if callable(getattr(spec, "decide", None)):
+            return spec
+        raise PolicyError("a policy is a number, 'certified', 'annotate' or a JSON file")
     text = str(spec)
     if text in ("annotate", "certified"):
         return _from_json({"kind": text}, certificates, text)
@@ -46,7 +55,7 @@ def load_policy(
         if isinstance(error, PolicyError):
             raise
     path = Path(text)
-    if not path.is_file():
+    if not os.path.isfile(path):  # False for whatever is no path at all
         raise PolicyError(
             f"no policy {text!r}: give a threshold such as 0.7, 'certified', 'annotate', or a JSON"
             " file"
@@ -76,8 +85,8 @@ def _from_json(data: dict[str, Any], certificates: Sequence[Certificate], where:
     kind = data.get("kind")
     try:
         if kind == "certified":
-            return _certified(data, certificates, where)
-        if kind not in _KINDS:
+            return _certified(_Promise.model_validate(data), certificates, where)
+        if not isinstance(kind, str) or kind not in _KINDS:
             known = ", ".join([*_KINDS, "certified"])
             raise PolicyError(f"{where}: unknown kind {kind!r}: there are {known}")
         return _KINDS[kind].model_validate(data)
@@ -87,16 +96,11 @@ def _from_json(data: dict[str, Any], certificates: Sequence[Certificate], where:
         raise PolicyError(f"{where}: field {field!r}: {first['msg']}") from error
 
 
-def _certified(data: dict[str, Any], certificates: Sequence[Certificate], where: str) -> Certified:
-    unknown = set(data) - {"kind", "alpha", "delta", "below"}
-    if unknown:
-        raise PolicyError(f"{where}: unknown field {min(unknown)!r}")
-    below = _ACTION.validate_python(data.get("below", "abstain"))
+def _certified(promise: _Promise, certificates: Sequence[Certificate], where: str) -> Certified:
     fitting = [
         known
         for known in certificates
-        if data.get("alpha", known.alpha) == known.alpha
-        and data.get("delta", known.delta) == known.delta
+        if promise.alpha in (None, known.alpha) and promise.delta in (None, known.delta)
     ]
     if not fitting:
         held = ", ".join(f"alpha={c.alpha:g} delta={c.delta:g}" for c in certificates) or "none"
@@ -107,4 +111,4 @@ def _certified(data: dict[str, Any], certificates: Sequence[Certificate], where:
     passed = [known for known in fitting if known.threshold is not None]
     if not passed:
         raise PolicyError(f"{where}: no threshold could be certified: {fitting[0].reason}")
-    return Certified(certificate=passed[0], below=below)
+    return Certified(certificate=passed[0], below=promise.below)

@@ -57,10 +57,10 @@ def frame(style: ContextStyle, turns: Sequence[Message], encoder: Encoder) -> Fr
     ids_: list[int] = []
     for slot, content in zip(slots, contents, strict=True):
         piece, found, rest = rest.partition(slot.content)
-        if not found:
+        if not found or slot.content in rest:
             raise MismatchError(
-                f"the chat template drops or reorders a {slot.role} turn: leave that turn out or"
-                " use the context style 'raw'"
+                f"the chat template drops, repeats or reorders a {slot.role} turn: leave that turn"
+                " out or use the context style 'raw'"
             )
         ids_ += encoder.encode(piece, special=True)
         ids_ += encoder.encode(content)

@@ -49,8 +49,9 @@ class GuardedChatModel(BaseChatModel):
 
     * `pass`: it is returned as it is.
     * `abstain` and `escalate`: the next of `models` is asked the same. When none passes, the
-      answer with the highest p counts (or the last, for a policy that keeps the last): returned if the policy then passes it, else replaced by
-      `abstain_message`, without tool calls, its text kept as the record's `original`.
+      answer with the highest p counts (or the last, for a policy that keeps the last): returned
+      if the policy then passes it, else replaced by `abstain_message`, without tool calls, its
+      text kept as the record's `original`.
     * `retry` and `human`: it is returned as it is; the caller acts on the record.
 
     The record (see `get_confidence`) lies in `response_metadata["ct_guard"]`. Token usage is that

@@ -1,0 +1,88 @@
+"""What every policy promises."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ct_guard.policies import (
+    Annotate,
+    Certified,
+    Escalate,
+    Policy,
+    Situation,
+    Threshold,
+    decide,
+    load_policy,
+)
+from ct_guard.records import Certificate, Confidence, Decision, Status
+
+CERTIFICATE = Certificate(alpha=0.1, delta=0.05, threshold=0.6, n=100, answered=40, errors=1)
+NONE_PASSED = Certificate(
+    alpha=0.01, delta=0.05, threshold=None, n=100, answered=0, errors=0, reason="too few rows"
+)
+POLICIES: list[Policy] = [
+    Annotate(),
+    Threshold(threshold=0.0),
+    Threshold(threshold=0.7),
+    Threshold(threshold=1.0, below="human"),
+    Certified(certificate=CERTIFICATE),
+    Certified(certificate=NONE_PASSED, below="retry"),
+    Escalate(threshold=0.5),
+    Escalate(threshold=0.5, otherwise="human", keep="last"),
+]
+SITUATIONS = [Situation(), Situation(models_left=0), Situation(models_left=2)]
+
+pytestmark = [
+    pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name),
+    pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: f"left {s.models_left}"),
+]
+
+probabilities = st.floats(0, 1) | st.sampled_from([0.5, 0.6, 0.7])
+
+
+def scored(p: float | None, status: Status = "ok") -> Confidence:
+    return Confidence(p=p, status=status)
+
+
+@given(p=probabilities)
+def test_a_decision_is_plain_data_that_names_its_policy(
+    policy: Policy, situation: Situation, p: float
+) -> None:
+    decision = policy.decide(scored(p), situation)
+    assert Decision.model_validate_json(decision.model_dump_json()) == decision
+    assert decision.policy == policy.name
+    assert "\n" not in policy.name
+
+
+@given(p=probabilities, higher=probabilities)
+def test_a_higher_probability_never_makes_it_worse(
+    policy: Policy, situation: Situation, p: float, higher: float
+) -> None:
+    low, high = sorted((p, higher))
+    if policy.decide(scored(low), situation).action == "pass":
+        assert policy.decide(scored(high), situation).action == "pass"
+
+
+@given(p=probabilities)
+def test_an_answer_that_does_not_pass_gets_a_reason(
+    policy: Policy, situation: Situation, p: float
+) -> None:
+    decision = policy.decide(scored(p), situation)
+    assert (decision.action == "pass") == (decision.reason == "")
+
+
+@pytest.mark.parametrize("status", ["empty", "refusal"])
+def test_an_answer_of_no_worth_passes_only_where_all_pass(
+    policy: Policy, situation: Situation, status: Status
+) -> None:
+    decision = decide(policy, scored(None, status), on_error="raise", situation=situation)
+    assert (decision.action == "pass") == isinstance(policy, Annotate)
+    assert decision.policy == policy.name
+
+
+def test_deciding_twice_is_deciding_once(policy: Policy, situation: Situation) -> None:
+    assert policy.decide(scored(0.55), situation) == policy.decide(scored(0.55), situation)
+
+
+def test_a_policy_object_loads_as_itself(policy: Policy, situation: Situation) -> None:
+    assert load_policy(policy) is policy
