@@ -90,7 +90,8 @@ class Confidence(Record):
     calibrated: bool = False
     truncated: bool = False
     sanitized: bool = False
-    """Control or invisible characters were removed from the text before scoring."""
+    """Control or invisible characters, or a forged copy of the uncertainty query, were removed
+    from the text before scoring."""
     estimator: str = ""
     backend: str = ""
     error: str | None = None

@@ -46,7 +46,7 @@ class BaseModelRef(Record):
 
 class LogisticLayer(Record):
     """sigma(intercept + sum_i coef_i (x_i - mean_i) / scale_i) over named features, each clipped to
-    [low_i, high_i], the range it was fitted on: no answer is judged by extrapolation."""
+    [low_i, high_i], about the range it was fitted on: no answer is judged by extrapolation."""
 
     features: tuple[str, ...]
     low: tuple[float, ...]
@@ -105,7 +105,9 @@ def load_manifest(folder: Path) -> Manifest:
         raise ManifestError(
             f"{path} is not valid JSON ({error}): restore it from its source"
         ) from error
-    version = data.get("schema_version") if isinstance(data, dict) else None
+    if not isinstance(data, dict):
+        raise ManifestError(f"{path} must hold one JSON object: restore it from its source")
+    version = data.get("schema_version")
     if version != 1:
         raise ManifestError(
             f"{path} has schema version {version!r}, this ct-guard reads 1: upgrade ct-guard"

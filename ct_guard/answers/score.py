@@ -8,9 +8,20 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ct_guard.files import Rejected, Row, correct_of, open_rows, open_writer, question_answer
+from ct_guard import __version__
+from ct_guard.errors import OutputExistsError, UsageError
+from ct_guard.files import (
+    Rejected,
+    Row,
+    check_output,
+    correct_of,
+    open_rows,
+    open_writer,
+    question_answer,
+)
 from ct_guard.files.paths import STDIO
 from ct_guard.guard import Guard
+from ct_guard.query import clean
 from ct_guard.records import Assessment, Confidence, QuestionAnswer
 
 from .journal import Journal, journal_path
@@ -60,6 +71,7 @@ class Summary:
     actions: Counter[str] = field(default_factory=Counter)
     truncated: int = 0
     replayed: int = 0
+    unreadable_grades: int = 0
     p: "array[float]" = field(default_factory=lambda: array("d"))
     correct: bytearray = field(default_factory=bytearray)
     preview: list[Preview] = field(default_factory=list)
@@ -86,12 +98,13 @@ def score_file(
     `resume`, results of an earlier, interrupted run to the same output are taken from its journal.
     `on_rows` is told how many rows each finished chunk held.
 
-    Raises InputError for files that cannot be read or written, UsageError for a journal of another
-    run, BackendError when the engine fails.
+    Raises InputError for files that cannot be read or written, OutputExistsError for an output or a
+    journal that is there, UsageError for a journal of another run.
     """
     summary = Summary()
     rows = open_rows(source)
-    journal = _open_journal(guard, source, output, resume=resume)
+    check_output(output, source=source, overwrite=overwrite)
+    journal = _open_journal(guard, source, output, resume=resume, overwrite=overwrite)
     try:
         with open_writer(output, RESULTS, source=source, overwrite=overwrite) as writer:
 
@@ -120,11 +133,18 @@ def score_file(
 
 
 def _open_journal(
-    guard: Guard, source: str | Path, output: str | Path, *, resume: bool
+    guard: Guard, source: str | Path, output: str | Path, *, resume: bool, overwrite: bool
 ) -> Journal | None:
     """None for pipes, which cannot be read again."""
     if STDIO in (str(source), str(output)):
+        if resume:
+            raise UsageError("a pipe cannot be resumed: give files as input and output")
         return None
+    if journal_path(output).exists() and not resume and not overwrite:
+        raise OutputExistsError(
+            f"an interrupted run to {output} left its journal: --resume goes on with it,"
+            " --overwrite begins again"
+        )
     stat = Path(source).stat()
     fingerprint = {
         "schema": JOURNAL_SCHEMA,
@@ -134,7 +154,8 @@ def _open_journal(
         "estimator": guard.estimator.fingerprint,
         "backend": guard.estimator.backend.name,
         "refusals": guard.estimator.refusals,
-        "policy": guard.policy.name,
+        "policy": repr(guard.policy),
+        "version": __version__,
         "on_error": guard.on_error,
     }
     return Journal.open(journal_path(output), fingerprint, resume=resume)
@@ -145,12 +166,21 @@ def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
     size = 0
     for row in rows:
         chunk.append(row)
-        size += sum(len(value) for value in row.fields.values() if isinstance(value, str))
+        size += sum(map(_size, row.fields.values()))
         if len(chunk) == CHUNK_ROWS or size > CHUNK_CHARACTERS:
             yield chunk
             chunk, size = [], 0
     if chunk:
         yield chunk
+
+
+def _size(value: Any) -> int:
+    """Characters of text in a value, however nested."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(map(_size, value.values()))
+    return sum(map(_size, value)) if isinstance(value, list) else 0
 
 
 def _assess(guard: Guard, chunk: list[Row]) -> list[dict[str, Any]]:
@@ -187,9 +217,13 @@ def _count(summary: Summary, row: Row, result: dict[str, Any], preview: int) -> 
     summary.actions[result["action"]] += 1
     summary.truncated += result["truncated"]
     correct = correct_of(row)
+    if isinstance(correct, Rejected):
+        summary.unreadable_grades += 1
     if p is not None and isinstance(correct, bool):
         summary.p.append(p)
         summary.correct.append(correct)
     if len(summary.preview) < preview:
-        question, answer = (str(row.fields.get(name) or "") for name in ("question", "answer"))
+        question, answer = (
+            clean(str(row.fields.get(name) or ""))[0] for name in ("question", "answer")
+        )
         summary.preview.append(Preview(question, answer, p, result["action"], result["status"]))

@@ -112,6 +112,9 @@ class Backend(Encoder, Protocol):
     def capabilities(self) -> Capabilities: ...
 
     @property
+    def vocabulary_size(self) -> int: ...
+
+    @property
     def max_tokens(self) -> int:
         """The longest sequence that the model reads, in tokens."""
         ...

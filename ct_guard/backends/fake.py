@@ -30,6 +30,7 @@ class FakeBackend:
     name = "fake"
     fingerprint = "fake"
     max_tokens = 4096
+    vocabulary_size = 512
     start_ids: tuple[int, ...] = (_SPECIALS["<|begin|>"],)
     capabilities = Capabilities(
         activations=frozenset[Activation](("query", "all")),

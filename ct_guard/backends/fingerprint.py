@@ -8,6 +8,8 @@ from typing import Any
 __all__ = ["fingerprint"]
 
 _SAMPLE = 64 * 1024
+_WHOLE = 64 * 1024 * 1024
+_TEXT_FILES = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 _CONFIG_KEYS = (
     "model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
     "num_attention_heads", "num_key_value_heads", "rope_theta", "tie_word_embeddings",
@@ -15,8 +17,9 @@ _CONFIG_KEYS = (
 
 
 def fingerprint(source: str | Path, revision: str | None = None) -> str:
-    """Hash of the architecture, tokenizer.json, and head and tail of every safetensors file (the
-    head holds all names, shapes and types). Whole files are not read: weights may be 100 GB.
+    """Hash of the architecture, the tokenizer with its chat template, and the weights: safetensors
+    files of up to 64 MB whole, of larger ones the head (all names, shapes and types), the tail and
+    the size. Not all is read there: weights may be 100 GB.
 
     `source` is a directory or a hub id that is in the local cache. Returns 16 hex digits, or ""
     when the files cannot be found.
@@ -27,14 +30,17 @@ def fingerprint(source: str | Path, revision: str | None = None) -> str:
     digest = hashlib.sha256()
     config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     digest.update(json.dumps({key: config.get(key) for key in _CONFIG_KEYS}).encode())
-    tokenizer = folder / "tokenizer.json"
-    if tokenizer.is_file():
-        digest.update(tokenizer.read_bytes())
+    for name in _TEXT_FILES:
+        if (folder / name).is_file():
+            digest.update(name.encode() + (folder / name).read_bytes())
     for path in sorted(folder.glob("*.safetensors")):
         size = path.stat().st_size
         with path.open("rb") as file:
+            if size <= _WHOLE:
+                digest.update(file.read())
+                continue
             digest.update(file.read(_SAMPLE))
-            file.seek(max(0, size - _SAMPLE))
+            file.seek(size - _SAMPLE)
             digest.update(file.read(_SAMPLE))
         digest.update(str(size).encode())
     return digest.hexdigest()[:16]

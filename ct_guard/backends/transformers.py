@@ -2,6 +2,7 @@
 
 import copy
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +19,7 @@ from peft import (
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer, BatchEncoding
+from transformers.utils import logging
 
 from ct_guard.errors import BackendError, MismatchError, UsageError
 from ct_guard.query import Query
@@ -26,6 +28,7 @@ from ct_guard.records import Message
 from .base import KV, Activation, Adapter, Capabilities, Generation, Item, ScoreBatch, Want
 from .fingerprint import fingerprint
 from .forward import Past, extend
+from .placement import out_of_memory, pick_device, pick_dtype
 from .scoring import ScoreJob
 from .tokens import TokenizerEncoder
 
@@ -74,8 +77,10 @@ class TransformersBackend:
         `device` "auto" takes CUDA, then MPS, then the CPU; `dtype` "auto" is float32 on the CPU and
         the checkpoint's own elsewhere. Raises BackendError when the model cannot be loaded.
         """
-        where = _device(device)
-        number = _dtype(dtype, where)
+        if not Path(source).is_dir() and _is_path(source):
+            raise BackendError(f"no base model at {str(source)!r}: there is no such directory")
+        where = pick_device(device)
+        number = pick_dtype(dtype, where)
         kwargs: dict[str, Any] = {"revision": revision} if revision else {}
         if quantization is not None:
             from transformers import BitsAndBytesConfig
@@ -86,17 +91,18 @@ class TransformersBackend:
             )
             kwargs["device_map"] = {"": where}
         try:
-            tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-            model = AutoModelForCausalLM.from_pretrained(
-                source,
-                dtype=number,
-                use_safetensors=True,
-                trust_remote_code=False,
-                **kwargs,
-            )
+            with _quiet():
+                tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+                model = AutoModelForCausalLM.from_pretrained(
+                    source,
+                    dtype=number,
+                    use_safetensors=True,
+                    trust_remote_code=False,
+                    **kwargs,
+                )
             if quantization is None:
                 model = model.to(where)  # type: ignore[arg-type]
-        except (OSError, ValueError, ImportError, RuntimeError) as error:
+        except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
             first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
             raise BackendError(f"cannot load the base model {str(source)!r}: {first}") from error
         return cls(
@@ -113,6 +119,10 @@ class TransformersBackend:
     @property
     def fingerprint(self) -> str:
         return self._fingerprint
+
+    @property
+    def vocabulary_size(self) -> int:
+        return int(self._model.config.get_text_config(decoder=True).vocab_size)
 
     @property
     def device(self) -> str:
@@ -167,7 +177,8 @@ class TransformersBackend:
             if not (adapter.path / "adapter_model.safetensors").is_file():
                 raise MismatchError(f"no adapter_model.safetensors in {adapter.path}")
             try:
-                self._load_weights(adapter)
+                with _quiet():
+                    self._load_weights(adapter)
             except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
                 self._forget(adapter.name)
                 first = str(error).strip().splitlines()[0]
@@ -185,7 +196,10 @@ class TransformersBackend:
             config.inference_mode = True
             self._peft = PeftModel(self._model, config, adapter_name=adapter.name)
         loaded = self._peft.load_adapter(path, adapter_name=adapter.name)
-        for kind, keys in (("lacks", loaded.missing_keys), ("has no place for", loaded.unexpected_keys)):
+        for kind, keys in (
+            ("lacks", loaded.missing_keys),
+            ("has no place for", loaded.unexpected_keys),
+        ):
             if keys:
                 raise ValueError(f"it {kind} {keys[0]}")
 
@@ -198,10 +212,12 @@ class TransformersBackend:
         self._tuner.disable_adapter_layers()
 
     def create_adapter(self, adapter: Adapter, config: LoraConfig) -> list[torch.nn.Parameter]:
-        """Put a fresh LoRA into the model, to be trained; returns its weights."""
+        """Put a fresh LoRA into the model, to be trained, in place of one of the same name; returns
+        its weights."""
         with self._lock:
             if adapter.name in self._adapters:
-                raise UsageError(f"another adapter named {adapter.name!r} is loaded already")
+                del self._adapters[adapter.name]
+                self._forget(adapter.name)
             if self._peft is None:
                 self._peft = PeftModel(self._model, config, adapter_name=adapter.name)
             else:
@@ -285,7 +301,7 @@ class TransformersBackend:
             try:
                 work(batch)
             except RuntimeError as error:
-                if not _out_of_memory(error):
+                if not out_of_memory(error):
                     raise
                 if not self._auto or len(batch) == 1:
                     raise BackendError(
@@ -387,27 +403,20 @@ class TransformersBackend:
         return {self._tokens.pad_id, *(ends if isinstance(ends, list) else [ends])}
 
 
-def _device(name: str) -> str:
-    if name != "auto":
-        return name
-    if torch.cuda.is_available():
-        return "cuda"
-    if torch.backends.mps.is_available():
-        return "mps"
-    return "cpu"
+def _is_path(source: str | Path) -> bool:
+    """Whether this can only be meant as a directory: hub ids have one slash inside at most."""
+    return isinstance(source, Path) or source.startswith((".", "/", "~")) or source.count("/") > 1
 
 
-def _dtype(name: str, device: str) -> torch.dtype | str:
-    if name == "auto":
-        return torch.float32 if device == "cpu" else "auto"
-    dtype = getattr(torch, name, None)
-    if not isinstance(dtype, torch.dtype):
-        raise UsageError(f"unknown dtype {name!r}: use float32, bfloat16 or float16")
-    return dtype
-
-
-def _out_of_memory(error: RuntimeError) -> bool:
-    if isinstance(error, torch.cuda.OutOfMemoryError):
-        return True
-    text = str(error)
-    return "can't allocate memory" in text or "out of memory" in text
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the model libraries' progress bars and warnings about each other."""
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", FutureWarning)
+            yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

@@ -1,5 +1,6 @@
 """The command line. One file per command; commands load their libraries when they run."""
 
+import signal
 import sys
 import warnings
 from importlib import import_module
@@ -58,6 +59,7 @@ def main() -> None:
     warnings.showwarning = lambda message, *_, **__: click.echo(f"Note: {message}", err=True)
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # runs the clean-up of open files
     try:
         sys.exit(cli(standalone_mode=False))
     except click.Abort:
@@ -66,6 +68,6 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except CtGuardError as error:
+    except (CtGuardError, OSError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)

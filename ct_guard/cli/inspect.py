@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ct_guard.adapters import Manifest
 
 __all__ = ["command"]
@@ -29,7 +31,7 @@ def command(estimator: str, as_json: bool) -> None:
     from rich.text import Text
 
     console = Console(highlight=False)
-    for name, value in _lines(manifest):
+    for name, value in [*_lines(manifest), ("base files", _base_verdict(manifest, folder))]:
         console.print(Text(f"{name:<15}", style="bold"), Text(value), sep="")
     console.print(Text(f"{'directory':<15}", style="bold"), Text(str(folder)), sep="")
 
@@ -80,6 +82,17 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         lines.append(("scope", manifest.scope.description))
     lines += [("made with", f"{name} {value}") for name, value in manifest.versions.items()]
     return lines
+
+
+def _base_verdict(manifest: "Manifest", folder: "Path") -> str:
+    from ct_guard.backends.fingerprint import fingerprint
+
+    if not manifest.base.fingerprint:
+        return "no fingerprint is recorded: any base is accepted"
+    if not manifest.base.id.startswith("."):
+        return "verified when the estimator is loaded"
+    same = fingerprint(folder / manifest.base.id) == manifest.base.fingerprint
+    return "verified" if same else "DIFFER from the fingerprint: the estimator will be refused"
 
 
 def _figure(value: float | int | str | None) -> str:

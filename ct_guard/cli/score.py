@@ -108,7 +108,8 @@ def command(
     console = Console(stderr=output == "-")
     check_output(output, source=source, overwrite=overwrite)
     open_rows(source)
-    _prepare(threads)
+    if threads is not None:
+        _limit_threads(threads)
     loaded = load_estimator(
         estimator,
         backend=backend,
@@ -119,6 +120,12 @@ def command(
         refusals=refusals,
     )
     guard = Guard(loaded, policy, on_error="pass" if on_error == "pass" else "block")
+    if policy is None and guard.policy.name == "annotate":
+        click.echo(
+            f"Note: {loaded.name} has no certified threshold, so every answer passes;"
+            " --policy 0.7 sets one of your own.",
+            err=True,
+        )
     try:
         with rows_progress("Scoring", count_rows(source)) as advance:
             summary = score_file(
@@ -156,16 +163,12 @@ def _batch_size(text: str) -> int | None:
     return int(text)
 
 
-def _prepare(threads: int | None) -> None:
-    """Quiet the model library, and limit threads where asked."""
+def _limit_threads(threads: int) -> None:
     try:
         import torch
-        from transformers.utils import logging
     except ModuleNotFoundError:
         return  # the estimator's loader says what to install
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    if threads is not None:
-        torch.set_num_threads(threads)
+    torch.set_num_threads(threads)
 
 
 def _show(console: "Console", summary: "Summary", policy: str) -> None:
@@ -208,6 +211,10 @@ def _lines(summary: "Summary", policy: str) -> list[tuple[str, str]]:
             lines.append((title, f"{count:,}{share}"))
     if summary.truncated:
         lines.append(("truncated", f"{summary.truncated:,}"))
+    if summary.unreadable_grades:
+        lines.append(
+            ("not graded", f"{summary.unreadable_grades:,}: 'correct' is not true or false")
+        )
     if len(summary.p):
         lines += _quality(summary)
     return lines

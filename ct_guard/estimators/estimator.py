@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.adapters import EVERY_MODEL, Manifest
 from ct_guard.backends import KV, Adapter, Backend, Item
 from ct_guard.calibration import apply
-from ct_guard.errors import MismatchError, NonFiniteScoreError
+from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
 from ct_guard.query import Query, Rendered, clean, render, screen
 from ct_guard.records import Confidence, QuestionAnswer
 
@@ -55,7 +56,7 @@ class Estimator:
         """One `Confidence` for each item, in order.
 
         An item that cannot be scored gets a status that says why and `p` None; the others are not
-        affected. Raises BackendError when the engine itself fails.
+        affected.
         """
         results: list[Confidence | None] = [None] * len(items)
         waiting: list[tuple[int, Rendered]] = []
@@ -68,6 +69,8 @@ class Estimator:
                 waiting.append((at, self.render(qa)))
             except MismatchError as error:
                 results[at] = self._blank(status="unsupported", error=str(error))
+            except UsageError as error:
+                results[at] = self._blank(status="error", error=str(error))
         self._tell_scope([items[at] for at, _ in waiting])
         scored = self._logits([Item(made.context, made.answer) for _, made in waiting])
         for (at, made), logit in zip(waiting, scored, strict=True):
@@ -78,10 +81,10 @@ class Estimator:
 
     def score_generated(self, qa: QuestionAnswer, kv: KV) -> Confidence:
         """The confidence of an answer that this estimator's base has just generated: only the query
-        is read, behind the live KV. `qa.answer` is the generated text."""
-        status = screen(qa, refusals=self.refusals)
-        if status != "ok":
-            return self._blank(status=status)
+        is read, behind the live KV. `qa.answer` is the generated text; where it has to be cleaned
+        first, the clean text is read instead."""
+        if screen(qa, refusals=self.refusals) != "ok" or self.render(qa).sanitized:
+            return self.score([qa])[0]
         self._tell_scope([qa])
         return self._confidence(self._logits([Item(kv, ())])[0], qa.model)
 
@@ -103,7 +106,7 @@ class Estimator:
         state = self.manifest.calibrators.get(model or EVERY_MODEL)
         state = state or self.manifest.calibrators.get(EVERY_MODEL)
         if state is None:
-            return np.asarray(0.5 * (1 + np.tanh(0.5 * logits)))
+            return np.asarray(expit(logits))
         return apply(state, logits)
 
     def is_calibrated_for(self, model: str | None) -> bool:
@@ -128,7 +131,8 @@ class Estimator:
     # --- inside ---------------------------------------------------------------------------------
 
     def _logits(self, items: list[Item]) -> list[float | str]:
-        """Raw logits; the message of the error for an item whose score is not finite."""
+        """Raw logits; for an item that the backend cannot score, the message of its error. One such
+        item does not cost the others their score: the batch is halved until it is alone."""
         if not items:
             return []
         try:
@@ -136,7 +140,7 @@ class Estimator:
             values = self.method.logits(batch)
             if not np.isfinite(values).all():
                 raise NonFiniteScoreError("the score is NaN or infinite")
-        except NonFiniteScoreError as error:
+        except BackendError as error:
             if len(items) == 1:
                 return [str(error)]
             half = len(items) // 2

@@ -7,8 +7,15 @@ from typing import Any
 
 from ct_guard.adapters import MANIFEST, Manifest, load_manifest, locate
 from ct_guard.backends import Adapter, Backend, self_test
-from ct_guard.errors import ManifestError, MismatchError, MissingExtraError, UsageError
-from ct_guard.query import QUERY_HASH, build_query
+from ct_guard.calibration import apply
+from ct_guard.errors import (
+    CalibrationError,
+    ManifestError,
+    MismatchError,
+    MissingExtraError,
+    UsageError,
+)
+from ct_guard.query import MIN_ROOM, QUERY_HASH, build_query
 
 from .estimator import Estimator
 from .methods import METHODS
@@ -23,6 +30,9 @@ def _transformers(base: str | Path, revision: str | None, **options: Any) -> Bac
         raise MissingExtraError("the transformers backend", "torch") from error
     return TransformersBackend.load(base, revision=revision, **options)
 
+
+TUNED = ("query", "hybrid")
+"""Methods that read the query through an adapter; the others have none."""
 
 BACKENDS: dict[str, Callable[..., Backend]] = {"transformers": _transformers}
 """How each backend loads a base model."""
@@ -66,7 +76,17 @@ def load_estimator(
             f"{folder} was made for the base model {manifest.base.id!r} ({expected}), but this base"
             f" is another ({engine.fingerprint or 'unknown'}): give the right one with --base"
         )
+    if not all(0 <= token < engine.vocabulary_size for token in manifest.label_ids or ()):
+        raise MismatchError(
+            f"{folder}: the label ids {manifest.label_ids} are not in the base model's vocabulary"
+            f" of {engine.vocabulary_size}"
+        )
     query = build_query(manifest.style, engine, manifest.label_ids)
+    budget = min(manifest.budget or engine.max_tokens, engine.max_tokens)
+    if budget < len(query.ids) + MIN_ROOM:
+        raise MismatchError(
+            f"{folder}: a budget of {budget} tokens leaves no room beside the query"
+        )
     adapter = None
     if manifest.adapter is not None and manifest.activation is not None:
         if manifest.activation not in engine.capabilities.activations:
@@ -102,8 +122,15 @@ def _check(manifest: Manifest, folder: Path) -> None:
         )
     if manifest.boundary != "apart":
         raise MismatchError(f"{folder}: the boundary {manifest.boundary!r} is not supported yet")
+    if (manifest.method in TUNED) != (manifest.adapter is not None):
+        raise ManifestError(f"{folder}: the method {manifest.method!r} and its adapter do not fit")
     if (manifest.adapter is None) != (manifest.activation is None):
         raise ManifestError(f"{folder}: an adapter and its activation go together; one is missing")
+    for model, state in manifest.calibrators.items():
+        try:
+            apply(state, [0.0])
+        except CalibrationError as error:
+            raise ManifestError(f"{folder}: calibrator {model!r}: {error}") from error
 
 
 def _base_of(manifest: Manifest, folder: Path) -> str | Path:

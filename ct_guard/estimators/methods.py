@@ -114,6 +114,12 @@ def _hybrid(manifest: Manifest) -> Method:
             "this hybrid estimator's layer is missing or uses features that this version does not"
             " compute: make the estimator again"
         )
+    columns = (layer.low, layer.high, layer.mean, layer.scale, layer.coef)
+    if {len(column) for column in columns} != {len(FEATURES)} or min(layer.scale) <= 0:
+        raise ManifestError(
+            "this hybrid estimator's layer needs one number for each feature, and scales above 0:"
+            " make the estimator again"
+        )
     return HybridMethod(layer)
 
 

@@ -91,6 +91,11 @@ def remarks(scored: Scored, figures: list[Figure]) -> list[str]:
             "The estimator cannot tell a right from a wrong answer to the same question here"
             " (pair accuracy includes 0.5): it judges the question."
         )
+    others = ", ".join(f"{n:,} {name}" for name, n in scored.statuses.items() if name != "ok")
+    if others:
+        said.append(f"Not scored, and not in the figures: {others}.")
+    if scored.ungraded:
+        said.append(f"{scored.ungraded:,} scored rows have no readable grade in 'correct'.")
     if len(scored.p) < 200:
         said.append(f"Only {len(scored.p)} graded rows: the intervals are wide.")
     return said

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_args
 
 from ct_guard.backends import KV
-from ct_guard.errors import CtGuardError, DeadlineError
+from ct_guard.errors import CtGuardError, DeadlineError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.policies import OnError, Policy, Situation, decide, default_policy, load_policy
 from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
@@ -43,6 +43,9 @@ class Guard:
         deadline: float | None = None,
         window: float = 0.002,
     ) -> None:
+        if on_error not in get_args(OnError):
+            known = ", ".join(get_args(OnError))
+            raise UsageError(f"unknown on_error {on_error!r}: there are {known}")
         self.estimator = load_estimator(estimator)
         certificates = self.estimator.manifest.certificates
         self.policy: Policy = (

@@ -107,6 +107,8 @@ class Worker:
 
     def _serve(self, batch: list[_Request]) -> None:
         live = [request for request in batch if request.future.set_running_or_notify_cancel()]
+        if not live:
+            return
         if len(live) == 1:
             _settle(live[0].future, partial(self._score, live[0].items))
             return

@@ -43,9 +43,9 @@ def load_policy(
     if isinstance(spec, dict):
         return _from_json(spec, certificates, "policy")
     if not isinstance(spec, str | Path):
-        if callable(getattr(spec, "decide", None)):
-            return spec
-        raise PolicyError("a policy is a number, 'certified', 'annotate' or a JSON file")
+        if isinstance(spec, bool) or not hasattr(spec, "decide"):
+            raise PolicyError("a policy is a number, 'certified', 'annotate' or a JSON file")
+        return spec
     text = str(spec)
     if text in ("annotate", "certified"):
         return _from_json({"kind": text}, certificates, text)

@@ -2,13 +2,14 @@
 
 from .encoder import Encoder
 from .hygiene import MAX_CHARACTERS, clean, is_refusal, screen
-from .render import Query, Rendered, build_query, fit, render, render_context
+from .render import MIN_ROOM, Query, Rendered, build_query, fit, render, render_context
 from .styles import ContextStyle
 from .template import LABELS, QUERY_HASH, QUERY_TEXT
 
 __all__ = [
     "LABELS",
     "MAX_CHARACTERS",
+    "MIN_ROOM",
     "QUERY_HASH",
     "QUERY_TEXT",
     "ContextStyle",

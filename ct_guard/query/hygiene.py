@@ -5,7 +5,16 @@ import unicodedata
 
 from ct_guard.records import QuestionAnswer, Status
 
-__all__ = ["MAX_CHARACTERS", "REFUSALS", "clean", "is_refusal", "screen"]
+from .template import QUERY_TEXT
+
+__all__ = [
+    "MAX_CHARACTERS",
+    "REFUSALS",
+    "clean",
+    "is_refusal",
+    "screen",
+    "without_forged_query",
+]
 
 MAX_CHARACTERS = 1_000_000
 """Of all texts of one row together; above it the row is `too_long`, before tokenising."""
@@ -26,6 +35,11 @@ REFUSALS = tuple(
 """An answer that *begins* with one of these declines to answer. Deliberately short: what it misses
 is scored like any answer. Switch it off with `refusals=False` (`--no-refusals`)."""
 
+_FORGED = re.compile(
+    r"\s*".join(map(re.escape, QUERY_TEXT.partition("(")[0].split())), re.IGNORECASE
+)
+"""The query's question and the word before its choices, in any spacing and case."""
+
 _KEPT_CONTROLS = "\n\t"
 _REMOVED = ("Cc", "Cf", "Cs")
 
@@ -44,6 +58,13 @@ def clean(text: str) -> tuple[str, bool]:
     return cleaned, cleaned != unified
 
 
+def without_forged_query(answer: str) -> tuple[str, bool]:
+    """The answer up to where it repeats the uncertainty query, and whether it does. No honest
+    answer holds that text; what stands behind it is an attempt to answer for the model."""
+    found = _FORGED.search(answer)
+    return (answer[: found.start()].rstrip(), True) if found else (answer, False)
+
+
 def is_refusal(answer: str) -> bool:
     """Whether the answer begins with one of the patterns of `REFUSALS`."""
     start = answer.strip()[:400]
@@ -56,7 +77,7 @@ def screen(qa: QuestionAnswer, *, refusals: bool = True) -> Status:
     size += sum(len(message.content) for message in qa.messages)
     if size > MAX_CHARACTERS:
         return "too_long"
-    answer, _ = clean(qa.answer)
+    answer, _ = without_forged_query(clean(qa.answer)[0])
     if not answer.strip():
         return "empty"
     if refusals and is_refusal(answer):

@@ -6,11 +6,15 @@ from ct_guard.errors import MismatchError, UsageError
 from ct_guard.records import Message, QuestionAnswer
 
 from .encoder import Encoder
-from .hygiene import clean
+from .hygiene import clean, without_forged_query
 from .styles import ContextStyle, frame
 from .template import LABELS
 
-__all__ = ["Query", "Rendered", "build_query", "fit", "render", "render_context"]
+__all__ = ["MIN_ROOM", "Query", "Rendered", "build_query", "fit", "render", "render_context"]
+
+
+MIN_ROOM = 16
+"""Least tokens of context and answer together that a budget must leave beside the query."""
 
 
 @dataclass(frozen=True)
@@ -68,15 +72,17 @@ def render(
     """Assemble ids for one answer so that context + answer + query is at most `budget` tokens.
 
     Texts are cleaned, then every user text is encoded on its own with special tokens off; nothing
-    that it says can become template. Raises UsageError when the budget is too small for the query.
+    that it says can become template, and an answer that repeats the query is cut there. Raises
+    UsageError when the budget is too small for the query.
     """
     cleaned = [(turn.role, *clean(turn.content)) for turn in qa.conversation()]
     turns = [Message(role=role, content=text) for role, text, _ in cleaned]
     answer_text, answer_changed = clean(qa.answer)
+    answer_text, forged = without_forged_query(answer_text)
     around = frame(style, turns, encoder)
     answer = tuple(encoder.encode(around.answer_lead + answer_text.strip()))
     context, answer, truncated = fit(around.context, answer, budget - len(query.ids))
-    sanitized = answer_changed or any(changed for _, _, changed in cleaned)
+    sanitized = answer_changed or forged or any(changed for _, _, changed in cleaned)
     return Rendered(context, answer, truncated, sanitized)
 
 
@@ -87,7 +93,7 @@ def fit(
     down to half of the room, then the start of the answer. Returns whether anything was cut."""
     if len(context) + len(answer) <= room:
         return context, answer, False
-    if room < 16:
+    if room < MIN_ROOM:
         raise UsageError(f"a token budget that leaves {room} tokens beside the query is too small")
     kept_answer = min(len(answer), max(room // 2, room - len(context)))
     kept_context = min(len(context), room - kept_answer)

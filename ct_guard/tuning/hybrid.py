@@ -13,19 +13,23 @@ __all__ = ["fit_layer"]
 def fit_layer(
     features: NDArray[np.float64], correct: NDArray[np.bool_], *, strength: float = 1.0
 ) -> LogisticLayer:
-    """Standardise `features` [n, len(FEATURES)] and fit an L2-regularised logistic regression
-    (`strength` is sklearn's C). Raises TuningError when there is one class only."""
+    """Clip `features` [n, len(FEATURES)] to their central 98%, standardise them and fit an
+    L2-regularised logistic regression (`strength` is sklearn's C).
+
+    Raises TuningError when there is one class only."""
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
     if len(np.unique(correct)) < 2:
         raise TuningError("all graded answers are alike: the layer needs right and wrong ones")
-    mean = features.mean(0)
-    scale = np.maximum(features.std(0), 1e-6)
-    model = LogisticRegression(C=strength, max_iter=1000).fit((features - mean) / scale, correct)
+    low, high = np.percentile(features, (1, 99), axis=0)
+    known = np.clip(features, low, high)
+    mean = known.mean(0)
+    scale = np.maximum(known.std(0), 1e-6)
+    model = LogisticRegression(C=strength, max_iter=1000).fit((known - mean) / scale, correct)
     return LogisticLayer(
         features=FEATURES,
-        low=tuple(features.min(0).tolist()),
-        high=tuple(features.max(0).tolist()),
+        low=tuple(low.tolist()),
+        high=tuple(high.tolist()),
         mean=tuple(mean.tolist()),
         scale=tuple(scale.tolist()),
         coef=tuple(model.coef_[0].tolist()),

@@ -1,5 +1,6 @@
 """Calibration tuning: a LoRA learns to answer the uncertainty query from graded answers."""
 
+import hashlib
 import math
 import random
 import time
@@ -10,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from peft import LoraConfig
+from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.backends import Activation, Adapter, Item
 from ct_guard.backends.forward import Past, extend
@@ -98,7 +100,8 @@ def tune(
         for part in (training, validation)
     )
     torch.manual_seed(config.seed)
-    adapter = Adapter(f"tuned-{config.activation}-{config.seed}", folder, config.activation)
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    adapter = Adapter(f"tuned-{name}", folder, config.activation)
     lora = LoraConfig(
         r=config.rank,
         lora_alpha=config.alpha,
@@ -160,6 +163,8 @@ def tune(
         elif step - best_step >= config.patience * config.evaluate_every:
             break
 
+    if not best_step:
+        raise TuningError("no step was evaluated with a finite loss: nothing was saved")
     backend.reload_adapter(adapter)
     return Tuned(adapter, query, best_step, best, history)
 
@@ -197,7 +202,7 @@ def _probabilities(
     if logits is None:
         raise TuningError("the backend returned no label logits")
     margin = (logits[:, 1] - logits[:, 0]).astype(np.float64)
-    return np.asarray(0.5 * (1 + np.tanh(0.5 * margin)))
+    return np.asarray(expit(margin))
 
 
 def _batches(

@@ -34,7 +34,7 @@ def main(runs: Path, target: Path, steps: int, scale: float, seed: int, threads:
     base = pretrain(world, runs, steps=steps, seed=seed)
     backend = TransformersBackend.load(base, device="cpu")
     parameters = sum(weight.numel() for weight in backend.model.parameters())
-    rows = answer_and_grade(world, backend, runs / "answers.jsonl", seed=seed, scale=scale)
+    rows = answer_and_grade(world, backend, runs / "answers", seed=seed, scale=scale)
     reports = build(world, backend, rows, base=base, runs=runs, target=target, seed=seed)
     manifests = {name: load_manifest(target / name) for name in reports}
     default = next(name for name, manifest in manifests.items() if manifest.name == "mini")

@@ -53,8 +53,8 @@ Test split: {any_report["rows"]:,} graded answers (one greedy and four sampled o
         rows += f"| `mini:{name}` | {cells} | {shown} |\n"
     tail = f"""
 A certified threshold promises: at most {ALPHA:.0%} wrong among the answered, with probability
-{1 - DELTA:.0%} over the draw of the certification rows. It holds for questions drawn like those,
-answered by this model; not for another mix of questions or another answering model.
+{1 - DELTA:.0%} over the draw of the certification rows. It holds for greedy answers of this model
+to questions drawn like those; not for another mix of questions or another answering model.
 
 ## What P(correct) rests on
 

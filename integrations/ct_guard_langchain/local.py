@@ -169,8 +169,9 @@ class ChatLocal(BaseChatModel):
 
     @property
     def _model_name(self) -> str:
-        base: str = self._guard.estimator.manifest.base.id
-        return base
+        manifest = self._guard.estimator.manifest
+        name: str = manifest.name if manifest.base.id.startswith(".") else manifest.base.id
+        return name
 
     @property
     def _llm_type(self) -> str:

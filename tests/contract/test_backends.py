@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ct_guard.backends import KV, Adapter, Backend, Item, ScoreBatch, Want, self_test
+from ct_guard.backends import KV, Activation, Adapter, Backend, Item, ScoreBatch, Want, self_test
 from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.query import QUERY_TEXT, Query, build_query
@@ -173,12 +173,15 @@ def test_every_token_is_counted_as_read_or_as_cached(case: Case) -> None:
 # --- adapters ------------------------------------------------------------------------------------
 
 
-def test_an_adapter_changes_the_labels_and_nothing_that_is_read_with_it_off(case: Case) -> None:
-    if case.adapter is None:
-        pytest.skip("there is no adapter")
-    items = varied(case)
-    adapted = case.score(items)
-    plain = case.backend.score(items, case.query, None, EVERYTHING)
+@pytest.mark.parametrize("activation", ["query", "all"])
+def test_an_adapter_changes_the_labels_and_nothing_that_is_read_with_it_off(
+    backend: Backend, tiny_adapter: Path, activation: Activation
+) -> None:
+    query = build_query("raw", backend)
+    items = varied(Case(backend, None, query))
+    adapter = Adapter(f"acts-on-{activation}", tiny_adapter, activation)
+    adapted = backend.score(items, query, adapter, EVERYTHING)
+    plain = backend.score(items, query, None, EVERYTHING)
     assert np.abs(np.diff(pairs(adapted)) - np.diff(pairs(plain))).min() > 1e-3
     assert adapted.answer_logprobs is not None
     assert plain.answer_logprobs is not None

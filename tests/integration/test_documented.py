@@ -50,7 +50,7 @@ def test_the_escalation_example_ends_with_every_answer_right() -> None:
 def test_the_readme_names_commands_and_files_that_exist() -> None:
     text = (ROOT / "README.md").read_text()
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"`?make (\w+)", text)):
+    for target in set(re.findall(r"(?:^ +|`)make (\w+)", text, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
     for path in set(re.findall(r"`((?:examples|ct_guard)/[\w/.]+)`", text)):
         assert (ROOT / path).exists(), path

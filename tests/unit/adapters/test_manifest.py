@@ -75,7 +75,10 @@ def test_what_is_written_is_what_is_read(tmp_path: Path, lora: Path) -> None:
     written = save_estimator(tmp_path / "e", full(), adapter=lora)
     assert load_manifest(tmp_path / "e") == written
     assert written.adapter == "adapter"
-    assert set(written.files) == {"adapter/adapter_config.json", "adapter/adapter_model.safetensors"}
+    assert set(written.files) == {
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+    }
     assert written.model_copy(update={"files": {}, "adapter": None}) == full()
     assert written.query_hash == QUERY_HASH
 

@@ -298,9 +298,7 @@ def test_an_adapter_without_its_settings_is_refused(
 # --- generation ----------------------------------------------------------------------------------
 
 
-def test_greedy_answers_equal_those_of_generate(
-    backend: TransformersBackend, plain: Any
-) -> None:
+def test_greedy_answers_equal_those_of_generate(backend: TransformersBackend, plain: Any) -> None:
     asked = tuple(backend.encode("Question: Who?\nAnswer:"))
     made = backend.generate([asked], max_tokens=20)[0]
     expected = plain.generate(
@@ -337,9 +335,7 @@ def test_a_seed_decides_and_leaves_the_global_generator_alone(
 
 def test_samples_without_a_seed_differ(backend: TransformersBackend) -> None:
     asked = tuple(backend.encode("Q"))
-    samples = {
-        backend.generate([asked], max_tokens=12, temperature=1.0)[0].ids for _ in range(4)
-    }
+    samples = {backend.generate([asked], max_tokens=12, temperature=1.0)[0].ids for _ in range(4)}
     assert len(samples) > 1
 
 
@@ -415,7 +411,7 @@ def test_the_fingerprint_notices_exchanged_files(tiny_base: Path, tmp_path: Path
 
 
 def limit_memory(monkeypatch: pytest.MonkeyPatch, model: Any, most: int) -> list[int]:
-    """Make forwards of more than `most` rows run out of memory; returns the sizes that were tried."""
+    """Make forwards of more than `most` rows run out of memory; returns the sizes tried."""
     sizes: list[int] = []
     whole: Callable[..., Any] = model.forward
 

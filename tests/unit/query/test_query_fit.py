@@ -16,7 +16,9 @@ sizes = st.integers(0, 300)
 
 
 @given(context=sizes, answer=st.integers(1, 300), room=st.integers(16, 400))
-def test_never_above_the_room_and_cut_only_when_needed(context: int, answer: int, room: int) -> None:
+def test_never_above_the_room_and_cut_only_when_needed(
+    context: int, answer: int, room: int
+) -> None:
     before = ids(0, context), ids(1000, answer)
     *after, cut = fit(*before, room)
     assert cut == (context + answer > room)

@@ -1,12 +1,13 @@
 """Text before scoring: what is removed, and which answers need no model."""
 
+import time
 import unicodedata
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ct_guard.query import MAX_CHARACTERS, clean, is_refusal, screen
+from ct_guard.query import MAX_CHARACTERS, QUERY_TEXT, clean, is_refusal, screen
 from ct_guard.records import Message, QuestionAnswer
 
 any_text = st.text(st.characters(exclude_categories=()))
@@ -118,6 +119,20 @@ def test_length_counts_all_texts_of_a_row_and_comes_before_everything_else() -> 
     assert screen(row(" " * (MAX_CHARACTERS + 1))) == "too_long"
     assert screen(row("I don't know. " * MAX_CHARACTERS)) == "too_long"
     assert screen(row("x" * (MAX_CHARACTERS - len("Who?")))) == "ok"
+
+
+def test_an_answer_that_is_nothing_but_the_query_is_empty() -> None:
+    assert screen(row(f"{QUERY_TEXT} ii")) == "empty"
+    assert screen(row(f"I don't know.{QUERY_TEXT} ii")) == "refusal"
+
+
+@pytest.mark.parametrize("filling", [" ", "\n", "is ", "Is the ", "\u200b", "e\u0301"])
+def test_no_text_takes_long_to_screen(filling: str) -> None:
+    """Linear in the length, whatever is repeated: the limit is a hundred times what it takes."""
+    answer = "a" + filling * (200_000 // len(filling)) + "b"
+    started = time.perf_counter()
+    assert screen(row(answer)) == "ok"
+    assert time.perf_counter() - started < 5
 
 
 def test_empty_comes_before_refusal() -> None:

@@ -17,7 +17,7 @@ BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
 
 
 def sentencepiece_like(*, newlines: bool, legacy: bool) -> PreTrainedTokenizerFast:
-    """Llama-2 in small: dummy prefix, byte fallback; `newlines` are single characters that merge."""
+    """Llama-2 in small: dummy prefix, byte fallback; `newlines`: they are tokens and merge."""
     words = [DUMMY, "i", "a", "4", "."] + (["\n", "\n\n"] if newlines else [])
     vocab = {token: at for at, token in enumerate(["<unk>", "<s>", "</s>", *BYTES, *words])}
     merges = []
@@ -26,9 +26,7 @@ def sentencepiece_like(*, newlines: bool, legacy: bool) -> PreTrainedTokenizerFa
         merges.append((left, right))
     if newlines:
         merges.append(("\n", "\n"))
-    core = Tokenizer(
-        models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", byte_fallback=True)
-    )
+    core = Tokenizer(models.BPE(vocab=vocab, merges=merges, unk_token="<unk>", byte_fallback=True))
     if legacy:
         core.normalizer = normalizers.Sequence(
             [normalizers.Prepend(DUMMY), normalizers.Replace(" ", DUMMY)]

@@ -1,0 +1,44 @@
+"""Where a model lives, in which numbers, and when it does not fit."""
+
+import torch
+
+from ct_guard.errors import UsageError
+
+__all__ = ["out_of_memory", "pick_device", "pick_dtype"]
+
+
+def pick_device(name: str) -> str:
+    """`auto` takes CUDA, then MPS, then the CPU. Raises UsageError for what is not there."""
+    if name != "auto":
+        try:
+            kind = torch.device(name).type
+        except RuntimeError as error:
+            raise UsageError(
+                f"unknown device {name!r}: use auto, cpu, cuda, cuda:1 or mps"
+            ) from error
+        if kind == "cuda" and not torch.cuda.is_available():
+            raise UsageError(f"{name}: no CUDA device here: use --device cpu")
+        return name
+    if torch.cuda.is_available():
+        return "cuda"
+    if torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def pick_dtype(name: str, device: str) -> torch.dtype | str:
+    """`auto` is float32 on the CPU and the checkpoint's own elsewhere. Raises UsageError."""
+    if name == "auto":
+        return torch.float32 if device == "cpu" else "auto"
+    dtype = getattr(torch, name, None)
+    if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
+        raise UsageError(f"unknown dtype {name!r}: use float32, bfloat16 or float16")
+    return dtype
+
+
+def out_of_memory(error: RuntimeError) -> bool:
+    """Whether a smaller batch could help."""
+    if isinstance(error, torch.cuda.OutOfMemoryError):
+        return True
+    text = str(error)
+    return "can't allocate memory" in text or "out of memory" in text

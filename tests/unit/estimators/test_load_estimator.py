@@ -1,0 +1,177 @@
+"""What does not fit is refused before anything is scored, in one line."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ct_guard.adapters import MANIFEST, BaseModelRef, Manifest, save_estimator
+from ct_guard.backends import Adapter, Capabilities, Item, ScoreBatch, Want
+from ct_guard.backends.fake import FakeBackend
+from ct_guard.errors import (
+    CtGuardError,
+    EstimatorError,
+    ManifestError,
+    MismatchError,
+    SelfTestError,
+    UsageError,
+)
+from ct_guard.estimators import load_estimator
+from ct_guard.query import Query
+from ct_guard.records import CalibratorState, QuestionAnswer
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    lora = tmp_path / "lora"
+    lora.mkdir()
+    (lora / "adapter_config.json").write_text("{}")
+    (lora / "adapter_model.safetensors").write_bytes(b"weights")
+    base = BaseModelRef(id="fake", fingerprint="fake")
+    manifest = Manifest(name="e", method="query", base=base, activation="query")
+    save_estimator(tmp_path / "e", manifest, adapter=lora)
+    return tmp_path / "e"
+
+
+def edit(folder: Path, **changes: Any) -> None:
+    path = folder / MANIFEST
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def refused(
+    folder: Path, error: type[CtGuardError], match: str, backend: Any = None, **options: Any
+) -> None:
+    with pytest.raises(error, match=match) as caught:
+        load_estimator(folder, backend=backend or FakeBackend(), **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_fits_is_loaded(folder: Path) -> None:
+    estimator = load_estimator(folder, backend=FakeBackend())
+    assert estimator.name == "e"
+    assert estimator.adapter is not None
+    assert (estimator.adapter.path, estimator.adapter.activation) == (folder / "adapter", "query")
+    assert load_estimator(estimator) is estimator
+    assert len(estimator.fingerprint) == 16
+
+
+def test_the_fingerprint_changes_with_the_manifest(folder: Path) -> None:
+    before = load_estimator(folder, backend=FakeBackend()).fingerprint
+    assert load_estimator(folder, backend=FakeBackend()).fingerprint == before
+    edit(folder, figures={"auroc": 0.5})
+    assert load_estimator(folder, backend=FakeBackend()).fingerprint != before
+
+
+def test_a_query_of_other_words(folder: Path) -> None:
+    edit(folder, query_hash="0" * 64)
+    refused(folder, MismatchError, "another uncertainty query")
+
+
+def test_another_base_model(folder: Path) -> None:
+    edit(folder, base={"id": "llama", "fingerprint": "1234"})
+    refused(folder, MismatchError, r"made for the base model 'llama' \(1234\).*\(fake\)")
+
+
+def test_an_unknown_method(folder: Path) -> None:
+    edit(folder, method="astrology")
+    refused(folder, ManifestError, "unknown method 'astrology'.*query, zero-shot")
+
+
+def test_an_unknown_backend(folder: Path) -> None:
+    refused(folder, UsageError, "unknown backend 'abacus': there are", "abacus")
+
+
+def test_an_adapter_without_its_activation(folder: Path) -> None:
+    edit(folder, activation=None)
+    refused(folder, ManifestError, "an adapter and its activation go together")
+
+
+def test_an_activation_without_an_adapter(folder: Path) -> None:
+    edit(folder, adapter=None)
+    refused(folder, ManifestError, "an adapter and its activation go together")
+
+
+def test_an_activation_that_the_backend_cannot_do(folder: Path) -> None:
+    class OnlyAll(FakeBackend):
+        capabilities = Capabilities(
+            activations=frozenset({"all"}),
+            kv_handles=False,
+            answer_logprobs=False,
+            hidden_states=False,
+            generates=False,
+        )
+
+    refused(folder, MismatchError, "acts on 'query' tokens", OnlyAll())
+
+
+def test_a_boundary_that_is_not_supported(folder: Path) -> None:
+    edit(folder, boundary="joint")
+    refused(folder, MismatchError, "boundary 'joint'")
+
+
+def test_a_calibrator_that_this_version_does_not_know(folder: Path) -> None:
+    edit(folder, calibrators={"*": {"kind": "entrails", "params": {}, "n": 10}})
+    refused(folder, ManifestError, "calibrator '\\*'.*entrails")
+
+
+def test_a_calibrator_without_its_parameters(folder: Path) -> None:
+    state = CalibratorState(kind="platt", params={"a": 1.0}, n=10)
+    edit(folder, calibrators={"m": state.model_dump()})
+    refused(folder, ManifestError, "calibrator 'm'.*'b'")
+
+
+def test_labels_that_are_one_token(folder: Path) -> None:
+    edit(folder, label_ids=[5, 5])
+    refused(folder, MismatchError, "same token id 5")
+
+
+def test_an_engine_that_ignores_the_adapter(folder: Path) -> None:
+    class Ignores(FakeBackend):
+        def score(
+            self,
+            items: Sequence[Item],
+            query: Query,
+            adapter: Adapter | None,
+            want: frozenset[Want],
+        ) -> ScoreBatch:
+            return super().score(items, query, None, want)
+
+    refused(folder, SelfTestError, "ignored", Ignores())
+
+
+def test_a_base_beside_the_estimator_that_is_gone(folder: Path) -> None:
+    edit(folder, base={"id": "./base"})
+    refused(folder, MismatchError, "give it with --base", "transformers")
+
+
+def test_damage(folder: Path) -> None:
+    (folder / "adapter/adapter_model.safetensors").write_bytes(b"other")
+    refused(folder, ManifestError, "differs from its hash")
+
+
+def test_no_such_place(tmp_path: Path) -> None:
+    refused(tmp_path / "nothing", EstimatorError, "no estimator at")
+
+
+def test_a_real_estimator_loads_and_scores(tiny_estimator: Path, tiny_base: Path) -> None:
+    row = QuestionAnswer(question="Who?", answer="Ada")
+    estimator = load_estimator(tiny_estimator, device="cpu")
+    elsewhere = load_estimator(tiny_estimator, base=tiny_base, device="cpu", batch_size=2)
+    [found], [again] = estimator.score([row]), elsewhere.score([row])
+    assert found.status == "ok"
+    assert found.calibrated
+    assert found.p == pytest.approx(again.p, abs=1e-5)
+    estimator.close()
+
+
+def test_a_base_with_other_weights_is_refused(tiny_estimator: Path, tmp_path: Path) -> None:
+    import shutil
+
+    manifest = json.loads((tiny_estimator / MANIFEST).read_text())
+    other = tmp_path / "other"
+    shutil.copytree(manifest["base"]["id"], other)
+    with (other / "tokenizer.json").open("a") as file:
+        file.write(" ")
+    refused(tiny_estimator, MismatchError, "this base is another", "transformers", base=other)

@@ -1,0 +1,123 @@
+"""Each method's raw logit against a computation of its own, in float64 and without the code's
+short cuts."""
+
+import math
+
+import numpy as np
+import pytest
+
+from ct_guard.adapters import BaseModelRef, LogisticLayer, Manifest
+from ct_guard.backends import ScoreBatch
+from ct_guard.errors import ManifestError
+from ct_guard.estimators import FEATURES, METHODS, features
+
+LABELS = np.array([[1.5, -0.25], [-3.0, 4.0], [0.125, 0.125]], np.float32)
+LOGPROBS = [
+    np.array([-0.5, -1.25, -0.0625], np.float32),
+    np.array([-2.0], np.float32),
+    np.array([-0.25, -0.5], np.float32),
+]
+LAYER = LogisticLayer(
+    features=FEATURES,
+    low=(-2.0, -3.0, -3.0, -4.0, -9.0, 0.0),
+    high=(6.0, 0.0, 0.0, 0.0, 9.0, 1.0),
+    mean=(0.5, -1.0, -0.5, -1.0, 0.25, 0.4),
+    scale=(2.0, 0.5, 0.25, 1.5, 3.0, 0.2),
+    coef=(1.0, -0.5, 0.75, 0.1, -0.2, 0.3),
+    intercept=-0.3,
+)
+
+
+def manifest(method: str, layer: LogisticLayer | None = None) -> Manifest:
+    return Manifest(name="e", method=method, base=BaseModelRef(id="b"), layer=layer)
+
+
+def batch(labels: np.ndarray = LABELS, logprobs: list[np.ndarray] = LOGPROBS) -> ScoreBatch:
+    none = np.zeros(len(labels), np.int32)
+    return ScoreBatch(labels, logprobs, None, none, none)
+
+
+def logit(p: float) -> float:
+    return math.log(p) - math.log(1 - p)
+
+
+@pytest.mark.parametrize("name", ["query", "zero-shot"])
+def test_query_is_yes_minus_no(name: str) -> None:
+    method = METHODS[name](manifest(name))
+    assert method.wants == {"labels"}
+    assert method.logits(batch()).tolist() == [-1.75, 7.0, 0.0]
+
+
+def test_likelihood_is_the_logit_of_the_answers_probability() -> None:
+    method = METHODS["likelihood"](manifest("likelihood"))
+    assert method.wants == {"answer_logprobs"}
+    expected = [logit(math.exp(-1.8125)), logit(math.exp(-2)), logit(math.exp(-0.75))]
+    np.testing.assert_allclose(method.logits(batch()), expected, rtol=1e-12)
+
+
+def test_perplexity_is_the_logit_of_the_mean_per_token() -> None:
+    method = METHODS["perplexity"](manifest("perplexity"))
+    assert method.wants == {"answer_logprobs"}
+    expected = [logit(math.exp(-1.8125 / 3)), logit(math.exp(-2)), logit(math.exp(-0.375))]
+    np.testing.assert_allclose(method.logits(batch()), expected, rtol=1e-12)
+
+
+def test_likelihoods_are_finite_and_ordered_at_both_ends() -> None:
+    certain, surely, never = (np.array([x], np.float32) for x in (0.0, -1e-6, -1e5))
+    rows = batch(np.zeros((3, 2), np.float32), [certain, surely, never])
+    values = METHODS["likelihood"](manifest("likelihood")).logits(rows)
+    assert np.isfinite(values).all()
+    assert values[0] > values[1] > 0 > values[2]
+    assert values[2] == pytest.approx(-1e5)
+
+
+def test_features_of_the_hybrid() -> None:
+    expected = []
+    for (no, yes), row in zip(LABELS.tolist(), LOGPROBS, strict=True):
+        steps = [float(x) for x in row]
+        z, total = yes - no, math.fsum(steps)
+        expected.append([z, total, total / len(steps), min(steps), z * total, math.exp(total)])
+    assert FEATURES == ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p")
+    np.testing.assert_allclose(features(batch()), expected, rtol=1e-12)
+
+
+def test_hybrid_is_the_layer_over_clipped_and_scaled_features() -> None:
+    method = METHODS["hybrid"](manifest("hybrid", LAYER))
+    assert method.wants == {"labels", "answer_logprobs"}
+    expected = []
+    for row in features(batch()).tolist():
+        total = LAYER.intercept
+        for at, value in enumerate(row):
+            known = min(max(value, LAYER.low[at]), LAYER.high[at])
+            total += LAYER.coef[at] * (known - LAYER.mean[at]) / LAYER.scale[at]
+        expected.append(total)
+    np.testing.assert_allclose(method.logits(batch()), expected, rtol=1e-12)
+
+
+def test_values_beyond_what_was_fitted_count_as_its_border() -> None:
+    method = METHODS["hybrid"](manifest("hybrid", LAYER))
+    far = batch(np.array([[0.0, 1e4]], np.float32), [np.zeros(1, np.float32)])
+    border = batch(np.array([[0.0, 6.0]], np.float32), [np.zeros(1, np.float32)])
+    assert method.logits(far).tolist() == method.logits(border).tolist()
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [None, LAYER.model_copy(update={"features": ("z", "charm")})],
+)
+def test_a_hybrid_without_its_layer_is_refused(layer: LogisticLayer | None) -> None:
+    with pytest.raises(ManifestError, match="layer"):
+        METHODS["hybrid"](manifest("hybrid", layer))
+
+
+@pytest.mark.parametrize("change", [{"mean": (0.0,)}, {"scale": (0.0,) * 6}])
+def test_a_layer_that_does_not_fit_together_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(ManifestError, match="layer"):
+        METHODS["hybrid"](manifest("hybrid", LAYER.model_copy(update=change)))
+
+
+@pytest.mark.parametrize("name", ["query", "likelihood"])
+def test_a_figure_that_was_not_asked_for_is_missed(name: str) -> None:
+    none = np.zeros(1, np.int32)
+    with pytest.raises(ValueError, match="not asked"):
+        METHODS[name](manifest(name)).logits(ScoreBatch(None, None, None, none, none))

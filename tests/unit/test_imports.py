@@ -1,0 +1,63 @@
+"""What `import ct_guard` gives, and what it does not load."""
+
+import subprocess
+import sys
+
+import pytest
+
+import ct_guard
+
+HEAVY = (
+    "torch", "transformers", "peft", "langchain", "langchain_core", "llama_cpp", "sklearn",
+    "scipy", "numpy",
+)  # fmt: skip
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_importing_the_package_loads_no_library() -> None:
+    assert loaded_by("import ct_guard").isdisjoint(HEAVY)
+
+
+def test_records_and_errors_need_no_numbers() -> None:
+    statement = "from ct_guard import QuestionAnswer, CtGuardError, Confidence"
+    assert loaded_by(statement).isdisjoint(HEAVY)
+
+
+@pytest.mark.parametrize("name", ["Guard", "Estimator", "load_estimator", "load_policy"])
+def test_a_model_library_is_loaded_with_a_model_only(name: str) -> None:
+    engines = {"torch", "transformers", "peft", "langchain", "langchain_core", "llama_cpp"}
+    assert loaded_by(f"from ct_guard import {name}").isdisjoint(engines)
+
+
+def test_public_names() -> None:
+    assert ct_guard.__all__ == [
+        "Assessment",
+        "Confidence",
+        "CtGuardError",
+        "Decision",
+        "Estimator",
+        "GradedAnswer",
+        "Guard",
+        "Message",
+        "QuestionAnswer",
+        "load_estimator",
+        "load_policy",
+    ]
+
+
+@pytest.mark.parametrize("name", ct_guard.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(ct_guard, name).__name__ == name
+    assert name in dir(ct_guard)
+
+
+def test_other_names_are_not() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = ct_guard.nonsense
