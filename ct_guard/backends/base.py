@@ -112,7 +112,9 @@ class Backend(Encoder, Protocol):
     def capabilities(self) -> Capabilities: ...
 
     @property
-    def vocabulary_size(self) -> int: ...
+    def vocabulary_size(self) -> int:
+        """Token ids are below it."""
+        ...
 
     @property
     def max_tokens(self) -> int:

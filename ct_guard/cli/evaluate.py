@@ -55,7 +55,8 @@ def command(sources: tuple[str, ...], as_json: bool, resamples: int, seed: int) 
             title_justify="left",
         )
         for name in ("figure", "value", "95% interval", "better", "note"):
-            table.add_column(name, justify="right" if name in ("value", "95% interval") else "left")
+            right = name in ("value", "95% interval")
+            table.add_column(name, justify="right" if right else "left", no_wrap=name != "note")
         for figure in figures:
             low, high = figure.interval.low, figure.interval.high
             table.add_row(

@@ -177,10 +177,11 @@ def _show(console: "Console", summary: "Summary", policy: str) -> None:
     from rich.text import Text
 
     table = Table(box=box.SIMPLE_HEAD, expand=False)
-    table.add_column("question", max_width=44, overflow="ellipsis", no_wrap=True)
-    table.add_column("answer", max_width=32, overflow="ellipsis", no_wrap=True)
-    table.add_column("P(correct)", justify="right")
-    table.add_column("action")
+    room = max(30, min(90, console.width - 30))
+    for name, share in (("question", 0.58), ("answer", 0.42)):
+        table.add_column(name, max_width=int(room * share), overflow="ellipsis", no_wrap=True)
+    table.add_column("P(correct)", justify="right", no_wrap=True, min_width=10)
+    table.add_column("action", no_wrap=True, min_width=8)
     for row in summary.preview:
         p = Text(f"{row.p:.3f}") if row.p is not None else Text(row.status, style="dim")
         style = "green" if row.action == "pass" else "yellow"

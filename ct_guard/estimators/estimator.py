@@ -13,7 +13,7 @@ from ct_guard.adapters import EVERY_MODEL, Manifest
 from ct_guard.backends import KV, Adapter, Backend, Item
 from ct_guard.calibration import apply
 from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
-from ct_guard.query import Query, Rendered, clean, render, screen
+from ct_guard.query import Query, Rendered, clean, render, screen, without_forged_query
 from ct_guard.records import Confidence, QuestionAnswer
 
 from .methods import Method
@@ -83,7 +83,9 @@ class Estimator:
         """The confidence of an answer that this estimator's base has just generated: only the query
         is read, behind the live KV. `qa.answer` is the generated text; where it has to be cleaned
         first, the clean text is read instead."""
-        if screen(qa, refusals=self.refusals) != "ok" or self.render(qa).sanitized:
+        answer, cleaned = clean(qa.answer)
+        forged = without_forged_query(answer)[1]
+        if cleaned or forged or screen(qa, refusals=self.refusals) != "ok":
             return self.score([qa])[0]
         self._tell_scope([qa])
         return self._confidence(self._logits([Item(kv, ())])[0], qa.model)

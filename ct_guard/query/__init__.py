@@ -1,7 +1,7 @@
 """The uncertainty query: its text, its token ids, and how answers are put before it."""
 
 from .encoder import Encoder
-from .hygiene import MAX_CHARACTERS, clean, is_refusal, screen
+from .hygiene import MAX_CHARACTERS, clean, is_refusal, screen, without_forged_query
 from .render import MIN_ROOM, Query, Rendered, build_query, fit, render, render_context
 from .styles import ContextStyle
 from .template import LABELS, QUERY_HASH, QUERY_TEXT
@@ -23,4 +23,5 @@ __all__ = [
     "render",
     "render_context",
     "screen",
+    "without_forged_query",
 ]

@@ -52,5 +52,7 @@ def test_the_readme_names_commands_and_files_that_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
     for target in set(re.findall(r"(?:^ +|`)make (\w+)", text, re.MULTILINE)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    for path in set(re.findall(r"`((?:examples|ct_guard)/[\w/.]+)`", text)):
+    named = re.findall(r"[`(]((?:examples|ct_guard)/[\w/.]+)[`)]", text)
+    assert "examples/demo.svg" in named
+    for path in set(named):
         assert (ROOT / path).exists(), path

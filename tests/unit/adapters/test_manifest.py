@@ -193,7 +193,13 @@ def test_broken_json(tmp_path: Path, content: bytes) -> None:
     refused(tmp_path, "not valid JSON")
 
 
-@pytest.mark.parametrize("content", ["[]", "null", "{}", '{"schema_version": 2}'])
+@pytest.mark.parametrize("content", ["[]", "null", "1"])
+def test_json_that_is_no_object(tmp_path: Path, content: str) -> None:
+    (tmp_path / MANIFEST).write_text(content)
+    refused(tmp_path, "must hold one JSON object")
+
+
+@pytest.mark.parametrize("content", ["{}", '{"schema_version": 2}'])
 def test_another_schema_version(tmp_path: Path, content: str) -> None:
     (tmp_path / MANIFEST).write_text(content)
     refused(tmp_path, "schema version")

@@ -295,6 +295,24 @@ def test_an_adapter_without_its_settings_is_refused(
     assert "\n" not in str(caught.value)
 
 
+def test_a_fresh_adapter_takes_the_place_of_one_of_its_name(
+    backend: TransformersBackend, query: Query, tiny_adapter: Path
+) -> None:
+    """Without training, a fresh LoRA changes nothing; the loaded one did."""
+    from peft import LoraConfig
+
+    rows, adapter = items(backend), Adapter("tuned", tiny_adapter, "query")
+    base = backend.score(rows, query, None, LABELS).label_logits
+    loaded = backend.score(rows, query, adapter, LABELS).label_logits
+    assert base is not None
+    assert loaded is not None
+    assert np.abs(loaded - base).max() > 1e-3
+    weights = backend.create_adapter(adapter, LoraConfig(r=2, target_modules=["q_proj"]))
+    assert {tuple(weight.shape) for weight in weights} == {(2, 48), (48, 2)}
+    fresh = backend.score(rows, query, adapter, LABELS).label_logits
+    np.testing.assert_allclose(fresh, base, atol=1e-5)
+
+
 # --- generation ----------------------------------------------------------------------------------
 
 
@@ -375,9 +393,24 @@ def test_a_prompt_beyond_the_model_is_refused(backend: TransformersBackend) -> N
 
 
 def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(BackendError, match="cannot load the base model") as caught:
+    with pytest.raises(BackendError, match="no base model at") as caught:
         TransformersBackend.load(tmp_path / "nothing")
     assert "\n" not in str(caught.value)
+
+
+def test_a_model_that_cannot_be_read_is_one_line(tiny_base: Path, tmp_path: Path) -> None:
+    import shutil
+
+    shutil.copytree(tiny_base, tmp_path / "copy")
+    (tmp_path / "copy" / "model.safetensors").write_bytes(b"damaged")
+    with pytest.raises(BackendError, match="cannot load the base model") as caught:
+        TransformersBackend.load(tmp_path / "copy", device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_device_is_refused(tiny_base: Path) -> None:
+    with pytest.raises(UsageError, match="unknown device 'abacus'"):
+        TransformersBackend.load(tiny_base, device="abacus")
 
 
 def test_an_unknown_dtype_is_refused(tiny_base: Path) -> None:

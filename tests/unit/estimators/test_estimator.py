@@ -185,7 +185,7 @@ def test_nan_from_a_model_is_an_error_of_its_row_alone(
 
 
 class Broken(FakeBackend):
-    broken = False
+    """Fails on batches with an answer that holds "bad", and only after the start-up check."""
 
     def score(
         self,
@@ -194,17 +194,24 @@ class Broken(FakeBackend):
         adapter: Adapter | None,
         want: frozenset[Want],
     ) -> ScoreBatch:
-        if self.broken:
+        if any("bad" in self.decode(item.answer) for item in items):
             raise BackendError("out of order")
         return super().score(items, query, adapter, want)
 
 
-def test_an_engine_that_fails_is_no_status(make: Make) -> None:
-    backend = Broken()
-    estimator = make(backend)
-    backend.broken = True
-    with pytest.raises(BackendError, match="out of order"):
-        estimator.score([qa("a")])
+def test_a_row_that_the_engine_fails_on_does_not_cost_the_others_their_score(make: Make) -> None:
+    found = make(Broken(logit=by_length)).score([qa("a"), qa("bad"), qa("ccc")])
+    assert [c.status for c in found] == ["ok", "error", "ok"]
+    assert [c.logit for c in found] == [1.0, None, 3.0]
+    assert found[1].error == "out of order"
+
+
+def test_an_engine_that_is_gone_is_an_error_of_every_row(make: Make) -> None:
+    estimator = make()
+    estimator.close()
+    found = estimator.score([qa("a"), qa(" "), qa("b")])
+    assert [c.status for c in found] == ["error", "empty", "error"]
+    assert "closed" in (found[0].error or "")
 
 
 # --- text ----------------------------------------------------------------------------------------
@@ -274,6 +281,18 @@ def test_a_generated_answer_is_screened_too(make: Make, answer: str, status: str
     assert kv is not None
     found = make(backend).score_generated(qa(answer), kv)
     assert (found.status, found.p) == (status, None)
+
+
+def test_a_generated_answer_that_is_cleaned_is_read_again_clean(make: Make) -> None:
+    backend = FakeBackend(reply="It is\u200b Mona.")
+    estimator = make(backend, style="chat_turn")
+    row = qa("It is\u200b Mona.")
+    context, _ = render_context(row.conversation(), "chat_turn", backend)
+    kv = backend.generate([context], max_tokens=50)[0].kv
+    assert kv is not None
+    found = estimator.score_generated(row, kv)
+    assert found.sanitized
+    assert found.logit == estimator.score([qa("It is Mona.")])[0].logit
 
 
 # --- scope ---------------------------------------------------------------------------------------

@@ -89,8 +89,30 @@ def test_an_adapter_without_its_activation(folder: Path) -> None:
 
 
 def test_an_activation_without_an_adapter(folder: Path) -> None:
-    edit(folder, adapter=None)
+    edit(folder, adapter=None, method="zero-shot")
     refused(folder, ManifestError, "an adapter and its activation go together")
+
+
+@pytest.mark.parametrize("method", ["zero-shot", "likelihood", "perplexity"])
+def test_a_method_that_has_no_adapter(folder: Path, method: str) -> None:
+    edit(folder, method=method)
+    refused(folder, ManifestError, f"the method '{method}' and its adapter do not fit")
+
+
+def test_a_method_that_needs_an_adapter(folder: Path) -> None:
+    edit(folder, adapter=None, activation=None)
+    refused(folder, ManifestError, "the method 'query' and its adapter do not fit")
+
+
+@pytest.mark.parametrize("ids", [[-1, 5], [5, 10**6]])
+def test_labels_outside_the_vocabulary(folder: Path, ids: list[int]) -> None:
+    edit(folder, label_ids=ids)
+    refused(folder, MismatchError, "not in the base model's vocabulary")
+
+
+def test_a_budget_without_room_beside_the_query(folder: Path) -> None:
+    edit(folder, budget=20)
+    refused(folder, MismatchError, "a budget of 20 tokens leaves no room")
 
 
 def test_an_activation_that_the_backend_cannot_do(folder: Path) -> None:
