@@ -31,7 +31,9 @@ class Engine(Protocol):
 
     def adapted(self, name: str | None) -> AbstractContextManager[None]: ...
 
-    def in_batches(self, rows: Sequence[int], work: Callable[[list[int]], None]) -> None: ...
+    def in_batches(
+        self, rows: Sequence[int], lengths: Sequence[int], work: Callable[[list[int]], None]
+    ) -> None: ...
 
 
 class ScoreJob:
@@ -107,7 +109,10 @@ class ScoreJob:
                 for at in order:
                     self._read_batch([rows[at]])
                 return
-        self.backend.in_batches(order, lambda batch: self._read_batch([rows[at] for at in batch]))
+        lengths = [len(rows[at][1]) + len(rows[at][2]) + len(self.query.ids) for at in order]
+        self.backend.in_batches(
+            order, lengths, lambda batch: self._read_batch([rows[at] for at in batch])
+        )
 
     def _read_batch(self, batch: list[tuple[int, tuple[int, ...], tuple[int, ...]]]) -> None:
         numbers = [number for number, _, _ in batch]
@@ -135,7 +140,9 @@ class ScoreJob:
         order = sorted(contexts, key=len)
         indices = list(range(len(order)))
         self.backend.in_batches(
-            indices, lambda batch: self._read_group([order[at] for at in batch], contexts)
+            indices,
+            list(map(len, order)),
+            lambda batch: self._read_group([order[at] for at in batch], contexts),
         )
 
     def _read_group(
@@ -144,6 +151,8 @@ class ScoreJob:
         everywhere = self._everywhere
         rows = [(at, number) for at, context in enumerate(group) for number in contexts[context]]
         rows.sort(key=lambda row: len(self.items[row[1]].answer))
+        before = max(map(len, group)) + len(self.query.ids)
+        lengths = [before + len(self.items[number].answer) for _, number in rows]
         asked = len(self.query.ids) if self.labels else 0
         for context in group:
             for place, number in enumerate(contexts[context]):
@@ -156,7 +165,7 @@ class ScoreJob:
             def go_on(batch: list[int]) -> None:
                 self._read_answers([rows[at] for at in batch], start.past, start.logits)
 
-            self.backend.in_batches(range(len(rows)), go_on)
+            self.backend.in_batches(range(len(rows)), lengths, go_on)
         if self.labels and everywhere:
             with self.backend.adapted(everywhere):
                 adapted_start = extend(self.backend.model, group)
@@ -170,7 +179,7 @@ class ScoreJob:
                     )
                     self._keep_labels([number for _, number in chosen], step.logits)
 
-                self.backend.in_batches(range(len(rows)), ask)
+                self.backend.in_batches(range(len(rows)), lengths, ask)
 
     def _read_answers(
         self, batch: list[tuple[int, int]], past: Past, first_logits: torch.Tensor

@@ -36,6 +36,7 @@ __all__ = ["TransformersBackend"]
 
 Device = Literal["auto", "cpu", "cuda", "mps"] | str
 AUTO_BATCH_SIZE = 64
+AUTO_BATCH_TOKENS = 16_384
 
 
 class TransformersBackend:
@@ -293,11 +294,18 @@ class TransformersBackend:
                 self.add_adapter(adapter)
             return ScoreJob(self, items, query, adapter, want).run()
 
-    def in_batches(self, rows: Sequence[int], work: Callable[[list[int]], None]) -> None:
-        """Call `work` on slices of `rows`; on out-of-memory, halve the batch for good and redo."""
+    def in_batches(
+        self, rows: Sequence[int], lengths: Sequence[int], work: Callable[[list[int]], None]
+    ) -> None:
+        """Call `work` on slices of `rows`, whose `lengths` in tokens ascend. A batch holds at most
+        `batch_size` rows and, when its size is automatic, about `AUTO_BATCH_TOKENS` tokens with
+        padding. On out-of-memory, the size is halved for good and the slice done again."""
         start = 0
         while start < len(rows):
-            batch = list(rows[start : start + self._batch_size])
+            size = min(self._batch_size, len(rows) - start)
+            while self._auto and size > 1 and size * lengths[start + size - 1] > AUTO_BATCH_TOKENS:
+                size -= 1
+            batch = list(rows[start : start + size])
             try:
                 work(batch)
             except RuntimeError as error:

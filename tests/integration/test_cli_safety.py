@@ -1,0 +1,147 @@
+"""What must not happen: lost work, mixed runs, scores from a damaged or wrong model, tracebacks."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from ct_guard.answers import score as engine
+from ct_guard.answers.journal import journal_path
+from ct_guard.cli import cli
+from ct_guard.errors import CtGuardError
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(cli, [str(argument) for argument in arguments])
+
+
+def refusal(*arguments: str | Path) -> str:
+    """The one-line error that a command ends with."""
+    result = run(*arguments)
+    assert isinstance(result.exception, CtGuardError), result.output
+    assert "\n" not in str(result.exception)
+    return str(result.exception)
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    path = tmp_path / "answers.jsonl"
+    rows = [{"question": f"What is {n} plus 1?", "answer": str(n + 1)} for n in range(10)]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+@pytest.fixture
+def interrupted(
+    answers: Path, tiny_estimator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """The output of a run that was stopped after its first chunk, under policy 0.5."""
+    output = tmp_path / "scored.jsonl"
+    assess = engine._assess
+    calls: list[int] = []
+
+    def dying(guard: Any, chunk: Any) -> Any:
+        calls.append(len(chunk))
+        if len(calls) == 2:
+            raise KeyboardInterrupt
+        return assess(guard, chunk)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(engine, "CHUNK_ROWS", 4)
+        patch.setattr(engine, "_assess", dying)
+        run("score", answers, "-e", tiny_estimator, "-o", output, "-p", "0.5")
+    assert journal_path(output).exists()
+    return output
+
+
+def test_the_work_of_an_interrupted_run_is_not_thrown_away_unasked(
+    interrupted: Path, answers: Path, tiny_estimator: Path
+) -> None:
+    said = refusal("score", answers, "-e", tiny_estimator, "-o", interrupted, "-p", "0.5")
+    assert "--resume" in said
+    assert "--overwrite" in said
+    assert journal_path(interrupted).exists()
+
+
+def test_a_run_is_not_resumed_under_another_policy(
+    interrupted: Path, answers: Path, tiny_estimator: Path, tmp_path: Path
+) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"kind": "threshold", "threshold": 0.5, "below": "human"}')
+    said = refusal(
+        "score", answers, "-e", tiny_estimator, "-o", interrupted, "-p", policy, "--resume"
+    )
+    assert "policy" in said
+
+
+def test_a_pipe_cannot_be_resumed(answers: Path, tiny_estimator: Path) -> None:
+    assert "pipe" in refusal("score", answers, "-e", tiny_estimator, "--resume")
+
+
+def test_the_table_survives_text_that_no_terminal_can_show(
+    tiny_estimator: Path, tmp_path: Path
+) -> None:
+    source = tmp_path / "odd.jsonl"
+    source.write_text('{"question": "What is \\ud800 \\u001b[31m 7?", "answer": "7"}\n')
+    result = run("score", source, "-e", tiny_estimator, "-o", tmp_path / "out.jsonl")
+    assert result.exit_code == 0, result.output
+    assert "\x1b[31m" not in result.output
+
+
+def test_a_device_that_is_not_there_is_one_line(answers: Path, tiny_estimator: Path) -> None:
+    import torch
+
+    wrong = "cuda:99" if torch.cuda.is_available() else "cuda"
+    if not torch.cuda.is_available():
+        said = refusal("score", answers, "-e", tiny_estimator, "--device", wrong, "-o", "x.jsonl")
+        assert "--device cpu" in said
+    said = refusal("score", answers, "-e", tiny_estimator, "--device", "abacus", "-o", "x.jsonl")
+    assert "abacus" in said
+
+
+def edited(folder: Path, tmp_path: Path, **changes: Any) -> Path:
+    """A copy of an estimator whose manifest says something else."""
+    copy = tmp_path / "edited"
+    shutil.copytree(folder, copy)
+    manifest = json.loads((copy / "manifest.json").read_text())
+    for key, value in changes.items():
+        manifest[key] = value
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    return copy
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"label_ids": [5, 999_999]}, "vocabulary"),
+        ({"label_ids": [-5, 3]}, "vocabulary"),
+        ({"label_ids": [7, 7]}, "label"),
+        ({"adapter": None, "activation": None}, "adapter"),
+        ({"method": "zero-shot"}, "adapter"),
+        ({"budget": 20}, "budget"),
+        ({"query_hash": "0" * 64}, "uncertainty query"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_is_refused(
+    changes: dict[str, Any], message: str, answers: Path, tiny_estimator: Path, tmp_path: Path
+) -> None:
+    wrong = edited(tiny_estimator, tmp_path, **changes)
+    assert message in refusal("score", answers, "-e", wrong, "-o", tmp_path / "x.jsonl")
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "tokenizer.json", "chat_template.jinja"])
+def test_a_base_that_was_changed_anywhere_is_refused(
+    file: str, answers: Path, tiny_base: Path, tiny_estimator: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    content = bytearray((base / file).read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 1] = b" " if content[middle] != 32 else b"\n"
+    (base / file).write_bytes(content)
+    result = run("score", answers, "-e", tiny_estimator, "--base", base, "-o", tmp_path / "x.jsonl")
+    assert isinstance(result.exception, CtGuardError), result.output
+    assert not (tmp_path / "x.jsonl").exists()
