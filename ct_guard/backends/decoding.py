@@ -130,7 +130,7 @@ class AnswerStream:
 
     # --- inside ---------------------------------------------------------------------------------
 
-    def _run(self) -> Iterator[Piece]:
+    def _run(self) -> Generator[Piece, None, None]:
         with self._freed_on_error():
             self._settle((yield from self._speak()))
 
