@@ -1,7 +1,6 @@
 """What every backend promises, whatever computes its logits."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,18 +33,6 @@ class Case:
             tuple(self.backend.encode("<|begin|>", special=True) + self.backend.encode(context)),
             tuple(self.backend.encode(answer)),
         )
-
-
-@pytest.fixture(scope="module", params=["fake", "transformers"])
-def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    if request.param == "fake":
-        yield FakeBackend()
-        return
-    from ct_guard.backends.transformers import TransformersBackend
-
-    made = TransformersBackend.load(request.getfixturevalue("tiny_base"), device="cpu")
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module", params=["no adapter", "query", "all"])
