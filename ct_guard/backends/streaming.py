@@ -13,9 +13,9 @@ Decode = Callable[[Sequence[int]], str]
 class TextStream:
     """Turns the tokens of one answer into text that will not be taken back.
 
-    What `push` and `finish` return, joined, is the decoding of all tokens up to the first stop
-    string. Held back meanwhile: characters whose bytes are not all there, and what may be the
-    beginning of a stop string.
+    What `push` and `finish` return, joined, is the decoding of all tokens up to the stop string
+    that is complete first. Held back meanwhile: characters whose bytes are not all there, and what
+    may be the beginning of a stop string.
     """
 
     def __init__(self, decode: Decode, stop: Sequence[str] = ()) -> None:
@@ -68,11 +68,11 @@ class TextStream:
         if self.stopped:
             return ""
         text = self._held + new
-        found = [at for at in map(text.find, self._stop) if at >= 0]
-        if found:
+        found = [(at + len(mark), at) for mark in self._stop if (at := text.find(mark)) >= 0]
+        if found:  # what is complete first counts, however the tokens cut the text
             self.stopped = True
             self._held = self._incomplete = ""
-            return text[: min(found)]
+            return text[: min(found)[1]]
         kept = len(text) - max((_overlap(text, mark) for mark in self._stop), default=0)
         self._held = text[kept:]
         return text[:kept]
