@@ -23,6 +23,8 @@ __all__ = [
     "BASE_FINGERPRINT",
     "FINGERPRINT",
     "INVOCATION_TOKENS",
+    "LABEL_IDS",
+    "NORMALIZER",
     "GGUFInfo",
     "validate_adapter",
     "validate_base",
@@ -32,6 +34,11 @@ FINGERPRINT = "ct_guard.fingerprint"
 """Key of a base: the fingerprint of the Hugging Face directory that it was converted from."""
 BASE_FINGERPRINT = "ct_guard.base_fingerprint"
 """Key of an adapter: the fingerprint of the base that it belongs to."""
+NORMALIZER = "ct_guard.normalizer"
+"""Key of a base: the Unicode form (NFC, NFKC…) to bring texts into before llama.cpp encodes them,
+which it does not do itself."""
+LABEL_IDS = "ct_guard.label_ids"
+"""Key of a base: ids of the query's labels, (no, yes), as the original tokenizer has them."""
 INVOCATION_TOKENS = "adapter.alora.invocation_tokens"
 
 _CHECKED = ("llama", "qwen2")
@@ -44,6 +51,8 @@ _NO_WEIGHTS = {
     for name in ("I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K")
 }  # fmt: skip
 """Types that llama.cpp stores nothing to multiply with in."""
+
+_Shapes = dict[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True)
@@ -236,8 +245,8 @@ def _check_tensors(info: GGUFInfo) -> None:
             raise InvalidGGUF(f"the tensor {name!r} is {tensor.type.name} and must be F32")
         if tensor.type in _NO_WEIGHTS:
             raise InvalidGGUF(f"the tensor {name!r} has the type {tensor.type.name}, no weights'")
-    required = {"token_embd.weight": (width, vocabulary)}
-    optional: dict[str, tuple[int, ...]] = {"output.weight": (width, vocabulary)}
+    required: _Shapes = {"token_embd.weight": (width, vocabulary)}
+    optional: _Shapes = {"output.weight": (width, vocabulary)}
     if info.architecture in _CHECKED:
         more, maybe = _layout(info)
         required |= more
@@ -262,7 +271,7 @@ def _experts(info: GGUFInfo) -> int:
 
 def _layout(
     info: GGUFInfo,
-) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+) -> tuple[_Shapes, _Shapes]:
     """Shapes of the tensors that `llama` and `qwen2` must and may have."""
     name = info.architecture
     width, hidden = int(info.own("embedding_length")), info.own("feed_forward_length")
@@ -285,8 +294,8 @@ def _layout(
     if name + ".attention.layer_norm_rms_epsilon" not in info.fields:
         raise InvalidGGUF(f"{name}.attention.layer_norm_rms_epsilon is missing")
     queries, keys = head * heads, head * kv_heads
-    required: dict[str, tuple[int, ...]] = {"output_norm.weight": (width,)}
-    optional: dict[str, tuple[int, ...]] = {"rope_freqs.weight": (head // 2,)}
+    required: _Shapes = {"output_norm.weight": (width,)}
+    optional: _Shapes = {"rope_freqs.weight": (head // 2,)}
     for block in (f"blk.{layer}." for layer in range(info.layers)):
         required |= {
             f"{block}attn_norm.weight": (width,),
