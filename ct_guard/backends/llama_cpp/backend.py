@@ -45,7 +45,12 @@ class LlamaCppBackend:
     name = "llama_cpp"
 
     def __init__(
-        self, model: Model, options: Options, *, fingerprint: str = "", batch_size: int | None = None
+        self,
+        model: Model,
+        options: Options,
+        *,
+        fingerprint: str = "",
+        batch_size: int | None = None,
     ) -> None:
         self._model = model
         self.cache = Context(model, options)

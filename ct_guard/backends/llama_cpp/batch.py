@@ -5,9 +5,9 @@ import ctypes
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from .library import library
+from .rows import Layout
 
 __all__ = ["Batch"]
 
@@ -37,17 +37,11 @@ class Batch:
             kind = dict(self.native._fields_)[name]
             setattr(self.native, name, ctypes.cast(array.ctypes.data, kind))
 
-    def fill(
-        self,
-        tokens: NDArray[np.int64],
-        positions: NDArray[np.int64],
-        sequences: NDArray[np.int64],
-        outputs: NDArray[np.bool_],
-    ) -> None:
-        """Take up to `size` tokens; `outputs` says which of them get logits."""
-        count = len(tokens)
-        self._tokens[:count] = tokens
-        self._positions[:count] = positions
-        self._sequences[:count] = sequences
-        self._outputs[:count] = outputs
+    def fill(self, layout: Layout, portion: slice) -> None:
+        """Take a portion of at most `size` tokens."""
+        count = portion.stop - portion.start
+        self._tokens[:count] = layout.tokens[portion]
+        self._positions[:count] = layout.positions[portion]
+        self._sequences[:count] = layout.sequences[portion]
+        self._outputs[:count] = layout.wanted[portion]
         self.native.n_tokens = count

@@ -7,7 +7,7 @@ ask for is checked here first, and what remains comes back as a BackendError.
 import ctypes
 import os
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -19,7 +19,7 @@ from ct_guard.errors import BackendError, UsageError
 from .batch import Batch
 from .library import errors_logged, library
 from .model import Model
-from .rows import Reading, Row, token_logprobs
+from .rows import Layout, Reading, Row, token_logprobs
 
 __all__ = ["Context", "Options", "Slot"]
 
@@ -199,33 +199,21 @@ class Context:
         """
         self._check_rows(rows)
         self._activate(adapter)
-        sizes = [len(row.ids) for row in rows]
-        ends = np.cumsum(sizes)
-        starts = ends - sizes
-        tokens = np.concatenate([row.ids for row in rows])
-        first = [self._lengths[row.slot.number] for row in rows]
-        positions = np.arange(len(tokens)) + np.repeat(np.array(first) - starts, sizes)
-        sequences = np.repeat([row.slot.number for row in rows], sizes)
-        wanted = np.full(len(tokens), hidden)
-        for start, end, row in zip(starts, ends, rows, strict=True):
-            wanted[start + row.at] = True
-            wanted[end - 1] |= row.pick is not None
+        lengths = [self.length(row.slot) for row in rows]
+        layout = Layout(rows, lengths, every_output=hidden)
         readings = [Reading(np.zeros(len(row.targets), np.float32)) for row in rows]
         if hidden:
             self._c.llama_set_embeddings(self._handle, True)
         try:
-            for start, end in self._portions(wanted):
-                part = slice(start, end)
-                self._batch.fill(tokens[part], positions[part], sequences[part], wanted[part])
+            for portion in layout.portions(self._batch.size, self._outputs):
+                self._batch.fill(layout, portion)
                 self._decode()
-                outputs = np.flatnonzero(wanted[part]) + start
-                if len(outputs):
-                    self._take(rows, starts, ends, outputs, (start, end), readings, hidden)
+                self._take(layout, portion, readings, hidden)
         finally:
             if hidden:
                 self._c.llama_set_embeddings(self._handle, False)
-        for row, length, size in zip(rows, first, sizes, strict=True):
-            self._lengths[row.slot.number] = length + size
+        for row, length in zip(rows, lengths, strict=True):
+            self._lengths[row.slot.number] = length + len(row.ids)
         return readings
 
     def _check_rows(self, rows: Sequence[Row]) -> None:
@@ -260,17 +248,6 @@ class Context:
             raise BackendError("llama.cpp refused to switch the adapter")
         self._adapter = adapter
 
-    def _portions(self, wanted: NDArray[np.bool_]) -> Iterator[tuple[int, int]]:
-        """Ranges of tokens that one decode takes: at most a batch, and at most the outputs that
-        were reserved."""
-        counts = np.concatenate([[0], np.cumsum(wanted)])
-        start = 0
-        while start < len(wanted):
-            fits = int(np.searchsorted(counts, counts[start] + self._outputs, side="right")) - 1
-            end = min(start + self._batch.size, fits, len(wanted))
-            yield start, end
-            start = end
-
     def _decode(self) -> None:
         with errors_logged() as errors:
             status = self._c.llama_decode(self._handle, self._batch.native)
@@ -286,37 +263,39 @@ class Context:
             )
 
     def _take(
-        self,
-        rows: Sequence[Row],
-        starts: NDArray[np.int64],
-        ends: NDArray[np.int64],
-        outputs: NDArray[np.int64],
-        portion: tuple[int, int],
-        readings: list[Reading],
-        hidden: bool,
+        self, layout: Layout, portion: slice, readings: Sequence[Reading], hidden: bool
     ) -> None:
-        """Copy what the rows want out of llama.cpp's buffer, which the next decode overwrites.
-        `outputs` are the tokens of this portion that have logits."""
+        """Copy what the rows want out of llama.cpp's buffers, which the next decode overwrites."""
+        outputs = np.flatnonzero(layout.wanted[portion]) + portion.start
+        if not len(outputs):
+            return
         logits = np.ctypeslib.as_array(
             self._c.llama_get_logits(self._handle),
             shape=(len(outputs), self._model.vocabulary_size),
         )
-        for row, start, end, reading in zip(rows, starts, ends, readings, strict=True):
-            inside = slice(*np.searchsorted(start + row.at, portion))
-            places = np.searchsorted(outputs, start + row.at[inside])
-            if len(places):
-                reading.logprobs[inside] = token_logprobs(logits, places, row.targets[inside])
-            if not portion[0] < end <= portion[1]:
+        for row, start, end, reading in zip(
+            layout.rows, layout.starts, layout.ends, readings, strict=True
+        ):
+            low, high = np.searchsorted(start + row.at, (portion.start, portion.stop))
+            if low < high:
+                places = np.searchsorted(outputs, start + row.at[low:high])
+                targets = row.targets[low:high]
+                reading.logprobs[low:high] = token_logprobs(logits, places, targets)
+            if not portion.start < end <= portion.stop:
                 continue
-            last = int(np.searchsorted(outputs, end - 1))
             if row.pick is not None:
-                reading.logits = logits[last][row.pick].copy()
+                reading.logits = logits[np.searchsorted(outputs, end - 1)][row.pick].copy()
             if hidden:
-                vector = self._c.llama_get_embeddings_ith(self._handle, int(end - 1 - portion[0]))
-                if not vector:
-                    raise BackendError("this build of llama.cpp gives no hidden states")
-                shape = (self._model.hidden_size,)
-                reading.hidden = np.ctypeslib.as_array(vector, shape=shape).copy()
+                reading.hidden = self._embedding(int(end - 1 - portion.start))
+
+    def _embedding(self, place: int) -> NDArray[np.float32]:
+        """The last layer at one token of the batch."""
+        vector = self._c.llama_get_embeddings_ith(self._handle, place)
+        if not vector:
+            raise BackendError(
+                "llama.cpp gives no hidden states of this model: use the transformers backend"
+            )
+        return np.ctypeslib.as_array(vector, shape=(self._model.hidden_size,)).copy()
 
     # --- state ----------------------------------------------------------------------------------
 

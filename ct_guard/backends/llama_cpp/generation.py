@@ -49,10 +49,9 @@ class SlotReader:
             if self._slot is None:
                 self._slot = self._backend.cache.new()
             row = Row(self._slot, np.array(ids, np.int64), pick=EVERY_LOGIT)
-            logits = self._backend.cache.read([row])[0].logits
+            reading = self._backend.cache.read([row])[0]
             self._ids += ids
-        assert logits is not None
-        return logits
+            return reading.logits
 
     def cut(self, length: int) -> None:
         with self._backend.working():

@@ -73,7 +73,8 @@ def check_symbols(bound: object) -> None:
 def errors_logged() -> Iterator[list[str]]:
     """Collects what llama.cpp complains of inside, in this thread: its calls return no reasons."""
     outer: list[str] | None = getattr(_thread, "errors", None)
-    _thread.errors = found = []
+    found: list[str] = []
+    _thread.errors = found
     try:
         yield found
     finally:

@@ -31,9 +31,7 @@ class Model:
         parameters.n_gpu_layers = ALL_LAYERS if n_gpu_layers is None else n_gpu_layers
         self._adapters: list[Any] = []
         with errors_logged() as errors:
-            self.handle = self._c.llama_model_load_from_file(
-                str(info.path).encode(), parameters
-            )
+            self.handle = self._c.llama_model_load_from_file(str(info.path).encode(), parameters)
         if not self.handle:
             raise BackendError(f"cannot load the base model {info.path}: {_reason(errors)}")
         try:

@@ -91,17 +91,10 @@ class ScoreJob:
         families: dict[tuple[int, ...], _Family] = {}
         live: list[tuple[int, Slot]] = []
         for number, item in enumerate(self.items):
-            context, answer = item.context, item.answer
-            if isinstance(context, KV):
-                if self._continues(number, context):
-                    live.append((number, context.handle))
-                    continue
-                start = context.answer_start
-                context, answer = context.ids[:start], context.ids[start:]
-            if not answer:
-                raise UsageError("an answer without tokens cannot be scored")
-            if not context:
-                raise UsageError("a context without tokens cannot be scored: give a prompt")
+            if isinstance(item.context, KV) and self._continues(number, item.context):
+                live.append((number, item.context.handle))
+                continue
+            context, answer = _texts(item)
             family = families.setdefault(context, _Family(_array(context), []))
             family.answers.append(_Answer(number, _array(answer)))
         if self.labels:
@@ -145,7 +138,9 @@ class ScoreJob:
         """Sharing a context takes a sequence for it and one for an answer."""
         if self.cache.free_sequences > 1:
             return families
-        return [_Family(family.context, [answer]) for family in families for answer in family.answers]
+        return [
+            _Family(family.context, [answer]) for family in families for answer in family.answers
+        ]
 
     def _groups(self, families: list[_Family]) -> Iterator[list[_Family]]:
         """Families that fit the cache together; one that does not fit is a group of its own."""
@@ -156,9 +151,7 @@ class ScoreJob:
                 len(answer.ids) + len(self.query) for answer in family.answers
             )
             sequences = len(family.answers) + family.shared
-            if group and (
-                cells + more > self.cache.room or rows + sequences > self._most_rows()
-            ):
+            if group and (cells + more > self.cache.room or rows + sequences > self._most_rows()):
                 yield group
                 group, cells, rows = [], 0, 0
             group.append(family)
@@ -177,9 +170,7 @@ class ScoreJob:
         if self.labels and self.everywhere:
             self._read_group(group, self.handle, logprobs=False, hidden=False)
 
-    def _read_group(
-        self, group: list[_Family], adapter: Any, logprobs: bool, hidden: bool
-    ) -> None:
+    def _read_group(self, group: list[_Family], adapter: Any, logprobs: bool, hidden: bool) -> None:
         """Read contexts and answers, the adapter on for all of it or off, and ask the query where
         this reading serves it."""
         asked = self.labels and (adapter is not None or not self.everywhere)
@@ -254,8 +245,7 @@ class ScoreJob:
             for number, reading in zip(
                 numbers, self.cache.read(last, adapter, hidden=True), strict=True
             ):
-                if reading.hidden is not None:
-                    self.hidden_rows[number] = reading.hidden
+                self.hidden_rows[number] = reading.hidden
         if asked and not joined:
             self._ask(numbers, slots)
 
@@ -264,8 +254,7 @@ class ScoreJob:
         wanted has none before it."""
         full = [row for row in rows if len(row.ids)]
         readings = iter(self.cache.read(full, adapter) if full else ())
-        nothing = Reading(np.zeros(0, np.float32))
-        return [next(readings) if len(row.ids) else nothing for row in rows]
+        return [next(readings) if len(row.ids) else Reading() for row in rows]
 
     # --- results --------------------------------------------------------------------------------
 
@@ -293,6 +282,19 @@ class ScoreJob:
         finally:
             for slot in slots:
                 self.cache.free(slot)
+
+
+def _texts(item: Item) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Context and answer. Raises UsageError when one of them has no tokens."""
+    if isinstance(item.context, KV):
+        start = item.context.answer_start
+        context, answer = item.context.ids[:start], item.context.ids[start:]
+    else:
+        context, answer = item.context, item.answer
+    for name, ids in (("an answer", answer), ("a context", context)):
+        if not ids:
+            raise UsageError(f"{name} without tokens cannot be scored")
+    return context, answer
 
 
 def _array(ids: Sequence[int]) -> Ids:

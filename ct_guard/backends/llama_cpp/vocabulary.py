@@ -89,9 +89,7 @@ class Vocabulary:
         data = text.encode("utf-8", "replace")
         room = len(data) + 2
         ids = (ctypes.c_int32 * room)()
-        count = self._c.llama_tokenize(
-            self._vocabulary, data, len(data), ids, room, False, special
-        )
+        count = self._c.llama_tokenize(self._vocabulary, data, len(data), ids, room, False, special)
         if count < 0:
             raise UsageError(f"a text of {len(data)} bytes cannot be tokenised: shorten it")
         return ids[:count]
