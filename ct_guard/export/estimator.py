@@ -74,7 +74,7 @@ def export_estimator(
     if only == "adapter" and manifest.adapter is None:
         raise UsageError(f"{source} has no adapter: its method is {manifest.method!r}")
     model = _base_of(manifest, folder, base).resolve()
-    wanted = _Wanted(kind, only, overwrite, on_progress)
+    wanted = _Wanted(kind, only, overwrite or output is not None, on_progress)
     if output is None:
         made, manifest = _export(folder, manifest, model, model / BASE_FILE, wanted)
         if made.adapter is not None:
