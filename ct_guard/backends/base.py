@@ -47,10 +47,10 @@ class Adapter:
     activation: Activation
 
 
-@dataclass
+@dataclass(eq=False)
 class KV:
     """A live key-value cache: `ids` have been read by the base model, the answer from
-    `answer_start` on. Belongs to the backend that made it."""
+    `answer_start` on. Belongs to the backend that made it, and equals only itself."""
 
     ids: tuple[int, ...]
     handle: Any = field(repr=False)
@@ -77,6 +77,9 @@ class Capabilities:
     answer_logprobs: bool
     hidden_states: bool
     generates: bool
+    live_tokens: int | None = None
+    """Most tokens that all live KVs hold together, shared beginnings counted once; None: as many as
+    memory holds."""
 
 
 @dataclass(frozen=True)
@@ -204,8 +207,9 @@ class Backend(Encoder, Protocol):
         """One answer by the base model (adapter off), piece by piece.
 
         `past`, a KV of this backend, lends its longest common prefix with the prompt, which is not
-        read again; it stays as it was and its owner's. Nothing is read before the first piece is
-        asked for. Temperature 0 takes the likeliest token. A stop string ends the answer before it.
+        read again; it stays as it was, and may be released as soon as this call returns. Nothing is
+        read before the first piece is asked for. Temperature 0 takes the likeliest token. A stop
+        string ends the answer before it.
 
         Raises UsageError for a prompt without tokens, one that leaves no room for `max_tokens`,
         and settings out of range; BackendError when closed or when `past` was released.

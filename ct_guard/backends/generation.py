@@ -9,9 +9,12 @@ import torch
 from numpy.typing import NDArray
 from transformers import BatchEncoding
 
+from ct_guard.errors import BackendError
+
 from .base import KV, Generation
 from .decoding import Settings, common_prefix
 from .forward import Past, cropped, extend, live
+from .placement import out_of_memory
 from .streaming import TextStream, whole_tokens
 from .tokens import TokenizerEncoder
 
@@ -42,7 +45,15 @@ class CacheReader:
 
     def read(self, ids: Sequence[int]) -> NDArray[np.float32]:
         with self._backend.working():
-            step = extend(self._backend.model, [ids], self._past)
+            try:
+                step = extend(self._backend.model, [ids], self._past)
+            except RuntimeError as error:
+                if not out_of_memory(error):
+                    raise
+                raise BackendError(
+                    f"out of memory at {len(self.ids) + len(ids)} tokens: use a shorter"
+                    " conversation, or keep the caches of fewer"
+                ) from error
             self._past = step.past
             self.ids = (*self.ids, *ids)
             logits: NDArray[np.float32] = step.logits[0, -1].float().cpu().numpy()

@@ -210,6 +210,15 @@ def test_one_cache_serves_several_continuations_and_stays_as_it_was(backend: Bac
     assert_scores_as_cold(backend, kv)
 
 
+def test_a_cache_may_be_released_once_a_stream_goes_on_from_it(backend: Backend) -> None:
+    kv = kv_of(exhaust(backend.stream(prompt(backend), max_tokens=6)))
+    asked = (*kv.ids, *backend.encode(" one"))
+    stream = backend.stream(asked, past=kv, max_tokens=6)
+    backend.release(kv)
+    assert exhaust(stream).ids == exhaust(backend.stream(asked, max_tokens=6)).ids
+    assert stream.result.cached_tokens == len(asked) - len(backend.encode(" one"))
+
+
 # --- stopping early, and at the same time --------------------------------------------------------
 
 
