@@ -91,10 +91,10 @@ class ScoreJob:
         families: dict[tuple[int, ...], _Family] = {}
         live: list[tuple[int, Slot]] = []
         for number, item in enumerate(self.items):
+            context, answer = _texts(item)
             if isinstance(item.context, KV) and self._continues(number, item.context):
                 live.append((number, item.context.handle))
                 continue
-            context, answer = _texts(item)
             family = families.setdefault(context, _Family(_array(context), []))
             family.answers.append(_Answer(number, _array(answer)))
         if self.labels:

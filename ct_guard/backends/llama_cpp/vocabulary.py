@@ -3,13 +3,17 @@ tokens."""
 
 import ctypes
 import threading
+import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
+from typing import Any
 
 from ct_guard.backends.chat_template import ChatTemplate
+from ct_guard.backends.gguf_file import LABEL_IDS, NORMALIZER
 from ct_guard.backends.segments import PLAIN_TEXT_IS_SPECIAL, segment_encoder, single_id
 from ct_guard.errors import BackendError, MismatchError, UsageError
+from ct_guard.query import LABELS
 from ct_guard.records import Message
 
 from .library import library
@@ -29,6 +33,9 @@ class Vocabulary:
         self._vocabulary = model.vocabulary
         self._size = model.vocabulary_size
         self._template = ChatTemplate.of(model.info)
+        self._form: Any = model.info.get(NORMALIZER, "")
+        known = model.info.get(LABEL_IDS, ())
+        self._labels = dict(zip(LABELS, map(int, known), strict=False))
         self._lock = threading.Lock()
         self._closed = False
         self._encode_plain = segment_encoder(partial(self._tokenize, special=False))
@@ -63,7 +70,10 @@ class Vocabulary:
             return b"".join(map(self._piece, ids)).decode("utf-8", "replace")
 
     def label_id(self, label: str) -> int:
-        """Found as the reference does, with the tokenizer's own dummy prefix where it has one."""
+        """Found as the reference does, with the tokenizer's own dummy prefix where it has one;
+        an exported file says what the original tokenizer found."""
+        if label in self._labels:
+            return self._labels[label]
         with self._working():
             ids = self._tokenize(label, special=True)
         return single_id(label, ids)
@@ -85,6 +95,8 @@ class Vocabulary:
             yield
 
     def _tokenize(self, text: str, *, special: bool) -> list[int]:
+        if self._form:
+            text = unicodedata.normalize(self._form, text)
         # A lone surrogate cannot be encoded; it stands for bytes that were no text to begin with.
         data = text.encode("utf-8", "replace")
         room = len(data) + 2
