@@ -15,7 +15,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from ct_guard.errors import MismatchError
 from ct_guard.records import Message
 
-from .gguf_file import GGUFInfo
+from .gguf_info import GGUFInfo
 
 __all__ = ["ChatTemplate"]
 

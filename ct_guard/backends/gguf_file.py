@@ -7,110 +7,31 @@ what they all have in common, and llama.cpp checks the rest itself.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from gguf.constants import GGMLQuantizationType, GGUFValueType
+from gguf.constants import GGUFValueType
 
 from ct_guard.errors import BackendError, MismatchError
 
-from .gguf_header import Field, InvalidGGUF, TensorInfo, read_header
+from .gguf_header import Field, InvalidGGUF, read_header
+from .gguf_info import (
+    BASE_FINGERPRINT,
+    FINGERPRINT,
+    INVOCATION_TOKENS,
+    LABEL_IDS,
+    NORMALIZER,
+    GGUFInfo,
+)
+from .gguf_tensors import check_pairs, check_tensors
 from .gguf_vocabulary import check_vocabulary
 
-__all__ = [
-    "BASE_FINGERPRINT",
-    "FINGERPRINT",
-    "INVOCATION_TOKENS",
-    "LABEL_IDS",
-    "NORMALIZER",
-    "GGUFInfo",
-    "validate_adapter",
-    "validate_base",
-]
+__all__ = ["validate_adapter", "validate_base"]
 
-FINGERPRINT = "ct_guard.fingerprint"
-"""Key of a base: the fingerprint of the Hugging Face directory that it was converted from."""
-BASE_FINGERPRINT = "ct_guard.base_fingerprint"
-"""Key of an adapter: the fingerprint of the base that it belongs to."""
-NORMALIZER = "ct_guard.normalizer"
-"""Key of a base: the Unicode form (NFC, NFKC…) to bring texts into before llama.cpp encodes them,
-which it does not do itself."""
-LABEL_IDS = "ct_guard.label_ids"
-"""Key of a base: ids of the query's labels, (no, yes), as the original tokenizer has them."""
-INVOCATION_TOKENS = "adapter.alora.invocation_tokens"
-
-_CHECKED = ("llama", "qwen2")
 _MAX_LAYERS = 512
 _MAX_EXPERTS = 512
 _MAX_CONTEXT = 1 << 27
 _ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
-_NO_WEIGHTS = {
-    GGMLQuantizationType[name]
-    for name in ("I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K")
-}  # fmt: skip
-"""Types that llama.cpp stores nothing to multiply with in."""
-
-_Shapes = dict[str, tuple[int, ...]]
-
-
-@dataclass(frozen=True)
-class GGUFInfo:
-    """A base file that passed: what a backend needs to know of it before loading."""
-
-    path: Path
-    architecture: str
-    fields: Mapping[str, Field]
-    tensors: Mapping[str, TensorInfo]
-
-    @property
-    def fingerprint(self) -> str:
-        """Of the directory it was converted from; "" when it was not converted by ct-guard."""
-        return str(self.get(FINGERPRINT, ""))
-
-    @property
-    def vocabulary_size(self) -> int:
-        return len(self.get("tokenizer.ggml.tokens", ()))
-
-    @property
-    def context_length(self) -> int:
-        """Tokens that the model was trained to read."""
-        return int(self.own("context_length"))
-
-    @property
-    def layers(self) -> int:
-        return int(self.own("block_count"))
-
-    @property
-    def heads(self) -> int:
-        return _most(self.own("attention.head_count"))
-
-    @property
-    def kv_heads(self) -> int:
-        return _most(self.own("attention.head_count_kv", self.heads))
-
-    @property
-    def head_size(self) -> int:
-        return int(self.own("attention.key_length", self.own("embedding_length") // self.heads))
-
-    @property
-    def weight_bytes(self) -> int:
-        return sum(tensor.size for tensor in self.tensors.values())
-
-    @property
-    def chat_template(self) -> str | None:
-        text = self.get("tokenizer.chat_template")
-        return None if text is None else str(text)
-
-    def get(self, key: str, default: Any = None) -> Any:
-        """A key's value, or the default."""
-        field = self.fields.get(key)
-        return default if field is None else field.value
-
-    def own(self, key: str, default: Any = None) -> Any:
-        """The value of one of the architecture's own keys."""
-        return self.get(f"{self.architecture}.{key}", default)
 
 
 def validate_base(path: Path) -> GGUFInfo:
@@ -133,7 +54,8 @@ def validate_base(path: Path) -> GGUFInfo:
         info = GGUFInfo(path, architecture, header.fields, header.tensors)
         _check_numbers(info)
         check_vocabulary(header.fields)
-        _check_tensors(info)
+        _check_own(info)
+        check_tensors(info)
     except (InvalidGGUF, OSError) as error:
         raise BackendError(
             f"cannot use the base model {path}: {error}; fetch or export it again"
@@ -169,7 +91,7 @@ def validate_adapter(path: Path, base: GGUFInfo) -> None:
             raise InvalidGGUF(
                 f"it was made for the base {made_for}, and {base.path} is {base.fingerprint}"
             )
-        _check_pairs(header.tensors, base.tensors)
+        check_pairs(header.tensors, base.tensors)
     except (InvalidGGUF, OSError) as error:
         raise MismatchError(
             f"cannot use the adapter {path}: {error}; export it again, or give its own base"
@@ -191,9 +113,19 @@ def _text(fields: Mapping[str, Field], key: str, default: str | None = None) -> 
     return str(field.value)
 
 
-def _most(value: Any) -> int:
-    """Some architectures have a number for each layer."""
-    return int(value) if isinstance(value, int) else int(max(value, default=0))
+def _check_own(info: GGUFInfo) -> None:
+    """The keys that ct-guard's export adds."""
+    form = _text(info.fields, NORMALIZER, "NFC")
+    if form not in ("NFC", "NFD", "NFKC", "NFKD"):
+        raise InvalidGGUF(f"{NORMALIZER} is {form!r}, no form of Unicode")
+    _text(info.fields, FINGERPRINT, "")
+    labels = info.fields.get(LABEL_IDS)
+    if labels is not None and (
+        labels.items != GGUFValueType.UINT32
+        or len(labels.value) != 2
+        or (labels.value >= info.vocabulary_size).any()
+    ):
+        raise InvalidGGUF(f"{LABEL_IDS} must be two uint32 ids below the vocabulary's size")
 
 
 def _check_numbers(info: GGUFInfo) -> None:
@@ -236,119 +168,3 @@ def _check_numbers(info: GGUFInfo) -> None:
     scaling = _text(info.fields, f"{info.architecture}.rope.scaling.type", "none")
     if scaling not in _ROPE_SCALINGS:
         raise InvalidGGUF(f"{info.architecture}.rope.scaling.type is {scaling!r}")
-
-
-def _check_tensors(info: GGUFInfo) -> None:
-    width, vocabulary = int(info.own("embedding_length")), info.vocabulary_size
-    for name, tensor in info.tensors.items():
-        if len(tensor.shape) == 1 and tensor.type != GGMLQuantizationType.F32:
-            raise InvalidGGUF(f"the tensor {name!r} is {tensor.type.name} and must be F32")
-        if tensor.type in _NO_WEIGHTS:
-            raise InvalidGGUF(f"the tensor {name!r} has the type {tensor.type.name}, no weights'")
-    required: _Shapes = {"token_embd.weight": (width, vocabulary)}
-    optional: _Shapes = {"output.weight": (width, vocabulary)}
-    if info.architecture in _CHECKED:
-        more, maybe = _layout(info)
-        required |= more
-        optional |= maybe
-    for name, shape in required.items():
-        if name not in info.tensors:
-            raise InvalidGGUF(f"the tensor {name!r} is missing")
-        _check_shape(info, name, shape)
-    for name, shape in optional.items():
-        if name in info.tensors:
-            _check_shape(info, name, shape)
-
-
-def _check_shape(info: GGUFInfo, name: str, expected: tuple[int, ...]) -> None:
-    if (found := info.tensors[name].shape) != expected:
-        raise InvalidGGUF(f"the tensor {name!r} has the shape {found} instead of {expected}")
-
-
-def _experts(info: GGUFInfo) -> int:
-    return int(info.own("expert_count", 0))
-
-
-def _layout(
-    info: GGUFInfo,
-) -> tuple[_Shapes, _Shapes]:
-    """Shapes of the tensors that `llama` and `qwen2` must and may have."""
-    name = info.architecture
-    width, hidden = int(info.own("embedding_length")), info.own("feed_forward_length")
-    counts = (hidden, info.own("attention.head_count"), info.own("attention.head_count_kv", 1))
-    if not all(isinstance(count, int) for count in counts):
-        raise InvalidGGUF(f"{name} has one feed_forward_length and head_count for all layers")
-    head, heads, kv_heads = info.head_size, info.heads, info.kv_heads
-    if (
-        head % 2
-        or not kv_heads
-        or heads % kv_heads
-        or info.own("attention.value_length", head) != head
-        or info.own("rope.dimension_count", head) != head
-        or (name == "qwen2" and head * heads != width)
-    ):
-        raise InvalidGGUF(
-            f"{heads} heads, {kv_heads} of them for keys, of {head} numbers do not fit the width"
-            f" {width} and the rotary dimensions: {name}.attention.* is damaged"
-        )
-    if name + ".attention.layer_norm_rms_epsilon" not in info.fields:
-        raise InvalidGGUF(f"{name}.attention.layer_norm_rms_epsilon is missing")
-    queries, keys = head * heads, head * kv_heads
-    required: _Shapes = {"output_norm.weight": (width,)}
-    optional: _Shapes = {"rope_freqs.weight": (head // 2,)}
-    for block in (f"blk.{layer}." for layer in range(info.layers)):
-        required |= {
-            f"{block}attn_norm.weight": (width,),
-            f"{block}attn_q.weight": (width, queries),
-            f"{block}attn_k.weight": (width, keys),
-            f"{block}attn_v.weight": (width, keys),
-            f"{block}attn_output.weight": (queries, width),
-            f"{block}ffn_norm.weight": (width,),
-        }
-        optional |= {
-            f"{block}attn_q.bias": (queries,),
-            f"{block}attn_k.bias": (keys,),
-            f"{block}attn_v.bias": (keys,),
-            f"{block}attn_output.bias": (width,),
-            f"{block}ffn_gate.bias": (hidden,),
-            f"{block}ffn_up.bias": (hidden,),
-            f"{block}ffn_down.bias": (width,),
-        }
-        if not _experts(info):
-            required |= {
-                f"{block}ffn_gate.weight": (width, hidden),
-                f"{block}ffn_up.weight": (width, hidden),
-                f"{block}ffn_down.weight": (hidden, width),
-            }
-    return required, optional
-
-
-def _check_pairs(tensors: Mapping[str, TensorInfo], base: Mapping[str, TensorInfo]) -> None:
-    """Every matrix of the adapter has its A and B, of shapes that fit the base's matrix."""
-    names = set()
-    for name in tensors:
-        target, _, part = name.rpartition(".")
-        if part not in ("lora_a", "lora_b"):
-            raise InvalidGGUF(f"the tensor {name!r} is no LoRA matrix, and llama.cpp ignores it")
-        names.add(target)
-    if not names:
-        raise InvalidGGUF("it holds no tensors")
-    for target in sorted(names):
-        if not {f"{target}.lora_a", f"{target}.lora_b"} <= tensors.keys():
-            raise InvalidGGUF(f"{target!r} has one of lora_a and lora_b, not both")
-        if target not in base or len(base[target].shape) != 2 or target == "token_embd.weight":
-            raise InvalidGGUF(f"the base has no matrix {target!r} that an adapter can act on")
-        a, b = tensors[f"{target}.lora_a"], tensors[f"{target}.lora_b"]
-        if a.type in _NO_WEIGHTS or b.type in _NO_WEIGHTS:
-            raise InvalidGGUF(f"the pair of {target!r} is of a type that holds no weights")
-        inside, outside = base[target].shape
-        if (
-            len(a.shape) != 2
-            or len(b.shape) != 2
-            or a.shape[0] != inside
-            or b.shape != (a.shape[1], outside)
-        ):
-            raise InvalidGGUF(
-                f"the pair of {target!r} has shapes {a.shape} and {b.shape}, which do not fit the"
-                f" base's {base[target].shape}"
-            )

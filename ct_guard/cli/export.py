@@ -66,6 +66,9 @@ def gguf(
             overwrite=overwrite,
             on_progress=report,
         )
-    for path, note in ((made.base, " (was there already)" if made.kept else ""), (made.adapter, "")):
+    for path, note in (
+        (made.base, " (was there already)" if made.kept else ""),
+        (made.adapter, ""),
+    ):
         if path is not None:
             click.echo(f"{path}  {path.stat().st_size / 1e6:,.1f} MB{note}")

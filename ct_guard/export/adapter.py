@@ -16,7 +16,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.backends.gguf_file import BASE_FINGERPRINT, INVOCATION_TOKENS
+from ct_guard.backends.gguf_info import BASE_FINGERPRINT, INVOCATION_TOKENS
 from ct_guard.errors import ExportError
 
 from .architecture import Architecture

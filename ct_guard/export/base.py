@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from ct_guard.backends.chat_template import ChatTemplate
 from ct_guard.backends.fingerprint import fingerprint
-from ct_guard.backends.gguf_file import FINGERPRINT, validate_base
+from ct_guard.backends.gguf_file import validate_base
+from ct_guard.backends.gguf_info import FINGERPRINT
 from ct_guard.backends.tokens import TokenizerEncoder
 from ct_guard.errors import ExportError, MismatchError
 

@@ -18,6 +18,7 @@ from ct_guard.adapters import (
 )
 from ct_guard.backends.fingerprint import fingerprint
 from ct_guard.backends.gguf_file import validate_adapter, validate_base
+from ct_guard.backends.llama_cpp.backend import ADAPTER_FILE
 from ct_guard.backends.tokens import TokenizerEncoder
 from ct_guard.errors import ExportError, MismatchError, OutputExistsError, UsageError
 from ct_guard.query import build_query
@@ -30,7 +31,6 @@ from .writing import OnProgress, WeightType, fresh
 
 __all__ = ["ADAPTER_FILE", "Exported", "export_estimator"]
 
-ADAPTER_FILE = "adapter.gguf"
 _OWN_BASE = "base"
 """Folder of the base in an estimator that was exported to a directory of its own."""
 

@@ -12,13 +12,20 @@ from typing import Any
 import gguf
 from gguf import TokenType
 
-from ct_guard.backends.gguf_file import LABEL_IDS, NORMALIZER
+from ct_guard.backends.gguf_info import LABEL_IDS, NORMALIZER
 from ct_guard.backends.tokens import TokenizerEncoder
 from ct_guard.errors import ExportError, MismatchError
 from ct_guard.query import LABELS
 
 __all__ = ["Vocabulary", "read_vocabularies"]
 
+_SPLITS = {
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"
+    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+": "llama-bpe",
+    "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}"
+    "| ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+": "qwen2",
+}
+"""Regular expressions of Llama 3 and Qwen 2, and what llama.cpp calls them."""
 _PRE = (
     "gpt-2", "llama-bpe", "qwen2", "smollm", "tekken", "deepseek-llm", "deepseek-coder",
     "command-r", "falcon", "stablelm2", "olmo", "dbrx", "chatglm-bpe", "gpt-4o", "default",
@@ -105,7 +112,8 @@ def read_vocabularies(tokenizer: Any, folder: Path, size: int) -> Iterator[Vocab
                              space_prefix=prefix, **common)  # fmt: skip
         return
     normalizer = _unicode_form(data["normalizer"])
-    for pre in _PRE:
+    likely = _likely_pre(data["pre_tokenizer"])
+    for pre in sorted(_PRE, key=lambda pre: pre != likely):
         yield Vocabulary("gpt2", pre, types=types, merges=merges, normalizer=normalizer, **common)
 
 
@@ -126,6 +134,17 @@ def _tokens(core: Any, size: int) -> tuple[list[str], list[int]]:
         )  # fmt: skip
         types[token] = int(kind)
     return tokens, types
+
+
+def _likely_pre(pre_tokenizer: dict[str, Any] | None) -> str:
+    """What the configuration looks like; the first one to try."""
+    parts = (pre_tokenizer or {}).get("pretokenizers", [pre_tokenizer or {}])
+    for part in parts:
+        if part.get("type") == "Split" and (found := _SPLITS.get(part["pattern"].get("Regex"))):
+            return found
+        if part.get("type") == "Digits" and part["individual_digits"]:
+            return "smollm"
+    return _PRE[0]
 
 
 def _is_byte(token: str) -> bool:

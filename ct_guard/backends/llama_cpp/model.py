@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from ct_guard.backends.gguf_file import GGUFInfo
+from ct_guard.backends.gguf_info import GGUFInfo
 from ct_guard.errors import BackendError, MismatchError
 
 from .library import errors_logged, library

@@ -2,6 +2,7 @@
 tokens."""
 
 import ctypes
+import re
 import threading
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -10,7 +11,7 @@ from functools import lru_cache, partial
 from typing import Any
 
 from ct_guard.backends.chat_template import ChatTemplate
-from ct_guard.backends.gguf_file import LABEL_IDS, NORMALIZER
+from ct_guard.backends.gguf_info import LABEL_IDS, NORMALIZER
 from ct_guard.backends.segments import PLAIN_TEXT_IS_SPECIAL, segment_encoder, single_id
 from ct_guard.errors import BackendError, MismatchError, UsageError
 from ct_guard.query import LABELS
@@ -22,6 +23,14 @@ from .model import Model
 __all__ = ["Vocabulary"]
 
 _PIECE_BYTES = 256
+_WITHOUT_REGEX = {
+    "gpt-2", "phi-2", "llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "qwen2",
+    "deepseek-r1-qwen", "starcoder", "refact", "command-r", "smollm",
+}  # fmt: skip
+"""Byte-level tokenizers that llama.cpp splits texts for with code of its own. For the others it
+uses regular expressions that recurse for each character of a match, and end the process when the
+stack is full: at about 20,000 characters of 8 MiB."""
+_LONG_RUN = re.compile(r"\S{4096}|\s{4096}")
 
 
 class Vocabulary:
@@ -36,6 +45,9 @@ class Vocabulary:
         self._form: Any = model.info.get(NORMALIZER, "")
         known = model.info.get(LABEL_IDS, ())
         self._labels = dict(zip(LABELS, map(int, known), strict=False))
+        pre = model.info.get("tokenizer.ggml.pre", "default")
+        bytelevel = model.info.get("tokenizer.ggml.model") == "gpt2"
+        self._recurses = bytelevel and pre not in _WITHOUT_REGEX
         self._lock = threading.Lock()
         self._closed = False
         self._encode_plain = segment_encoder(partial(self._tokenize, special=False))
@@ -98,6 +110,11 @@ class Vocabulary:
         if self._form:
             text = unicodedata.normalize(self._form, text)
         # A lone surrogate cannot be encoded; it stands for bytes that were no text to begin with.
+        if self._recurses and _LONG_RUN.search(text):
+            raise UsageError(
+                "a text of 4,096 characters without a space, or of nothing else, is too long for"
+                " this tokenizer in llama.cpp: break it up, or use the transformers backend"
+            )
         data = text.encode("utf-8", "replace")
         room = len(data) + 2
         ids = (ctypes.c_int32 * room)()
