@@ -13,6 +13,7 @@
     │   └── SelfTestError         the start-up check found wrong arithmetic
     ├── CalibrationError          a calibrator cannot be fitted or applied
     ├── TuningError               training cannot start or went wrong
+    ├── ExportError               a model or adapter that another format cannot express
     ├── DeadlineError             scoring did not finish in time; also a TimeoutError
     ├── LowConfidenceError        a policy was told to raise instead of passing an answer
     └── MissingExtraError         an optional dependency is absent: says what to install
@@ -26,6 +27,7 @@ __all__ = [
     "CtGuardError",
     "DeadlineError",
     "EstimatorError",
+    "ExportError",
     "InputError",
     "LowConfidenceError",
     "ManifestError",
@@ -90,6 +92,10 @@ class CalibrationError(CtGuardError):
 
 class TuningError(CtGuardError):
     """Training cannot start or went wrong."""
+
+
+class ExportError(CtGuardError):
+    """A model or adapter that another format cannot express."""
 
 
 class DeadlineError(CtGuardError, TimeoutError):

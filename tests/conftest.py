@@ -83,6 +83,28 @@ def tiny_adapter(tiny_base: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 
 
 @pytest.fixture(scope="session")
+def tiny_gguf(
+    tiny_base: Path, tiny_adapter: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """The tiny base as a GGUF file in full precision. Its adapter's file joins `tiny_adapter`."""
+    from ct_guard.backends.fingerprint import fingerprint
+    from ct_guard.export import ADAPTER_FILE, export_adapter, export_base
+    from ct_guard.export.architecture import read_architecture
+    from ct_guard.export.weights import Weights
+
+    path = tmp_path_factory.mktemp("tiny-gguf") / "model.gguf"
+    export_base(tiny_base, path, kind="f32")
+    export_adapter(
+        tiny_adapter,
+        tiny_adapter / ADAPTER_FILE,
+        architecture=read_architecture(tiny_base),
+        base=Weights.of(tiny_base),
+        base_fingerprint=fingerprint(tiny_base),
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
 def tiny_estimator(
     tiny_base: Path, tiny_adapter: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:

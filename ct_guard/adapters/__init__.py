@@ -10,6 +10,8 @@ from .manifest import (
     Scope,
     load_manifest,
     save_estimator,
+    with_file,
+    write_manifest,
 )
 
 __all__ = [
@@ -23,4 +25,6 @@ __all__ = [
     "load_manifest",
     "locate",
     "save_estimator",
+    "with_file",
+    "write_manifest",
 ]

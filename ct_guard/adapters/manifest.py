@@ -27,6 +27,8 @@ __all__ = [
     "Scope",
     "load_manifest",
     "save_estimator",
+    "with_file",
+    "write_manifest",
 ]
 
 MANIFEST = "manifest.json"
@@ -159,17 +161,33 @@ def save_estimator(
             if path.is_file()
         }
         manifest = manifest.model_copy(update={"files": files})
-        data = manifest.model_dump(mode="json")
-        if manifest.scope is not None:
-            data["scope"]["words"] = sorted(manifest.scope.words)
-        text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
-        (building / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        write_manifest(building, manifest)
         building.chmod(0o755)
         _take_place(building, folder)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
     return manifest
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write or replace the manifest of an estimator's directory, in one step."""
+    data = manifest.model_dump(mode="json")
+    if manifest.scope is not None:
+        data["scope"]["words"] = sorted(manifest.scope.words)
+    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    building = folder / f".{MANIFEST}-{os.getpid()}"
+    try:
+        building.write_text(text + "\n", encoding="utf-8")
+        os.replace(building, folder / MANIFEST)
+    finally:
+        building.unlink(missing_ok=True)
+
+
+def with_file(manifest: Manifest, folder: Path, name: str) -> Manifest:
+    """The manifest with the hash of one more file of the directory, or of one that changed."""
+    files = {**manifest.files, name: _sha256(folder / name)}
+    return manifest.model_copy(update={"files": dict(sorted(files.items()))})
 
 
 def _take_place(new: Path, folder: Path) -> None:

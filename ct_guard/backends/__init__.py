@@ -6,9 +6,12 @@ from .base import (
     Adapter,
     Backend,
     Capabilities,
+    Finish,
     Generation,
     Item,
+    Piece,
     ScoreBatch,
+    Stream,
     Want,
 )
 from .selftest import self_test
@@ -19,9 +22,12 @@ __all__ = [
     "Adapter",
     "Backend",
     "Capabilities",
+    "Finish",
     "Generation",
     "Item",
+    "Piece",
     "ScoreBatch",
+    "Stream",
     "Want",
     "self_test",
 ]

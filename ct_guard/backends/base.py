@@ -3,7 +3,7 @@
 A backend owns a model and one lock, and is synchronous; P(correct) is computed outside of it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -19,9 +19,12 @@ __all__ = [
     "Adapter",
     "Backend",
     "Capabilities",
+    "Finish",
     "Generation",
     "Item",
+    "Piece",
     "ScoreBatch",
+    "Stream",
     "Want",
 ]
 
@@ -29,6 +32,10 @@ Activation = Literal["query", "all"]
 """Where an adapter acts: on the query's tokens over the base model's KV, or on every token."""
 
 Want = Literal["labels", "answer_logprobs", "hidden"]
+
+Finish = Literal["stop", "length"]
+"""Why an answer ends: the model or a stop string ended it, or `max_tokens` or `Stream.close` did
+and it may not be all."""
 
 
 @dataclass(frozen=True)
@@ -40,10 +47,10 @@ class Adapter:
     activation: Activation
 
 
-@dataclass
+@dataclass(eq=False)
 class KV:
     """A live key-value cache: `ids` have been read by the base model, the answer from
-    `answer_start` on. Belongs to the backend that made it."""
+    `answer_start` on. Belongs to the backend that made it, and equals only itself."""
 
     ids: tuple[int, ...]
     handle: Any = field(repr=False)
@@ -70,6 +77,9 @@ class Capabilities:
     answer_logprobs: bool
     hidden_states: bool
     generates: bool
+    live_tokens: int | None = None
+    """Most tokens that all live KVs hold together, shared beginnings counted once; None: as many as
+    memory holds."""
 
 
 @dataclass(frozen=True)
@@ -90,11 +100,47 @@ class ScoreBatch:
 
 @dataclass(frozen=True)
 class Generation:
-    """A generated answer: ids without the end token, log-probabilities at temperature 1."""
+    """A generated answer."""
 
     ids: tuple[int, ...]
+    """Without the end token and without a stop string's tokens."""
+    text: str
+    """What `ids` decode to. Where a stop string begins inside a token of a batch's answer, it is
+    the text up to there, and `ids` are the whole tokens in it."""
     logprobs: NDArray[np.float32]
+    """[ids]: natural-log probability of each, at temperature 1."""
     kv: KV | None
+    """Holds exactly the prompt and `ids`. Its owner gives it back with `Backend.release`."""
+    cached_tokens: int
+    """Tokens of the prompt that were taken from `past`."""
+    prefilled_tokens: int
+    """Tokens of the prompt that were read; with `cached_tokens`, the whole prompt."""
+    finish: Finish
+
+
+@dataclass(frozen=True)
+class Piece:
+    """One token of an answer that is being made. `text` is what it adds: nothing, while a character
+    is incomplete or a stop string may be starting. All texts joined are the answer's text."""
+
+    id: int
+    text: str
+    logprob: float
+
+
+class Stream(Iterator[Piece], Protocol):
+    """An answer, piece by piece, each made when it is asked for. The backend may be used for other
+    things between two pieces; the stream itself belongs to one thread at a time."""
+
+    @property
+    def result(self) -> Generation:
+        """The whole answer, once the pieces are exhausted or the stream is closed. It holds the
+        pieces that came out, and a KV unless the prompt was never read. UsageError before."""
+        ...
+
+    def close(self) -> None:
+        """Stop early. Closing an ended stream does nothing."""
+        ...
 
 
 class Backend(Encoder, Protocol):
@@ -143,7 +189,35 @@ class Backend(Encoder, Protocol):
         seed: int | None = None,
         stop: Sequence[str] = (),
     ) -> list[Generation]:
-        """Answers by the base model (adapter off). One prompt alone also keeps its KV."""
+        """Answers by the base model (adapter off). One prompt alone also keeps its KV: it is
+        `stream`, exhausted."""
+        ...
+
+    def stream(
+        self,
+        prompt: Sequence[int],
+        *,
+        past: KV | None = None,
+        max_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> Stream:
+        """One answer by the base model (adapter off), piece by piece.
+
+        `past`, a KV of this backend, lends its longest common prefix with the prompt, which is not
+        read again; it stays as it was, and may be released as soon as this call returns. Nothing is
+        read before the first piece is asked for. Temperature 0 takes the likeliest token. A stop
+        string ends the answer before it.
+
+        Raises UsageError for a prompt without tokens, one that leaves no room for `max_tokens`,
+        and settings out of range; BackendError when closed or when `past` was released.
+        """
+        ...
+
+    def release(self, kv: KV) -> None:
+        """Free a KV, which cannot be used afterwards. Releasing it again does nothing."""
         ...
 
     def close(self) -> None:

@@ -6,6 +6,7 @@ batching changes nothing, and any difference in context, answer, query or adapte
 
 import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +16,7 @@ from ct_guard.query import LABELS, Query
 from ct_guard.records import Message
 
 from .base import KV, Activation, Adapter, Capabilities, Generation, Item, ScoreBatch, Want
+from .decoding import AnswerStream, Settings, common_prefix, exhausted
 
 __all__ = ["FakeBackend"]
 
@@ -80,8 +82,7 @@ class FakeBackend:
         adapter: Adapter | None,
         want: frozenset[Want],
     ) -> ScoreBatch:
-        if self._closed:
-            raise BackendError("this backend is closed")
+        self._check_open()
         self.calls.append(len(items))
         parts = [_parts(item) for item in items]
         key = (adapter.name, adapter.activation) if adapter is not None else ("", "")
@@ -125,25 +126,96 @@ class FakeBackend:
         seed: int | None = None,
         stop: Sequence[str] = (),
     ) -> list[Generation]:
-        if self._closed:
-            raise BackendError("this backend is closed")
-        answer = tuple(self.encode(self._reply)[:max_tokens])
+        self._check_open()
         made = []
         for prompt in prompts:
-            logprobs = np.array(
-                [-abs(_noise(prompt, answer[: at + 1])) for at in range(len(answer))], np.float32
+            stream = self.stream(
+                prompt,
+                max_tokens=max_tokens,
+                temperature=temperature,
+                top_p=top_p,
+                seed=seed,
+                stop=stop,
             )
-            kv = KV((*prompt, *answer), None, len(prompt), logprobs) if len(prompts) == 1 else None
-            made.append(Generation(answer, logprobs, kv))
-        return made
+            made.append(exhausted(stream))
+        return made if len(made) == 1 else [replace(one, kv=None) for one in made]
+
+    def stream(
+        self,
+        prompt: Sequence[int],
+        *,
+        past: KV | None = None,
+        max_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> AnswerStream:
+        """The reply is by far the likeliest answer; at a temperature, other bytes slip in."""
+        self._check_open()
+        settings = Settings(max_tokens, temperature, top_p, seed, tuple(stop))
+        settings.check_prompt(prompt, self.max_tokens)
+        reader = _FakeReader(self, prompt, past)
+        return AnswerStream(reader, prompt, settings, voice=self, ends={_SPECIALS["<|end|>"]})
+
+    def release(self, kv: KV) -> None:
+        kv.handle = None
+
+    def logits(self, prompt: tuple[int, ...], answer: tuple[int, ...]) -> NDArray[np.float32]:
+        """[V] behind a prompt and the beginning of an answer: in favour of the reply's next token,
+        with the probability that `score` gives it."""
+        self._check_open()
+        reply = (*self.encode(self._reply), _SPECIALS["<|end|>"])
+        token = reply[min(len(answer), len(reply) - 1)]
+        likely = np.exp(-abs(_noise(prompt, (*answer, token))))
+        rest = max(1 - likely, 1e-9) / (self.vocabulary_size - 1)
+        logits = np.full(self.vocabulary_size, np.log(rest), np.float32)
+        logits[token] = np.log(likely)
+        return logits
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise BackendError("this backend is closed")
 
     def close(self) -> None:
         self._closed = True
 
 
+class _FakeReader:
+    """Remembers what it was given to read."""
+
+    def __init__(self, backend: FakeBackend, prompt: Sequence[int], past: KV | None) -> None:
+        self._backend, self._prompt = backend, tuple(prompt)
+        self.ids: tuple[int, ...] = ()
+        if past is not None:
+            _check_live(past)
+            self.ids = self._prompt[: min(common_prefix(past.ids, prompt), len(prompt) - 1)]
+
+    def read(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        self.ids = (*self.ids, *ids)
+        return self._backend.logits(self._prompt, self.ids[len(self._prompt) :])
+
+    def cut(self, length: int) -> None:
+        self.ids = self.ids[:length]
+
+    def keep(self) -> object:
+        return object()
+
+    def drop(self) -> None:
+        self.ids = ()
+
+
+def _check_live(kv: KV) -> None:
+    if kv.handle is None:
+        raise BackendError("this cache was released")
+
+
 def _parts(item: Item) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if isinstance(item.context, KV):
+        _check_live(item.context)
         start = item.context.answer_start
+        if start == len(item.context.ids):
+            raise UsageError("an answer without tokens cannot be scored")
         return item.context.ids[:start], item.context.ids[start:]
     if not item.answer:
         raise UsageError("an answer without tokens cannot be scored")

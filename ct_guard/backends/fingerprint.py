@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-__all__ = ["fingerprint"]
+__all__ = ["file_fingerprint", "fingerprint"]
 
 _SAMPLE = 64 * 1024
 _WHOLE = 64 * 1024 * 1024
@@ -34,16 +34,27 @@ def fingerprint(source: str | Path, revision: str | None = None) -> str:
         if (folder / name).is_file():
             digest.update(name.encode() + (folder / name).read_bytes())
     for path in sorted(folder.glob("*.safetensors")):
-        size = path.stat().st_size
-        with path.open("rb") as file:
-            if size <= _WHOLE:
-                digest.update(file.read())
-                continue
-            digest.update(file.read(_SAMPLE))
-            file.seek(size - _SAMPLE)
-            digest.update(file.read(_SAMPLE))
-        digest.update(str(size).encode())
+        _add_file(digest, path)
     return digest.hexdigest()[:16]
+
+
+def file_fingerprint(path: Path) -> str:
+    """The same for a base model in one file, which holds all of it. Returns 16 hex digits."""
+    digest = hashlib.sha256()
+    _add_file(digest, path)
+    return digest.hexdigest()[:16]
+
+
+def _add_file(digest: "hashlib._Hash", path: Path) -> None:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= _WHOLE:
+            digest.update(file.read())
+            return
+        digest.update(file.read(_SAMPLE))
+        file.seek(size - _SAMPLE)
+        digest.update(file.read(_SAMPLE))
+        digest.update(str(size).encode())
 
 
 def _folder(source: str | Path, revision: str | None) -> Path | None:

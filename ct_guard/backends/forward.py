@@ -13,7 +13,11 @@ from typing import Any
 import torch
 from transformers import DynamicCache
 
-__all__ = ["Past", "Step", "extend", "select"]
+from ct_guard.errors import BackendError, UsageError
+
+from .base import KV
+
+__all__ = ["Past", "Step", "cropped", "extend", "live", "select"]
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,27 @@ def select(past: Past, index: Sequence[int]) -> Past:
     cache = _branch(past.cache)
     cache.batch_select_indices(rows)
     return Past(cache, past.mask[rows])
+
+
+def live(kv: KV) -> Past:
+    """The cache that a KV holds. Raises BackendError when it was released, UsageError when another
+    backend made it."""
+    if kv.handle is None:
+        raise BackendError("this cache was released: generate again")
+    if not isinstance(kv.handle, Past):
+        raise UsageError("this cache was made by another backend")
+    return kv.handle
+
+
+def cropped(past: Past, length: int) -> Past | None:
+    """The first `length` slots of `past`; None for a cache that cannot go back, such as a sliding
+    window that has moved on."""
+    cache = _branch(past.cache)
+    try:
+        cache.crop(length - past.mask.shape[1])
+    except RuntimeError:
+        return None
+    return Past(cache, past.mask[:, :length]) if length else None
 
 
 def _branch(cache: DynamicCache) -> DynamicCache:

@@ -12,7 +12,7 @@ from ct_guard.errors import NonFiniteScoreError, UsageError
 from ct_guard.query import Query
 
 from .base import KV, Adapter, Item, ScoreBatch, Want
-from .forward import Past, extend, select
+from .forward import Past, extend, live, select
 
 __all__ = ["ScoreJob"]
 
@@ -87,6 +87,9 @@ class ScoreJob:
         """The prefix was read while the answer was generated."""
         if self.hidden:
             raise UsageError("hidden states are not kept in a KV: score the answer's text instead")
+        if kv.answer_start == len(kv.ids):
+            raise UsageError("an answer without tokens cannot be scored")
+        past = live(kv)
         if self.adapter is not None and self.adapter.activation == "all":
             self._apart_ids([(number, kv.ids[: kv.answer_start], kv.ids[kv.answer_start :])])
             return
@@ -94,7 +97,7 @@ class ScoreJob:
         self.cached[number] = len(kv.ids)
         self.prefilled[number] = len(self.query.ids) if self.labels else 0
         if self.labels:
-            self._ask([number], kv.handle)
+            self._ask([number], past)
 
     def _apart(self, numbers: list[int]) -> None:
         """Context and answer are read together, in batches of like length."""

@@ -1,7 +1,7 @@
 """A Hugging Face tokenizer behind the encoder seam: user text never becomes special tokens."""
 
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from jinja2 import TemplateError
@@ -10,11 +10,9 @@ from tokenizers import Tokenizer
 from ct_guard.errors import MismatchError
 from ct_guard.records import Message
 
-__all__ = ["TokenizerEncoder"]
+from .segments import PLAIN_TEXT_IS_SPECIAL, segment_encoder, single_id
 
-_LEADS = ("\n", "0")
-"""Encoded before every text and taken off again, so that SentencePiece's dummy prefix lands on it
-instead of on the text. The second serves where the first merges with the text, as newlines do."""
+__all__ = ["TokenizerEncoder"]
 
 
 class TokenizerEncoder:
@@ -30,10 +28,9 @@ class TokenizerEncoder:
         self._untrusted = _plain_core(core)
         self._untrusted.encode_special_tokens = True
         self._special_ids = _special_ids(tokenizer, self._trusted)
-        self._leads = [
-            (lead, self._trusted.encode(lead, add_special_tokens=False).ids) for lead in _LEADS
-        ]
-        self._cached = lru_cache(maxsize=4096)(self._encode_trusted)
+        self._encode_plain = segment_encoder(partial(_ids, self._untrusted))
+        encode_trusted = segment_encoder(partial(_ids, self._trusted))
+        self._cached = lru_cache(maxsize=4096)(lambda text: tuple(encode_trusted(text)))
         start = tokenizer("", add_special_tokens=True)["input_ids"]
         bos = tokenizer.bos_token_id
         self.start_ids: tuple[int, ...] = (bos,) if bos is not None and bos in start[:1] else ()
@@ -41,41 +38,22 @@ class TokenizerEncoder:
         self.pad_id: int = pad if pad is not None else (tokenizer.eos_token_id or 0)
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
-        if special:
-            return list(self._cached(text))
         if not text:
             return []
+        if special:
+            return list(self._cached(text))
         # A lone surrogate cannot be encoded; it stands for bytes that were no text to begin with.
-        ids = self._after_lead(self._untrusted, text.encode("utf-8", "replace").decode())
+        ids = self._encode_plain(text.encode("utf-8", "replace").decode())
         if not self._special_ids.isdisjoint(ids):
-            raise MismatchError(
-                "this tokenizer turns plain text into special tokens: it cannot be used safely"
-            )
+            raise MismatchError(PLAIN_TEXT_IS_SPECIAL)
         return ids
-
-    def _encode_trusted(self, text: str) -> tuple[int, ...]:
-        return tuple(self._after_lead(self._trusted, text)) if text else ()
-
-    def _after_lead(self, core: Tokenizer, text: str) -> list[int]:
-        """Ids of `text` as they stand in the middle of a sequence."""
-        for lead, lead_ids in self._leads:
-            ids: list[int] = core.encode(lead + text, add_special_tokens=False).ids
-            if ids[: len(lead_ids)] == lead_ids:
-                return ids[len(lead_ids) :]
-        return list(core.encode(text, add_special_tokens=False).ids)
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 
     def label_id(self, label: str) -> int:
         """Found as the reference does, with the tokenizer's own dummy prefix where it has one."""
-        ids = self._trusted.encode(label, add_special_tokens=False).ids
-        if len(ids) != 1:
-            raise MismatchError(
-                f"the label {label!r} is {len(ids)} tokens here and must be one:"
-                " use another tokenizer or give explicit label ids"
-            )
-        return int(ids[0])
+        return single_id(label, _ids(self._trusted, label))
 
     def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
         if not getattr(self.tokenizer, "chat_template", None):
@@ -91,6 +69,10 @@ class TokenizerEncoder:
                 " does not know, or use the context style 'raw'"
             ) from error
         return str(text)
+
+
+def _ids(core: Tokenizer, text: str) -> list[int]:
+    return list(core.encode(text, add_special_tokens=False).ids)
 
 
 def _special_ids(tokenizer: Any, core: Tokenizer) -> frozenset[int]:

@@ -18,16 +18,17 @@ from peft import (
 )
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer, BatchEncoding
+from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from ct_guard.errors import BackendError, MismatchError, UsageError
 from ct_guard.query import Query
 from ct_guard.records import Message
 
-from .base import KV, Activation, Adapter, Capabilities, Generation, Item, ScoreBatch, Want
+from .base import KV, Activation, Adapter, Capabilities, Generation, Item, ScoreBatch, Stream, Want
+from .decoding import AnswerStream, Settings, exhausted
 from .fingerprint import fingerprint
-from .forward import Past, extend
+from .generation import CacheReader, end_ids, generate_batch
 from .placement import out_of_memory, pick_device, pick_dtype
 from .scoring import ScoreJob
 from .tokens import TokenizerEncoder
@@ -287,9 +288,7 @@ class TransformersBackend:
         adapter: Adapter | None,
         want: frozenset[Want],
     ) -> ScoreBatch:
-        with self._lock:
-            if self._closed:
-                raise BackendError("this backend is closed")
+        with self.working():
             if adapter is not None:
                 self.add_adapter(adapter)
             return ScoreJob(self, items, query, adapter, want).run()
@@ -343,72 +342,45 @@ class TransformersBackend:
         seed: int | None = None,
         stop: Sequence[str] = (),
     ) -> list[Generation]:
-        with (
-            self._lock,
-            torch.inference_mode(),
-            torch.random.fork_rng(enabled=seed is not None),
-        ):
+        settings = Settings(max_tokens, temperature, top_p, seed, tuple(stop))
+        if len(prompts) == 1:
+            return [exhausted(self._start(prompts[0], None, settings))]
+        with self.working():
+            for prompt in prompts:
+                settings.check_prompt(prompt, self.max_tokens)
+            return generate_batch(self._model, self._tokens, prompts, settings) if prompts else []
+
+    def stream(
+        self,
+        prompt: Sequence[int],
+        *,
+        past: KV | None = None,
+        max_tokens: int,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+        stop: Sequence[str] = (),
+    ) -> Stream:
+        settings = Settings(max_tokens, temperature, top_p, seed, tuple(stop))
+        return self._start(prompt, past, settings)
+
+    def release(self, kv: KV) -> None:
+        kv.handle = None
+
+    def _start(self, prompt: Sequence[int], past: KV | None, settings: Settings) -> Stream:
+        with self.working():
+            settings.check_prompt(prompt, self.max_tokens)
+            reader = CacheReader(self, prompt, past)
+            ends = end_ids(self._model, self._tokens)
+            return AnswerStream(reader, prompt, settings, voice=self._tokens, ends=ends)
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """The lock held, without gradients. Raises BackendError when the backend is closed."""
+        with self._lock, torch.inference_mode():
             if self._closed:
                 raise BackendError("this backend is closed")
-            if not prompts:
-                return []
-            if seed is not None:
-                torch.manual_seed(seed)
-            width = max(map(len, prompts))
-            if width + max_tokens > self.max_tokens:
-                raise UsageError(
-                    f"a prompt of {width} tokens and {max_tokens} new ones exceed the model's"
-                    f" {self.max_tokens}"
-                )
-            sampling: dict[str, Any] = {"do_sample": False, "temperature": None, "top_p": None}
-            if temperature > 0:
-                sampling = {"do_sample": True, "temperature": temperature, "top_p": top_p}
-            ids = torch.zeros((len(prompts), width), dtype=torch.long)
-            mask = torch.zeros_like(ids)
-            for number, prompt in enumerate(prompts):
-                ids[number, width - len(prompt) :] = torch.tensor(prompt)
-                mask[number, width - len(prompt) :] = 1
-            output = self._model.generate(
-                **BatchEncoding({"input_ids": ids, "attention_mask": mask}).to(self._model.device),
-                max_new_tokens=max_tokens,
-                pad_token_id=self._tokens.pad_id,
-                top_k=None,
-                return_dict_in_generate=True,
-                output_logits=True,
-                **(
-                    {"stop_strings": list(stop), "tokenizer": self._tokens.tokenizer}
-                    if stop
-                    else {}
-                ),
-                **sampling,
-            )
-            new = output.sequences[:, width:]
-            logits = torch.stack(output.logits, dim=1).float()
-            chosen = logits.log_softmax(-1).gather(-1, new[..., None])[..., 0].cpu().numpy()
-            ends = self._end_ids()
-            results = []
-            for number, row in enumerate(new.tolist()):
-                length = next((at for at, token in enumerate(row) if token in ends), len(row))
-                results.append(Generation(tuple(row[:length]), chosen[number, :length], None))
-            if len(prompts) == 1 and results[0].ids:
-                results[0] = self._with_kv(prompts[0], results[0], output.past_key_values)
-            return results
-
-    def _with_kv(self, prompt: tuple[int, ...], made: Generation, cache: Any) -> Generation:
-        """Keep the cache of one generation, cut or extended to hold exactly prompt + answer."""
-        ids = (*prompt, *made.ids)
-        if cache.get_seq_length() > len(ids):
-            cache.crop(len(ids) - cache.get_seq_length())
-        mask = torch.ones((1, cache.get_seq_length()), dtype=torch.long, device=self._model.device)
-        past = Past(cache, mask)
-        if len(ids) > mask.shape[1]:
-            past = extend(self._model, [ids[mask.shape[1] :]], past).past
-        return Generation(made.ids, made.logprobs, KV(ids, past, len(prompt), made.logprobs))
-
-    def _end_ids(self) -> set[int]:
-        """What an answer ends at; rows that a stop string ended are padded."""
-        ends = self._model.generation_config.eos_token_id
-        return {self._tokens.pad_id, *(ends if isinstance(ends, list) else [ends])}
+            yield
 
 
 def _is_path(source: str | Path) -> bool:

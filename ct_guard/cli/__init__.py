@@ -15,6 +15,8 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "score": "score a file of answers: how likely is each to be correct?",
     "evaluate": "evaluate a scored file that has grades",
+    "export": "write an estimator and its base in the format of another engine",
+    "doctor": "what can this machine run?",
     "inspect": "show what an estimator is, and verify its files",
 }
 

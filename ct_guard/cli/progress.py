@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-__all__ = ["rows_progress"]
+__all__ = ["bytes_progress", "rows_progress"]
 
 
 @contextmanager
@@ -43,3 +43,24 @@ def rows_progress(title: str, total: int | None) -> Iterator[Callable[[int], Non
             progress.update(task, rate=f"{speed:,.0f} rows/s" if speed else "")
 
         yield advance
+
+
+@contextmanager
+def bytes_progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """A progress bar over bytes; yields a function to call with the bytes done and in all."""
+    if not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+    ) as progress:
+        task = progress.add_task(title, total=None)
+        yield lambda done, total: progress.update(task, completed=done, total=total)

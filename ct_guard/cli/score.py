@@ -1,7 +1,7 @@
 """`ct-guard score`: score a file of answers."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -46,7 +46,10 @@ ACTIONS = {
     "--on-error", type=click.Choice(["pass", "block"]), default="block", show_default=True,
     help="Action for rows that could not be scored: 'block' abstains.",
 )  # fmt: skip
-@click.option("--backend", default="transformers", show_default=True, help="What runs the model.")
+@click.option(
+    "--backend", default="transformers", show_default=True,
+    help="What runs the model: transformers, or llama_cpp (GGUF files).",
+)  # fmt: skip
 @click.option("--base", default=None, help="Where the base model is, if not where it was.")
 @click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
 @click.option(
@@ -108,7 +111,10 @@ def command(
     console = Console(stderr=output == "-")
     check_output(output, source=source, overwrite=overwrite)
     open_rows(source)
-    if threads is not None:
+    options: dict[str, Any] = {}
+    if threads is not None and backend == "llama_cpp":
+        options["threads"] = threads
+    elif threads is not None:
         _limit_threads(threads)
     loaded = load_estimator(
         estimator,
@@ -118,6 +124,7 @@ def command(
         dtype=dtype,
         batch_size=_batch_size(batch_size),
         refusals=refusals,
+        **options,
     )
     guard = Guard(loaded, policy, on_error="pass" if on_error == "pass" else "block")
     if policy is None and guard.policy.name == "annotate":

@@ -1,6 +1,7 @@
 """`load_estimator`: from a name to an estimator that is verified and ready."""
 
 import hashlib
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,19 +24,67 @@ from .methods import METHODS
 __all__ = ["BACKENDS", "load_estimator"]
 
 
-def _transformers(base: str | Path, revision: str | None, **options: Any) -> Backend:
+def _transformers(
+    base: str | Path,
+    revision: str | None,
+    *,
+    device: str,
+    dtype: str,
+    batch_size: int | None,
+    **options: Any,
+) -> Backend:
     try:
         from ct_guard.backends.transformers import TransformersBackend
     except ModuleNotFoundError as error:
         raise MissingExtraError("the transformers backend", "torch") from error
-    return TransformersBackend.load(base, revision=revision, **options)
+    _check_options("transformers", TransformersBackend.load, options)
+    return TransformersBackend.load(
+        base, revision=revision, device=device, dtype=dtype, batch_size=batch_size, **options
+    )
 
+
+def _llama_cpp(
+    base: str | Path,
+    revision: str | None,
+    *,
+    device: str,
+    dtype: str,
+    batch_size: int | None,
+    **options: Any,
+) -> Backend:
+    try:
+        from ct_guard.backends.llama_cpp import LlamaCppBackend
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the llama_cpp backend", "gguf") from error
+    if dtype != "auto":
+        raise UsageError(f"dtype {dtype!r}: a GGUF file has its own precision; leave it at 'auto'")
+    _check_options("llama_cpp", LlamaCppBackend.load, options)
+    if device != "auto":
+        options.setdefault("n_gpu_layers", 0 if device == "cpu" else -1)
+    return LlamaCppBackend.load(base, batch_size=batch_size, **options)
+
+
+_COMMON = {"source", "revision", "device", "dtype", "batch_size"}
+"""What `load_estimator` hands to every backend by its own parameters."""
 
 TUNED = ("query", "hybrid")
 """Methods that read the query through an adapter; the others have none."""
 
-BACKENDS: dict[str, Callable[..., Backend]] = {"transformers": _transformers}
+BACKENDS: dict[str, Callable[..., Backend]] = {
+    "transformers": _transformers,
+    "llama_cpp": _llama_cpp,
+}
 """How each backend loads a base model."""
+
+
+def _check_options(backend: str, load: Callable[..., Backend], options: dict[str, Any]) -> None:
+    """Raise UsageError for an option that a backend does not have."""
+    known = inspect.signature(load).parameters.keys() - _COMMON
+    for name in options:
+        if name not in known:
+            raise UsageError(
+                f"the backend {backend} has no option {name!r}: it has {', '.join(sorted(known))}"
+            )
 
 
 def load_estimator(
@@ -47,11 +96,14 @@ def load_estimator(
     dtype: str = "auto",
     batch_size: int | None = None,
     refusals: bool = True,
+    **options: Any,
 ) -> Estimator:
     """Load an estimator: a directory, `mini` (embedded), `mini:query`…; an Estimator passes.
 
+    `backend` is "transformers" or "llama_cpp" (GGUF files), or a backend that is loaded already.
     `base` replaces the base model's location (its fingerprint must still fit); `batch_size` None
-    starts large and halves when memory runs out. Verified before anything is scored: file hashes,
+    starts large and halves when memory runs out. `options` are the backend's own, such as `n_ctx`
+    and `threads` of llama_cpp: see its `load`. Verified before anything is scored: file hashes,
     query, base fingerprint, labels, and the backend's arithmetic.
 
     Raises EstimatorError or one of its children, in one line that says what does not fit.
@@ -66,7 +118,12 @@ def load_estimator(
             raise UsageError(f"unknown backend {backend!r}: there are {', '.join(BACKENDS)}")
         where = base if base is not None else _base_of(manifest, folder)
         engine = BACKENDS[backend](
-            where, manifest.base.revision, device=device, dtype=dtype, batch_size=batch_size
+            where,
+            manifest.base.revision,
+            device=device,
+            dtype=dtype,
+            batch_size=batch_size,
+            **options,
         )
     else:
         engine = backend

@@ -80,13 +80,7 @@ class Guard:
         """`assess_batch` without blocking the event loop."""
         if not items:
             return []
-        future = asyncio.wrap_future(self._worker.submit(items))
-        try:
-            scored = await asyncio.wait_for(future, self.deadline)
-        except TimeoutError:
-            scored = self._failed(items, DeadlineError(self._late()))
-        except Exception as error:
-            scored = self._failed(items, error)
+        scored = await self._await(self._worker.submit(items), items)
         return self._decided(scored, situation)
 
     def assess_generated(
@@ -95,6 +89,13 @@ class Guard:
         """Assess an answer that the estimator's own base has just generated, from its live KV."""
         future = self._worker.call(lambda: [self.estimator.score_generated(qa, kv)])
         return self._decided(self._wait(future, [qa]), situation)[0]
+
+    async def aassess_generated(
+        self, qa: QuestionAnswer, kv: KV, *, situation: Situation | None = None
+    ) -> Assessment:
+        """`assess_generated` without blocking the event loop."""
+        future = self._worker.call(lambda: [self.estimator.score_generated(qa, kv)])
+        return self._decided(await self._await(future, [qa]), situation)[0]
 
     def decide(self, confidence: Confidence, situation: Situation | None = None) -> Decision:
         """The policy's decision on a confidence that is known already."""
@@ -117,6 +118,16 @@ class Guard:
             return future.result(self.deadline)
         except TimeoutError:
             future.cancel()  # what nobody waits for any more need not be scored
+            return self._failed(items, DeadlineError(self._late()))
+        except Exception as error:
+            return self._failed(items, error)
+
+    async def _await(
+        self, future: "Future[list[Confidence]]", items: Sequence[QuestionAnswer]
+    ) -> list[Confidence]:
+        try:
+            return await asyncio.wait_for(asyncio.wrap_future(future), self.deadline)
+        except TimeoutError:
             return self._failed(items, DeadlineError(self._late()))
         except Exception as error:
             return self._failed(items, error)

@@ -6,13 +6,13 @@ from langchain_core.messages import BaseMessage
 
 from ct_guard.errors import UsageError
 from ct_guard.guard import Guard
-from ct_guard.policies import Situation
+from ct_guard.policies import Annotate, Policy, Situation
 from ct_guard.records import Assessment, Confidence, QuestionAnswer
 
 from .messages import question_answer, replace_answer, text_of
 from .record import attach, make_record
 
-__all__ = ["ABSTAIN_MESSAGE", "aassess", "assess", "deliver"]
+__all__ = ["ABSTAIN_MESSAGE", "aassess", "assess", "deliver", "may_replace"]
 
 ABSTAIN_MESSAGE = "I don't know."
 
@@ -68,6 +68,12 @@ def deliver(
         assessment, attempts=attempts, model_index=model_index, error=error, original=original
     )
     return attach(message, record)
+
+
+def may_replace(policy: Policy) -> bool:
+    """Whether an answer that a model gave may not be the one that is delivered. Then its stream has
+    to be held until the decision."""
+    return not isinstance(policy, Annotate)
 
 
 def _item(

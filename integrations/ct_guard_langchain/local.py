@@ -1,43 +1,35 @@
 """`ChatLocal`: an estimator's own base model as a chat model, at almost no cost for confidence."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import BaseChatModel, LangSmithParams
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.messages.ai import UsageMetadata
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import run_in_executor
 from pydantic import Field, PrivateAttr
 
-from ct_guard.backends import KV
+from ct_guard.backends import Backend, Generation
+from ct_guard.backends.conversations import Conversations
 from ct_guard.errors import MismatchError, UsageError
-from ct_guard.estimators import Estimator
-from ct_guard.guard import Guard
+from ct_guard.estimators import Estimator, load_estimator
+from ct_guard.guard import Guard, Reply
 from ct_guard.policies import OnError, Policy
-from ct_guard.query import ContextStyle, render_context
-from ct_guard.records import Assessment, QuestionAnswer
+from ct_guard.query import ContextStyle
+from ct_guard.records import Assessment
 
-from .assess import ABSTAIN_MESSAGE, deliver
+from .assess import ABSTAIN_MESSAGE, deliver, may_replace
 from .messages import question_answer
+from .record import KEY, make_record
 
 __all__ = ["ChatLocal"]
 
 _STYLE: ContextStyle = "chat_turn"
 _SETTINGS = ("max_tokens", "temperature", "top_p", "seed")
-
-
-@dataclass(frozen=True)
-class _Spoken:
-    """What the base model said. `kv` holds exactly the prompt and `text`, or is None."""
-
-    text: str
-    finish_reason: str
-    input_tokens: int
-    output_tokens: int
-    kv: KV | None
 
 
 class ChatLocal(BaseChatModel):
@@ -47,15 +39,19 @@ class ChatLocal(BaseChatModel):
         model = ChatLocal(estimator="mini")
         model.invoke("What is 2 plus 2?").response_metadata["ct_guard"]["p"]
 
+    The caches of the last `keep_conversations` conversations are kept, so that the next turn reads
+    what is new only: `usage_metadata["input_token_details"]["cache_read"]` counts the rest.
+
     Without a policy every answer passes with its record attached. With one, an answer that it
     abstains from is replaced by `abstain_message` and kept as the record's `original`; every other
     action returns the answer as it is, for the caller to act on.
 
-    The estimator must be of the style `chat_turn`, the only one that goes on from a conversation's
-    cache. An answer that a stop sequence cut short is no longer what the cache holds: its text is
-    read again. One answer is generated at a time, in order of arrival.
+    A stream's last chunk carries the record, the usage and no text. What may still be replaced is
+    not streamed before the decision: see `hold_stream`.
 
-    `max_tokens`, `temperature`, `top_p` and `seed` can also be given per call, or by `bind`.
+    The estimator must be of the style `chat_turn`, the only one that goes on from a conversation's
+    cache. `max_tokens`, `temperature`, `top_p`, `seed` and `stop` can also be given per call, or by
+    `bind`. Conversations of several threads or tasks are generated token by token in turns.
     """
 
     estimator: Any = Field(exclude=True, repr=False)
@@ -70,43 +66,75 @@ class ChatLocal(BaseChatModel):
     """0 takes the likeliest token, which makes the answer deterministic."""
     top_p: float = Field(gt=0.0, le=1.0)
     seed: int | None
+    stop: list[str] | None
+    """An answer ends before the first of these."""
     abstain_message: str
+    hold_stream: bool | None
+    """Whether a stream waits for the decision and then says all at once. None: with every policy
+    but `annotate`. What was streamed cannot be taken back: of an answer that turns out not to be
+    fit for delivery, only the record's action tells then, as it does where scoring fails under
+    `annotate`."""
+    keep_conversations: int = Field(ge=0)
+    """How many conversations' caches are kept, each as large as the cache of its tokens; 0 reads
+    every prompt afresh."""
 
     _guard: Guard = PrivateAttr()
+    _conversations: Conversations = PrivateAttr()
 
     def __init__(
         self,
         *,
-        estimator: str | Path | Estimator = "mini",
+        estimator: str | Path | Estimator | Guard = "mini",
+        backend: str | Backend | None = None,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
         on_error: OnError = "block",
         max_tokens: int = 64,
         temperature: float = 0.0,
         top_p: float = 1.0,
         seed: int | None = None,
+        stop: list[str] | None = None,
         abstain_message: str = ABSTAIN_MESSAGE,
+        hold_stream: bool | None = None,
+        keep_conversations: int = 4,
         **kwargs: Any,
     ) -> None:
         """`estimator` and `policy` are given by name, path or object, as for `ct_guard.Guard`;
-        other keywords are those of every chat model.
+        `backend`, by name or object, runs an estimator that is given by name. A `Guard` brings its
+        own estimator, policy and on_error. Other keywords are those of every chat model.
 
         Raises MismatchError for an estimator of another style or a backend that cannot generate,
-        EstimatorError or PolicyError for what cannot be loaded.
+        UsageError for what does not go together, EstimatorError or PolicyError for what cannot be
+        loaded.
         """
-        guard = Guard(estimator, "annotate" if policy is None else policy, on_error=on_error)
+        guard = _guard(estimator, backend, policy, on_error)
         _check(guard.estimator)
         super().__init__(
             estimator=guard.estimator,
             policy=guard.policy,
-            on_error=on_error,
+            on_error=guard.on_error,
             max_tokens=max_tokens,
             temperature=temperature,
             top_p=top_p,
             seed=seed,
+            stop=stop,
             abstain_message=abstain_message,
+            hold_stream=hold_stream,
+            keep_conversations=keep_conversations,
             **kwargs,
         )
         self._guard = guard
+        self._conversations = Conversations(
+            guard.estimator.backend,
+            keep_conversations,
+            reserve=len(guard.estimator.query.ids),
+        )
+
+    def close(self) -> None:
+        """Free the conversations' caches and the model."""
+        self._conversations.clear()
+        self._guard.close()
+
+    # --- answering ------------------------------------------------------------------------------
 
     def _generate(
         self,
@@ -115,55 +143,103 @@ class ChatLocal(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        """Raises UsageError for content that is not text and for a prompt that does not fit.
+        """Raises UsageError for content that is not text and for a prompt that does not fit."""
+        with self._reply(messages, stop, **kwargs) as reply:
+            reply.finish()
+            return self._result(reply.made, reply.assess())
 
-        The async twin is LangChain's: it runs this on a thread, which waits for the guard's.
-        """
+    async def _agenerate(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        async with self._areply(messages, stop, **kwargs) as reply:
+            await run_in_executor(None, reply.finish)
+            return self._result(reply.made, await reply.aassess())
+
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        with self._reply(messages, stop, **kwargs) as reply:
+            for text in reply:
+                if text and not self._held:
+                    yield _text_chunk(text)
+            yield from self._last_chunks(reply.made, reply.assess())
+
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        async with self._areply(messages, stop, **kwargs) as reply:
+            while (text := await run_in_executor(None, next, reply, None)) is not None:
+                if text and not self._held:
+                    yield _text_chunk(text)
+            for chunk in self._last_chunks(reply.made, await reply.aassess()):
+                yield chunk
+
+    @property
+    def _held(self) -> bool:
+        return may_replace(self.policy) if self.hold_stream is None else self.hold_stream
+
+    def _reply(
+        self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, **kwargs: Any
+    ) -> Reply:
         asked = question_answer(messages, model=self._model_name)
         settings = {name: kwargs.get(name, getattr(self, name)) for name in _SETTINGS}
-        spoken = self._guard.run(lambda: self._speak(asked, stop or (), **settings))
-        assessment = self._assess(asked.model_copy(update={"answer": spoken.text}), spoken.kv)
+        marks = self.stop if stop is None else stop
+        return Reply(self._guard, self._conversations, asked, stop=tuple(marks or ()), **settings)
+
+    @asynccontextmanager
+    async def _areply(
+        self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, **kwargs: Any
+    ) -> AsyncIterator[Reply]:
+        """`_reply` without blocking the event loop, which also a cancelled answer does not: its
+        token in the making is waited for elsewhere."""
+        reply = await run_in_executor(None, self._reply, messages, stop, **kwargs)
+        try:
+            yield reply
+        finally:
+            await run_in_executor(None, reply.close)
+
+    # --- what it says ---------------------------------------------------------------------------
+
+    def _result(self, made: Generation, assessment: Assessment) -> ChatResult:
         message = AIMessage(
-            content=spoken.text,
+            content=made.text,
             response_metadata={"model_name": self._model_name},
-            usage_metadata=UsageMetadata(
-                input_tokens=spoken.input_tokens,
-                output_tokens=spoken.output_tokens,
-                total_tokens=spoken.input_tokens + spoken.output_tokens,
-            ),
+            usage_metadata=_usage(made),
         )
         delivered = deliver(message, assessment, abstain_message=self.abstain_message)
-        info = {"finish_reason": spoken.finish_reason}
+        info = {"finish_reason": made.finish}
         return ChatResult(generations=[ChatGeneration(message=delivered, generation_info=info)])
 
-    def _speak(
-        self, asked: QuestionAnswer, stop: Sequence[str], *, max_tokens: int, **sampling: Any
-    ) -> _Spoken:
-        """Generate one answer; runs on the guard's thread."""
-        estimator = self._guard.estimator
-        prompt, _ = render_context(asked.conversation(), _STYLE, estimator.backend)
-        room = estimator.budget - len(prompt) - len(estimator.query.ids)
-        if room < 1:
-            raise UsageError(
-                f"a conversation of {len(prompt)} tokens leaves no room for an answer: the"
-                f" estimator {estimator.name} reads {estimator.budget} in all"
-            )
-        most = min(max_tokens, room)
-        made = estimator.backend.generate([prompt], max_tokens=most, stop=stop, **sampling)[0]
-        said = estimator.backend.decode(made.ids)
-        text = _before(said, stop)
-        return _Spoken(
-            text=text,
-            finish_reason="stop" if text != said or len(made.ids) < most else "length",
-            input_tokens=len(prompt),
-            output_tokens=len(made.ids),
-            kv=made.kv if text == said else None,
+    def _last_chunks(
+        self, made: Generation, assessment: Assessment
+    ) -> Iterator[ChatGenerationChunk]:
+        """What a held stream has to say, then the empty chunk that ends every stream."""
+        generation = self._result(made, assessment).generations[0]
+        message = generation.message
+        metadata = dict(message.response_metadata)
+        if self._held and message.text:
+            yield _text_chunk(message.text)
+        elif not self._held:
+            metadata[KEY] = make_record(assessment)
+        end = AIMessageChunk(
+            content="",
+            response_metadata=metadata,
+            usage_metadata=_usage(made),
+            chunk_position="last",
         )
-
-    def _assess(self, qa: QuestionAnswer, kv: KV | None) -> Assessment:
-        if kv is None:
-            return self._guard.assess(qa)
-        return self._guard.assess_generated(qa, kv)
+        yield ChatGenerationChunk(message=end, generation_info=generation.generation_info)
 
     # --- identity -------------------------------------------------------------------------------
 
@@ -184,9 +260,11 @@ class ChatLocal(BaseChatModel):
             "model_name": self._model_name,
             "estimator": self._guard.estimator.name,
             "fingerprint": self._guard.estimator.fingerprint,
+            "backend": self._guard.estimator.backend.name,
             "policy": repr(self.policy),
             "on_error": self.on_error,
             "abstain_message": self.abstain_message,
+            "stop": self.stop,
             **{name: getattr(self, name) for name in _SETTINGS},
         }
 
@@ -198,6 +276,25 @@ class ChatLocal(BaseChatModel):
 
     def get_token_ids(self, text: str) -> list[int]:
         return list(self._guard.estimator.backend.encode(text))
+
+
+def _guard(
+    estimator: str | Path | Estimator | Guard,
+    backend: str | Backend | None,
+    policy: str | float | Path | dict[str, Any] | Policy | None,
+    on_error: OnError,
+) -> Guard:
+    if backend is not None and not isinstance(estimator, str | Path):
+        raise UsageError("a loaded estimator has its backend already: leave `backend` out")
+    if isinstance(estimator, Guard):
+        if policy is not None:
+            raise UsageError("a Guard has its policy already: leave `policy` out")
+        return estimator
+    if isinstance(estimator, Estimator) or backend is None:
+        loaded = load_estimator(estimator)
+    else:
+        loaded = load_estimator(estimator, backend=backend)
+    return Guard(loaded, "annotate" if policy is None else policy, on_error=on_error)
 
 
 def _check(estimator: Estimator) -> None:
@@ -214,7 +311,15 @@ def _check(estimator: Estimator) -> None:
         )
 
 
-def _before(text: str, stop: Sequence[str]) -> str:
-    """The text up to the first stop sequence in it."""
-    found = [at for at in (text.find(mark) for mark in stop if mark) if at >= 0]
-    return text[: min(found)] if found else text
+def _text_chunk(text: str) -> ChatGenerationChunk:
+    return ChatGenerationChunk(message=AIMessageChunk(content=text))
+
+
+def _usage(made: Generation) -> UsageMetadata:
+    read = made.cached_tokens + made.prefilled_tokens
+    return UsageMetadata(
+        input_tokens=read,
+        output_tokens=len(made.ids),
+        total_tokens=read + len(made.ids),
+        input_token_details=InputTokenDetails(cache_read=made.cached_tokens),
+    )

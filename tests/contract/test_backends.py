@@ -1,7 +1,6 @@
 """What every backend promises, whatever computes its logits."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import numpy as np
 import pytest
 
 from ct_guard.backends import KV, Activation, Adapter, Backend, Item, ScoreBatch, Want, self_test
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.query import QUERY_TEXT, Query, build_query
 
@@ -34,18 +32,6 @@ class Case:
             tuple(self.backend.encode("<|begin|>", special=True) + self.backend.encode(context)),
             tuple(self.backend.encode(answer)),
         )
-
-
-@pytest.fixture(scope="module", params=["fake", "transformers"])
-def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    if request.param == "fake":
-        yield FakeBackend()
-        return
-    from ct_guard.backends.transformers import TransformersBackend
-
-    made = TransformersBackend.load(request.getfixturevalue("tiny_base"), device="cpu")
-    yield made
-    made.close()
 
 
 @pytest.fixture(scope="module", params=["no adapter", "query", "all"])
@@ -309,18 +295,13 @@ def test_two_threads_get_the_scores_that_one_gets(case: Case) -> None:
     assert max(wrong) <= TOLERANCE
 
 
-@pytest.mark.parametrize("kind", ["fake", "transformers"])
-def test_a_closed_backend_says_so(kind: str, tiny_base: Path) -> None:
-    from ct_guard.backends.transformers import TransformersBackend
-
-    closed: Backend = (
-        FakeBackend() if kind == "fake" else TransformersBackend.load(tiny_base, device="cpu")
-    )
-    query = build_query("raw", closed)
-    item = Item(tuple(closed.encode("context")), tuple(closed.encode(" answer")))
-    closed.close()
-    closed.close()
+def test_a_closed_backend_says_so(own_backend: Backend) -> None:
+    query = build_query("raw", own_backend)
+    prompt = tuple(own_backend.encode("context"))
+    item = Item(prompt, tuple(own_backend.encode(" answer")))
+    own_backend.close()
+    own_backend.close()
     with pytest.raises(BackendError, match="closed"):
-        closed.score([item], query, None, LABELS)
+        own_backend.score([item], query, None, LABELS)
     with pytest.raises(BackendError, match="closed"):
-        closed.generate([item.context], max_tokens=2)  # type: ignore[list-item]
+        own_backend.generate([prompt], max_tokens=2)

@@ -370,7 +370,7 @@ def test_top_p_keeps_the_likely_tokens_only(backend: TransformersBackend) -> Non
     assert {one.ids for one in made} == {backend.generate([asked], max_tokens=1)[0].ids}
 
 
-def test_generation_ends_at_a_stop_string_and_its_padding_is_no_answer(
+def test_generation_ends_before_a_stop_string_and_its_padding_is_no_answer(
     backend: TransformersBackend,
 ) -> None:
     prompts = [tuple(backend.encode(text)) for text in ("Question: Who?\nAnswer:", "Q: why")]
@@ -381,7 +381,9 @@ def test_generation_ends_at_a_stop_string_and_its_padding_is_no_answer(
     ended = backend.generate(prompts, max_tokens=12, stop=[stop])
     alone = [backend.generate([one], max_tokens=12, stop=[stop])[0] for one in prompts]
     assert [made.ids for made in ended] == [made.ids for made in alone]
-    assert ended[0].ids == free[0].ids[:3]
+    assert ended[0].ids == free[0].ids[:2]
+    assert [made.text for made in ended] == [made.text for made in alone]
+    assert [made.finish for made in ended] == [made.finish for made in alone]
 
 
 def test_a_prompt_beyond_the_model_is_refused(backend: TransformersBackend) -> None:

@@ -1,0 +1,98 @@
+"""Chat templates outside of transformers: the same Jinja, in the same sandbox."""
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from jinja2 import Template, TemplateError
+from jinja2.ext import Extension, loopcontrols
+from jinja2.nodes import Node
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from ct_guard.errors import MismatchError
+from ct_guard.records import Message
+
+from .gguf_info import GGUFInfo
+
+__all__ = ["ChatTemplate"]
+
+_SPECIAL = {
+    "bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding",
+    "sep_token": "seperator", "mask_token": "mask",
+}  # fmt: skip
+"""Names in templates, and in the file, which spells one of them so."""
+
+
+class ChatTemplate:
+    """A model's template, or its absence."""
+
+    def __init__(self, source: str | None, special_tokens: dict[str, str]) -> None:
+        self._source, self._special_tokens = source, special_tokens
+
+    @classmethod
+    def of(cls, info: GGUFInfo) -> "ChatTemplate":
+        """That of a GGUF file."""
+        tokens = info.get("tokenizer.ggml.tokens")
+        ids = {name: info.get(f"tokenizer.ggml.{key}_token_id") for name, key in _SPECIAL.items()}
+        return cls(
+            info.chat_template,
+            {name: str(tokens[at]) for name, at in ids.items() if at is not None},
+        )
+
+    def render(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
+        """The conversation as the model was trained to read it.
+
+        Raises MismatchError when there is no template or it refuses the conversation.
+        """
+        if self._source is None:
+            raise MismatchError("this model has no chat template: use the context style 'raw'")
+        try:
+            return _compiled(self._source).render(
+                messages=[message.model_dump() for message in messages],
+                tools=None,
+                documents=None,
+                add_generation_prompt=generation_prompt,
+                **self._special_tokens,
+            )
+        except Exception as error:  # a template is a program, and may fail like one
+            raise MismatchError(
+                f"the chat template refuses this conversation ({error}): leave the turn out that it"
+                " does not know, or use the context style 'raw'"
+            ) from error
+
+
+class _Generation(Extension):
+    """`{% generation %}` marks the assistant's text for training; here it says nothing."""
+
+    tags = {"generation"}
+
+    def parse(self, parser: Parser) -> list[Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+@lru_cache(maxsize=8)
+def _compiled(source: str) -> Template:
+    return _environment().from_string(source)
+
+
+def _environment() -> ImmutableSandboxedEnvironment:
+    environment = ImmutableSandboxedEnvironment(
+        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+    )
+    environment.filters["tojson"] = _to_json
+    environment.globals["raise_exception"] = _refuse
+    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    return environment
+
+
+def _to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
+    """Without the HTML escapes of Jinja's own filter."""
+    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
+
+
+def _refuse(message: str) -> None:
+    raise TemplateError(message)

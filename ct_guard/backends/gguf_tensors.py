@@ -1,0 +1,137 @@
+"""The tensors of a GGUF file: their types, and the shapes that the architecture demands."""
+
+from collections.abc import Mapping
+
+from gguf.constants import GGMLQuantizationType
+
+from .gguf_header import InvalidGGUF, TensorInfo
+from .gguf_info import GGUFInfo
+
+__all__ = ["check_pairs", "check_tensors"]
+
+_CHECKED = ("llama", "qwen2")
+"""Architectures that ct-guard exports: checked tensor by tensor."""
+_NO_WEIGHTS = {
+    GGMLQuantizationType[name]
+    for name in ("I8", "I16", "I32", "I64", "F64", "Q8_1", "Q8_K")
+}  # fmt: skip
+"""Types that llama.cpp stores nothing to multiply with in."""
+
+_Shapes = dict[str, tuple[int, ...]]
+
+
+def check_tensors(info: GGUFInfo) -> None:
+    """Of a base. Raises InvalidGGUF."""
+    width, vocabulary = int(info.own("embedding_length")), info.vocabulary_size
+    for name, tensor in info.tensors.items():
+        if len(tensor.shape) == 1 and tensor.type != GGMLQuantizationType.F32:
+            raise InvalidGGUF(f"the tensor {name!r} is {tensor.type.name} and must be F32")
+        if tensor.type in _NO_WEIGHTS:
+            raise InvalidGGUF(f"the tensor {name!r} has the type {tensor.type.name}, no weights'")
+    required: _Shapes = {"token_embd.weight": (width, vocabulary)}
+    optional: _Shapes = {"output.weight": (width, vocabulary)}
+    if info.architecture in _CHECKED:
+        more, maybe = _layout(info)
+        required |= more
+        optional |= maybe
+    for name, shape in required.items():
+        if name not in info.tensors:
+            raise InvalidGGUF(f"the tensor {name!r} is missing")
+        _check_shape(info, name, shape)
+    for name, shape in optional.items():
+        if name in info.tensors:
+            _check_shape(info, name, shape)
+
+
+def _check_shape(info: GGUFInfo, name: str, expected: tuple[int, ...]) -> None:
+    if (found := info.tensors[name].shape) != expected:
+        raise InvalidGGUF(f"the tensor {name!r} has the shape {found} instead of {expected}")
+
+
+def _experts(info: GGUFInfo) -> int:
+    return int(info.own("expert_count", 0))
+
+
+def _layout(
+    info: GGUFInfo,
+) -> tuple[_Shapes, _Shapes]:
+    """Shapes of the tensors that `llama` and `qwen2` must and may have."""
+    name = info.architecture
+    width, hidden = int(info.own("embedding_length")), info.own("feed_forward_length")
+    counts = (hidden, info.own("attention.head_count"), info.own("attention.head_count_kv", 1))
+    if not all(isinstance(count, int) for count in counts):
+        raise InvalidGGUF(f"{name} has one feed_forward_length and head_count for all layers")
+    head, heads, kv_heads = info.head_size, info.heads, info.kv_heads
+    if (
+        head % 2
+        or not kv_heads
+        or heads % kv_heads
+        or info.own("attention.value_length", head) != head
+        or info.own("rope.dimension_count", head) != head
+        or (name == "qwen2" and head * heads != width)
+    ):
+        raise InvalidGGUF(
+            f"{heads} heads, {kv_heads} of them for keys, of {head} numbers do not fit the width"
+            f" {width} and the rotary dimensions: {name}.attention.* is damaged"
+        )
+    if name + ".attention.layer_norm_rms_epsilon" not in info.fields:
+        raise InvalidGGUF(f"{name}.attention.layer_norm_rms_epsilon is missing")
+    queries, keys = head * heads, head * kv_heads
+    required: _Shapes = {"output_norm.weight": (width,)}
+    optional: _Shapes = {"rope_freqs.weight": (head // 2,)}
+    for block in (f"blk.{layer}." for layer in range(info.layers)):
+        required |= {
+            f"{block}attn_norm.weight": (width,),
+            f"{block}attn_q.weight": (width, queries),
+            f"{block}attn_k.weight": (width, keys),
+            f"{block}attn_v.weight": (width, keys),
+            f"{block}attn_output.weight": (queries, width),
+            f"{block}ffn_norm.weight": (width,),
+        }
+        optional |= {
+            f"{block}attn_q.bias": (queries,),
+            f"{block}attn_k.bias": (keys,),
+            f"{block}attn_v.bias": (keys,),
+            f"{block}attn_output.bias": (width,),
+            f"{block}ffn_gate.bias": (hidden,),
+            f"{block}ffn_up.bias": (hidden,),
+            f"{block}ffn_down.bias": (width,),
+        }
+        if not _experts(info):
+            required |= {
+                f"{block}ffn_gate.weight": (width, hidden),
+                f"{block}ffn_up.weight": (width, hidden),
+                f"{block}ffn_down.weight": (hidden, width),
+            }
+    return required, optional
+
+
+def check_pairs(tensors: Mapping[str, TensorInfo], base: Mapping[str, TensorInfo]) -> None:
+    """Every matrix of the adapter has its A and B, of shapes that fit the base's matrix."""
+    names = set()
+    for name in tensors:
+        target, _, part = name.rpartition(".")
+        if part not in ("lora_a", "lora_b"):
+            raise InvalidGGUF(f"the tensor {name!r} is no LoRA matrix, and llama.cpp ignores it")
+        names.add(target)
+    if not names:
+        raise InvalidGGUF("it holds no tensors")
+    for target in sorted(names):
+        if not {f"{target}.lora_a", f"{target}.lora_b"} <= tensors.keys():
+            raise InvalidGGUF(f"{target!r} has one of lora_a and lora_b, not both")
+        if target not in base or len(base[target].shape) != 2 or target == "token_embd.weight":
+            raise InvalidGGUF(f"the base has no matrix {target!r} that an adapter can act on")
+        a, b = tensors[f"{target}.lora_a"], tensors[f"{target}.lora_b"]
+        if a.type in _NO_WEIGHTS or b.type in _NO_WEIGHTS:
+            raise InvalidGGUF(f"the pair of {target!r} is of a type that holds no weights")
+        inside, outside = base[target].shape
+        if (
+            len(a.shape) != 2
+            or len(b.shape) != 2
+            or a.shape[0] != inside
+            or b.shape != (a.shape[1], outside)
+        ):
+            raise InvalidGGUF(
+                f"the pair of {target!r} has shapes {a.shape} and {b.shape}, which do not fit the"
+                f" base's {base[target].shape}"
+            )

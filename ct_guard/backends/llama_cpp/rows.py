@@ -1,0 +1,101 @@
+"""What is read in one call, how it is laid into batches, and what comes out of it."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ct_guard.errors import NonFiniteScoreError
+
+if TYPE_CHECKING:
+    from .context import Slot
+
+__all__ = ["EVERY_LOGIT", "Layout", "Reading", "Row", "token_logprobs"]
+
+EVERY_LOGIT = slice(None)
+_BLOCK = 1 << 16
+"""Logits in one step of the softmax: they stay in the processor's cache."""
+
+
+def _no_ids() -> NDArray[np.int64]:
+    return np.zeros(0, np.int64)
+
+
+def _no_values() -> NDArray[np.float32]:
+    return np.zeros(0, np.float32)
+
+
+@dataclass(frozen=True)
+class Row:
+    """Tokens to append to one sequence, and what is wanted of them."""
+
+    slot: "Slot"
+    ids: NDArray[np.int64]
+    at: NDArray[np.int64] = field(default_factory=_no_ids)
+    """Offsets into `ids`, ascending; one may stand there several times."""
+    targets: NDArray[np.int64] = field(default_factory=_no_ids)
+    """For each offset, the token whose log-probability behind it is wanted."""
+    pick: NDArray[np.int64] | slice | None = None
+    """Entries of the logits behind the last token."""
+
+
+@dataclass
+class Reading:
+    """What a row gave; empty for what was not wanted."""
+
+    logprobs: NDArray[np.float32] = field(default_factory=_no_values)
+    """[targets], natural log."""
+    logits: NDArray[np.float32] = field(default_factory=_no_values)
+    """[picked]."""
+    hidden: NDArray[np.float32] = field(default_factory=_no_values)
+    """[d], last layer, last token."""
+
+
+class Layout:
+    """Rows laid end to end. All arrays are [tokens of all rows], but `starts` and `ends` [rows]."""
+
+    def __init__(self, rows: Sequence[Row], lengths: Sequence[int], *, every_output: bool) -> None:
+        """`lengths` are what the rows' sequences hold already."""
+        sizes = np.array([len(row.ids) for row in rows])
+        self.rows = rows
+        self.ends = np.cumsum(sizes)
+        self.starts = self.ends - sizes
+        self.tokens = np.concatenate([row.ids for row in rows])
+        self.sequences = np.repeat([row.slot.number for row in rows], sizes)
+        self.positions = np.arange(len(self.tokens)) + np.repeat(lengths - self.starts, sizes)
+        self.wanted = np.full(len(self.tokens), every_output)
+        """Which tokens get logits."""
+        for start, end, row in zip(self.starts, self.ends, rows, strict=True):
+            self.wanted[start + row.at] = True
+            self.wanted[end - 1] |= row.pick is not None
+
+    def portions(self, tokens: int, outputs: int) -> Iterator[slice]:
+        """Slices of at most so many tokens, and so many of them with logits."""
+        counts = np.concatenate([[0], np.cumsum(self.wanted)])
+        start = 0
+        while start < len(self.tokens):
+            fits = int(np.searchsorted(counts, counts[start] + outputs, side="right")) - 1
+            end = min(start + tokens, fits)
+            yield slice(start, end)
+            start = end
+
+
+def token_logprobs(
+    logits: NDArray[np.float32], places: NDArray[np.int64], targets: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """Log-probabilities [n] of `targets` [n] in the rows `places` [n] (ascending, without gaps) of
+    `logits` [m, V]. Raises NonFiniteScoreError."""
+    low, high = int(places[0]), int(places[-1]) + 1
+    normalisers = np.empty(high - low, np.float32)
+    step = max(1, _BLOCK // logits.shape[1])
+    for start in range(low, high, step):
+        block = logits[start : min(start + step, high)]
+        highest = block.max(axis=1)
+        total = np.exp(block - highest[:, None]).sum(axis=1)
+        normalisers[start - low : start - low + len(block)] = highest + np.log(total)
+    chosen: NDArray[np.float32] = logits[places, targets] - normalisers[places - low]
+    if not np.isfinite(chosen).all():
+        raise NonFiniteScoreError("the model returned NaN or infinite log-probabilities")
+    return chosen

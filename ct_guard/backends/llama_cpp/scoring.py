@@ -1,0 +1,320 @@
+"""One call of `LlamaCppBackend.score`: which tokens are read when, and from which cache.
+
+Answers to one context share its cells; rows of any lengths are read together without padding.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ct_guard.backends.base import KV, Activation, Item, ScoreBatch, Want
+from ct_guard.errors import NonFiniteScoreError, UsageError
+from ct_guard.query import Query
+
+from .context import Context, Slot
+from .rows import Reading, Row
+
+__all__ = ["LoadedAdapter", "ScoreJob"]
+
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class LoadedAdapter:
+    """An adapter in llama.cpp's memory, and where it acts."""
+
+    handle: Any
+    activation: Activation
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """One item without a cache of its own."""
+
+    number: int
+    ids: Ids
+
+
+@dataclass(frozen=True)
+class _Family:
+    """Answers to one context."""
+
+    context: Ids
+    answers: list[_Answer]
+
+    @property
+    def shared(self) -> bool:
+        return len(self.answers) > 1
+
+
+@dataclass(frozen=True)
+class _Branch:
+    """An answer and the sequence that it is read into. `ids` are its context too, unless that has
+    been read already."""
+
+    answer: _Answer
+    slot: Slot
+    ids: Ids
+
+
+class ScoreJob:
+    """One call of `score`: plans the reads and collects the results in the items' order."""
+
+    def __init__(
+        self,
+        context: Context,
+        items: Sequence[Item],
+        query: Query,
+        adapter: LoadedAdapter | None,
+        want: frozenset[Want],
+        max_rows: int | None = None,
+    ) -> None:
+        self.cache, self.items, self.max_rows = context, items, max_rows
+        self.query, self.label_ids = _array(query.ids), _array(query.label_ids)
+        self.handle = adapter.handle if adapter is not None else None
+        self.everywhere = adapter is not None and adapter.activation == "all"
+        self.labels = "labels" in want
+        self.logprobs = "answer_logprobs" in want
+        self.hidden = "hidden" in want
+        size = len(items)
+        self.label_logits = np.zeros((size, 2), np.float32)
+        self.answer_logprobs: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
+        self.hidden_rows: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
+        self.cached = np.zeros(size, np.int32)
+        self.prefilled = np.zeros(size, np.int32)
+
+    def run(self) -> ScoreBatch:
+        families: dict[tuple[int, ...], _Family] = {}
+        live: list[tuple[int, Slot]] = []
+        for number, item in enumerate(self.items):
+            context, answer = _texts(item)
+            if isinstance(item.context, KV) and self._continues(number, item.context):
+                live.append((number, item.context.handle))
+                continue
+            family = families.setdefault(context, _Family(_array(context), []))
+            family.answers.append(_Answer(number, _array(answer)))
+        if self.labels:
+            self._ask_live(live)
+        for group in self._groups(self._split_if_crowded(list(families.values()))):
+            self._score(group)
+        return ScoreBatch(
+            label_logits=self.label_logits if self.labels else None,
+            answer_logprobs=self.answer_logprobs if self.logprobs else None,
+            hidden=np.stack(self.hidden_rows) if self.hidden and self.items else None,
+            cached_tokens=self.cached,
+            prefilled_tokens=self.prefilled,
+        )
+
+    # --- behind a live KV -----------------------------------------------------------------------
+
+    def _continues(self, number: int, kv: KV) -> bool:
+        """Whether the KV serves this item; the base read it, so `all` has to read it again."""
+        self.cache.check(kv.handle)
+        if self.hidden:
+            raise UsageError("hidden states are not kept in a KV: score the answer's text instead")
+        if self.everywhere:
+            return False
+        self.answer_logprobs[number] = kv.answer_logprobs
+        self.cached[number] = len(kv.ids)
+        self.prefilled[number] = len(self.query) if self.labels else 0
+        return True
+
+    def _ask_live(self, live: list[tuple[int, Slot]]) -> None:
+        most = self._most_rows()
+        for start in range(0, len(live), most):
+            part = live[start : start + most]
+            with self._freed() as slots:
+                for _, slot in part:
+                    slots.append(self.cache.fork(slot, self.cache.length(slot)))
+                self._ask([number for number, _ in part], slots)
+
+    # --- from the text --------------------------------------------------------------------------
+
+    def _split_if_crowded(self, families: list[_Family]) -> list[_Family]:
+        """Sharing a context takes a sequence for it and one for an answer."""
+        if self.cache.free_sequences > 1:
+            return families
+        return [
+            _Family(family.context, [answer]) for family in families for answer in family.answers
+        ]
+
+    def _groups(self, families: list[_Family]) -> Iterator[list[_Family]]:
+        """Families that fit the cache together; one that does not fit is a group of its own."""
+        group: list[_Family] = []
+        cells = rows = 0
+        for family in families:
+            more = len(family.context) + sum(
+                len(answer.ids) + len(self.query) for answer in family.answers
+            )
+            sequences = len(family.answers) + family.shared
+            if group and (cells + more > self.cache.room or rows + sequences > self._most_rows()):
+                yield group
+                group, cells, rows = [], 0, 0
+            group.append(family)
+            cells, rows = cells + more, rows + sequences
+        if group:
+            yield group
+
+    def _score(self, group: list[_Family]) -> None:
+        for family in group:
+            for place, answer in enumerate(family.answers):
+                own = len(answer.ids) + (len(self.query) if self.labels else 0)
+                self.cached[answer.number] = len(family.context) if place else 0
+                self.prefilled[answer.number] = own + (0 if place else len(family.context))
+        if self.logprobs or self.hidden or (self.labels and not self.everywhere):
+            self._read_group(group, None, self.logprobs, self.hidden)
+        if self.labels and self.everywhere:
+            self._read_group(group, self.handle, logprobs=False, hidden=False)
+
+    def _read_group(self, group: list[_Family], adapter: Any, logprobs: bool, hidden: bool) -> None:
+        """Read contexts and answers, the adapter on for all of it or off, and ask the query where
+        this reading serves it."""
+        asked = self.labels and (adapter is not None or not self.everywhere)
+        with self._freed() as trunks:
+            rows = []
+            for family in (family for family in group if family.shared):
+                trunks.append(self.cache.new())
+                rows.append(_trunk(trunks[-1], family, logprobs))
+            firsts = iter(self.cache.read(rows, adapter) if rows else [])
+            waiting: list[tuple[_Family, _Answer, Slot | None]] = []
+            remaining = iter(trunks)
+            for family in group:
+                trunk = next(remaining) if family.shared else None
+                if trunk is not None and logprobs:
+                    for answer, value in zip(family.answers, next(firsts).logprobs, strict=True):
+                        self.answer_logprobs[answer.number] = value[None]
+                waiting += [(family, answer, trunk) for answer in family.answers]
+            for part in self._parts(waiting):
+                with self._freed() as slots:
+                    branches = [self._branch(*entry, slots) for entry in part]
+                    self._read_branches(branches, adapter, logprobs, hidden, asked)
+
+    def _parts(
+        self, waiting: list[tuple[_Family, _Answer, Slot | None]]
+    ) -> Iterator[list[tuple[_Family, _Answer, Slot | None]]]:
+        """Branches that fit the cache together, at least one at a time."""
+        part: list[tuple[_Family, _Answer, Slot | None]] = []
+        cells, room, most = 0, self.cache.room, self._most_rows()
+        for entry in waiting:
+            family, answer, trunk = entry
+            more = len(answer.ids) + len(self.query) + (0 if trunk else len(family.context))
+            if part and (cells + more > room or len(part) == most):
+                yield part
+                part, cells = [], 0
+            part.append(entry)
+            cells += more
+        if part:
+            yield part
+
+    def _branch(
+        self, family: _Family, answer: _Answer, trunk: Slot | None, slots: list[Slot]
+    ) -> _Branch:
+        if trunk is None:
+            slots.append(self.cache.new())
+            return _Branch(answer, slots[-1], np.concatenate([family.context, answer.ids]))
+        slots.append(self.cache.fork(trunk, len(family.context)))
+        return _Branch(answer, slots[-1], answer.ids)
+
+    def _read_branches(
+        self, branches: list[_Branch], adapter: Any, logprobs: bool, hidden: bool, asked: bool
+    ) -> None:
+        numbers = [branch.answer.number for branch in branches]
+        slots = [branch.slot for branch in branches]
+        # The query joins the answer's row where the adapter is the same for both.
+        joined = asked and not hidden and adapter is self.handle
+        pick = self.label_ids if joined else None
+        tail = self.query if joined else self.query[:0]
+        rows = []
+        for branch in branches:
+            ids = branch.ids[:-1] if hidden else np.concatenate([branch.ids, tail])
+            at, targets = _predicted(branch) if logprobs else (tail[:0], tail[:0])
+            rows.append(Row(branch.slot, ids, at, targets, pick))
+        readings = self._read(rows, adapter)
+        if logprobs:
+            for number, reading in zip(numbers, readings, strict=True):
+                first = self.answer_logprobs[number]
+                self.answer_logprobs[number] = np.concatenate([first, reading.logprobs])
+        if joined:
+            self._keep_labels(numbers, readings)
+        if hidden:
+            last = [Row(branch.slot, branch.ids[-1:]) for branch in branches]
+            for number, reading in zip(
+                numbers, self.cache.read(last, adapter, hidden=True), strict=True
+            ):
+                self.hidden_rows[number] = reading.hidden
+        if asked and not joined:
+            self._ask(numbers, slots)
+
+    def _read(self, rows: list[Row], adapter: Any) -> list[Reading]:
+        """Read rows, of which some may be empty: an answer of one token whose hidden state is
+        wanted has none before it."""
+        full = [row for row in rows if len(row.ids)]
+        readings = iter(self.cache.read(full, adapter) if full else ())
+        return [next(readings) if len(row.ids) else Reading() for row in rows]
+
+    # --- results --------------------------------------------------------------------------------
+
+    def _ask(self, numbers: list[int], slots: list[Slot]) -> None:
+        """The query behind what the base has read, the adapter on for these tokens only."""
+        rows = [Row(slot, self.query, pick=self.label_ids) for slot in slots]
+        self._keep_labels(numbers, self.cache.read(rows, self.handle))
+
+    def _keep_labels(self, numbers: list[int], readings: list[Reading]) -> None:
+        pairs = np.array([reading.logits for reading in readings], np.float32)
+        if not np.isfinite(pairs).all():
+            raise NonFiniteScoreError("the model returned NaN or infinite logits: check its file")
+        self.label_logits[numbers] = pairs
+
+    def _most_rows(self) -> int:
+        free = max(1, self.cache.free_sequences)
+        return min(free, self.max_rows) if self.max_rows else free
+
+    @contextmanager
+    def _freed(self) -> Iterator[list[Slot]]:
+        """A list whose sequences end with the block."""
+        slots: list[Slot] = []
+        try:
+            yield slots
+        finally:
+            for slot in slots:
+                self.cache.free(slot)
+
+
+def _texts(item: Item) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """Context and answer. Raises UsageError when one of them has no tokens."""
+    if isinstance(item.context, KV):
+        start = item.context.answer_start
+        context, answer = item.context.ids[:start], item.context.ids[start:]
+    else:
+        context, answer = item.context, item.answer
+    for name, ids in (("an answer", answer), ("a context", context)):
+        if not ids:
+            raise UsageError(f"{name} without tokens cannot be scored")
+    return context, answer
+
+
+def _array(ids: Sequence[int]) -> Ids:
+    return np.array(ids, np.int64)
+
+
+def _trunk(slot: Slot, family: _Family, logprobs: bool) -> Row:
+    """A context that several answers go on from; behind it, the first token of each is
+    predicted."""
+    if not logprobs:
+        return Row(slot, family.context)
+    targets = np.array([answer.ids[0] for answer in family.answers])
+    return Row(slot, family.context, np.full(len(targets), len(family.context) - 1), targets)
+
+
+def _predicted(branch: _Branch) -> tuple[Ids, Ids]:
+    """Where in a branch's row the answer's tokens are predicted, and which they are. Behind a
+    shared context the first one has been predicted there."""
+    answer = branch.answer.ids
+    before = len(branch.ids) - len(answer)
+    if before:
+        return np.arange(before - 1, len(branch.ids) - 1), answer
+    return np.arange(len(answer) - 1), answer[1:]

@@ -1,0 +1,35 @@
+"""`ct-guard doctor`: what can this machine run?"""
+
+import json
+import sys
+from dataclasses import asdict
+
+import click
+
+__all__ = ["command"]
+
+DOES_NOT_FIT = 3
+
+
+@click.command(
+    "doctor", epilog="Exit codes: 0 ok; 2 no such model here; 3 the named model does not fit."
+)
+@click.option(
+    "--model", default=None, metavar="NAME",
+    help="Does it fit? An estimator ('mini'), a base's directory, a GGUF file, a downloaded id.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
+def command(model: str | None, as_json: bool) -> None:
+    """Show what this machine can run, with a line of advice for each item."""
+    from ct_guard.doctor import examine
+
+    findings = examine(model)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
+    else:
+        for finding in findings:
+            mark = " " if finding.ok else "!"
+            click.echo(f"{mark} {finding.item:<13}{finding.value}")
+            click.echo(f"  {'':<13}-> {finding.advice}")
+    if not all(finding.ok for finding in findings if finding.item == "model"):
+        sys.exit(DOES_NOT_FIT)

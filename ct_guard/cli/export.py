@@ -1,0 +1,74 @@
+"""`ct-guard export`: estimators and base models in the formats of other engines."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from .progress import bytes_progress
+
+if TYPE_CHECKING:
+    from ct_guard.export import WeightType
+
+__all__ = ["command"]
+
+
+@click.group("export")
+def command() -> None:
+    """Write an estimator, or a base model, in the format of another engine."""
+
+
+@command.command("gguf")
+@click.argument("estimator")
+@click.option(
+    "-o", "--output", type=click.Path(path_type=Path),
+    help="Directory for a copy that stands alone. Default: the files join what is there.",
+)  # fmt: skip
+@click.option(
+    "--type", "kind", type=click.Choice(["f32", "f16", "q8_0"]), default="f16", show_default=True,
+    help="How the base's matrices are stored. Adapters are always f32.",
+)  # fmt: skip
+@click.option(
+    "--base", type=click.Path(path_type=Path, file_okay=False),
+    help="The base model's directory, when the manifest names none on this machine.",
+)  # fmt: skip
+@click.option("--base-only", "only", flag_value="base", help="Export the base alone.")
+@click.option("--adapter-only", "only", flag_value="adapter", help="Export the adapter alone.")
+@click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+def gguf(
+    estimator: str,
+    output: Path | None,
+    kind: "WeightType",
+    base: Path | None,
+    only: Literal["base", "adapter"] | None,
+    overwrite: bool,
+) -> None:
+    """Export ESTIMATOR (a directory, 'mini', …, or the directory of a base model) to GGUF.
+
+    The base becomes model.gguf in its directory, the adapter adapter.gguf in the estimator's. Bases
+    of architecture Llama, Mistral and Qwen2. After converting, llama.cpp must read probe texts
+    exactly as the original tokenizer does; if not, nothing is written.
+    """
+    from ct_guard.errors import MissingExtraError
+
+    try:
+        from ct_guard.export import export_estimator
+    except ModuleNotFoundError as error:
+        extra = "gguf" if error.name in ("gguf", "llama_cpp") else "torch"
+        raise MissingExtraError("ct-guard export gguf", extra) from error
+    with bytes_progress("writing") as report:
+        made = export_estimator(
+            estimator,
+            output,
+            base=base,
+            kind=kind,
+            only=only,
+            overwrite=overwrite,
+            on_progress=report,
+        )
+    for path, note in (
+        (made.base, " (was there already)" if made.kept else ""),
+        (made.adapter, ""),
+    ):
+        if path is not None:
+            click.echo(f"{path}  {path.stat().st_size / 1e6:,.1f} MB{note}")

@@ -1,0 +1,148 @@
+"""Does a model fit this machine? Weights and cache in bytes, against the memory that is free."""
+
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+from ct_guard.adapters import MANIFEST, load_manifest, locate
+from ct_guard.errors import BackendError, UsageError
+
+from .finding import Finding, gigabytes
+from .machine import memory
+
+__all__ = ["model_fits"]
+
+_TOKENS = 4096
+"""Tokens of cache to reckon with, unless the model reads fewer."""
+_WORKING = 1.1
+"""Activations and the interpreter, over weights and cache."""
+
+
+def model_fits(name: str) -> list[Finding]:
+    """One finding for each form in which the model is here: safetensors, GGUF.
+
+    Raises UsageError when it is not on this machine.
+    """
+    place = _place(name)
+    if place.is_file():
+        return [_gguf(place)]
+    files = sorted(place.glob("*.gguf"))
+    found = [_gguf(path) for path in files]
+    if any(place.glob("*.safetensors")):
+        found.insert(0, _safetensors(place))
+    if not found:
+        raise UsageError(f"{place} holds neither safetensors nor GGUF: name a model's directory")
+    return found
+
+
+def _place(name: str) -> Path:
+    path = Path(name)
+    if path.is_file() or (path.is_dir() and not (path / MANIFEST).is_file()):
+        return path
+    if path.is_dir() or name.partition(":")[0] == "mini":
+        folder = locate(name)
+        base = load_manifest(folder).base.id
+        return _place(str((folder / base).resolve()) if base.startswith(".") else base)
+    try:
+        from huggingface_hub import try_to_load_from_cache
+
+        found = try_to_load_from_cache(name, "config.json")
+    except (ImportError, ValueError):
+        found = None
+    if not isinstance(found, str):
+        raise UsageError(
+            f"no model {name!r} on this machine: name a directory, a GGUF file, an estimator, or a"
+            " hub id that was downloaded"
+        )
+    return Path(found).parent
+
+
+def _safetensors(folder: Path) -> Finding:
+    """Memory of the transformers backend: float32 on the CPU, as stored on a GPU."""
+    parameters, stored = 0, 0
+    for path in sorted(folder.glob("*.safetensors")):
+        for entry in _header(path).values():
+            parameters += math.prod(entry["shape"])
+            begin, end = entry["data_offsets"]
+            stored += end - begin
+    cache = _cache_numbers(folder)
+    gpu = _gpu_memory()
+    size = stored if gpu else 4 * parameters
+    each = stored // max(parameters, 1) if gpu else 4
+    form = "as stored, on the GPU" if gpu else "float32, on the CPU"
+    return _verdict(
+        f"{folder} ({parameters / 1e6:,.1f} million parameters, {form})",
+        size,
+        cache * each,
+        gpu or memory().available,
+        "export it with --type q8_0 and use --backend llama_cpp, or take a smaller model",
+    )
+
+
+def _gguf(path: Path) -> Finding:
+    """Memory of the llama.cpp backend, whose cache is 16 bit."""
+    try:
+        from ct_guard.backends.gguf_file import validate_base
+
+        info = validate_base(path)
+    except ModuleNotFoundError:
+        return Finding("model", str(path), "pip install 'ct-guard[gguf]'", ok=False)
+    except BackendError as error:
+        return Finding("model", str(path), str(error), ok=False)
+    tokens = min(_TOKENS, info.context_length)
+    cache = 2 * info.layers * info.kv_heads * info.head_size * tokens * 2
+    return _verdict(
+        f"{path} (GGUF)",
+        info.weight_bytes,
+        cache,
+        memory().available,
+        "export it with --type q8_0, or take a smaller model",
+    )
+
+
+def _verdict(what: str, weights: int, cache: int, available: int, otherwise: str) -> Finding:
+    needed = int(_WORKING * (weights + cache))
+    fits = needed <= available
+    return Finding(
+        "model",
+        f"{what} needs about {gigabytes(needed)}: weights {gigabytes(weights)}, cache of up to"
+        f" {_TOKENS} tokens {gigabytes(cache)}; {gigabytes(available)} are available",
+        "fits" if fits else f"does not fit: {otherwise}",
+        ok=fits,
+    )
+
+
+def _header(path: Path) -> dict[str, Any]:
+    """Names, shapes and places of a safetensors file's tensors."""
+    with path.open("rb") as file:
+        try:
+            (length,) = struct.unpack("<Q", file.read(8))
+            if length > path.stat().st_size:
+                raise ValueError("its header is longer than the file")
+            entries: dict[str, Any] = json.loads(file.read(length))
+        except (struct.error, ValueError) as error:
+            raise UsageError(f"{path} is damaged ({error}): fetch it again") from error
+    entries.pop("__metadata__", None)
+    return entries
+
+
+def _cache_numbers(folder: Path) -> int:
+    """Numbers in the cache of `_TOKENS` tokens, keys and values."""
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = config.get("text_config", config)
+    heads = int(config.get("num_attention_heads", 1))
+    kv_heads = int(config.get("num_key_value_heads") or heads)
+    size = int(config.get("head_dim") or config.get("hidden_size", heads) // heads)
+    tokens = min(_TOKENS, int(config.get("max_position_embeddings", _TOKENS)))
+    return 2 * int(config.get("num_hidden_layers", 1)) * kv_heads * size * tokens
+
+
+def _gpu_memory() -> int:
+    """Free bytes of the GPU that would be used; 0 without one."""
+    try:
+        import torch
+    except (ImportError, OSError):
+        return 0
+    return int(torch.cuda.mem_get_info()[0]) if torch.cuda.is_available() else 0

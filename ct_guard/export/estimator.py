@@ -1,0 +1,191 @@
+"""A whole estimator for llama.cpp: base and adapter as GGUF files, the manifest naming them."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from ct_guard.adapters import (
+    MANIFEST,
+    Manifest,
+    load_manifest,
+    locate,
+    with_file,
+    write_manifest,
+)
+from ct_guard.backends.fingerprint import fingerprint
+from ct_guard.backends.gguf_file import validate_adapter, validate_base
+from ct_guard.backends.llama_cpp.backend import ADAPTER_FILE
+from ct_guard.backends.tokens import TokenizerEncoder
+from ct_guard.errors import ExportError, MismatchError, OutputExistsError, UsageError
+from ct_guard.query import build_query
+
+from .adapter import export_adapter
+from .architecture import read_architecture
+from .base import BASE_FILE, FILE_TYPES, export_base
+from .weights import Weights
+from .writing import OnProgress, WeightType, fresh
+
+__all__ = ["ADAPTER_FILE", "Exported", "export_estimator"]
+
+_OWN_BASE = "base"
+"""Folder of the base in an estimator that was exported to a directory of its own."""
+
+
+@dataclass(frozen=True)
+class Exported:
+    """Files that were written; `kept` says that the base's file was there and fits."""
+
+    base: Path | None = None
+    adapter: Path | None = None
+    kept: bool = False
+
+
+def export_estimator(
+    source: str | Path,
+    output: Path | None = None,
+    *,
+    base: Path | None = None,
+    kind: WeightType = "f16",
+    only: Literal["base", "adapter"] | None = None,
+    overwrite: bool = False,
+    on_progress: OnProgress | None = None,
+) -> Exported:
+    """Export an estimator, or the plain directory of a base model.
+
+    Without `output` the files join what is there: `model.gguf` in the base's directory,
+    `adapter.gguf` in the adapter's, named in the manifest. With it, `output` becomes a copy of the
+    estimator with a base of its own (of a plain base: the directory of `model.gguf`).
+
+    `base` is the base's directory where the manifest names none on this machine. Raises
+    ExportError, EstimatorError, OutputExistsError.
+    """
+    if (Path(source) / "config.json").is_file() and not (Path(source) / MANIFEST).is_file():
+        if only == "adapter":
+            raise UsageError(f"{source} is a base model: it has no adapter to export")
+        target = (output or Path(source)) / BASE_FILE
+        export_base(Path(source), target, kind=kind, overwrite=overwrite, on_progress=on_progress)
+        return Exported(base=target)
+    folder = locate(source)
+    manifest = load_manifest(folder)
+    if only == "adapter" and manifest.adapter is None:
+        raise UsageError(f"{source} has no adapter: its method is {manifest.method!r}")
+    model = _base_of(manifest, folder, base).resolve()
+    wanted = _Wanted(kind, only, overwrite or output is not None, on_progress)
+    if output is None:
+        made, manifest = _export(folder, manifest, model, model / BASE_FILE, wanted)
+        if made.adapter is not None:
+            write_manifest(folder, manifest)
+        return made
+    with _copy(folder, output, overwrite=overwrite) as building:
+        where = str(model) if only == "adapter" else f"./{_OWN_BASE}"
+        moved = manifest.base.model_copy(update={"id": where})
+        manifest = manifest.model_copy(update={"base": moved})
+        target = building / _OWN_BASE / BASE_FILE
+        made, manifest = _export(building, manifest, model, target, wanted)
+        write_manifest(building, manifest)
+    return Exported(
+        base=made.base and output / made.base.relative_to(building),
+        adapter=made.adapter and output / made.adapter.relative_to(building),
+    )
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    kind: WeightType
+    only: Literal["base", "adapter"] | None
+    overwrite: bool
+    on_progress: OnProgress | None
+
+
+def _export(
+    folder: Path, manifest: Manifest, model: Path, target: Path, wanted: _Wanted
+) -> tuple[Exported, Manifest]:
+    """Both files, the adapter's under its name only when the base's is there and they fit."""
+    if manifest.adapter is None or wanted.only == "base":
+        kept = _base(model, target, manifest, wanted)
+        return Exported(base=target, kept=kept), manifest
+    name = f"{manifest.adapter}/{ADAPTER_FILE}"
+    kept = False
+    with fresh(folder / name, overwrite=wanted.overwrite) as path:
+        export_adapter(
+            folder / manifest.adapter,
+            path,
+            architecture=read_architecture(model),
+            base=Weights.of(model),
+            base_fingerprint=fingerprint(model),
+            invocation=_invocation(manifest, model),
+        )
+        if wanted.only is None:
+            kept = _base(model, target, manifest, wanted)
+        if target.is_file():
+            validate_adapter(path, validate_base(target))
+    base = target if wanted.only is None else None
+    return Exported(base, folder / name, kept), with_file(manifest, folder, name)
+
+
+def _base(model: Path, target: Path, manifest: Manifest, wanted: _Wanted) -> bool:
+    """Export the base unless a file of the same base and type is there: estimators share it.
+    Returns whether it was there."""
+    if target.is_file() and not wanted.overwrite:
+        info = validate_base(target)
+        if info.fingerprint == fingerprint(model) and info.get("general.file_type") == int(
+            FILE_TYPES[wanted.kind]
+        ):
+            return True
+    export_base(
+        model,
+        target,
+        kind=wanted.kind,
+        overwrite=wanted.overwrite,
+        on_progress=wanted.on_progress,
+    )
+    return False
+
+
+def _base_of(manifest: Manifest, folder: Path, base: Path | None) -> Path:
+    """The base's directory, verified against the manifest's fingerprint."""
+    model = base or (folder / manifest.base.id if manifest.base.id.startswith(".") else
+                     Path(manifest.base.id))  # fmt: skip
+    if not (model / "config.json").is_file():
+        raise ExportError(
+            f"the base model {manifest.base.id!r} is no directory on this machine: give its"
+            " directory with --base"
+        )
+    expected, found = manifest.base.fingerprint, fingerprint(model)
+    if expected and found != expected:
+        raise MismatchError(
+            f"{folder} was made for a base with the fingerprint {expected}, and {model} has"
+            f" {found}: give the right one with --base"
+        )
+    return model
+
+
+def _invocation(manifest: Manifest, model: Path) -> tuple[int, ...]:
+    """The query's ids, when the adapter acts on them alone."""
+    if manifest.activation != "query":
+        return ()
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+    return build_query(manifest.style, TokenizerEncoder(tokenizer), manifest.label_ids).ids
+
+
+@contextmanager
+def _copy(folder: Path, output: Path, *, overwrite: bool) -> Iterator[Path]:
+    """A copy of an estimator that takes the place `output` when the block ends well."""
+    if output.exists() and not overwrite:
+        raise OutputExistsError(f"{output} exists already: overwrite it with --overwrite")
+    if output.exists() and not (output / MANIFEST).is_file():
+        raise OutputExistsError(f"{output} is no estimator: it will not be overwritten")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as scratch:
+        building = Path(scratch) / "new"
+        shutil.copytree(folder, building)
+        yield building
+        if output.exists():
+            output.rename(Path(scratch) / "old")
+        building.rename(output)
