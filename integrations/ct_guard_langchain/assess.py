@@ -1,18 +1,19 @@
 """From LangChain messages to assessments: the one way by which every surface asks the guard."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from langchain_core.messages import BaseMessage
+from langchain_core.messages.ai import UsageMetadata
 
 from ct_guard.errors import UsageError
 from ct_guard.guard import Guard
-from ct_guard.policies import Situation
+from ct_guard.policies import Annotate, Policy, Situation
 from ct_guard.records import Assessment, Confidence, QuestionAnswer
 
 from .messages import question_answer, replace_answer, text_of
 from .record import attach, make_record
 
-__all__ = ["ABSTAIN_MESSAGE", "aassess", "assess", "deliver"]
+__all__ = ["ABSTAIN_MESSAGE", "aassess", "assess", "deliver", "may_replace"]
 
 ABSTAIN_MESSAGE = "I don't know."
 
@@ -24,13 +25,15 @@ def assess(
     *,
     model: str | None = None,
     situation: Situation | None = None,
+    schemas: Collection[str] = (),
 ) -> list[Assessment]:
-    """Assess answers to one conversation, in order; `model` is who answered.
+    """Assess answers to one conversation, in order; `model` is who answered, and a call of one of
+    the tools `schemas` is a structured answer.
 
     Content that is not text has the status `unsupported` and goes by the guard's `on_error`.
     Raises CtGuardError when that is "raise".
     """
-    items = [_item(guard, messages, answer, model) for answer in answers]
+    items = [_item(guard, messages, answer, model, schemas) for answer in answers]
     scored = guard.assess_batch(_scorable(items), situation=situation)
     return _in_order(guard, items, scored, situation)
 
@@ -42,9 +45,10 @@ async def aassess(
     *,
     model: str | None = None,
     situation: Situation | None = None,
+    schemas: Collection[str] = (),
 ) -> list[Assessment]:
     """`assess` without blocking the event loop."""
-    items = [_item(guard, messages, answer, model) for answer in answers]
+    items = [_item(guard, messages, answer, model, schemas) for answer in answers]
     scored = await guard.aassess_batch(_scorable(items), situation=situation)
     return _in_order(guard, items, scored, situation)
 
@@ -57,24 +61,38 @@ def deliver(
     attempts: int = 1,
     model_index: int = 0,
     error: str | None = None,
+    discarded_usage: UsageMetadata | None = None,
+    schemas: Collection[str] = (),
 ) -> BaseMessage:
     """The message as its reader gets it, with its record: replaced by `abstain_message` where the
     decision is to abstain (the scored text is then the record's `original`), else unchanged."""
     original = None
     if assessment.action == "abstain":
-        original = _said(message)
+        original = _said(message, schemas)
         message = replace_answer(message, abstain_message)
     record = make_record(
         assessment, attempts=attempts, model_index=model_index, error=error, original=original
     )
+    if discarded_usage is not None:
+        record["discarded_usage"] = discarded_usage
     return attach(message, record)
 
 
+def may_replace(policy: Policy) -> bool:
+    """Whether an answer that a model gave may not be the one that is delivered. Then its stream has
+    to be held until the decision."""
+    return not isinstance(policy, Annotate)
+
+
 def _item(
-    guard: Guard, messages: Sequence[BaseMessage], answer: BaseMessage, model: str | None
+    guard: Guard,
+    messages: Sequence[BaseMessage],
+    answer: BaseMessage,
+    model: str | None,
+    schemas: Collection[str],
 ) -> QuestionAnswer | Confidence:
     try:
-        return question_answer(messages, answer, model=model)
+        return question_answer(messages, answer, model=model, schemas=schemas)
     except UsageError as error:
         return Confidence(
             p=None,
@@ -104,8 +122,8 @@ def _in_order(
     ]
 
 
-def _said(message: BaseMessage) -> str:
+def _said(message: BaseMessage, schemas: Collection[str]) -> str:
     try:
-        return text_of(message)
+        return text_of(message, schemas)
     except UsageError:
         return str(message.text)

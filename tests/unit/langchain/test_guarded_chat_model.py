@@ -30,7 +30,7 @@ from ct_guard_langchain import GuardedChatModel, get_confidence
 
 KEYS = {
     "p", "logit", "status", "calibrated", "truncated", "estimator", "action", "attempts",
-    "model_index", "policy", "error",
+    "model_index", "policy", "error", "turn",
 }  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def test_abstaining_replaces_the_answer_and_keeps_id_usage_and_the_original_in_t
     assert (answer.id, answer.usage_metadata) == ("message-1", usage)
     record = answer.response_metadata["ct_guard"]
     assert record["action"] == "abstain"
-    assert record["original"] == 'unsure\n{"name": "add", "args": {"a": 2}}'
+    assert record["original"] == 'unsure\nadd({"a": 2})'
     assert set(record) == KEYS | {"original"}
 
 
