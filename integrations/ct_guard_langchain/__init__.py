@@ -11,18 +11,28 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .callbacks import ConfidenceCallbackHandler, get_confidence_callback
     from .chat_model import GuardedChatModel
     from .local import ChatLocal
     from .record import ConfidenceRecord, get_confidence
 
 _EXPORTS = {
     "ChatLocal": ".local",
+    "ConfidenceCallbackHandler": ".callbacks",
     "ConfidenceRecord": ".record",
     "GuardedChatModel": ".chat_model",
     "get_confidence": ".record",
+    "get_confidence_callback": ".callbacks",
 }
 
-__all__ = ["ChatLocal", "ConfidenceRecord", "GuardedChatModel", "get_confidence"]
+__all__ = [
+    "ChatLocal",
+    "ConfidenceCallbackHandler",
+    "ConfidenceRecord",
+    "GuardedChatModel",
+    "get_confidence",
+    "get_confidence_callback",
+]
 
 
 def __getattr__(name: str) -> Any:
