@@ -1,6 +1,7 @@
-"""The guard: assess answers, one or many, from threads and event loops."""
+"""The guard: assess answers, one or many, from threads and event loops; retry and escalate."""
 
 from .guard import Guard
+from .ladder import Ladder, Outcome
 from .worker import Worker
 
-__all__ = ["Guard", "Worker"]
+__all__ = ["Guard", "Ladder", "Outcome", "Worker"]

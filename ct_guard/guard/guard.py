@@ -3,13 +3,22 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from ct_guard.backends import KV
 from ct_guard.errors import CtGuardError, DeadlineError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
-from ct_guard.policies import OnError, Policy, Situation, decide, default_policy, load_policy
+from ct_guard.policies import (
+    OnError,
+    Policy,
+    Situation,
+    decide,
+    default_policy,
+    ledger_for,
+    load_policy,
+)
 from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 
 from .worker import Worker
@@ -51,6 +60,7 @@ class Guard:
         self.policy: Policy = (
             default_policy(certificates) if policy is None else load_policy(policy, certificates)
         )
+        self._ledger = ledger_for(self.policy)
         self.on_error: OnError = on_error
         self.deadline = deadline
         self._worker = Worker(self.estimator.score, window=window)
@@ -98,6 +108,7 @@ class Guard:
 
     def decide(self, confidence: Confidence, situation: Situation | None = None) -> Decision:
         """The policy's decision on a confidence that is known already."""
+        situation = replace(situation or Situation(), ledger=self._ledger)
         return decide(self.policy, confidence, on_error=self.on_error, situation=situation)
 
     def run(self, function: Callable[[], T]) -> T:

@@ -18,11 +18,10 @@ from langchain_core.tools import BaseTool
 from pydantic import Field, PrivateAttr
 
 from ct_guard.estimators import Estimator
-from ct_guard.guard import Guard
+from ct_guard.guard import Guard, Ladder, Outcome
 from ct_guard.policies import OnError, Policy
 
 from .assess import ABSTAIN_MESSAGE, aassess, assess, deliver
-from .ladder import Ladder, Outcome
 
 __all__ = ["GuardedChatModel"]
 
