@@ -21,7 +21,7 @@ from ct_guard.policies import (
 )
 from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 
-from .worker import Worker
+from .worker import worker_of
 
 __all__ = ["Guard"]
 
@@ -39,8 +39,9 @@ class Guard:
         guard = Guard("mini")
         guard.assess(QuestionAnswer(question="What is 2 plus 2?", answer="5")).action
 
-    Safe to share between threads and event loops. Requests that arrive within `window` seconds are
-    scored in one forward.
+    Safe to share between threads and event loops. Requests that arrive within `window` seconds (at
+    most 0.005 is sensible) are scored in one forward, also those of other guards over the same
+    estimator and window: they share its thread.
     """
 
     def __init__(
@@ -55,6 +56,8 @@ class Guard:
         if on_error not in get_args(OnError):
             known = ", ".join(get_args(OnError))
             raise UsageError(f"unknown on_error {on_error!r}: there are {known}")
+        if not window >= 0:
+            raise UsageError(f"a window is a time in seconds, not {window!r}")
         self.estimator = load_estimator(estimator)
         certificates = self.estimator.manifest.certificates
         self.policy: Policy = (
@@ -63,7 +66,7 @@ class Guard:
         self._ledger = ledger_for(self.policy)
         self.on_error: OnError = on_error
         self.deadline = deadline
-        self._worker = Worker(self.estimator.score, window=window)
+        self._worker = worker_of(self.estimator, window=window)
 
     def assess(self, qa: QuestionAnswer, *, situation: Situation | None = None) -> Assessment:
         """Assess one answer."""
@@ -93,10 +96,8 @@ class Guard:
         future = asyncio.wrap_future(self._worker.submit(items))
         try:
             scored = await asyncio.wait_for(future, self.deadline)
-        except TimeoutError:
-            scored = self._failed(items, DeadlineError(self._late()))
         except Exception as error:
-            scored = self._failed(items, error)
+            scored = self._failed(items, self._late() if future.cancelled() else error)
         return self._decided(scored, situation)
 
     def assess_generated(
@@ -117,7 +118,7 @@ class Guard:
         return result
 
     def close(self) -> None:
-        """Stop the worker and free the model."""
+        """Stop the worker and free the model, also for other guards over the same estimator."""
         self._worker.close()
         self.estimator.close()
 
@@ -126,11 +127,10 @@ class Guard:
     ) -> list[Confidence]:
         try:
             return future.result(self.deadline)
-        except TimeoutError:
-            future.cancel()  # what nobody waits for any more need not be scored
-            return self._failed(items, DeadlineError(self._late()))
         except Exception as error:
-            return self._failed(items, error)
+            raised = future.done() and not future.cancelled() and future.exception() is error
+            future.cancel()  # what nobody waits for any more need not be scored
+            return self._failed(items, error if raised else self._late())
 
     def _failed(self, items: Sequence[QuestionAnswer], error: Exception) -> list[Confidence]:
         """Whatever went wrong in the estimator is an error of these answers, not of the caller."""
@@ -141,14 +141,18 @@ class Guard:
             status="error",
             estimator=self.estimator.name,
             backend=self.estimator.backend.name,
-            error=str(error) if isinstance(error, CtGuardError) else repr(error),
+            error=str(error) if isinstance(error, CtGuardError) else _first_line(repr(error)),
         )
         return [blank] * len(items)
 
-    def _late(self) -> str:
-        return f"scoring took longer than the deadline of {self.deadline} s"
+    def _late(self) -> DeadlineError:
+        return DeadlineError(f"scoring took longer than the deadline of {self.deadline} s")
 
     def _decided(
         self, scored: Sequence[Confidence], situation: Situation | None
     ) -> list[Assessment]:
         return [Assessment(confidence=c, decision=self.decide(c, situation)) for c in scored]
+
+
+def _first_line(text: str) -> str:
+    return (text.splitlines() or [""])[0]

@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import NotRequired, TypedDict, TypeVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 
-from ct_guard.records import Action, Assessment, Status
-
-from .messages import Turn
+from ct_guard.policies import Turn
+from ct_guard.records import Action, Assessment, ReviewChoice, Status
 
 __all__ = ["KEY", "ConfidenceRecord", "attach", "get_confidence", "make_record"]
 
@@ -42,8 +42,13 @@ class ConfidenceRecord(TypedDict):
     """What went wrong on the way: why there is no score, or which stronger model failed."""
     turn: Turn
     """What was judged: an answer, or a call of tools."""
+    discarded_usage: NotRequired[UsageMetadata]
+    """Only where other answers were paid for: their tokens, which are not in the message's usage."""
     original: NotRequired[str]
     """Only where the answer was replaced: the text that was scored."""
+    review: NotRequired[ReviewChoice]
+    """Only where a person decided: what they chose. With `edit` and `respond` the answer is theirs,
+    and `p` that of the original."""
 
 
 def make_record(
@@ -54,6 +59,7 @@ def make_record(
     error: str | None = None,
     turn: Turn = "answer",
     original: str | None = None,
+    discarded_usage: UsageMetadata | None = None,
 ) -> ConfidenceRecord:
     """The record of an assessment; `error` is added to the one that the confidence has."""
     confidence, decision = assessment.confidence, assessment.decision
@@ -73,6 +79,8 @@ def make_record(
     )
     if original is not None:
         record["original"] = original
+    if discarded_usage is not None:
+        record["discarded_usage"] = discarded_usage
     return record
 
 
