@@ -54,4 +54,7 @@ class ToolGate(Record):
         threshold = self.thresholds.get(tool, self.default)
         if threshold is None or (confidence.p is None and self.on_missing == "allow"):
             return Decision(action="pass", policy=self.name, threshold=threshold)
-        return compare(confidence, threshold, self.name, self.below, self.allowed)
+        decision = compare(confidence, threshold, self.name, self.below, self.allowed)
+        if confidence.p is None:
+            return decision.model_copy(update={"reason": "no score"})
+        return decision
