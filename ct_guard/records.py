@@ -14,6 +14,7 @@ __all__ = [
     "GradedAnswer",
     "Message",
     "QuestionAnswer",
+    "ReviewChoice",
     "Status",
 ]
 
@@ -21,6 +22,9 @@ Status = Literal["ok", "empty", "refusal", "unsupported", "invalid", "too_long",
 """Why there is, or is not, a probability. Only `ok` carries one."""
 
 Action = Literal["pass", "retry", "escalate", "human", "abstain"]
+
+ReviewChoice = Literal["approve", "edit", "respond", "reject"]
+"""What a person may do about an answer, or a call of a tool, that waits for them."""
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -55,6 +59,9 @@ class QuestionAnswer(Record):
     model: str | None = None
     """Who answered. Ranking transfers across models, calibration does not: the calibrator of this
     model is used when the estimator has one."""
+    group: str | None = None
+    """What kind of answer this is, where it is of a kind of its own, as "tool_call": the group's
+    calibrator, when the estimator has one, goes before the model's."""
 
     def conversation(self) -> tuple[Message, ...]:
         """The turns before the answer; the last one is what was asked."""
@@ -104,6 +111,8 @@ class Decision(Record):
     policy: str
     threshold: Probability | None = None
     reason: str = ""
+    allowed: tuple[ReviewChoice, ...] = ()
+    """Only with the action `human`: what the person may do; empty: everything."""
 
 
 class Assessment(Record):

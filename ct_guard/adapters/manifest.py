@@ -85,7 +85,7 @@ class Manifest(Record):
     budget: int | None = Field(default=None, gt=0)
     """Most tokens of context + answer + query; None: what the base model reads."""
     calibrators: dict[str, CalibratorState] = {}
-    """By answering model; `"*"` serves the rest."""
+    """By answering model or group of answers; `"*"` serves the rest."""
     certificates: tuple[Certificate, ...] = ()
     scope: Scope | None = None
     files: dict[str, str] = {}

@@ -14,7 +14,7 @@ from ct_guard.backends import KV, Adapter, Backend, Item
 from ct_guard.calibration import apply
 from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
 from ct_guard.query import Query, Rendered, clean, render, screen, without_forged_query
-from ct_guard.records import Confidence, QuestionAnswer
+from ct_guard.records import CalibratorState, Confidence, QuestionAnswer
 
 from .methods import Method
 
@@ -75,7 +75,7 @@ class Estimator:
         scored = self._logits([Item(made.context, made.answer) for _, made in waiting])
         for (at, made), logit in zip(waiting, scored, strict=True):
             results[at] = self._confidence(
-                logit, items[at].model, truncated=made.truncated, sanitized=made.sanitized
+                logit, items[at], truncated=made.truncated, sanitized=made.sanitized
             )
         return [result for result in results if result is not None]
 
@@ -88,7 +88,7 @@ class Estimator:
         if cleaned or forged or screen(qa, refusals=self.refusals) != "ok":
             return self.score([qa])[0]
         self._tell_scope([qa])
-        return self._confidence(self._logits([Item(kv, ())])[0], qa.model)
+        return self._confidence(self._logits([Item(kv, ())])[0], qa)
 
     def render(self, qa: QuestionAnswer) -> Rendered:
         """Token ids of a question and its answer, in this estimator's style and budget."""
@@ -101,19 +101,15 @@ class Estimator:
         )
 
     def calibrate(
-        self, logits: NDArray[np.float64], model: str | None = None
+        self, logits: NDArray[np.float64], model: str | None = None, group: str | None = None
     ) -> NDArray[np.float64]:
-        """P(correct) from raw logits, by the calibrator of the answering model, else the common
-        one, else the plain sigmoid."""
-        state = self.manifest.calibrators.get(model or EVERY_MODEL)
-        state = state or self.manifest.calibrators.get(EVERY_MODEL)
-        if state is None:
-            return np.asarray(expit(logits))
-        return apply(state, logits)
+        """P(correct) from raw logits, by the calibrator of the group, else of the answering model,
+        else the common one, else the plain sigmoid."""
+        state = self._calibrator(model, group)
+        return np.asarray(expit(logits)) if state is None else apply(state, logits)
 
-    def is_calibrated_for(self, model: str | None) -> bool:
-        known = self.manifest.calibrators
-        return EVERY_MODEL in known or (model is not None and model in known)
+    def is_calibrated_for(self, model: str | None, group: str | None = None) -> bool:
+        return self._calibrator(model, group) is not None
 
     def outside_scope(self, qa: QuestionAnswer) -> bool:
         """Whether the question uses a lower-case word that the base's closed world does not have.
@@ -149,10 +145,17 @@ class Estimator:
             return self._logits(items[:half]) + self._logits(items[half:])
         return [float(value) for value in values]
 
+    def _calibrator(self, model: str | None, group: str | None) -> CalibratorState | None:
+        known = self.manifest.calibrators
+        for key in (group, model, EVERY_MODEL):
+            if key is not None and key in known:
+                return known[key]
+        return None
+
     def _confidence(
         self,
         logit: float | str,
-        model: str | None,
+        qa: QuestionAnswer,
         *,
         truncated: bool = False,
         sanitized: bool = False,
@@ -160,9 +163,9 @@ class Estimator:
         if isinstance(logit, str):
             return self._blank(status="error", error=logit)
         return self._blank(
-            p=float(self.calibrate(np.array([logit]), model)[0]),
+            p=float(self.calibrate(np.array([logit]), qa.model, qa.group)[0]),
             logit=logit,
-            calibrated=self.is_calibrated_for(model),
+            calibrated=self.is_calibrated_for(qa.model, qa.group),
             truncated=truncated,
             sanitized=sanitized,
         )

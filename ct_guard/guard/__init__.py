@@ -1,7 +1,8 @@
-"""The guard: assess answers, one or many, from threads and event loops."""
+"""The guard: assess answers, one or many, from threads and event loops; retry and escalate."""
 
 from .guard import Guard
+from .ladder import Ladder, Outcome
 from .reply import Reply
 from .worker import Worker
 
-__all__ = ["Guard", "Reply", "Worker"]
+__all__ = ["Guard", "Ladder", "Outcome", "Reply", "Worker"]

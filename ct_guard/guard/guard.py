@@ -3,16 +3,25 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from ct_guard.backends import KV
 from ct_guard.errors import CtGuardError, DeadlineError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
-from ct_guard.policies import OnError, Policy, Situation, decide, default_policy, load_policy
+from ct_guard.policies import (
+    OnError,
+    Policy,
+    Situation,
+    decide,
+    default_policy,
+    ledger_for,
+    load_policy,
+)
 from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 
-from .worker import Worker
+from .worker import worker_of
 
 __all__ = ["Guard"]
 
@@ -30,8 +39,9 @@ class Guard:
         guard = Guard("mini")
         guard.assess(QuestionAnswer(question="What is 2 plus 2?", answer="5")).action
 
-    Safe to share between threads and event loops. Requests that arrive within `window` seconds are
-    scored in one forward.
+    Safe to share between threads and event loops. Requests that arrive within `window` seconds (at
+    most 0.005 is sensible) are scored in one forward, also those of other guards over the same
+    estimator and window: they share its thread.
     """
 
     def __init__(
@@ -46,14 +56,17 @@ class Guard:
         if on_error not in get_args(OnError):
             known = ", ".join(get_args(OnError))
             raise UsageError(f"unknown on_error {on_error!r}: there are {known}")
+        if not window >= 0:
+            raise UsageError(f"a window is a time in seconds, not {window!r}")
         self.estimator = load_estimator(estimator)
         certificates = self.estimator.manifest.certificates
         self.policy: Policy = (
             default_policy(certificates) if policy is None else load_policy(policy, certificates)
         )
+        self._ledger = ledger_for(self.policy)
         self.on_error: OnError = on_error
         self.deadline = deadline
-        self._worker = Worker(self.estimator.score, window=window)
+        self._worker = worker_of(self.estimator, window=window)
 
     def assess(self, qa: QuestionAnswer, *, situation: Situation | None = None) -> Assessment:
         """Assess one answer."""
@@ -99,6 +112,7 @@ class Guard:
 
     def decide(self, confidence: Confidence, situation: Situation | None = None) -> Decision:
         """The policy's decision on a confidence that is known already."""
+        situation = replace(situation or Situation(), ledger=self._ledger)
         return decide(self.policy, confidence, on_error=self.on_error, situation=situation)
 
     def run(self, function: Callable[[], T]) -> T:
@@ -107,7 +121,7 @@ class Guard:
         return result
 
     def close(self) -> None:
-        """Stop the worker and free the model."""
+        """Stop the worker and free the model, also for other guards over the same estimator."""
         self._worker.close()
         self.estimator.close()
 
@@ -116,21 +130,19 @@ class Guard:
     ) -> list[Confidence]:
         try:
             return future.result(self.deadline)
-        except TimeoutError:
-            future.cancel()  # what nobody waits for any more need not be scored
-            return self._failed(items, DeadlineError(self._late()))
         except Exception as error:
-            return self._failed(items, error)
+            raised = future.done() and not future.cancelled() and future.exception() is error
+            future.cancel()  # what nobody waits for any more need not be scored
+            return self._failed(items, error if raised else self._late())
 
     async def _await(
         self, future: "Future[list[Confidence]]", items: Sequence[QuestionAnswer]
     ) -> list[Confidence]:
+        waited = asyncio.wrap_future(future)
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(future), self.deadline)
-        except TimeoutError:
-            return self._failed(items, DeadlineError(self._late()))
+            return await asyncio.wait_for(waited, self.deadline)
         except Exception as error:
-            return self._failed(items, error)
+            return self._failed(items, self._late() if waited.cancelled() else error)
 
     def _failed(self, items: Sequence[QuestionAnswer], error: Exception) -> list[Confidence]:
         """Whatever went wrong in the estimator is an error of these answers, not of the caller."""
@@ -141,14 +153,18 @@ class Guard:
             status="error",
             estimator=self.estimator.name,
             backend=self.estimator.backend.name,
-            error=str(error) if isinstance(error, CtGuardError) else repr(error),
+            error=str(error) if isinstance(error, CtGuardError) else _first_line(repr(error)),
         )
         return [blank] * len(items)
 
-    def _late(self) -> str:
-        return f"scoring took longer than the deadline of {self.deadline} s"
+    def _late(self) -> DeadlineError:
+        return DeadlineError(f"scoring took longer than the deadline of {self.deadline} s")
 
     def _decided(
         self, scored: Sequence[Confidence], situation: Situation | None
     ) -> list[Assessment]:
         return [Assessment(confidence=c, decision=self.decide(c, situation)) for c in scored]
+
+
+def _first_line(text: str) -> str:
+    return (text.splitlines() or [""])[0]

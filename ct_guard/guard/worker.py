@@ -2,6 +2,7 @@
 
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -9,10 +10,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ct_guard.errors import UsageError
+from ct_guard.errors import BackendError, UsageError
+from ct_guard.estimators import Estimator
 from ct_guard.records import Confidence, QuestionAnswer
 
-__all__ = ["Worker"]
+__all__ = ["Worker", "worker_of"]
 
 
 @dataclass
@@ -28,8 +30,13 @@ class _Call:
 
 
 class Worker:
-    """Runs `score` on a thread of its own. A request waits at most `window` seconds for company;
-    batches hold at most `most` items unless one request alone is larger."""
+    """Runs `score` on a thread of its own.
+
+    What arrives while the thread is busy is scored together next. A batch also waits for company: at
+    most `window` seconds in all, and no longer than an eighth of it after the last arrival, so that
+    a lone caller hardly waits. Batches hold at most `most` items unless one request alone is larger.
+    A thread without work for `idle` seconds ends; the next request starts another.
+    """
 
     def __init__(
         self,
@@ -37,12 +44,17 @@ class Worker:
         *,
         window: float = 0.002,
         most: int = 256,
+        idle: float = 5.0,
     ) -> None:
-        self._score, self._window, self._most = score, window, most
+        self._score, self._window, self._most, self._idle = score, window, most, idle
         self._waiting: deque[_Request | _Call] = deque()
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
         self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        return self._closed
 
     def submit(self, items: Sequence[QuestionAnswer]) -> "Future[list[Confidence]]":
         """Score items, perhaps together with those of other callers."""
@@ -57,8 +69,9 @@ class Worker:
         with self._wake:
             self._closed = True
             self._wake.notify()
-        if self._thread is not None:
-            self._thread.join()
+            thread = self._thread
+        if thread is not None:
+            thread.join()
 
     def _enqueue(self, job: Any) -> "Future[Any]":
         with self._wake:
@@ -75,9 +88,9 @@ class Worker:
     def _run(self) -> None:
         while True:
             with self._wake:
-                while not self._waiting and not self._closed:
-                    self._wake.wait()
+                self._wake.wait_for(lambda: self._waiting or self._closed, self._idle)
                 if not self._waiting:
+                    self._thread = None
                     return
                 first = self._waiting.popleft()
             if isinstance(first, _Call):
@@ -94,7 +107,7 @@ class Worker:
             while size < self._most and not self._closed:
                 if not self._waiting:
                     left = until - time.monotonic()
-                    if left <= 0 or not self._wake.wait(left):
+                    if left <= 0 or not self._wake.wait(min(left, self._window / 8)):
                         break
                     continue
                 head = self._waiting[0]
@@ -110,25 +123,51 @@ class Worker:
         if not live:
             return
         if len(live) == 1:
-            _settle(live[0].future, partial(self._score, live[0].items))
+            _settle(live[0].future, partial(self._scores, live[0].items))
             return
         try:
-            scored = self._score([item for request in live for item in request.items])
+            scored = self._scores([item for request in live for item in request.items])
         except Exception:
             # One request may have spoilt it for all: each gets its own result or its own error.
             for request in live:
-                _settle(request.future, partial(self._score, request.items))
+                _settle(request.future, partial(self._scores, request.items))
             return
         at = 0
         for request in live:
             request.future.set_result(scored[at : at + len(request.items)])
             at += len(request.items)
 
+    def _scores(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
+        """Exactly one score for each item: of fewer or more, nobody knows which is whose."""
+        scored = self._score(items)
+        if len(scored) != len(items):
+            raise BackendError(
+                f"the estimator returned {len(scored)} scores for {len(items)} answers"
+            )
+        return scored
+
+
+_workers: "weakref.WeakValueDictionary[tuple[int, float], Worker]" = weakref.WeakValueDictionary()
+_workers_lock = threading.Lock()
+
+
+def worker_of(estimator: Estimator, *, window: float) -> Worker:
+    """The worker of this estimator and window: all guards over them share one thread, so that their
+    requests join. It lives as long as one of them, and keeps the estimator alive meanwhile."""
+    key = id(estimator), window
+    with _workers_lock:
+        worker = _workers.get(key)
+        if worker is None or worker.closed:
+            worker = _workers[key] = Worker(estimator.score, window=window)
+        return worker
+
 
 def _settle(future: "Future[Any]", work: Callable[[], Any]) -> None:
     try:
         result = work()
-    except Exception as error:
+    except StopIteration as error:  # which no asyncio future can carry
+        future.set_exception(RuntimeError(f"scoring raised {error!r}"))
+    except BaseException as error:  # on this thread nobody else would hear of it
         future.set_exception(error)
     else:
         future.set_result(result)

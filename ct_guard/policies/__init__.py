@@ -1,18 +1,32 @@
 """What to do at a confidence: pass, abstain, retry, escalate, ask a person."""
 
+from .base import Policy, Situation, Turn, parts
+from .budget import Budget, ledger_for
 from .decide import OnError, decide
+from .gate import OnMissing, ToolGate
+from .ledger import Ledger
 from .load import default_policy, load_policy
-from .rules import Annotate, Certified, Escalate, Policy, Situation, Threshold
+from .rules import MOST_RETRIES, Annotate, Certified, Escalate, Retry, Review, Threshold
 
 __all__ = [
+    "MOST_RETRIES",
     "Annotate",
+    "Budget",
     "Certified",
     "Escalate",
+    "Ledger",
     "OnError",
+    "OnMissing",
     "Policy",
+    "Retry",
+    "Review",
     "Situation",
     "Threshold",
+    "ToolGate",
+    "Turn",
     "decide",
     "default_policy",
+    "ledger_for",
     "load_policy",
+    "parts",
 ]

@@ -5,7 +5,7 @@ from typing import Literal
 from ct_guard.errors import BackendError
 from ct_guard.records import Confidence, Decision
 
-from .rules import Policy, Situation
+from .base import Policy, Situation
 
 __all__ = ["OnError", "decide"]
 
@@ -27,8 +27,11 @@ def decide(
     Empty answers and refusals are judged by the policy, as answers of no worth. Raises BackendError
     with the reason when `on_error` is "raise".
     """
+    situation = situation or Situation()
+    if situation.ledger is not None and situation.first:
+        situation.ledger.enter()
     if confidence.status in _JUDGED:
-        return policy.decide(confidence, situation or Situation())
+        return policy.decide(confidence, situation)
     reason = f"not scored ({confidence.status}): {confidence.error or 'see the status'}"
     if on_error == "raise":
         raise BackendError(reason)

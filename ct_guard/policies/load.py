@@ -4,22 +4,34 @@ import json
 import os.path
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import ValidationError
 
 from ct_guard.errors import PolicyError
 from ct_guard.records import Action, Certificate, Probability, Record
 
-from .rules import Annotate, Certified, Escalate, Policy, Threshold
+from .base import Policy
+from .budget import Budget
+from .gate import ToolGate
+from .rules import Annotate, Certified, Escalate, Retry, Review, Threshold
 
 __all__ = ["default_policy", "load_policy"]
 
-_KINDS: dict[str, type[Annotate | Threshold | Escalate]] = {
+_Kind = Annotate | Threshold | Escalate | Retry | Review | ToolGate | Budget
+
+_KINDS: dict[str, type[_Kind]] = {
     "annotate": Annotate,
     "threshold": Threshold,
     "escalate": Escalate,
+    "retry": Retry,
+    "review": Review,
+    "tools": ToolGate,
+    "budget": Budget,
 }
+
+_INNER = ("answers", "otherwise", "policy")
+"""Fields that hold another policy."""
 
 
 class _Promise(Record):
@@ -89,11 +101,25 @@ def _from_json(data: dict[str, Any], certificates: Sequence[Certificate], where:
         if not isinstance(kind, str) or kind not in _KINDS:
             known = ", ".join([*_KINDS, "certified"])
             raise PolicyError(f"{where}: unknown kind {kind!r}: there are {known}")
-        return _KINDS[kind].model_validate(data)
+        return _KINDS[kind].model_validate(_with_inner(data, certificates, where))
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "value"
         raise PolicyError(f"{where}: field {field!r}: {first['msg']}") from error
+
+
+def _with_inner(
+    data: dict[str, Any], certificates: Sequence[Certificate], where: str
+) -> dict[str, Any]:
+    """The fields, with every policy in them loaded; plain actions stay."""
+    loaded = dict(data)
+    for field in [name for name in _INNER if name in data]:
+        value: Any = data[field]
+        if isinstance(value, dict):
+            loaded[field] = _from_json(value, certificates, f"{where}: {field}")
+        elif not (isinstance(value, str) and value in get_args(Action)):
+            loaded[field] = load_policy(value, certificates)
+    return loaded
 
 
 def _certified(promise: _Promise, certificates: Sequence[Certificate], where: str) -> Certified:

@@ -11,32 +11,68 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .callbacks import ConfidenceCallbackHandler, get_confidence_callback
     from .chat_model import GuardedChatModel
     from .local import ChatLocal
+    from .middleware import ConfidenceMiddleware
+    from .node import confidence_node, route_by_confidence
     from .record import ConfidenceRecord, get_confidence
+    from .router import confidence_router
+    from .runnable import ConfidenceGuard, Guarded
+    from .tools import low_confidence
+    from .wrapping import wrap
 
 _EXPORTS = {
     "ChatLocal": ".local",
+    "ConfidenceCallbackHandler": ".callbacks",
+    "ConfidenceMiddleware": ".middleware",
+    "ConfidenceGuard": ".runnable",
     "ConfidenceRecord": ".record",
+    "Guarded": ".runnable",
     "GuardedChatModel": ".chat_model",
+    "confidence_router": ".router",
+    "confidence_node": ".node",
     "get_confidence": ".record",
+    "get_confidence_callback": ".callbacks",
+    "low_confidence": ".tools",
+    "route_by_confidence": ".node",
+    "wrap": ".wrapping",
 }
 
-__all__ = ["ChatLocal", "ConfidenceRecord", "GuardedChatModel", "get_confidence"]
+__all__ = [
+    "ChatLocal",
+    "ConfidenceCallbackHandler",
+    "ConfidenceMiddleware",
+    "ConfidenceGuard",
+    "ConfidenceRecord",
+    "Guarded",
+    "GuardedChatModel",
+    "confidence_router",
+    "confidence_node",
+    "get_confidence",
+    "get_confidence_callback",
+    "low_confidence",
+    "route_by_confidence",
+    "wrap",
+]
+
+_EXTRAS = {"langchain_core": "langchain", "langchain": "agents", "langgraph": "agents"}
+"""What installs the library that an import missed."""
 
 
 def __getattr__(name: str) -> Any:
-    """Public names are imported on first use. Raises MissingExtraError without langchain-core."""
+    """Public names are imported on first use. Raises MissingExtraError without LangChain."""
     if name not in _EXPORTS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     try:
         module = import_module(_EXPORTS[name], __name__)
     except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "langchain_core":
+        extra = _EXTRAS.get((error.name or "").partition(".")[0])
+        if extra is None:
             raise
         from ct_guard.errors import MissingExtraError
 
-        raise MissingExtraError("ct_guard_langchain", "langchain") from error
+        raise MissingExtraError("ct_guard_langchain", extra) from error
     return getattr(module, name)
 
 

@@ -1,20 +1,34 @@
 """From LangChain messages to assessments: the one way by which every surface asks the guard."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from langchain_core.messages import BaseMessage
+from langchain_core.messages.ai import UsageMetadata
 
 from ct_guard.errors import UsageError
 from ct_guard.guard import Guard
-from ct_guard.policies import Annotate, Policy, Situation
+from ct_guard.policies import Annotate, Policy, Situation, ToolGate, parts
 from ct_guard.records import Assessment, Confidence, QuestionAnswer
 
-from .messages import question_answer, replace_answer, text_of
+from .messages import question_answer, replace_answer, text_of, turn_of
 from .record import attach, make_record
 
-__all__ = ["ABSTAIN_MESSAGE", "aassess", "assess", "deliver", "may_replace"]
+__all__ = [
+    "ABSTAIN_MESSAGE",
+    "Item",
+    "aassess",
+    "aassess_items",
+    "assess",
+    "assess_items",
+    "deliver",
+    "item_of",
+    "may_replace",
+]
 
 ABSTAIN_MESSAGE = "I don't know."
+
+Item = QuestionAnswer | Confidence
+"""What is to be scored, or the status that says why it cannot be."""
 
 
 def assess(
@@ -24,15 +38,18 @@ def assess(
     *,
     model: str | None = None,
     situation: Situation | None = None,
+    schemas: Collection[str] = (),
 ) -> list[Assessment]:
-    """Assess answers to one conversation, in order; `model` is who answered.
+    """Assess answers to one conversation, in order; `model` is who answered, and a call of one of
+    the tools `schemas` is a structured answer.
 
     Content that is not text has the status `unsupported` and goes by the guard's `on_error`.
     Raises CtGuardError when that is "raise".
     """
-    items = [_item(guard, messages, answer, model) for answer in answers]
-    scored = guard.assess_batch(_scorable(items), situation=situation)
-    return _in_order(guard, items, scored, situation)
+    items = [
+        item_of(guard, messages, answer, model=model, schemas=schemas) for answer in answers
+    ]
+    return assess_items(guard, items, situation=situation)
 
 
 async def aassess(
@@ -42,45 +59,42 @@ async def aassess(
     *,
     model: str | None = None,
     situation: Situation | None = None,
+    schemas: Collection[str] = (),
 ) -> list[Assessment]:
     """`assess` without blocking the event loop."""
-    items = [_item(guard, messages, answer, model) for answer in answers]
+    items = [
+        item_of(guard, messages, answer, model=model, schemas=schemas) for answer in answers
+    ]
+    return await aassess_items(guard, items, situation=situation)
+
+
+def assess_items(
+    guard: Guard, items: Sequence[Item], *, situation: Situation | None = None
+) -> list[Assessment]:
+    """Assess answers to any conversations in one batch; results in order."""
+    scored = guard.assess_batch(_scorable(items), situation=situation)
+    return _in_order(guard, items, scored, situation)
+
+
+async def aassess_items(
+    guard: Guard, items: Sequence[Item], *, situation: Situation | None = None
+) -> list[Assessment]:
+    """`assess_items` without blocking the event loop."""
     scored = await guard.aassess_batch(_scorable(items), situation=situation)
     return _in_order(guard, items, scored, situation)
 
 
-def deliver(
-    message: BaseMessage,
-    assessment: Assessment,
+def item_of(
+    guard: Guard,
+    messages: Sequence[BaseMessage],
+    answer: BaseMessage,
     *,
-    abstain_message: str,
-    attempts: int = 1,
-    model_index: int = 0,
-    error: str | None = None,
-) -> BaseMessage:
-    """The message as its reader gets it, with its record: replaced by `abstain_message` where the
-    decision is to abstain (the scored text is then the record's `original`), else unchanged."""
-    original = None
-    if assessment.action == "abstain":
-        original = _said(message)
-        message = replace_answer(message, abstain_message)
-    record = make_record(
-        assessment, attempts=attempts, model_index=model_index, error=error, original=original
-    )
-    return attach(message, record)
-
-
-def may_replace(policy: Policy) -> bool:
-    """Whether an answer that a model gave may not be the one that is delivered. Then its stream has
-    to be held until the decision."""
-    return not isinstance(policy, Annotate)
-
-
-def _item(
-    guard: Guard, messages: Sequence[BaseMessage], answer: BaseMessage, model: str | None
-) -> QuestionAnswer | Confidence:
+    model: str | None = None,
+    schemas: Collection[str] = (),
+) -> Item:
+    """A conversation and its answer to assess; already a confidence where it is not text."""
     try:
-        return question_answer(messages, answer, model=model)
+        return question_answer(messages, answer, model=model, schemas=schemas)
     except UsageError as error:
         return Confidence(
             p=None,
@@ -91,13 +105,48 @@ def _item(
         )
 
 
-def _scorable(items: Sequence[QuestionAnswer | Confidence]) -> list[QuestionAnswer]:
+def deliver(
+    message: BaseMessage,
+    assessment: Assessment,
+    *,
+    abstain_message: str,
+    attempts: int = 1,
+    model_index: int = 0,
+    error: str | None = None,
+    discarded_usage: UsageMetadata | None = None,
+    schemas: Collection[str] = (),
+) -> BaseMessage:
+    """The message as its reader gets it, with its record: replaced by `abstain_message` where the
+    decision is to abstain (the scored text is then the record's `original`), else unchanged."""
+    turn, original = turn_of(message, schemas), None
+    if assessment.action == "abstain":
+        original = _said(message, schemas)
+        message = replace_answer(message, abstain_message)
+    record = make_record(
+        assessment,
+        attempts=attempts,
+        model_index=model_index,
+        error=error,
+        turn=turn,
+        original=original,
+        discarded_usage=discarded_usage,
+    )
+    return attach(message, record)
+
+
+def may_replace(policy: Policy) -> bool:
+    """Whether an answer that a model gave may not be the one that is delivered. Then its stream has
+    to be held until the decision."""
+    return any(not isinstance(part, Annotate | ToolGate) for part in parts(policy))
+
+
+def _scorable(items: Sequence[Item]) -> list[QuestionAnswer]:
     return [item for item in items if isinstance(item, QuestionAnswer)]
 
 
 def _in_order(
     guard: Guard,
-    items: Sequence[QuestionAnswer | Confidence],
+    items: Sequence[Item],
     scored: Sequence[Assessment],
     situation: Situation | None,
 ) -> list[Assessment]:
@@ -110,8 +159,8 @@ def _in_order(
     ]
 
 
-def _said(message: BaseMessage) -> str:
+def _said(message: BaseMessage, schemas: Collection[str]) -> str:
     try:
-        return text_of(message)
+        return text_of(message, schemas)
     except UsageError:
         return str(message.text)

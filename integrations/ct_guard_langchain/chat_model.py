@@ -1,6 +1,7 @@
 """`GuardedChatModel`: any chat model, with a confidence on every answer and a policy behind it."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,21 @@ from langchain_core.language_models import (
     ModelProfile,
 )
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
-from langchain_core.runnables import Runnable, RunnableBinding
+from langchain_core.outputs import ChatGenerationChunk, ChatResult
+from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
 from pydantic import Field, PrivateAttr
 
+from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard
 from ct_guard.policies import OnError, Policy
 
-from .assess import ABSTAIN_MESSAGE, aassess, assess, deliver
-from .ladder import Ladder, Outcome
+from .assess import ABSTAIN_MESSAGE, may_replace
+from .call import Call
+from .candidates import Candidate, candidate_of
+from .streaming import can_stream, last_chunk, opened, retold, whole
+from .structured import reader_of, reading, schema_names
 
 __all__ = ["GuardedChatModel"]
 
@@ -48,18 +53,27 @@ class GuardedChatModel(BaseChatModel):
     What happens to an answer, by the policy's action:
 
     * `pass`: it is returned as it is.
-    * `abstain` and `escalate`: the next of `models` is asked the same. When none passes, the
-      answer with the highest p counts (or the last, for a policy that keeps the last): returned
-      if the policy then passes it, else replaced by `abstain_message`, without tool calls, its
-      text kept as the record's `original`.
-    * `retry` and `human`: it is returned as it is; the caller acts on the record.
+    * `retry` and `escalate`: the same model, or the next of `models`, is asked the same. The answer
+      with the highest p counts, or the last, for a policy that keeps the last.
+    * `abstain`: it is replaced by `abstain_message`, without tool calls; its text is kept as the
+      record's `original`.
+    * `human`: it is returned as it is. A model cannot stop and wait for a person: whoever called it
+      reads the action and does not use the answer before one has looked at it. In an agent,
+      `ConfidenceMiddleware` interrupts.
 
     The record (see `get_confidence`) lies in `response_metadata["ct_guard"]`. Token usage is that
-    of the model whose answer is returned. A stronger model that raises is noted in the record and
-    passed over; the inner model's error is the caller's. With LangChain's cache, decisions are
-    cached with their answers.
+    of the answer which is returned; the record's `discarded_usage` adds up what the others cost. A
+    stronger model that raises is noted in the record and passed over; the inner model's error is
+    the caller's. With LangChain's cache, decisions are cached with their answers.
 
-    An answer's tool calls are scored with it, as JSON. `stream` yields the whole answer at once.
+    A stream ends in an empty chunk with the record. Where the policy may replace an answer, nothing
+    is streamed before the decision; `hold_stream=False` streams at once, and what the policy then
+    says is recorded but cannot be carried out. A policy that only annotates streams at once, also
+    with `on_error="block"`: to hold answers until they are known to be scored, set
+    `hold_stream=True`.
+
+    A guarded model holds a loaded estimator: it cannot be pickled, and LangChain's `dumps` writes
+    it as not serialisable.
     """
 
     inner: BaseChatModel
@@ -68,13 +82,22 @@ class GuardedChatModel(BaseChatModel):
     """The loaded `Estimator`."""
     policy: Any
     """The `Policy` in force."""
-    models: tuple[BaseChatModel, ...]
-    """Stronger models, in the order in which they are asked."""
+    models: tuple[Any, ...]
+    """Stronger chat models, bare or with keywords bound, in the order in which they are asked."""
     on_error: OnError
     """What happens to an answer that cannot be scored: "pass", "block" (abstain) or "raise"."""
     deadline: float | None
     """Most seconds for one scoring; later counts as not scored."""
+    window: float
+    """Most seconds for which a scoring waits for others, to share a forward with them."""
+    hold_stream: bool | None
+    """Whether a stream waits for the decision. None: where the policy may replace the answer."""
     abstain_message: str
+    bound: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
+    """Keywords that were bound to `inner` in its provider's form; stronger models with keywords of
+    their own are not given them."""
+    schemas: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
+    """Tools whose call is a structured answer: its JSON is what is scored."""
 
     _guard: Guard = PrivateAttr()
 
@@ -84,18 +107,24 @@ class GuardedChatModel(BaseChatModel):
         inner: BaseChatModel,
         estimator: str | Path | Estimator = "mini",
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
-        models: Sequence[BaseChatModel] = (),
+        models: Sequence[Runnable[LanguageModelInput, AIMessage]] = (),
         on_error: OnError = "block",
         deadline: float | None = None,
+        window: float = 0.002,
+        hold_stream: bool | None = None,
         abstain_message: str = ABSTAIN_MESSAGE,
         **kwargs: Any,
     ) -> None:
         """`estimator` and `policy` are given by name, path or object, as for `ct_guard.Guard`;
         other keywords are those of every chat model, by default the inner model's own.
 
-        Raises EstimatorError or PolicyError that says what does not fit.
+        Raises EstimatorError, PolicyError or UsageError that says what does not fit.
         """
-        guard = Guard(estimator, policy, on_error=on_error, deadline=deadline)
+        if not isinstance(inner, BaseChatModel):
+            raise UsageError(f"a {type(inner).__name__} is no chat model: guard it with wrap(...)")
+        for model in models:
+            candidate_of(model)
+        guard = Guard(estimator, policy, on_error=on_error, deadline=deadline, window=window)
         super().__init__(
             inner=inner,
             estimator=guard.estimator,
@@ -103,6 +132,8 @@ class GuardedChatModel(BaseChatModel):
             models=tuple(models),
             on_error=on_error,
             deadline=deadline,
+            window=window,
+            hold_stream=hold_stream,
             abstain_message=abstain_message,
             **{**_lifted(inner), **kwargs},
         )
@@ -117,25 +148,7 @@ class GuardedChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        ladder = self._ladder()
-        for model in ladder:
-            try:
-                if ladder.index and model.rate_limiter is not None:
-                    model.rate_limiter.acquire(blocking=True)
-                result = model._generate(messages, stop=stop, run_manager=run_manager, **kwargs)
-            except Exception as error:
-                if not ladder.failed(error):
-                    raise
-                continue
-            assessments = assess(
-                self._guard,
-                messages,
-                [generation.message for generation in result.generations],
-                model=_name(model, **kwargs),
-                situation=ladder.situation,
-            )
-            ladder.answered(result, assessments)
-        return self._delivered(ladder.outcome())
+        return self._call(messages, stop, kwargs).generate(run_manager)
 
     async def _agenerate(
         self,
@@ -144,51 +157,90 @@ class GuardedChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        ladder = self._ladder()
-        for model in ladder:
-            try:
-                if ladder.index and model.rate_limiter is not None:
-                    await model.rate_limiter.aacquire(blocking=True)
-                result = await model._agenerate(
-                    messages, stop=stop, run_manager=run_manager, **kwargs
-                )
-            except Exception as error:
-                if not ladder.failed(error):
-                    raise
-                continue
-            assessments = await aassess(
-                self._guard,
-                messages,
-                [generation.message for generation in result.generations],
-                model=_name(model, **kwargs),
-                situation=ladder.situation,
-            )
-            ladder.answered(result, assessments)
-        return self._delivered(ladder.outcome())
+        return await self._call(messages, stop, kwargs).agenerate(run_manager)
 
-    def _ladder(self) -> Ladder[BaseChatModel, ChatResult]:
-        return Ladder(self._guard, (self.inner, *self.models))
+    def _stream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> Iterator[ChatGenerationChunk]:
+        for chunk in self._chunks(self._call(messages, stop, kwargs)):
+            if run_manager is not None:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
 
-    def _delivered(self, outcome: Outcome[ChatResult]) -> ChatResult:
-        generations = [
-            ChatGeneration(
-                message=deliver(
-                    generation.message,
-                    assessment,
-                    abstain_message=self.abstain_message,
-                    attempts=outcome.attempts,
-                    model_index=outcome.model_index,
-                    error=outcome.error,
-                ),
-                generation_info=generation.generation_info,
-            )
-            for generation, assessment in zip(
-                outcome.result.generations, outcome.assessments, strict=True
-            )
-        ]
-        return ChatResult(generations=generations, llm_output=outcome.result.llm_output)
+    async def _astream(
+        self,
+        messages: list[BaseMessage],
+        stop: list[str] | None = None,
+        run_manager: AsyncCallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        async for chunk in self._achunks(self._call(messages, stop, kwargs)):
+            if run_manager is not None:
+                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
 
-    # --- tools ----------------------------------------------------------------------------------
+    def _chunks(self, call: Call) -> Iterator[ChatGenerationChunk]:
+        if self._holds(sync=True):
+            yield from retold(call.generate(None))
+            return
+        parts: list[BaseMessage] = []
+        for chunk in map(opened, self.inner._stream(call.messages, stop=call.stop, **call.kwargs)):
+            parts.append(chunk.message)
+            yield chunk
+        yield last_chunk(call.judge(whole(parts, self.inner)), parts[-1])
+
+    async def _achunks(self, call: Call) -> AsyncIterator[ChatGenerationChunk]:
+        if self._holds(sync=False):
+            for chunk in retold(await call.agenerate(None)):
+                yield chunk
+            return
+        parts: list[BaseMessage] = []
+        async for given in self.inner._astream(call.messages, stop=call.stop, **call.kwargs):
+            chunk = opened(given)
+            parts.append(chunk.message)
+            yield chunk
+        yield last_chunk(await call.ajudge(whole(parts, self.inner)), parts[-1])
+
+    def _call(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Any) -> Call:
+        return Call(
+            guard=self._guard,
+            candidates=self._candidates,
+            messages=messages,
+            stop=stop,
+            kwargs=kwargs,
+            bound=self.bound,
+            schemas=self.schemas,
+            abstain_message=self.abstain_message,
+        )
+
+    @property
+    def _candidates(self) -> list[Candidate]:
+        return [Candidate(self.inner), *map(candidate_of, self.models)]
+
+    def _holds(self, *, sync: bool) -> bool:
+        """Whether a stream waits for the decision, or has to because the model has none."""
+        held = may_replace(self.policy) if self.hold_stream is None else self.hold_stream
+        return held or not can_stream(self.inner, sync=sync)
+
+    def _streaming_disabled(self, **kwargs: Any) -> bool:
+        inner = self.inner
+        return (
+            super()._streaming_disabled(**kwargs)
+            or not can_stream(inner, sync=False)
+            or inner._streaming_disabled(**kwargs)
+        )
+
+    def _should_stream(self, **kwargs: Any) -> bool:
+        """Also where only the inner model was told to stream."""
+        return super()._should_stream(**kwargs) or (
+            not self._streaming_disabled(**kwargs) and self.inner._should_stream(**kwargs)
+        )
+
+    # --- tools and structured output ------------------------------------------------------------
 
     def bind_tools(
         self,
@@ -197,35 +249,49 @@ class GuardedChatModel(BaseChatModel):
         tool_choice: str | None = None,
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, AIMessage]:
-        """Bind tools as the inner model does; its answers stay guarded.
+        """Bind tools to each model in its own provider's form; the answers stay guarded.
 
-        Raises NotImplementedError with `models`, each of which would need tools in its own
-        provider's form, and for an inner model whose binding is no plain chat model.
+        Raises NotImplementedError for a model that cannot call tools.
         """
-        if self.models:
-            raise NotImplementedError(
-                "tools for stronger models are not supported yet: leave `models` empty, or bind"
-                " the tools' keywords with `bind`"
-            )
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
-        bound = self.inner.bind_tools(tools, **kwargs)
-        if not isinstance(bound, RunnableBinding) or not isinstance(bound.bound, BaseChatModel):
-            raise NotImplementedError(
-                f"{type(self.inner).__name__}.bind_tools returns a {type(bound).__name__}, which"
-                " cannot be guarded yet"
-            )
-        guarded = self.model_copy(update={"inner": bound.bound})
-        return type(bound)(bound=guarded, kwargs=bound.kwargs, config=bound.config)
+        return self._guarding(
+            [
+                candidate_of(each.model.bind_tools(tools, **kwargs), within=each.kwargs)
+                for each in self._candidates
+            ]
+        )
 
     def with_structured_output(
         self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
     ) -> Runnable[LanguageModelInput, Any]:
-        """Not supported yet: raises NotImplementedError."""
-        raise NotImplementedError(
-            "a guarded model has no structured output yet: use `inner.with_structured_output` and"
-            " assess its text with ct_guard.Guard"
+        """Structured output by each model's own means (`method`, `strict`… are passed on), the JSON
+        being what is scored.
+
+        With `include_raw` the raw message carries the record (`get_confidence(result["raw"])`), and
+        an answer that is withheld has a LowConfidenceError as its `parsing_error`; without, that
+        error is raised. The object is read once it is complete: `stream` yields it in one piece.
+
+        Raises NotImplementedError for a model that has none, or one in a form of its own.
+        """
+        readers = [reader_of(each, schema, **kwargs) for each in self._candidates]
+        guarded = self._guarding([reader.candidate for reader in readers], schema_names(schema))
+        return reading(guarded, readers, include_raw=include_raw)
+
+    def _guarding(
+        self, candidates: Sequence[Candidate], schemas: tuple[str, ...] = ()
+    ) -> Runnable[LanguageModelInput, AIMessage]:
+        """This guard around candidates that had something bound, with what the first one had."""
+        inner, *stronger = candidates
+        guarded = self.model_copy(
+            update={
+                "inner": inner.model,
+                "models": tuple(each.binding() for each in stronger),
+                "bound": dict(inner.kwargs),
+                "schemas": schemas,
+            }
         )
+        return replace(inner, model=guarded).binding()
 
     # --- identity -------------------------------------------------------------------------------
 
@@ -245,12 +311,27 @@ class GuardedChatModel(BaseChatModel):
                 "on_error": self.on_error,
                 "deadline": self.deadline,
                 "abstain_message": self.abstain_message,
-                "inner": type(self.inner).__name__,
+                "schemas": list(self.schemas),
+                "inner": _class_of(self.inner),
                 "models": [
-                    {**model._identifying_params, "_type": model._llm_type} for model in self.models
+                    {
+                        **each.model._identifying_params,
+                        "_type": each.model._llm_type,
+                        "class": _class_of(each.model),
+                    }
+                    for each in self._candidates[1:]
                 ],
             },
         }
+
+    def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
+        """The cache's key: two guarded models share an entry only where the caches of all the models
+        behind them would."""
+        keys = [
+            each.model._get_llm_string(stop, **each.keywords(kwargs, self.bound))
+            for each in self._candidates
+        ]
+        return "---".join([super()._get_llm_string(stop, **kwargs), *keys])
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         return self.inner._get_ls_params(stop=stop, **kwargs)
@@ -272,12 +353,16 @@ class GuardedChatModel(BaseChatModel):
     ) -> int:
         return self.inner.get_num_tokens_from_messages(messages, tools=tools)
 
+    def __getstate__(self) -> dict[Any, Any]:
+        raise TypeError(
+            "a guarded model holds a loaded estimator and cannot be pickled: make it where it is used"
+        )
+
 
 def _lifted(inner: BaseChatModel) -> dict[str, Any]:
     values = {name: getattr(inner, name, None) for name in _LIFTED}
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _name(model: BaseChatModel, **kwargs: Any) -> str | None:
-    """Who answers, by the name that its provider knows: it selects the calibrator."""
-    return model._get_ls_params(**kwargs).get("ls_model_name")
+def _class_of(model: BaseChatModel) -> str:
+    return f"{type(model).__module__}.{type(model).__qualname__}"

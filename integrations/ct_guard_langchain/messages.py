@@ -1,7 +1,23 @@
-"""LangChain messages as the conversation and answer that an estimator reads."""
+"""What is the question, and what is the answer, in a conversation?
+
+* **The question** is the last human turn, read with what leads to it: the system's instructions,
+  the earlier turns, and the tool results that came in since.
+* **The answer** is what the AI message says: its text. Thoughts are no part of it.
+* **A turn that calls tools** is judged as that call: its text, then every call in one canonical
+  form, `name({"arg": value, …})` with sorted arguments. It is of the group `tool_call`, which can
+  have a calibrator of its own.
+* **A structured answer** is its JSON, whether it comes as text or as a call of the schema's tool.
+* **Images, audio and files** cannot be judged: UsageError, which the surfaces turn into the status
+  `unsupported`.
+
+The estimator reads a conversation as human and assistant turns that alternate, which is what every
+chat template can render: instructions stand together in front, and calls with their results stand
+as a passage in front of the human turn that they were made for.
+"""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from langchain_core.messages import (
@@ -17,7 +33,21 @@ from langchain_core.messages import (
 from ct_guard.errors import UsageError
 from ct_guard.records import Message, QuestionAnswer
 
-__all__ = ["question_answer", "replace_answer", "text_of", "turns_of"]
+from .content import spoken
+
+__all__ = [
+    "Turn",
+    "as_json",
+    "question_answer",
+    "render_call",
+    "replace_answer",
+    "text_of",
+    "turn_of",
+    "turns_of",
+]
+
+Turn = Literal["answer", "tool_call"]
+"""What an AI message is in its conversation."""
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -39,58 +69,56 @@ _NAMED_ROLES: dict[str, Role] = {
 }
 """The free-text roles of ChatMessage."""
 
-_UNSPOKEN = frozenset(
-    {
-        "reasoning",
-        "thinking",
-        "redacted_thinking",
-        "tool_call",
-        "tool_call_chunk",
-        "invalid_tool_call",
-        "tool_use",
-        "function_call",
-        "input_json_delta",
-        "server_tool_call",
-        "server_tool_call_chunk",
-        "server_tool_result",
-    }
-)
-"""Parts that are no part of what was said: thoughts, and calls that `tool_calls` repeats."""
-
 
 def question_answer(
-    messages: Sequence[BaseMessage], answer: BaseMessage | None = None, *, model: str | None = None
+    messages: Sequence[BaseMessage],
+    answer: BaseMessage | None = None,
+    *,
+    model: str | None = None,
+    schemas: Collection[str] = (),
 ) -> QuestionAnswer:
     """A conversation and its answer (None: not answered yet), `model` being who answered.
 
-    What was asked is the last human turn. Where others follow it, as tool results do, it is asked
-    again at the end, because an answer is always judged against a question.
+    `schemas` are the names of tools whose call *is* a structured answer.
     Raises UsageError for content that is not text, naming it.
     """
-    turns = turns_of(messages)
-    asked = [turn.content for turn in turns if turn.role == "user"]
-    said_last = bool(turns) and turns[-1].role == "user"
+    calls_tools = answer is not None and turn_of(answer, schemas) == "tool_call"
     return QuestionAnswer(
-        question=asked[-1] if asked and not said_last else "",
-        answer=text_of(answer) if answer is not None else "",
-        messages=turns,
+        question="",
+        answer=text_of(answer, schemas) if answer is not None else "",
+        messages=turns_of(messages),
         model=model,
+        group="tool_call" if calls_tools else None,
     )
 
 
-def turns_of(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
-    """The messages as plain turns, in order. Raises UsageError for content that is not text."""
-    return tuple(Message(role=_role(message), content=text_of(message)) for message in messages)
+def turn_of(answer: BaseMessage, schemas: Collection[str] = ()) -> Turn:
+    """Whether an AI message answers or calls tools; a call of one of `schemas` answers."""
+    calls = _calls(answer)
+    return "tool_call" if calls and not _structured(calls, schemas) else "answer"
 
 
-def text_of(message: BaseMessage) -> str:
-    """What a message says: its text, then its tool calls, each as a line of JSON.
+def text_of(message: BaseMessage, schemas: Collection[str] = ()) -> str:
+    """What a message says: its text, then its tool calls, one a line; of a structured answer the
+    JSON alone.
 
-    Reasoning is left out. Raises UsageError for images, audio and other parts that are not text.
+    Raises UsageError for images, audio and other parts that are not text.
     """
-    content = message.content
-    parts = [content] if isinstance(content, str) else [_part(part, message) for part in content]
-    return "\n".join(filter(None, ["".join(parts), *_tool_calls(message)]))
+    calls = _calls(message)
+    if structured := _structured(calls, schemas):
+        return "\n".join(as_json(call["args"]) for call in structured)
+    return "\n".join(filter(None, [spoken(message), *map(render_call, calls)]))
+
+
+def render_call(call: Mapping[str, Any]) -> str:
+    """The canonical text of a tool call: equal calls read the same, whatever the provider."""
+    args = call["args"]
+    return f"{call['name']}({args if isinstance(args, str) else as_json(args or {})})"
+
+
+def as_json(value: object) -> str:
+    """The canonical JSON text of a value: keys sorted, nothing escaped that need not be."""
+    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
 
 
 def replace_answer(message: BaseMessage, text: str) -> BaseMessage:
@@ -100,6 +128,80 @@ def replace_answer(message: BaseMessage, text: str) -> BaseMessage:
     if isinstance(message, AIMessage):
         update |= {"tool_calls": [], "invalid_tool_calls": []}
     return message.model_copy(update=update)
+
+
+def turns_of(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
+    """The conversation as an estimator reads it; the last turn is a user's and is what was asked.
+
+    A prompt without a human turn asks by its system turn. Raises UsageError for content that is
+    not text.
+    """
+    system: list[str] = []
+    exchanges: list[_Exchange] = []
+    for message in messages:
+        role, text = _role(message), text_of(message)
+        if role == "system":
+            system.append(text)
+            continue
+        if not exchanges or (role == "user" and exchanges[-1].replies):
+            exchanges.append(_Exchange())
+        exchanges[-1].add(role, message, text)
+    if not any(exchange.asked for exchange in exchanges):
+        exchanges.append(_Exchange(asked=system))
+        system = []
+    exchanges[-1].reopen()
+    turns = [Message(role="system", content="\n\n".join(system))] if system else []
+    turns += [turn for exchange in exchanges[:-1] for turn in exchange.turns()]
+    return (*turns, Message(role="user", content=exchanges[-1].question()))
+
+
+@dataclass
+class _Exchange:
+    """A human turn, the work that it led to, and the reply."""
+
+    asked: list[str] = field(default_factory=list)
+    work: list[str] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
+    calls: dict[str, int] = field(default_factory=dict)
+    """Where in `work` a call stands, by its id."""
+
+    def add(self, role: Role, message: BaseMessage, text: str) -> None:
+        calls = _calls(message)
+        if role == "user":
+            self.asked.append(text)
+        elif role == "tool":
+            self.reopen()
+            self._result(getattr(message, "tool_call_id", None), message.name, text)
+        elif calls:
+            self.reopen()
+            self.work += filter(None, [spoken(message)])
+            for call in calls:
+                self.calls[call["id"] or ""] = len(self.work)
+                self.work.append(render_call(call))
+        else:
+            self.replies.append(text)
+
+    def reopen(self) -> None:
+        """What seemed to be the reply was said on the way."""
+        self.work += self.replies
+        self.replies = []
+
+    def question(self) -> str:
+        return "\n\n".join(filter(None, ["\n".join(self.work), *self.asked]))
+
+    def turns(self) -> list[Message]:
+        turns = [
+            Message(role="user", content=self.question()),
+            Message(role="assistant", content="\n\n".join(self.replies)),
+        ]
+        return [turn for turn in turns if turn.content]
+
+    def _result(self, call_id: str | None, name: str | None, text: str) -> None:
+        at = self.calls.pop(call_id or "", None)
+        if at is None:
+            self.work.append(f"{name or 'tool'} -> {text}")
+        else:
+            self.work[at] += f" -> {text}"
 
 
 def _role(message: BaseMessage) -> Role:
@@ -113,22 +215,13 @@ def _role(message: BaseMessage) -> Role:
     return role
 
 
-def _part(part: str | dict[Any, Any], message: BaseMessage) -> str:
-    if isinstance(part, str):
-        return part
-    kind = part.get("type", "text")
-    if kind == "text" and isinstance(part.get("text"), str):
-        return str(part["text"])
-    if kind in _UNSPOKEN:
-        return ""
-    raise UsageError(f"{kind} content in a message of type {message.type} is not text")
-
-
-def _tool_calls(message: BaseMessage) -> list[str]:
+def _calls(message: BaseMessage) -> list[Mapping[str, Any]]:
     if not isinstance(message, AIMessage):
         return []
-    calls = [*message.tool_calls, *message.invalid_tool_calls]
-    return [
-        json.dumps({"name": call["name"], "args": call["args"]}, ensure_ascii=False, default=str)
-        for call in calls
-    ]
+    return [*message.tool_calls, *message.invalid_tool_calls]
+
+
+def _structured(
+    calls: Sequence[Mapping[str, Any]], schemas: Collection[str]
+) -> list[Mapping[str, Any]]:
+    return [call for call in calls if call["name"] in schemas]

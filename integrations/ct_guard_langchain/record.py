@@ -1,11 +1,14 @@
 """The one record of a confidence in LangChain: where it lives, how it is made and read."""
 
+from collections.abc import Mapping
 from typing import NotRequired, TypedDict, TypeVar, cast
 
-from langchain_core.messages import BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 
-from ct_guard.records import Action, Assessment, Status
+from ct_guard.policies import Turn
+from ct_guard.records import Action, Assessment, ReviewChoice, Status
 
 __all__ = ["KEY", "ConfidenceRecord", "attach", "get_confidence", "make_record"]
 
@@ -37,8 +40,15 @@ class ConfidenceRecord(TypedDict):
     policy: str
     error: str | None
     """What went wrong on the way: why there is no score, or which stronger model failed."""
+    turn: Turn
+    """What was judged: an answer, or a call of tools."""
+    discarded_usage: NotRequired[UsageMetadata]
+    """Only where other answers were paid for: their tokens, which are not in the message's usage."""
     original: NotRequired[str]
     """Only where the answer was replaced: the text that was scored."""
+    review: NotRequired[ReviewChoice]
+    """Only where a person decided: what they chose. With `edit` and `respond` the answer is theirs,
+    and `p` that of the original."""
 
 
 def make_record(
@@ -47,7 +57,9 @@ def make_record(
     attempts: int = 1,
     model_index: int = 0,
     error: str | None = None,
+    turn: Turn = "answer",
     original: str | None = None,
+    discarded_usage: UsageMetadata | None = None,
 ) -> ConfidenceRecord:
     """The record of an assessment; `error` is added to the one that the confidence has."""
     confidence, decision = assessment.confidence, assessment.decision
@@ -63,9 +75,12 @@ def make_record(
         model_index=model_index,
         policy=decision.policy,
         error="; ".join(filter(None, (confidence.error, error))) or None,
+        turn=turn,
     )
     if original is not None:
         record["original"] = original
+    if discarded_usage is not None:
+        record["discarded_usage"] = discarded_usage
     return record
 
 
@@ -76,19 +91,27 @@ def attach(message: M, record: ConfidenceRecord) -> M:
 
 
 def get_confidence(source: object) -> ConfidenceRecord | None:
-    """The record that a message, a chunk, a generation, a ChatResult or an LLMResult carries.
+    """The record that something carries, None where nothing was assessed.
 
-    Of several generations the first one counts, as for `invoke`. None where nothing was assessed.
+    Reads a message or chunk, a generation, a ChatResult or LLMResult (of several generations the
+    first counts, as for `invoke`), a list of messages (the last AI message counts), an agent's
+    state or result, and what a `ConfidenceGuard` returns.
     """
     match source:
         case BaseMessage():
             return cast("ConfidenceRecord | None", source.response_metadata.get(KEY))
         case ChatGeneration():
             return get_confidence(source.message)
-        case ChatResult():
+        case ChatResult() | LLMResult():
             return get_confidence(source.generations)
-        case LLMResult():
-            return get_confidence(source.generations)
+        case [BaseMessage(), *_]:
+            said = [message for message in source if isinstance(message, AIMessage)]
+            return get_confidence(said[-1]) if said else None
         case [first, *_]:
             return get_confidence(first)
+        case {"confidence": {"p": _, "action": _} as record}:
+            return cast("ConfidenceRecord", record)
+        case Mapping():
+            record = get_confidence(source.get("messages")) or source.get(KEY)
+            return cast("ConfidenceRecord | None", record)
     return None

@@ -6,13 +6,19 @@ from hypothesis import strategies as st
 
 from ct_guard.policies import (
     Annotate,
+    Budget,
     Certified,
     Escalate,
+    Ledger,
     Policy,
+    Retry,
+    Review,
     Situation,
     Threshold,
+    ToolGate,
     decide,
     load_policy,
+    parts,
 )
 from ct_guard.records import Certificate, Confidence, Decision, Status
 
@@ -29,12 +35,33 @@ POLICIES: list[Policy] = [
     Certified(certificate=NONE_PASSED, below="retry"),
     Escalate(threshold=0.5),
     Escalate(threshold=0.5, otherwise="human", keep="last"),
+    Retry(threshold=0.7),
+    Retry(threshold=0.7, times=3, otherwise="human"),
+    Review(threshold=0.6),
+    Review(threshold=0.6, hopeless=0.3, allowed=("approve", "reject")),
+    ToolGate(default=0.8, answers=Threshold(threshold=0.7)),
+    Budget(policy=Threshold(threshold=0.7), share=0.2),
+    Budget(
+        policy=Retry(
+            threshold=0.7,
+            otherwise=Escalate(threshold=0.6, otherwise=Review(threshold=0.6, hopeless=0.2)),
+        ),
+        cost=0.0,
+    ),
 ]
-SITUATIONS = [Situation(), Situation(models_left=0), Situation(models_left=2)]
+SITUATIONS = {
+    "a file": Situation(),
+    "no other model": Situation(models_left=0),
+    "two left": Situation(models_left=2),
+    "retried": Situation(models_left=1, retries=1),
+    "second model": Situation(models_left=0, model_index=1, retries=1),
+    "spent": Situation(models_left=2, ledger=Ledger(1)),
+    "exhausted": Situation(models_left=2, exhausted=True),
+}
 
 pytestmark = [
     pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name),
-    pytest.mark.parametrize("situation", SITUATIONS, ids=lambda s: f"left {s.models_left}"),
+    pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS),
 ]
 
 probabilities = st.floats(0, 1) | st.sampled_from([0.5, 0.6, 0.7])
@@ -78,6 +105,30 @@ def test_an_answer_of_no_worth_passes_only_where_all_pass(
     decision = decide(policy, scored(None, status), on_error="raise", situation=situation)
     assert (decision.action == "pass") == isinstance(policy, Annotate)
     assert decision.policy == policy.name
+
+
+@given(p=probabilities)
+def test_nothing_is_asked_for_that_cannot_be_done(
+    policy: Policy, situation: Situation, p: float
+) -> None:
+    action = policy.decide(scored(p), situation).action
+    if situation.exhausted:
+        assert action not in ("retry", "escalate")
+    if situation.models_left == 0:
+        assert action != "escalate"
+    assert policy.decide(scored(p), Situation(models_left=9, retries=99)).action != "retry"
+
+
+@given(p=probabilities)
+def test_only_a_person_is_told_what_they_may_do(
+    policy: Policy, situation: Situation, p: float
+) -> None:
+    decision = policy.decide(scored(p), situation)
+    assert decision.action == "human" or decision.allowed == ()
+
+
+def test_its_parts_start_with_itself(policy: Policy, situation: Situation) -> None:
+    assert next(parts(policy)) is policy
 
 
 def test_deciding_twice_is_deciding_once(policy: Policy, situation: Situation) -> None:

@@ -73,6 +73,24 @@ def test_the_answering_model_chooses_its_calibrator(make: Make) -> None:
     assert all(c.calibrated for c in found)
 
 
+def test_a_group_of_answers_has_its_own_calibrator_before_the_models(make: Make) -> None:
+    estimator = make(
+        FakeBackend(logit=by_length),
+        calibrators={"m": platt(0.5, 0.1), "tool_call": platt(2.0, -3.0)},
+    )
+    call, answer, other = estimator.score(
+        [
+            qa("ab", model="m", group="tool_call"),
+            qa("ab", model="m"),
+            qa("ab", model="m", group="poem"),
+        ]
+    )
+    assert call.p == pytest.approx(sigma(2 * 2 - 3), abs=1e-12)
+    assert answer.p == other.p == pytest.approx(sigma(0.5 * 2 + 0.1), abs=1e-12)
+    assert estimator.is_calibrated_for(None, "tool_call")
+    assert not estimator.is_calibrated_for(None)
+
+
 def test_a_model_without_a_calibrator_is_not_calibrated_by_another_models(make: Make) -> None:
     estimator = make(FakeBackend(logit=by_length), calibrators={"m": platt(2.0, -3.0)})
     own, other = estimator.score([qa("ab", model="m"), qa("ab", model="other")])

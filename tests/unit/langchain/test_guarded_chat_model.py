@@ -30,7 +30,7 @@ from ct_guard_langchain import GuardedChatModel, get_confidence
 
 KEYS = {
     "p", "logit", "status", "calibrated", "truncated", "estimator", "action", "attempts",
-    "model_index", "policy", "error",
+    "model_index", "policy", "error", "turn",
 }  # fmt: skip
 
 
@@ -110,7 +110,7 @@ def test_abstaining_replaces_the_answer_and_keeps_id_usage_and_the_original_in_t
     assert (answer.id, answer.usage_metadata) == ("message-1", usage)
     record = answer.response_metadata["ct_guard"]
     assert record["action"] == "abstain"
-    assert record["original"] == 'unsure\n{"name": "add", "args": {"a": 2}}'
+    assert record["original"] == 'unsure\nadd({"a": 2})'
     assert set(record) == KEYS | {"original"}
 
 
@@ -121,14 +121,37 @@ def test_the_abstain_message_is_the_callers(estimator):
     assert model.invoke("?").content == "Ask a nurse."
 
 
-@pytest.mark.parametrize("below", ["human", "retry"])
-def test_actions_that_are_the_callers_leave_the_answer_alone(estimator, below):
-    policy = Threshold(threshold=0.7, below=below)
-    answer = GuardedChatModel(inner=saying("unsure"), estimator=estimator, policy=policy).invoke(
-        "?"
+async def test_a_person_is_asked_by_whoever_called_the_answer_stays(estimator):
+    """A model cannot stop and wait: the answer is there for a person to look at."""
+    call = {"name": "unsure", "args": {}, "id": "call-1"}
+    said = AIMessage("unsure", tool_calls=[call])
+    policy = Threshold(threshold=0.7, below="human")
+    model = GuardedChatModel(
+        inner=FakeMessagesListChatModel(responses=[said]), estimator=estimator, policy=policy
     )
-    assert answer.content == "unsure"
-    assert answer.response_metadata["ct_guard"]["action"] == below
+    for answer in (model.invoke("?"), await model.ainvoke("?")):
+        assert (answer.content, len(answer.tool_calls)) == ("unsure", 1)
+        record = get_confidence(answer)
+        assert record["action"] == "human"
+        assert "original" not in record
+
+
+async def test_retries_ask_the_same_model_again_and_the_best_counts(estimator):
+    policy = {"kind": "retry", "threshold": 0.7, "times": 2, "otherwise": "pass"}
+    for answers, content, attempts in (
+        (["unsure", "sure"], "sure", 2),
+        (["unsure", "maybe", "unsure"], "maybe", 3),
+    ):
+        for ask in ("invoke", "ainvoke"):
+            model = GuardedChatModel(inner=saying(*answers), estimator=estimator, policy=policy)
+            answer = model.invoke("?") if ask == "invoke" else await model.ainvoke("?")
+            record = get_confidence(answer)
+            assert answer.content == content
+            assert (record["action"], record["attempts"], record["model_index"]) == (
+                "pass",
+                attempts,
+                0,
+            )
 
 
 @pytest.mark.parametrize(
@@ -231,11 +254,11 @@ def test_the_policy_is_told_how_many_models_are_left(estimator):
 
     class Curious(Threshold):
         def decide(self, confidence, situation):
-            told.append(situation.models_left)
+            told.append((situation.models_left, situation.exhausted))
             return super().decide(confidence, situation)
 
     escalating(estimator, Curious(threshold=0.7), "unsure", "unsure", "unsure").invoke("?")
-    assert told == [2, 1, 0]
+    assert told == [(2, False), (1, False), (0, False), (0, True)]
 
 
 def test_of_several_generations_each_has_its_record_and_the_first_decides(estimator):
@@ -400,13 +423,6 @@ async def test_scoring_does_not_block_the_event_loop(make_estimator):
 # --- a good LangChain citizen ---------------------------------------------------------------------
 
 
-async def test_a_stream_is_one_message_with_one_record(estimator):
-    model = GuardedChatModel(inner=saying("unsure", "unsure"), estimator=estimator, policy=0.7)
-    for parts in ([*model.stream("?")], [part async for part in model.astream("?")]):
-        assert [part.content for part in parts] == ["I don't know."]
-        assert get_confidence(parts[0])["action"] == "abstain"
-
-
 def test_it_works_in_chains_with_config_and_in_parallel(estimator):
     model = GuardedChatModel(inner=ParrotFakeChatModel(), estimator=estimator, policy=0.7)
     chain = ChatPromptTemplate.from_messages([("human", "I am {how}.")]) | model
@@ -503,36 +519,3 @@ def test_the_estimator_is_not_serialised(estimator):
 def test_what_does_not_fit_is_said_at_construction(estimator, options, error):
     with pytest.raises(error):
         GuardedChatModel(inner=ParrotFakeChatModel(), **{"estimator": estimator, **options})
-
-
-# --- tools ----------------------------------------------------------------------------------------
-
-
-@tool
-def add(a: int, b: int) -> int:
-    """Add two numbers."""
-    return a + b
-
-
-class WithTools(FakeMessagesListChatModel):
-    def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-        return self.bind(tools=[each.name for each in tools], **kwargs)
-
-
-def test_a_model_with_tools_bound_is_still_guarded(estimator):
-    said = AIMessage("", tool_calls=[{"name": "be_sure", "args": {}, "id": "call-1"}])
-    model = GuardedChatModel(inner=WithTools(responses=[said]), estimator=estimator, policy=0.7)
-    bound = model.bind_tools([add], tool_choice="any")
-    assert bound.kwargs == {"tools": ["add"], "tool_choice": "any"}
-    answer = bound.invoke("?")
-    assert answer.tool_calls
-    assert get_confidence(answer)["action"] == "pass"
-
-
-def test_what_is_not_supported_yet_says_so(estimator):
-    inner = WithTools(responses=[AIMessage("sure")])
-    model = GuardedChatModel(inner=inner, estimator=estimator, models=(inner,))
-    with pytest.raises(NotImplementedError, match="stronger models"):
-        model.bind_tools([add])
-    with pytest.raises(NotImplementedError, match="structured output"):
-        model.with_structured_output({"title": "Answer", "type": "object"})

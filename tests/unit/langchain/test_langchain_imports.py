@@ -18,9 +18,11 @@ def run(code: str) -> str:
 def test_public_names():
     assert ct_guard_langchain.__all__ == [
         "ChatLocal",
+        "ConfidenceCallbackHandler",
         "ConfidenceRecord",
         "GuardedChatModel",
         "get_confidence",
+        "get_confidence_callback",
     ]
     assert all(getattr(ct_guard_langchain, name) for name in ct_guard_langchain.__all__)
     assert set(ct_guard_langchain.__all__) <= set(dir(ct_guard_langchain))

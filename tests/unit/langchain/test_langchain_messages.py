@@ -13,13 +13,23 @@ from langchain_core.messages import (
 
 from ct_guard.errors import UsageError
 from ct_guard.records import Message
-from ct_guard_langchain.messages import question_answer, replace_answer, text_of
+from ct_guard_langchain.messages import (
+    question_answer,
+    render_call,
+    replace_answer,
+    text_of,
+    turn_of,
+)
 
 CALL = {"name": "add", "args": {"a": 2, "b": "ü"}, "id": "call-1"}
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}}
 
 
-def test_system_history_and_the_last_human_turn_are_the_conversation():
+def conversation(*messages):
+    return [(turn.role, turn.content) for turn in question_answer(messages).conversation()]
+
+
+def test_system_history_and_the_last_human_turn_are_the_question():
     qa = question_answer(
         [
             SystemMessage("Be short."),
@@ -36,30 +46,106 @@ def test_system_history_and_the_last_human_turn_are_the_conversation():
         Message(role="assistant", content="4"),
         Message(role="user", content="And 3 plus 3?"),
     )
-    assert (qa.answer, qa.model) == ("6", "small")
+    assert (qa.answer, qa.model, qa.group) == ("6", "small", None)
 
 
-def test_tool_calls_and_results_are_turns_and_the_question_is_asked_again_behind_them():
-    qa = question_answer(
-        [
-            HumanMessage("What is 2 plus 2?"),
-            AIMessage("Let me see.", tool_calls=[CALL]),
-            ToolMessage("4", tool_call_id="call-1"),
-        ],
-        AIMessage("4"),
-    )
-    assert [(turn.role, turn.content) for turn in qa.conversation()] == [
-        ("user", "What is 2 plus 2?"),
-        ("assistant", 'Let me see.\n{"name": "add", "args": {"a": 2, "b": "ü"}}'),
-        ("tool", "4"),
-        ("user", "What is 2 plus 2?"),
+def test_a_follow_up_is_another_question_than_the_same_words_alone():
+    follow_up = HumanMessage("And 3 plus 3?")
+    alone = question_answer([follow_up])
+    after = question_answer([HumanMessage("What is 2 plus 2?"), AIMessage("4"), follow_up])
+    assert alone.question_key() != after.question_key()
+
+
+def test_tool_results_stand_in_front_of_the_question_that_they_were_made_for():
+    assert conversation(
+        HumanMessage("What is 2 plus 2?"),
+        AIMessage("Let me see.", tool_calls=[CALL, {**CALL, "name": "mul", "id": "call-2"}]),
+        ToolMessage("8", tool_call_id="call-2"),
+        ToolMessage("4", tool_call_id="call-1"),
+    ) == [
+        (
+            "user",
+            'Let me see.\nadd({"a": 2, "b": "ü"}) -> 4\nmul({"a": 2, "b": "ü"}) -> 8\n\n'
+            "What is 2 plus 2?",
+        ),
     ]
 
 
-def test_an_answer_of_tool_calls_alone_is_their_json():
-    assert (
-        text_of(AIMessage("", tool_calls=[CALL])) == '{"name": "add", "args": {"a": 2, "b": "ü"}}'
-    )
+def test_tool_results_of_earlier_turns_stay_with_those_turns():
+    assert conversation(
+        HumanMessage("What is 2 plus 2?"),
+        AIMessage("", tool_calls=[CALL]),
+        ToolMessage("4", tool_call_id="call-1"),
+        AIMessage("It is 4."),
+        HumanMessage("And 3 plus 3?"),
+    ) == [
+        ("user", 'add({"a": 2, "b": "ü"}) -> 4\n\nWhat is 2 plus 2?'),
+        ("assistant", "It is 4."),
+        ("user", "And 3 plus 3?"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("messages", "turns"),
+    [
+        ([], [("user", "")]),
+        ([SystemMessage("Say hello.")], [("user", "Say hello.")]),
+        ([AIMessage("Hello!"), HumanMessage("?")], [("assistant", "Hello!"), ("user", "?")]),
+        ([HumanMessage("One."), HumanMessage("Two?")], [("user", "One.\n\nTwo?")]),
+        ([HumanMessage("?"), AIMessage("Let me think.")], [("user", "Let me think.\n\n?")]),
+        (
+            [SystemMessage("Short."), HumanMessage("?"), SystemMessage("In French.")],
+            [("system", "Short.\n\nIn French."), ("user", "?")],
+        ),
+        (
+            [ToolMessage("4", tool_call_id="lost", name="add"), HumanMessage("?")],
+            [("user", "add -> 4\n\n?")],
+        ),
+    ],
+    ids=[
+        "nothing",
+        "the system asks",
+        "a greeting",
+        "two human messages",
+        "a reply cut short",
+        "late instructions",
+        "a result without its call",
+    ],
+)
+def test_unusual_conversations_still_alternate_and_end_in_what_was_asked(messages, turns):
+    assert conversation(*messages) == turns
+
+
+def test_a_tool_call_turn_is_the_rendered_call_and_of_its_own_group():
+    call = {"name": "add", "args": {"b": "ü", "a": 2}, "id": "call-1"}
+    answer = AIMessage("Adding.", tool_calls=[call])
+    qa = question_answer([HumanMessage("?")], answer)
+    assert qa.answer == 'Adding.\nadd({"a": 2, "b": "ü"})'
+    assert qa.group == "tool_call"
+    assert turn_of(answer) == "tool_call"
+
+
+def test_equal_calls_read_the_same_in_any_order_of_arguments():
+    args = {"z": [1, {"y": None, "x": True}], "a": "text"}
+    turned = {"a": "text", "z": [1, {"x": True, "y": None}]}
+    rendered = 'f({"a": "text", "z": [1, {"x": true, "y": null}]})'
+    assert render_call({"name": "f", "args": args}) == rendered
+    assert render_call({"name": "f", "args": turned}) == rendered
+
+
+def test_a_call_that_is_not_valid_json_is_kept_as_the_model_wrote_it():
+    broken = {"name": "add", "args": '{"a": 2', "id": "call-1", "error": "cut"}
+    answer = AIMessage("", invalid_tool_calls=[broken])
+    assert (text_of(answer), turn_of(answer)) == ('add({"a": 2)', "tool_call")
+
+
+def test_a_structured_answer_is_its_json_and_no_tool_call():
+    call = {"name": "Person", "args": {"name": "Ada", "age": 36}, "id": "call-1"}
+    answer = AIMessage("Here:", tool_calls=[call])
+    qa = question_answer([HumanMessage("Who?")], answer, schemas=["Person"])
+    assert (qa.answer, qa.group) == ('{"age": 36, "name": "Ada"}', None)
+    assert turn_of(answer, ["Person"]) == "answer"
+    assert turn_of(answer, ["Company"]) == "tool_call"
 
 
 @pytest.mark.parametrize(
@@ -70,10 +156,24 @@ def test_an_answer_of_tool_calls_alone_is_their_json():
         (["one ", {"type": "text", "text": "two"}, {"text": " three"}], "one two three"),
         ([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "4"}], "4"),
         ([{"type": "reasoning", "reasoning": "hm"}, {"type": "tool_use", "name": "f"}], ""),
+        ([{"type": "refusal", "refusal": "I can't help with that."}], "I can't help with that."),
+        ([{"type": "non_standard", "value": {"type": "redacted_thinking"}}], ""),
     ],
 )
 def test_text_parts_are_joined_and_thoughts_left_out(content, text):
     assert text_of(AIMessage(content)) == text
+
+
+def test_a_refusal_that_the_provider_reports_apart_is_what_was_said():
+    said = AIMessage("", additional_kwargs={"refusal": "I can't help with that."})
+    assert text_of(said) == "I can't help with that."
+
+
+def test_v1_content_reads_like_the_plain_text():
+    call = {"type": "tool_call", "name": "add", "args": {"a": 2}, "id": "call-1"}
+    blocks = [{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "4"}]
+    assert text_of(AIMessage(content_blocks=blocks)) == "4"
+    assert text_of(AIMessage(content_blocks=[*blocks, call])) == '4\nadd({"a": 2})'
 
 
 def test_a_chunk_reads_like_the_message_that_it_becomes():
@@ -95,6 +195,8 @@ def test_named_roles_are_understood(role, known):
         (HumanMessage([{"type": "text", "text": "What is this?"}, IMAGE]), "image_url"),
         (ToolMessage([{"type": "image", "base64": "aaaa"}], tool_call_id="1"), "image"),
         (AIMessage([{"type": "audio", "base64": "aaaa"}]), "audio"),
+        (HumanMessage([{"type": "file", "base64": "aaaa"}]), "file"),
+        (AIMessage([{"type": "non_standard", "value": {"type": "hologram"}}]), "hologram"),
         (ChatMessage("hello", role="narrator"), "narrator"),
         (RemoveMessage(id="1"), "remove"),
     ],

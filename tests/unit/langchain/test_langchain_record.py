@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 
 from ct_guard.records import Assessment, Confidence, Decision
@@ -27,6 +27,7 @@ RECORD = {
     "model_index": 0,
     "policy": "threshold 0.7",
     "error": None,
+    "turn": "answer",
 }
 
 
@@ -39,6 +40,10 @@ def test_errors_of_the_confidence_and_of_the_way_there_stand_together():
     late = ASSESSMENT.confidence.model_copy(update={"p": None, "error": "late"})
     record = make_record(ASSESSMENT.model_copy(update={"confidence": late}), error="model 1 failed")
     assert record["error"] == "late; model 1 failed"
+
+
+def test_a_call_of_tools_is_told_apart_from_an_answer():
+    assert make_record(ASSESSMENT, turn="tool_call")["turn"] == "tool_call"
 
 
 def test_attaching_leaves_the_original_alone():
@@ -62,15 +67,49 @@ GENERATION = ChatGeneration(message=MESSAGE)
         GENERATION,
         ChatResult(generations=[GENERATION]),
         LLMResult(generations=[[GENERATION]]),
+        [HumanMessage("?"), AIMessage("I call."), MESSAGE, ToolMessage("5", tool_call_id="1")],
+        [AIMessageChunk("2 + 2 is "), CHUNK],
+        (CHUNK, {"langgraph_node": "model"}),
+        {"messages": [HumanMessage("?"), MESSAGE]},
+        {"messages": [HumanMessage("?"), AIMessage("4")], "ct_guard": RECORD},
+        {"ct_guard": RECORD},
+        {"input": "?", "output": "4", "confidence": RECORD},
     ],
-    ids=["message", "chunk", "merged chunks", "generation", "ChatResult", "LLMResult"],
+    ids=[
+        "message",
+        "chunk",
+        "merged chunks",
+        "generation",
+        "ChatResult",
+        "LLMResult",
+        "messages",
+        "chunks",
+        "chunk with metadata",
+        "result of an agent",
+        "state of an agent",
+        "state without messages",
+        "result of a guard",
+    ],
 )
 def test_the_record_is_found_in(source: Any):
     assert get_confidence(source) == RECORD
 
 
 @pytest.mark.parametrize(
-    "source", [AIMessage("4"), ChatResult(generations=[]), LLMResult(generations=[[]]), "4", None]
+    "source",
+    [
+        AIMessage("4"),
+        ChatResult(generations=[]),
+        LLMResult(generations=[[]]),
+        [MESSAGE, HumanMessage("And then?"), AIMessage("5")],
+        [HumanMessage("?")],
+        {"messages": [MESSAGE, AIMessage("5")]},
+        {"messages": []},
+        {"confidence": 0.5},
+        {},
+        "4",
+        None,
+    ],
 )
 def test_without_a_record_there_is_none(source: Any):
     assert get_confidence(source) is None

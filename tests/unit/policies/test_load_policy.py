@@ -9,9 +9,13 @@ import pytest
 from ct_guard.errors import PolicyError
 from ct_guard.policies import (
     Annotate,
+    Budget,
     Certified,
     Escalate,
+    Retry,
+    Review,
     Threshold,
+    ToolGate,
     default_policy,
     load_policy,
 )
@@ -47,10 +51,42 @@ def test_a_file_holds_one_policy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "policy", [Annotate(), Threshold(threshold=0.2, below="retry"), Escalate(threshold=0.4)]
+    "policy",
+    [
+        Annotate(),
+        Threshold(threshold=0.2, below="retry"),
+        Escalate(threshold=0.4),
+        Review(threshold=0.4, hopeless=0.1, allowed=("approve", "reject")),
+        ToolGate(thresholds={"kind": 0.9}, default=0.1, answers=Threshold(threshold=0.3)),
+        Budget(policy=Escalate(threshold=0.5), share=0.1, cost=3, prices=(1.0, 20.0), window=9),
+        Retry(threshold=0.7, otherwise=Escalate(threshold=0.6, otherwise=Review(threshold=0.5))),
+    ],
 )
 def test_what_a_policy_dumps_loads_again(policy: Any) -> None:
     assert load_policy(json.loads(policy.model_dump_json())) == policy
+
+
+def test_the_whole_ladder_fits_into_one_file(tmp_path: Path) -> None:
+    path = tmp_path / "policy.json"
+    path.write_text(
+        """{"kind": "budget", "share": 0.2, "policy":
+             {"kind": "retry", "threshold": 0.7, "times": 2, "otherwise":
+               {"kind": "escalate", "threshold": 0.7, "otherwise":
+                 {"kind": "review", "threshold": 0.7, "hopeless": 0.2}}}}"""
+    )
+    review = Review(threshold=0.7, hopeless=0.2)
+    climb = Retry(threshold=0.7, times=2, otherwise=Escalate(threshold=0.7, otherwise=review))
+    assert load_policy(path) == Budget(policy=climb, share=0.2)
+
+
+def test_an_inner_policy_may_be_a_number_a_word_or_certified() -> None:
+    gate = load_policy({"kind": "tools", "default": 0.5, "answers": 0.7})
+    assert gate == ToolGate(default=0.5, answers=Threshold(threshold=0.7))
+    retry = load_policy({"kind": "retry", "threshold": 0.9, "otherwise": "certified"}, [LOOSE])
+    assert retry == Retry(threshold=0.9, otherwise=Certified(certificate=LOOSE))
+    assert load_policy({"kind": "retry", "threshold": 0.9, "otherwise": "human"}) == Retry(
+        threshold=0.9, otherwise="human"
+    )
 
 
 def test_certified_takes_the_first_certificate_that_passed() -> None:
@@ -79,7 +115,7 @@ def test_the_default_is_what_was_certified_else_annotate() -> None:
         ([0.7], "a policy is a number"),
         ("strict", "no policy 'strict': give a threshold"),
         ("x" * 5000, "give a threshold"),
-        ({}, "unknown kind None: there are annotate, threshold, escalate, certified"),
+        ({}, "unknown kind None: there are annotate, threshold, escalate, retry, review"),
         ({"kind": "vote"}, "unknown kind 'vote'"),
         ({"kind": ["threshold"]}, "unknown kind"),
         ({"kind": "threshold"}, "field 'threshold': Field required"),
@@ -87,6 +123,19 @@ def test_the_default_is_what_was_certified_else_annotate() -> None:
         ({"kind": "threshold", "threshold": 0.5, "below": "shout"}, "field 'below'"),
         ({"kind": "threshold", "threshold": 0.5, "bellow": "pass"}, "field 'bellow'"),
         ({"kind": "escalate", "threshold": 0.5, "keep": "all"}, "field 'keep'"),
+        ({"kind": "retry", "threshold": 0.5, "times": 0}, "field 'times'"),
+        ({"kind": "retry", "threshold": 0.5, "times": 11}, "field 'times'"),
+        ({"kind": "retry", "threshold": 0.5, "otherwise": "shout"}, "no policy 'shout'"),
+        ({"kind": "review", "threshold": 0.5, "allowed": []}, "field 'allowed'"),
+        ({"kind": "tools", "thresholds": {"rm": 2}}, "field 'thresholds.rm'"),
+        ({"kind": "tools", "answers": 7}, "between 0 and 1, not 7"),
+        ({"kind": "tools", "answers": "human"}, "field 'answers'"),
+        ({"kind": "budget", "policy": "annotate"}, "needs a share, a cost, or both"),
+        ({"kind": "budget", "share": 0.1}, "field 'policy': Field required"),
+        (
+            {"kind": "budget", "share": 1, "policy": {"kind": "retry", "threshold": 2}},
+            "policy: policy: field 'threshold'",
+        ),
         ("certified", r"holds no such certificate \(it holds none\)"),
         ({"kind": "certified", "below": "shout"}, "field 'below'"),
         ({"kind": "certified", "beta": 1}, "field 'beta'"),

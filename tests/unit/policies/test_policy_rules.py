@@ -1,14 +1,27 @@
 """Each rule, and what happens to answers that were not scored."""
 
+from typing import Any
+
 import pytest
 
 from ct_guard.errors import BackendError
-from ct_guard.policies import Annotate, Certified, Escalate, OnError, Situation, Threshold, decide
+from ct_guard.policies import (
+    Annotate,
+    Certified,
+    Escalate,
+    OnError,
+    Policy,
+    Retry,
+    Review,
+    Situation,
+    Threshold,
+    decide,
+)
 from ct_guard.records import Action, Certificate, Confidence, Status
 
 
-def action(policy: Threshold | Escalate, p: float, **left: int | None) -> Action:
-    return policy.decide(Confidence(p=p), Situation(**left)).action
+def action(policy: Policy, p: float | None, **situation: Any) -> Action:
+    return policy.decide(Confidence(p=p), Situation(**situation)).action
 
 
 def test_the_threshold_itself_passes() -> None:
@@ -29,6 +42,54 @@ def test_escalation_ends_when_no_model_is_left() -> None:
     assert action(policy, 0.4, models_left=1) == "escalate"
     assert action(policy, 0.4, models_left=0) == "human"
     assert action(policy, 0.5, models_left=0) == "pass"
+
+
+def test_stronger_models_are_asked_before_a_threshold_abstains() -> None:
+    policy = Threshold(threshold=0.5)
+    assert action(policy, 0.4, models_left=1) == "escalate"
+    assert action(policy, 0.4, models_left=0) == "abstain"
+    assert action(policy, 0.4) == "abstain"
+
+
+def test_a_threshold_retries_once() -> None:
+    policy = Threshold(threshold=0.5, below="retry")
+    assert action(policy, 0.4) == "retry"
+    assert action(policy, 0.4, retries=1) == "abstain"
+
+
+def test_retries_are_counted_for_each_model() -> None:
+    policy = Retry(threshold=0.5, times=2, otherwise="human")
+    assert [action(policy, 0.4, retries=n) for n in range(4)] == [
+        "retry", "retry", "human", "human",
+    ]  # fmt: skip
+    assert action(policy, 0.4, model_index=1) == "retry"
+    assert action(policy, 0.5, retries=2) == "pass"
+
+
+def test_retry_then_escalate_then_review_then_abstain() -> None:
+    review = Review(threshold=0.6, hopeless=0.2)
+    policy = Retry(threshold=0.7, otherwise=Escalate(threshold=0.7, otherwise=review))
+    assert policy.name == "retry 1x below 0.7, then escalate below 0.7, then review below 0.6"
+    assert action(policy, 0.5, models_left=1) == "retry"
+    assert action(policy, 0.5, models_left=1, retries=1) == "escalate"
+    assert action(policy, 0.5, models_left=0, retries=1) == "human"
+    assert action(policy, 0.65, models_left=0, retries=1) == "pass"
+    decision = policy.decide(Confidence(p=0.1), Situation(models_left=0, retries=1))
+    assert (decision.action, decision.policy) == ("abstain", policy.name)
+    assert decision.reason == "p 0.100 < 0.200"
+
+
+def test_a_person_is_told_why_and_what_they_may_do() -> None:
+    policy = Review(threshold=0.6, allowed=("approve", "reject"))
+    decision = policy.decide(Confidence(p=0.3), Situation())
+    assert (decision.action, decision.allowed) == ("human", ("approve", "reject"))
+    assert decision.reason == "p 0.300 < 0.600"
+
+
+def test_a_refusal_is_for_a_person_too() -> None:
+    policy = Review(threshold=0.6, hopeless=0.2)
+    decision = policy.decide(Confidence(p=None, status="refusal"), Situation())
+    assert (decision.action, decision.reason) == ("human", "status refusal")
 
 
 def test_without_a_certified_threshold_nothing_passes() -> None:

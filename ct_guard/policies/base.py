@@ -1,0 +1,64 @@
+"""What a policy is, and what it is told of an answer besides its confidence."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal, Protocol, runtime_checkable
+
+from ct_guard.records import Confidence, Decision, Record
+
+from .ledger import Ledger
+
+__all__ = ["Policy", "Situation", "Turn", "parts"]
+
+Turn = Literal["answer", "tool_call"]
+"""What a model said: an answer for the user, or calls of tools."""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What was tried for an answer, and what can still be done about it. The default is that of
+    files: a first answer, whose retries and escalations the caller carries out."""
+
+    models_left: int | None = None
+    """Stronger models that can still be asked. None: the caller routes escalations itself."""
+    model_index: int = 0
+    """Whose answer it is: 0 the first model, then the stronger ones in their order."""
+    retries: int = 0
+    """How often this model was asked again."""
+    exhausted: bool = False
+    """Nothing more may be tried: the answer is the last word."""
+    turn: Turn = "answer"
+    tool: str | None = None
+    """Set where one call of a tool is decided on, and not an answer."""
+    ledger: Ledger | None = None
+    """What was spent on earlier calls; None: nothing is known of them."""
+
+    @property
+    def may_escalate(self) -> bool:
+        return not self.exhausted and self.models_left != 0
+
+    @property
+    def first(self) -> bool:
+        """Whether this is the first that a policy hears of a call."""
+        return not (self.exhausted or self.model_index or self.retries or self.tool)
+
+
+@runtime_checkable
+class Policy(Protocol):
+    """A rule. It sees only answers that were scored, are empty, or decline (then p is None)."""
+
+    @property
+    def name(self) -> str:
+        """Short and stable: it stands in records and output rows."""
+        ...
+
+    def decide(self, confidence: Confidence, situation: Situation) -> Decision: ...
+
+
+def parts(policy: Policy) -> Iterator[Policy]:
+    """A policy, then those that it is combined of, outermost first."""
+    yield policy
+    if isinstance(policy, Record):
+        for _, value in policy:
+            if isinstance(value, Policy):
+                yield from parts(value)

@@ -1,0 +1,66 @@
+"""The text in a message's content: plain strings, providers' parts and standard (v1) blocks."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+
+from ct_guard.errors import UsageError
+
+__all__ = ["spoken"]
+
+_UNSPOKEN = frozenset(
+    {
+        "reasoning",
+        "thinking",
+        "redacted_thinking",
+        "tool_call",
+        "tool_call_chunk",
+        "invalid_tool_call",
+        "tool_use",
+        "function_call",
+        "custom_tool_call",
+        "input_json_delta",
+        "server_tool_call",
+        "server_tool_call_chunk",
+        "server_tool_result",
+        "server_tool_use",
+        "web_search_call",
+        "web_search_tool_result",
+        "file_search_call",
+        "code_interpreter_call",
+        "mcp_call",
+        "mcp_list_tools",
+    }
+)
+"""Parts that are no part of what was said: thoughts, calls that `tool_calls` repeats, and what the
+provider's own tools did."""
+
+
+def spoken(message: BaseMessage) -> str:
+    """The text of a message without its tool calls. Where a provider reports a refusal apart from
+    an empty text, the refusal is what was said.
+
+    Raises UsageError for images, audio and other parts that are not text.
+    """
+    content = message.content
+    if isinstance(content, str):
+        text = content
+    else:
+        text = "".join(_part(part, message) for part in content)
+    if not text and isinstance(message, AIMessage):
+        text = str(message.additional_kwargs.get("refusal") or "")
+    return text
+
+
+def _part(part: str | Mapping[Any, Any], message: BaseMessage) -> str:
+    if isinstance(part, str):
+        return part
+    kind: Any = part.get("type", "text")
+    if kind in ("text", "refusal") and isinstance(part.get(kind), str):
+        return str(part[kind])
+    if kind == "non_standard" and isinstance(part.get("value"), Mapping):
+        return _part(part["value"], message)
+    if kind in _UNSPOKEN:
+        return ""
+    raise UsageError(f"{kind} content in a message of type {message.type} is not text")

@@ -1,0 +1,123 @@
+"""Confidence as a node of a LangGraph graph of one's own, and the edge that follows it."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
+from langchain_core.runnables import RunnableLambda
+
+from ct_guard.errors import UsageError
+from ct_guard.guard import Guard
+from ct_guard.policies import Situation
+from ct_guard.records import Action, Assessment
+
+from .assess import ABSTAIN_MESSAGE, aassess, assess, deliver
+from .messages import turn_of
+from .record import get_confidence
+
+__all__ = ["confidence_node", "route_by_confidence"]
+
+
+def confidence_node(
+    guard: Guard,
+    *,
+    models: int | None = None,
+    abstain_message: str = ABSTAIN_MESSAGE,
+    schemas: Collection[str] = (),
+) -> RunnableLambda[Any, dict[str, Any]]:
+    """A node that judges the last AI message of a messages state and writes its record.
+
+        graph.add_node("confidence", confidence_node(Guard("mini", 0.7), models=1))
+        graph.add_conditional_edges(
+            "confidence", route_by_confidence, {"pass": END, "escalate": "strong", "abstain": END}
+        )
+
+    The graph carries out what is decided: edges lead to whoever retries, escalates or asks a
+    person. `models` is to how many stronger models they lead; None: to as many as the policy wants.
+    Earlier answers to the same question that were sent back so are told from the answer at hand by
+    their records. An answer that is abstained from becomes `abstain_message`. `schemas` are the
+    names of tools whose call is a structured answer.
+
+    Raises UsageError, when it runs, for a state whose last message is no AI message, and
+    CtGuardError where the guard's `on_error` is "raise".
+    """
+
+    def judge(state: Any) -> dict[str, Any]:
+        asked = _asked(state, models, schemas)
+        made = assess(
+            guard, asked.messages, [asked.answer], situation=asked.situation, schemas=schemas
+        )
+        return _update(asked, made[0])
+
+    async def ajudge(state: Any) -> dict[str, Any]:
+        asked = _asked(state, models, schemas)
+        made = await aassess(
+            guard, asked.messages, [asked.answer], situation=asked.situation, schemas=schemas
+        )
+        return _update(asked, made[0])
+
+    def _update(asked: "_Asked", made: Assessment) -> dict[str, Any]:
+        delivered = deliver(
+            asked.answer,
+            made,
+            abstain_message=abstain_message,
+            attempts=asked.attempts,
+            model_index=asked.situation.model_index,
+            schemas=schemas,
+        )
+        return {"messages": [delivered]}
+
+    return RunnableLambda(judge, afunc=ajudge, name="confidence")
+
+
+def route_by_confidence(state: Any) -> Action:
+    """The action that was decided on the last AI message, for conditional edges.
+
+    Raises UsageError where no confidence was recorded.
+    """
+    record = get_confidence(_messages(state)[-1:])
+    if record is None:
+        raise UsageError("the last message has no confidence: run a confidence_node before")
+    return record["action"]
+
+
+class _Asked(NamedTuple):
+    messages: list[BaseMessage]
+    answer: AIMessage
+    situation: Situation
+    attempts: int
+
+
+def _asked(state: Any, models: int | None, schemas: Collection[str]) -> _Asked:
+    """The answer at hand and its conversation, without answers that were sent back."""
+    messages = _messages(state)
+    answer = messages[-1] if messages else None
+    if not isinstance(answer, AIMessage):
+        raise UsageError("a confidence_node comes after a model: the last message is no AI message")
+    turns = [at for at, said in enumerate(messages) if isinstance(said, HumanMessage)]
+    start = turns[-1] if turns else 0
+    kept, sent_back = list(messages[:start]), list[Action]()
+    for message in messages[start:-1]:
+        record = get_confidence(message) if isinstance(message, AIMessage) else None
+        if record is not None and record["action"] in ("retry", "escalate"):
+            sent_back.append(record["action"])
+        else:
+            kept.append(message)
+    escalations = sent_back.count("escalate")
+    retries = sent_back[::-1].index("escalate") if escalations else len(sent_back)
+    situation = Situation(
+        models_left=None if models is None else max(models - escalations, 0),
+        model_index=escalations,
+        retries=retries,
+        turn=turn_of(answer, schemas),
+    )
+    return _Asked(kept, answer, situation, len(sent_back) + 1)
+
+
+def _messages(state: Any) -> Sequence[BaseMessage]:
+    if isinstance(state, Mapping):
+        found = state.get("messages", [])
+    else:
+        found = state if isinstance(state, list) else getattr(state, "messages", [])
+    messages: Sequence[BaseMessage] = found
+    return messages

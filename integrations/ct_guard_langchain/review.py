@@ -1,0 +1,174 @@
+"""Human review: what a person is asked, and what becomes of their decisions.
+
+The interrupt's value is LangChain's `HITLRequest`, which its interfaces render; it is resumed by
+`Command(resume={"decisions": [{"type": "approve"}]})`, one decision for each action. A final answer
+is the action `final_answer` with the argument `answer`.
+"""
+
+from collections.abc import Sequence
+from typing import Annotated, Any, cast, get_args
+
+from langchain.agents.middleware.human_in_the_loop import (
+    ActionRequest,
+    ApproveDecision,
+    EditDecision,
+    HITLRequest,
+    RejectDecision,
+    RespondDecision,
+    ReviewConfig,
+)
+from langchain_core.messages import AIMessage, HumanMessage, ToolCall, ToolMessage
+from langgraph.types import interrupt
+from pydantic import AfterValidator, Discriminator, ValidationError
+from typing_extensions import TypedDict
+
+from ct_guard.errors import UsageError
+from ct_guard.records import ReviewChoice
+
+from .messages import replace_answer, text_of
+from .record import KEY, attach, get_confidence
+
+__all__ = ["FINAL_ANSWER", "review_answer", "review_calls"]
+
+FINAL_ANSWER = "final_answer"
+"""The name of the action that stands for a final answer."""
+
+_Decision = ApproveDecision | EditDecision | RejectDecision | RespondDecision
+
+
+class _Response(TypedDict):
+    decisions: list[Annotated[_Decision, Discriminator("type")]]
+
+
+def review_answer(
+    message: AIMessage, *, reason: str, allowed: Sequence[ReviewChoice], structured: bool
+) -> dict[str, Any]:
+    """Ask about a final answer; return the update of the agent's state.
+
+    approve: the answer stays. edit, respond: the person's text takes its place. reject: the model
+    is told so and answers again. A structured answer can only be approved or rejected, because
+    what a person writes need not fit its schema. Raises UsageError for a reply of another shape;
+    the question then stays open.
+    """
+    if structured:
+        allowed = ["approve", "reject"]
+    text = text_of(message, [call["name"] for call in message.tool_calls])
+    action = ActionRequest(
+        name=FINAL_ANSWER,
+        args={"answer": text},
+        description=f"This answer may be wrong: {reason}",
+    )
+    decision = _ask([action], allowed)[0]
+    if decision["type"] == "reject":
+        why = decision.get("message")
+        told = f"A reviewer rejected your last answer{f': {why}' if why else ''}. Answer again."
+        forget = {"structured_response": None} if structured else {}
+        return {"messages": [HumanMessage(told)], "jump_to": "model", **forget}
+    said = text
+    if decision["type"] == "edit":
+        said = decision["edited_action"]["args"]["answer"]
+    elif decision["type"] == "respond":
+        said = decision["message"]
+    return _signed(message, decision["type"], original=text, said=said)
+
+
+def review_calls(
+    message: AIMessage,
+    calls: Sequence[ToolCall],
+    *,
+    reasons: Sequence[str],
+    allowed: Sequence[ReviewChoice],
+) -> dict[str, Any]:
+    """Ask about some of a message's tool calls; return the update of the agent's state.
+
+    approve: the call runs. edit: it runs as the person wrote it. respond: their text is its result.
+    reject: it does not run, and the model is told why. Raises UsageError as `review_answer` does.
+    """
+    actions = [
+        ActionRequest(
+            name=call["name"],
+            args=call["args"],
+            description=f"This call may be wrong: {reason}",
+        )
+        for call, reason in zip(calls, reasons, strict=True)
+    ]
+    decisions = _ask(actions, allowed)
+    decided = {call["id"]: made for call, made in zip(calls, decisions, strict=True)}
+    revised = [_revised(call, decided.get(call["id"])) for call in message.tool_calls]
+    results = [
+        result for call in calls if (result := _result(call, decided[call["id"]])) is not None
+    ]
+    return {"messages": [message.model_copy(update={"tool_calls": revised}), *results]}
+
+
+def _ask(actions: Sequence[ActionRequest], allowed: Sequence[ReviewChoice]) -> list[_Decision]:
+    """Interrupt, and on resume return one decision for each action, checked before it is stored."""
+    choices: list[ReviewChoice] = list(allowed or get_args(ReviewChoice))
+
+    def check(response: _Response) -> _Response:
+        if len(response["decisions"]) != len(actions):
+            raise ValueError(f"{len(response['decisions'])} decisions for {len(actions)} actions")
+        for action, decision in zip(actions, response["decisions"], strict=True):
+            if decision["type"] not in choices:
+                raise ValueError(f"{decision['type']!r} is not among {', '.join(choices)}")
+            if decision["type"] == "edit" and action["name"] == FINAL_ANSWER:
+                _check_edit(decision)
+        return response
+
+    names = dict.fromkeys(action["name"] for action in actions)
+    request = HITLRequest(
+        action_requests=list(actions),
+        review_configs=[
+            ReviewConfig(action_name=name, allowed_decisions=choices) for name in names
+        ],
+    )
+    schema = cast("type[_Response]", Annotated[_Response, AfterValidator(check)])
+    try:
+        return interrupt(request, response_schema=schema)["decisions"]
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "".join(f"{part}: " for part in first["loc"][:2])
+        wrong = where + first["msg"].removeprefix("Value error, ")
+        raise UsageError(
+            f"this review cannot be resumed so: {wrong}; give"
+            f' {{"decisions": [{{"type": …}}]}}, one for each of {len(actions)} actions, each type'
+            f" one of {', '.join(choices)}"
+        ) from error
+
+
+def _check_edit(decision: EditDecision) -> None:
+    if not isinstance(decision["edited_action"]["args"].get("answer"), str):
+        raise ValueError('an edited answer is text in {"args": {"answer": …}}')
+
+
+def _signed(
+    message: AIMessage, choice: ReviewChoice, *, original: str, said: str
+) -> dict[str, Any]:
+    """The message as the person leaves it, with their choice in its record."""
+    record = get_confidence(message)
+    if record is None:
+        return {}
+    record = {**record, "review": choice}
+    if choice != "approve":
+        record["original"] = original
+        message = cast("AIMessage", replace_answer(message, said))
+    return {"messages": [attach(message, record)], KEY: record}
+
+
+def _revised(call: ToolCall, decision: _Decision | None) -> ToolCall:
+    if decision is None or decision["type"] != "edit":
+        return call
+    edited = decision["edited_action"]
+    return ToolCall(type="tool_call", id=call["id"], name=edited["name"], args=edited["args"])
+
+
+def _result(call: ToolCall, decision: _Decision) -> ToolMessage | None:
+    """What stands in place of a result, for a call that does not run."""
+    if decision["type"] == "respond":
+        content, status = decision["message"], "success"
+    elif decision["type"] == "reject":
+        why = decision.get("message") or "no reason given; do not repeat it unless the user asks"
+        content, status = f"A reviewer rejected this call of {call['name']}: {why}", "error"
+    else:
+        return None
+    return ToolMessage(content=content, name=call["name"], tool_call_id=call["id"], status=status)

@@ -1,0 +1,140 @@
+"""`wrap()`: put a guard around whatever answers."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypedDict, Unpack, overload
+
+from langchain_core.language_models import BaseChatModel
+from langchain_core.runnables import Runnable, RunnableWithFallbacks
+from langchain_core.runnables.base import RunnableBindingBase
+
+from ct_guard.errors import UsageError
+from ct_guard.estimators import Estimator, load_estimator
+from ct_guard.policies import Certified, OnError, Policy
+
+from .chain import GuardedChain
+from .chat_model import GuardedChatModel
+from .runnable import ConfidenceGuard
+
+__all__ = ["Options", "wrap"]
+
+
+class Options(TypedDict, total=False):
+    """What `GuardedChatModel` is told besides the model that answers."""
+
+    estimator: str | Path | Estimator
+    policy: str | float | Path | dict[str, Any] | Policy | None
+    models: Sequence[Runnable[Any, Any]]
+    on_error: OnError
+    deadline: float | None
+    window: float
+    hold_stream: bool | None
+    abstain_message: str
+
+
+@overload
+def wrap(runnable: BaseChatModel, **options: Unpack[Options]) -> GuardedChatModel: ...
+
+
+@overload
+def wrap(runnable: Runnable[Any, Any], **options: Unpack[Options]) -> Runnable[Any, Any]: ...
+
+
+def wrap(runnable: Runnable[Any, Any], **options: Unpack[Options]) -> Runnable[Any, Any]:
+    """The same, guarded.
+
+    * A chat model becomes a `GuardedChatModel`; also inside of `bind`, `bind_tools`, `with_config`
+      and `with_retry`, each one of `with_fallbacks`, and whichever `init_chat_model` chooses.
+    * Any other runnable, a chain or an agent, becomes a `ConfidenceGuard` around it.
+
+    What is guarded already is not guarded twice: its settings are kept, and `options` change them.
+    Keywords that were bound before wrapping reach stronger models as they are; bind tools after
+    wrapping, or give stronger models with their own tools bound.
+
+    Raises EstimatorError, PolicyError or UsageError that says what does not fit.
+    """
+    guarded = _Wrapping(options).around(runnable)
+    return guarded if guarded is not None else _guarded_chain(runnable, options)
+
+
+class _Wrapping:
+    """One call of `wrap`: its estimator is loaded once, however many models are guarded."""
+
+    def __init__(self, options: Options) -> None:
+        self._options = options
+
+    @cached_property
+    def _estimator(self) -> Estimator:
+        return load_estimator(self._options.get("estimator", "mini"))
+
+    def around(self, runnable: Runnable[Any, Any]) -> Runnable[Any, Any] | None:
+        """The runnable with the chat model in it guarded; None where there is none."""
+        match runnable:
+            case GuardedChatModel():
+                return self._changed(runnable)
+            case BaseChatModel():
+                return self.fresh(runnable)
+            case RunnableBindingBase():
+                return self._bound(runnable)
+            case RunnableWithFallbacks():
+                return self._fallbacks(runnable)
+        return self._chosen_at_run_time(runnable)
+
+    def fresh(self, model: BaseChatModel) -> GuardedChatModel:
+        options: dict[str, Any] = {**self._options, "estimator": self._estimator}
+        return GuardedChatModel(inner=model, **options)
+
+    def _changed(self, guarded: GuardedChatModel) -> GuardedChatModel:
+        """Guarded already: it is made again, with its settings as far as `options` leave them."""
+        settings = {name: getattr(guarded, name) for name in type(guarded).model_fields}
+        if "estimator" in self._options and isinstance(guarded.policy, Certified):
+            settings["policy"] = None  # that certificate is the other estimator's
+        return type(guarded)(**{**settings, **self._options})
+
+    def _bound(
+        self, binding: RunnableBindingBase[Any, Any]
+    ) -> RunnableBindingBase[Any, Any] | None:
+        inside = self.around(binding.bound)
+        if inside is None:
+            return None
+        if isinstance(inside, GuardedChatModel):
+            inside = inside.model_copy(update={"bound": {**inside.bound, **binding.kwargs}})
+        return binding.model_copy(update={"bound": inside})
+
+    def _fallbacks(
+        self, runnable: RunnableWithFallbacks[Any, Any]
+    ) -> RunnableWithFallbacks[Any, Any] | None:
+        first, *others = [self.around(each) for each in runnable.runnables]
+        if first is None or None in others:
+            return None
+        return runnable.model_copy(update={"runnable": first, "fallbacks": others})
+
+    def _chosen_at_run_time(self, runnable: Runnable[Any, Any]) -> Runnable[Any, Any] | None:
+        """What `init_chat_model` returns where the model is configurable."""
+        if not type(runnable).__module__.startswith(("langchain.", f"{__package__}.")):
+            return None  # so that langchain is imported only where it is in use
+        from .configurable import ConfigurableModel, GuardedConfigurableModel
+
+        if not isinstance(runnable, ConfigurableModel):
+            return None
+        already = runnable.guarding if isinstance(runnable, GuardedConfigurableModel) else None
+
+        def guarding(model: Runnable[Any, Any]) -> Runnable[Any, Any]:
+            model = already(model) if already is not None else model
+            return self.around(model) or model
+
+        return GuardedConfigurableModel(runnable, guarding)
+
+
+def _guarded_chain(runnable: Runnable[Any, Any], options: Options) -> Runnable[Any, Any]:
+    settings: dict[str, Any] = dict(options)
+    stronger = settings.pop("models", ())
+    if unfit := [name for name in ("window", "hold_stream") if name in settings]:
+        raise UsageError(
+            f"{' and '.join(unfit)} cannot be set around a {type(runnable).__name__}: wrap the chat"
+            " model in it, or leave them out"
+        )
+    if isinstance(runnable, GuardedChain):
+        runnable, stronger = runnable.chain, stronger or runnable.stronger
+    return ConfidenceGuard(**settings).wrap(runnable, stronger=stronger)
