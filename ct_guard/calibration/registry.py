@@ -2,7 +2,7 @@
 
 from numpy.typing import ArrayLike
 
-from ct_guard.calibration import platt, temperature
+from ct_guard.calibration import beta, histogram, isotonic, platt, temperature
 from ct_guard.calibration.base import Calibrator, Floats, check_fit, check_logits
 from ct_guard.errors import CalibrationError
 from ct_guard.records import CalibratorState
@@ -10,6 +10,9 @@ from ct_guard.records import CalibratorState
 __all__ = ["CALIBRATORS", "apply", "fit"]
 
 CALIBRATORS: dict[str, Calibrator] = {
+    "beta": beta,
+    "histogram": histogram,
+    "isotonic": isotonic,
     "platt": platt,
     "temperature": temperature,
 }
