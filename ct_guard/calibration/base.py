@@ -36,7 +36,7 @@ class Calibrator(Protocol):
         ...
 
     def apply(self, params: Params, logits: Floats) -> Floats:
-        """P(correct), shape (n,), in [0, 1], never decreasing in the logit."""
+        """P(correct), shape (n,), in [0, 1], never decreasing in the logit but for rounding."""
         ...
 
 

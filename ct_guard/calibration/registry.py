@@ -52,7 +52,7 @@ def apply(state: CalibratorState, logits: ArrayLike) -> Floats:
         logits: shape (n,), finite; n may be 0.
 
     Returns:
-        float64, shape (n,), in [0, 1], never decreasing in the logit.
+        float64, shape (n,), in [0, 1], never decreasing in the logit but for rounding.
 
     Raises:
         CalibrationError: an unknown kind or a missing parameter in the state, logits that are not
