@@ -11,6 +11,8 @@ from .manifest import (
     load_manifest,
     save_estimator,
 )
+from .questions import load_questions, question_hash, set_hash
+from .revise import revise_estimator
 
 __all__ = [
     "EVERY_MODEL",
@@ -21,6 +23,10 @@ __all__ = [
     "Manifest",
     "Scope",
     "load_manifest",
+    "load_questions",
     "locate",
+    "question_hash",
+    "revise_estimator",
     "save_estimator",
+    "set_hash",
 ]

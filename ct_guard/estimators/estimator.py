@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.adapters import EVERY_MODEL, Manifest
+from ct_guard.adapters.calibrated import calibrated
 from ct_guard.backends import KV, Adapter, Backend, Item
-from ct_guard.calibration import apply
 from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
 from ct_guard.query import Query, Rendered, clean, render, screen, without_forged_query
 from ct_guard.records import Confidence, QuestionAnswer
@@ -105,11 +104,7 @@ class Estimator:
     ) -> NDArray[np.float64]:
         """P(correct) from raw logits, by the calibrator of the answering model, else the common
         one, else the plain sigmoid."""
-        state = self.manifest.calibrators.get(model or EVERY_MODEL)
-        state = state or self.manifest.calibrators.get(EVERY_MODEL)
-        if state is None:
-            return np.asarray(expit(logits))
-        return apply(state, logits)
+        return calibrated(self.manifest, logits, model)
 
     def is_calibrated_for(self, model: str | None) -> bool:
         known = self.manifest.calibrators
