@@ -151,6 +151,9 @@ class Certificate(Record):
     answered: int = Field(ge=0)
     errors: int = Field(ge=0)
     split_hash: str = ""
+    grader_false_pass: Probability = 0.0
+    """Share of wrong answers that the grader calls correct: among the graded rows, alpha times one
+    less this share is what had to hold."""
     reason: str = ""
 
     @property

@@ -13,6 +13,8 @@ from .manifest import (
     with_file,
     write_manifest,
 )
+from .questions import load_questions, question_hash, set_hash
+from .revise import revise_estimator
 
 __all__ = [
     "EVERY_MODEL",
@@ -23,8 +25,12 @@ __all__ = [
     "Manifest",
     "Scope",
     "load_manifest",
+    "load_questions",
     "locate",
+    "question_hash",
+    "revise_estimator",
     "save_estimator",
+    "set_hash",
     "with_file",
     "write_manifest",
 ]

@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -26,7 +27,9 @@ __all__ = [
     "Manifest",
     "Scope",
     "load_manifest",
+    "manifest_text",
     "save_estimator",
+    "sha256",
     "with_file",
     "write_manifest",
 ]
@@ -91,7 +94,9 @@ class Manifest(Record):
     files: dict[str, str] = {}
     """SHA-256 of every other file of the directory, by relative path."""
     data: dict[str, str] = {}
-    """Hashes of the questions of each split, by split name."""
+    """One hash of the set of questions of each split, by split name."""
+    questions: str | None = None
+    """File with a short hash of every question, by split name (see `adapters.questions`)."""
     figures: dict[str, float | int | str | None] = {}
     versions: dict[str, str] = {}
 
@@ -126,11 +131,13 @@ def load_manifest(folder: Path) -> Manifest:
             raise ManifestError(f"{path} names a file outside its directory: {name!r}")
         if not file.is_file():
             raise ManifestError(f"{file} is missing: restore the estimator from its source")
-        if _sha256(file) != expected:
+        if sha256(file) != expected:
             raise ManifestError(
                 f"{file} differs from its hash in {MANIFEST}: it was changed or damaged;"
                 " restore the estimator from its source"
             )
+    if manifest.questions is not None and manifest.questions not in manifest.files:
+        raise ManifestError(f"{path} hashes no {manifest.questions}: restore it from its source")
     for name in ADAPTER_FILES if manifest.adapter is not None else ():
         if f"{manifest.adapter}/{name}" not in manifest.files:
             raise ManifestError(f"{path} hashes no {name} of its adapter {manifest.adapter!r}")
@@ -138,10 +145,16 @@ def load_manifest(folder: Path) -> Manifest:
 
 
 def save_estimator(
-    folder: Path, manifest: Manifest, *, adapter: Path | None = None, overwrite: bool = False
+    folder: Path,
+    manifest: Manifest,
+    *,
+    adapter: Path | None = None,
+    files: Mapping[str, Path | bytes] | None = None,
+    overwrite: bool = False,
 ) -> Manifest:
     """Write an estimator directory in one step: a temporary directory is filled and renamed, so
-    that no half-written estimator is ever seen. `adapter` is a folder with a PEFT LoRA, copied in.
+    that no half-written estimator is ever seen. `adapter` is a folder with a PEFT LoRA, copied in;
+    `files` are more files by relative path, to copy or as content.
 
     Returns the manifest as written. Raises OutputExistsError when `folder` exists.
     """
@@ -155,12 +168,18 @@ def save_estimator(
             for name in ADAPTER_FILES:
                 shutil.copyfile(adapter / name, building / "adapter" / name)
             manifest = manifest.model_copy(update={"adapter": "adapter"})
-        files = {
-            path.relative_to(building).as_posix(): _sha256(path)
+        for name, content in (files or {}).items():
+            (building / name).parent.mkdir(parents=True, exist_ok=True)
+            if isinstance(content, bytes):
+                (building / name).write_bytes(content)
+            else:
+                shutil.copyfile(content, building / name)
+        hashes = {
+            path.relative_to(building).as_posix(): sha256(path)
             for path in sorted(building.rglob("*"))
             if path.is_file()
         }
-        manifest = manifest.model_copy(update={"files": files})
+        manifest = manifest.model_copy(update={"files": hashes})
         write_manifest(building, manifest)
         building.chmod(0o755)
         _take_place(building, folder)
@@ -170,15 +189,19 @@ def save_estimator(
     return manifest
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write or replace the manifest of an estimator's directory, in one step."""
+def manifest_text(manifest: Manifest) -> str:
+    """The manifest as it stands in its file."""
     data = manifest.model_dump(mode="json")
     if manifest.scope is not None:
         data["scope"]["words"] = sorted(manifest.scope.words)
-    text = json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False)
+    return json.dumps(data, indent=1, ensure_ascii=False, allow_nan=False) + "\n"
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write or replace the manifest of an estimator's directory, in one step."""
     building = folder / f".{MANIFEST}-{os.getpid()}"
     try:
-        building.write_text(text + "\n", encoding="utf-8")
+        building.write_text(manifest_text(manifest), encoding="utf-8")
         os.replace(building, folder / MANIFEST)
     finally:
         building.unlink(missing_ok=True)
@@ -186,7 +209,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 def with_file(manifest: Manifest, folder: Path, name: str) -> Manifest:
     """The manifest with the hash of one more file of the directory, or of one that changed."""
-    files = {**manifest.files, name: _sha256(folder / name)}
+    files = {**manifest.files, name: sha256(folder / name)}
     return manifest.model_copy(update={"files": dict(sorted(files.items()))})
 
 
@@ -205,6 +228,7 @@ def _take_place(new: Path, folder: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _sha256(path: Path) -> str:
+def sha256(path: Path) -> str:
+    """Of the file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

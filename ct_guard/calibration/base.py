@@ -16,6 +16,7 @@ __all__ = [
     "check_fit",
     "check_logits",
     "number",
+    "numbers",
 ]
 
 Floats = NDArray[np.float64]
@@ -35,7 +36,7 @@ class Calibrator(Protocol):
         ...
 
     def apply(self, params: Params, logits: Floats) -> Floats:
-        """P(correct), shape (n,), in [0, 1], never decreasing in the logit."""
+        """P(correct), shape (n,), in [0, 1], never decreasing in the logit but for rounding."""
         ...
 
 
@@ -89,3 +90,11 @@ def number(params: Params, name: str) -> float:
     if not isinstance(value, float):
         raise CalibrationError(f"the calibrator's state has no number {name!r}: fit it again")
     return value
+
+
+def numbers(params: Params, name: str) -> Floats:
+    """The parameter `name`, a list of numbers; CalibrationError where a state lacks it."""
+    values = params.get(name)
+    if not isinstance(values, list):
+        raise CalibrationError(f"the calibrator's state has no numbers {name!r}: fit it again")
+    return np.array(values, dtype=np.float64)

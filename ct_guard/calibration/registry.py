@@ -2,7 +2,7 @@
 
 from numpy.typing import ArrayLike
 
-from ct_guard.calibration import platt, temperature
+from ct_guard.calibration import beta, histogram, isotonic, platt, temperature
 from ct_guard.calibration.base import Calibrator, Floats, check_fit, check_logits
 from ct_guard.errors import CalibrationError
 from ct_guard.records import CalibratorState
@@ -10,6 +10,9 @@ from ct_guard.records import CalibratorState
 __all__ = ["CALIBRATORS", "apply", "fit"]
 
 CALIBRATORS: dict[str, Calibrator] = {
+    "beta": beta,
+    "histogram": histogram,
+    "isotonic": isotonic,
     "platt": platt,
     "temperature": temperature,
 }
@@ -49,7 +52,7 @@ def apply(state: CalibratorState, logits: ArrayLike) -> Floats:
         logits: shape (n,), finite; n may be 0.
 
     Returns:
-        float64, shape (n,), in [0, 1], never decreasing in the logit.
+        float64, shape (n,), in [0, 1], never decreasing in the logit but for rounding.
 
     Raises:
         CalibrationError: an unknown kind or a missing parameter in the state, logits that are not

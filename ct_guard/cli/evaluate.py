@@ -1,77 +1,121 @@
 """`ct-guard evaluate`: figures of scored files."""
 
+from pathlib import Path
+from typing import TYPE_CHECKING
+
 import click
+
+from .options import assignments
+
+if TYPE_CHECKING:
+    from ct_guard.evaluation import Evaluation
 
 __all__ = ["command"]
 
 
 @click.command("evaluate")
 @click.argument("sources", metavar="SCORED...", nargs=-1, required=True)
+@click.option("--by", metavar="COLUMN", help="Also measure inside each value of this column.")
+@click.option(
+    "--where", multiple=True, metavar="COLUMN=VALUE",
+    help="Only rows with this value; several must all hold.",
+)  # fmt: skip
+@click.option(
+    "--train", metavar="FILE", help="Scored, graded rows of other questions to fit the question"
+    " prior on; otherwise it is cross-fitted on the rows at hand.",
+)  # fmt: skip
+@click.option("--prior/--no-prior", default=True, show_default=True, help="The question prior.")
+@click.option(
+    "--paper-ece", is_flag=True,
+    help="Also the ECE as the paper's code computes it (folded), for parity.",
+)  # fmt: skip
+@click.option("--smooth-ece", is_flag=True, help="Also the smooth ECE (needs the 'report' extra).")
+@click.option(
+    "--estimator", metavar="DIR",
+    help="Say how many of these questions the estimator was tuned, calibrated or certified on.",
+)  # fmt: skip
+@click.option(
+    "--plot", type=click.Path(path_type=Path), metavar="OUT",
+    help="Reliability and risk-coverage diagrams, .png or .svg (needs the 'report' extra).",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option(
     "--resamples", type=click.IntRange(100), default=1000, show_default=True,
     help="Bootstrap resamples, by question.",
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
-def command(sources: tuple[str, ...], as_json: bool, resamples: int, seed: int) -> None:
+def command(
+    sources: tuple[str, ...],
+    by: str | None,
+    where: tuple[str, ...],
+    train: str | None,
+    prior: bool,
+    paper_ece: bool,
+    smooth_ece: bool,
+    estimator: str | None,
+    plot: Path | None,
+    as_json: bool,
+    resamples: int,
+    seed: int,
+) -> None:
     """Evaluate files that `ct-guard score` wrote and that have grades in a column `correct`.
 
     Ranking (AUROC), calibration (ECE, with the value that noise alone would give), proper scores,
     selective prediction, and pair accuracy where questions have a right and a wrong answer; each
     with a 95% bootstrap interval over questions. No model is needed.
+
+    Beside every estimator stands the question prior: gradient boosting on the question's text,
+    without model or answer. What does not beat it has learnt which questions are hard, at most.
+
+    \b
+    Several files are the same rows, scored by different estimators: they are matched by `id` (or
+    question and answer), and compared to the first, row by row.
+      ct-guard evaluate hybrid.jsonl likelihood.jsonl --by kind --plot curves.png
     """
-    import json
-    from dataclasses import asdict
+    from ct_guard.evaluation import Options, evaluate_files, read_scored
+    from ct_guard.evaluation.disjoint import seen_before
+    from ct_guard.evaluation.figures import METRICS, PAPER_ECE, SMOOTH_ECE
 
-    from ct_guard.evaluation import evaluate, read_scored, remarks
+    if plot is not None:
+        from ct_guard.evaluation.plot import check_plot
 
-    results = []
-    for source in sources:
-        scored = read_scored(source)
-        figures = evaluate(scored, resamples=resamples, seed=seed)
-        said = remarks(scored, figures)
-        if as_json:
-            results.append(
-                {
-                    "file": scored.path,
-                    "estimators": scored.estimators,
-                    "rows": scored.rows,
-                    "graded": len(scored.p),
-                    "statuses": scored.statuses,
-                    "figures": {figure.name: asdict(figure.interval) for figure in figures},
-                    "remarks": said,
-                }
-            )
-            continue
-        from rich import box
-        from rich.console import Console
-        from rich.table import Table
+        check_plot(plot)
+    chosen = assignments(where)
+    keep = (by,) if by is not None else ()
+    files = [read_scored(source, keep=keep, where=chosen) for source in sources]
+    more = [PAPER_ECE] * paper_ece + [SMOOTH_ECE] * smooth_ece
+    found = evaluate_files(
+        files,
+        Options(metrics=(*METRICS, *more), by=by, prior=prior, resamples=resamples, seed=seed),
+        train=read_scored(train) if train is not None else None,
+    )
+    if estimator is not None:
+        found.remarks.extend(seen_before(found.rows, estimator))
+    if plot is not None:
+        from ct_guard.evaluation.plot import draw
 
-        console = Console()
-        table = Table(
-            title=f"{scored.path}: {', '.join(scored.estimators)}, {len(scored.p):,} graded rows"
-            f" of {scored.rows:,}, {int(scored.question.max()) + 1:,} questions",
-            box=box.SIMPLE_HEAD,
-            title_justify="left",
-        )
-        for name in ("figure", "value", "95% interval", "better", "note"):
-            right = name in ("value", "95% interval")
-            table.add_column(name, justify="right" if right else "left", no_wrap=name != "note")
-        for figure in figures:
-            low, high = figure.interval.low, figure.interval.high
-            table.add_row(
-                figure.name,
-                _number(figure.interval.value),
-                f"{_number(low)} to {_number(high)}" if low is not None else "not defined",
-                figure.better,
-                figure.note,
-            )
-        console.print(table)
-        for line in said:
-            console.print(f"! {line}", markup=False)
+        draw(found, plot)
     if as_json:
-        click.echo(json.dumps(results, indent=1))
+        import json
+
+        click.echo(json.dumps(found.to_json(), indent=1))
+    else:
+        _show(found)
+        if plot is not None:
+            click.echo(f"Drawn to {plot}")
 
 
-def _number(value: float | None) -> str:
-    return "not defined" if value is None else f"{value:.3f}"
+def _show(found: "Evaluation") -> None:
+    from rich.console import Console
+
+    from .tables import evaluation_tables
+
+    console = Console()
+    for table in evaluation_tables(found):
+        console.print(table)
+    for one in found.estimators:
+        for line in one.remarks:
+            name = f"{one.name}: " if len(found.estimators) > 1 else ""
+            console.print(f"! {name}{line}", markup=False, highlight=False)
+    for line in found.remarks:
+        console.print(f"! {line}", markup=False, highlight=False)

@@ -7,14 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit  # type: ignore[import-untyped]
 
-from ct_guard.adapters import EVERY_MODEL, Manifest
+from ct_guard.adapters import Manifest
+from ct_guard.adapters.calibrated import calibrated, calibrator_for
 from ct_guard.backends import KV, Adapter, Backend, Item
-from ct_guard.calibration import apply
 from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
 from ct_guard.query import Query, Rendered, clean, render, screen, without_forged_query
-from ct_guard.records import CalibratorState, Confidence, QuestionAnswer
+from ct_guard.records import Confidence, QuestionAnswer
 
 from .methods import Method
 
@@ -105,11 +104,10 @@ class Estimator:
     ) -> NDArray[np.float64]:
         """P(correct) from raw logits, by the calibrator of the group, else of the answering model,
         else the common one, else the plain sigmoid."""
-        state = self._calibrator(model, group)
-        return np.asarray(expit(logits)) if state is None else apply(state, logits)
+        return calibrated(self.manifest.calibrators, logits, model, group)
 
     def is_calibrated_for(self, model: str | None, group: str | None = None) -> bool:
-        return self._calibrator(model, group) is not None
+        return calibrator_for(self.manifest.calibrators, model, group) is not None
 
     def outside_scope(self, qa: QuestionAnswer) -> bool:
         """Whether the question uses a lower-case word that the base's closed world does not have.
@@ -144,13 +142,6 @@ class Estimator:
             half = len(items) // 2
             return self._logits(items[:half]) + self._logits(items[half:])
         return [float(value) for value in values]
-
-    def _calibrator(self, model: str | None, group: str | None) -> CalibratorState | None:
-        known = self.manifest.calibrators
-        for key in (group, model, EVERY_MODEL):
-            if key is not None and key in known:
-                return known[key]
-        return None
 
     def _confidence(
         self,

@@ -1,7 +1,9 @@
-"""The figures of one scored file, each with its interval."""
+"""The figures of one estimator on one file, each with its interval."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,20 +11,41 @@ from numpy.typing import NDArray
 from ct_guard.metrics import (
     Interval,
     accuracy_at_coverage,
+    adaptive_ece,
+    augrc,
+    auprc_of_errors,
     aurc,
     auroc,
     bootstrap,
     brier,
     coverage_at_risk,
+    debiased_squared_error,
+    e_aurc,
     ece,
     ece_noise_floor,
     log_loss,
+    murphy_decomposition,
     pair_accuracy,
+    paired_bootstrap,
+    paper_folded_ece,
+    prr,
+    smooth_ece,
 )
 
-from .scored import Scored
+__all__ = [
+    "COMPARED",
+    "METRICS",
+    "PAPER_ECE",
+    "SMOOTH_ECE",
+    "Figure",
+    "Metric",
+    "differences",
+    "evaluate",
+]
 
-__all__ = ["Figure", "evaluate", "remarks"]
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+Ints = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -35,67 +58,111 @@ class Figure:
     note: str = ""
 
 
-def evaluate(scored: Scored, *, resamples: int = 1000, seed: int = 0) -> list[Figure]:
-    """All figures, with 95% bootstrap intervals over questions (rows that share a question are one
-    cluster)."""
-    p, correct, question = scored.p, scored.correct, scored.question
+@dataclass(frozen=True)
+class Metric:
+    """A metric of (p, correct, question), under the name that tables and JSON give it."""
 
-    def figure(
-        name: str,
-        metric: Callable[..., float | None],
-        better: str,
-        *more: NDArray[np.int64],
-        note: str = "",
-    ) -> Figure:
-        interval = bootstrap(metric, p, correct, *more, clusters=question, n=resamples, seed=seed)
-        return Figure(name, interval, better, note)
+    name: str
+    of: Callable[[Floats, Bools, Ints], float | None]
+    better: Literal["higher", "lower", ""]
 
-    floor = f"a perfectly calibrated estimator would show {ece_noise_floor(p):.3f}"
-    pairs = pair_accuracy(p, correct, question)
-    figures = [
-        figure("accuracy of the answers", lambda p, c: float(np.mean(c)), ""),
-        figure("AUROC", auroc, "higher"),
-        figure("ECE", ece, "lower", note=floor),
-        figure("Brier score", brier, "lower"),
-        figure("log loss", log_loss, "lower"),
-        figure("AURC", aurc, "lower"),
-        figure("accuracy at 50% coverage", lambda p, c: accuracy_at_coverage(p, c, 0.5), "higher"),
-        figure("accuracy at 80% coverage", lambda p, c: accuracy_at_coverage(p, c, 0.8), "higher"),
-        figure("coverage at 10% risk", lambda p, c: coverage_at_risk(p, c, 0.1), "higher"),
-    ]
-    if pairs.questions:
-        figures.append(
-            figure(
-                "pair accuracy",
-                lambda p, c, q: pair_accuracy(p, c, q).value,
-                "higher",
-                question,
-                note=f"{pairs.questions} questions with a right and a wrong answer",
-            )
+
+def _of_rows(metric: Callable[[Floats, Bools], float | None]) -> Callable[..., float | None]:
+    return lambda p, correct, question: metric(p, correct)
+
+
+def _murphy(part: str) -> Callable[..., float]:
+    return lambda p, correct, question: float(getattr(murphy_decomposition(p, correct), part))
+
+
+PAPER_ECE = Metric("ECE as in the paper (folded)", _of_rows(paper_folded_ece), "lower")
+SMOOTH_ECE = Metric("smooth ECE", _of_rows(smooth_ece), "lower")
+METRICS: tuple[Metric, ...] = (
+    Metric("accuracy of the answers", _of_rows(lambda p, correct: float(np.mean(correct))), ""),
+    Metric("AUROC", _of_rows(auroc), "higher"),
+    Metric("AUPRC of errors", _of_rows(auprc_of_errors), "higher"),
+    Metric("pair accuracy", lambda p, c, question: pair_accuracy(p, c, question).value, "higher"),
+    Metric("ECE", _of_rows(ece), "lower"),
+    Metric("adaptive ECE", _of_rows(adaptive_ece), "lower"),
+    Metric("debiased squared calibration error", _of_rows(debiased_squared_error), "lower"),
+    Metric("log loss", _of_rows(log_loss), "lower"),
+    Metric("Brier score", _of_rows(brier), "lower"),
+    Metric("Brier: reliability", _murphy("reliability"), "lower"),
+    Metric("Brier: resolution", _murphy("resolution"), "higher"),
+    Metric("Brier: uncertainty", _murphy("uncertainty"), ""),
+    Metric("AURC", _of_rows(aurc), "lower"),
+    Metric("E-AURC", _of_rows(e_aurc), "lower"),
+    Metric("AUGRC", _of_rows(augrc), "lower"),
+    Metric("PRR", _of_rows(prr), "higher"),
+    Metric(
+        "accuracy at 50% coverage", _of_rows(partial(accuracy_at_coverage, coverage=0.5)), "higher"
+    ),
+    Metric(
+        "accuracy at 80% coverage", _of_rows(partial(accuracy_at_coverage, coverage=0.8)), "higher"
+    ),
+    Metric("coverage at 10% risk", _of_rows(partial(coverage_at_risk, risk=0.1)), "higher"),
+)
+"""In the order in which tables show them."""
+COMPARED = (
+    "AUROC",
+    "pair accuracy",
+    "ECE",
+    "log loss",
+    "Brier score",
+    "AURC",
+    "coverage at 10% risk",
+)
+"""What estimators are compared in, row by row."""
+
+
+def evaluate(
+    p: Floats,
+    correct: Bools,
+    question: Ints,
+    *,
+    metrics: Sequence[Metric] = METRICS,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> list[Figure]:
+    """Figures with 95% bootstrap intervals over questions (rows that share a question are one
+    cluster). Pair accuracy is left out where no question has a right and a wrong answer."""
+    pairs = pair_accuracy(p, correct, question).questions
+    notes = {
+        "ECE": f"a perfectly calibrated estimator would show {ece_noise_floor(p):.3f}",
+        "pair accuracy": f"{pairs:,} questions with a right and a wrong answer",
+    }
+    figures = []
+    for metric in metrics:
+        if metric.name == "pair accuracy" and not pairs:
+            continue
+        interval = bootstrap(
+            metric.of, p, correct, question, clusters=question, n=resamples, seed=seed
         )
+        figures.append(Figure(metric.name, interval, metric.better, notes.get(metric.name, "")))
     return figures
 
 
-def remarks(scored: Scored, figures: list[Figure]) -> list[str]:
-    """What a careful reader would say about the figures, in words."""
-    found = {figure.name: figure.interval for figure in figures}
-    said = []
-    ranking = found["AUROC"]
-    if ranking.value is None:
-        said.append("All graded rows are alike: AUROC is not defined.")
-    elif ranking.low is not None and ranking.low <= 0.5:
-        said.append("AUROC is not above chance (its interval includes 0.5).")
-    pairs = found.get("pair accuracy")
-    if pairs is not None and pairs.low is not None and pairs.low <= 0.5:
-        said.append(
-            "The estimator cannot tell a right from a wrong answer to the same question here"
-            " (pair accuracy includes 0.5): it judges the question."
+def differences(
+    p: Floats,
+    reference: Floats,
+    correct: Bools,
+    question: Ints,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> list[Figure]:
+    """The figures in `COMPARED` of `p` less those of `reference` on the same rows, with paired 95%
+    bootstrap intervals over questions: one that excludes 0 says that they differ."""
+    pairs = pair_accuracy(p, correct, question).questions
+    return [
+        Figure(
+            metric.name,
+            paired_bootstrap(
+                metric.of, p, reference, correct, question,
+                clusters=question, n=resamples, seed=seed,
+            ),
+            metric.better,
         )
-    others = ", ".join(f"{n:,} {name}" for name, n in scored.statuses.items() if name != "ok")
-    if others:
-        said.append(f"Not scored, and not in the figures: {others}.")
-    if scored.ungraded:
-        said.append(f"{scored.ungraded:,} scored rows have no readable grade in 'correct'.")
-    if len(scored.p) < 200:
-        said.append(f"Only {len(scored.p)} graded rows: the intervals are wide.")
-    return said
+        for metric in METRICS
+        if metric.name in COMPARED and (metric.name != "pair accuracy" or pairs)
+    ]  # fmt: skip

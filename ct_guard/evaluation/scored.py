@@ -1,93 +1,238 @@
-"""Scored files read back as columns: no model is needed to evaluate them."""
+"""Scored files read back as columns: no model is needed for what follows."""
 
+import math
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.errors import InputError
-from ct_guard.files import correct_of, open_rows, question_answer
-from ct_guard.records import QuestionAnswer
+from ct_guard.files import Rejected, Row, correct_of, open_rows, question_answer
+from ct_guard.files.columns import cell
 
-__all__ = ["Scored", "read_scored"]
+__all__ = ["Need", "Scored", "ScoredRow", "read_scored"]
+
+Need = Literal["confidence", "logit"]
+
+NONE = "(none)"
+"""What a column says of a row that has no value in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScoredRow:
+    """A row that carries a score and a grade."""
+
+    p: float
+    """In [0, 1]; NaN where only a logit was asked for and the row has no confidence."""
+    logit: float
+    """The raw score; NaN where only a confidence was asked for and the row has no logit."""
+    correct: bool
+    question: int
+    """Number of the question: answers to one question share it."""
+    answer: str
+    id: str | None
+    model: str | None
+    where: str
+    """File and line, as messages name it."""
+    values: tuple[str, ...]
+    """Of the further columns that were asked for, as text."""
 
 
 @dataclass(frozen=True)
 class Scored:
-    """The rows of a scored file that carry a probability and a grade, as columns of length n."""
+    """The rows of a scored file that carry a score and a grade: as records, and as columns of
+    length n."""
 
     path: str
     estimators: tuple[str, ...]
-    p: NDArray[np.float64]
-    correct: NDArray[np.bool_]
-    question: NDArray[np.int64]
-    """Number of the row's question: answers to one question share it."""
+    graded: tuple[ScoredRow, ...]
+    keys: tuple[str, ...]
+    """Question key by question number."""
+    asked: tuple[str, ...]
+    """Text of the last turn, by question number."""
+    kept: tuple[str, ...]
+    """Names of the further columns."""
     rows: int
     statuses: Counter[str]
     ungraded: int
-    """Rows with a probability and no readable grade."""
+    """Rows with a score and no grade."""
+
+    def __len__(self) -> int:
+        return len(self.graded)
+
+    @cached_property
+    def p(self) -> NDArray[np.float64]:
+        return np.array([row.p for row in self.graded])
+
+    @cached_property
+    def logit(self) -> NDArray[np.float64]:
+        return np.array([row.logit for row in self.graded])
+
+    @cached_property
+    def correct(self) -> NDArray[np.bool_]:
+        return np.array([row.correct for row in self.graded], dtype=np.bool_)
+
+    @cached_property
+    def question(self) -> NDArray[np.int64]:
+        return np.array([row.question for row in self.graded], dtype=np.int64)
+
+    def column(self, name: str) -> list[str]:
+        """A further column that was asked for."""
+        at = self.kept.index(name)
+        return [row.values[at] for row in self.graded]
+
+    def question_keys(self) -> set[str]:
+        """Keys of the questions of these rows."""
+        return {self.keys[row.question] for row in self.graded}
+
+    def take(self, at: Iterable[int]) -> "Scored":
+        """The same with the rows at these places only, in this order; questions keep their
+        numbers."""
+        return replace(self, graded=tuple(self.graded[place] for place in at))
 
 
-def read_scored(path: str | Path) -> Scored:
-    """Read what `ct-guard score` wrote. Raises InputError when it was not scored or not graded."""
-    p: list[float] = []
-    correct: list[bool] = []
-    question: list[int] = []
-    numbers: dict[str, int] = {}
-    statuses: Counter[str] = Counter()
-    estimators: dict[str, None] = {}
-    rows = ungraded = 0
+def read_scored(
+    path: str | Path,
+    *,
+    need: Need = "confidence",
+    keep: Sequence[str] = (),
+    where: Mapping[str, str] | None = None,
+) -> Scored:
+    """Read what `ct-guard score` wrote.
+
+    Args:
+        path: the scored file.
+        need: the column without which a row is left out: `confidence`, or the raw `logit`.
+        keep: names of further columns to read, as text.
+        where: column values that a row must have, else it is passed over.
+
+    Raises:
+        InputError: the file was not scored or not graded, a column is in no row, or a value is not
+            what its column holds; names file, line and field.
+    """
+    wanted = dict(where or {})
+    found = _Found(str(path), keep)
+    missing = {*keep, *wanted}
     for row in open_rows(path):
-        rows += 1
+        if row.error is not None:
+            raise InputError(f"{row.error}: correct or remove the row")
+        missing -= row.fields.keys()
+        if all(_text(row, name) == value for name, value in wanted.items()):
+            found.add(row, need)
+    if missing and found.seen:
+        raise InputError(f"{path}: no row has a column '{min(missing)}': check its name")
+    if not found.seen:
+        chosen = "".join(f" with {name}={value}" for name, value in wanted.items())
+        raise InputError(f"{path}: no row{chosen}: check the file and what is asked of it")
+    return found.scored(need)
+
+
+class _Found:
+    """What was read so far."""
+
+    def __init__(self, path: str, keep: Sequence[str]) -> None:
+        self.path = path
+        self.keep = tuple(keep)
+        self.seen = 0
+        self.ungraded = 0
+        self.graded: list[ScoredRow] = []
+        self.statuses: Counter[str] = Counter()
+        self.estimators: dict[str, None] = {}
+        self.numbers: dict[str, int] = {}
+        self.asked: list[str] = []
+
+    def add(self, row: Row, need: Need) -> None:
+        self.seen += 1
         fields = row.fields
-        if "confidence" not in fields:
+        if need not in fields:
             raise InputError(
-                f"{path}, line {row.number}: no column 'confidence': score the file first"
-                " (ct-guard score)"
+                f"{row.where}: no column '{need}': score the file first (ct-guard score)"
             )
-        statuses[str(fields.get("status") or "unknown")] += 1
-        confidence = _probability(fields["confidence"], path, row.number)
-        if confidence is None:
-            continue
-        estimators.setdefault(str(fields.get("estimator") or "unknown"))
+        self.statuses[str(fields.get("status") or "unknown")] += 1
+        p, logit = _probability(row), _logit(row)
+        if (p if need == "confidence" else logit) is None:
+            return
+        self.estimators.setdefault(str(fields.get("estimator") or "unknown"))
         grade = correct_of(row)
-        if not isinstance(grade, bool):
-            ungraded += 1
-            continue
+        if isinstance(grade, Rejected):
+            raise InputError(f"{grade.message}: correct it, or leave it empty where unknown")
+        if grade is None:
+            self.ungraded += 1
+            return
         item = question_answer(row)
-        key = item.question_key() if isinstance(item, QuestionAnswer) else f"row {row.number}"
-        p.append(confidence)
-        correct.append(grade)
-        question.append(numbers.setdefault(key, len(numbers)))
-    if not p:
-        raise InputError(
-            f"{path}: no row has both a confidence and a grade in 'correct' (true or false):"
-            " grade the answers before evaluating"
+        if isinstance(item, Rejected):
+            raise InputError(f"{item.message}: correct or remove the row")
+        number = self.numbers.setdefault(item.question_key(), len(self.numbers))
+        if number == len(self.asked):
+            self.asked.append(item.conversation()[-1].content)
+        self.graded.append(
+            ScoredRow(
+                p=math.nan if p is None else p,
+                logit=math.nan if logit is None else logit,
+                correct=grade,
+                question=number,
+                answer=item.answer,
+                id=item.id,
+                model=item.model,
+                where=row.where,
+                values=tuple(_text(row, name) for name in self.keep),
+            )
         )
-    return Scored(
-        path=str(path),
-        estimators=tuple(estimators),
-        p=np.array(p),
-        correct=np.array(correct),
-        question=np.array(question),
-        rows=rows,
-        statuses=statuses,
-        ungraded=ungraded,
-    )
+
+    def scored(self, need: Need) -> Scored:
+        if not self.graded:
+            raise InputError(
+                f"{self.path}: no row has both a {need} and a grade in 'correct' (true or false):"
+                " grade the answers first"
+            )
+        return Scored(
+            path=self.path,
+            estimators=tuple(self.estimators),
+            graded=tuple(self.graded),
+            keys=tuple(self.numbers),
+            asked=tuple(self.asked),
+            kept=self.keep,
+            rows=self.seen,
+            statuses=self.statuses,
+            ungraded=self.ungraded,
+        )
 
 
-def _probability(value: Any, path: str | Path, number: int) -> float | None:
+def _text(row: Row, name: str) -> str:
+    text = cell(row.fields.get(name))
+    return NONE if text is None or text == "" else text
+
+
+def _probability(row: Row) -> float | None:
+    p = _number(row.fields.get("confidence"))
+    if p is not None and not 0 <= p <= 1:
+        raise InputError(
+            f"{row.where}: field 'confidence' must be between 0 and 1, found"
+            f" {row.fields['confidence']!r}: score the row again"
+        )
+    return p
+
+
+def _logit(row: Row) -> float | None:
+    logit = _number(row.fields.get("logit"))
+    if logit is not None and not math.isfinite(logit):
+        raise InputError(
+            f"{row.where}: field 'logit' must be a finite number, found"
+            f" {row.fields['logit']!r}: score the row again, or leave it empty"
+        )
+    return logit
+
+
+def _number(value: Any) -> float | None:
+    """None for an absent value, NaN for one that is no number."""
     if value is None or value == "":
         return None
     try:
-        p = float(value)
+        return float(value)
     except (TypeError, ValueError):
-        p = float("nan")
-    if not 0 <= p <= 1:
-        raise InputError(
-            f"{path}, line {number}: 'confidence' is {value!r} and must be between 0 and 1"
-        )
-    return p
+        return math.nan

@@ -13,6 +13,7 @@ from ct_guard.metrics.calibration_error import (
     ece_noise_floor,
     paper_folded_ece,
     reliability_curve,
+    smooth_ece,
 )
 from ct_guard.metrics.intervals import Interval, bootstrap, paired_bootstrap
 from ct_guard.metrics.ranking import (
@@ -62,5 +63,6 @@ __all__ = [
     "prr",
     "reliability_curve",
     "risk_coverage_curve",
+    "smooth_ece",
     "within_auroc",
 ]

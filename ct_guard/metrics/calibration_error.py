@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ct_guard.errors import UsageError
+from ct_guard.errors import MissingExtraError, UsageError
 from ct_guard.metrics._arrays import Floats, Ints, bin_index, check, check_p
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "ece_noise_floor",
     "paper_folded_ece",
     "reliability_curve",
+    "smooth_ece",
 ]
 
 Binning = Literal["width", "mass"]
@@ -171,6 +172,32 @@ def ece_noise_floor(p: ArrayLike, *, bins: int = 10, draws: int = 200, seed: int
     rng = np.random.default_rng(seed)
     values = [ece(scores, rng.random(scores.size) < scores, bins=bins) for _ in range(draws)]
     return float(np.mean(values))
+
+
+def smooth_ece(p: ArrayLike, correct: ArrayLike) -> float:
+    """Calibration error by kernel regression instead of bins, at the bandwidth that equals it.
+
+    Computed by `relplot`, the authors' library.
+
+    Args:
+        p: P(correct), shape (n,), in [0, 1].
+        correct: boolean, shape (n,).
+
+    Returns:
+        A number in [0, 1].
+
+    Raises:
+        UsageError: shapes that differ, an empty array, values outside [0, 1].
+        MissingExtraError: relplot is not installed.
+
+    Source: Blasiok & Nakkiran 2023, "Smooth ECE".
+    """
+    scores, labels = check(p, correct)
+    try:
+        from relplot.metrics import smECE  # type: ignore[import-untyped]
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the smooth ECE", "report") from error
+    return float(smECE(scores, labels.astype(np.float64)))
 
 
 def _edges(p: Floats, bins: int, binning: Binning) -> Floats:

@@ -1,0 +1,36 @@
+"""From an estimator's raw logits to its P(correct)."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit  # type: ignore[import-untyped]
+
+from ct_guard.calibration import apply
+from ct_guard.records import CalibratorState
+
+from .manifest import EVERY_MODEL
+
+__all__ = ["calibrated", "calibrator_for"]
+
+
+def calibrator_for(
+    calibrators: Mapping[str, CalibratorState], model: str | None, group: str | None = None
+) -> CalibratorState | None:
+    """The calibrator of the group, else of the answering model, else the common one."""
+    for key in (group, model, EVERY_MODEL):
+        if key is not None and key in calibrators:
+            return calibrators[key]
+    return None
+
+
+def calibrated(
+    calibrators: Mapping[str, CalibratorState],
+    logits: NDArray[np.float64],
+    model: str | None = None,
+    group: str | None = None,
+) -> NDArray[np.float64]:
+    """P(correct), shape (n,), of raw logits of answers by one answering model (in one group), by
+    `calibrator_for` them; by the plain sigmoid where there is none."""
+    state = calibrator_for(calibrators, model, group)
+    return np.asarray(expit(logits)) if state is None else apply(state, logits)

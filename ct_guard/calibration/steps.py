@@ -1,0 +1,35 @@
+"""Step functions of the logit: what isotonic and histogram calibration fit."""
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.isotonic import isotonic_regression  # type: ignore[import-untyped]
+
+from ct_guard.calibration.base import Floats, Params, numbers
+from ct_guard.errors import CalibrationError
+
+__all__ = ["apply", "between", "monotone"]
+
+
+def monotone(means: NDArray[np.floating], weights: NDArray[np.floating]) -> Floats:
+    """The closest sequence that never decreases (pool adjacent violators), shape (k,)."""
+    fitted: Floats = isotonic_regression(means, sample_weight=weights, y_min=0.0, y_max=1.0)
+    return fitted
+
+
+def between(below: Floats, above: Floats) -> Floats:
+    """Edges half way between neighbours below < above, such that below < edge <= above."""
+    middle = below / 2.0 + above / 2.0
+    return np.where(middle > below, middle, above)
+
+
+def apply(params: Params, logits: Floats) -> Floats:
+    """The value of the step that each logit falls on, shape (n,), in [0, 1].
+
+    `params` holds k ascending "edges" and k + 1 values "p"; step i is edge[i-1] <= z < edge[i].
+    """
+    edges, p = numbers(params, "edges"), numbers(params, "p")
+    if p.size != edges.size + 1:
+        raise CalibrationError(
+            f"the calibrator's state has {edges.size} edges and {p.size} values: fit it again"
+        )
+    return p[np.searchsorted(edges, logits, side="right")]

@@ -1,0 +1,101 @@
+"""Whether the questions of a file were used before, as far as an estimator's records show it."""
+
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+from ct_guard.adapters import Manifest, load_manifest, load_questions, locate, question_hash
+from ct_guard.adapters import set_hash as hash_of_set
+from ct_guard.errors import InputError
+
+from .scored import Scored
+
+__all__ = ["check_apart", "check_unused", "recorded", "seen_before"]
+
+
+def recorded(folder: Path, manifest: Manifest) -> dict[str, frozenset[str]]:
+    """Hashes of the questions of each split; empty where the estimator keeps none."""
+    return {} if manifest.questions is None else load_questions(folder / manifest.questions)
+
+
+def check_unused(
+    scored: Scored, folder: Path, manifest: Manifest, *, allowed: Collection[str] = ()
+) -> list[str]:
+    """Make sure that no question of `scored` was in a split of the estimator but the `allowed`
+    ones.
+
+    An estimator of the older form keeps one hash for a whole split: then only a file of exactly the
+    split's questions is recognised, and a remark says so.
+
+    Returns:
+        Remarks on what could not be checked.
+
+    Raises:
+        InputError: a question was used before; says how many, and in which split.
+    """
+    splits = recorded(folder, manifest)
+    for name, shared in _shared(scored, splits).items():
+        if name not in allowed:
+            raise InputError(
+                f"{scored.path}: {len(shared):,} of {len(scored.question_keys()):,} questions were"
+                f" in the split '{name}' of {manifest.name} (the first: {_first(scored, shared)}):"
+                " use questions that it has not seen"
+            )
+    whole = hash_of_set(scored.question_keys())
+    for name, digest in manifest.data.items():
+        if name not in allowed and digest == whole:
+            raise InputError(
+                f"{scored.path}: these are the questions of the split '{name}' of {manifest.name}:"
+                " use questions that it has not seen"
+            )
+    unknown = sorted(set(manifest.data) - set(splits) - set(allowed))
+    if unknown:
+        return [
+            f"{manifest.name} keeps one hash only of its splits {', '.join(unknown)}: that single"
+            " questions were not in them could not be checked."
+        ]
+    if not splits and not manifest.data:
+        return [f"{manifest.name} does not say what it was tuned on: overlap was not checked."]
+    return []
+
+
+def check_apart(scored: Scored, other: str, keys: Collection[str]) -> None:
+    """Make sure that `scored` shares no question with the file `other`, which has these question
+    keys. Raises InputError."""
+    shared = scored.question_keys() & set(keys)
+    if shared:
+        raise InputError(
+            f"{scored.path}: shares {len(shared):,} of {len(scored.question_keys()):,} questions"
+            f" with {other}: split the rows by question"
+        )
+
+
+def seen_before(scored: Scored, estimator: str) -> Sequence[str]:
+    """Remarks on the questions that the estimator has seen in another split than `test`."""
+    folder = locate(estimator)
+    manifest = load_manifest(folder)
+    total = len(scored.question_keys())
+    found = [
+        f"{len(shared):,} of {total:,} questions were in the split '{name}' of {manifest.name}: the"
+        " figures are not those of new questions."
+        for name, shared in _shared(scored, recorded(folder, manifest)).items()
+        if name != "test"
+    ]
+    if found:
+        return found
+    try:
+        return check_unused(scored, folder, manifest, allowed=("test",))
+    except InputError as error:
+        return [str(error)]
+
+
+def _shared(scored: Scored, splits: dict[str, frozenset[str]]) -> dict[str, set[str]]:
+    """Hashes that the file shares with each split, where there are any."""
+    hashes = {question_hash(key) for key in scored.question_keys()}
+    found = {name: hashes & known for name, known in splits.items()}
+    return {name: shared for name, shared in found.items() if shared}
+
+
+def _first(scored: Scored, shared: set[str]) -> str:
+    return next(
+        row.where for row in scored.graded if question_hash(scored.keys[row.question]) in shared
+    )

@@ -1,0 +1,185 @@
+"""Everything that `ct-guard evaluate` says of one or several scored files."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from ct_guard.errors import UsageError
+
+from .compare import align
+from .figures import METRICS, Figure, Floats, Metric, differences, evaluate
+from .question_prior import cross_fitted_prior, question_prior
+from .remarks import remarks
+from .scored import Scored
+from .slices import Slice, by_slice
+
+__all__ = ["PRIOR", "Difference", "Evaluated", "Evaluation", "Options", "evaluate_files"]
+
+PRIOR = "question prior"
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is computed, and how."""
+
+    metrics: Sequence[Metric] = METRICS
+    by: str | None = None
+    """Column whose slices are measured apart; the files were read with it."""
+    prior: bool = True
+    """Whether the question prior stands beside the estimators."""
+    resamples: int = 1000
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One column of the table: an estimator, or the question prior."""
+
+    name: str
+    path: str | None
+    p: Floats
+    figures: list[Figure]
+    slices: list[Slice]
+    remarks: list[str]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """`one` less `other`, on the same rows."""
+
+    one: str
+    other: str
+    figures: list[Figure]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Estimators on the same rows, and how they differ."""
+
+    rows: Scored
+    """The rows that all files have."""
+    estimators: list[Evaluated]
+    prior: Evaluated | None
+    differences: list[Difference]
+    remarks: list[str]
+    """About the whole, not one estimator."""
+
+    def to_json(self) -> dict[str, Any]:
+        columns = [*self.estimators, *([self.prior] if self.prior is not None else [])]
+        return {
+            "rows": len(self.rows),
+            "questions": len(np.unique(self.rows.question)),
+            "estimators": [
+                {
+                    "name": one.name,
+                    "file": one.path,
+                    "figures": {f.name: asdict(f.interval) for f in one.figures},
+                    "slices": [asdict(part) for part in one.slices],
+                    "remarks": one.remarks,
+                }
+                for one in columns
+            ],
+            "differences": [
+                {
+                    "of": found.one,
+                    "less": found.other,
+                    "figures": {f.name: asdict(f.interval) for f in found.figures},
+                }
+                for found in self.differences
+            ],
+            "remarks": self.remarks,
+        }
+
+
+def evaluate_files(
+    files: Sequence[Scored], options: Options | None = None, *, train: Scored | None = None
+) -> Evaluation:
+    """Evaluate scored files of the same rows side by side; others are compared to the first.
+
+    The question prior is fitted on `train` (graded rows of other questions), or else cross-fitted
+    on the rows at hand; where they do not allow it, a remark says why.
+
+    Raises:
+        InputError: files without a row in common or with different grades.
+        UsageError: `train` shares a question with the files.
+    """
+    options = options or Options()
+    rows = align(files) if len(files) > 1 else list(files)
+    first = rows[0]
+    said = [
+        f"{len(whole) - len(first):,} graded rows of {whole.path} are not in every file: left out."
+        for whole in files
+        if len(whole) > len(first)
+    ]
+    again = {"resamples": options.resamples, "seed": options.seed}
+    prior_p: Floats | None = None
+    if options.prior:
+        try:
+            prior_p = _prior(first, train)
+        except _NoPrior as reason:
+            said.append(f"No question prior: {reason}.")
+    found: list[Difference] = []
+    estimators = []
+    names = _names(rows)
+    for name, scored in zip(names, rows, strict=True):
+        over_prior: list[Figure] = []
+        if prior_p is not None:
+            over_prior = differences(scored.p, prior_p, scored.correct, scored.question, **again)
+        one = _evaluated(name, scored.path, scored, scored.p, options)
+        estimators.append(
+            Evaluated(
+                name, scored.path, scored.p, one.figures, one.slices,
+                remarks(scored, one.figures, over_prior),
+            )
+        )  # fmt: skip
+        if scored is not first:
+            gain = differences(scored.p, first.p, first.correct, first.question, **again)
+            found.append(Difference(name, names[0], gain))
+        if over_prior:
+            found.append(Difference(name, PRIOR, over_prior))
+    prior = None if prior_p is None else _evaluated(PRIOR, None, first, prior_p, options)
+    return Evaluation(first, estimators, prior, found, said)
+
+
+def _evaluated(name: str, path: str | None, rows: Scored, p: Floats, options: Options) -> Evaluated:
+    again = {"resamples": options.resamples, "seed": options.seed}
+    figures = evaluate(p, rows.correct, rows.question, metrics=options.metrics, **again)
+    slices = (
+        by_slice(p, rows.correct, rows.question, rows.column(options.by), **again)
+        if options.by is not None
+        else []
+    )
+    return Evaluated(name, path, p, figures, slices, [])
+
+
+class _NoPrior(Exception):
+    """Why the rows at hand allow no question prior; never leaves this module."""
+
+
+def _prior(rows: Scored, train: Scored | None) -> Floats:
+    asked = [rows.asked[number] for number in rows.question]
+    if train is not None:
+        shared = train.question_keys() & rows.question_keys()
+        if shared:
+            raise UsageError(
+                f"{train.path} shares {len(shared):,} questions with {rows.path}: fit the question"
+                " prior on other questions, or leave it to cross-fitting"
+            )
+        return question_prior(
+            [train.asked[number] for number in train.question], train.correct, asked
+        )
+    try:
+        return cross_fitted_prior(asked, rows.correct, rows.question)
+    except UsageError as error:
+        raise _NoPrior(str(error)) from error
+
+
+def _names(rows: Sequence[Scored]) -> list[str]:
+    """Each file's estimator, with the file where that does not tell them apart."""
+    names = [", ".join(scored.estimators) for scored in rows]
+    return [
+        name if names.count(name) == 1 else f"{name} ({scored.path})"
+        for name, scored in zip(names, rows, strict=True)
+    ]
