@@ -288,10 +288,12 @@ class TransformersBackend:
         adapter: Adapter | None,
         want: frozenset[Want],
     ) -> ScoreBatch:
-        with self.working():
-            if adapter is not None:
+        with self._lock:
+            if adapter is not None and not self._closed:
+                # not inside of inference mode, or these weights could never be tuned
                 self.add_adapter(adapter)
-            return ScoreJob(self, items, query, adapter, want).run()
+            with self.working():
+                return ScoreJob(self, items, query, adapter, want).run()
 
     def in_batches(
         self, rows: Sequence[int], lengths: Sequence[int], work: Callable[[list[int]], None]

@@ -136,6 +136,8 @@ def _cells(name: str, column: Any) -> list[Any]:
     is_bytes = kinds.is_binary(column.type) or kinds.is_large_binary(column.type)
     if is_bytes and name in USED_COLUMNS:  # some writers do not mark text as text
         return [_decoded(scalar) for scalar in column]
+    if kinds.is_timestamp(column.type) and column.type.unit == "ns":
+        return [_nanoseconds(scalar) for scalar in column]
     try:
         return [_plain(value) for value in column.to_pylist()]
     except (ValueError, OverflowError):
@@ -155,6 +157,18 @@ def _cell(scalar: Any) -> Any:
             return scalar.cast(pa.string()).as_py()
         except pa.ArrowException:
             return repr(scalar.type)
+
+
+def _nanoseconds(scalar: Any) -> str | None:
+    """A point in time that Python has no type for beyond microseconds; the same text whether or not
+    pandas, whose type pyarrow would take, is installed."""
+    import pyarrow as pa
+
+    try:
+        exact = scalar.cast(pa.timestamp("us", scalar.type.tz)).as_py()
+    except pa.ArrowInvalid:
+        return str(scalar.cast(pa.string()).as_py())
+    return None if exact is None else str(exact.isoformat())
 
 
 def _decoded(scalar: Any) -> str | None:
