@@ -33,9 +33,9 @@ class Choice:
 def choose(logits: ArrayLike, correct: ArrayLike, questions: ArrayLike, *, seed: int = 0) -> Choice:
     """The kind with the least cross-validated log loss, folds by question.
 
-    Below `MANY` labels isotonic is left out, and Platt is kept unless another kind is better by more
-    than one standard error of the difference (over questions): two parameters that can mend scale
-    and bias are hard to beat there, and differences are mostly noise.
+    Below `MANY` labels isotonic is left out, and Platt is kept unless another kind is better by
+    more than one standard error of the difference (over questions): two parameters that can mend
+    scale and bias are hard to beat there, and differences are mostly noise.
 
     Args:
         logits: shape (n,), finite.

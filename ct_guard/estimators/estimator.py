@@ -104,7 +104,7 @@ class Estimator:
     ) -> NDArray[np.float64]:
         """P(correct) from raw logits, by the calibrator of the answering model, else the common
         one, else the plain sigmoid."""
-        return calibrated(self.manifest, logits, model)
+        return calibrated(self.manifest.calibrators, logits, model)
 
     def is_calibrated_for(self, model: str | None) -> bool:
         known = self.manifest.calibrators

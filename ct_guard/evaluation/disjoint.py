@@ -3,13 +3,27 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from ct_guard.adapters import Manifest, load_manifest, load_questions, locate, question_hash
-from ct_guard.adapters import set_hash as hash_of_set
+from ct_guard.adapters import (
+    Manifest,
+    load_manifest,
+    load_questions,
+    locate,
+    question_hash,
+    set_hash,
+)
 from ct_guard.errors import InputError
+from ct_guard.files import Rejected, open_rows, question_answer
 
-from .scored import Scored
+from .scored import UNNAMED, Scored
 
-__all__ = ["check_apart", "check_unused", "recorded", "seen_before"]
+__all__ = [
+    "check_apart",
+    "check_scored_by",
+    "check_unused",
+    "question_keys",
+    "recorded",
+    "seen_before",
+]
 
 
 def recorded(folder: Path, manifest: Manifest) -> dict[str, frozenset[str]]:
@@ -40,7 +54,7 @@ def check_unused(
                 f" in the split '{name}' of {manifest.name} (the first: {_first(scored, shared)}):"
                 " use questions that it has not seen"
             )
-    whole = hash_of_set(scored.question_keys())
+    whole = set_hash(scored.question_keys())
     for name, digest in manifest.data.items():
         if name not in allowed and digest == whole:
             raise InputError(
@@ -67,6 +81,23 @@ def check_apart(scored: Scored, other: str, keys: Collection[str]) -> None:
             f"{scored.path}: shares {len(shared):,} of {len(scored.question_keys()):,} questions"
             f" with {other}: split the rows by question"
         )
+
+
+def check_scored_by(scored: Scored, manifest: Manifest) -> None:
+    """Make sure that the logits are this estimator's, as far as the file names it. Raises
+    InputError."""
+    others = [name for name in scored.estimators if name not in (manifest.name, UNNAMED)]
+    if others:
+        raise InputError(
+            f"{scored.path}: scored by '{others[0]}', and not by '{manifest.name}': score the rows"
+            " with the estimator that is to change"
+        )
+
+
+def question_keys(path: str) -> set[str]:
+    """Keys of the questions of any file of rows; unreadable rows have none."""
+    items = (question_answer(row) for row in open_rows(path))
+    return {item.question_key() for item in items if not isinstance(item, Rejected)}
 
 
 def seen_before(scored: Scored, estimator: str) -> Sequence[str]:
