@@ -14,7 +14,7 @@ from ct_guard.adapters import (
     set_hash,
 )
 from ct_guard.adapters.calibrated import calibrated
-from ct_guard.errors import InputError
+from ct_guard.errors import InputError, OutputExistsError
 from ct_guard.files import Rejected, open_rows, open_writer, question_answer
 from ct_guard.records import CalibratorState
 
@@ -45,6 +45,8 @@ def save_calibration(
         OutputExistsError: `target` exists and may not be replaced, or is no estimator.
         ManifestError: the estimator at `source` is not whole.
     """
+    if target.exists() and not overwrite:
+        raise OutputExistsError(f"{target}: exists; name another output or use --overwrite")
     manifest = load_manifest(source)
     keys = scored.question_keys()
     splits = recorded(source, manifest) | {"calibration": frozenset(map(question_hash, keys))}
