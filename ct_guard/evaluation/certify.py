@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from ct_guard import risk
 from ct_guard.adapters import (
     Manifest,
@@ -13,11 +10,11 @@ from ct_guard.adapters import (
     revise_estimator,
     set_hash,
 )
-from ct_guard.adapters.calibrated import calibrated
 from ct_guard.errors import InputError
 from ct_guard.records import Certificate
 
 from .disjoint import recorded
+from .probabilities import probabilities
 from .scored import Scored
 
 __all__ = ["certify", "first_answers", "independent", "save_certificate"]
@@ -87,16 +84,6 @@ def certify(
     return found.model_copy(
         update={"alpha": alpha, "grader_false_pass": grader_false_pass, "reason": reason}
     )
-
-
-def probabilities(scored: Scored, manifest: Manifest) -> NDArray[np.float64]:
-    """P(correct) of the rows under the estimator's calibrators, shape (n,)."""
-    p = np.empty(len(scored))
-    models = np.array([row.model or "" for row in scored.graded])
-    for model in np.unique(models):
-        at = models == model
-        p[at] = calibrated(manifest.calibrators, scored.logit[at], str(model) or None)
-    return p
 
 
 def save_certificate(

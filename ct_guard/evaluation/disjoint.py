@@ -1,16 +1,9 @@
 """Whether the questions of a file were used before, as far as an estimator's records show it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
-from ct_guard.adapters import (
-    Manifest,
-    load_manifest,
-    load_questions,
-    locate,
-    question_hash,
-    set_hash,
-)
+from ct_guard.adapters import Manifest, load_questions, question_hash, set_hash
 from ct_guard.errors import InputError
 from ct_guard.files import Rejected, open_rows, question_answer
 
@@ -100,10 +93,8 @@ def question_keys(path: str) -> set[str]:
     return {item.question_key() for item in items if not isinstance(item, Rejected)}
 
 
-def seen_before(scored: Scored, estimator: str) -> Sequence[str]:
+def seen_before(scored: Scored, folder: Path, manifest: Manifest) -> list[str]:
     """Remarks on the questions that the estimator has seen in another split than `test`."""
-    folder = locate(estimator)
-    manifest = load_manifest(folder)
     total = len(scored.question_keys())
     found = [
         f"{len(shared):,} of {total:,} questions were in the split '{name}' of {manifest.name}: the"

@@ -99,6 +99,14 @@ def test_the_whole_path(folder: Path, tiny_estimator: Path) -> None:
     for done in (several, seen, none):
         assert "Traceback" not in done.stderr
 
+    figures = []
+    for how in ((), ("-e", "mine")):
+        done = run(folder, "evaluate", "test.jsonl", "--json", "--no-prior", *how)
+        assert done.returncode == 0, done.stderr
+        figures.append(json.loads(done.stdout)["estimators"][0]["figures"])
+    assert figures[1]["AUROC"]["value"] == pytest.approx(figures[0]["AUROC"]["value"])
+    assert figures[1]["log loss"]["value"] < figures[0]["log loss"]["value"] - 0.02
+
     shown = run(folder, "inspect", "mine")
     assert f"p >= {certificate.threshold:.3f}" in " ".join(shown.stdout.split())
 

@@ -16,34 +16,16 @@ from ct_guard.evaluation.certify import (
     certify,
     first_answers,
     independent,
-    probabilities,
     save_certificate,
 )
-from ct_guard.records import CalibratorState
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
 MakeRows = Callable[..., list[dict[str, Any]]]
 
 
-def platt(a: float, b: float) -> CalibratorState:
-    return CalibratorState(kind="platt", params={"a": a, "b": b}, n=100)
-
-
 @pytest.fixture
 def manifest(estimator: Path) -> Manifest:
     return load_manifest(estimator)
-
-
-def test_probabilities_are_those_of_the_estimators_calibrators(
-    write: Write, make_rows: MakeRows, manifest: Manifest
-) -> None:
-    rows = make_rows(20, answers=1, model="a") + make_rows(20, answers=1, prefix="r")
-    scored = read_scored(write("s.jsonl", rows), need="logit")
-    assert probabilities(scored, manifest) == pytest.approx(expit(scored.logit))
-    calibrators = {"a": platt(1.0, 1.0), "*": platt(0.5, 0.0)}
-    p = probabilities(scored, manifest.model_copy(update={"calibrators": calibrators}))
-    assert p[:20] == pytest.approx(expit(scored.logit[:20] + 1.0))
-    assert p[20:] == pytest.approx(expit(scored.logit[20:] / 2))
 
 
 def test_several_answers_to_a_question_are_refused_until_one_is_chosen(

@@ -38,18 +38,20 @@ def test_a_single_shared_question_is_enough(scored: Scored, estimator: Path) -> 
     with pytest.raises(InputError, match=message):
         check_unused(scored, estimator, load_manifest(estimator))
     assert check_unused(scored, estimator, load_manifest(estimator), allowed=("tuning",)) == []
-    assert seen_before(scored, str(estimator))[0].startswith("1 of 20 questions")
+    assert seen_before(scored, estimator, load_manifest(estimator))[0].startswith(
+        "1 of 20 questions"
+    )
 
 
 def test_no_shared_question_is_no_word(scored: Scored, estimator: Path) -> None:
     record(estimator, {"another"})
     assert check_unused(scored, estimator, load_manifest(estimator)) == []
-    assert seen_before(scored, str(estimator)) == []
+    assert seen_before(scored, estimator, load_manifest(estimator)) == []
 
 
 def test_test_questions_are_what_an_evaluation_is_for(scored: Scored, estimator: Path) -> None:
     record(estimator, scored.question_keys(), split="test")
-    assert seen_before(scored, str(estimator)) == []
+    assert seen_before(scored, estimator, load_manifest(estimator)) == []
 
 
 def test_the_older_form_knows_whole_splits_only_and_says_so(
@@ -62,7 +64,7 @@ def test_the_older_form_knows_whole_splits_only_and_says_so(
     with_data(scored.question_keys())
     with pytest.raises(InputError, match="these are the questions of the split 'tuning'"):
         check_unused(scored, estimator, load_manifest(estimator))
-    assert "these are the questions" in seen_before(scored, str(estimator))[0]
+    assert "these are the questions" in seen_before(scored, estimator, load_manifest(estimator))[0]
     with_data({*scored.question_keys(), "one more"})
     remarks = check_unused(scored, estimator, load_manifest(estimator))
     assert "one hash only of its splits tuning" in remarks[0]
