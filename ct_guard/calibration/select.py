@@ -33,8 +33,8 @@ class Choice:
 def choose(logits: ArrayLike, correct: ArrayLike, questions: ArrayLike, *, seed: int = 0) -> Choice:
     """The kind with the least cross-validated log loss, folds by question.
 
-    Below `MANY` labels isotonic is left out, and Platt is kept unless another kind is better by more
-    than one standard error of the difference (over questions): two parameters that can mend scale
+    Below `MANY` labels isotonic is left out, and Platt is kept unless another kind is better by
+    more than two standard errors of the difference (over questions): two parameters that mend scale
     and bias are hard to beat there, and differences are mostly noise.
 
     Args:
@@ -57,8 +57,8 @@ def choose(logits: ArrayLike, correct: ArrayLike, questions: ArrayLike, *, seed:
     best = min(means, key=means.__getitem__)
     if scores.size >= MANY:
         return Choice(best, means, "least cross-validated log loss")
-    if best != PREFERRED and _gain_in_errors(losses[PREFERRED] - losses[best], groups) > 1.0:
-        return Choice(best, means, f"log loss below {PREFERRED}'s by more than a standard error")
+    if best != PREFERRED and _gain_in_errors(losses[PREFERRED] - losses[best], groups) > 2.0:
+        return Choice(best, means, f"log loss below {PREFERRED}'s by over two standard errors")
     return Choice(PREFERRED, means, f"the default below {MANY:,} labels: none is clearly better")
 
 

@@ -14,6 +14,8 @@ __all__ = ["cli", "main"]
 
 COMMANDS = {
     "score": "score a file of answers: how likely is each to be correct?",
+    "calibrate": "fit calibrators on a scored file that has grades",
+    "certify": "find a threshold with a guarantee",
     "evaluate": "evaluate a scored file that has grades",
     "export": "write an estimator and its base in the format of another engine",
     "doctor": "what can this machine run?",
@@ -42,7 +44,7 @@ class _Commands(click.Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 ok; 2 usage or unreadable input; 3 finished, but some rows are invalid"
-    " or failed.",
+    " or failed; 4 no threshold could be certified.",
 )
 @click.version_option(__version__, "--version", prog_name="ct-guard")
 def cli() -> None:

@@ -9,6 +9,7 @@ from .options import assignments
 
 if TYPE_CHECKING:
     from ct_guard.evaluation import Evaluation
+    from ct_guard.evaluation.scored import Need
 
 __all__ = ["command"]
 
@@ -31,8 +32,9 @@ __all__ = ["command"]
 )  # fmt: skip
 @click.option("--smooth-ece", is_flag=True, help="Also the smooth ECE (needs the 'report' extra).")
 @click.option(
-    "--estimator", metavar="DIR",
-    help="Say how many of these questions the estimator was tuned, calibrated or certified on.",
+    "-e", "--estimator", metavar="DIR",
+    help="Take P(correct) from the logits by the calibrators of this estimator, and say how many of"
+    " the questions it was tuned, calibrated or certified on. For one SCORED.",
 )  # fmt: skip
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="OUT",
@@ -72,25 +74,36 @@ def command(
     question and answer), and compared to the first, row by row.
       ct-guard evaluate hybrid.jsonl likelihood.jsonl --by kind --plot curves.png
     """
+    from ct_guard.adapters import load_manifest, locate
     from ct_guard.evaluation import Options, evaluate_files, read_scored
-    from ct_guard.evaluation.disjoint import seen_before
+    from ct_guard.evaluation.disjoint import check_scored_by, seen_before
     from ct_guard.evaluation.figures import METRICS, PAPER_ECE, SMOOTH_ECE
+    from ct_guard.evaluation.probabilities import with_confidences_of
 
     if plot is not None:
         from ct_guard.evaluation.plot import check_plot
 
         check_plot(plot)
+    if estimator is not None and len(sources) > 1:
+        raise click.UsageError("--estimator goes with one SCORED: evaluate the others apart")
+    need: Need = "confidence" if estimator is None else "logit"
     chosen = assignments(where)
     keep = (by,) if by is not None else ()
-    files = [read_scored(source, keep=keep, where=chosen) for source in sources]
+    files = [read_scored(source, need=need, keep=keep, where=chosen) for source in sources]
+    said: list[str] = []
+    if estimator is not None:
+        folder = locate(estimator)
+        manifest = load_manifest(folder)
+        check_scored_by(files[0], manifest)
+        files = [with_confidences_of(manifest, files[0])]
+        said = seen_before(files[0], folder, manifest)
     more = [PAPER_ECE] * paper_ece + [SMOOTH_ECE] * smooth_ece
     found = evaluate_files(
         files,
         Options(metrics=(*METRICS, *more), by=by, prior=prior, resamples=resamples, seed=seed),
-        train=read_scored(train) if train is not None else None,
+        train=read_scored(train, need=need) if train is not None else None,
     )
-    if estimator is not None:
-        found.remarks.extend(seen_before(found.rows, estimator))
+    found.remarks.extend(said)
     if plot is not None:
         from ct_guard.evaluation.plot import draw
 

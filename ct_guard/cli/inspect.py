@@ -64,6 +64,8 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
             f"at most {known.alpha:.0%} wrong among answered, with probability"
             f" {1 - known.delta:.0%}"
         )
+        if known.grader_false_pass:
+            claim += f" (of wrong answers, the grader passes {known.grader_false_pass:.0%})"
         if known.threshold is None:
             lines.append(("certificate", f"no threshold for {claim}: {known.reason}"))
         else:

@@ -1,15 +1,22 @@
 """Whether the questions of a file were used before, as far as an estimator's records show it."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from pathlib import Path
 
-from ct_guard.adapters import Manifest, load_manifest, load_questions, locate, question_hash
-from ct_guard.adapters import set_hash as hash_of_set
+from ct_guard.adapters import Manifest, load_questions, question_hash, set_hash
 from ct_guard.errors import InputError
+from ct_guard.files import Rejected, open_rows, question_answer
 
-from .scored import Scored
+from .scored import UNNAMED, Scored
 
-__all__ = ["check_apart", "check_unused", "recorded", "seen_before"]
+__all__ = [
+    "check_apart",
+    "check_scored_by",
+    "check_unused",
+    "question_keys",
+    "recorded",
+    "seen_before",
+]
 
 
 def recorded(folder: Path, manifest: Manifest) -> dict[str, frozenset[str]]:
@@ -40,7 +47,7 @@ def check_unused(
                 f" in the split '{name}' of {manifest.name} (the first: {_first(scored, shared)}):"
                 " use questions that it has not seen"
             )
-    whole = hash_of_set(scored.question_keys())
+    whole = set_hash(scored.question_keys())
     for name, digest in manifest.data.items():
         if name not in allowed and digest == whole:
             raise InputError(
@@ -69,10 +76,25 @@ def check_apart(scored: Scored, other: str, keys: Collection[str]) -> None:
         )
 
 
-def seen_before(scored: Scored, estimator: str) -> Sequence[str]:
+def check_scored_by(scored: Scored, manifest: Manifest) -> None:
+    """Make sure that the logits are this estimator's, as far as the file names it. Raises
+    InputError."""
+    others = [name for name in scored.estimators if name not in (manifest.name, UNNAMED)]
+    if others:
+        raise InputError(
+            f"{scored.path}: scored by '{others[0]}', and not by '{manifest.name}': score the rows"
+            " with the estimator that is to change"
+        )
+
+
+def question_keys(path: str) -> set[str]:
+    """Keys of the questions of any file of rows; unreadable rows have none."""
+    items = (question_answer(row) for row in open_rows(path))
+    return {item.question_key() for item in items if not isinstance(item, Rejected)}
+
+
+def seen_before(scored: Scored, folder: Path, manifest: Manifest) -> list[str]:
     """Remarks on the questions that the estimator has seen in another split than `test`."""
-    folder = locate(estimator)
-    manifest = load_manifest(folder)
     total = len(scored.question_keys())
     found = [
         f"{len(shared):,} of {total:,} questions were in the split '{name}' of {manifest.name}: the"

@@ -15,12 +15,14 @@ from ct_guard.errors import InputError
 from ct_guard.files import Rejected, Row, correct_of, open_rows, question_answer
 from ct_guard.files.columns import cell
 
-__all__ = ["Need", "Scored", "ScoredRow", "read_scored"]
+__all__ = ["UNNAMED", "Need", "Scored", "ScoredRow", "logit_of", "read_scored"]
 
 Need = Literal["confidence", "logit"]
 
 NONE = "(none)"
 """What a column says of a row that has no value in it."""
+UNNAMED = "unknown"
+"""The estimator or status of a row that names none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,11 +155,11 @@ class _Found:
             raise InputError(
                 f"{row.where}: no column '{need}': score the file first (ct-guard score)"
             )
-        self.statuses[str(fields.get("status") or "unknown")] += 1
-        p, logit = _probability(row), _logit(row)
+        self.statuses[str(fields.get("status") or UNNAMED)] += 1
+        p, logit = _probability(row), logit_of(row)
         if (p if need == "confidence" else logit) is None:
             return
-        self.estimators.setdefault(str(fields.get("estimator") or "unknown"))
+        self.estimators.setdefault(str(fields.get("estimator") or UNNAMED))
         grade = correct_of(row)
         if isinstance(grade, Rejected):
             raise InputError(f"{grade.message}: correct it, or leave it empty where unknown")
@@ -218,7 +220,9 @@ def _probability(row: Row) -> float | None:
     return p
 
 
-def _logit(row: Row) -> float | None:
+def logit_of(row: Row) -> float | None:
+    """The row's raw score, None where it has none. Raises InputError for one that is no finite
+    number."""
     logit = _number(row.fields.get("logit"))
     if logit is not None and not math.isfinite(logit):
         raise InputError(

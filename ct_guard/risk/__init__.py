@@ -4,8 +4,16 @@ from ct_guard.risk.certified import (
     GRID,
     certify,
     corrected_risk,
+    graded_alpha,
     least_abstention,
     least_answered,
 )
 
-__all__ = ["GRID", "certify", "corrected_risk", "least_abstention", "least_answered"]
+__all__ = [
+    "GRID",
+    "certify",
+    "corrected_risk",
+    "graded_alpha",
+    "least_abstention",
+    "least_answered",
+]

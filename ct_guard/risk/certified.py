@@ -10,7 +10,14 @@ from scipy.stats import binom  # type: ignore[import-untyped]
 from ct_guard.errors import UsageError
 from ct_guard.records import Certificate
 
-__all__ = ["GRID", "certify", "corrected_risk", "least_abstention", "least_answered"]
+__all__ = [
+    "GRID",
+    "certify",
+    "corrected_risk",
+    "graded_alpha",
+    "least_abstention",
+    "least_answered",
+]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -134,7 +141,7 @@ def corrected_risk(risk: float, grader_false_pass_rate: float) -> float:
     """An upper bound on the true error rate, where the grader passes some wrong answers.
 
     A grader that passes a share f of the wrong answers shows at least R (1 - f) of the true error
-    rate R, hence R <= risk / (1 - f). To certify a true alpha, certify alpha (1 - f). f must hold
+    rate R, hence R <= risk / (1 - f). To certify a true alpha, certify `graded_alpha`. f must hold
     among the *answered*, where wrong answers are the convincing ones.
 
     Args:
@@ -153,6 +160,28 @@ def corrected_risk(risk: float, grader_false_pass_rate: float) -> float:
             f"{risk} and {grader_false_pass_rate}"
         )
     return min(1.0, risk / (1.0 - grader_false_pass_rate))
+
+
+def graded_alpha(alpha: float, grader_false_pass_rate: float) -> float:
+    """What to certify of the grader's labels so that `alpha` holds of the truth: alpha (1 - f),
+    the error rate whose `corrected_risk` is alpha.
+
+    Args:
+        alpha: true error rate allowed among the answered, in (0, 1).
+        grader_false_pass_rate: share f of wrong answers that the grader calls correct, in [0, 1).
+
+    Returns:
+        A number in (0, 1).
+
+    Raises:
+        UsageError: a value outside its range.
+    """
+    if not 0.0 < alpha < 1.0 or not 0.0 <= grader_false_pass_rate < 1.0:
+        raise UsageError(
+            "alpha must be in (0, 1) and the grader's false-pass rate in [0, 1), not "
+            f"{alpha} and {grader_false_pass_rate}"
+        )
+    return alpha * (1.0 - grader_false_pass_rate)
 
 
 def _first_tested(answered: Ints, least: int) -> int:

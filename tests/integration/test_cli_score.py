@@ -267,10 +267,10 @@ def test_evaluate_prints_figures_with_intervals_and_json(
     assert shown.exit_code == 0, shown.output
     for name in ("AUROC", "ECE", "log loss", "pair accuracy", "tiny"):
         assert name in shown.output
-    as_json = json.loads(run("evaluate", output, "--json", "--resamples", "200").output)[0]
-    figure = as_json["figures"]["AUROC"]
+    as_json = json.loads(run("evaluate", output, "--json", "--resamples", "200").output)
+    figure = as_json["estimators"][0]["figures"]["AUROC"]
     assert figure["low"] <= figure["value"] <= figure["high"]
-    assert as_json["graded"] == 40
+    assert as_json["rows"] == 40
 
 
 def test_inspect_shows_the_manifest_and_that_the_files_are_verified(tiny_estimator: Path) -> None:

@@ -13,6 +13,7 @@ from ct_guard.metrics import (
     ece_noise_floor,
     paper_folded_ece,
     reliability_curve,
+    smooth_ece,
 )
 
 relaxed = settings(deadline=None, max_examples=60)
@@ -169,3 +170,13 @@ def test_debiased_by_hand():
 def test_bad_settings_are_usage_errors(call):
     with pytest.raises(UsageError):
         call()
+
+
+def test_smooth_ece_of_a_constant_bias_is_the_bias_and_near_nothing_of_none():
+    rng = np.random.default_rng(0)
+    p = rng.uniform(0.2, 0.6, 20_000)
+    calibrated, biased = rng.random(20_000) < p, rng.random(20_000) < p + 0.2
+    assert smooth_ece(p, calibrated) < 0.02
+    assert smooth_ece(p, biased) == pytest.approx(0.2, abs=0.03)
+    with pytest.raises(UsageError, match="in \\[0, 1\\]"):
+        smooth_ece([2.0], [True])

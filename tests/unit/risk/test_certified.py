@@ -12,7 +12,14 @@ from scipy.stats import beta, binom, norm
 
 from ct_guard.errors import UsageError
 from ct_guard.records import Certificate
-from ct_guard.risk import GRID, certify, corrected_risk, least_abstention, least_answered
+from ct_guard.risk import (
+    GRID,
+    certify,
+    corrected_risk,
+    graded_alpha,
+    least_abstention,
+    least_answered,
+)
 
 ACCURACY, SHIFT = 0.594, np.sqrt(2) * norm.ppf(0.786)
 """Two normals, whose distance gives AUROC 0.786."""
@@ -236,3 +243,16 @@ def test_a_lenient_grader_is_corrected_for():
 def test_bad_arguments_are_usage_errors(call):
     with pytest.raises(UsageError):
         call()
+
+
+@given(alpha=st.floats(0.001, 0.999), share=st.floats(0.0, 0.99))
+def test_certifying_the_graded_alpha_bounds_the_true_risk_by_alpha(
+    alpha: float, share: float
+) -> None:
+    assert corrected_risk(graded_alpha(alpha, share), share) == pytest.approx(alpha)
+
+
+@pytest.mark.parametrize(("alpha", "share"), [(0.0, 0.1), (1.0, 0.1), (0.1, 1.0), (0.1, -0.1)])
+def test_a_graded_alpha_out_of_range_is_a_usage_error(alpha: float, share: float) -> None:
+    with pytest.raises(UsageError, match="false-pass rate"):
+        graded_alpha(alpha, share)

@@ -1,0 +1,142 @@
+"""`ct-guard calibrate`: fit calibrators on a scored file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from .options import assignments
+
+if TYPE_CHECKING:
+    from ct_guard.evaluation.calibrate import Calibration
+
+__all__ = ["KINDS", "command"]
+
+KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
+
+
+@click.command("calibrate")
+@click.argument("source", metavar="SCORED")
+@click.option(
+    "-o", "--output", required=True, metavar="OUT",
+    help="The new estimator directory; with --apply, the scored file to write.",
+)  # fmt: skip
+@click.option(
+    "-e", "--estimator", metavar="DIR",
+    help="The estimator that scored SCORED, to be copied with the new calibrators.",
+)  # fmt: skip
+@click.option(
+    "--apply", "target", metavar="FILE",
+    help="Write this scored file (of other questions) with confidences by the new calibrators.",
+)  # fmt: skip
+@click.option(
+    "--kind", type=click.Choice(KINDS),
+    help="Default: the least cross-validated log loss; below 1,000 labels platt, unless another is"
+    " clearly better, and never isotonic.",
+)  # fmt: skip
+@click.option(
+    "--per-model/--common", default=True, show_default=True,
+    help="Answering models (column `model`) get a calibrator each, where the file names several.",
+)  # fmt: skip
+@click.option(
+    "--min-labels", type=click.IntRange(10), default=100, show_default=True,
+    help="Labels that a model needs for a calibrator of its own.",
+)  # fmt: skip
+@click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Only rows with this value.")
+@click.option(
+    "--disjoint-from", multiple=True, metavar="FILE",
+    help="Refuse if SCORED shares a question with this file (your tuning or test rows).",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the folds.")
+def command(
+    source: str,
+    output: str,
+    estimator: str | None,
+    target: str | None,
+    kind: str | None,
+    per_model: bool,
+    min_labels: int,
+    where: tuple[str, ...],
+    disjoint_from: tuple[str, ...],
+    overwrite: bool,
+    seed: int,
+) -> None:
+    """Fit calibrators on SCORED: what `ct-guard score` wrote (the column `logit`), with grades in
+    `correct`. No model is needed.
+
+    \b
+    A copy of the estimator with the new calibrators:
+      ct-guard calibrate calibration.jsonl -e my-estimator -o my-calibrated
+    Another scored file with re-calibrated confidences, for instance of a new answering model:
+      ct-guard calibrate calibration.jsonl --apply test.jsonl -o test-calibrated.jsonl
+
+    Use questions of their own: none that the estimator was tuned on, none to certify or test with.
+    What the estimator records is checked by the hash of each question, and refused; so are files
+    named by --disjoint-from. Several answers to one question are welcome. Old certificates are left
+    out of the copy, since they were of the old probabilities: certify again.
+    """
+    from ct_guard.adapters import load_manifest, locate
+    from ct_guard.evaluation import read_scored
+    from ct_guard.evaluation.calibrate import calibrate
+    from ct_guard.evaluation.disjoint import (
+        check_apart,
+        check_scored_by,
+        check_unused,
+        question_keys,
+    )
+    from ct_guard.evaluation.recalibrate import apply_to_file, save_calibration
+
+    if (estimator is None) == (target is None):
+        raise click.UsageError(
+            "give one of --estimator DIR (to copy it with new calibrators) and --apply FILE (to"
+            " write a scored file)"
+        )
+    scored = read_scored(source, need="logit", where=assignments(where))
+    for other in disjoint_from:
+        check_apart(scored, other, question_keys(other))
+    said = []
+    folder = locate(estimator) if estimator is not None else None
+    if folder is not None:
+        manifest = load_manifest(folder)
+        check_scored_by(scored, manifest)
+        said = check_unused(scored, folder, manifest, allowed=("calibration", "certification"))
+    found = calibrate(scored, kind=kind, per_model=per_model, min_labels=min_labels, seed=seed)
+    if folder is not None:
+        save_calibration(folder, Path(output), found.calibrators, scored, overwrite=overwrite)
+    if target is not None:
+        done = apply_to_file(
+            found.calibrators,
+            target,
+            output,
+            fitted_on=scored.question_keys(),
+            overwrite=overwrite,
+        )
+        said.append(f"{done:,} rows have a new confidence; the old columns are kept as input_….")
+    questions = len(scored.question_keys())
+    _show(found, f"{len(scored):,} labels on {questions:,} questions", err=output == "-")
+    for line in [*found.remarks, *said]:
+        click.echo(f"! {line}", err=True)
+    if output != "-":
+        click.echo(f"Written to {output}", err=True)
+
+
+def _show(found: "Calibration", title: str, *, err: bool) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
+    for name in ("answering model", "calibrator", "labels", "why", "cross-validated log loss"):
+        table.add_column(name, justify="right" if name == "labels" else "left")
+    for model, state in found.calibrators.items():
+        choice = found.choices[model]
+        ordered = sorted(choice.log_loss.items(), key=lambda entry: entry[1])
+        losses = ", ".join(f"{kind} {loss:.4f}" for kind, loss in ordered)
+        which = "every other" if model == "*" and len(found.calibrators) > 1 else model
+        table.add_row(
+            escape("every model" if which == "*" else which),
+            state.kind, f"{state.n:,}", choice.reason, losses or "not compared",
+        )  # fmt: skip
+    Console(stderr=err).print(table)

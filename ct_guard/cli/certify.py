@@ -1,0 +1,129 @@
+"""`ct-guard certify`: a threshold with a guarantee, into the estimator's manifest."""
+
+from pathlib import Path
+
+import click
+
+from .options import assignments
+
+__all__ = ["NO_THRESHOLD", "command"]
+
+NO_THRESHOLD = 4
+
+
+@click.command(
+    "certify",
+    epilog="Exit codes: 0 certified; 2 usage or unreadable input; 4 no threshold could be"
+    " certified.",
+)
+@click.argument("source", metavar="SCORED")
+@click.option(
+    "-e", "--estimator", required=True, metavar="DIR", help="The estimator that scored SCORED."
+)
+@click.option(
+    "-o", "--output", metavar="DIR",
+    help="Write a copy of the estimator there; default: the certificate goes into DIR itself.",
+)  # fmt: skip
+@click.option(
+    "--alpha", type=float, default=0.10, show_default=True,
+    help="Error rate allowed among the answered.",
+)  # fmt: skip
+@click.option(
+    "--delta", type=float, default=0.10, show_default=True,
+    help="Allowed probability that the claim is false.",
+)  # fmt: skip
+@click.option("--first", is_flag=True, help="Take the first graded answer to each question.")
+@click.option(
+    "--where", multiple=True, metavar="COLUMN=VALUE",
+    help="Only rows with this value, for instance sample=0.",
+)  # fmt: skip
+@click.option(
+    "--grader-false-pass", type=float, default=0.0, show_default=True, metavar="SHARE",
+    help="Share of wrong answers that the grader calls correct (better its upper bound, and among"
+    " answers with a high confidence): certifies alpha (1 - SHARE) of the grades.",
+)  # fmt: skip
+@click.option(
+    "--disjoint-from", multiple=True, metavar="FILE",
+    help="Refuse if SCORED shares a question with this file.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+def command(
+    source: str,
+    estimator: str,
+    output: str | None,
+    alpha: float,
+    delta: float,
+    first: bool,
+    where: tuple[str, ...],
+    grader_false_pass: float,
+    disjoint_from: tuple[str, ...],
+    overwrite: bool,
+) -> None:
+    """Find the most lenient threshold t of which "at most ALPHA wrong among answers with P(correct)
+    >= t" is certain at level 1 - DELTA, and write it into the estimator's manifest.
+
+    SCORED is what `ct-guard score` wrote, with grades in `correct`. P(correct) is made from its
+    column `logit` by the calibrators of the estimator, so that a file scored before calibration
+    will do. The questions must not be those that it was tuned, calibrated or tested on: checked by
+    the hash of each question as far as the estimator records them.
+
+    Rows must be independent: one answer a question. A file with several is refused, unless
+    --where sample=0 or --first says which one counts. The promise holds for questions, answering
+    models and graders like those of SCORED, and no other.
+
+    \b
+    Example:
+      ct-guard certify certification.jsonl -e my-calibrated --alpha 0.1 --delta 0.1
+      ct-guard score new.jsonl -e my-calibrated --policy certified -o scored.jsonl
+    """
+    from ct_guard.adapters import MINI, load_manifest, locate
+    from ct_guard.evaluation import read_scored
+    from ct_guard.evaluation.certify import certify, first_answers, independent, save_certificate
+    from ct_guard.evaluation.disjoint import (
+        check_apart,
+        check_scored_by,
+        check_unused,
+        question_keys,
+    )
+
+    folder = locate(estimator)
+    if output is None and folder.resolve().is_relative_to(MINI.resolve()):
+        raise click.UsageError("an embedded estimator stays as it is: write a copy with -o DIR")
+    manifest = load_manifest(folder)
+    scored = read_scored(source, need="logit", where=assignments(where))
+    check_scored_by(scored, manifest)
+    for other in disjoint_from:
+        check_apart(scored, other, question_keys(other))
+    said = check_unused(scored, folder, manifest, allowed=("certification",))
+    rows = first_answers(scored) if first else independent(scored)
+    certificate = certify(
+        rows, manifest, alpha=alpha, delta=delta, grader_false_pass=grader_false_pass
+    )
+    target = folder if output is None else Path(output)
+    save_certificate(folder, target, certificate, rows, overwrite=overwrite)
+
+    claim = (
+        f"at most {alpha:.3g} wrong among the answered, with probability {1 - delta:.3g} over the"
+        f" draw of {certificate.n:,} questions"
+    )
+    if certificate.threshold is None:
+        click.echo(f"No threshold: {claim}.\n{certificate.reason}")
+    else:
+        click.echo(
+            f"P(correct) >= {certificate.threshold:.4f}: {claim}.\nAnswers"
+            f" {certificate.coverage:.1%} of them, {certificate.errors:,} of"
+            f" {certificate.answered:,} wrong by the grades."
+        )
+    if scored.ungraded:
+        said.append(
+            f"{scored.ungraded:,} scored rows have no grade and do not count: if they are left out"
+            " because they are hard to grade, the promise does not cover their like."
+        )
+    models = {row.model for row in rows.graded if row.model is not None}
+    if len(models) > 1:
+        said.append(f"The promise is for this mix of {len(models)} answering models, not for each.")
+    for line in said:
+        click.echo(f"! {line}", err=True)
+    click.echo(f"Written to {target}", err=True)
+    if certificate.threshold is None:
+        raise click.exceptions.Exit(NO_THRESHOLD)

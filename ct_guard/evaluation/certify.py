@@ -1,0 +1,117 @@
+"""A certified threshold from a scored file, for one estimator."""
+
+from pathlib import Path
+
+from ct_guard import risk
+from ct_guard.adapters import (
+    Manifest,
+    load_manifest,
+    question_hash,
+    revise_estimator,
+    set_hash,
+)
+from ct_guard.errors import InputError
+from ct_guard.records import Certificate
+
+from .disjoint import recorded
+from .probabilities import probabilities
+from .scored import Scored
+
+__all__ = ["certify", "first_answers", "independent", "save_certificate"]
+
+
+def independent(scored: Scored) -> Scored:
+    """The same rows, which hold one answer a question.
+
+    Raises InputError where they do not: errors on one question go together, and counting them as
+    independent would promise more than the rows can show.
+    """
+    questions = len(scored.question_keys())
+    if questions < len(scored):
+        seen: set[int] = set()
+        for row in scored.graded:
+            if row.question in seen:
+                raise InputError(
+                    f"{row.where}: another answer to a question that has one: {len(scored):,} rows"
+                    f" answer {questions:,} questions, and rows to certify must be independent;"
+                    " choose one answer a question with --where sample=0 or --first"
+                )
+            seen.add(row.question)
+    return scored
+
+
+def first_answers(scored: Scored) -> Scored:
+    """The first graded answer to each question."""
+    first: dict[int, int] = {}
+    for at, row in enumerate(scored.graded):
+        first.setdefault(row.question, at)
+    return scored.take(first.values())
+
+
+def certify(
+    scored: Scored,
+    manifest: Manifest,
+    *,
+    alpha: float,
+    delta: float,
+    grader_false_pass: float = 0.0,
+) -> Certificate:
+    """A threshold on the estimator's P(correct), from its raw logits of these rows.
+
+    Args:
+        scored: one row a question (see `independent`), read with `need="logit"`.
+        manifest: the estimator whose calibrators make the probabilities.
+        alpha: error rate allowed among the answered, in (0, 1).
+        delta: allowed probability that the claim is false, in (0, 1).
+        grader_false_pass: share of wrong answers that the grader calls correct, in [0, 1): alpha
+            times one less this share is certified of the graded rows (`risk.graded_alpha`), so that
+            alpha holds of the truth. It must hold among answers with a high P(correct).
+
+    Raises:
+        UsageError: a value outside its range.
+    """
+    stricter = risk.graded_alpha(alpha, grader_false_pass)
+    found = risk.certify(
+        probabilities(scored, manifest),
+        scored.correct,
+        alpha=stricter,
+        delta=delta,
+        split_hash=set_hash(scored.question_keys()),
+    )
+    reason = found.reason
+    if reason and grader_false_pass:
+        reason += f"; alpha={stricter:g} of the graded rows stands for a true alpha={alpha:g}"
+    return found.model_copy(
+        update={"alpha": alpha, "grader_false_pass": grader_false_pass, "reason": reason}
+    )
+
+
+def save_certificate(
+    source: Path,
+    target: Path,
+    certificate: Certificate,
+    scored: Scored,
+    *,
+    overwrite: bool = False,
+) -> Manifest:
+    """The estimator at `source` with this certificate, at `target` (which may be `source`). One for
+    the same alpha and delta is replaced; the questions are recorded as the split `certification`.
+
+    Raises:
+        OutputExistsError: `target` exists and may not be replaced, or is no estimator.
+        ManifestError: the estimator at `source` is not whole.
+    """
+    manifest = load_manifest(source)
+    keys = scored.question_keys()
+    splits = recorded(source, manifest)
+    before = splits.get("certification", frozenset())
+    splits["certification"] = before | frozenset(map(question_hash, keys))
+    promise = (certificate.alpha, certificate.delta)
+    others = tuple(c for c in manifest.certificates if (c.alpha, c.delta) != promise)
+    changed = manifest.model_copy(
+        update={
+            "certificates": (certificate, *others),
+            "data": manifest.data | {"certification": set_hash(keys)},
+        }
+    )
+    return revise_estimator(source, target, changed, questions=splits, overwrite=overwrite)

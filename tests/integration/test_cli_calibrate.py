@@ -1,0 +1,177 @@
+"""calibrate, certify and evaluate as users type them, on one estimator and its files."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from scipy.special import expit
+
+from ct_guard.adapters import load_manifest
+from ct_guard.calibration import CALIBRATORS
+from ct_guard.cli import cli
+from ct_guard.cli.calibrate import KINDS
+from ct_guard.errors import CtGuardError
+
+
+def run(folder: Path, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-m", "ct_guard", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"},
+        check=False,
+    )
+
+
+def rows(prefix: str, questions: int, *, answers: int = 1, seed: int = 0) -> list[dict[str, Any]]:
+    """Scored by `tiny`; the truth is P(correct) = sigma(1.5 logit - 1)."""
+    rng = np.random.default_rng(seed)
+    made = []
+    for n in range(questions * answers):
+        z = float(rng.normal(0, 3))
+        made.append(
+            {
+                "question": f"{prefix} {n // answers}?",
+                "answer": str(n),
+                "sample": n % answers,
+                "kind": "long" if n % 4 else "short",
+                "correct": bool(rng.random() < expit(1.5 * z - 1)),
+                "confidence": float(expit(z)),
+                "logit": z,
+                "action": "pass",
+                "status": "ok",
+                "calibrated": False,
+                "estimator": "tiny",
+            }
+        )
+    return made
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    files = {
+        "calibration": rows("c", 300, answers=2),
+        "certification": rows("d", 600, answers=2, seed=1),
+        "test": rows("t", 300, answers=2, seed=2),
+        "hopeless": [row | {"correct": n % 2 == 0} for n, row in enumerate(rows("h", 100))],
+    }
+    for name, made in files.items():
+        text = "".join(json.dumps(row) + "\n" for row in made)
+        (tmp_path / f"{name}.jsonl").write_text(text)
+    return tmp_path
+
+
+def test_the_whole_path(folder: Path, tiny_estimator: Path) -> None:
+    done = run(folder, "calibrate", "calibration.jsonl", "-e", tiny_estimator, "-o", "mine")
+    assert done.returncode == 0, done.stderr
+    assert "platt" in done.stdout
+    assert "600 labels on 300 questions" in done.stdout
+    manifest = load_manifest(folder / "mine")
+    assert manifest.certificates == ()
+    assert manifest.calibrators["*"].params["a"] == pytest.approx(1.5, abs=0.3)
+
+    several = run(folder, "certify", "certification.jsonl", "-e", "mine")
+    assert several.returncode == 2
+    assert "rows to certify must be independent" in several.stderr
+    done = run(folder, "certify", "certification.jsonl", "-e", "mine", "--where", "sample=0")
+    assert done.returncode == 0, done.stderr
+    assert "at most 0.1 wrong among the answered, with probability 0.9" in done.stdout
+    certificate = load_manifest(folder / "mine").certificates[0]
+    assert certificate.n == 600
+    assert certificate.threshold is not None
+
+    seen = run(folder, "certify", "calibration.jsonl", "-e", "mine", "--first")
+    assert seen.returncode == 2
+    assert "300 of 300 questions were in the split 'calibration'" in seen.stderr
+    none = run(folder, "certify", "hopeless.jsonl", "-e", "mine", "-o", "other", "--alpha", "0.05")
+    assert none.returncode == 4, none.stderr
+    assert none.stdout.startswith("No threshold: at most 0.05 wrong")
+    assert "grade more rows" in none.stdout
+    assert load_manifest(folder / "mine").certificates == (certificate,)
+    for done in (several, seen, none):
+        assert "Traceback" not in done.stderr
+
+    figures = []
+    for how in ((), ("-e", "mine")):
+        done = run(folder, "evaluate", "test.jsonl", "--json", "--no-prior", *how)
+        assert done.returncode == 0, done.stderr
+        figures.append(json.loads(done.stdout)["estimators"][0]["figures"])
+    assert figures[1]["AUROC"]["value"] == pytest.approx(figures[0]["AUROC"]["value"])
+    assert figures[1]["log loss"]["value"] < figures[0]["log loss"]["value"] - 0.02
+
+    shown = run(folder, "inspect", "mine")
+    assert f"p >= {certificate.threshold:.3f}" in " ".join(shown.stdout.split())
+
+
+def test_a_file_is_recalibrated_and_compared_to_what_it_was(folder: Path) -> None:
+    arguments = ("calibrate", "calibration.jsonl", "--apply", "test.jsonl", "-o", "new.jsonl")
+    done = run(folder, *arguments)
+    assert done.returncode == 0, done.stderr
+    assert run(folder, *arguments).returncode == 2
+    done = run(
+        folder, "evaluate", "test.jsonl", "new.jsonl", "--json", "--resamples", "100",
+        "--by", "kind", "--paper-ece", "--plot", "curves.svg",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    old, new, prior = found["estimators"]
+    assert prior["name"] == "question prior"
+    assert old["figures"]["AUROC"]["value"] == pytest.approx(new["figures"]["AUROC"]["value"])
+    gain = found["differences"][1]["figures"]["log loss"]
+    assert (found["differences"][1]["of"], gain["high"] < 0) == (new["name"], True)
+    assert [part["name"] for part in old["slices"]][:2] == ["long", "short"]
+    assert "new.jsonl" in (folder / "curves.svg").read_text()
+
+    table = run(folder, "evaluate", "test.jsonl", "--resamples", "100", "--by", "kind")
+    for text in ("question prior", "pair accuracy", "macro average within slices", "long"):
+        assert text in table.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["calibrate", "test.jsonl", "-o", "x"], "--estimator"),
+        (["calibrate", "missing.jsonl", "-e", "{tiny}", "-o", "x"], "missing.jsonl"),
+        (["calibrate", "test.jsonl", "-e", "{tiny}", "-o", "{tiny}"], "exists"),
+        (["calibrate", "test.jsonl", "-e", "mini", "-o", "x"], "scored by 'tiny'"),
+        (
+            ["calibrate", "test.jsonl", "-e", "{tiny}", "-o", "x", "--disjoint-from", "test.jsonl"],
+            "shares 300 of 300 questions",
+        ),
+        (["calibrate", "test.jsonl", "--apply", "test.jsonl", "-o", "x.jsonl"], "line 1"),
+        (["certify", "test.jsonl", "-e", "mini", "--first"], "copy with -o"),
+        (["certify", "test.jsonl", "-e", "{tiny}", "--first", "--alpha", "2"], "alpha"),
+        (["certify", "test.jsonl", "-e", "{tiny}", "--where", "sample"], "COLUMN=VALUE"),
+        (["evaluate", "test.jsonl", "--plot", "x.jpg"], ".png or .svg"),
+        (["evaluate", "test.jsonl", "--by", "colour"], "no row has a column 'colour'"),
+    ],
+)
+def test_what_makes_no_sense_is_one_line_and_changes_nothing(
+    arguments: list[str],
+    message: str,
+    folder: Path,
+    tiny_estimator: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(folder)
+    before = sorted(path.name for path in folder.iterdir())
+    filled = [text.format(tiny=tiny_estimator) for text in arguments]
+    result = CliRunner().invoke(cli, filled, standalone_mode=False)
+    assert isinstance(result.exception, (CtGuardError, click.UsageError)), result.output
+    said = getattr(result.exception, "message", str(result.exception))
+    assert message in said
+    assert "\n" not in said
+    assert sorted(path.name for path in folder.iterdir()) == before
+    assert load_manifest(tiny_estimator).questions is None
+
+
+def test_help_names_every_kind_that_there_is() -> None:
+    assert set(KINDS) == set(CALIBRATORS)
