@@ -52,7 +52,8 @@ def main(base: Path, adapter: Path, folder: Path, first: int, count: int) -> Non
     header = {path: header_size(path) for path in whole}
     loaded = 0
     for seed in range(first, first + count):
-        print(f"case {seed}", flush=True)
+        sys.stdout.write(f"case {seed}\n")
+        sys.stdout.flush()
         broken = (base, adapter)[seed % 2]
         path = folder / broken.name
         path.write_bytes(damaged(whole[broken], header[broken], seed))
@@ -68,7 +69,7 @@ def main(base: Path, adapter: Path, folder: Path, first: int, count: int) -> Non
                 raise
             continue
         loaded += 1
-    print(f"loaded {loaded} of {count}")
+    sys.stdout.write(f"loaded {loaded} of {count}\n")
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ _spec.loader.exec_module(load_damaged)
 def test_validation_alone_answers_every_damage_with_one_line(tiny_gguf, tiny_adapter, tmp_path):
     adapter = tiny_adapter / "adapter.gguf"
     base = validate_base(tiny_gguf)
-    refused = 0
+    refused = []
     for seed in range(600):
         source = (tiny_gguf, adapter)[seed % 2]
         path = tmp_path / source.name
@@ -39,10 +39,11 @@ def test_validation_alone_answers_every_damage_with_one_line(tiny_gguf, tiny_ada
             else:
                 validate_adapter(path, base)
         except (BackendError, MismatchError) as error:
-            assert str(path) in str(error)
-            assert "\n" not in str(error)
-            refused += 1
-    assert 500 < refused < 600  # most damage is seen; some leaves a file that is only different
+            refused.append(str(error))
+    assert all(str(tmp_path) in message and "\n" not in message for message in refused)
+    assert (
+        500 < len(refused) < 600
+    )  # most damage is seen; some leaves a file that is only different
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.02, 0.5, 0.999])
