@@ -34,10 +34,10 @@ from .vocabulary import Vocabulary
 
 __all__ = ["ADAPTER_FILE", "LlamaCppBackend", "find_base"]
 
-_PATIENCE = 10.0
-"""Seconds."""
 ADAPTER_FILE = "adapter.gguf"
 """In an adapter's folder, beside the weights that it was converted from."""
+_PATIENCE = 10.0
+"""Seconds that the end of the process waits for a call that still runs in another thread."""
 
 
 class LlamaCppBackend:
