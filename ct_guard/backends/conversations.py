@@ -13,8 +13,9 @@ class Conversations:
     """Keeps at most `size` KVs of `backend`, released oldest first; 0 keeps none. Safe to share
     between threads.
 
-    Where the backend bounds its live tokens, caches make way for the answer being made and the
-    `reserve` tokens that are read behind it to score it.
+    Where the backend bounds its live tokens, caches make way for the answer being made and for its
+    scoring: `reserve` tokens behind it, or, where its text has to be cleaned first, all of it once
+    more.
     """
 
     def __init__(self, backend: Backend, size: int, *, reserve: int = 0) -> None:
@@ -39,8 +40,8 @@ class Conversations:
         gives the new cache to `keep` when done with it."""
         with self._lock:
             common, past = self._closest(prompt)
-            new = len(prompt) + max_tokens + self._reserve
-            self._make_room(new - common, past)
+            new = 2 * (len(prompt) + max_tokens + self._reserve) - common
+            self._make_room(new, past)
             stream = self._backend.stream(
                 prompt,
                 past=past,
@@ -50,7 +51,7 @@ class Conversations:
                 seed=seed,
                 stop=stop,
             )
-            if past is not None and not self._fits(new - common):
+            if past is not None and not self._fits(new):
                 self._drop(past)  # its beginning lives on in the stream
             return stream
 

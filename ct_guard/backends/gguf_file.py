@@ -52,8 +52,8 @@ def validate_base(path: Path) -> GGUFInfo:
             )
         architecture = _text(header.fields, "general.architecture")
         info = GGUFInfo(path, architecture, header.fields, header.tensors)
-        _check_numbers(info)
         check_vocabulary(header.fields)
+        _check_numbers(info)
         _check_own(info)
         check_tensors(info)
     except (InvalidGGUF, OSError) as error:
@@ -114,11 +114,12 @@ def _text(fields: Mapping[str, Field], key: str, default: str | None = None) -> 
 
 
 def _check_own(info: GGUFInfo) -> None:
-    """The keys that ct-guard's export adds."""
+    """Keys that ct-guard reads itself."""
     form = _text(info.fields, NORMALIZER, "NFC")
     if form not in ("NFC", "NFD", "NFKC", "NFKD"):
         raise InvalidGGUF(f"{NORMALIZER} is {form!r}, no form of Unicode")
-    _text(info.fields, FINGERPRINT, "")
+    for key in (FINGERPRINT, "tokenizer.chat_template"):
+        _text(info.fields, key, "")
     labels = info.fields.get(LABEL_IDS)
     if labels is not None and (
         labels.items != GGUFValueType.UINT32
@@ -142,6 +143,8 @@ def _check_numbers(info: GGUFInfo) -> None:
             )
 
     within("block_count", 1, _MAX_LAYERS)
+    vocabulary = info.vocabulary_size
+    within("vocab_size", vocabulary, vocabulary, vocabulary)
     within("context_length", 1, _MAX_CONTEXT)
     within("embedding_length", 1, 1 << 20)
     width = int(info.own("embedding_length"))
@@ -158,7 +161,7 @@ def _check_numbers(info: GGUFInfo) -> None:
     within("nextn_predict_layers", 0, info.layers, 0)
     within("expert_count", 0, _MAX_EXPERTS, 0)
     experts = int(info.own("expert_count", 0))
-    within("expert_used_count", min(experts, 1), experts, min(experts, 1))
+    within("expert_used_count", min(experts, 1), experts, 0)
     groups = int(info.own("expert_group_count", 0))
     within("expert_group_count", 0, max(experts - 1, 0), 0)
     if groups > 1 and (

@@ -54,6 +54,7 @@ class TransformersBackend:
         batch_size: int | None = None,
     ) -> None:
         self._model = model.eval()
+        self._config = model.config
         self._tokens = TokenizerEncoder(tokenizer)
         self._fingerprint = fingerprint
         self._auto = batch_size is None
@@ -124,7 +125,7 @@ class TransformersBackend:
 
     @property
     def vocabulary_size(self) -> int:
-        return int(self._model.config.get_text_config(decoder=True).vocab_size)
+        return int(self._config.get_text_config(decoder=True).vocab_size)
 
     @property
     def device(self) -> str:
@@ -142,7 +143,7 @@ class TransformersBackend:
 
     @property
     def max_tokens(self) -> int:
-        return int(getattr(self._model.config, "max_position_embeddings", None) or 2048)
+        return int(getattr(self._config, "max_position_embeddings", None) or 2048)
 
     def close(self) -> None:
         with self._lock:
@@ -329,7 +330,7 @@ class TransformersBackend:
     @property
     def window(self) -> int | None:
         """Slots of a sliding-window cache; beyond it, padding would push tokens out."""
-        window = getattr(self._model.config, "sliding_window", None)
+        window = getattr(self._config, "sliding_window", None)
         return int(window) if window else None
 
     # --- generation -----------------------------------------------------------------------------

@@ -47,8 +47,7 @@ def _torch() -> Finding:
         f"{build}, no GPU" + (f", though built for CUDA {torch.version.cuda}" if built else ""),
         "check the NVIDIA driver with nvidia-smi"
         if built
-        else "on CPUs, models from about a billion parameters on are faster with --backend"
-        " llama_cpp",
+        else "large models take a quarter of the memory as GGUF in q8_0: --backend llama_cpp",
     )
 
 

@@ -36,8 +36,7 @@ def machine() -> list[Finding]:
 
 def memory() -> Memory:
     """What processes here may use, and what is free of it."""
-    total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    available = _free() or total
+    total, available = _physical()
     limit, used = _number(_CGROUP_LIMIT), _number(_CGROUP_USED)
     if limit is not None and used is not None and limit < total:
         return Memory(limit, min(available, limit - used))
@@ -102,15 +101,21 @@ def _cache() -> Finding:
     )
 
 
-def _free() -> int | None:
-    for line in _lines(Path("/proc/meminfo")):
-        if line.startswith("MemAvailable:"):
-            return int(line.split()[1]) * 1024
+def _physical() -> tuple[int, int]:
+    """Of the machine: total and available."""
+    kilobytes = {
+        name: int(value.split()[0])
+        for name, _, value in (line.partition(":") for line in _lines(Path("/proc/meminfo")))
+    }
+    if {"MemTotal", "MemAvailable"} <= kilobytes.keys():
+        return kilobytes["MemTotal"] * 1024, kilobytes["MemAvailable"] * 1024
     try:
-        import psutil
+        import psutil  # type: ignore[import-untyped]
     except ModuleNotFoundError:
-        return None
-    return int(psutil.virtual_memory().available)
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        return total, total
+    found = psutil.virtual_memory()
+    return int(found.total), int(found.available)
 
 
 def _number(path: Path) -> int | None:

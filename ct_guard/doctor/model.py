@@ -67,7 +67,7 @@ def _safetensors(folder: Path) -> Finding:
             parameters += math.prod(entry["shape"])
             begin, end = entry["data_offsets"]
             stored += end - begin
-    cache = _cache_numbers(folder)
+    numbers, tokens = _cache_of(folder)
     gpu = _gpu_memory()
     size = stored if gpu else 4 * parameters
     each = stored // max(parameters, 1) if gpu else 4
@@ -75,7 +75,8 @@ def _safetensors(folder: Path) -> Finding:
     return _verdict(
         f"{folder} ({parameters / 1e6:,.1f} million parameters, {form})",
         size,
-        cache * each,
+        numbers * each,
+        tokens,
         gpu or memory().available,
         "export it with --type q8_0 and use --backend llama_cpp, or take a smaller model",
     )
@@ -97,18 +98,21 @@ def _gguf(path: Path) -> Finding:
         f"{path} (GGUF)",
         info.weight_bytes,
         cache,
+        tokens,
         memory().available,
         "export it with --type q8_0, or take a smaller model",
     )
 
 
-def _verdict(what: str, weights: int, cache: int, available: int, otherwise: str) -> Finding:
+def _verdict(
+    what: str, weights: int, cache: int, tokens: int, available: int, otherwise: str
+) -> Finding:
     needed = int(_WORKING * (weights + cache))
     fits = needed <= available
     return Finding(
         "model",
-        f"{what} needs about {gigabytes(needed)}: weights {gigabytes(weights)}, cache of up to"
-        f" {_TOKENS} tokens {gigabytes(cache)}; {gigabytes(available)} are available",
+        f"{what} needs about {gigabytes(needed)}: weights {gigabytes(weights)}, cache of"
+        f" {tokens:,} tokens {gigabytes(cache)}; {gigabytes(available)} are available",
         "fits" if fits else f"does not fit: {otherwise}",
         ok=fits,
     )
@@ -128,15 +132,15 @@ def _header(path: Path) -> dict[str, Any]:
     return entries
 
 
-def _cache_numbers(folder: Path) -> int:
-    """Numbers in the cache of `_TOKENS` tokens, keys and values."""
+def _cache_of(folder: Path) -> tuple[int, int]:
+    """Numbers in a cache, keys and values, and how many tokens it holds."""
     config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     config = config.get("text_config", config)
     heads = int(config.get("num_attention_heads", 1))
     kv_heads = int(config.get("num_key_value_heads") or heads)
     size = int(config.get("head_dim") or config.get("hidden_size", heads) // heads)
     tokens = min(_TOKENS, int(config.get("max_position_embeddings", _TOKENS)))
-    return 2 * int(config.get("num_hidden_layers", 1)) * kv_heads * size * tokens
+    return 2 * int(config.get("num_hidden_layers", 1)) * kv_heads * size * tokens, tokens
 
 
 def _gpu_memory() -> int:

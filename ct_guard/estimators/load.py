@@ -152,6 +152,8 @@ def load_estimator(
                 f" {engine.name} cannot do"
             )
         path = folder / manifest.adapter
+        if engine.name == "llama_cpp":
+            _check_gguf_adapter(manifest, folder)
         digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
         adapter = Adapter(f"{manifest.method}-{digest}", path, manifest.activation)
     self_test(engine, query, adapter)
@@ -188,6 +190,17 @@ def _check(manifest: Manifest, folder: Path) -> None:
             apply(state, [0.0])
         except CalibrationError as error:
             raise ManifestError(f"{folder}: calibrator {model!r}: {error}") from error
+
+
+def _check_gguf_adapter(manifest: Manifest, folder: Path) -> None:
+    """Raise ManifestError unless the file that llama.cpp reads is there and hashed."""
+    from ct_guard.backends.llama_cpp import ADAPTER_FILE
+
+    if f"{manifest.adapter}/{ADAPTER_FILE}" not in manifest.files:
+        raise ManifestError(
+            f"{folder} has no {ADAPTER_FILE}, which the backend llama_cpp reads: make it with"
+            " 'ct-guard export gguf'"
+        )
 
 
 def _base_of(manifest: Manifest, folder: Path) -> str | Path:

@@ -95,6 +95,8 @@ def _plan(
     ranks: dict[str, int] = {}
     tensors = []
     for name, shape in weights.shapes.items():
+        if _is_the_bases(name, weights, base):
+            continue
         found = _TENSOR.fullmatch(name)
         module = found["module"] if found else ""
         target = architecture.gguf_name(f"{module}.weight") if found else None
@@ -120,6 +122,15 @@ def _plan(
     if len(tensors) != 2 * len(ranks) or not tensors:
         raise ExportError("the adapter lacks one of the matrices A and B of some module")
     return tensors
+
+
+def _is_the_bases(name: str, weights: Weights, base: Weights) -> bool:
+    """Whether PEFT saved a matrix of the base along, unchanged, as it does for embeddings."""
+    found = re.fullmatch(r"base_model\.model\.(.+)\.base_layer\.weight", name)
+    original = f"{found[1]}.weight" if found else ""
+    if original == "lm_head.weight" and original not in base.shapes:
+        original = "model.embed_tokens.weight"  # tied
+    return original in base.shapes and np.array_equal(weights.read(name), base.read(original))
 
 
 def _read_b(

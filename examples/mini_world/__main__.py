@@ -1,4 +1,4 @@
-"""Make the embedded model again, in one command: world, base, answers, estimators, card.
+"""Make the embedded model again, in one command: world, base, answers, estimators, GGUF, card.
 
     python -m examples.mini_world
 
@@ -13,6 +13,7 @@ import torch
 
 from ct_guard.adapters import MINI, load_manifest
 from ct_guard.backends.transformers import TransformersBackend
+from ct_guard.export import BASE_FILE, export_base, export_estimator
 
 from .answers import answer_and_grade
 from .card import card
@@ -36,6 +37,10 @@ def main(runs: Path, target: Path, steps: int, scale: float, seed: int, threads:
     parameters = sum(weight.numel() for weight in backend.model.parameters())
     rows = answer_and_grade(world, backend, runs / "answers", seed=seed, scale=scale)
     reports = build(world, backend, rows, base=base, runs=runs, target=target, seed=seed)
+    export_base(target / "base", target / "base" / BASE_FILE, kind="f16", overwrite=True)
+    for name in reports:
+        if (target / name / "adapter").is_dir():
+            export_estimator(target / name, only="adapter", overwrite=True)
     manifests = {name: load_manifest(target / name) for name in reports}
     default = next(name for name, manifest in manifests.items() if manifest.name == "mini")
     thresholds = {name: known.certificates[0].threshold for name, known in manifests.items()}

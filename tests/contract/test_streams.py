@@ -120,6 +120,11 @@ def test_there_is_no_result_before_the_end(backend: Backend) -> None:
     assert len(stream.result.ids) == 1
 
 
+def test_the_longest_sequence_fits_what_all_caches_hold(backend: Backend) -> None:
+    most = backend.capabilities.live_tokens
+    assert most is None or most >= backend.max_tokens
+
+
 # --- stop strings --------------------------------------------------------------------------------
 
 

@@ -36,6 +36,8 @@ __all__ = ["ADAPTER_FILE", "LlamaCppBackend", "find_base"]
 
 ADAPTER_FILE = "adapter.gguf"
 """In an adapter's folder, beside the weights that it was converted from."""
+_PATIENCE = 10.0
+"""Seconds that the end of the process waits for a call that still runs in another thread."""
 
 
 class LlamaCppBackend:
@@ -59,8 +61,7 @@ class LlamaCppBackend:
         self._batch_size = batch_size
         self._adapters: dict[str, tuple[Path, object]] = {}
         self._lock = threading.RLock()
-        self._closed = False
-        self._free = weakref.finalize(self, _free, self._vocabulary, self.cache, model)
+        self._free = weakref.finalize(self, _free, self._lock, self._vocabulary, self.cache, model)
 
     @classmethod
     def load(
@@ -116,18 +117,18 @@ class LlamaCppBackend:
             answer_logprobs=True,
             hidden_states=True,
             generates=True,
+            live_tokens=self.cache.size,
         )
 
     def close(self) -> None:
         with self._lock:
-            self._closed = True
             self._free()
 
     @contextmanager
     def working(self) -> Iterator[None]:
         """The lock held. Raises BackendError when the backend is closed."""
         with self._lock:
-            if self._closed:
+            if self.cache.closed:
                 raise BackendError("this backend is closed")
             yield
 
@@ -247,7 +248,7 @@ class LlamaCppBackend:
 
     def release(self, kv: KV) -> None:
         with self._lock:
-            if kv.handle is not None and not self._closed:
+            if kv.handle is not None and not self.cache.closed:
                 self.cache.check(kv.handle)
                 self.cache.free(kv.handle)
             kv.handle = None
@@ -293,8 +294,14 @@ def find_base(source: str | Path) -> Path:
     return found[0]
 
 
-def _free(vocabulary: Vocabulary, context: Context, model: Model) -> None:
-    """Whoever holds a piece of the model goes before it."""
-    vocabulary.close()
-    context.close()
-    model.free()
+def _free(lock: threading.RLock, vocabulary: Vocabulary, context: Context, model: Model) -> None:
+    """Whoever holds a piece of the model goes before it. Runs also when the process ends, where a
+    thread that goes on computing is not waited for."""
+    if not lock.acquire(timeout=_PATIENCE):
+        return
+    try:
+        vocabulary.close()
+        context.close()
+        model.free()
+    finally:
+        lock.release()

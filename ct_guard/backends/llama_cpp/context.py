@@ -29,7 +29,6 @@ OUTPUT_BYTES = 64 * 2**20
 """About what the logits of one decode may take: rows of answer tokens are read in such portions."""
 _MAX_OUTPUTS = 512
 _KV_TYPES = {"f32": 0, "f16": 1}
-_NO_POOLING = 0
 _NO_FLASH_ATTENTION = 0
 """Its kernel rounds to 16 bits inside, whatever the cache's type."""
 _FULL = 1
@@ -104,7 +103,6 @@ class Context:
         parameters.n_batch = options.n_batch
         parameters.n_seq_max = options.max_sequences
         parameters.n_outputs_max = self._outputs
-        parameters.pooling_type = _NO_POOLING
         parameters.flash_attn_type = _NO_FLASH_ATTENTION
         parameters.kv_unified = True  # several answers share the cells of one context
         parameters.type_k = parameters.type_v = _KV_TYPES[options.kv_type]
@@ -118,6 +116,10 @@ class Context:
                 f" ({errors[0] if errors else 'out of memory'}): use a smaller n_ctx"
             )
         return handle
+
+    @property
+    def closed(self) -> bool:
+        return self._handle is None
 
     # --- sequences ------------------------------------------------------------------------------
 

@@ -83,10 +83,13 @@ def errors_logged() -> Iterator[list[str]]:
 
 def _forward(level: int, text: bytes | None, _: object) -> None:
     """One piece of llama.cpp's log. Called from C: nothing may be raised."""
-    if level == _CONTINUED or not text:
+    severity = _LEVELS.get(level, logging.DEBUG)
+    if not text or level == _CONTINUED:
         return
+    if level < _ERROR and not _LOGGER.isEnabledFor(severity):
+        return  # a switch of adapters alone says a hundred lines
     line = text.decode("utf-8", "replace").strip()
     errors: list[str] | None = getattr(_thread, "errors", None)
     if level == _ERROR and errors is not None:
         errors.append(line.partition(": ")[2] or line)
-    _LOGGER.log(_LEVELS.get(level, logging.DEBUG), "%s", line)
+    _LOGGER.log(severity, "%s", line)

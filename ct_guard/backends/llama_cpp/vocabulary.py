@@ -109,12 +109,12 @@ class Vocabulary:
     def _tokenize(self, text: str, *, special: bool) -> list[int]:
         if self._form:
             text = unicodedata.normalize(self._form, text)
-        # A lone surrogate cannot be encoded; it stands for bytes that were no text to begin with.
         if self._recurses and _LONG_RUN.search(text):
             raise UsageError(
                 "a text of 4,096 characters without a space, or of nothing else, is too long for"
                 " this tokenizer in llama.cpp: break it up, or use the transformers backend"
             )
+        # A lone surrogate cannot be encoded; it stands for bytes that were no text to begin with.
         data = text.encode("utf-8", "replace")
         room = len(data) + 2
         ids = (ctypes.c_int32 * room)()

@@ -101,23 +101,25 @@ def test_clear_releases_all(backend: Counting) -> None:
 # --- where the backend bounds its live tokens -----------------------------------------------------
 
 
-def test_caches_make_way_for_the_answer_and_its_query() -> None:
-    backend = Counting(live_tokens=60)
+def test_caches_make_way_for_the_answer_and_two_ways_of_scoring_it() -> None:
+    backend = Counting(live_tokens=90)
     conversations = Conversations(backend, 9, reserve=10)
     first = say(conversations, "a" * 10, max_tokens=5)
     second = say(conversations, "b" * 10, max_tokens=5)
-    assert backend.released == []
-    say(conversations, "c" * 10, max_tokens=10)
-    assert backend.released == []  # 15 + 15 live, 10 + 10 + 10 wanted: just fits
+    third = say(conversations, "c" * 10, max_tokens=10)
+    assert backend.released == []  # 15 + 15 live, twice 10 + 10 + 10 wanted: just fits
     say(conversations, "d" * 6, max_tokens=5)
-    assert backend.released == [first.kv]
-    assert second.kv not in backend.released
+    assert backend.released == []
+    say(conversations, "e" * 10, max_tokens=5)
+    assert backend.released == [first.kv, second.kv]
+    assert third.kv not in backend.released
 
 
 def test_the_cache_that_goes_on_makes_way_last() -> None:
-    backend = Counting(live_tokens=40)
+    backend = Counting(live_tokens=60)
     conversations = Conversations(backend, 9)
     first = say(conversations, "a" * 10, max_tokens=5)
+    assert first.kv is not None
     other = say(conversations, "b" * 10, max_tokens=5)
     made = say(conversations, first.kv.ids + (65,) * 5, max_tokens=10)
     assert backend.released[0] is other.kv
@@ -125,7 +127,7 @@ def test_the_cache_that_goes_on_makes_way_last() -> None:
 
 
 def test_a_cache_that_leaves_no_room_is_released_once_the_stream_has_its_beginning() -> None:
-    backend = Counting(live_tokens=30)
+    backend = Counting(live_tokens=70)
     conversations = Conversations(backend, 9)
     first = say(conversations, "a" * 20, max_tokens=5)
     stream = conversations.stream([97] * 12 + [98] * 8, max_tokens=10)

@@ -37,6 +37,7 @@ class Counting:
     def read(self, ids: Sequence[int]) -> NDArray[np.float32]:
         if len(self.reads) == self._fails_at:
             raise BackendError("the engine failed")
+        assert ids, "a model cannot read nothing"
         self.reads.append(tuple(ids))
         self.ids = (*self.ids, *ids)
         logits = np.zeros(300, np.float32)

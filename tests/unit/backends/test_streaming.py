@@ -114,6 +114,7 @@ def test_decoding_stays_short_however_long_the_answer() -> None:
     st.lists(st.text("ab東", max_size=4), max_size=3),
 )
 @example(["a", "b", "a", "b"], ["abab東", "ba"])
+@example(["abab"], ["abab", "ba"])
 def test_stop_strings_end_the_text_before_them(parts: list[str], stop: list[str]) -> None:
     """However the text is cut into tokens, and also where stop strings overlap."""
     text = "".join(parts)

@@ -92,6 +92,18 @@ def sentencepiece_like() -> PreTrainedTokenizerFast:
     )
 
 
+@pytest.fixture(name="byte_level")
+def make_byte_level() -> Callable[..., PreTrainedTokenizerFast]:
+    """`byte_level(pre=…, normalizer=…)`: a tokenizer."""
+    return byte_level
+
+
+@pytest.fixture(name="sentencepiece_like")
+def make_sentencepiece_like() -> Callable[[], PreTrainedTokenizerFast]:
+    """`sentencepiece_like()`: a tokenizer."""
+    return sentencepiece_like
+
+
 @pytest.fixture(scope="session")
 def make_model(tmp_path_factory: pytest.TempPathFactory) -> MakeModel:
     """`make_model(ConfigClass, tokenizer, **changes)`: a directory with a random model."""

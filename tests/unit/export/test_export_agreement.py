@@ -9,11 +9,13 @@ from numpy.typing import NDArray
 from peft import PeftModel
 from transformers import (
     AutoModelForCausalLM,
+    AutoTokenizer,
     LlamaConfig,
     MistralConfig,
     Qwen2Config,
 )
 
+from ct_guard.adapters import MINI
 from ct_guard.backends.fingerprint import fingerprint
 from ct_guard.backends.gguf_file import validate_adapter, validate_base
 from ct_guard.export import export_adapter, export_base
@@ -78,3 +80,69 @@ def test_logits_of_every_architecture_with_and_without_an_adapter(
         atol=1e-4,
         rtol=0,
     )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"use_rslora": True},
+        {"alpha_pattern": {"k_proj": 20, "layers.1.mlp.down_proj": 3}},
+        {"rank_pattern": {"q_proj": 2}, "alpha_pattern": {"q_proj": 1}, "use_rslora": True},
+    ],
+    ids=["rslora", "alpha-pattern", "rank-and-alpha-pattern"],
+)
+def test_scales_of_an_adapter(options, make_model, make_adapter, llama_logits, tmp_path):
+    folder = make_model(LlamaConfig)
+    adapter = make_adapter(folder, **options)
+    export_base(folder, tmp_path / "model.gguf", kind="f32")
+    export_adapter(
+        adapter,
+        tmp_path / "adapter.gguf",
+        architecture=read_architecture(folder),
+        base=Weights.of(folder),
+        base_fingerprint="",
+    )
+    np.testing.assert_allclose(
+        llama_logits(tmp_path / "model.gguf", IDS, tmp_path / "adapter.gguf"),
+        reference(folder, adapter),
+        atol=1e-4,
+        rtol=0,
+    )
+
+
+def test_shards_give_the_same_file(make_model, tmp_path):
+    whole, parts = make_model(LlamaConfig), make_model(LlamaConfig, shards=True)
+    assert len(list(parts.glob("*.safetensors"))) > 2
+    tensors = []
+    for folder in (whole, parts):
+        export_base(folder, tmp_path / folder.name, kind="f32")
+        info = validate_base(tmp_path / folder.name)
+        data = (tmp_path / folder.name).read_bytes()
+        tensors.append({n: data[t.offset : t.offset + t.size] for n, t in info.tensors.items()})
+    assert tensors[0] == tensors[1]
+
+
+@pytest.mark.parametrize(("kind", "tolerance"), [("f16", 0.02), ("q8_0", 0.5)])
+def test_smaller_types_are_near_and_smaller(kind, tolerance, make_model, llama_logits, tmp_path):
+    folder = make_model(LlamaConfig)
+    export_base(folder, tmp_path / "full.gguf", kind="f32")
+    export_base(folder, tmp_path / "small.gguf", kind=kind)
+    ratio = {"f16": 0.51, "q8_0": 0.28}[kind]
+    full, small = (validate_base(tmp_path / f"{name}.gguf") for name in ("full", "small"))
+    assert small.weight_bytes < ratio * full.weight_bytes
+    difference = np.abs(llama_logits(tmp_path / "small.gguf", IDS) - reference(folder))
+    assert 0 < difference.max() < tolerance * np.abs(reference(folder)).max()
+
+
+def test_a_window_becomes_the_context_that_the_file_promises(make_model, tmp_path):
+    folder = make_model(MistralConfig, sliding_window=32, head_dim=16)
+    export_base(folder, tmp_path / "model.gguf")
+    assert validate_base(tmp_path / "model.gguf").context_length == 32
+
+
+def test_the_embedded_files_are_what_the_export_makes_today(tmp_path):
+    export_base(MINI / "base", tmp_path / "base" / "model.gguf")
+    made = (tmp_path / "base" / "model.gguf").read_bytes()
+    assert made == (MINI / "base" / "model.gguf").read_bytes()
+    tokenizer = AutoTokenizer.from_pretrained(MINI / "base")
+    assert len(tokenizer) == validate_base(MINI / "base" / "model.gguf").vocabulary_size

@@ -99,6 +99,19 @@ def test_a_stop_sequence_ends_the_answer_before_it_and_the_shorter_text_is_score
     assert p_of(answer) == pytest.approx(Guard(tiny_estimator).assess(qa).p, abs=1e-5)
 
 
+def test_stop_sequences_are_a_setting_that_a_call_may_replace(tiny_estimator):
+    whole = str(ChatLocal(estimator=tiny_estimator, max_tokens=12).invoke(QUESTION).content)
+    model = ChatLocal(estimator=tiny_estimator, max_tokens=12, stop=[whole[4]])
+    assert model.invoke(QUESTION).content == whole[: whole.index(whole[4])]
+    assert model.invoke(QUESTION, stop=[]).content == whole
+    assert model.bind(stop=[whole[2]]).invoke(QUESTION).content == whole[: whole.index(whole[2])]
+
+
+def test_settings_out_of_range_are_refused_per_call_too(estimator):
+    with pytest.raises(UsageError, match="temperature -1"):
+        ChatLocal(estimator=estimator).invoke(QUESTION, temperature=-1)
+
+
 def test_sampling_is_repeatable_by_its_seed_and_settable_per_call(tiny_estimator):
     model = ChatLocal(estimator=tiny_estimator, max_tokens=8, temperature=1.0, seed=1)
     assert model.invoke(QUESTION).content == model.invoke(QUESTION).content
@@ -134,6 +147,35 @@ def test_an_answer_gets_what_room_there_is(make_estimator):
     answer = ChatLocal(estimator=tight).invoke(QUESTION)
     assert answer.content == "word "
     assert answer.response_metadata["finish_reason"] == "length"
+
+
+# --- what it is made of --------------------------------------------------------------------------
+
+
+def test_a_guard_brings_its_own_policy(estimator):
+    guard = Guard(estimator, 0.7, on_error="raise")
+    model = ChatLocal(estimator=guard)
+    assert (model.policy, model.on_error) == (guard.policy, "raise")
+    assert model.invoke(QUESTION).response_metadata["ct_guard"]["action"] == "abstain"
+    with pytest.raises(UsageError, match="leave `policy` out"):
+        ChatLocal(estimator=guard, policy=0.5)
+
+
+def test_a_loaded_estimator_brings_its_own_backend(estimator):
+    with pytest.raises(UsageError, match="leave `backend` out"):
+        ChatLocal(estimator=estimator, backend="llama_cpp")
+
+
+@pytest.mark.parametrize("backend", ["transformers", "llama_cpp"])
+def test_the_embedded_estimator_answers_on_either_backend(backend):
+    model = ChatLocal(estimator="mini", backend=backend)
+    answer = model.invoke(QUESTION)
+    assert answer.content == "4"
+    assert p_of(answer) > 0.5
+    assert model.asdict()["backend"] == backend
+    model.close()
+    with pytest.raises((BackendError, UsageError), match="closed"):
+        model.invoke(QUESTION)
 
 
 # --- what the policy makes of it ------------------------------------------------------------------
@@ -189,11 +231,10 @@ def test_on_error_raise_raises(make_estimator):
 # --- a good LangChain citizen ---------------------------------------------------------------------
 
 
-def test_it_works_in_chains_and_streams_one_message(estimator):
-    model = ChatLocal(estimator=estimator)
-    assert (model | StrOutputParser()).invoke(QUESTION) == "I think it is 4."
-    (part,) = model.stream(QUESTION)
-    assert get_confidence(part)["action"] == "pass"
+def test_it_works_in_chains(estimator):
+    chain = ChatLocal(estimator=estimator) | StrOutputParser()
+    assert chain.invoke(QUESTION) == "I think it is 4."
+    assert "".join(chain.stream(QUESTION)) == "I think it is 4."
 
 
 def test_images_are_refused_before_anything_is_generated(estimator):
@@ -212,6 +253,8 @@ def test_it_says_what_it_is_and_counts_its_own_tokens(estimator):
     model = ChatLocal(estimator=estimator, temperature=0.5)
     assert model.asdict()["fingerprint"] == "f00d"
     assert model.asdict()["temperature"] == 0.5
+    assert model.asdict()["backend"] == "fake"
+    assert model.asdict()["stop"] is None
     assert model._get_ls_params()["ls_model_name"] == "fake-base"
     assert model.get_num_tokens("four") == 4
     assert "estimator" not in model.model_dump()

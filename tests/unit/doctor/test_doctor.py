@@ -1,0 +1,108 @@
+"""The doctor finds what is there, and what is not, without ever failing for it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from ct_guard.adapters import MINI
+from ct_guard.cli.doctor import command
+from ct_guard.doctor import examine
+from ct_guard.doctor.machine import memory
+from ct_guard.errors import UsageError
+
+ITEMS = ["Python", "CPU", "memory", "disk cache", "torch", "transformers", "llama.cpp", "extras"]
+
+
+def test_every_item_has_a_value_and_one_line_of_advice():
+    findings = examine()
+    assert [finding.item for finding in findings] == ITEMS
+    for finding in findings:
+        assert finding.value
+        assert finding.advice
+        assert "\n" not in finding.value + finding.advice
+    by_item = {finding.item: finding for finding in findings}
+    assert torch.__version__ in by_item["torch"].value
+    assert "llama-cpp-python" in by_item["llama.cpp"].value
+
+
+def test_memory_is_what_the_machine_has():
+    found = memory()
+    assert 1e8 < found.available <= found.total < 1e14
+
+
+@pytest.mark.parametrize("name", ["mini", "mini:query", str(MINI / "base"), str(MINI / "query")])
+def test_a_model_in_both_forms(name):
+    hugging_face, gguf = [finding for finding in examine(name) if finding.item == "model"]
+    assert (hugging_face.ok, gguf.ok) == (True, True)
+    assert "float32" in hugging_face.value
+    assert "model.gguf" in gguf.value
+
+
+def test_the_memory_of_a_model_is_its_weights_and_its_cache():
+    (finding,) = [
+        finding for finding in examine(str(MINI / "base" / "model.gguf")) if finding.item == "model"
+    ]
+    config = json.loads((MINI / "base" / "config.json").read_text())
+    heads, size = config["num_key_value_heads"], config["head_dim"]
+    cache = 2 * config["num_hidden_layers"] * heads * size * config["max_position_embeddings"] * 2
+    assert f"{cache / 1e6:,.1f} MB" in finding.value
+
+
+def test_a_model_that_is_not_here():
+    with pytest.raises(UsageError, match="no model 'some/model' on this machine"):
+        examine("some/model")
+
+
+def huge(folder):
+    """A checkpoint whose header claims a hundred billion parameters in float16."""
+    header = {
+        "w": {"dtype": "F16", "shape": [100_000, 1_000_000], "data_offsets": [0, 200 * 10**9]}
+    }
+    text = json.dumps(header).encode()
+    (folder / "model.safetensors").write_bytes(len(text).to_bytes(8, "little") + text)
+    (folder / "config.json").write_text(json.dumps({"num_hidden_layers": 80, "hidden_size": 8192,
+                                                    "num_attention_heads": 64}))  # fmt: skip
+    return folder
+
+
+def test_a_model_that_does_not_fit_ends_with_code_3(tmp_path):
+    ran = CliRunner().invoke(command, ["--model", str(huge(tmp_path))])
+    assert ran.exit_code == 3
+    assert "does not fit" in ran.output
+    assert "--type q8_0" in ran.output
+
+
+def test_a_damaged_file_is_a_finding(tmp_path):
+    (tmp_path / "model.gguf").write_bytes(b"GGUF" + bytes(100))
+    ran = CliRunner().invoke(command, ["--model", str(tmp_path)])
+    assert ran.exit_code == 3
+    assert "fetch or export it again" in ran.output
+
+
+def test_json_has_the_same_findings():
+    ran = CliRunner().invoke(command, ["--json", "--model", "mini"])
+    assert ran.exit_code == 0
+    found = json.loads(ran.output)
+    assert [finding["item"] for finding in found] == [*ITEMS, "model", "model"]
+    assert set(found[0]) == {"item", "value", "advice", "ok"}
+
+
+def test_libraries_that_are_absent_are_reported():
+    """In an interpreter that cannot import them."""
+    code = (
+        "import sys\n"
+        "for name in ('torch', 'llama_cpp', 'gguf', 'psutil', 'huggingface_hub'):\n"
+        "    sys.modules[name] = None\n"
+        "sys.argv = ['ct-guard', 'doctor', '--model', 'mini']\n"
+        "from ct_guard.cli import main\n"
+        "main()\n"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert "Traceback" not in ran.stderr
+    assert "pip install 'ct-guard[torch]'" in ran.stdout
+    assert "pip install 'ct-guard[gguf]'" in ran.stdout
+    assert ran.returncode == 3  # the GGUF file of mini cannot be judged

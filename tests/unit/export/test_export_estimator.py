@@ -1,0 +1,198 @@
+"""A whole estimator is exported, in place or as a copy, and answers as the original does."""
+
+import shutil
+
+import gguf
+import pytest
+from click.testing import CliRunner
+
+from ct_guard import QuestionAnswer, load_estimator
+from ct_guard.adapters import Manifest, load_manifest, with_file, write_manifest
+from ct_guard.backends.fingerprint import fingerprint
+from ct_guard.backends.gguf_file import validate_base
+from ct_guard.backends.gguf_header import read_header
+from ct_guard.backends.tokens import TokenizerEncoder
+from ct_guard.cli.export import command
+from ct_guard.errors import (
+    ExportError,
+    ManifestError,
+    MismatchError,
+    OutputExistsError,
+    UsageError,
+)
+from ct_guard.export import export_estimator
+from ct_guard.query import build_query
+
+ROWS = [
+    QuestionAnswer(question="What is 2 plus 2?", answer="4"),
+    QuestionAnswer(question="What is 2 plus 2?", answer="It is 5, I think."),
+]
+
+
+@pytest.fixture
+def base(tiny_base, tmp_path):
+    """A base of one's own, to export in place."""
+    folder = tmp_path / "base"
+    shutil.copytree(tiny_base, folder)
+    return folder
+
+
+@pytest.fixture
+def estimator(tiny_estimator, base, tmp_path):
+    """An estimator of one's own, whose manifest names its base by a relative path."""
+    folder = tmp_path / "estimator"
+    shutil.copytree(tiny_estimator, folder)
+    path = folder / "manifest.json"
+    manifest = load_manifest(folder)
+    moved = manifest.base.model_copy(update={"id": "../base"})
+    path.write_text(manifest.model_copy(update={"base": moved}).model_dump_json())
+    return folder
+
+
+def p(folder, backend, **options):
+    loaded = load_estimator(folder, backend=backend, **options)
+    try:
+        return [confidence.p for confidence in loaded.score(ROWS)]
+    finally:
+        loaded.backend.close()
+
+
+def test_in_place_the_files_join_base_and_adapter(estimator, base):
+    made = export_estimator(estimator, kind="f32")
+    assert made.base == base / "model.gguf"
+    assert made.adapter == estimator / "adapter" / "adapter.gguf"
+    assert "adapter/adapter.gguf" in load_manifest(estimator).files
+    assert p(estimator, "llama_cpp") == pytest.approx(p(estimator, "transformers"), abs=1e-3)
+    left = {path.name for folder in (estimator, base) for path in folder.rglob("*")}
+    assert not [name for name in left if name.startswith(".")]
+
+
+def test_a_copy_stands_alone(estimator, base, tmp_path):
+    before = p(estimator, "transformers")
+    export_estimator(estimator, tmp_path / "alone", kind="f32")
+    assert not (base / "model.gguf").exists()
+    assert not (estimator / "adapter" / "adapter.gguf").exists()
+    shutil.move(tmp_path / "alone", tmp_path / "elsewhere")
+    shutil.rmtree(base)
+    shutil.rmtree(estimator)
+    assert p(tmp_path / "elsewhere", "llama_cpp") == pytest.approx(before, abs=1e-3)
+
+
+def test_an_adapter_names_its_base_its_scale_and_its_query(estimator, base, tiny_base):
+    made = export_estimator(estimator)
+    fields = {key: field.value for key, field in read_header(made.adapter).fields.items()}
+    assert fields["ct_guard.base_fingerprint"] == fingerprint(base)
+    assert validate_base(made.base).fingerprint == fingerprint(base)
+    assert fields["adapter.lora.alpha"] == 8.0  # PEFT's default
+    from transformers import AutoTokenizer
+
+    encoder = TokenizerEncoder(AutoTokenizer.from_pretrained(base))
+    ids = build_query("chat_turn", encoder).ids
+    assert tuple(fields["adapter.alora.invocation_tokens"]) == ids[1:]
+
+
+def test_an_adapter_for_all_tokens_names_no_query(estimator, base):
+    manifest = load_manifest(estimator).model_copy(update={"activation": "all"})
+    (estimator / "manifest.json").write_text(manifest.model_dump_json())
+    made = export_estimator(estimator)
+    assert "adapter.alora.invocation_tokens" not in read_header(made.adapter).fields
+
+
+def test_estimators_share_the_file_of_one_base(estimator, base, tmp_path):
+    other = tmp_path / "other"
+    shutil.copytree(estimator, other)
+    assert not export_estimator(estimator).kept
+    written = (base / "model.gguf").stat().st_mtime_ns
+    assert export_estimator(other).kept
+    assert (base / "model.gguf").stat().st_mtime_ns == written
+    with pytest.raises(OutputExistsError, match=r"model\.gguf"):
+        export_estimator(other, kind="f32", only="base")
+    with pytest.raises(OutputExistsError, match=r"adapter\.gguf"):
+        export_estimator(other)
+    assert not export_estimator(other, overwrite=True).kept
+
+
+def test_the_adapter_alone(estimator, base, tmp_path):
+    made = export_estimator(estimator, only="adapter")
+    assert (made.base, (base / "model.gguf").exists()) == (None, False)
+    export_estimator(estimator, tmp_path / "copy", only="adapter")
+    assert not (tmp_path / "copy" / "base").exists()
+    assert p(tmp_path / "copy", "transformers") == p(estimator, "transformers")
+
+
+def test_the_base_alone(estimator, base):
+    made = export_estimator(estimator, only="base")
+    assert (made.base, made.adapter) == (base / "model.gguf", None)
+    assert not (estimator / "adapter" / "adapter.gguf").exists()
+
+
+def test_a_plain_base(base, tmp_path):
+    assert export_estimator(base).base == base / "model.gguf"
+    assert export_estimator(base, tmp_path / "out").base == tmp_path / "out" / "model.gguf"
+    with pytest.raises(UsageError, match="no adapter"):
+        export_estimator(base, only="adapter")
+
+
+def test_an_exported_adapter_is_verified_like_every_file(estimator):
+    made = export_estimator(estimator)
+    data = bytearray(made.adapter.read_bytes())
+    data[-5] ^= 1
+    made.adapter.write_bytes(data)
+    with pytest.raises(ManifestError, match=r"adapter\.gguf differs"):
+        load_manifest(estimator)
+
+
+def test_another_base_is_refused(estimator, base):
+    (base / "tokenizer_config.json").write_text("{}")
+    with pytest.raises(MismatchError, match="fingerprint"):
+        export_estimator(estimator)
+
+
+def test_a_base_that_is_not_here_is_asked_for(estimator, base):
+    base.rename(base.with_name("moved"))
+    with pytest.raises(ExportError, match="--base"):
+        export_estimator(estimator)
+    assert export_estimator(estimator, base=base.with_name("moved")).adapter is not None
+
+
+def test_a_failed_export_leaves_everything_as_it_was(estimator, base, tmp_path):
+    name = "adapter/adapter_config.json"
+    config = estimator / name
+    config.write_text(config.read_text().replace('"use_dora": false', '"use_dora": true'))
+    manifest = Manifest.model_validate_json((estimator / "manifest.json").read_text())
+    write_manifest(estimator, with_file(manifest, estimator, name))
+    before = sorted(path for path in tmp_path.rglob("*"))
+    for output in (None, tmp_path / "copy"):
+        with pytest.raises(ExportError, match="use_dora"):
+            export_estimator(estimator, output)
+        assert sorted(path for path in tmp_path.rglob("*")) == before
+
+
+def test_a_directory_that_is_no_estimator_is_never_replaced(estimator, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years")
+    with pytest.raises(OutputExistsError):
+        export_estimator(estimator, tmp_path / "mine")
+    with pytest.raises(OutputExistsError, match="no estimator"):
+        export_estimator(estimator, tmp_path / "mine", overwrite=True)
+    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years"
+
+
+def test_the_command_says_what_it_wrote(estimator, base):
+    ran = CliRunner().invoke(command, ["gguf", str(estimator), "--type", "q8_0"])
+    assert ran.exit_code == 0, ran.output
+    assert str(base / "model.gguf") in ran.output
+    assert str(estimator / "adapter" / "adapter.gguf") in ran.output
+    assert validate_base(base / "model.gguf").get("general.file_type") == int(
+        gguf.LlamaFileType.MOSTLY_Q8_0
+    )
+    again = CliRunner().invoke(command, ["gguf", str(estimator)])
+    assert isinstance(again.exception, OutputExistsError)
+
+
+def test_progress_is_told_in_bytes(base, tmp_path):
+    seen = []
+    export_estimator(base, tmp_path, on_progress=lambda done, total: seen.append((done, total)))
+    done, total = zip(*seen, strict=True)
+    assert list(done) == sorted(done)
+    assert done[-1] == total[0] == validate_base(tmp_path / "model.gguf").weight_bytes

@@ -1,0 +1,159 @@
+"""llama.cpp reads an exported tokenizer as the original is read, or there is no export."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
+from transformers import LlamaConfig, PreTrainedTokenizerFast
+
+from ct_guard.backends.gguf_file import validate_base
+from ct_guard.backends.llama_cpp import LlamaCppBackend
+from ct_guard.backends.tokens import TokenizerEncoder
+from ct_guard.errors import ExportError, MismatchError
+from ct_guard.export import export_base
+from ct_guard.export.tokenizer import _SPLITS, read_vocabularies
+from ct_guard.query import LABELS
+from ct_guard.records import Message
+
+LLAMA3, QWEN2 = _SPLITS
+CONVERSATION = (Message(role="user", content="Hi there"),)
+
+
+def split(pattern):
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(pattern), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
+
+
+def digits():
+    return pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False),
+        ]
+    )
+
+
+def texts(count):
+    rng = random.Random(0)
+    pieces = [
+        "abc", "xyz", "0", "12", "345", ".", ",", "!", "?", "'", '"', "(", ")", " ", "\n", "\t",
+        "i", "ii", " the", "'s", "'RE", "é", "ß", "中", "日本", "½", "😀", "\u00a0", "<|end|>",
+        "</s>", "plus",
+    ]  # fmt: skip
+    for _ in range(count):
+        yield "".join(rng.choice(pieces) for _ in range(rng.randint(1, 25)))
+
+
+def agree(folder: Path, path: Path) -> None:
+    """Texts with and without special tokens, labels, decoding, and the chat."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+    original = TokenizerEncoder(tokenizer)
+    backend = LlamaCppBackend.load(path, n_ctx=64, n_batch=32, threads=1)
+    try:
+        assert backend.start_ids == original.start_ids
+        for text in texts(400):
+            ids = original.encode(text)
+            assert backend.encode(text) == ids, text
+            assert backend.encode(text, special=True) == original.encode(text, special=True), text
+            decoded = original.decode(ids)  # SentencePiece's takes off the first space
+            assert backend.decode(ids) in (decoded, f" {decoded}"), text
+        for label in LABELS:
+            try:
+                expected = original.label_id(label)
+            except MismatchError:
+                continue
+            assert backend.label_id(label) == expected
+        if tokenizer.chat_template:
+            for prompt in (True, False):
+                shown = backend.render_chat(CONVERSATION, generation_prompt=prompt)
+                assert shown == original.render_chat(CONVERSATION, generation_prompt=prompt)
+    finally:
+        backend.close()
+
+
+@pytest.mark.parametrize(
+    ("pre", "expected"),
+    [
+        (lambda: pre_tokenizers.ByteLevel(add_prefix_space=False), "gpt-2"),
+        (lambda: split(LLAMA3), "llama-bpe"),
+        (lambda: split(QWEN2), "qwen2"),
+        (digits, "smollm"),
+    ],
+)
+def test_byte_level_tokenizers(pre, expected, byte_level, make_model, tmp_path):
+    folder = make_model(LlamaConfig, byte_level(pre=pre()))
+    export_base(folder, tmp_path / "model.gguf")
+    assert validate_base(tmp_path / "model.gguf").get("tokenizer.ggml.pre") == expected
+    agree(folder, tmp_path / "model.gguf")
+
+
+def test_a_unicode_form_is_kept_by_the_backend(byte_level, make_model, tmp_path):
+    folder = make_model(LlamaConfig, byte_level(normalizer=normalizers.NFC()))
+    export_base(folder, tmp_path / "model.gguf")
+    backend = LlamaCppBackend.load(tmp_path / "model.gguf", n_ctx=64, n_batch=32, threads=1)
+    try:
+        assert backend.encode("Cafe\u0301") == backend.encode("Caf\u00e9")
+    finally:
+        backend.close()
+    agree(folder, tmp_path / "model.gguf")
+
+
+def test_sentencepiece_tokenizers(sentencepiece_like, make_model, tmp_path):
+    folder = make_model(LlamaConfig, sentencepiece_like())
+    export_base(folder, tmp_path / "model.gguf")
+    info = validate_base(tmp_path / "model.gguf")
+    assert info.get("tokenizer.ggml.model") == "llama"
+    assert info.get("tokenizer.ggml.add_space_prefix") is True
+    agree(folder, tmp_path / "model.gguf")
+
+
+def test_a_chat_template_goes_along(byte_level, make_model, tmp_path):
+    tokenizer = byte_level()
+    tokenizer.chat_template = (
+        "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}] {{ m['content'] | trim }}"
+        "{{ eos_token }}{% endfor %}{% if add_generation_prompt %}[assistant]{% endif %}"
+    )
+    folder = make_model(LlamaConfig, tokenizer)
+    export_base(folder, tmp_path / "model.gguf")
+    assert validate_base(tmp_path / "model.gguf").chat_template == tokenizer.chat_template
+    agree(folder, tmp_path / "model.gguf")
+
+
+def test_a_tokenizer_that_llama_cpp_reads_otherwise_is_refused_with_the_text(
+    byte_level, make_model, tmp_path
+):
+    tokenizer = byte_level(pre=pre_tokenizers.Metaspace(replacement="Ġ", prepend_scheme="never"))
+    folder = make_model(LlamaConfig, tokenizer)
+    with pytest.raises(ExportError, match=r"would encode '.+' otherwise") as error:
+        export_base(folder, tmp_path / "model.gguf")
+    assert "--backend transformers" in str(error.value)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_kinds_of_tokenizers_that_have_no_place_are_named(byte_level):
+    unigram = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0)], unk_id=0))
+    )
+    with pytest.raises(ExportError, match="Unigram"):
+        next(read_vocabularies(unigram, Path(), 10))
+    lower = byte_level(normalizer=normalizers.Lowercase())
+    with pytest.raises(ExportError, match="Lowercase"):
+        next(read_vocabularies(lower, Path(), 1000))
+    with pytest.raises(ExportError, match="embeddings"):
+        next(read_vocabularies(byte_level(), Path(), 10))
+
+
+def test_special_ids_and_types_are_those_of_the_tokenizer(byte_level):
+    tokenizer = byte_level()
+    tokenizer.add_tokens(["wombat"])
+    vocabulary = next(read_vocabularies(tokenizer, Path(), len(tokenizer) + 2))
+    assert vocabulary.special_ids == {"bos": 1, "eos": 2, "padding": 0}
+    at = vocabulary.tokens.index("wombat")
+    assert [vocabulary.types[token] for token in (0, 10, at, at + 1)] == [3, 1, 4, 5]
+    assert json.loads(tokenizer.backend_tokenizer.to_str())["model"]["type"] == "BPE"
