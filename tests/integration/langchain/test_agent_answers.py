@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
+from langchain.agents.middleware import AgentMiddleware
+from langchain.chat_models import base, init_chat_model
 from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command, interrupt
 
 from ct_guard.errors import BackendError
 from ct_guard.policies import Annotate, Budget, Escalate, Retry, Review, Threshold
@@ -126,6 +131,12 @@ def guarded(estimator: Any, case: Case, **kwargs: Any) -> Any:
     return create_agent(model(*case.said), middleware=[middleware])
 
 
+@tool
+def print_it(text: str) -> str:
+    """Print a text."""
+    return text
+
+
 def asked(text: str = "How far is it?") -> dict[str, Any]:
     return {"messages": [("user", text)]}
 
@@ -170,6 +181,11 @@ async def test_a_fault_may_be_raised(broken, way):
     agent = guarded(broken, Case(0.7, ["sure"], "", {}), on_error="raise")
     with pytest.raises(BackendError, match="the engine failed"):
         await run(way, agent, asked())
+
+
+async def test_the_abstain_message_is_the_callers(estimator):
+    agent = guarded(estimator, Case(0.7, ["unsure"], "", {}), abstain_message="Ask a nurse.")
+    assert (await run("invoke", agent, asked()))["messages"][-1].text == "Ask a nurse."
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
@@ -236,3 +252,59 @@ async def test_answers_that_cannot_be_replaced_stream_word_by_word(estimator):
     assert "".join(parts) == "unsure"
     held = guarded(estimator, Case(Annotate(), ["un sure"], "", {}), hold_stream=True)
     assert [m.text for m, _ in held.stream(asked(), stream_mode="messages")] == ["un sure"]
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`init_chat_model` with a provider whose models say their own name."""
+    monkeypatch.setitem(base._BUILTIN_PROVIDERS, "scripted", ("tests", "Scripted", model))
+    said = model
+
+    def create(model: str) -> Any:
+        return said(model)
+
+    monkeypatch.setattr(base, "_get_chat_model_creator", lambda _: create)
+    return init_chat_model("unsure", model_provider="scripted", configurable_fields=("model",))
+
+
+async def test_a_model_that_is_chosen_at_run_time_is_held_and_stays_the_chosen_one(
+    estimator, chosen
+):
+    middleware = ConfidenceMiddleware(estimator, 0.7, models=[model("I am sure", "I am sure")])
+    agent = create_agent(chosen, [print_it], middleware=[middleware])
+    for name, text in (("unsure", "I am sure"), ("quite sure", "quite sure")):
+        config = {"configurable": {"model": name}}
+        assert (await run("ainvoke", agent, asked(), config))["messages"][-1].text == text
+    tokens = await SURFACES["stream messages"](
+        agent, asked(), {"configurable": {"model": "unsure"}}
+    )
+    assert tokens.text == "I am sure"
+
+
+async def test_stronger_models_may_be_named_as_langchain_names_them(estimator, chosen):
+    middleware = ConfidenceMiddleware(estimator, 0.7, models=["scripted:I am sure"])
+    state = await run("invoke", create_agent(model("unsure"), middleware=[middleware]), asked())
+    assert state["messages"][-1].text == "I am sure"
+
+
+# --- interrupts from within -----------------------------------------------------------------------
+
+
+async def test_an_interrupt_in_a_stronger_models_call_is_no_failure_of_that_model(estimator):
+    class Toll(AgentMiddleware):
+        """Asks a person before the stronger model is asked."""
+
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            if request.model.script == ["I am sure"]:
+                interrupt("May it cost?")
+            return handler(request)
+
+    middleware = [ConfidenceMiddleware(estimator, 0.7, models=[model("I am sure")]), Toll()]
+    agent = create_agent(
+        model("unsure", "unsure"), middleware=middleware, checkpointer=InMemorySaver()
+    )
+    thread = {"configurable": {"thread_id": "one"}}
+    state = await run("invoke", agent, asked(), thread)
+    assert state["__interrupt__"][0].value == "May it cost?"
+    state = await run("invoke", agent, Command(resume="yes"), thread)
+    assert state["messages"][-1].text == "I am sure"

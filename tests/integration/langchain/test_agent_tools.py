@@ -336,6 +336,8 @@ def test_a_threshold_that_is_no_probability_is_refused(threshold):
         low_confidence(threshold)
 
 
-def test_an_unknown_on_missing_is_refused():
+def test_an_unknown_on_missing_is_refused(estimator):
+    with pytest.raises(UsageError, match="unknown on_missing 'maybe': there are allow, block"):
+        ConfidenceMiddleware(estimator, on_missing="maybe")
     with pytest.raises(UsageError, match="there are allow, block"):
         low_confidence(0.5, on_missing="maybe")
