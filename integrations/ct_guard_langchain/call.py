@@ -116,7 +116,7 @@ class _Attempts:
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.ladder = Ladder[Candidate, ChatResult](call.guard, call.candidates)
+        self.ladder: Ladder[Candidate, ChatResult] = Ladder(call.guard, call.candidates)
         self.results: list[ChatResult] = []
 
     def heard(self, result: ChatResult, model: Any) -> list[BaseMessage]:

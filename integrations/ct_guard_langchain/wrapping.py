@@ -46,7 +46,7 @@ def wrap(runnable: Runnable[Any, Any], **options: Unpack[Options]) -> Runnable[A
 
     * A chat model becomes a `GuardedChatModel`; also inside of `bind`, `bind_tools`, `with_config`
       and `with_retry`, each one of `with_fallbacks`, and whichever `init_chat_model` chooses.
-    * Any other runnable, a chain or an agent, becomes a `GuardedChain` (see `ConfidenceGuard.wrap`),
+    * Any other runnable, a chain or an agent, becomes a `GuardedChain` (`ConfidenceGuard.wrap`),
       `models` being stronger ones of its kind.
 
     What is guarded already is not guarded twice: its settings are kept, and `options` change them.

@@ -1,4 +1,4 @@
-"""GuardedChatModel streams: live where every answer passes, held where the policy may replace it."""
+"""GuardedChatModel streams: live where every answer passes, held where it may be replaced."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -119,14 +119,17 @@ async def test_what_is_streamed_live_is_recorded_and_not_taken_back(estimator, h
 async def test_a_stream_that_breaks_is_the_callers_after_what_it_said(estimator, how):
     inner = Telling(chunks=["I ", "am ", ConnectionError("line is down")])
     model = GuardedChatModel(inner=inner, estimator=estimator, **LIVE)
-    heard = []
-    with pytest.raises(ConnectionError, match="line is down"):
+    heard: list[str] = []
+
+    async def listen() -> None:
         if how == "stream":
             for chunk in model.stream("?"):
                 heard.append(chunk.content)
-        else:
-            async for chunk in model.astream("?"):
-                heard.append(chunk.content)
+        async for chunk in model.astream("?"):
+            heard.append(chunk.content)
+
+    with pytest.raises(ConnectionError, match="line is down"):
+        await listen()
     assert heard == ["I ", "am "]
 
 
@@ -138,7 +141,7 @@ async def test_a_stream_of_nothing_is_one_clear_error(estimator, how, options):
             return ChatResult(generations=[])
 
     model = GuardedChatModel(inner=Silent(chunks=[]), estimator=estimator, **options)
-    with pytest.raises(BackendError, match="Silent .* nothing: there is no answer to score"):
+    with pytest.raises(BackendError, match=r"Silent .* nothing: there is no answer to score"):
         await parts(model, "?", how)
 
 

@@ -1,4 +1,4 @@
-"""GuardedChatModel with tools and structured output: each model in its own form, the JSON scored."""
+"""GuardedChatModel with tools and structured output, for each model in its own form."""
 
 import json
 from typing import Annotated, Any
@@ -213,9 +213,9 @@ def test_what_cannot_be_parsed_is_langchains_error(estimator):
     model = GuardedChatModel(inner=Broken(), estimator=estimator, policy=LOW)
     with pytest.raises(OutputParserException):
         model.with_structured_output(Person, method="json_schema").invoke(ASKED)
-    made = model.with_structured_output(
-        Person, method="json_schema", include_raw=True
-    ).invoke(ASKED)
+    made = model.with_structured_output(Person, method="json_schema", include_raw=True).invoke(
+        ASKED
+    )
     assert made["parsed"] is None
     assert isinstance(made["parsing_error"], OutputParserException)
 
