@@ -1,5 +1,5 @@
-"""A chat model without weights: it calls the tools it is given, fills in schemas, streams, counts its
-tokens, and is the same whoever asks."""
+"""A chat model without weights: it calls the tools it is given, fills in schemas, streams, counts
+its tokens, and is the same whoever asks."""
 
 import json
 import re
@@ -147,9 +147,7 @@ class RuleChatModel(BaseChatModel):
             parsed=itemgetter("raw") | parser, parsing_error=lambda _: None
         )
         failed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=model) | read.with_fallbacks(
-            [failed], exception_key="parsing_error"
-        )
+        return RunnableMap(raw=model) | read.with_fallbacks([failed], exception_key="parsing_error")
 
     def _answer(
         self, messages: list[BaseMessage], stop: list[str], kwargs: dict[str, Any]

@@ -32,9 +32,9 @@ class _Call:
 class Worker:
     """Runs `score` on a thread of its own.
 
-    What arrives while the thread is busy is scored together next. A batch also waits for company: at
-    most `window` seconds in all, and no longer than an eighth of it after the last arrival, so that
-    a lone caller hardly waits. Batches hold at most `most` items unless one request alone is larger.
+    What arrives while the thread is busy is scored together next. A batch also waits for company:
+    at most `window` seconds in all, and no longer than 1/16 of it after the last arrival, so that a
+    lone caller hardly waits. Batches hold at most `most` items unless one request alone is larger.
     A thread without work for `idle` seconds ends; the next request starts another.
     """
 
@@ -107,7 +107,7 @@ class Worker:
             while size < self._most and not self._closed:
                 if not self._waiting:
                     left = until - time.monotonic()
-                    if left <= 0 or not self._wake.wait(min(left, self._window / 8)):
+                    if left <= 0 or not self._wake.wait(min(left, self._window / 16)):
                         break
                     continue
                 head = self._waiting[0]

@@ -9,7 +9,6 @@ from langchain.agents.middleware.types import ExtendedModelResponse, ModelReques
 from langchain.agents.structured_output import AutoStrategy, ToolStrategy
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
-from langgraph.constants import TAG_NOSTREAM
 from langgraph.types import Command
 
 from ct_guard.errors import BackendError
@@ -18,6 +17,7 @@ from ct_guard.policies import Situation, Turn
 from ct_guard.records import Assessment
 
 from .assess import deliver
+from .holding import held
 from .messages import turn_of
 from .record import KEY, ConfidenceRecord, get_confidence
 from .state import VERDICTS, Verdict
@@ -70,7 +70,7 @@ class AgentCall:
         self._name, self._guard, self._request, self._hold = name, guard, request, hold
         self._abstain_message = abstain_message
         self._schemas = _schemas(request)
-        self._usage: list[AIMessage] = []
+        self._heard: list[AIMessage] = []
         self.ladder = Ladder[BaseChatModel, Said](guard, (request.model, *models))
         system = [request.system_message] if request.system_message else []
         self.messages: list[BaseMessage] = [*system, *request.messages]
@@ -79,10 +79,7 @@ class AgentCall:
     def request_to(self, model: BaseChatModel) -> ModelRequest[Any]:
         """The request for this model. Held, its tokens do not reach the agent's stream before it is
         decided whose answer counts; the answer itself does, as one message."""
-        if self._hold:
-            tags = [*(model.tags or []), TAG_NOSTREAM]
-            model = model.model_copy(update={"tags": tags})
-        return self._request.override(model=model)
+        return self._request.override(model=held(model) if self._hold else model)
 
     def heard(self, response: ModelResponse[Any]) -> Said | None:
         """What a response says; None where nothing in it can be judged: no message of a model, or
@@ -90,7 +87,7 @@ class AgentCall:
         message = next((said for said in response.result if isinstance(said, AIMessage)), None)
         if message is None:
             return None
-        self._usage.append(message)
+        self._heard.append(message)
         turn = turn_of(message, self._schemas)
         if turn == "answer" and message.tool_calls and response.structured_response is None:
             return None
@@ -99,7 +96,7 @@ class AgentCall:
     def about(self, said: Said, model: BaseChatModel) -> dict[str, Any]:
         """How its parts are assessed. The decision is taken later, once for all parts."""
         return {
-            "model": model._get_ls_params().get("ls_model_name"),
+            "model": _name(model),
             "situation": Situation(models_left=0, exhausted=True, turn=said.turn),
             "schemas": self._schemas,
         }
@@ -131,7 +128,7 @@ class AgentCall:
 
     def _message(self, outcome: Outcome[Said]) -> BaseMessage:
         said = outcome.result
-        discarded = [message for message in self._usage if message is not said.message]
+        discarded = [message for message in self._heard if message is not said.message]
         message = said.message
         if message.id is None:
             message = message.model_copy(update={"id": str(uuid4())})
@@ -173,6 +170,13 @@ def _verdict(message: BaseMessage, outcome: Outcome[Said]) -> Verdict:
         calls=outcome.result.calls,
         reviewed=[],
     )
+
+
+def _name(model: object) -> str | None:
+    """Who answers: it selects the calibrator. Unknown where the model is chosen at run time."""
+    if not isinstance(model, BaseChatModel):
+        return None
+    return model._get_ls_params().get("ls_model_name")
 
 
 def _schemas(request: ModelRequest[Any]) -> frozenset[str]:

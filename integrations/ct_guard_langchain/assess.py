@@ -46,9 +46,7 @@ def assess(
     Content that is not text has the status `unsupported` and goes by the guard's `on_error`.
     Raises CtGuardError when that is "raise".
     """
-    items = [
-        item_of(guard, messages, answer, model=model, schemas=schemas) for answer in answers
-    ]
+    items = [item_of(guard, messages, answer, model=model, schemas=schemas) for answer in answers]
     return assess_items(guard, items, situation=situation)
 
 
@@ -62,9 +60,7 @@ async def aassess(
     schemas: Collection[str] = (),
 ) -> list[Assessment]:
     """`assess` without blocking the event loop."""
-    items = [
-        item_of(guard, messages, answer, model=model, schemas=schemas) for answer in answers
-    ]
+    items = [item_of(guard, messages, answer, model=model, schemas=schemas) for answer in answers]
     return await aassess_items(guard, items, situation=situation)
 
 

@@ -5,8 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.messages.ai import UsageMetadata, add_usage
+from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from ct_guard.guard import Guard, Ladder
@@ -17,6 +16,7 @@ from .assess import aassess, assess, deliver
 from .candidates import Candidate, checked
 from .messages import turn_of
 from .record import ConfidenceRecord, make_record
+from .usage import total_usage
 
 __all__ = ["Call"]
 
@@ -116,7 +116,7 @@ class _Attempts:
 
     def __init__(self, call: Call) -> None:
         self.call = call
-        self.ladder = Ladder[Candidate, ChatResult](call.guard, call.candidates)
+        self.ladder: Ladder[Candidate, ChatResult] = Ladder(call.guard, call.candidates)
         self.results: list[ChatResult] = []
 
     def heard(self, result: ChatResult, model: Any) -> list[BaseMessage]:
@@ -132,7 +132,12 @@ class _Attempts:
 
     def delivered(self) -> ChatResult:
         outcome = self.ladder.outcome()
-        discarded = [result for result in self.results if result is not outcome.result]
+        discarded = [
+            generation.message
+            for result in self.results
+            if result is not outcome.result
+            for generation in result.generations
+        ]
         generations = [
             ChatGeneration(
                 message=deliver(
@@ -142,7 +147,7 @@ class _Attempts:
                     attempts=outcome.attempts,
                     model_index=outcome.model_index,
                     error=outcome.error,
-                    discarded_usage=_usage(discarded),
+                    discarded_usage=total_usage(discarded),
                     schemas=self.call.schemas,
                 ),
                 generation_info=generation.generation_info,
@@ -152,14 +157,3 @@ class _Attempts:
             )
         ]
         return ChatResult(generations=generations, llm_output=outcome.result.llm_output)
-
-
-def _usage(results: Sequence[ChatResult]) -> UsageMetadata | None:
-    """Tokens of all answers together; None where no model reported any."""
-    total: UsageMetadata | None = None
-    for result in results:
-        for generation in result.generations:
-            message = generation.message
-            if isinstance(message, AIMessage) and message.usage_metadata is not None:
-                total = add_usage(total, message.usage_metadata)
-    return total

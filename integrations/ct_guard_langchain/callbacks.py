@@ -1,26 +1,22 @@
 """Watching: the confidence of every model call in a run, without changing a single answer."""
 
 import logging
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
-from langchain_core.callbacks import BaseCallbackHandler, dispatch_custom_event
-from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.outputs import ChatGeneration, LLMResult
+from langchain_core.callbacks import dispatch_custom_event
 from langchain_core.tracers.context import register_configure_hook
 
 from ct_guard.errors import LowConfidenceError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard
-from ct_guard.policies import OnError, Policy
+from ct_guard.policies import OnError, Policy, Situation
 
 from .assess import assess
+from .listening import Listener, ModelCall
 from .messages import turn_of
 from .record import ConfidenceRecord, get_confidence, make_record
 from .report import Observation, report
@@ -36,13 +32,7 @@ EVENT = "ct_guard.confidence"
 _logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class _Asked:
-    messages: list[BaseMessage]
-    model: str | None
-
-
-class ConfidenceCallbackHandler(BaseCallbackHandler):
+class ConfidenceCallbackHandler(Listener):
     """Scores what chat models and LLMs answer while they run, in chains and agents alike.
 
         watch = ConfidenceCallbackHandler("mini", policy=0.7)
@@ -76,12 +66,11 @@ class ConfidenceCallbackHandler(BaseCallbackHandler):
         feedback: "Client | None" = None,
     ) -> None:
         """`estimator`, `policy`, `on_error` and `deadline` are those of `ct_guard.Guard`."""
+        super().__init__()
         self.raise_error = raise_error
         self._guard = Guard(estimator, policy, on_error=on_error, deadline=deadline)
         self._events, self._feedback = events, feedback
-        self._asked: dict[UUID, _Asked] = {}
         self._seen: list[Observation] = []
-        self._lock = threading.Lock()
 
     @property
     def observations(self) -> list[Observation]:
@@ -98,39 +87,9 @@ class ConfidenceCallbackHandler(BaseCallbackHandler):
         them, and the `lowest` ones."""
         return report(self.observations, lowest=lowest)
 
-    # --- LangChain's events -----------------------------------------------------------------------
-
-    def on_chat_model_start(
-        self,
-        serialized: dict[str, Any],
-        messages: list[list[BaseMessage]],
-        *,
-        run_id: UUID,
-        metadata: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self._remember(run_id, messages[0] if messages else [], metadata)
-
-    def on_llm_start(
-        self,
-        serialized: dict[str, Any],
-        prompts: list[str],
-        *,
-        run_id: UUID,
-        metadata: dict[str, Any] | None = None,
-        **kwargs: Any,
-    ) -> None:
-        self._remember(run_id, [HumanMessage(prompt) for prompt in prompts[:1]], metadata)
-
-    def on_llm_end(self, response: LLMResult, *, run_id: UUID, **kwargs: Any) -> None:
-        asked = self._forget(run_id)
-        if asked is None or not response.generations or not response.generations[0]:
-            return
-        generation = response.generations[0][0]
-        is_chat = isinstance(generation, ChatGeneration)
-        answer = generation.message if is_chat else AIMessage(generation.text)
-        record = get_confidence(answer) or self._judge(asked, answer)
-        seen = Observation(run_id, asked.messages, answer, record, asked.model)
+    def heard(self, call: ModelCall) -> None:
+        record = get_confidence(call.answer) or self._judge(call)
+        seen = Observation(call, record)
         with self._lock:
             self._seen.append(seen)
         self._tell(seen)
@@ -141,25 +100,15 @@ class ConfidenceCallbackHandler(BaseCallbackHandler):
                 " error, or ask a stronger model"
             )
 
-    def on_llm_error(self, error: BaseException, *, run_id: UUID, **kwargs: Any) -> None:
-        self._forget(run_id)
-
-    # --- inside -----------------------------------------------------------------------------------
-
-    def _remember(
-        self, run_id: UUID, messages: list[BaseMessage], metadata: dict[str, Any] | None
-    ) -> None:
-        asked = _Asked(messages, (metadata or {}).get("ls_model_name"))
-        with self._lock:
-            self._asked[run_id] = asked
-
-    def _forget(self, run_id: UUID) -> _Asked | None:
-        with self._lock:
-            return self._asked.pop(run_id, None)
-
-    def _judge(self, asked: _Asked, answer: BaseMessage) -> ConfidenceRecord:
-        (assessment,) = assess(self._guard, asked.messages, [answer], model=asked.model)
-        return make_record(assessment, turn=turn_of(answer))
+    def _judge(self, call: ModelCall) -> ConfidenceRecord:
+        (assessment,) = assess(
+            self._guard,
+            call.messages,
+            [call.answer],
+            model=call.model,
+            situation=Situation(turn=turn_of(call.answer)),
+        )
+        return make_record(assessment, turn=turn_of(call.answer))
 
     def _tell(self, seen: Observation) -> None:
         if self._events:
@@ -170,7 +119,7 @@ class ConfidenceCallbackHandler(BaseCallbackHandler):
         if self._feedback is not None:
             try:
                 self._feedback.create_feedback(
-                    run_id=seen.run_id,
+                    run_id=seen.call.run_id,
                     key=EVENT,
                     score=seen.record["p"],
                     value=seen.record["action"],

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from langchain_core.language_models import BaseChatModel
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatResult
-from langchain_core.runnables import RunnableBinding, RunnableConfig
+from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
 from ct_guard.errors import BackendError, UsageError
@@ -31,21 +32,19 @@ class Candidate:
         return self.model._get_ls_params(**kwargs).get("ls_model_name")
 
     def keywords(self, call: Mapping[str, Any], bound: Mapping[str, Any]) -> dict[str, Any]:
-        """The keywords of a call for this model: what was bound to it goes before `bound`, which was
-        bound to another one in its form; what the call itself adds goes before both."""
+        """The keywords of a call for this model: what was bound to it goes before `bound`, which
+        was bound to another one in its form; what the call itself adds goes before both."""
         if not self.kwargs:
             return dict(call)
         added = {
-            name: value
-            for name, value in call.items()
-            if name not in bound or bound[name] != value
+            name: value for name, value in call.items() if name not in bound or bound[name] != value
         }
         own = {name: value for name, value in self.kwargs.items() if name not in _ABOUT_THE_CALL}
         return {**own, **added}
 
-    def binding(self) -> Any:
+    def binding(self) -> Runnable[LanguageModelInput, AIMessage]:
         """The model with its keywords and config bound, as LangChain binds them."""
-        made = self.model.bind(**self.kwargs)
+        made: Runnable[LanguageModelInput, AIMessage] = self.model.bind(**self.kwargs)
         return made.with_config(self.config) if self.config else made
 
 
@@ -63,8 +62,8 @@ def candidate_of(runnable: object, *, within: Mapping[str, Any] | None = None) -
         inside = inside.bound
     if not isinstance(inside, BaseChatModel):
         raise UsageError(
-            f"a {type(runnable).__name__} is no chat model: give a chat model, bare or with keywords"
-            " bound; of a model with fallbacks, give each one in `models`"
+            f"a {type(runnable).__name__} is no chat model: give a chat model, bare or with"
+            " keywords bound; of a model with fallbacks, give each one in `models`"
         )
     return Candidate(inside, {**(within or {}), **kwargs}, config)
 

@@ -325,8 +325,8 @@ class GuardedChatModel(BaseChatModel):
         }
 
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
-        """The cache's key: two guarded models share an entry only where the caches of all the models
-        behind them would."""
+        """The cache's key: two guarded models share an entry only where the caches of all the
+        models behind them would."""
         keys = [
             each.model._get_llm_string(stop, **each.keywords(kwargs, self.bound))
             for each in self._candidates
@@ -355,7 +355,8 @@ class GuardedChatModel(BaseChatModel):
 
     def __getstate__(self) -> dict[Any, Any]:
         raise TypeError(
-            "a guarded model holds a loaded estimator and cannot be pickled: make it where it is used"
+            "a guarded model holds a loaded estimator and cannot be pickled: make it where it is"
+            " used"
         )
 
 

@@ -31,12 +31,12 @@ from langchain_core.messages import (
 )
 
 from ct_guard.errors import UsageError
+from ct_guard.policies import Turn
 from ct_guard.records import Message, QuestionAnswer
 
 from .content import spoken
 
 __all__ = [
-    "Turn",
     "as_json",
     "question_answer",
     "render_call",
@@ -45,9 +45,6 @@ __all__ = [
     "turn_of",
     "turns_of",
 ]
-
-Turn = Literal["answer", "tool_call"]
-"""What an AI message is in its conversation."""
 
 Role = Literal["system", "user", "assistant", "tool"]
 

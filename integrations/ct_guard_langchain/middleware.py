@@ -80,7 +80,7 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         a tool call without a score may run, in place of the policy's own word on it. Several
         middlewares in one agent need a `name` each.
 
-        Raises EstimatorError or PolicyError that says what does not fit.
+        Raises EstimatorError, PolicyError or UsageError that says what does not fit.
         """
         super().__init__()
         self.tools = []

@@ -43,7 +43,7 @@ class ConfidenceRecord(TypedDict):
     turn: Turn
     """What was judged: an answer, or a call of tools."""
     discarded_usage: NotRequired[UsageMetadata]
-    """Only where other answers were paid for: their tokens, which are not in the message's usage."""
+    """Only where other answers were paid for: their tokens, not in the message's usage."""
     original: NotRequired[str]
     """Only where the answer was replaced: the text that was scored."""
     review: NotRequired[ReviewChoice]

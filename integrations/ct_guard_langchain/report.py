@@ -4,12 +4,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from uuid import UUID
-
-from langchain_core.messages import BaseMessage
 
 from ct_guard.errors import UsageError
 
+from .listening import ModelCall
 from .messages import text_of, turns_of
 from .record import ConfidenceRecord
 
@@ -22,13 +20,8 @@ _WIDTH = 44
 class Observation:
     """One answer that was seen, and its confidence."""
 
-    run_id: UUID
-    messages: Sequence[BaseMessage]
-    """What the model was asked."""
-    answer: BaseMessage
+    call: ModelCall
     record: ConfidenceRecord
-    model: str | None
-    """Who answered, where the provider's integration says so."""
 
     @property
     def p(self) -> float | None:
@@ -38,7 +31,7 @@ class Observation:
     def question(self) -> str:
         """What was asked, as the estimator reads it."""
         try:
-            return turns_of(self.messages)[-1].content
+            return turns_of(self.call.messages)[-1].content
         except UsageError:
             return "(not text)"
 
@@ -46,7 +39,7 @@ class Observation:
     def said(self) -> str:
         """The answer's text."""
         try:
-            return text_of(self.answer)
+            return text_of(self.call.answer)
         except UsageError:
             return "(not text)"
 

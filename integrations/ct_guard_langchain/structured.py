@@ -1,7 +1,7 @@
-"""Structured output of guarded models: the JSON is scored, then read by the parser that goes with the
-model which gave it."""
+"""Structured output of guarded models: the JSON is scored, then read by the parser of the model
+that gave it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +51,8 @@ def reader_of(candidate: Candidate, schema: Any, **kwargs: Any) -> Reader:
         except UsageError:
             pass  # it is not a chat model that is asked: said below
     raise NotImplementedError(
-        f"{type(model).__name__}.with_structured_output has a form of its own that cannot be guarded:"
-        " use bind_tools with the schema and tool_choice='any'"
+        f"{type(model).__name__}.with_structured_output has a form of its own that cannot be"
+        " guarded: use bind_tools with the schema and tool_choice='any'"
     )
 
 
@@ -98,7 +98,7 @@ def _rest(sequence: RunnableSequence[Any, Any]) -> Runnable[Any, Any]:
 
 
 def _nothing_to_read(made: dict[str, Any]) -> dict[str, Any]:
-    record = get_confidence(made["raw"]) or {}
+    record: Mapping[str, Any] = get_confidence(made["raw"]) or {}
     p = record.get("p")
     error = LowConfidenceError(
         f"the answer was withheld by the policy {record.get('policy')!r}"

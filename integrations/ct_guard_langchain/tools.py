@@ -1,6 +1,7 @@
 """Which calls of tools may run: the gate before each call, and a predicate for human review."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import get_args
 
 from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
@@ -17,7 +18,9 @@ __all__ = ["decide_call", "gate_of", "low_confidence", "refused"]
 
 def gate_of(policy: Policy, on_missing: OnMissing | None) -> ToolGate:
     """The tool gate in a policy; where it has none, one that every scored call passes.
-    `on_missing`, if given, goes before the gate's own."""
+    `on_missing`, if given, goes before the gate's own. Raises UsageError for an unknown one."""
+    if on_missing is not None:
+        _check(on_missing)
     found = [part for part in parts(policy) if isinstance(part, ToolGate)]
     gate = found[0] if found else ToolGate(default=0.0)
     return gate if on_missing is None else gate.model_copy(update={"on_missing": on_missing})
@@ -58,14 +61,19 @@ def low_confidence(
     """
     if not 0 <= threshold <= 1:
         raise UsageError(f"a threshold is a probability between 0 and 1, not {threshold!r}")
-    if on_missing not in ("allow", "block"):
-        raise UsageError(f"unknown on_missing {on_missing!r}: there are allow, block")
+    _check(on_missing)
 
     def is_low(request: ToolCallRequest) -> bool:
         scores = _scores(request.state, request.tool_call["id"], name)
         return min(scores) < threshold if scores else on_missing == "block"
 
     return is_low
+
+
+def _check(on_missing: str) -> None:
+    if on_missing not in get_args(OnMissing):
+        known = ", ".join(get_args(OnMissing))
+        raise UsageError(f"unknown on_missing {on_missing!r}: there are {known}")
 
 
 def _scores(state: object, call_id: str | None, name: str | None) -> list[float]:

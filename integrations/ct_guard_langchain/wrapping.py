@@ -46,7 +46,8 @@ def wrap(runnable: Runnable[Any, Any], **options: Unpack[Options]) -> Runnable[A
 
     * A chat model becomes a `GuardedChatModel`; also inside of `bind`, `bind_tools`, `with_config`
       and `with_retry`, each one of `with_fallbacks`, and whichever `init_chat_model` chooses.
-    * Any other runnable, a chain or an agent, becomes a `ConfidenceGuard` around it.
+    * Any other runnable, a chain or an agent, becomes a `GuardedChain` (`ConfidenceGuard.wrap`),
+      `models` being stronger ones of its kind.
 
     What is guarded already is not guarded twice: its settings are kept, and `options` change them.
     Keywords that were bound before wrapping reach stronger models as they are; bind tools after
@@ -135,6 +136,18 @@ def _guarded_chain(runnable: Runnable[Any, Any], options: Options) -> Runnable[A
             f"{' and '.join(unfit)} cannot be set around a {type(runnable).__name__}: wrap the chat"
             " model in it, or leave them out"
         )
+    question = None
     if isinstance(runnable, GuardedChain):
-        runnable, stronger = runnable.chain, stronger or runnable.stronger
-    return ConfidenceGuard(**settings).wrap(runnable, stronger=stronger)
+        settings, question = {**_settings_of(runnable.guard), **settings}, runnable.question
+    return ConfidenceGuard(**settings).wrap(runnable, stronger=stronger, question=question)
+
+
+def _settings_of(guarding: ConfidenceGuard) -> dict[str, Any]:
+    guard = guarding.guard
+    return {
+        "estimator": guard.estimator,
+        "policy": guard.policy,
+        "on_error": guard.on_error,
+        "deadline": guard.deadline,
+        "abstain_message": guarding.abstain_message,
+    }

@@ -1,7 +1,7 @@
 """What every policy promises."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ct_guard.policies import (
@@ -64,6 +64,9 @@ pytestmark = [
     pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS),
 ]
 
+few = settings(max_examples=20)
+"""Enough, because every test runs for each policy in each situation."""
+
 probabilities = st.floats(0, 1) | st.sampled_from([0.5, 0.6, 0.7])
 
 
@@ -71,6 +74,7 @@ def scored(p: float | None, status: Status = "ok") -> Confidence:
     return Confidence(p=p, status=status)
 
 
+@few
 @given(p=probabilities)
 def test_a_decision_is_plain_data_that_names_its_policy(
     policy: Policy, situation: Situation, p: float
@@ -81,6 +85,7 @@ def test_a_decision_is_plain_data_that_names_its_policy(
     assert "\n" not in policy.name
 
 
+@few
 @given(p=probabilities, higher=probabilities)
 def test_a_higher_probability_never_makes_it_worse(
     policy: Policy, situation: Situation, p: float, higher: float
@@ -90,6 +95,7 @@ def test_a_higher_probability_never_makes_it_worse(
         assert policy.decide(scored(high), situation).action == "pass"
 
 
+@few
 @given(p=probabilities)
 def test_an_answer_that_does_not_pass_gets_a_reason(
     policy: Policy, situation: Situation, p: float
@@ -107,6 +113,7 @@ def test_an_answer_of_no_worth_passes_only_where_all_pass(
     assert decision.policy == policy.name
 
 
+@few
 @given(p=probabilities)
 def test_nothing_is_asked_for_that_cannot_be_done(
     policy: Policy, situation: Situation, p: float
@@ -119,6 +126,7 @@ def test_nothing_is_asked_for_that_cannot_be_done(
     assert policy.decide(scored(p), Situation(models_left=9, retries=99)).action != "retry"
 
 
+@few
 @given(p=probabilities)
 def test_only_a_person_is_told_what_they_may_do(
     policy: Policy, situation: Situation, p: float

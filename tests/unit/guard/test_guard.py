@@ -160,6 +160,23 @@ async def test_an_error_in_a_joined_batch_hits_only_the_guilty(make: Make) -> No
     assert found[1].confidence.error == "broken"
 
 
+async def test_guards_of_one_estimator_share_its_thread_and_its_batches(
+    make: Make, backend: Gated
+) -> None:
+    guards = [make(policy, window=0.2) for policy in (0.3, 0.5, 0.9)]
+    found = await asyncio.gather(*(guard.aassess(qa(0.2)) for guard in guards))
+    assert [a.action for a in found] == ["pass", "pass", "abstain"]
+    assert backend.calls == [3]
+    assert len({guard.run(threading.get_ident) for guard in guards}) == 1
+
+
+def test_a_guard_that_is_gone_leaves_no_thread(estimator: Estimator, backend: Gated) -> None:
+    threads = threading.active_count()
+    for _ in range(20):
+        Guard(estimator, 0.5).assess(qa(1))
+    assert threading.active_count() <= threads + 1
+
+
 def test_many_threads_each_get_their_own_answers(make: Make) -> None:
     guard = make(window=0.001)
     wrong: list[object] = []
@@ -241,6 +258,25 @@ def test_a_guard_works_on_after_late_answers(make: Make, backend: Gated) -> None
     threading.Timer(0.05, backend.gate.set).start()
     assert guard.assess(qa(1)).confidence.logit == 1
     assert guard.assess(qa(2)).confidence.logit == 2
+
+
+@pytest.mark.parametrize("call", ["assess", "aassess"])
+def test_a_timeout_of_the_estimators_own_is_its_error(
+    make: Make, monkeypatch: pytest.MonkeyPatch, estimator: Estimator, call: str
+) -> None:
+    def score(items: Sequence[QuestionAnswer]) -> None:
+        raise TimeoutError("server did not answer\nsecond line")
+
+    monkeypatch.setattr(estimator, "score", score)
+    guard = make()
+    found = guard.assess(qa(1)) if call == "assess" else asyncio.run(guard.aassess(qa(1)))
+    assert found.confidence.error == r"TimeoutError('server did not answer\nsecond line')"
+
+
+def test_a_window_is_a_time(estimator: Estimator) -> None:
+    for window in (-1.0, float("nan")):
+        with pytest.raises(UsageError, match="a window is a time in seconds, not"):
+            Guard(estimator, window=window)
 
 
 # --- event loops ---------------------------------------------------------------------------------

@@ -1,5 +1,6 @@
 """The one thread that owns a model: what it joins, what it drops, and whom an error reaches."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -7,7 +8,7 @@ from concurrent.futures import CancelledError
 
 import pytest
 
-from ct_guard.errors import UsageError
+from ct_guard.errors import BackendError, UsageError
 from ct_guard.guard import Worker
 from ct_guard.records import Confidence, QuestionAnswer
 
@@ -75,6 +76,31 @@ def test_a_request_that_arrives_within_the_window_joins(scorer: Scorer) -> None:
     worker.close()
 
 
+def test_a_lone_request_does_not_wait_for_the_whole_window(scorer: Scorer) -> None:
+    worker = Worker(scorer, window=4.0)
+    started = time.monotonic()
+    worker.submit(rows(1)).result(10)
+    assert time.monotonic() - started < 2
+    worker.close()
+
+
+def test_the_window_ends_although_requests_keep_coming(scorer: Scorer) -> None:
+    worker = Worker(scorer, window=0.2, most=1000)
+    stop = threading.Event()
+
+    def keep_coming() -> None:
+        while not stop.wait(0.005):
+            worker.submit(rows(0))
+
+    first = worker.submit(rows(1))
+    coming = threading.Thread(target=keep_coming)
+    coming.start()
+    assert first.result(10)[0].logit == 1
+    stop.set()
+    coming.join(10)
+    worker.close()
+
+
 def test_a_batch_holds_what_fits_and_order_is_kept(
     worker: Worker, scorer: Scorer, hold: Callable[[], None]
 ) -> None:
@@ -95,6 +121,38 @@ def test_an_error_hits_only_the_request_that_caused_it(
         guilty.result(10)
     assert scorer.batches[0] == ["1", "bad", "3"]
     assert worker.submit(rows(4)).result(10)[0].logit == 4
+
+
+@pytest.mark.parametrize("count", [0, 1, 3])
+def test_a_wrong_number_of_scores_is_nobodys_score(count: int) -> None:
+    worker = Worker(lambda items: [Confidence(p=0.5)] * count)
+    with pytest.raises(BackendError, match=f"returned {count} scores for 2 answers"):
+        worker.submit(rows(1, 2)).result(10)
+    worker.close()
+
+
+@pytest.mark.parametrize("error", [SystemExit, KeyboardInterrupt, MemoryError])
+def test_whatever_is_raised_reaches_the_caller_and_the_thread_lives(
+    error: type[BaseException],
+) -> None:
+    def score(items: Sequence[QuestionAnswer]) -> list[Confidence]:
+        if items[0].answer == "bad":
+            raise error
+        return [Confidence(p=0.5)] * len(items)
+
+    worker = Worker(score)
+    with pytest.raises(error):
+        worker.submit(rows("bad")).result(10)
+    assert worker.submit(rows(1)).result(10)[0].p == 0.5
+    worker.close()
+
+
+async def test_a_stop_iteration_is_an_error_that_futures_can_carry() -> None:
+    nothing: Iterator[list[Confidence]] = iter(())
+    worker = Worker(lambda items: next(nothing))
+    with pytest.raises(RuntimeError, match="scoring raised StopIteration"):
+        await asyncio.wait_for(asyncio.wrap_future(worker.submit(rows(1))), 10)
+    worker.close()
 
 
 def test_a_request_cancelled_while_it_waits_is_not_scored(
@@ -157,6 +215,16 @@ def test_closing_finishes_what_waits_and_then_refuses(scorer: Scorer) -> None:
         worker.submit(rows(1))
     with pytest.raises(UsageError, match="closed"):
         worker.call(lambda: None)
+
+
+def test_a_thread_without_work_ends_and_the_next_request_starts_another(scorer: Scorer) -> None:
+    worker = Worker(scorer, window=0.0, idle=0.05)
+    first = worker.call(threading.current_thread).result(10)
+    first.join(10)
+    assert not first.is_alive()
+    assert worker.submit(rows(1)).result(10)[0].logit == 1
+    assert worker.call(threading.current_thread).result(10) is not first
+    worker.close()
 
 
 def test_a_worker_that_never_worked_closes() -> None:

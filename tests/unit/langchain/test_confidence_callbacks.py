@@ -71,7 +71,7 @@ async def test_it_sees_the_prompt_and_the_answer_on_every_surface_and_changes_ne
                 (said,) = asked.batch([question], config)
         assert said == "I am sure."
         (seen,) = watch.observations
-        assert [message.text for message in seen.messages] == ["Be short.", "2 plus 2?"]
+        assert [message.text for message in seen.call.messages] == ["Be short.", "2 plus 2?"]
         assert (seen.question, seen.said) == ("2 plus 2?", "I am sure.")
         assert seen.record["action"] == "pass"
         assert seen.p == pytest.approx(0.9526, abs=1e-4)
@@ -91,10 +91,9 @@ class _Echo(FakeMessagesListChatModel):
     responses: list[Any] = []
 
     def _generate(self, messages: Any, *args: Any, **kwargs: Any) -> Any:
-        result = FakeMessagesListChatModel(
+        return FakeMessagesListChatModel(
             responses=[AIMessage(f"echo of {messages[-1].text}")]
         )._generate(messages)
-        return result
 
 
 def test_a_plain_llm_is_seen_by_its_prompt(estimator):
@@ -142,7 +141,7 @@ def test_the_answering_model_selects_the_calibrator(make_estimator):
     watch = ConfidenceCallbackHandler(make_estimator(calibrators={"small-1": steep}))
     Named(messages=iter(["I am sure."])).invoke("?", {"callbacks": [watch]})
     (seen,) = watch.observations
-    assert (seen.model, seen.p, seen.record["calibrated"]) == ("small-1", 0.5, True)
+    assert (seen.call.model, seen.p, seen.record["calibrated"]) == ("small-1", 0.5, True)
 
 
 # --- what can go wrong ----------------------------------------------------------------------------
@@ -249,7 +248,7 @@ def test_feedback_is_sent_to_langsmith_and_its_failure_fails_no_run(estimator, c
     saying("I am sure.").invoke("?", {"callbacks": [watch]})
     (seen,) = watch.observations
     assert client.sent == [
-        {"run_id": seen.run_id, "key": "ct_guard.confidence", "score": seen.p, "value": "pass"}
+        {"run_id": seen.call.run_id, "key": "ct_guard.confidence", "score": seen.p, "value": "pass"}
     ]
     broken: Any = Client(ConnectionError("no network"))
     watch = ConfidenceCallbackHandler(estimator, feedback=broken, raise_error=True)

@@ -20,7 +20,6 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableParallel
-from langchain_core.tools import tool
 from langchain_core.tracers.context import collect_runs
 
 from ct_guard.backends.fake import FakeBackend

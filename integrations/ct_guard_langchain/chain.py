@@ -1,0 +1,135 @@
+"""`GuardedChain`: a chain or an agent whose every answer has a confidence."""
+
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
+
+from langchain_core.runnables import Runnable, RunnableConfig
+from langchain_core.runnables.base import RunnableLike, coerce_to_runnable
+from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
+
+from .assess import may_replace
+from .cases import aassess_cases, assess_cases
+from .parts import Parts, joined
+from .rows import Row, by_chain, decide, hear, waiting
+from .runnable import ConfidenceGuard, Guarded
+from .vectorised import Vectorised
+
+__all__ = ["GuardedChain"]
+
+
+class GuardedChain(Vectorised[Guarded]):
+    """A chain, and what the policy does about its answers. Made by `ConfidenceGuard.wrap`.
+
+        guarded = guard.wrap(prompt | small | parser, stronger=[prompt | large | parser])
+        guarded.invoke({"question": "What is 2 plus 2?"})
+        # {"input": {"question": …}, "output": "4", "confidence": {"p": 0.97, "action": "pass", …}}
+
+    What is asked is what the chain's last model call was asked: the filled prompt, retrieved
+    passages, an agent's instructions and tool results. Where that is not the question, as in a
+    chain that ends in two models side by side, `question` makes it from the chain's input; where
+    no model was heard, the input is the question.
+
+    The policy acts: `retry` asks the chain again, `escalate` the next of `stronger`, the best
+    answer counts, and one that is abstained from is replaced; `human` is left to the caller. A
+    stronger chain that fails is noted in the record and passed over; the first one's error is the
+    caller's. `max_concurrency` bounds the chains, and all answers of one round of a batch are
+    scored in one batch.
+
+    A stream passes through, unless the policy can replace an answer: then it is held until the
+    decision and comes in one part.
+    """
+
+    def __init__(
+        self,
+        guard: ConfidenceGuard,
+        chain: RunnableLike[Any, Any],
+        *,
+        stronger: Sequence[RunnableLike[Any, Any]] = (),
+        question: Callable[[Any], Any] | None = None,
+    ) -> None:
+        """`question` gives a text or messages for an input of the chain. A chain that is guarded
+        already is guarded once, by this guard."""
+        self.guard, self.question = guard, question
+        self.chains: tuple[Runnable[Any, Any], ...] = tuple(
+            bare for each in (chain, *stronger) for bare in _unguarded(coerce_to_runnable(each))
+        )
+
+    @property
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        chains = [spec for chain in self.chains for spec in chain.config_specs]
+        return get_unique_config_specs([*self.guard.config_specs, *chains])
+
+    def answer_all(
+        self, inputs: list[Any], config: list[RunnableConfig], **kwargs: Any
+    ) -> list[Guarded | Exception]:
+        rows = self._rows(inputs, config)
+        while groups := by_chain(rows):
+            for chain, group in groups:
+                values, configs = [row.value for row in group], [row.listen() for row in group]
+                said = chain.batch(values, configs, return_exceptions=True, **kwargs)
+                hear(group, said)
+            cases = waiting(rows)
+            decide(cases, assess_cases([case for _, case in cases]))
+        return [row.made() for row in rows]
+
+    async def aanswer_all(
+        self, inputs: list[Any], config: list[RunnableConfig], **kwargs: Any
+    ) -> list[Guarded | Exception]:
+        rows = self._rows(inputs, config)
+        while groups := by_chain(rows):
+            for chain, group in groups:
+                values, configs = [row.value for row in group], [row.listen() for row in group]
+                said = await chain.abatch(values, configs, return_exceptions=True, **kwargs)
+                hear(group, said)
+            cases = waiting(rows)
+            decide(cases, await aassess_cases([case for _, case in cases]))
+        return [row.made() for row in rows]
+
+    def flow(
+        self, inputs: Iterator[Any], config: RunnableConfig, **kwargs: Any
+    ) -> Iterator[Guarded]:
+        value: Any = None
+        for part in inputs:
+            value = joined(value, part)
+        (row,) = self._rows([value], [config])
+        parts = self._parts(row)
+        if parts.hold:
+            yield parts.last(self.answer_all([value], [config], **kwargs)[0])
+            return
+        yield from parts.add({self.guard.input_key: value})
+        for said in self.chains[0].stream(value, row.listen(), **kwargs):
+            yield from parts.add({self.guard.output_key: said})
+        case = row.spoken(parts.whole.get(self.guard.output_key))
+        yield parts.last(row.judged(assess_cases([case])[0]))
+
+    async def aflow(
+        self, inputs: AsyncIterator[Any], config: RunnableConfig, **kwargs: Any
+    ) -> AsyncIterator[Guarded]:
+        value: Any = None
+        async for part in inputs:
+            value = joined(value, part)
+        (row,) = self._rows([value], [config])
+        parts = self._parts(row)
+        if parts.hold:
+            yield parts.last((await self.aanswer_all([value], [config], **kwargs))[0])
+            return
+        for passed in parts.add({self.guard.input_key: value}):
+            yield passed
+        async for said in self.chains[0].astream(value, row.listen(), **kwargs):
+            for passed in parts.add({self.guard.output_key: said}):
+                yield passed
+        case = row.spoken(parts.whole.get(self.guard.output_key))
+        yield parts.last(row.judged((await aassess_cases([case]))[0]))
+
+    def _rows(self, inputs: Sequence[Any], config: Sequence[RunnableConfig]) -> list[Row]:
+        return [
+            Row(self.guard, self.chains, self.question, value, each)
+            for value, each in zip(inputs, config, strict=True)
+        ]
+
+    def _parts(self, row: Row) -> Parts:
+        return Parts(self.guard.output_key, hold=may_replace(row.guard.policy))
+
+
+def _unguarded(chain: Runnable[Any, Any]) -> tuple[Runnable[Any, Any], ...]:
+    return chain.chains if isinstance(chain, GuardedChain) else (chain,)

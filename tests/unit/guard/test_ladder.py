@@ -1,0 +1,112 @@
+"""The ladder: which model is asked next, and whose answer is kept."""
+
+from typing import Any
+
+import pytest
+
+from ct_guard.backends.fake import FakeBackend
+from ct_guard.errors import UsageError
+from ct_guard.guard import Guard, Ladder, Outcome
+from ct_guard.policies import Annotate, Budget, Escalate, Policy, Retry, Situation, Threshold
+from ct_guard.records import Assessment, Confidence, Decision
+from tests.known_confidence import estimator_on
+
+
+def guard_with(policy: Policy) -> Guard:
+    return Guard(estimator_on(FakeBackend()), policy)
+
+
+def climb(policy: Policy, said: dict[str, list[Any]], guard: Guard | None = None) -> Outcome[Any]:
+    """The outcome where each model says these probabilities, one after another; None: it fails."""
+    guard = guard or guard_with(policy)
+    ladder = Ladder[str, float](guard, list(said))
+    lines = {name: iter(numbers) for name, numbers in said.items()}
+    for name in ladder:
+        p = next(lines[name])
+        if p is None:
+            assert ladder.failed(ConnectionError("gone\nfor good"))
+            continue
+        confidence = Confidence(p=p)
+        decision = guard.decide(confidence, ladder.situation)
+        ladder.answered(p, [Assessment(confidence=confidence, decision=decision)])
+    return ladder.outcome()
+
+
+@pytest.mark.parametrize(
+    ("policy", "said", "p", "action", "attempts", "index"),
+    [
+        (Annotate(), {"a": [0.1], "b": []}, 0.1, "pass", 1, 0),
+        (Threshold(threshold=0.7), {"a": [0.8], "b": []}, 0.8, "pass", 1, 0),
+        (Threshold(threshold=0.7), {"a": [0.1]}, 0.1, "abstain", 1, 0),
+        (Threshold(threshold=0.7), {"a": [0.1], "b": [0.9]}, 0.9, "pass", 2, 1),
+        (Threshold(threshold=0.7), {"a": [0.3], "b": [0.2]}, 0.3, "abstain", 2, 0),
+        (Threshold(threshold=0.7, below="human"), {"a": [0.3], "b": []}, 0.3, "human", 1, 0),
+        (Threshold(threshold=0.7, below="retry"), {"a": [0.3, 0.4]}, 0.4, "abstain", 2, 0),
+        (Retry(threshold=0.7, times=3), {"a": [0.3, 0.2, 0.8]}, 0.8, "pass", 3, 0),
+        (Retry(threshold=0.7, times=1), {"a": [0.3, 0.2], "b": [0.1, 0.9]}, 0.9, "pass", 4, 1),
+        (Escalate(threshold=0.7, otherwise="human"), {"a": [0.3], "b": [0.2]}, 0.3, "human", 2, 0),
+        (Escalate(threshold=0.7, keep="last"), {"a": [0.3], "b": [0.2]}, 0.2, "abstain", 2, 1),
+        (
+            Retry(threshold=0.7, otherwise=Escalate(threshold=0.5)),
+            {"a": [0.6, 0.55], "b": []},
+            0.6, "pass", 2, 0,
+        ),
+    ],
+)  # fmt: skip
+def test_the_way_up(policy, said, p, action, attempts, index):
+    outcome = climb(policy, said)
+    assert (outcome.result, outcome.assessments[0].action) == (p, action)
+    assert (outcome.attempts, outcome.model_index, outcome.error) == (attempts, index, None)
+
+
+def test_a_failed_retry_is_noted_and_the_policy_goes_on_from_the_best():
+    policy = Retry(threshold=0.7, times=1)
+    outcome = climb(policy, {"a": [0.3, None], "b": [0.9]})
+    assert (outcome.result, outcome.attempts, outcome.model_index) == (0.9, 3, 1)
+    assert outcome.error == "model 0 failed: ConnectionError: gone"
+
+
+def test_after_a_failed_model_the_next_is_asked_only_within_the_budget():
+    policy = Budget(policy=Escalate(threshold=0.7, otherwise="pass"), cost=1.0)
+    outcome = climb(policy, {"a": [0.3], "b": [None], "c": [0.9]})
+    assert (outcome.result, outcome.attempts) == (0.3, 2)
+
+
+def test_the_first_failure_is_the_callers():
+    ladder = Ladder[str, str](guard_with(Annotate()), ["a", "b"])
+    for _ in ladder:
+        assert not ladder.failed(ConnectionError("gone"))
+        break
+    with pytest.raises(UsageError, match="no model has answered"):
+        ladder.outcome()
+
+
+def test_what_was_not_scored_ends_the_climb():
+    guard = guard_with(Threshold(threshold=0.7))
+    ladder = Ladder[str, str](guard, ["a", "b"])
+    for name in ladder:
+        confidence = Confidence(p=None, status="error", error="out of paper")
+        decision = guard.decide(confidence, ladder.situation)
+        ladder.answered(name, [Assessment(confidence=confidence, decision=decision)])
+    outcome = ladder.outcome()
+    assert (outcome.result, outcome.attempts, outcome.assessments[0].action) == ("a", 1, "abstain")
+
+
+class Stubborn:
+    """Never content, whatever was tried."""
+
+    name = "stubborn"
+
+    def __init__(self, action: Any) -> None:
+        self.action = action
+
+    def decide(self, confidence: Confidence, situation: Situation) -> Decision:
+        return Decision(action=self.action, policy=self.name, reason="no")
+
+
+@pytest.mark.parametrize(("action", "attempts"), [("retry", 11), ("escalate", 2)])
+def test_a_policy_that_never_ends_is_ended(action, attempts):
+    outcome = climb(Stubborn(action), {"a": [0.5] * 11, "b": [0.5] * 11})
+    assert outcome.attempts == attempts
+    decision = outcome.assessments[0].decision
+    assert (decision.action, decision.reason) == ("abstain", "no; nothing is left to try")

@@ -1,0 +1,200 @@
+"""`wrap()`: whatever answers, guarded, and guarded once."""
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import HumanMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.prompts import ChatPromptTemplate
+from langchain_core.runnables import RunnableBinding, RunnableWithFallbacks
+from langchain_core.tools import tool
+
+from ct_guard.errors import UsageError
+from ct_guard.policies import Certified, Threshold
+from ct_guard.records import Certificate
+from ct_guard_langchain import GuardedChatModel, get_confidence, wrap
+from tests.rule_model import RuleChatModel
+
+
+@tool
+def be_sure(about: str) -> str:
+    """Be sure about something."""
+    return about
+
+
+def low(answer: Any) -> bool:
+    return answer.content == "I don't know." and get_confidence(answer)["action"] == "abstain"
+
+
+async def test_a_chat_model(estimator):
+    model = wrap(RuleChatModel(reply="unsure"), estimator=estimator, policy=0.7)
+    assert isinstance(model, GuardedChatModel)
+    assert low(model.invoke("?"))
+    assert low(await model.ainvoke("?"))
+
+
+def test_what_is_bound_stays_bound(estimator):
+    inner = RuleChatModel()
+    bound = inner.bind_tools([be_sure], tool_choice="any").with_config(tags=["mine"])
+    model = wrap(bound, estimator=estimator, policy=0.7)
+    assert isinstance(model, RunnableBinding)
+    assert model.config["tags"] == ["mine"]
+    answer = model.invoke("?")
+    assert answer.tool_calls
+    assert get_confidence(answer)["turn"] == "tool_call"
+    assert set(inner.asked[0]) == {"tools", "tool_choice"}
+    assert low(model.invoke("unsure"))
+
+
+def test_what_was_bound_before_does_not_replace_a_stronger_models_own(estimator):
+    inner, own, bare = [RuleChatModel(reply="unsure") for _ in range(3)]
+    model = wrap(
+        inner.bind(temperature=0),
+        estimator=estimator,
+        policy=0.7,
+        models=[own.bind(top_p=0.5), bare],
+    )
+    model.invoke("?", seed=1)
+    assert inner.asked == [{"temperature": 0, "seed": 1}]
+    assert own.asked == [{"top_p": 0.5, "seed": 1}]
+    assert bare.asked == [{"temperature": 0, "seed": 1}]
+
+
+def test_each_of_several_fallbacks(estimator):
+    class Down(RuleChatModel):
+        def _generate(self, *args: Any, **kwargs: Any) -> Any:
+            raise ConnectionError
+
+    first = Down().with_fallbacks([RuleChatModel(reply="unsure").bind(temperature=0)])
+    model = wrap(first, estimator=estimator, policy=0.7)
+    assert isinstance(model, RunnableWithFallbacks)
+    assert low(model.invoke("?"))
+    assert low(model.bind_tools([be_sure]).invoke("?"))
+
+
+def test_a_model_that_is_tried_again(estimator):
+    model = wrap(RuleChatModel(reply="unsure").with_retry(), estimator=estimator, policy=0.7)
+    assert low(model.invoke("?"))
+
+
+def test_a_chain(estimator):
+    prompt = ChatPromptTemplate.from_messages([("human", "{question}")])
+    chain = prompt | RuleChatModel(reply="unsure") | StrOutputParser()
+    made = wrap(chain, estimator=estimator, policy=0.7).invoke({"question": "?"})
+    assert made["output"] == "I don't know."
+    assert get_confidence(made)["action"] == "abstain"
+
+
+def test_a_chain_with_stronger_ones(estimator):
+    chains = [RuleChatModel(reply=reply) | StrOutputParser() for reply in ("unsure", "now sure")]
+    made = wrap(chains[0], estimator=estimator, policy=0.7, models=chains[1:]).invoke("?")
+    assert made["output"] == "now sure"
+    assert get_confidence(made)["model_index"] == 1
+
+
+def test_an_agent(estimator):
+    from langchain.agents import create_agent
+
+    agent = create_agent(RuleChatModel(reply="unsure"), tools=[])
+    made = wrap(agent, estimator=estimator, policy=0.7).invoke({"messages": [HumanMessage("?")]})
+    record = get_confidence(made)
+    assert (record["action"], record["original"]) == ("abstain", "unsure")
+
+
+def test_what_makes_no_sense_around_a_chain_is_refused(estimator):
+    chain = RuleChatModel() | StrOutputParser()
+    with pytest.raises(UsageError, match="hold_stream cannot be set around a RunnableSequence"):
+        wrap(chain, estimator=estimator, hold_stream=True)
+
+
+# --- once -----------------------------------------------------------------------------------------
+
+
+def test_a_guarded_model_is_guarded_once_and_keeps_its_settings(estimator):
+    inner, large = RuleChatModel(reply="unsure", tags=["a"]), RuleChatModel(reply="unsure")
+    once = wrap(inner, estimator=estimator, policy=0.7, models=[large])
+    twice = wrap(once, abstain_message="No.")
+    assert twice.inner is inner
+    assert (twice.models, twice.policy, twice.tags) == ((large,), Threshold(threshold=0.7), ["a"])
+    assert twice.estimator is estimator
+    assert get_confidence(twice.invoke("?"))["attempts"] == 2
+    assert twice.invoke("?").content == "No."
+    assert once.abstain_message == "I don't know."
+    assert wrap(once, policy=0.2).policy == Threshold(threshold=0.2)
+
+
+def test_a_bound_guarded_model_is_guarded_once(estimator):
+    once = wrap(RuleChatModel(), estimator=estimator, policy=0.7).bind_tools([be_sure])
+    twice = wrap(once, policy=0.9)
+    assert isinstance(twice.bound.inner, RuleChatModel)
+    assert twice.bound.policy == Threshold(threshold=0.9)
+    assert twice.kwargs == once.kwargs
+
+
+def test_another_estimator_brings_its_own_certificate(make_estimator):
+    def certified(threshold):
+        known = Certificate(
+            alpha=0.1, delta=0.1, threshold=threshold, n=9, answered=4, errors=0
+        ).model_dump()
+        return make_estimator(certificates=[known])
+
+    once = wrap(RuleChatModel(), estimator=certified(0.6))
+    twice = wrap(once, estimator=certified(0.8))
+    assert isinstance(twice.policy, Certified)
+    assert twice.policy.certificate.threshold == 0.8
+
+
+def test_a_guarded_chain_is_guarded_once(estimator):
+    chain = RuleChatModel(reply="unsure") | StrOutputParser()
+    twice = wrap(wrap(chain, estimator=estimator, policy=0.7), abstain_message="No.")
+    made = twice.invoke("?")
+    assert made["output"] == "No."
+    assert get_confidence(made)["policy"] == "threshold 0.7"
+
+
+# --- chosen at run time ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def chosen(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """`init_chat_model` with a provider whose models reply with their own name."""
+    from langchain.chat_models import base, init_chat_model
+
+    def create(model: str, **kwargs: Any) -> RuleChatModel:
+        return RuleChatModel(reply=model, model_name=model, **kwargs)
+
+    monkeypatch.setitem(base._BUILTIN_PROVIDERS, "rule", ("tests", "RuleChatModel", create))
+    monkeypatch.setattr(base, "_get_chat_model_creator", lambda provider: create)
+    return init_chat_model("unsure", model_provider="rule", configurable_fields=("model",))
+
+
+SURE = {"configurable": {"model": "sure"}}
+
+
+async def test_whichever_init_chat_model_chooses(estimator, chosen):
+    model = wrap(chosen, estimator=estimator, policy=0.7)
+    assert low(model.invoke("?"))
+    assert low(await model.ainvoke("?"))
+    assert model.invoke("?", SURE).content == "sure"
+    assert get_confidence(model.invoke("?", SURE))["p"] > 0.9
+    assert get_confidence(list(model.stream("?", SURE))[-1])["p"] > 0.9
+    assert [low(each) for each in model.batch(["?", "?"], [SURE, {}])] == [False, True]
+    assert model.with_config(SURE).invoke("?").content == "sure"
+
+
+def test_what_is_declared_on_a_choice_is_declared_on_the_guarded_model(estimator, chosen):
+    bound = wrap(chosen, estimator=estimator, policy=0.7).bind_tools([be_sure], tool_choice="any")
+    answer = bound.invoke("?", SURE)
+    assert answer.tool_calls
+    assert get_confidence(answer)["turn"] == "tool_call"
+    schema = {"title": "Named", "description": "x", "type": "object", "properties": {"name": {}}}
+    structured = wrap(chosen, estimator=estimator).with_structured_output(schema)
+    assert structured.invoke("'Ann'") == {"name": "Ann"}
+
+
+def test_a_choice_is_guarded_once(estimator, chosen):
+    twice = wrap(wrap(chosen, estimator=estimator, policy=0.7), abstain_message="No.")
+    answer = twice.invoke("?")
+    assert answer.content == "No."
+    assert get_confidence(answer)["policy"] == "threshold 0.7"
+    assert isinstance(twice._model().inner, RuleChatModel)
