@@ -158,15 +158,17 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
 
     # --- review ---------------------------------------------------------------------------------
 
-    @hook_config(can_jump_to=["end", "model"])
+    @hook_config(can_jump_to=["model"])
     def after_model(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
-        """End where the answer was abstained from; interrupt where a person decides."""
+        """Interrupt where a person decides.
+
+        An abstention needs no jump to the end: without tool calls the agent ends by itself, and
+        other middlewares still see the turn, as the one that counts model calls must.
+        """
         message = last_ai(state["messages"])
         verdict = verdict_on(message, state, self.name)
         if message is None or verdict is None:
             return None
-        if verdict["action"] == "abstain":
-            return {"jump_to": "end"}
         structured = state.get("structured_response") is not None
         if message.tool_calls and not structured:
             return self._review_calls(message, verdict)
@@ -176,7 +178,7 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
             message, reason=verdict["reason"], allowed=verdict["allowed"], structured=structured
         )
 
-    @hook_config(can_jump_to=["end", "model"])
+    @hook_config(can_jump_to=["model"])
     async def aafter_model(
         self, state: AgentState[Any], runtime: Runtime[Any]
     ) -> dict[str, Any] | None:

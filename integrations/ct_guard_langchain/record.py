@@ -111,7 +111,8 @@ def get_confidence(source: object) -> ConfidenceRecord | None:
             return get_confidence(first)
         case {"confidence": {"p": _, "action": _} as record}:
             return cast("ConfidenceRecord", record)
+        case {"messages": messages}:
+            return get_confidence(messages)
         case Mapping():
-            record = get_confidence(source.get("messages")) or source.get(KEY)
-            return cast("ConfidenceRecord | None", record)
+            return cast("ConfidenceRecord | None", source.get(KEY))
     return None

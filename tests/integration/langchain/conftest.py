@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
 from ct_guard.backends.fake import FakeBackend
@@ -49,11 +50,22 @@ def make_slow() -> Callable[[float], Estimator]:
     return lambda seconds: estimator_on(Slow(seconds))
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "async sqlite"])
 async def memory(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Any]:
-    """A checkpointer for sync and async runs."""
+    """A checkpointer; `ways` says which runs it serves."""
+    path = str(tmp_path / "memory.sqlite")
     if request.param == "memory":
         yield InMemorySaver()
-        return
-    async with AsyncSqliteSaver.from_conn_string(str(tmp_path / "memory.sqlite")) as saver:
-        yield saver
+    elif request.param == "sqlite":
+        with SqliteSaver.from_conn_string(path) as saver:
+            yield saver
+    else:
+        async with AsyncSqliteSaver.from_conn_string(path) as saver:
+            yield saver
+
+
+@pytest.fixture
+def ways(memory: Any) -> list[str]:
+    """Each saver of SQLite serves sync or async runs, the one in memory both."""
+    served = {SqliteSaver: ["invoke"], AsyncSqliteSaver: ["ainvoke"]}
+    return served.get(type(memory), ["invoke", "ainvoke"])

@@ -9,7 +9,7 @@ from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, Tool
 
 from ct_guard_langchain import ConfidenceRecord, get_confidence
 
-__all__ = ["SURFACES", "Run", "Seen", "is_valid", "run"]
+__all__ = ["SURFACES", "Run", "Seen", "is_valid", "run", "state_of"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +91,13 @@ async def run(way: str, agent: Any, given: Any, config: Any = None) -> dict[str,
         state = await agent.ainvoke(given, config)
     result: dict[str, Any] = state
     return result
+
+
+async def state_of(agent: Any, way: str, config: Any) -> Any:
+    """The snapshot of a thread."""
+    if way == "invoke":
+        return await asyncio.to_thread(agent.get_state, config)
+    return await agent.aget_state(config)
 
 
 def is_valid(messages: list[BaseMessage]) -> bool:

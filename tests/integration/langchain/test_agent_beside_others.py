@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import (
+    AgentMiddleware,
     HumanInTheLoopMiddleware,
     InterruptOnConfig,
     ModelCallLimitMiddleware,
@@ -13,7 +14,7 @@ from langchain.agents.middleware import (
     SummarizationMiddleware,
     ToolRetryMiddleware,
 )
-from langchain_core.messages import HumanMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
@@ -77,7 +78,9 @@ async def test_a_limit_counts_an_abstention_as_one_call(estimator, way, order):
     for _ in range(2):
         state = await run(way, agent, ASK, THREAD)
         assert state["messages"][-1].text == "I don't know."
-        assert is_valid(state["messages"])
+    state = await run(way, agent, ASK, THREAD)
+    assert "limit" in state["messages"][-1].text
+    assert is_valid(state["messages"])
 
 
 @each_way
@@ -124,6 +127,35 @@ async def test_a_summarised_history_is_what_the_answer_is_judged_with(estimator,
     assert "a summary of it all" in said.asked[1][0].text
     assert state["messages"][-1].text == "sure two"
     assert state["ct_guard"]["action"] == "pass"
+
+
+@each_way
+async def test_an_answer_that_another_middleware_gives_is_not_taken_for_ours(estimator, way):
+    """It is not judged, and what was decided on an earlier answer does not fall on it."""
+
+    class Canned(AgentMiddleware[Any, Any, Any]):
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            if request.messages[-1].text == "Hello?":
+                return AIMessage("Good morning.")
+            return handler(request)
+
+        async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+            if request.messages[-1].text == "Hello?":
+                return AIMessage("Good morning.")
+            return await handler(request)
+
+    agent = create_agent(
+        model("unsure"),
+        middleware=[Canned(), ConfidenceMiddleware(estimator, Review(threshold=0.7))],
+        checkpointer=InMemorySaver(),
+    )
+    await run(way, agent, ASK, THREAD)
+    resume = Command(resume={"decisions": [{"type": "approve"}]})
+    await run(way, agent, resume, THREAD)
+    state = await run(way, agent, {"messages": [("user", "Hello?")]}, THREAD)
+    assert "__interrupt__" not in state
+    assert get_confidence(state["messages"][-1]) is None
+    assert get_confidence(state) is None
 
 
 # --- two of ours ----------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from ct_guard.errors import UsageError
 from ct_guard.policies import Escalate, Retry, Review
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence
 from tests.integration.langchain.scripted import calling, model
-from tests.integration.langchain.surfaces import is_valid, run
+from tests.integration.langchain.surfaces import is_valid, run, state_of
 
 ASK = {"messages": [("user", "How far is it?")]}
 THREAD = {"configurable": {"thread_id": "one"}}
@@ -31,12 +31,6 @@ def edited(name: str, **args: Any) -> dict[str, Any]:
 def reviewed(estimator: Any, memory: Any, *said: Any, policy: Any = REVIEW, **kwargs: Any) -> Any:
     middleware = ConfidenceMiddleware(estimator, policy, **kwargs)
     return create_agent(model(*said), middleware=[middleware], checkpointer=memory)
-
-
-@pytest.fixture
-def ways(request: pytest.FixtureRequest, memory: Any) -> list[str]:
-    """SQLite's async saver serves async runs, the other one both."""
-    return ["invoke", "ainvoke"] if isinstance(memory, InMemorySaver) else ["ainvoke"]
 
 
 # --- final answers --------------------------------------------------------------------------------
@@ -173,7 +167,7 @@ async def test_a_resume_of_another_shape_is_one_clear_error_and_can_be_put_right
         with pytest.raises(UsageError, match=message) as caught:
             await run(way, agent, Command(resume=payload), thread)
         assert "\n" not in str(caught.value)
-        snapshot = await agent.aget_state(thread)
+        snapshot = await state_of(agent, way, thread)
         assert [asked.value["action_requests"][0]["name"] for asked in snapshot.interrupts] == [
             "final_answer"
         ]

@@ -71,7 +71,6 @@ GENERATION = ChatGeneration(message=MESSAGE)
         [AIMessageChunk("2 + 2 is "), CHUNK],
         (CHUNK, {"langgraph_node": "model"}),
         {"messages": [HumanMessage("?"), MESSAGE]},
-        {"messages": [HumanMessage("?"), AIMessage("4")], "ct_guard": RECORD},
         {"ct_guard": RECORD},
         {"input": "?", "output": "4", "confidence": RECORD},
     ],
@@ -86,7 +85,6 @@ GENERATION = ChatGeneration(message=MESSAGE)
         "chunks",
         "chunk with metadata",
         "result of an agent",
-        "state of an agent",
         "state without messages",
         "result of a guard",
     ],
@@ -104,6 +102,7 @@ def test_the_record_is_found_in(source: Any):
         [MESSAGE, HumanMessage("And then?"), AIMessage("5")],
         [HumanMessage("?")],
         {"messages": [MESSAGE, AIMessage("5")]},
+        {"messages": [HumanMessage("?"), AIMessage("5")], "ct_guard": RECORD},  # of an earlier turn
         {"messages": []},
         {"confidence": 0.5},
         {},
