@@ -2,9 +2,11 @@
 
 import json
 import random
+from io import BytesIO
 from pathlib import Path
 
 import pytest
+import sentencepiece
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 from transformers import LlamaConfig, PreTrainedTokenizerFast
 
@@ -110,6 +112,46 @@ def test_sentencepiece_tokenizers(sentencepiece_like, make_model, tmp_path):
     info = validate_base(tmp_path / "model.gguf")
     assert info.get("tokenizer.ggml.model") == "llama"
     assert info.get("tokenizer.ggml.add_space_prefix") is True
+    agree(folder, tmp_path / "model.gguf")
+
+
+def test_scores_are_those_of_the_sentencepiece_model_where_there_is_one(
+    sentencepiece_like, make_model, tmp_path
+):
+    trained = BytesIO()
+    sentencepiece.SentencePieceTrainer.Train(
+        sentence_iterator=iter(["What is 2 plus 2? (i): no (ii): yes Answer: i ii"] * 20),
+        model_writer=trained,
+        vocab_size=300,
+        model_type="bpe",
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+        minloglevel=2,
+    )
+    model = sentencepiece.SentencePieceProcessor(model_proto=trained.getvalue())
+    pieces = {model.IdToPiece(token): token for token in range(model.GetPieceSize())}
+    pairs = [
+        (piece[:at], piece[at:])
+        for piece in pieces
+        for at in range(1, len(piece))
+        if piece[:at] in pieces and piece[at:] in pieces and not model.IsByte(pieces[piece])
+    ]
+    merges = sorted(pairs, key=lambda pair: -model.GetScore(pieces["".join(pair)]))
+    data = json.loads(sentencepiece_like().backend_tokenizer.to_str())
+    data["model"] |= {"vocab": pieces, "merges": merges}
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=Tokenizer.from_str(json.dumps(data)),
+        unk_token="<unk>",
+        bos_token="<s>",
+        eos_token="</s>",
+    )
+    folder = make_model(LlamaConfig, fast)
+    (folder / "tokenizer.model").write_bytes(trained.getvalue())
+    export_base(folder, tmp_path / "model.gguf")
+    scores = validate_base(tmp_path / "model.gguf").get("tokenizer.ggml.scores")
+    expected = [model.GetScore(token) for token in range(model.GetPieceSize())]
+    assert scores[: len(expected)].tolist() == pytest.approx(expected)
     agree(folder, tmp_path / "model.gguf")
 
 
