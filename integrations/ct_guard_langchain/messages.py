@@ -114,8 +114,13 @@ def render_call(call: Mapping[str, Any]) -> str:
 
 
 def as_json(value: object) -> str:
-    """The canonical JSON text of a value: keys sorted, nothing escaped that need not be."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    """The canonical JSON text of a value: keys sorted, nothing escaped that need not be; what JSON
+    does not know is its own text. Raises UsageError for keys of several types and for cycles."""
+    try:
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+    except (TypeError, ValueError) as error:
+        kind = type(value).__name__
+        raise UsageError(f"this {kind} cannot be read as an answer: {error}") from error
 
 
 def replace_answer(message: BaseMessage, text: str) -> BaseMessage:

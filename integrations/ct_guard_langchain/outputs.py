@@ -39,7 +39,7 @@ def asked_of(value: Any) -> list[BaseMessage]:
             )
         case [*_]:
             return convert_to_messages(value)
-    raise UsageError(f"a {type(value).__name__} is no question: give a text or messages")
+    raise UsageError(f"{type(value).__name__} is no question: give a text or messages")
 
 
 def answer_of(output: Any) -> BaseMessage:

@@ -1,5 +1,6 @@
 """`ConfidenceGuard`: confidence for any chain, and for answers that are there already."""
 
+import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, cast
@@ -10,7 +11,7 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard
-from ct_guard.policies import OnError, Policy
+from ct_guard.policies import OnError, Policy, load_policy
 from ct_guard.records import Assessment
 
 from .assess import ABSTAIN_MESSAGE, deliver, may_replace
@@ -29,6 +30,9 @@ __all__ = ["POLICY", "ConfidenceGuard", "Guarded"]
 
 POLICY = "ct_guard_policy"
 """The key in `config["configurable"]` that sets another policy for one call."""
+
+_MOST_OTHERS = 32
+"""Policies set by calls that are remembered."""
 
 
 class Guarded(TypedDict):
@@ -83,6 +87,8 @@ class ConfidenceGuard(Vectorised[Guarded]):
         self.guard = Guard(estimator, policy, on_error=on_error, deadline=deadline)
         self.abstain_message = abstain_message
         self.input_key, self.output_key = input_key, output_key
+        self._others: dict[str, Guard] = {}
+        self._lock = threading.Lock()
 
     def wrap(
         self,
@@ -97,20 +103,27 @@ class ConfidenceGuard(Vectorised[Guarded]):
         return GuardedChain(self, chain, stronger=stronger, question=question)
 
     def guard_for(self, config: RunnableConfig) -> Guard:
-        """The guard with the policy that a call's config sets, if it does.
+        """The guard with the policy that a call's config sets, if it does. Equal policies share a
+        guard, and with it a batch and a budget.
 
-        Raises PolicyError for a policy that makes no sense. A budget that is set there counts
-        within that call only.
+        Raises PolicyError for a policy that makes no sense.
         """
-        policy = config.get("configurable", {}).get(POLICY)
-        if policy is None:
+        given = config.get("configurable", {}).get(POLICY)
+        if given is None:
             return self.guard
-        return Guard(
-            self.guard.estimator,
-            policy,
-            on_error=self.guard.on_error,
-            deadline=self.guard.deadline,
-        )
+        policy = load_policy(given, self.guard.estimator.manifest.certificates)
+        with self._lock:
+            key = repr(policy)
+            if key not in self._others:
+                while len(self._others) >= _MOST_OTHERS:
+                    self._others.pop(next(iter(self._others)))
+                self._others[key] = Guard(
+                    self.guard.estimator,
+                    policy,
+                    on_error=self.guard.on_error,
+                    deadline=self.guard.deadline,
+                )
+            return self._others[key]
 
     def guarded(self, pair: Mapping[str, Any], assessment: Assessment, **tried: Any) -> Guarded:
         """The pair with its confidence; `tried` says what the answer took."""

@@ -1,0 +1,137 @@
+"""What chains are given and return, as messages, and back."""
+
+from typing import Any
+
+import pytest
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
+from pydantic import BaseModel
+
+from ct_guard.errors import UsageError
+from ct_guard_langchain.outputs import answer_of, asked_of, with_answer
+from ct_guard_langchain.parts import joined
+
+
+class Person(BaseModel):
+    name: str
+    age: int
+
+
+ADA = Person(name="Ada", age=36)
+CALL = AIMessage("", tool_calls=[{"name": "Person", "args": {"name": "Ada"}, "id": "1"}])
+SYSTEM, HUMAN = SystemMessage("Be short."), HumanMessage("2 plus 2?")
+
+
+@pytest.mark.parametrize(
+    ("value", "asked"),
+    [
+        ("2 plus 2?", [HUMAN]),
+        (HUMAN, [HUMAN]),
+        ([SYSTEM, HUMAN], [SYSTEM, HUMAN]),
+        ([("system", "Be short."), {"role": "user", "content": "2 plus 2?"}], [SYSTEM, HUMAN]),
+        (ChatPromptValue(messages=[SYSTEM, HUMAN]), [SYSTEM, HUMAN]),
+        (StringPromptValue(text="2 plus 2?"), [HUMAN]),
+        ({"messages": [SYSTEM, HUMAN], "question": "other"}, [SYSTEM, HUMAN]),
+        ({"question": "2 plus 2?", "docs": []}, [HUMAN]),
+        ({"input": {"question": "2 plus 2?"}}, [HUMAN]),
+    ],
+)
+def test_what_was_asked(value: Any, asked: list[Any]):
+    assert asked_of(value) == asked
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ({"topic": "cats", "n": 3}, "none of the keys 'topic', 'n'"),
+        (4, "int is no question"),
+        (None, "NoneType is no question"),
+    ],
+)
+def test_what_is_no_question_says_what_to_give(value: Any, said: str):
+    with pytest.raises(UsageError, match=said):
+        asked_of(value)
+
+
+@pytest.mark.parametrize(
+    ("output", "text"),
+    [
+        ("4", "4"),
+        (AIMessage("4"), "4"),
+        ([HUMAN, AIMessage("3"), AIMessage("4"), HUMAN], "4"),
+        ([HUMAN], ""),
+        ({"messages": [HUMAN, AIMessage("4")], "other": 1}, "4"),
+        (ADA, '{"age": 36, "name": "Ada"}'),
+        ({"name": "Ada", "age": 36}, '{"age": 36, "name": "Ada"}'),
+        ({"raw": CALL, "parsed": ADA, "parsing_error": None}, '{"age": 36, "name": "Ada"}'),
+        ({"raw": AIMessage("no"), "parsed": None, "parsing_error": ValueError()}, "no"),
+        (["a", "b"], '["a", "b"]'),
+        (4.5, "4.5"),
+        (True, "true"),
+        (None, ""),
+    ],
+)
+def test_what_was_answered(output: Any, text: str):
+    assert answer_of(output).text == text
+
+
+def test_an_output_that_has_no_canonical_json_says_so():
+    with pytest.raises(UsageError, match="this dict cannot be read as an answer"):
+        answer_of({1: "a", "b": 2})
+
+
+NEW = AIMessage("I don't know.", response_metadata={"ct_guard": {"p": 0.1}})
+
+
+@pytest.mark.parametrize(
+    ("output", "now"),
+    [
+        ("4", "I don't know."),
+        (AIMessage("4"), NEW),
+        ([HUMAN, AIMessage("4"), HUMAN], [HUMAN, NEW, HUMAN]),
+        ({"messages": [HUMAN, AIMessage("4")], "n": 1}, {"messages": [HUMAN, NEW], "n": 1}),
+        ({"messages": [HUMAN]}, {"messages": [HUMAN, NEW]}),
+        (ADA, None),
+        ({"name": "Ada"}, None),
+        ({"raw": CALL, "parsed": ADA, "more": 1}, {"raw": NEW, "parsed": None, "more": 1}),
+    ],
+)
+def test_a_replaced_answer_takes_the_form_of_the_output(output: Any, now: Any):
+    assert with_answer(output, NEW, replaced=True) == now
+
+
+@pytest.mark.parametrize("output", ["4", ADA, {"name": "Ada"}, None, 4])
+def test_what_cannot_carry_a_record_stays_as_it_is(output: Any):
+    assert with_answer(output, NEW, replaced=False) == output
+
+
+def test_a_raw_message_carries_the_record_of_what_was_parsed():
+    made = with_answer({"raw": CALL, "parsed": ADA}, NEW, replaced=False)
+    assert made["raw"].tool_calls == CALL.tool_calls
+    assert made["raw"].response_metadata == NEW.response_metadata
+    assert made["parsed"] is ADA
+
+
+def test_an_input_is_not_changed_in_place():
+    state = {"messages": [HUMAN, AIMessage("4")]}
+    with_answer(state, NEW, replaced=True)
+    assert state["messages"][1].text == "4"
+
+
+@pytest.mark.parametrize(
+    ("parts", "whole"),
+    [
+        (["2 ", "plus ", "2"], "2 plus 2"),
+        ([{"a": 1}, {"a": 1, "b": 2}], {"a": 1, "b": 2}),
+        ([None, "4"], "4"),
+    ],
+)
+def test_parts_add_up_where_they_can(parts: list[Any], whole: Any):
+    said = None
+    for part in parts:
+        said = joined(said, part)
+    assert said == whole
+
+
+def test_message_chunks_add_up():
+    assert joined(AIMessageChunk("I am"), AIMessageChunk(" sure")).text == "I am sure"
