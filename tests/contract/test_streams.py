@@ -1,7 +1,6 @@
 """What every backend promises of an answer that is made piece by piece."""
 
 import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 
 from ct_guard.backends import KV, Adapter, Backend, Generation, Item, Stream, Want
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.query import build_query
 
@@ -332,15 +330,8 @@ def test_a_prompt_without_tokens_is_refused(backend: Backend) -> None:
             start()
 
 
-def _transformers(tiny_base: Path) -> Backend:
-    from ct_guard.backends.transformers import TransformersBackend
-
-    return TransformersBackend.load(tiny_base, device="cpu")
-
-
-@pytest.mark.parametrize("load", [lambda base: FakeBackend(), _transformers])
-def test_closing_the_backend_ends_its_streams(load: Callable[[Path], Backend], tiny_base) -> None:
-    backend = load(tiny_base)
+def test_closing_the_backend_ends_its_streams(own_backend: Backend) -> None:
+    backend = own_backend
     kv = kv_of(exhaust(backend.stream(prompt(backend), max_tokens=4)))
     begun, fresh = (backend.stream(prompt(backend), max_tokens=8) for _ in range(2))
     next(begun)

@@ -20,6 +20,10 @@ from .rows import Reading, Row
 
 __all__ = ["LoadedAdapter", "ScoreJob"]
 
+GROUP_TOKENS = 512
+"""About what is read together: enough to keep the processor busy, and no more, as every token
+computes its attention to all cells in use and only then forgets those of other sequences."""
+
 Ids = NDArray[np.int64]
 
 
@@ -124,7 +128,7 @@ class ScoreJob:
         return True
 
     def _ask_live(self, live: list[tuple[int, Slot]]) -> None:
-        most = self._most_rows()
+        most = max(1, min(self._most_rows(), self.cache.room // len(self.query)))
         for start in range(0, len(live), most):
             part = live[start : start + most]
             with self._freed() as slots:
@@ -143,7 +147,7 @@ class ScoreJob:
         ]
 
     def _groups(self, families: list[_Family]) -> Iterator[list[_Family]]:
-        """Families that fit the cache together; one that does not fit is a group of its own."""
+        """Families that are read together; one that is too large is a group of its own."""
         group: list[_Family] = []
         cells = rows = 0
         for family in families:
@@ -151,7 +155,8 @@ class ScoreJob:
                 len(answer.ids) + len(self.query) for answer in family.answers
             )
             sequences = len(family.answers) + family.shared
-            if group and (cells + more > self.cache.room or rows + sequences > self._most_rows()):
+            room = min(self.cache.room, GROUP_TOKENS)
+            if group and (cells + more > room or rows + sequences > self._most_rows()):
                 yield group
                 group, cells, rows = [], 0, 0
             group.append(family)
@@ -196,9 +201,9 @@ class ScoreJob:
     def _parts(
         self, waiting: list[tuple[_Family, _Answer, Slot | None]]
     ) -> Iterator[list[tuple[_Family, _Answer, Slot | None]]]:
-        """Branches that fit the cache together, at least one at a time."""
+        """Branches that are read together, at least one at a time."""
         part: list[tuple[_Family, _Answer, Slot | None]] = []
-        cells, room, most = 0, self.cache.room, self._most_rows()
+        cells, room, most = 0, min(self.cache.room, GROUP_TOKENS), self._most_rows()
         for entry in waiting:
             family, answer, trunk = entry
             more = len(answer.ids) + len(self.query) + (0 if trunk else len(family.context))
