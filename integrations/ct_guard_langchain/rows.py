@@ -150,7 +150,7 @@ def decide(
 
 
 def _not_answered(guard: Guard) -> Assessment:
-    """An agent that waits for a person has said nothing yet that could be judged, or asked again."""
+    """An agent that waits for a person has said nothing yet that could be judged."""
     return Assessment(
         confidence=Confidence(
             p=None,
