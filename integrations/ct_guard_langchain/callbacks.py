@@ -18,7 +18,7 @@ from ct_guard.policies import OnError, Policy, Situation
 from .assess import assess
 from .listening import Listener, ModelCall
 from .messages import turn_of
-from .record import ConfidenceRecord, get_confidence, make_record
+from .record import ConfidenceRecord, confidence_in, get_confidence, make_record
 from .report import Observation, report
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ class ConfidenceCallbackHandler(Listener):
     It observes: an answer reaches its reader as it is, and the record tells what the policy would
     have done. With `raise_error=True` an answer that does not pass raises LowConfidenceError out of
     the run; a stream has then been seen already. An answer that carries a record, as those of a
-    `GuardedChatModel` do, is listed with that record and not scored again.
+    `GuardedChatModel` do, is not scored again; without a `policy` its decision is listed as it is.
 
     `events=True` also sends every record as the custom event `ct_guard.confidence`, for
     `astream_events`; outside of a chain or graph there is no run to send it in, and it is left out.
@@ -69,6 +69,7 @@ class ConfidenceCallbackHandler(Listener):
         super().__init__()
         self.raise_error = raise_error
         self._guard = Guard(estimator, policy, on_error=on_error, deadline=deadline)
+        self._decides = policy is not None
         self._events, self._feedback = events, feedback
         self._seen: list[Observation] = []
 
@@ -88,7 +89,7 @@ class ConfidenceCallbackHandler(Listener):
         return report(self.observations, lowest=lowest)
 
     def heard(self, call: ModelCall) -> None:
-        record = get_confidence(call.answer) or self._judge(call)
+        record = self._judge(call)
         seen = Observation(call, record)
         with self._lock:
             self._seen.append(seen)
@@ -101,6 +102,13 @@ class ConfidenceCallbackHandler(Listener):
             )
 
     def _judge(self, call: ModelCall) -> ConfidenceRecord:
+        known = get_confidence(call.answer)
+        if known is not None and not self._decides:
+            return known
+        if known is not None:
+            situation = Situation(turn=known["turn"])
+            decision = self._guard.decide(confidence_in(known), situation)
+            return {**known, "action": decision.action, "policy": decision.policy}
         (assessment,) = assess(
             self._guard,
             call.messages,

@@ -35,6 +35,9 @@ class GuardedChain(Vectorised[Guarded]):
     caller's. `max_concurrency` bounds the chains, and all answers of one round of a batch are
     scored in one batch.
 
+    An agent that pauses for a person passes as it is. Asking an agent with a checkpointer again
+    adds to its thread: there, `ConfidenceMiddleware` is what retries and escalates.
+
     A stream passes through, unless the policy can replace an answer: then it is held until the
     decision and comes in one part.
     """

@@ -8,9 +8,9 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 
 from ct_guard.policies import Turn
-from ct_guard.records import Action, Assessment, ReviewChoice, Status
+from ct_guard.records import Action, Assessment, Confidence, ReviewChoice, Status
 
-__all__ = ["KEY", "ConfidenceRecord", "attach", "get_confidence", "make_record"]
+__all__ = ["KEY", "ConfidenceRecord", "attach", "confidence_in", "get_confidence", "make_record"]
 
 KEY = "ct_guard"
 """The record's key in `response_metadata`, which is kept by caches, checkpoints and traces and is
@@ -82,6 +82,19 @@ def make_record(
     if discarded_usage is not None:
         record["discarded_usage"] = discarded_usage
     return record
+
+
+def confidence_in(record: ConfidenceRecord) -> Confidence:
+    """The confidence that a record was made of, as far as the record keeps it."""
+    return Confidence(
+        p=record["p"],
+        logit=record["logit"],
+        status=record["status"],
+        calibrated=record["calibrated"],
+        truncated=record["truncated"],
+        estimator=record["estimator"],
+        error=record["error"],
+    )
 
 
 def attach(message: M, record: ConfidenceRecord) -> M:

@@ -1,7 +1,7 @@
 """The inputs of a guarded chain, each on its way from one answer to the next."""
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -10,7 +10,7 @@ from langchain_core.runnables.config import merge_configs
 
 from ct_guard.guard import Guard, Ladder
 from ct_guard.policies import Situation
-from ct_guard.records import Assessment
+from ct_guard.records import Assessment, Confidence, Decision
 
 from .cases import Case
 from .listening import LastCall
@@ -21,6 +21,9 @@ from .runnable import ConfidenceGuard, Guarded
 __all__ = ["Row", "by_chain", "decide", "hear", "waiting"]
 
 Chain = Runnable[Any, Any]
+
+_INTERRUPT = "__interrupt__"
+"""LangGraph's key for what a paused graph waits for."""
 
 
 class Row:
@@ -60,6 +63,8 @@ class Row:
                 if _is_control_flow(output) or not self._ladder.failed(output):
                     raise output
                 self.chain = next(self._climb, None)
+            elif isinstance(output, Mapping) and _INTERRUPT in output:
+                self._ladder.answered(output, [_not_answered(self.guard)])
             else:
                 self.case = self._case(answer_of(output), self._ladder.situation)
                 self._output = output
@@ -142,6 +147,19 @@ def decide(
     """The assessments of these cases, in order: each row goes on as its policy says."""
     for (row, _), assessment in zip(cases, assessments, strict=True):
         row.assessed(assessment)
+
+
+def _not_answered(guard: Guard) -> Assessment:
+    """An agent that waits for a person has said nothing yet that could be judged."""
+    return Assessment(
+        confidence=Confidence(
+            p=None,
+            status="unsupported",
+            estimator=guard.estimator.name,
+            error="the agent waits for a person: resume it for an answer",
+        ),
+        decision=Decision(action="pass", policy=guard.policy.name, reason="not answered yet"),
+    )
 
 
 def _is_control_flow(error: Exception) -> bool:

@@ -1,5 +1,6 @@
 """What the README and the examples show runs as shown."""
 
+import ast
 import os
 import re
 import subprocess
@@ -36,15 +37,15 @@ def test_every_other_python_block_runs(block: str) -> None:
     assert run("-c", block).strip()
 
 
-def test_the_escalation_example_ends_with_every_answer_right() -> None:
-    lines = run("examples/langchain_escalate.py").splitlines()
-    assert len(lines) >= 6
-    solved = [line for line in lines if "-> the solver:" in line]
-    assert solved
-    for line in solved:
-        a, sign, b = re.search(r"(\d+) (plus|minus) (\d+)", line).groups()  # type: ignore[union-attr]
-        exact = int(a) + int(b) if sign == "plus" else int(a) - int(b)
-        assert line.endswith(f"the solver: {exact}")
+def test_an_existing_agent_is_guarded_by_adding_three_lines() -> None:
+    (block,) = [block for block in BLOCKS if "# added" in block]
+    lines = block.splitlines(keepends=True)
+    before = [line for line in lines if "# added" not in line]
+    assert len(lines) - len(before) == 3
+    assert run("-c", "".join(before)).split() == ["13"]
+    answer, record = run("-c", block).splitlines()
+    assert answer == "12"
+    assert ast.literal_eval(record)["model_index"] == 1
 
 
 def test_the_readme_names_commands_and_files_that_exist() -> None:

@@ -129,6 +129,10 @@ def test_an_answer_with_a_record_is_not_scored_again(estimator, make_estimator):
     model = GuardedChatModel(inner=saying("I am sure."), estimator=estimator, policy=0.7)
     answer = model.invoke("?", {"callbacks": [watch]})
     assert watch.records == [get_confidence(answer)]
+    strict = ConfidenceCallbackHandler(make_estimator(backend=backend), policy=0.99)
+    model.model_copy(update={"inner": saying("I am sure.")}).invoke("?", {"callbacks": [strict]})
+    expected = {**watch.records[0], "action": "abstain", "policy": "threshold 0.99"}
+    assert strict.records == [expected]
     assert backend.calls == []
 
 

@@ -185,6 +185,31 @@ async def test_an_agent_is_judged_with_its_instructions_and_tool_results(make_gu
     )
 
 
+def test_an_agent_that_waits_for_a_person_passes_as_it_is(make_guard, backend):
+    from langchain.agents.middleware import HumanInTheLoopMiddleware
+    from langgraph.checkpoint.memory import InMemorySaver
+    from langgraph.types import Command
+
+    agent = create_agent(
+        RuleChatModel(reply="4, sure"),
+        [add],
+        middleware=[HumanInTheLoopMiddleware(interrupt_on={"add": True})],
+        checkpointer=InMemorySaver(),
+    )
+    guarded = make_guard().wrap(agent, stronger=[chain("never asked")])
+    thread = {"configurable": {"thread_id": "1"}}
+    paused = guarded.invoke({"messages": [HumanMessage("Please add 2 and 2.")]}, thread)
+    assert paused["output"]["messages"][-1].tool_calls
+    assert paused["output"]["__interrupt__"]
+    record = paused["confidence"]
+    assert (record["p"], record["status"], record["action"]) == (None, "unsupported", "pass")
+    assert backend.heard == []
+    done = guarded.invoke(Command(resume={"decisions": [{"type": "approve"}]}), thread)
+    assert done["output"]["messages"][-1].text == "4, sure"
+    assert done["confidence"]["action"] == "pass"
+    assert backend.heard == [('add({"a": 2, "b": 2}) -> 4\n\nPlease add 2 and 2.', "4, sure")]
+
+
 # --- the policy acts ------------------------------------------------------------------------------
 
 

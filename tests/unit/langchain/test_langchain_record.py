@@ -9,7 +9,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 
 from ct_guard.records import Assessment, Confidence, Decision
 from ct_guard_langchain import get_confidence
-from ct_guard_langchain.record import attach, make_record
+from ct_guard_langchain.record import attach, confidence_in, make_record
 
 ASSESSMENT = Assessment(
     confidence=Confidence(p=0.75, logit=1.1, calibrated=True, estimator="mini", backend="fake"),
@@ -34,6 +34,11 @@ RECORD = {
 def test_the_record_is_exactly_this_json():
     assert make_record(ASSESSMENT) == RECORD
     assert json.loads(json.dumps(make_record(ASSESSMENT), allow_nan=False)) == RECORD
+
+
+def test_the_confidence_can_be_read_back():
+    kept = ASSESSMENT.confidence.model_copy(update={"backend": ""})
+    assert confidence_in(make_record(ASSESSMENT)) == kept
 
 
 def test_errors_of_the_confidence_and_of_the_way_there_stand_together():
