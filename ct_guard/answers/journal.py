@@ -1,4 +1,4 @@
-"""The journal that makes a long scoring run resumable."""
+"""The journal that makes a long run over a file resumable."""
 
 import json
 import os
@@ -6,14 +6,53 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ct_guard.errors import InputError, UsageError
+from ct_guard import __version__
+from ct_guard.errors import InputError, OutputExistsError, UsageError
+from ct_guard.files.paths import STDIO
 
-__all__ = ["Journal", "journal_path"]
+__all__ = ["Journal", "journal_path", "open_journal"]
+
+JOURNAL_SCHEMA = 1
 
 
 def journal_path(output: str | os.PathLike[str]) -> Path:
     """Where the journal of a run that writes `output` lies."""
     return Path(f"{os.fspath(output)}.journal")
+
+
+def open_journal(
+    source: str | os.PathLike[str],
+    output: str | os.PathLike[str],
+    settings: Mapping[str, Any],
+    *,
+    resume: bool,
+    overwrite: bool,
+) -> "Journal | None":
+    """The journal of the run from `source` to `output` under `settings` (JSON values); None for
+    pipes, which cannot be read again.
+
+    Raises OutputExistsError where an interrupted run left a journal and neither `resume` nor
+    `overwrite` says what to do with it, UsageError for a journal of another run.
+    """
+    if STDIO in (os.fspath(source), os.fspath(output)):
+        if resume:
+            raise UsageError("a pipe cannot be resumed: give files as input and output")
+        return None
+    if journal_path(output).exists() and not resume and not overwrite:
+        raise OutputExistsError(
+            f"an interrupted run to {os.fspath(output)} left its journal: --resume goes on with it,"
+            " --overwrite begins again"
+        )
+    stat = Path(source).stat()
+    fingerprint = {
+        "schema": JOURNAL_SCHEMA,
+        "input": str(Path(source).resolve()),
+        "input_size": stat.st_size,
+        "input_mtime_ns": stat.st_mtime_ns,
+        "version": __version__,
+        **settings,
+    }
+    return Journal.open(journal_path(output), fingerprint, resume=resume)
 
 
 class Journal:

@@ -8,8 +8,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ct_guard import __version__
-from ct_guard.errors import OutputExistsError, UsageError
 from ct_guard.files import (
     Rejected,
     Row,
@@ -19,12 +17,11 @@ from ct_guard.files import (
     open_writer,
     question_answer,
 )
-from ct_guard.files.paths import STDIO
 from ct_guard.guard import Guard
 from ct_guard.query import clean
 from ct_guard.records import Assessment, Confidence, QuestionAnswer
 
-from .journal import Journal, journal_path
+from .journal import open_journal
 
 __all__ = ["RESULTS", "Preview", "Summary", "score_file"]
 
@@ -46,8 +43,6 @@ read it and never need the model again."""
 CHUNK_ROWS = 1024
 CHUNK_CHARACTERS = 4_000_000
 """A chunk is scored and written together: large enough to batch by length, bounded in memory."""
-
-JOURNAL_SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -104,7 +99,7 @@ def score_file(
     summary = Summary()
     rows = open_rows(source)
     check_output(output, source=source, overwrite=overwrite)
-    journal = _open_journal(guard, source, output, resume=resume, overwrite=overwrite)
+    journal = open_journal(source, output, _settings(guard), resume=resume, overwrite=overwrite)
     try:
         with open_writer(output, RESULTS, source=source, overwrite=overwrite) as writer:
 
@@ -132,33 +127,15 @@ def score_file(
     return summary
 
 
-def _open_journal(
-    guard: Guard, source: str | Path, output: str | Path, *, resume: bool, overwrite: bool
-) -> Journal | None:
-    """None for pipes, which cannot be read again."""
-    if STDIO in (str(source), str(output)):
-        if resume:
-            raise UsageError("a pipe cannot be resumed: give files as input and output")
-        return None
-    if journal_path(output).exists() and not resume and not overwrite:
-        raise OutputExistsError(
-            f"an interrupted run to {output} left its journal: --resume goes on with it,"
-            " --overwrite begins again"
-        )
-    stat = Path(source).stat()
-    fingerprint = {
-        "schema": JOURNAL_SCHEMA,
-        "input": str(Path(source).resolve()),
-        "input_size": stat.st_size,
-        "input_mtime_ns": stat.st_mtime_ns,
+def _settings(guard: Guard) -> dict[str, Any]:
+    """Whatever changes the result of a row."""
+    return {
         "estimator": guard.estimator.fingerprint,
         "backend": guard.estimator.backend.name,
         "refusals": guard.estimator.refusals,
         "policy": repr(guard.policy),
-        "version": __version__,
         "on_error": guard.on_error,
     }
-    return Journal.open(journal_path(output), fingerprint, resume=resume)
 
 
 def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:

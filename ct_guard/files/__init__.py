@@ -1,18 +1,21 @@
 """Rows of answers in files: JSONL, CSV and Parquet, read and written one row at a time."""
 
-from .parsing import Rejected, correct_of, question_answer
-from .reading import count_rows, open_rows
-from .rows import Row
+from .parsing import Rejected, correct_of, question_answer, texts_of
+from .reading import columns_of, count_rows, open_rows
+from .rows import Needs, Row
 from .writing import RowWriter, check_output, open_writer
 
 __all__ = [
+    "Needs",
     "Rejected",
     "Row",
     "RowWriter",
     "check_output",
+    "columns_of",
     "correct_of",
     "count_rows",
     "open_rows",
     "open_writer",
     "question_answer",
+    "texts_of",
 ]

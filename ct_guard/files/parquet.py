@@ -76,7 +76,7 @@ def write(path: Path, spool: Spool, results: Mapping[str, type]) -> None:
 
 def copy(path: Path, spool: Spool, results: Mapping[str, type], source: StrPath) -> None:
     """Writes the spooled rows as they stand in `source`, every value and type exactly as there,
-    then `results`. Rows are matched by number, which must ascend."""
+    then `results`. Rows are matched by number, which must not descend; it may repeat."""
     import pyarrow as pa
 
     with _parquet_file(source) as file:
@@ -87,8 +87,9 @@ def copy(path: Path, spool: Spool, results: Mapping[str, type], source: StrPath)
 
     def joined() -> Iterator[Any]:
         for batch, first, rows in _matched(_batches(source), spool):
-            if len(rows) < batch.num_rows:
-                batch = batch.take(pa.array([row[0] - first for row in rows], pa.int64()))
+            taken = [row[0] - first for row in rows]
+            if taken != list(range(batch.num_rows)):
+                batch = batch.take(pa.array(taken, pa.int64()))
             yield pa.record_batch([*batch.columns, *_result_arrays(rows, results)], schema=schema)
 
     _write_batches(path, schema, joined())

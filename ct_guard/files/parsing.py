@@ -9,7 +9,7 @@ from ct_guard.records import Message, QuestionAnswer
 
 from .rows import Row
 
-__all__ = ["Rejected", "correct_of", "question_answer"]
+__all__ = ["Rejected", "correct_of", "question_answer", "texts_of"]
 
 _ROLES: dict[str, Literal["system", "user", "assistant", "tool"]] = {
     "system": "system",
@@ -76,6 +76,32 @@ def correct_of(row: Row) -> bool | Rejected | None:
             f"{row.where}: field 'correct' must be true or false (or 1 or 0), found {shown}",
         )
     return correct
+
+
+def texts_of(row: Row, name: str) -> tuple[str, ...] | Rejected:
+    """The texts in a field that holds one or several: text, a number, or a list of these. Text that
+    is itself a JSON list of texts, which is how CSV holds one, is taken as that list. Absent, null
+    and `""` are none."""
+    if row.error is not None:
+        return Rejected("invalid", row.error)
+    value = row.fields.get(name)
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        value = _list_of_texts(value)
+    items = value if isinstance(value, list) else [value]
+    try:
+        texts = [_optional_text({name: item}, name, numbers=True) for item in items]
+    except _FieldError as error:
+        return Rejected(error.status, f"{row.where}: {error}")
+    return tuple(text for text in texts if text is not None)
+
+
+def _list_of_texts(text: str) -> str | list[str]:
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    is_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
+    return value if is_texts else text
 
 
 def _question_answer(fields: dict[str, Any]) -> QuestionAnswer:

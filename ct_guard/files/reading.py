@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from . import delimited, jsonl, parquet
 from .paths import STDIO, StrPath, check_readable, format_of
-from .rows import Row
+from .rows import SCORED, Needs, Row, check_needs
 
 __all__ = ["columns_of", "count_rows", "open_rows"]
 
@@ -13,14 +13,17 @@ _READ = {"jsonl": jsonl.read, "csv": delimited.read, "parquet": parquet.read}
 _COUNT = {"jsonl": jsonl.count, "csv": delimited.count, "parquet": parquet.count}
 
 
-def open_rows(path: StrPath) -> Iterator[Row]:
+def open_rows(path: StrPath, needs: Needs = SCORED) -> Iterator[Row]:
     """The rows of a `.jsonl`, `.ndjson`, `.csv` or `.parquet` file, or of JSONL on standard input
     (`-`), one at a time in constant memory. A row that cannot be read comes with its `error`.
 
     Raises InputError, already here rather than at the first row, for a file that cannot be read or
-    lacks the columns that scoring needs, and MissingExtraError for Parquet without pyarrow.
+    declares its columns and lacks one that it `needs`, and MissingExtraError for Parquet without
+    pyarrow.
     """
-    columns_of(path)
+    columns = columns_of(path)
+    if columns or format_of(path) == "parquet":
+        check_needs(os.fspath(path), columns, needs)
     return _READ[format_of(path)](path)
 
 

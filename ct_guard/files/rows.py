@@ -7,10 +7,25 @@ from typing import Any
 
 from ct_guard.errors import InputError
 
-__all__ = ["USED_COLUMNS", "Row", "check_columns", "decoded_row", "raw_row"]
+__all__ = [
+    "SCORED",
+    "USED_COLUMNS",
+    "Needs",
+    "Row",
+    "check_columns",
+    "check_needs",
+    "decoded_row",
+    "raw_row",
+]
 
 USED_COLUMNS = ("question", "answer", "id", "context", "messages", "model", "correct")
 """The columns that ct-guard reads; all others are only carried to the output."""
+
+Needs = tuple[tuple[str, ...], ...]
+"""Columns that a file must have: of each inner tuple one, the first being the usual one."""
+
+SCORED: Needs = (("question", "messages"), ("answer",))
+"""What scoring needs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,16 +76,23 @@ def show_bytes(text: str) -> str:
 
 
 def check_columns(source: str, columns: Iterable[str]) -> None:
-    """Raises InputError unless the names are unique and hold the columns that scoring needs."""
-    found = list(columns)
-    repeated = [name for name, times in Counter(found).items() if times > 1]
+    """Raises InputError unless the names are unique."""
+    repeated = [name for name, times in Counter(columns).items() if times > 1]
     if repeated:
         raise InputError(
             f"{source}: column '{repeated[0]}' is there more than once; give each its own name"
         )
-    if "answer" not in found or not {"question", "messages"} & set(found):
-        names = ", ".join(f"'{name}'" for name in found) or "none"
-        raise InputError(
-            f"{source}: needs the columns 'question' (or 'messages') and 'answer', "
-            f"found {names}; rename or add them"
-        )
+
+
+def check_needs(source: str, columns: Iterable[str], needs: Needs) -> None:
+    """Raises InputError unless there is a column for each need."""
+    found = list(columns)
+    if all(any(name in found for name in alternatives) for alternatives in needs):
+        return
+    wanted = [
+        f"'{first}'" + (f" (or {' or '.join(map(repr, others))})" if others else "")
+        for first, *others in needs
+    ]
+    listed = ", ".join(wanted[:-1]) + (" and " if wanted[:-1] else "") + wanted[-1]
+    names = ", ".join(f"'{name}'" for name in found) or "none"
+    raise InputError(f"{source}: needs the columns {listed}, found {names}; rename or add them")

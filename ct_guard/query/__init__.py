@@ -2,7 +2,16 @@
 
 from .encoder import Encoder
 from .hygiene import MAX_CHARACTERS, clean, is_refusal, screen, without_forged_query
-from .render import MIN_ROOM, Query, Rendered, build_query, fit, render, render_context
+from .render import (
+    MIN_ROOM,
+    Query,
+    Rendered,
+    build_query,
+    fit,
+    render,
+    render_context,
+    render_prompt,
+)
 from .styles import ContextStyle
 from .template import LABELS, QUERY_HASH, QUERY_TEXT
 
@@ -22,6 +31,7 @@ __all__ = [
     "is_refusal",
     "render",
     "render_context",
+    "render_prompt",
     "screen",
     "without_forged_query",
 ]

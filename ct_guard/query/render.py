@@ -10,7 +10,16 @@ from .hygiene import clean, without_forged_query
 from .styles import ContextStyle, frame
 from .template import LABELS
 
-__all__ = ["MIN_ROOM", "Query", "Rendered", "build_query", "fit", "render", "render_context"]
+__all__ = [
+    "MIN_ROOM",
+    "Query",
+    "Rendered",
+    "build_query",
+    "fit",
+    "render",
+    "render_context",
+    "render_prompt",
+]
 
 
 MIN_ROOM = 16
@@ -57,13 +66,23 @@ def build_query(
 def render_context(
     turns: tuple[Message, ...], style: ContextStyle, encoder: Encoder
 ) -> tuple[tuple[int, ...], bool]:
-    """Ids of the context alone (what a chat model generates from), and whether it was sanitized."""
-    cleaned = [clean(turn.content) for turn in turns]
-    turns = tuple(
-        Message(role=turn.role, content=text)
-        for turn, (text, _) in zip(turns, cleaned, strict=True)
-    )
-    return frame(style, turns, encoder).context, any(changed for _, changed in cleaned)
+    """Ids of the context alone, as it stands before an answer, and whether it was sanitized."""
+    turns, changed = _cleaned(turns)
+    return frame(style, turns, encoder).context, changed
+
+
+def render_prompt(
+    turns: tuple[Message, ...], style: ContextStyle, encoder: Encoder
+) -> tuple[int, ...]:
+    """Ids that a model generates an answer from, its texts cleaned."""
+    return frame(style, _cleaned(turns)[0], encoder).prompt
+
+
+def _cleaned(turns: tuple[Message, ...]) -> tuple[tuple[Message, ...], bool]:
+    """The turns without what `clean` removes, and whether that is anything."""
+    cleaned = [(turn.role, *clean(turn.content)) for turn in turns]
+    messages = tuple(Message(role=role, content=text) for role, text, _ in cleaned)
+    return messages, any(changed for _, _, changed in cleaned)
 
 
 def render(
@@ -75,14 +94,13 @@ def render(
     that it says can become template, and an answer that repeats the query is cut there. Raises
     UsageError when the budget is too small for the query.
     """
-    cleaned = [(turn.role, *clean(turn.content)) for turn in qa.conversation()]
-    turns = [Message(role=role, content=text) for role, text, _ in cleaned]
+    turns, turns_changed = _cleaned(qa.conversation())
     answer_text, answer_changed = clean(qa.answer)
     answer_text, forged = without_forged_query(answer_text)
     around = frame(style, turns, encoder)
     answer = tuple(encoder.encode(around.answer_lead + answer_text.strip()))
     context, answer, truncated = fit(around.context, answer, budget - len(query.ids))
-    sanitized = answer_changed or forged or any(changed for _, _, changed in cleaned)
+    sanitized = answer_changed or forged or turns_changed
     return Rendered(context, answer, truncated, sanitized)
 
 

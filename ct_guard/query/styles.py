@@ -36,6 +36,8 @@ class Frame:
     context: tuple[int, ...]
     answer_lead: str
     query: tuple[int, ...]
+    prompt: tuple[int, ...]
+    """What a model generates an answer from: the context, to where the model's turn begins."""
 
 
 def frame(style: ContextStyle, turns: Sequence[Message], encoder: Encoder) -> Frame:
@@ -46,7 +48,7 @@ def frame(style: ContextStyle, turns: Sequence[Message], encoder: Encoder) -> Fr
     if style == "raw":
         text = _raw_text(turns)
         ids = (*encoder.start_ids, *encoder.encode(text))
-        return Frame(ids, " ", tuple(encoder.encode(QUERY_TEXT)))
+        return Frame(ids, " ", tuple(encoder.encode(QUERY_TEXT)), ids)
     contents = [turn.content.strip() for turn in turns]
     if style == "chat_user":
         contents[-1] = _raw_text(turns[-1:])
@@ -66,9 +68,10 @@ def frame(style: ContextStyle, turns: Sequence[Message], encoder: Encoder) -> Fr
         ids_ += encoder.encode(content)
     tail = encoder.encode(rest, special=True)
     query = encoder.encode(QUERY_TEXT)
+    prompt = (*ids_, *tail)
     if style == "chat_user":
-        return Frame(tuple(ids_), " ", (*query, *tail))
-    return Frame((*ids_, *tail), "", tuple(query))
+        return Frame(tuple(ids_), " ", (*query, *tail), prompt)
+    return Frame(prompt, "", tuple(query), prompt)
 
 
 def _raw_text(turns: Sequence[Message]) -> str:

@@ -104,6 +104,20 @@ def test_rows_stay_with_their_results_across_batches_and_row_groups(tmp_path: Pa
     assert count_rows(source) == 1_000
 
 
+@pytest.mark.parametrize("repeats", [{1: 2}, {1: 2, 3: 0}, {1: 3, 2: 0, 3: 0}, {3: 300}])
+def test_a_row_may_have_several_results(repeats: dict[int, int], tmp_path: Path) -> None:
+    table = pa.table({"question": ["q"] * 3, "answer": ["a", "b", "c"]})
+    source = write(tmp_path / "in.parquet", table)
+    output = tmp_path / "out.parquet"
+    with open_writer(output, {"n": int}, source=source) as writer:
+        for row in open_rows(source):
+            for _ in range(repeats.get(row.number, 1)):
+                writer.write(row, {"n": row.number})
+    rows = pq.read_table(output).to_pylist()
+    expected = [n for n in (1, 2, 3) for _ in range(repeats.get(n, 1))]
+    assert [(row["answer"], row["n"]) for row in rows] == [("abc"[n - 1], n) for n in expected]
+
+
 def test_row_groups_are_cut_by_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parquet, "_GROUP_BYTES", 10_000)
     table = pa.table({"question": ["q"] * 1_000, "answer": ["x" * 100] * 1_000})
@@ -148,6 +162,13 @@ def test_columns_that_are_needed_are_named(tmp_path: Path) -> None:
     path = write(tmp_path / "in.parquet", pa.table({"prompt": ["q"], "answer": ["a"]}))
     with pytest.raises(InputError, match=r"'question'.*found 'prompt', 'answer'"):
         open_rows(path)
+
+
+def test_what_a_reader_needs_is_its_own_to_say(tmp_path: Path) -> None:
+    path = write(tmp_path / "in.parquet", pa.table({"prompt": ["q"], "gold": ["a"]}))
+    assert len(list(open_rows(path, (("question", "prompt"), ("gold",))))) == 1
+    with pytest.raises(InputError, match=r"needs the columns 'question' \(or 'text'\) and 'gold'"):
+        open_rows(path, (("question", "text"), ("gold",)))
 
 
 def test_an_empty_table_has_no_rows(tmp_path: Path) -> None:

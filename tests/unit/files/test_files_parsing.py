@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ct_guard.files import Rejected, Row, correct_of, question_answer
+from ct_guard.files import Rejected, Row, correct_of, question_answer, texts_of
 from ct_guard.records import Message, QuestionAnswer
 
 
@@ -136,3 +136,31 @@ def test_an_unreadable_row_keeps_its_error() -> None:
     bad = Row(3, {"raw": "oops"}, "in.jsonl, line 3: is not JSON", "in.jsonl, line 3")
     expected = Rejected("invalid", "in.jsonl, line 3: is not JSON")
     assert question_answer(bad) == correct_of(bad) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "texts"),
+    [
+        (None, ()),
+        ("", ()),
+        ([], ()),
+        ("a", ("a",)),
+        (7, ("7",)),
+        (["a", 7, None, ""], ("a", "7")),
+        ('["a", "b"]', ("a", "b")),
+        (' ["a"]', ("a",)),
+        ("[1, 2]", ("[1, 2]",)),
+        ("[a]", ("[a]",)),
+        ("[" * 100_000, ("[" * 100_000,)),
+    ],
+)
+def test_a_field_holds_one_text_or_several(value: Any, texts: tuple[str, ...]) -> None:
+    assert texts_of(row(gold=value), "gold") == texts
+    assert texts_of(row(), "gold") == ()
+
+
+@pytest.mark.parametrize("value", [True, {"a": 1}, [["a"]], [{}]])
+def test_what_is_no_text_in_it_is_named(value: Any) -> None:
+    refusal = texts_of(row(gold=value), "gold")
+    assert isinstance(refusal, Rejected)
+    assert refusal.message.startswith("in.jsonl, line 3: field 'gold' must be text or a number")

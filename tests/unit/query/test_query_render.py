@@ -18,6 +18,7 @@ from ct_guard.query import (
     build_query,
     render,
     render_context,
+    render_prompt,
 )
 from ct_guard.records import Message, QuestionAnswer
 
@@ -236,6 +237,19 @@ def test_the_context_alone_is_what_stands_before_the_answer(style: ContextStyle)
     qa = QuestionAnswer(question="2+2?\u200b", answer="4")
     out, _ = made(style, question="2+2?\u200b")
     assert render_context(qa.conversation(), style, FakeBackend()) == (out.context, True)
+
+
+@pytest.mark.parametrize(
+    ("style", "prompt"),
+    [
+        ("raw", "<|begin|>Question: Who?\nAnswer:"),
+        ("chat_turn", "<|begin|><|user|>Who?<|end|><|assistant|>"),
+        ("chat_user", "<|begin|><|user|>Question: Who?\nAnswer:<|end|><|assistant|>"),
+    ],
+)
+def test_a_prompt_ends_where_the_answer_begins(style: ContextStyle, prompt: str) -> None:
+    turns = (Message(role="user", content="Wh\u200bo?"),)
+    assert readable(render_prompt(turns, style, FakeBackend())) == prompt
 
 
 # --- chat templates ------------------------------------------------------------------------------

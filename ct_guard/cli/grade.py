@@ -1,0 +1,308 @@
+"""`ct-guard grade`: answer questions that have gold answers, and grade the answers."""
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from .models import Engine, load_answerer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ct_guard.answers import GradeSummary
+    from ct_guard.datasets import Answering, Grader
+
+__all__ = ["command"]
+
+FAILED_ROWS = 3
+GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "judge")
+
+
+@click.command(
+    "grade",
+    epilog="Exit codes: 0 ok; 2 usage or unreadable input; 3 finished, but some rows have no"
+    " answer.",
+)
+@click.argument("source", metavar="FILE")
+@click.option(
+    "-o", "--output", default="-", show_default=True,
+    help="Where to write: .jsonl, .csv or .parquet; '-' is JSONL on standard output.",
+)  # fmt: skip
+@click.option(
+    "-m", "--model", default=None,
+    help="Who answers: 'mini' (embedded), a model directory, a hub id, a LangChain"
+    " 'provider:model', or with --url a model's name there. Default: the answers in FILE.",
+)  # fmt: skip
+@click.option("--url", default=None, help="Base URL of an OpenAI-compatible server, ending in /v1.")
+@click.option(
+    "--key-env", default=None, metavar="NAME",
+    help="Environment variable that holds the key for --url.",
+)  # fmt: skip
+@click.option("-g", "--grader", type=click.Choice(GRADERS), default="normalised", show_default=True)
+@click.option(
+    "--gold", default="gold", show_default=True, metavar="COLUMN",
+    help="Column of the gold answers: a text, or a list of which each is right.",
+)  # fmt: skip
+@click.option(
+    "--tolerance", type=float, default=0.0, show_default=True,
+    help="For 'numeric': how far off an answer may be, as a share of the gold.",
+)  # fmt: skip
+@click.option("--judge", default=None, help="For 'judge': which model judges; named as --model.")
+@click.option("--judge-url", default=None, help="As --url, for the judge.")
+@click.option("--judge-key-env", default=None, metavar="NAME", help="As --key-env, for the judge.")
+@click.option(
+    "-k", "--samples", type=click.IntRange(0), default=0, show_default=True,
+    help="Sampled answers to each question, beside the greedy one.",
+)  # fmt: skip
+@click.option(
+    "--temperature", type=float, default=1.0, show_default=True, help="Of sampled answers."
+)
+@click.option(
+    "--max-tokens", type=click.IntRange(1), default=64, show_default=True,
+    help="Most new tokens of an answer.",
+)  # fmt: skip
+@click.option(
+    "--first-line/--whole-answer", default=None,
+    help="Keep an answer's first line only. Default: where the style is 'raw'.",
+)  # fmt: skip
+@click.option(
+    "--prompt", default=None, metavar="FILE",
+    help="Stands before every question: examples with question and answer (.jsonl, .csv,"
+    " .parquet), or an instruction (.txt).",
+)  # fmt: skip
+@click.option(
+    "--style", type=click.Choice(["auto", "raw", "chat_turn", "chat_user"]), default="auto",
+    show_default=True, help="How a local model is asked; auto: as a chat where it is a chat model.",
+)  # fmt: skip
+@click.option("--seed", type=int, default=0, show_default=True, help="Of samples and the audit.")
+@click.option("--backend", default="transformers", show_default=True, help="Runs local models.")
+@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@click.option(
+    "--dtype", default="auto", show_default=True, help="auto, float32, bfloat16, float16."
+)
+@click.option(
+    "--batch-size", type=click.IntRange(1, 64), default=16, show_default=True,
+    help="Answers that a local model writes at once.",
+)  # fmt: skip
+@click.option(
+    "--concurrency", type=click.IntRange(1, 256), default=8, show_default=True,
+    help="Requests to a remote model at once.",
+)  # fmt: skip
+@click.option(
+    "--timeout", type=click.FloatRange(0, min_open=True), default=60.0, show_default=True,
+    help="Seconds that a remote model has for an answer.",
+)  # fmt: skip
+@click.option(
+    "--retries", type=click.IntRange(0, 20), default=4, show_default=True,
+    help="Further attempts after a rate limit, a server error or a time-out.",
+)  # fmt: skip
+@click.option(
+    "--audit", type=click.IntRange(2), default=None, metavar="N",
+    help="Draw N graded rows for a person to check; then see ct-guard audit.",
+)  # fmt: skip
+@click.option(
+    "--audit-out", default=None, metavar="FILE",
+    help="Where to write them: .csv, .jsonl or .parquet. Default: OUTPUT.audit.csv.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@click.option("--resume", is_flag=True, help="Go on where an interrupted run to OUTPUT stopped.")
+@click.option("-q", "--quiet", is_flag=True, help="No summary.")
+def command(
+    source: str,
+    output: str,
+    model: str | None,
+    url: str | None,
+    key_env: str | None,
+    grader: str,
+    gold: str,
+    tolerance: float,
+    judge: str | None,
+    judge_url: str | None,
+    judge_key_env: str | None,
+    audit: int | None,
+    audit_out: str | None,
+    overwrite: bool,
+    resume: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
+    """Grade answers to the questions in FILE (.jsonl, .csv, .parquet, or '-' for JSONL on standard
+    input). With --model the questions are answered first.
+
+    \b
+    Columns read:  question, gold (what is right; several in a list); optional: choices (a list;
+                   they are asked with the question), context, messages, id; without --model also
+                   answer (or a list of them in answers), model.
+    Columns added: answer, model, sample (0 is greedy), correct (true, false, or empty where the
+                   verdict is unclear), grade_reason, grader. Every input column is kept.
+    Graders:       exact; normalised (case, articles, punctuation, numbers); substring (gold within
+                   the answer); multiple_choice; numeric; judge (a model compares with the gold).
+    Beside OUTPUT: OUTPUT.manifest.json: source, settings, counts, and the audit of the grader.
+
+    \b
+    Examples:
+      ct-guard grade questions.jsonl --model mini -k 4 -g substring -o graded.jsonl
+      ct-guard grade answered.csv -g numeric --tolerance 0.01 --audit 100 -o graded.csv
+      ct-guard grade questions.jsonl -m openai:gpt-4.1-mini -g judge --judge openai:gpt-4.1 -o g.csv
+      ct-guard grade questions.jsonl -m llama --url http://localhost:8000/v1 -o graded.parquet
+    """
+    from rich.console import Console
+
+    from ct_guard.answers import grade_file
+    from ct_guard.datasets import draw, load_data_manifest
+    from ct_guard.errors import UsageError
+    from ct_guard.files import check_output, columns_of, count_rows
+    from ct_guard.files.paths import STDIO
+
+    from .progress import rows_progress
+
+    if audit is None and audit_out is not None:
+        raise UsageError("--audit-out goes with --audit N, which says how many rows to draw")
+    if audit is not None and output == STDIO:
+        raise UsageError("an audit draws from a file: name one with --output")
+    to_check = audit_out or f"{output}.audit.csv"
+    check_output(output, source=source, overwrite=overwrite)
+    if audit is not None:
+        check_output(to_check, source=source, overwrite=overwrite)
+    columns_of(source)
+    engine = Engine(
+        **{
+            name: options[name]
+            for name in (
+                "backend",
+                "device",
+                "dtype",
+                "style",
+                "batch_size",
+                "timeout",
+                "retries",
+                "concurrency",
+            )
+        }
+    )
+    grading = _grader(grader, tolerance, judge, judge_url, judge_key_env, engine)
+    answering = _answering(model, url, key_env, engine, options)
+    try:
+        with rows_progress("Grading", count_rows(source)) as advance:
+            summary = grade_file(
+                source,
+                output,
+                answering,
+                grading,
+                gold=gold,
+                overwrite=overwrite,
+                resume=resume,
+                on_rows=advance,
+            )
+    except KeyboardInterrupt:
+        if STDIO not in (source, output):
+            click.echo("Stopped. The same command with --resume goes on from here.", err=True)
+        raise
+    drawn = None
+    if audit is not None:
+        gold_column = load_data_manifest(output).gold
+        drawn = draw(
+            output,
+            to_check,
+            audit,
+            gold=gold_column,
+            seed=options["seed"],
+            overwrite=overwrite,
+        )
+    console = Console(stderr=output == STDIO, highlight=False, soft_wrap=True)
+    if not quiet:
+        _show(console, summary)
+        if output != STDIO:
+            console.print(f"\nWritten to [bold]{output}[/bold]")
+        if drawn is not None:
+            console.print(
+                f"{drawn} rows to check are in [bold]{to_check}[/bold]: fill in 'correct', then\n"
+                f"  ct-guard audit {output} {to_check}"
+            )
+    for remark in summary.remarks():
+        click.echo(f"Note: {remark}", err=True)
+    if summary.failed:
+        click.echo(
+            f"{summary.failed} rows have no answer to grade; the first: {summary.first_failure}",
+            err=True,
+        )
+        raise click.exceptions.Exit(FAILED_ROWS)
+
+
+def _grader(
+    name: str,
+    tolerance: float,
+    judge: str | None,
+    judge_url: str | None,
+    judge_key_env: str | None,
+    engine: Engine,
+) -> "Grader":
+    from ct_guard.datasets import GRADERS as KNOWN
+    from ct_guard.datasets import Judge
+    from ct_guard.datasets.graders import Numeric
+    from ct_guard.errors import UsageError
+
+    if (name == "judge") != (judge is not None):
+        raise UsageError("--grader judge and --judge MODEL go together: one of them is missing")
+    if tolerance and name != "numeric":
+        raise UsageError(f"--tolerance is for --grader numeric, not for {name}")
+    if judge is not None:
+        return Judge(load_answerer(judge, judge_url, judge_key_env, engine))
+    return Numeric(tolerance) if name == "numeric" else KNOWN[name]()
+
+
+def _answering(
+    model: str | None,
+    url: str | None,
+    key_env: str | None,
+    engine: Engine,
+    options: dict[str, Any],
+) -> "Answering":
+    from ct_guard.datasets import AskedAnswers, GivenAnswers, Prompt, read_prompt
+    from ct_guard.datasets.answerers import LocalAnswerer
+    from ct_guard.errors import UsageError
+
+    if model is None:
+        if url or key_env or options["samples"] or options["prompt"]:
+            raise UsageError("name the model that answers with --model, or leave its options out")
+        return GivenAnswers()
+    prompt = read_prompt(options["prompt"]) if options["prompt"] else Prompt()
+    answerer = load_answerer(model, url, key_env, engine)
+    first_line = options["first_line"]
+    if first_line is None:
+        first_line = isinstance(answerer, LocalAnswerer) and answerer.style == "raw"
+    return AskedAnswers(
+        answerer,
+        samples=options["samples"],
+        temperature=options["temperature"],
+        max_tokens=options["max_tokens"],
+        first_line=first_line,
+        prompt=prompt,
+        seed=options["seed"],
+    )
+
+
+def _show(console: "Console", summary: "GradeSummary") -> None:
+    from rich.text import Text
+
+    counts = summary.counts
+    resumed = f", {summary.replayed:,} of them resumed" if summary.replayed else ""
+    lines = [
+        ("questions", f"{counts.questions:,}{resumed}"),
+        ("answers", f"{counts.rows - counts.failed:,}"),
+        ("right", f"{counts.right:,}"),
+        ("wrong", f"{counts.wrong:,}"),
+        ("unclear", f"{counts.unclear:,}"),
+    ]
+    if counts.failed:
+        lines.append(("no answer", f"{counts.failed:,}"))
+    if counts.accuracy is not None:
+        greedy = summary.greedy_right + summary.greedy_wrong
+        of_greedy = (
+            f", greedy {summary.greedy_right / greedy:.3f}"
+            if 0 < greedy < counts.right + counts.wrong
+            else ""
+        )
+        lines.append(("accuracy", f"{counts.accuracy:.3f}{of_greedy}"))
+    for name, value in lines:
+        console.print(Text(f"{name:<12}", style="bold"), Text(value), sep="")

@@ -1,0 +1,58 @@
+"""What answers questions, and judges answers: a language model behind one narrow seam."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ct_guard.records import Message
+
+__all__ = ["Answerer", "Reply", "Request", "Sampling"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How an answer is drawn."""
+
+    max_tokens: int
+    temperature: float = 0.0
+    """0 is greedy."""
+    seed: int = 0
+    first_line: bool = False
+    """Only the first line is wanted: generation may end there."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """A conversation to answer; its last turn is the user's."""
+
+    turns: tuple[Message, ...]
+    sampling: Sampling
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What came back: a text, or why there is none."""
+
+    text: str | None
+    error: str | None = None
+    stop: bool = False
+    """Every other request would fail for the same reason: it is no use to go on."""
+
+
+class Answerer(Protocol):
+    """A language model that answers."""
+
+    @property
+    def name(self) -> str:
+        """Who answers, as the column `model` says it."""
+        ...
+
+    @property
+    def settings(self) -> Mapping[str, str | float | int | bool | None]:
+        """Whatever else changes its answers, for the manifest and the journal. No secrets."""
+        ...
+
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        """One reply a request, in their order. What goes wrong with one is its reply's error; what
+        would go wrong with all of them makes its reply say `stop`."""
+        ...

@@ -1,0 +1,171 @@
+"""Models behind a URL that speaks the OpenAI chat protocol: hosted ones, vLLM, llama-server, …"""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+
+from ct_guard.errors import UsageError
+
+from .base import Reply, Request
+from .secrets import key_from, without_secrets
+
+__all__ = ["OpenAIAnswerer"]
+
+LONGEST_WAIT = 60.0
+"""Seconds between two attempts, at most, whatever the server asks for."""
+
+FAILURES_IN_A_ROW = 8
+"""Requests that failed for good, one after the other, before the server counts as down."""
+
+_HINTS = {
+    401: "check the key: --key-env names the environment variable that holds it",
+    403: "the key may not use this model",
+    404: "check the URL (it usually ends in /v1) and the model's name",
+}
+_SHOWN = 200
+
+
+class OpenAIAnswerer:
+    """POSTs to `URL/chat/completions`, `concurrency` requests at a time.
+
+    Rate limits (429), server errors (5xx), broken connections, time-outs and replies that are not
+    JSON are tried again, `retries` times, after waits that double or that the server names
+    (`Retry-After`). Other refusals are final: for the whole run where the URL or the key is wrong,
+    for the one request else. `timeout` bounds an attempt as a whole, in seconds.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        key_env: str | None = None,
+        timeout: float = 60.0,
+        retries: int = 4,
+        concurrency: int = 8,
+        first_wait: float = 1.0,
+    ) -> None:
+        """The key is read from the environment variable `key_env`; None sends none. Raises
+        UsageError for a URL that is none, or that holds credentials."""
+        self.name = model
+        self._url = f"{_checked(url)}/chat/completions"
+        self._key = key_from(key_env) if key_env is not None else ""
+        self._timeout = timeout
+        self._attempts = retries + 1
+        self._concurrency = concurrency
+        self._first_wait = first_wait
+        self._failures = 0
+
+    @property
+    def settings(self) -> Mapping[str, str | float | int | bool | None]:
+        return {"url": self._url}
+
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        return asyncio.run(self._answer(requests))
+
+    async def _answer(self, requests: Sequence[Request]) -> list[Reply]:
+        places = asyncio.Semaphore(self._concurrency)
+        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
+        async with httpx.AsyncClient(headers=headers, timeout=None) as client:  # noqa: S113  _post
+            return await asyncio.gather(*(self._one(client, places, one) for one in requests))
+
+    async def _one(
+        self, client: httpx.AsyncClient, places: asyncio.Semaphore, request: Request
+    ) -> Reply:
+        async with places:  # kept while waiting: fewer requests are what a busy server needs
+            error = ""
+            for attempt in range(self._attempts):
+                if self._failures >= FAILURES_IN_A_ROW:
+                    return Reply(None, f"{self._failures} requests in a row failed", stop=True)
+                reply, wait = await self._post(client, self._payload(request))
+                if wait is None:
+                    self._failures = 0
+                    return reply
+                error = f"{reply.error} ({attempt + 1} attempts)"
+                if attempt < self._attempts - 1:
+                    await asyncio.sleep(self._pause(attempt, wait))
+            self._failures += 1
+            return Reply(None, error, stop=self._failures >= FAILURES_IN_A_ROW)
+
+    def _payload(self, request: Request) -> dict[str, Any]:
+        sampling = request.sampling
+        payload: dict[str, Any] = {
+            "model": self.name,
+            "messages": [turn.model_dump() for turn in request.turns],
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+        }
+        return payload if sampling.temperature == 0 else {**payload, "seed": sampling.seed}
+
+    async def _post(
+        self, client: httpx.AsyncClient, payload: dict[str, Any]
+    ) -> tuple[Reply, float | None]:
+        """One attempt: the reply, and the seconds to wait before another one; None: final."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                response = await client.post(self._url, json=payload)
+        except TimeoutError:
+            return self._failed(f"no reply within {self._timeout:g} seconds"), 0.0
+        except httpx.TransportError as error:
+            return self._failed(f"no connection: {error or type(error).__name__}"), 0.0
+        status = response.status_code
+        if status == httpx.codes.OK:
+            text = _text_in(response)
+            if text is None:
+                return self._failed(f"no answer in the reply: {response.text[:_SHOWN]}"), 0.0
+            return Reply(without_secrets(text, self._key)), None
+        said = f"HTTP {status}: {' '.join(response.text[:_SHOWN].split())}"
+        if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
+            return self._failed(said), _seconds(response.headers.get("Retry-After"))
+        hint = _HINTS.get(status)
+        if hint is None and status >= 400:
+            return self._failed(said), None
+        return self._failed(f"{said}; {hint or 'this URL leads elsewhere'}", stop=True), None
+
+    def _failed(self, error: str, *, stop: bool = False) -> Reply:
+        return Reply(None, without_secrets(error, self._key), stop)
+
+    def _pause(self, attempt: int, asked: float) -> float:
+        """Doubling, with a random share so that requests do not return all at once."""
+        own: float = self._first_wait * 2.0**attempt * random.uniform(0.5, 1.0)  # noqa: S311
+        return min(LONGEST_WAIT, max(own, asked))
+
+
+def _checked(url: str) -> str:
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
+    except ValueError:
+        usable = False
+    if not usable:
+        raise UsageError(f"{url!r} is no http(s) URL; it looks like http://localhost:8000/v1")
+    if "@" in parts.netloc or parts.query or parts.fragment:
+        raise UsageError(
+            "the URL must hold neither credentials nor a query: name the environment variable of"
+            " the key instead"
+        )
+    return url.rstrip("/").removesuffix("/chat/completions")
+
+
+def _text_in(response: httpx.Response) -> str | None:
+    """The text of the first choice, None where there is none."""
+    try:
+        content = response.json()["choices"][0]["message"]["content"]
+    except (ValueError, LookupError, TypeError, RecursionError):
+        return None
+    if isinstance(content, list):
+        parts = [part.get("text") if isinstance(part, dict) else part for part in content]
+        content = "".join(part for part in parts if isinstance(part, str))
+    return content if isinstance(content, str) else None
+
+
+def _seconds(retry_after: str | None) -> float:
+    """Of a `Retry-After` header; one that names a date instead is left to the doubling waits."""
+    try:
+        return max(0.0, float(retry_after or 0))
+    except ValueError:
+        return 0.0

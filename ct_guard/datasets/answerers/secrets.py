@@ -1,0 +1,33 @@
+"""Keys come from the environment, and go nowhere but into the request."""
+
+import os
+import re
+
+from ct_guard.errors import UsageError
+
+__all__ = ["key_from", "without_secrets"]
+
+_SECRET = re.compile(r"(?:\A|_)(?:API)?(?:KEY|TOKEN|SECRET|PASSWORD)(?:_|\Z)", re.IGNORECASE)
+_LEAST = 8
+"""A shorter value is no key, and would be found in innocent text."""
+
+
+def key_from(variable: str) -> str:
+    """The key in an environment variable. Raises UsageError, which never shows it, where there is
+    none or it cannot stand in a header."""
+    key = os.environ.get(variable, "").strip()
+    if not key:
+        raise UsageError(f"the environment variable {variable} is not set: it should hold the key")
+    if not key.isascii() or not key.isprintable() or " " in key:
+        raise UsageError(f"the value of the environment variable {variable} is not a key")
+    return key
+
+
+def without_secrets(text: str, *secrets: str) -> str:
+    """`text` with *** for each secret, and for the value of each environment variable whose name
+    says that it holds one: servers and libraries quote keys in their messages."""
+    known = {value for name, value in os.environ.items() if _SECRET.search(name)}
+    for secret in sorted(known.union(secrets), key=len, reverse=True):
+        if len(secret) >= _LEAST:
+            text = text.replace(secret, "***")
+    return text

@@ -1,0 +1,53 @@
+"""What a grader is: an answer and its question in, a verdict and its reason out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from ct_guard.datasets.questions import Question
+
+__all__ = ["Grade", "Grader", "GradesAlone"]
+
+
+@dataclass(frozen=True)
+class Grade:
+    """A verdict. `correct` None is "unclear": such a row is no label, and never counts as right."""
+
+    correct: bool | None
+    reason: str
+    """A few words: what matched, or what did not."""
+    stop: bool = False
+    """The grader itself fails and would fail on every other answer, too."""
+
+
+class Grader(Protocol):
+    """Says whether answers are correct."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def settings(self) -> Mapping[str, str | float | int | bool | None]:
+        """Whatever changes its verdicts, for the manifest and the journal."""
+        ...
+
+    def grade(self, answers: Sequence[str], questions: Sequence[Question]) -> list[Grade]:
+        """One grade an answer, in their order; `questions` has as many, and repeats one that has
+        several answers."""
+        ...
+
+
+class GradesAlone:
+    """A grader that looks at one answer at a time, and needs no model. Subclasses say how."""
+
+    settings: Mapping[str, str | float | int | bool | None] = {}
+
+    def grade(self, answers: Sequence[str], questions: Sequence[Question]) -> list[Grade]:
+        return [
+            self.grade_one(answer, question)
+            for answer, question in zip(answers, questions, strict=True)
+        ]
+
+    def grade_one(self, answer: str, question: Question) -> Grade:
+        """The grade of an answer that is not empty."""
+        raise NotImplementedError

@@ -1,0 +1,168 @@
+"""Each grader on answers that it must tell apart."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ct_guard.datasets import GRADERS, Question
+from ct_guard.datasets.graders import Numeric
+from ct_guard.datasets.graders.numeric import last_number
+from ct_guard.errors import UsageError
+from ct_guard.records import Message
+
+CITIES = ("Rome", "Paris", "New York", "York")
+
+
+def asking(*gold: str, choices: tuple[str, ...] = ()) -> Question:
+    return Question("Which?", (Message(role="user", content="Which?"),), gold, choices)
+
+
+def correct(grader: str, answer: str, *gold: str, choices: tuple[str, ...] = ()) -> bool | None:
+    [grade] = GRADERS[grader]().grade([answer], [asking(*gold, choices=choices)])
+    assert grade.reason
+    return grade.correct
+
+
+@pytest.mark.parametrize("name", GRADERS)
+def test_the_gold_answer_itself_is_right(name: str) -> None:
+    grader = GRADERS[name]()
+    assert grader.name == name
+    assert correct(name, "7", "7", choices=("7", "8")) is True
+    assert correct(name, "8", "7", choices=("7", "8")) is False
+
+
+@pytest.mark.parametrize("name", GRADERS)
+def test_any_one_of_several_gold_answers_is_right(name: str) -> None:
+    assert correct(name, "9", "7", "9", choices=("7", "8", "9")) is True
+
+
+@pytest.mark.parametrize("name", GRADERS)
+def test_answers_are_graded_in_their_order(name: str) -> None:
+    grades = GRADERS[name]().grade(["1", "2", "1"], [asking("1"), asking("1"), asking("2")])
+    assert grades[0].correct is not grades[1].correct or name == "multiple_choice"
+    assert len(grades) == 3
+
+
+@given(st.text(), st.text(min_size=1))
+def test_no_grader_fails_on_any_text(answer: str, gold: str) -> None:
+    for name in GRADERS:
+        assert correct(name, answer, gold) in (True, False, None)
+
+
+@given(st.text(st.characters(categories=["L", "Nd"]), min_size=1))
+def test_every_text_passes_as_its_own_gold(text: str) -> None:
+    for name in ("exact", "normalised", "substring"):
+        assert correct(name, text, text) is True
+
+
+def test_exact_minds_everything_but_outer_space() -> None:
+    assert correct("exact", " Paris\n", "Paris") is True
+    assert correct("exact", "paris", "Paris") is False
+
+
+def test_normalised_compares_texts_without_words_as_they_are() -> None:
+    assert correct("normalised", "+", "+") is True
+    assert correct("normalised", "-", "+") is False
+
+
+def test_substring_finds_whole_words_only() -> None:
+    assert correct("substring", "It is the New York, I think.", "new york") is True
+    assert correct("substring", "It is 12.", "1") is False
+    assert correct("substring", "It is -5.", "5") is False
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("12", True),
+        ("7 plus 5 is 12.", True),
+        ("12.0 km", True),
+        ("twelve", True),
+        ("24/2", True),
+        ("1.2e1", True),
+        ("-12", False),
+        ("12, or rather 13", False),
+        ("many", False),
+        ("12.1", False),
+    ],
+)
+def test_the_last_number_counts(answer: str, expected: bool) -> None:
+    assert correct("numeric", answer, "12") is expected
+
+
+def test_a_gold_answer_that_is_no_number_makes_the_verdict_unclear() -> None:
+    assert correct("numeric", "12", "a dozen") is None
+
+
+@pytest.mark.parametrize(
+    ("tolerance", "answer", "gold", "expected"),
+    [
+        (0.1, "10.9", "10", True),
+        (0.1, "11.1", "10", False),
+        (0.1, "-10.9", "-10", True),
+        (0.1, "0.01", "0", False),
+        (0.0, "0.30000000000000004", "0.3", False),
+        (0.0, "12345678901234567891", "12345678901234567890", False),
+    ],
+)
+def test_the_tolerance_is_a_share_of_the_gold(
+    tolerance: float, answer: str, gold: str, expected: bool
+) -> None:
+    [grade] = Numeric(tolerance).grade([answer], [asking(gold)])
+    assert grade.correct is expected
+
+
+@pytest.mark.parametrize("tolerance", [-0.1, 1.0, float("nan")])
+def test_a_tolerance_out_of_range_is_refused(tolerance: float) -> None:
+    with pytest.raises(UsageError, match="tolerance"):
+        Numeric(tolerance)
+
+
+@given(st.decimals(allow_nan=False, allow_infinity=False, places=3, min_value=-1e9, max_value=1e9))
+def test_a_written_number_is_read_back(number: object) -> None:
+    assert last_number(f"It is {number}.") == number
+
+
+@pytest.mark.parametrize(
+    "text", ["1/0", "1e999", "." * 5000, "1," * 5000, "9" * 5000, "answer" + "!" * 5000]
+)
+def test_odd_numbers_are_no_trouble(text: str) -> None:
+    assert correct("numeric", text, "3") is False
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["b", "B", "(b)", "B.", "(B) Paris", "b: Paris", "B) the city of light", "Paris", "paris.",
+     "The answer is B", "The answer is (b).", "I think it is Paris."],
+)  # fmt: skip
+def test_a_choice_is_meant_by_letter_or_text(answer: str) -> None:
+    for gold in ("B", "(b)", "Paris"):
+        assert correct("multiple_choice", answer, gold, choices=CITIES) is True
+    assert correct("multiple_choice", answer, "a", choices=CITIES) is False
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["B) Rome", "Paris or Rome", "e", "the second one", "None of them", "A good question."],
+)
+def test_what_means_no_choice_or_two_is_unclear(answer: str) -> None:
+    assert correct("multiple_choice", answer, "B", choices=CITIES) is None
+
+
+def test_a_choice_within_another_is_not_meant() -> None:
+    assert correct("multiple_choice", "It is New York.", "c", choices=CITIES) is True
+    assert correct("multiple_choice", "It is York.", "d", choices=CITIES) is True
+
+
+@pytest.mark.parametrize("gold", ["London", "e", "A or B"])
+def test_a_gold_answer_that_means_no_choice_makes_the_verdict_unclear(gold: str) -> None:
+    assert correct("multiple_choice", "A", gold, choices=CITIES) is None
+
+
+def test_a_letter_that_is_the_text_of_another_choice_is_unclear() -> None:
+    assert correct("multiple_choice", "A", "1", choices=("B", "A")) is None
+
+
+def test_letters_alone_need_no_choices() -> None:
+    assert correct("multiple_choice", "(c) because of that", "C") is True
+    assert correct("multiple_choice", "d", "C") is False

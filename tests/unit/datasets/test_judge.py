@@ -1,0 +1,94 @@
+"""The judge: strict reading, and data that stays data."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ct_guard.datasets import Judge, Question
+from ct_guard.datasets.answerers import Reply, Request
+from ct_guard.datasets.graders.judge import INSTRUCTION, judging, verdict
+from ct_guard.records import Message
+
+
+class Scripted:
+    """An answerer that says what it is told to, and remembers what it was asked."""
+
+    name = "scripted"
+    settings = {"kind": "script"}
+
+    def __init__(self, say: Callable[[Request], Reply]) -> None:
+        self._say = say
+        self.asked: list[Request] = []
+
+    def answer(self, requests: Sequence[Request]) -> list[Reply]:
+        self.asked += requests
+        return [self._say(request) for request in requests]
+
+
+def asking(text: str = "Which?", *gold: str) -> Question:
+    return Question(text, (Message(role="user", content=text),), gold or ("Paris",))
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["Yes", "yes.", " YES!\n", "**Yes**", '"Yes."', "Yes. They name one city.", "Yes\nIt is."],
+)
+def test_a_clear_yes_is_right(said: str) -> None:
+    assert verdict(Reply(said)).correct is True
+
+
+@pytest.mark.parametrize("said", ["No", "no.", "No. They differ.", "**No**"])
+def test_a_clear_no_is_wrong(said: str) -> None:
+    assert verdict(Reply(said)).correct is False
+
+
+@pytest.mark.parametrize(
+    "said",
+    ["", "Maybe", "Yes and no.", "Yes, but no.", "Yes. No.", "yesterday", "nothing", "I say yes",
+     "It depends.", "yes if it rains", "correct", "{}", "No. On second thought, yes."],
+)  # fmt: skip
+def test_whatever_else_is_unclear(said: str) -> None:
+    assert verdict(Reply(said)).correct is None
+
+
+@given(st.text())
+def test_only_a_reply_that_begins_with_yes_is_right(said: str) -> None:
+    if verdict(Reply(said)).correct:
+        assert said.casefold().lstrip("*_\"'`([{ \n\t").find("yes") >= 0
+
+
+def test_no_reply_is_unclear_and_says_whether_to_stop() -> None:
+    grade = verdict(Reply(None, "HTTP 401", stop=True))
+    assert (grade.correct, grade.stop) == (None, True)
+    assert "HTTP 401" in grade.reason
+
+
+@given(st.text(), st.text(), st.text())
+def test_no_text_can_leave_its_line(question: str, gold: str, answer: str) -> None:
+    system, user = judging(answer, asking(question, gold))
+    assert system.content == INSTRUCTION
+    lines = user.content.split("\n")
+    assert [line.partition(": ")[0] for line in lines] == ["Q", "A1", "A2"]
+    for line in lines:
+        assert isinstance(json.loads(line.partition(": ")[2]), str)
+
+
+def test_several_gold_answers_are_a_list() -> None:
+    lines = judging("x", asking("Which?", "a", "b"))[1].content.split("\n")
+    assert lines[1] == 'A1: ["a", "b"]'
+
+
+def test_every_answer_is_judged_greedily_and_in_order() -> None:
+    model = Scripted(lambda request: Reply("Yes" if '"Paris"' in _last_line(request) else "No"))
+    judge = Judge(model)
+    grades = judge.grade(["Paris", "Rome"], [asking(), asking()])
+    assert [grade.correct for grade in grades] == [True, False]
+    assert all(request.sampling.temperature == 0 for request in model.asked)
+    assert judge.settings == {"judge": "scripted", "kind": "script"}
+
+
+def _last_line(request: Request) -> str:
+    return request.turns[-1].content.split("\n")[-1]

@@ -1,0 +1,30 @@
+"""Keys never stand in what is written."""
+
+import pytest
+
+from ct_guard.datasets.answerers.secrets import without_secrets
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["OPENAI_API_KEY", "HF_TOKEN", "APIKEY", "DB_PASSWORD", "AWS_SECRET_ACCESS_KEY", "my_key"],
+)
+def test_the_values_of_secret_variables_are_hidden(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, "abcdefgh-1234")
+    assert without_secrets("wrong key abcdefgh-1234!") == "wrong key ***!"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("TOKENIZERS_PARALLELISM", "something"), ("MONKEY", "something"), ("A_KEY", "some")],
+)
+def test_other_text_is_left_alone(name: str, value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(name, value)
+    assert without_secrets(f"{value} is said") == f"{value} is said"
+
+
+def test_a_key_within_another_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LONG_KEY", "abcdefgh-1234")
+    assert without_secrets("abcdefgh-1234", "abcdefgh") == "***"
