@@ -11,13 +11,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import transformers
+from packaging.version import Version
 from transformers import DynamicCache
 
 from ct_guard.errors import BackendError, UsageError
 
 from .base import KV
 
-__all__ = ["Past", "Step", "cropped", "extend", "live", "select"]
+__all__ = ["CACHE", "Past", "Step", "cropped", "extend", "live", "select"]
+
+CACHE = "cache" if Version(transformers.__version__) >= Version("5.24") else "past_key_values"
+"""The keyword by which a model takes its cache."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +70,10 @@ def extend(
         input_ids=ids,
         attention_mask=full_mask,
         position_ids=positions,
-        past_key_values=cache,
         use_cache=True,
         logits_to_keep=keep,
         output_hidden_states=want_hidden,
+        **{CACHE: cache},
     )
     hidden = output.hidden_states[-1][:, -1] if want_hidden else None
     return Step(output.logits[:, -keep:], hidden, Past(cache, full_mask))

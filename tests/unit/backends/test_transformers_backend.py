@@ -11,6 +11,7 @@ from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
 from ct_guard.backends import Adapter, Item, Want
+from ct_guard.backends.forward import CACHE
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
 from ct_guard.query import Query, build_query
@@ -108,8 +109,8 @@ def test_activation_query_is_the_adapter_on_the_query_over_the_base_cache(
     for row, item in enumerate(items(backend)):
         cache = DynamicCache()
         with peft.disable_adapter():
-            forward(peft, ids_of(item), past_key_values=cache, use_cache=True)
-        logits = forward(peft, query.ids, past_key_values=cache).logits[0, -1]
+            forward(peft, ids_of(item), use_cache=True, **{CACHE: cache})
+        logits = forward(peft, query.ids, **{CACHE: cache}).logits[0, -1]
         np.testing.assert_allclose(
             batch.label_logits[row], logits[list(query.label_ids)].numpy(), atol=1e-4
         )
