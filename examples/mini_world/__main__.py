@@ -37,7 +37,8 @@ def main(runs: Path, target: Path, steps: int, scale: float, seed: int, threads:
     parameters = sum(weight.numel() for weight in backend.model.parameters())
     rows = answer_and_grade(world, backend, runs / "answers", seed=seed, scale=scale)
     reports = build(world, backend, rows, base=base, runs=runs, target=target, seed=seed)
-    export_base(target / "base", target / "base" / BASE_FILE, kind="f16", overwrite=True)
+    # The float16 weights as F32: llama.cpp then computes in 32 bits, as transformers does.
+    export_base(target / "base", target / "base" / BASE_FILE, kind="f32", overwrite=True)
     for name in reports:
         if (target / name / "adapter").is_dir():
             export_estimator(target / name, only="adapter", overwrite=True)

@@ -188,17 +188,18 @@ def test_a_trained_checkpoint(kv_type: KVType, tmp_path: Path) -> None:
     compare(Path(CHECKPOINT), "raw", (100, 101), kv_type, tmp_path)
 
 
+@pytest.mark.parametrize("kv_type", ["f32", "f16"])
 @pytest.mark.parametrize("name", ["mini", "mini:query", "mini:likelihood"])
-def test_mini_as_shipped_gives_the_same_confidences(name: str) -> None:
+def test_mini_as_shipped_gives_the_same_logits(name: str, kv_type: KVType) -> None:
     asked = [
         QuestionAnswer(question=question, answer=answer)
         for question in QUESTIONS
         for answer in ("100", "It is 102.", "0")
     ]
-    ours = load_estimator(name, backend="llama_cpp", threads=1)
+    ours = load_estimator(name, backend="llama_cpp", threads=1, kv_type=kv_type)
     theirs = load_estimator(name)
     for one, other in zip(ours.score(asked), theirs.score(asked), strict=True):
         assert one.status == other.status == "ok"
-        assert one.p == pytest.approx(other.p, abs=0.01)
+        assert one.logit == pytest.approx(other.logit, abs=TOLERANCES[kv_type])
     ours.close()
     theirs.close()
