@@ -13,6 +13,7 @@ from .manifest import (
     with_file,
     write_manifest,
 )
+from .probe import PROBE, PROBE_SIZES, ProbeHead, dump_probe, load_probe
 from .questions import load_questions, question_hash, set_hash
 from .revise import revise_estimator
 
@@ -20,11 +21,16 @@ __all__ = [
     "EVERY_MODEL",
     "MANIFEST",
     "MINI",
+    "PROBE",
+    "PROBE_SIZES",
     "BaseModelRef",
     "LogisticLayer",
     "Manifest",
+    "ProbeHead",
     "Scope",
+    "dump_probe",
     "load_manifest",
+    "load_probe",
     "load_questions",
     "locate",
     "question_hash",

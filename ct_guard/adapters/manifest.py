@@ -84,6 +84,8 @@ class Manifest(Record):
     activation: Activation | None = None
     adapter: str | None = None
     """Folder of the LoRA, relative to the manifest."""
+    probe: str | None = None
+    """File of the probe's head, relative to the manifest (see `adapters.probe`)."""
     layer: LogisticLayer | None = None
     budget: int | None = Field(default=None, gt=0)
     """Most tokens of context + answer + query; None: what the base model reads."""
@@ -138,6 +140,8 @@ def load_manifest(folder: Path) -> Manifest:
             )
     if manifest.questions is not None and manifest.questions not in manifest.files:
         raise ManifestError(f"{path} hashes no {manifest.questions}: restore it from its source")
+    if manifest.probe is not None and manifest.probe not in manifest.files:
+        raise ManifestError(f"{path} hashes no {manifest.probe}: restore it from its source")
     for name in ADAPTER_FILES if manifest.adapter is not None else ():
         if f"{manifest.adapter}/{name}" not in manifest.files:
             raise ManifestError(f"{path} hashes no {name} of its adapter {manifest.adapter!r}")

@@ -86,6 +86,7 @@ class FakeBackend:
         self.calls.append(len(items))
         parts = [_parts(item) for item in items]
         key = (adapter.name, adapter.activation) if adapter is not None else ("", "")
+        everywhere = key if "all" in key else ()
         margins = [
             self._logit(self.decode(answer))
             if self._logit is not None
@@ -99,7 +100,10 @@ class FakeBackend:
             for context, answer in parts
         ]
         hidden = np.array(
-            [[_noise(context, answer, at) for at in range(_HIDDEN)] for context, answer in parts],
+            [
+                [_noise(context, answer, at, *everywhere) for at in range(_HIDDEN)]
+                for context, answer in parts
+            ],
             np.float32,
         ).reshape(len(items), _HIDDEN)
         live = [isinstance(item.context, KV) for item in items]

@@ -81,10 +81,11 @@ class Estimator:
     def score_generated(self, qa: QuestionAnswer, kv: KV) -> Confidence:
         """The confidence of an answer that this estimator's base has just generated: only the query
         is read, behind the live KV. `qa.answer` is the generated text; where it has to be cleaned
-        first, the clean text is read instead."""
+        first, or the method needs more than the query, the text is read instead."""
         answer, cleaned = clean(qa.answer)
         forged = without_forged_query(answer)[1]
-        if cleaned or forged or screen(qa, refusals=self.refusals) != "ok":
+        from_text = "hidden" in self.method.wants  # a cache keeps no hidden states
+        if cleaned or forged or from_text or screen(qa, refusals=self.refusals) != "ok":
             return self.score([qa])[0]
         self._tell_scope([qa])
         return self._confidence(self._logits([Item(kv, ())])[0], qa)

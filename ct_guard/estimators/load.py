@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from ct_guard.adapters import MANIFEST, Manifest, load_manifest, locate
-from ct_guard.backends import Adapter, Backend, self_test
+from ct_guard.backends import Adapter, Backend, Item, self_test
 from ct_guard.calibration import apply
 from ct_guard.errors import (
     CalibrationError,
@@ -67,8 +67,11 @@ def _llama_cpp(
 _COMMON = {"source", "revision", "device", "dtype", "batch_size"}
 """What `load_estimator` hands to every backend by its own parameters."""
 
-TUNED = ("query", "hybrid")
-"""Methods that read the query through an adapter; the others have none."""
+TUNED = ("query", "hybrid", "lora_probe")
+"""Methods that read through an adapter; the others have none."""
+
+PROBES = ("probe", "lora_probe")
+"""Methods with a head over hidden states; the others have none."""
 
 BACKENDS: dict[str, Callable[..., Backend]] = {
     "transformers": _transformers,
@@ -156,10 +159,19 @@ def load_estimator(
             _check_gguf_adapter(manifest, folder)
         digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
         adapter = Adapter(f"{manifest.method}-{digest}", path, manifest.activation)
+    method = METHODS[manifest.method](manifest, folder)
+    if "hidden" in method.wants and not engine.capabilities.hidden_states:
+        raise MismatchError(
+            f"the method {manifest.method!r} reads hidden states, which the backend {engine.name}"
+            " does not give: use --backend transformers"
+        )
     self_test(engine, query, adapter)
+    if "hidden" in method.wants:
+        probe = Item(tuple(engine.encode("?")), tuple(engine.encode(" ?")))
+        method.logits(engine.score([probe], query, adapter, method.wants))
     return Estimator(
         manifest=manifest,
-        method=METHODS[manifest.method](manifest),
+        method=method,
         backend=engine,
         query=query,
         adapter=adapter,
@@ -183,6 +195,12 @@ def _check(manifest: Manifest, folder: Path) -> None:
         raise MismatchError(f"{folder}: the boundary {manifest.boundary!r} is not supported yet")
     if (manifest.method in TUNED) != (manifest.adapter is not None):
         raise ManifestError(f"{folder}: the method {manifest.method!r} and its adapter do not fit")
+    if (manifest.method in PROBES) != (manifest.probe is not None):
+        raise ManifestError(f"{folder}: the method {manifest.method!r} and its head do not fit")
+    if manifest.method == "lora_probe" and manifest.activation != "all":
+        raise ManifestError(
+            f"{folder}: a lora_probe reads the answer through its adapter: its activation is 'all'"
+        )
     if (manifest.adapter is None) != (manifest.activation is None):
         raise ManifestError(f"{folder}: an adapter and its activation go together; one is missing")
     for model, state in manifest.calibrators.items():
