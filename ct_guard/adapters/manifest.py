@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from ct_guard.backends import Activation
 from ct_guard.errors import ManifestError, OutputExistsError
-from ct_guard.query import QUERY_HASH, ContextStyle
+from ct_guard.query import QUERY_HASH, Boundary, ContextStyle
 from ct_guard.records import CalibratorState, Certificate, Record
 
 __all__ = [
@@ -78,7 +78,7 @@ class Manifest(Record):
     method: str
     base: BaseModelRef
     style: ContextStyle = "raw"
-    boundary: Literal["apart", "joint"] = "apart"
+    boundary: Boundary = "apart"
     query_hash: str = QUERY_HASH
     label_ids: tuple[int, int] | None = None
     activation: Activation | None = None
@@ -101,6 +101,10 @@ class Manifest(Record):
     """File with a short hash of every question, by split name (see `adapters.questions`)."""
     figures: dict[str, float | int | str | None] = {}
     versions: dict[str, str] = {}
+    found: dict[str, str] = {}
+    """Of an imported checkpoint: what it says, and where."""
+    assumed: dict[str, str] = {}
+    """Of an imported checkpoint: what it does not say, and was taken to be so."""
 
 
 def load_manifest(folder: Path) -> Manifest:

@@ -63,6 +63,9 @@ class FakeBackend:
                     ]
         return list(text.encode("utf-8", "replace"))
 
+    def encode_whole(self, text: str) -> list[int]:
+        return [*self.start_ids, *self.encode(text)]
+
     def decode(self, ids: Sequence[int]) -> str:
         return bytes(token for token in ids if token < 256).decode("utf-8", "replace")
 

@@ -159,6 +159,9 @@ class TransformersBackend:
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         return self._tokens.encode(text, special=special)
 
+    def encode_whole(self, text: str) -> list[int]:
+        return self._tokens.encode_whole(text)
+
     def decode(self, ids: Sequence[int]) -> str:
         return self._tokens.decode(ids)
 

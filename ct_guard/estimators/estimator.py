@@ -74,7 +74,11 @@ class Estimator:
         scored = self._logits([Item(made.context, made.answer) for _, made in waiting])
         for (at, made), logit in zip(waiting, scored, strict=True):
             results[at] = self._confidence(
-                logit, items[at], truncated=made.truncated, sanitized=made.sanitized
+                logit,
+                items[at],
+                truncated=made.truncated,
+                sanitized=made.sanitized,
+                apart=made.boundary != self.manifest.boundary,
             )
         return [result for result in results if result is not None]
 
@@ -84,7 +88,8 @@ class Estimator:
         first, or the method needs more than the query, the text is read instead."""
         answer, cleaned = clean(qa.answer)
         forged = without_forged_query(answer)[1]
-        from_text = "hidden" in self.method.wants  # a cache keeps no hidden states
+        # A cache keeps no hidden states, and its ids are those of parts encoded apart.
+        from_text = "hidden" in self.method.wants or self.manifest.boundary == "joint"
         if cleaned or forged or from_text or screen(qa, refusals=self.refusals) != "ok":
             return self.score([qa])[0]
         self._tell_scope([qa])
@@ -98,6 +103,8 @@ class Estimator:
             encoder=self.backend,
             query=self.query,
             budget=self.budget,
+            boundary=self.manifest.boundary,
+            asked="labels" in self.method.wants,
         )
 
     def calibrate(
@@ -151,6 +158,7 @@ class Estimator:
         *,
         truncated: bool = False,
         sanitized: bool = False,
+        apart: bool = False,
     ) -> Confidence:
         if isinstance(logit, str):
             return self._blank(status="error", error=logit)
@@ -160,6 +168,7 @@ class Estimator:
             calibrated=self.is_calibrated_for(qa.model, qa.group),
             truncated=truncated,
             sanitized=sanitized,
+            apart=apart,
         )
 
     def _blank(self, *, p: float | None = None, **fields: object) -> Confidence:

@@ -16,7 +16,7 @@ from ct_guard.errors import (
     MissingExtraError,
     UsageError,
 )
-from ct_guard.query import MIN_ROOM, QUERY_HASH, build_query
+from ct_guard.query import MIN_ROOM, QUERY_HASH, RAW_STYLES, build_query
 
 from .estimator import Estimator
 from .methods import METHODS
@@ -191,8 +191,11 @@ def _check(manifest: Manifest, folder: Path) -> None:
             f"{folder}: unknown method {manifest.method!r}: upgrade ct-guard, or use one of"
             f" {', '.join(METHODS)}"
         )
-    if manifest.boundary != "apart":
-        raise MismatchError(f"{folder}: the boundary {manifest.boundary!r} is not supported yet")
+    if manifest.boundary == "joint" and manifest.style not in RAW_STYLES:
+        raise ManifestError(
+            f"{folder}: the boundary 'joint' goes with the styles {', '.join(RAW_STYLES)}, not with"
+            f" {manifest.style!r}"
+        )
     if (manifest.method in TUNED) != (manifest.adapter is not None):
         raise ManifestError(f"{folder}: the method {manifest.method!r} and its adapter do not fit")
     if (manifest.method in PROBES) != (manifest.probe is not None):
