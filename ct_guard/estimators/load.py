@@ -2,6 +2,7 @@
 
 import hashlib
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,8 @@ def _llama_cpp(
     return LlamaCppBackend.load(base, batch_size=batch_size, **options)
 
 
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
 _COMMON = {"source", "revision", "device", "dtype", "batch_size"}
 """What `load_estimator` hands to every backend by its own parameters."""
 
@@ -101,7 +104,8 @@ def load_estimator(
     refusals: bool = True,
     **options: Any,
 ) -> Estimator:
-    """Load an estimator: a directory, `mini` (embedded), `mini:query`…; an Estimator passes.
+    """Load an estimator: a directory, `mini` (embedded), `mini:query`…, or the hub id of one of the
+    paper's adapters (`ct_guard.adapters.PUBLISHED`); an Estimator passes.
 
     `backend` is "transformers" or "llama_cpp" (GGUF files), or a backend that is loaded already.
     `base` replaces the base model's location (its fingerprint must still fit); `batch_size` None
@@ -120,6 +124,7 @@ def load_estimator(
         if backend not in BACKENDS:
             raise UsageError(f"unknown backend {backend!r}: there are {', '.join(BACKENDS)}")
         where = base if base is not None else _base_of(manifest, folder)
+        _check_revision(manifest, where)
         engine = BACKENDS[backend](
             where,
             manifest.base.revision,
@@ -224,7 +229,20 @@ def _check_gguf_adapter(manifest: Manifest, folder: Path) -> None:
         )
 
 
+def _check_revision(manifest: Manifest, base: str | Path) -> None:
+    """Raise MismatchError where the base is the hub client's snapshot of another commit."""
+    expected, place = manifest.base.revision, Path(base).absolute()
+    commit = place.name if place.parent.name == "snapshots" else None
+    if commit and expected and _COMMIT.fullmatch(expected) and commit != expected:
+        raise MismatchError(
+            f"{manifest.name} was made on revision {expected} of {manifest.base.id}, and {base} is"
+            f" revision {commit}: give the right one with --base, or leave --base out"
+        )
+
+
 def _base_of(manifest: Manifest, folder: Path) -> str | Path:
+    if not manifest.base.id:
+        raise MismatchError(f"{folder} names no base model: give it with --base")
     if not manifest.base.id.startswith("."):
         return manifest.base.id
     base = (folder / manifest.base.id).resolve()
