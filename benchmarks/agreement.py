@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
@@ -71,7 +72,7 @@ def _context(backend: Backend, question: str) -> tuple[int, ...]:
 
 def _margins(
     backend: Backend, rows: list[Item], query: Query, adapter: Adapter | None
-) -> np.ndarray:
+) -> NDArray[np.float32]:
     logits = backend.score(rows, query, adapter, LABELS).label_logits
     if logits is None:
         raise RuntimeError("labels were wanted")
@@ -85,7 +86,7 @@ def _random_adapter(base: Path, folder: Path) -> Path:
     for name, weight in adapted.named_parameters():
         if "lora_B" in name:
             weight.data.normal_(std=0.02)
-    adapted.save_pretrained(folder)
+    adapted.save_pretrained(str(folder))
     export_adapter(
         folder,
         folder / ADAPTER_FILE,

@@ -15,7 +15,9 @@ __all__ = ["BareLlama"]
 class BareLlama:
     """No checks, no bookkeeping. The cache is F16, as the backend's default is."""
 
-    def __init__(self, base: Path, adapter: Path, *, context: int, batch: int, threads: int):
+    def __init__(
+        self, base: Path, adapter: Path, *, context: int, batch: int, threads: int
+    ) -> None:
         self._c = library()
         self._model = self._c.llama_model_load_from_file(
             str(base).encode(), self._c.llama_model_default_params()
@@ -48,7 +50,8 @@ class BareLlama:
         if self._c.llama_decode(self._context, batch):
             raise RuntimeError("llama_decode failed")
         logits = self._c.llama_get_logits_ith(self._context, last)
-        return np.ctypeslib.as_array(logits, (self._size,))[list(labels)].tolist()
+        every = np.ctypeslib.as_array(logits, (self._size,))
+        return [float(every[label]) for label in labels]
 
     def close(self) -> None:
         self._c.llama_batch_free(self._batch)

@@ -271,8 +271,12 @@ def stage(name: str) -> Iterator[None]:
 @click.option("--repeats", default=7, show_default=True)
 @click.option("--threads", default=2, show_default=True)
 @click.option("--vocabulary", default=Shape().vocabulary, show_default=True)
-@click.option("--checkpoint", type=click.Path(path_type=Path, exists=True),
-              envvar="CT_GUARD_LLAMA_CHECKPOINT", help="A small Llama, as a directory.")  # fmt: skip
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path, exists=True),
+    envvar="CT_GUARD_LLAMA_CHECKPOINT",
+    help="A small Llama, as a directory.",
+)
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("runs/llama_cpp"))
 @click.option("--quick", is_flag=True, help="A small model, three repeats; nothing is written.")
 def main(
@@ -280,7 +284,7 @@ def main(
 ) -> None:
     warnings.simplefilter("ignore", OutOfScopeWarning)
     warnings.simplefilter("ignore", FutureWarning)  # transformers warns of its own attribute
-    disable_progress_bar()
+    disable_progress_bar()  # type: ignore[no-untyped-call]
     shape = SMALL if quick else Shape(vocabulary=vocabulary)
     repeats = min(repeats, 3) if quick else repeats
     rows: list[Row] = []

@@ -39,7 +39,9 @@ class Shape:
 
     @property
     def name(self) -> str:
-        return f"{self.layers}x{self.width}x{self.hidden}-{self.heads}-{self.kv_heads}-{self.vocabulary}"
+        """Of its files."""
+        sizes = (self.layers, self.width, self.heads, self.kv_heads, self.hidden, self.vocabulary)
+        return "x".join(map(str, sizes))
 
     def matrices(self, layer: int) -> dict[str, tuple[int, int]]:
         """Rows and columns by name."""
