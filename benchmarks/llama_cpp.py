@@ -290,12 +290,13 @@ def main(
     rows: list[Row] = []
     with stage("model"):
         bench = Bench(shape, folder, threads)
-    for name, work in (
-        ("generated", lambda: generated(bench, repeats)),
-        ("files", lambda: files(bench, repeats)),
-        ("agreement", lambda: agreement(checkpoint, threads)),
-        ("memory", lambda: memory(200 if quick else 2000, threads)),
-    ):
+    stages: dict[str, Callable[[], list[Row]]] = {
+        "generated": lambda: generated(bench, repeats),
+        "files": lambda: files(bench, repeats),
+        "agreement": lambda: agreement(checkpoint, threads),
+        "memory": lambda: memory(200 if quick else 2000, threads),
+    }
+    for name, work in stages.items():
         with stage(name):
             rows += work()
     bench.close()
