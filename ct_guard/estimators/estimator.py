@@ -78,7 +78,7 @@ class Estimator:
                 items[at],
                 truncated=made.truncated,
                 sanitized=made.sanitized,
-                apart=made.boundary != self.manifest.boundary,
+                read_apart=made.boundary != self.manifest.boundary,
             )
         return [result for result in results if result is not None]
 
@@ -158,7 +158,7 @@ class Estimator:
         *,
         truncated: bool = False,
         sanitized: bool = False,
-        apart: bool = False,
+        read_apart: bool = False,
     ) -> Confidence:
         if isinstance(logit, str):
             return self._blank(status="error", error=logit)
@@ -168,7 +168,7 @@ class Estimator:
             calibrated=self.is_calibrated_for(qa.model, qa.group),
             truncated=truncated,
             sanitized=sanitized,
-            apart=apart,
+            read_apart=read_apart,
         )
 
     def _blank(self, *, p: float | None = None, **fields: object) -> Confidence:
