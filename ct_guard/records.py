@@ -99,6 +99,9 @@ class Confidence(Record):
     sanitized: bool = False
     """Control or invisible characters, or a forged copy of the uncertainty query, were removed
     from the text before scoring."""
+    read_apart: bool = False
+    """The estimator reads text and query as one (boundary `joint`), and this tokenizer merges them
+    here: they were read apart, which is not quite what it was tuned on."""
     estimator: str = ""
     backend: str = ""
     error: str | None = None

@@ -1,5 +1,6 @@
 """Estimators on disk: the manifest, its verification, and where estimators are found."""
 
+from .checkpoint import import_checkpoint
 from .locate import MINI, locate
 from .manifest import (
     EVERY_MODEL,
@@ -13,6 +14,8 @@ from .manifest import (
     with_file,
     write_manifest,
 )
+from .probe import PROBE, PROBE_SIZES, ProbeHead, dump_probe, load_probe
+from .published import PUBLISHED, Published
 from .questions import load_questions, question_hash, set_hash
 from .revise import revise_estimator
 
@@ -20,11 +23,19 @@ __all__ = [
     "EVERY_MODEL",
     "MANIFEST",
     "MINI",
+    "PROBE",
+    "PROBE_SIZES",
+    "PUBLISHED",
     "BaseModelRef",
     "LogisticLayer",
     "Manifest",
+    "ProbeHead",
+    "Published",
     "Scope",
+    "dump_probe",
+    "import_checkpoint",
     "load_manifest",
+    "load_probe",
     "load_questions",
     "locate",
     "question_hash",

@@ -5,6 +5,10 @@ from pathlib import Path
 
 from ct_guard.errors import EstimatorError
 
+from .checkpoint import CHECKPOINT_FILES, import_checkpoint, is_checkpoint
+from .fetch import cache_folder, fetch_snapshot
+from .published import ORGANISATION, PUBLISHED, published
+
 __all__ = ["MINI", "locate"]
 
 MINI = Path(__file__).parent.parent / "mini"
@@ -12,7 +16,9 @@ MINI = Path(__file__).parent.parent / "mini"
 
 
 def locate(source: str | Path) -> Path:
-    """Directory of an estimator: a path, `mini`, or `mini:NAME` (`mini:query`, `mini:hybrid`…).
+    """Directory of an estimator: a path, `mini`, `mini:NAME` (`mini:query`, `mini:hybrid`…), or the
+    hub id of one of the paper's adapters. A checkpoint of the reference, fetched or in a directory,
+    is made an estimator once, in `cache_folder`.
 
     Raises EstimatorError that lists what there is.
     """
@@ -25,9 +31,19 @@ def locate(source: str | Path) -> Path:
             raise EstimatorError(f"no embedded estimator {text!r}: there are {known}")
         return MINI / name
     folder = Path(source)
-    if not folder.is_dir():
-        raise EstimatorError(
-            f"no estimator at {text!r}: give a directory with a manifest.json, or 'mini' for the"
-            " embedded one"
-        )
-    return folder
+    if folder.is_dir():
+        if not is_checkpoint(folder):
+            return folder
+        return import_checkpoint(folder, cache_folder())
+    if text.startswith(f"{ORGANISATION}/"):
+        known = published(text)
+        if known is None:
+            there = ", ".join(PUBLISHED)
+            raise EstimatorError(f"no published adapter {text!r}: there are {there}")
+        spellings = dict.fromkeys((text, known.id, f"{known.id}model"))
+        fetched = fetch_snapshot(tuple(spellings), CHECKPOINT_FILES)
+        return import_checkpoint(fetched, cache_folder(), known)
+    raise EstimatorError(
+        f"no estimator at {text!r}: give a directory with a manifest.json, 'mini' for the embedded"
+        " one, or a published adapter ('ct-guard adapters' lists them)"
+    )

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from ct_guard.backends import Activation
 from ct_guard.errors import ManifestError, OutputExistsError
-from ct_guard.query import QUERY_HASH, ContextStyle
+from ct_guard.query import QUERY_HASH, Boundary, ContextStyle
 from ct_guard.records import CalibratorState, Certificate, Record
 
 __all__ = [
@@ -78,12 +78,14 @@ class Manifest(Record):
     method: str
     base: BaseModelRef
     style: ContextStyle = "raw"
-    boundary: Literal["apart", "joint"] = "apart"
+    boundary: Boundary = "apart"
     query_hash: str = QUERY_HASH
     label_ids: tuple[int, int] | None = None
     activation: Activation | None = None
     adapter: str | None = None
     """Folder of the LoRA, relative to the manifest."""
+    probe: str | None = None
+    """File of the probe's head, relative to the manifest (see `adapters.probe`)."""
     layer: LogisticLayer | None = None
     budget: int | None = Field(default=None, gt=0)
     """Most tokens of context + answer + query; None: what the base model reads."""
@@ -99,6 +101,10 @@ class Manifest(Record):
     """File with a short hash of every question, by split name (see `adapters.questions`)."""
     figures: dict[str, float | int | str | None] = {}
     versions: dict[str, str] = {}
+    found: dict[str, str] = {}
+    """Of an imported checkpoint: what it says, and where."""
+    assumed: dict[str, str] = {}
+    """Of an imported checkpoint: what it does not say, and was taken to be so."""
 
 
 def load_manifest(folder: Path) -> Manifest:
@@ -138,6 +144,8 @@ def load_manifest(folder: Path) -> Manifest:
             )
     if manifest.questions is not None and manifest.questions not in manifest.files:
         raise ManifestError(f"{path} hashes no {manifest.questions}: restore it from its source")
+    if manifest.probe is not None and manifest.probe not in manifest.files:
+        raise ManifestError(f"{path} hashes no {manifest.probe}: restore it from its source")
     for name in ADAPTER_FILES if manifest.adapter is not None else ():
         if f"{manifest.adapter}/{name}" not in manifest.files:
             raise ManifestError(f"{path} hashes no {name} of its adapter {manifest.adapter!r}")

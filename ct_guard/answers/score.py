@@ -33,6 +33,7 @@ RESULTS: dict[str, type] = {
     "calibrated": bool,
     "truncated": bool,
     "sanitized": bool,
+    "read_apart": bool,
     "estimator": str,
     "backend": str,
     "error": str,

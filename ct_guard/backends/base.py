@@ -91,7 +91,8 @@ class ScoreBatch:
     answer_logprobs: list[NDArray[np.float32]] | None
     """One array per item, [answer tokens], natural log, adapter off."""
     hidden: NDArray[np.float32] | None
-    """[B, d]: last layer at the last answer token, adapter off."""
+    """[B, d]: last layer at the last answer token, through the adapter where it acts on all tokens,
+    else with the adapter off."""
     cached_tokens: NDArray[np.int32]
     """[B]: tokens that were taken from a cache instead of being read."""
     prefilled_tokens: NDArray[np.int32]

@@ -63,6 +63,9 @@ class FakeBackend:
                     ]
         return list(text.encode("utf-8", "replace"))
 
+    def encode_whole(self, text: str) -> list[int]:
+        return [*self.start_ids, *self.encode(text)]
+
     def decode(self, ids: Sequence[int]) -> str:
         return bytes(token for token in ids if token < 256).decode("utf-8", "replace")
 
@@ -86,6 +89,7 @@ class FakeBackend:
         self.calls.append(len(items))
         parts = [_parts(item) for item in items]
         key = (adapter.name, adapter.activation) if adapter is not None else ("", "")
+        everywhere = key if "all" in key else ()
         margins = [
             self._logit(self.decode(answer))
             if self._logit is not None
@@ -99,7 +103,10 @@ class FakeBackend:
             for context, answer in parts
         ]
         hidden = np.array(
-            [[_noise(context, answer, at) for at in range(_HIDDEN)] for context, answer in parts],
+            [
+                [_noise(context, answer, at, *everywhere) for at in range(_HIDDEN)]
+                for context, answer in parts
+            ],
             np.float32,
         ).reshape(len(items), _HIDDEN)
         live = [isinstance(item.context, KV) for item in items]

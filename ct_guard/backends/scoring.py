@@ -123,9 +123,9 @@ class ScoreJob:
         model, everywhere = self.backend.model, self._everywhere
         asked = len(self.query.ids) if self.labels else 0
         self.prefilled[numbers] = [len(prefix) + asked for prefix in prefixes]
-        if self.logprobs or self.hidden or (self.labels and not everywhere):
+        if self._asks_base:
             keep = 1 + max(len(answer) for _, _, answer in batch) if self.logprobs else 1
-            step = extend(model, prefixes, keep=keep, want_hidden=self.hidden)
+            step = extend(model, prefixes, keep=keep, want_hidden=self.hidden and not everywhere)
             for at, (number, _, answer) in enumerate(batch):
                 if self.logprobs:
                     logits = step.logits[at, -len(answer) - 1 : -1]
@@ -133,10 +133,9 @@ class ScoreJob:
             self._keep_hidden(numbers, step.hidden)
             if self.labels and not everywhere:
                 self._ask(numbers, step.past)
-        if self.labels and everywhere:
+        if everywhere and (self.labels or self.hidden):
             with self.backend.adapted(everywhere):
-                step = extend(model, [(*prefix, *self.query.ids) for prefix in prefixes])
-            self._keep_labels(numbers, step.logits)
+                self._read_adapted(numbers, prefixes, None)
 
     def _shared(self, contexts: dict[tuple[int, ...], list[int]]) -> None:
         """Every context is read once; its answers go on from its cache, in batches by length."""
@@ -162,27 +161,41 @@ class ScoreJob:
                 own = len(self.items[number].answer) + asked
                 self.cached[number] = len(context) if place else 0
                 self.prefilled[number] = own if place else len(context) + own
-        if self.logprobs or self.hidden or (self.labels and not everywhere):
+        if self._asks_base:
             start = extend(self.backend.model, group)
 
             def go_on(batch: list[int]) -> None:
                 self._read_answers([rows[at] for at in batch], start.past, start.logits)
 
             self.backend.in_batches(range(len(rows)), lengths, go_on)
-        if self.labels and everywhere:
+        if everywhere and (self.labels or self.hidden):
             with self.backend.adapted(everywhere):
                 adapted_start = extend(self.backend.model, group)
 
                 def ask(batch: list[int]) -> None:
                     chosen = [rows[at] for at in batch]
-                    step = extend(
-                        self.backend.model,
-                        [(*self.items[number].answer, *self.query.ids) for _, number in chosen],
+                    self._read_adapted(
+                        [number for _, number in chosen],
+                        [self.items[number].answer for _, number in chosen],
                         select(adapted_start.past, [at for at, _ in chosen]),
                     )
-                    self._keep_labels([number for _, number in chosen], step.logits)
 
                 self.backend.in_batches(range(len(rows)), lengths, ask)
+
+    def _read_adapted(
+        self, numbers: list[int], rows: Sequence[tuple[int, ...]], past: Past | None
+    ) -> None:
+        """Rows that end with their answers, and the query, by the adapter that is on everywhere."""
+        model = self.backend.model
+        if not self.hidden:
+            step = extend(model, [(*row, *self.query.ids) for row in rows], past)
+            self._keep_labels(numbers, step.logits)
+            return
+        step = extend(model, rows, past, want_hidden=True)
+        self._keep_hidden(numbers, step.hidden)
+        if self.labels:
+            step = extend(model, [self.query.ids] * len(rows), step.past)
+            self._keep_labels(numbers, step.logits)
 
     def _read_answers(
         self, batch: list[tuple[int, int]], past: Past, first_logits: torch.Tensor
@@ -195,7 +208,7 @@ class ScoreJob:
             answers,
             select(past, [at for at, _ in batch]),
             keep=keep,
-            want_hidden=self.hidden,
+            want_hidden=self.hidden and not self._everywhere,
         )
         for at, (start, number) in enumerate(batch):
             answer = answers[at]
@@ -206,6 +219,11 @@ class ScoreJob:
         self._keep_hidden(numbers, step.hidden)
         if self.labels and not self._everywhere:
             self._ask(numbers, step.past)
+
+    @property
+    def _asks_base(self) -> bool:
+        """Whether anything is read with the adapter off."""
+        return self.logprobs or (not self._everywhere and (self.labels or self.hidden))
 
     @property
     def _everywhere(self) -> str | None:

@@ -48,6 +48,12 @@ class TokenizerEncoder:
             raise MismatchError(PLAIN_TEXT_IS_SPECIAL)
         return ids
 
+    def encode_whole(self, text: str) -> list[int]:
+        ids = _ids(self._untrusted, text.encode("utf-8", "replace").decode())
+        if not self._special_ids.isdisjoint(ids):
+            raise MismatchError(PLAIN_TEXT_IS_SPECIAL)
+        return [*self.start_ids, *ids]
+
     def decode(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids), skip_special_tokens=True))
 

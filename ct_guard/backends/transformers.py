@@ -29,6 +29,7 @@ from .base import KV, Activation, Adapter, Capabilities, Generation, Item, Score
 from .decoding import AnswerStream, Settings, exhausted
 from .fingerprint import fingerprint
 from .generation import CacheReader, end_ids, generate_batch
+from .loading import loading_problem
 from .placement import out_of_memory, pick_device, pick_dtype
 from .scoring import ScoreJob
 from .tokens import TokenizerEncoder
@@ -106,8 +107,9 @@ class TransformersBackend:
             if quantization is None:
                 model = model.to(where)  # type: ignore[arg-type]
         except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-            first = str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
-            raise BackendError(f"cannot load the base model {str(source)!r}: {first}") from error
+            raise BackendError(
+                f"cannot load the base model {str(source)!r}: {loading_problem(error)}"
+            ) from error
         return cls(
             model, tokenizer, fingerprint=fingerprint(source, revision), batch_size=batch_size
         )
@@ -158,6 +160,9 @@ class TransformersBackend:
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         return self._tokens.encode(text, special=special)
+
+    def encode_whole(self, text: str) -> list[int]:
+        return self._tokens.encode_whole(text)
 
     def decode(self, ids: Sequence[int]) -> str:
         return self._tokens.decode(ids)

@@ -21,6 +21,7 @@ COMMANDS = {
     "evaluate": "evaluate a scored file that has grades",
     "export": "write an estimator and its base in the format of another engine",
     "doctor": "what can this machine run?",
+    "adapters": "list the paper's adapters, which load by their ids",
     "inspect": "show what an estimator is, and verify its files",
 }
 

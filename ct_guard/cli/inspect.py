@@ -16,7 +16,8 @@ __all__ = ["command"]
 @click.argument("estimator")
 @click.option("--json", "as_json", is_flag=True, help="Print the manifest as JSON.")
 def command(estimator: str, as_json: bool) -> None:
-    """Show what ESTIMATOR (a directory, or 'mini', 'mini:query', …) is made of, and verify it.
+    """Show what ESTIMATOR (a directory, 'mini', 'mini:query', …, or a published adapter's id) is
+    made of, and verify it.
 
     Reads the manifest and the hashes of all its files; loads no model.
     """
@@ -49,6 +50,7 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         ("query", f"{manifest.query_hash[:16]} ({same})"),
         ("labels", "looked up" if manifest.label_ids is None else f"ids {manifest.label_ids}"),
         ("adapter", f"acts on {manifest.activation} tokens" if manifest.adapter else "none"),
+        ("probe", f"a head in {manifest.probe}" if manifest.probe else "none"),
         ("budget", f"{manifest.budget} tokens" if manifest.budget else "what the base reads"),
         ("files", f"{len(manifest.files)} verified against their SHA-256"),
     ]
@@ -56,7 +58,8 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         which = "every model" if model == "*" else model
         shown = ", ".join(f"{key}={value:.4g}" for key, value in state.params.items()
                           if isinstance(value, float))  # fmt: skip
-        lines.append(("calibrator", f"{which}: {state.kind} ({shown}), from {state.n:,} labels"))
+        labels = f"from {state.n:,} labels" if state.n else "labels not recorded"
+        lines.append(("calibrator", f"{which}: {state.kind} ({shown}), {labels}"))
     if not manifest.calibrators:
         lines.append(("calibrator", "none: probabilities are uncalibrated"))
     for known in manifest.certificates:
@@ -82,6 +85,8 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
     lines += [("data", f"{name}: {value}") for name, value in manifest.data.items()]
     if manifest.scope is not None:
         lines.append(("scope", manifest.scope.description))
+    lines += [("found", f"{name}: {value}") for name, value in manifest.found.items()]
+    lines += [("assumed", f"{name}: {value}") for name, value in manifest.assumed.items()]
     lines += [("made with", f"{name} {value}") for name, value in manifest.versions.items()]
     return lines
 

@@ -74,17 +74,23 @@ class Estimator:
         scored = self._logits([Item(made.context, made.answer) for _, made in waiting])
         for (at, made), logit in zip(waiting, scored, strict=True):
             results[at] = self._confidence(
-                logit, items[at], truncated=made.truncated, sanitized=made.sanitized
+                logit,
+                items[at],
+                truncated=made.truncated,
+                sanitized=made.sanitized,
+                read_apart=made.boundary != self.manifest.boundary,
             )
         return [result for result in results if result is not None]
 
     def score_generated(self, qa: QuestionAnswer, kv: KV) -> Confidence:
         """The confidence of an answer that this estimator's base has just generated: only the query
         is read, behind the live KV. `qa.answer` is the generated text; where it has to be cleaned
-        first, the clean text is read instead."""
+        first, or the method needs more than the query, the text is read instead."""
         answer, cleaned = clean(qa.answer)
         forged = without_forged_query(answer)[1]
-        if cleaned or forged or screen(qa, refusals=self.refusals) != "ok":
+        # A cache keeps no hidden states, and its ids are those of parts encoded apart.
+        from_text = "hidden" in self.method.wants or self.manifest.boundary == "joint"
+        if cleaned or forged or from_text or screen(qa, refusals=self.refusals) != "ok":
             return self.score([qa])[0]
         self._tell_scope([qa])
         return self._confidence(self._logits([Item(kv, ())])[0], qa)
@@ -97,6 +103,8 @@ class Estimator:
             encoder=self.backend,
             query=self.query,
             budget=self.budget,
+            boundary=self.manifest.boundary,
+            asked="labels" in self.method.wants,
         )
 
     def calibrate(
@@ -150,6 +158,7 @@ class Estimator:
         *,
         truncated: bool = False,
         sanitized: bool = False,
+        read_apart: bool = False,
     ) -> Confidence:
         if isinstance(logit, str):
             return self._blank(status="error", error=logit)
@@ -159,6 +168,7 @@ class Estimator:
             calibrated=self.is_calibrated_for(qa.model, qa.group),
             truncated=truncated,
             sanitized=sanitized,
+            read_apart=read_apart,
         )
 
     def _blank(self, *, p: float | None = None, **fields: object) -> Confidence:

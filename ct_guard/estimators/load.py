@@ -2,12 +2,13 @@
 
 import hashlib
 import inspect
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ct_guard.adapters import MANIFEST, Manifest, load_manifest, locate
-from ct_guard.backends import Adapter, Backend, self_test
+from ct_guard.backends import Adapter, Backend, Item, self_test
 from ct_guard.calibration import apply
 from ct_guard.errors import (
     CalibrationError,
@@ -16,7 +17,7 @@ from ct_guard.errors import (
     MissingExtraError,
     UsageError,
 )
-from ct_guard.query import MIN_ROOM, QUERY_HASH, build_query
+from ct_guard.query import MIN_ROOM, QUERY_HASH, RAW_STYLES, build_query
 
 from .estimator import Estimator
 from .methods import METHODS
@@ -64,11 +65,16 @@ def _llama_cpp(
     return LlamaCppBackend.load(base, batch_size=batch_size, **options)
 
 
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
 _COMMON = {"source", "revision", "device", "dtype", "batch_size"}
 """What `load_estimator` hands to every backend by its own parameters."""
 
-TUNED = ("query", "hybrid")
-"""Methods that read the query through an adapter; the others have none."""
+TUNED = ("query", "hybrid", "lora_probe")
+"""Methods that read through an adapter; the others have none."""
+
+PROBES = ("probe", "lora_probe")
+"""Methods with a head over hidden states; the others have none."""
 
 BACKENDS: dict[str, Callable[..., Backend]] = {
     "transformers": _transformers,
@@ -98,7 +104,8 @@ def load_estimator(
     refusals: bool = True,
     **options: Any,
 ) -> Estimator:
-    """Load an estimator: a directory, `mini` (embedded), `mini:query`…; an Estimator passes.
+    """Load an estimator: a directory, `mini` (embedded), `mini:query`…, or the hub id of one of the
+    paper's adapters (`ct_guard.adapters.PUBLISHED`); an Estimator passes.
 
     `backend` is "transformers" or "llama_cpp" (GGUF files), or a backend that is loaded already.
     `base` replaces the base model's location (its fingerprint must still fit); `batch_size` None
@@ -117,6 +124,7 @@ def load_estimator(
         if backend not in BACKENDS:
             raise UsageError(f"unknown backend {backend!r}: there are {', '.join(BACKENDS)}")
         where = base if base is not None else _base_of(manifest, folder)
+        _check_revision(manifest, where)
         engine = BACKENDS[backend](
             where,
             manifest.base.revision,
@@ -156,10 +164,19 @@ def load_estimator(
             _check_gguf_adapter(manifest, folder)
         digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
         adapter = Adapter(f"{manifest.method}-{digest}", path, manifest.activation)
+    method = METHODS[manifest.method](manifest, folder)
+    if "hidden" in method.wants and not engine.capabilities.hidden_states:
+        raise MismatchError(
+            f"the method {manifest.method!r} reads hidden states, which the backend {engine.name}"
+            " does not give: use --backend transformers"
+        )
     self_test(engine, query, adapter)
+    if "hidden" in method.wants:
+        probe = Item(tuple(engine.encode("?")), tuple(engine.encode(" ?")))
+        method.logits(engine.score([probe], query, adapter, method.wants))
     return Estimator(
         manifest=manifest,
-        method=METHODS[manifest.method](manifest),
+        method=method,
         backend=engine,
         query=query,
         adapter=adapter,
@@ -179,10 +196,19 @@ def _check(manifest: Manifest, folder: Path) -> None:
             f"{folder}: unknown method {manifest.method!r}: upgrade ct-guard, or use one of"
             f" {', '.join(METHODS)}"
         )
-    if manifest.boundary != "apart":
-        raise MismatchError(f"{folder}: the boundary {manifest.boundary!r} is not supported yet")
+    if manifest.boundary == "joint" and manifest.style not in RAW_STYLES:
+        raise ManifestError(
+            f"{folder}: the boundary 'joint' goes with the styles {', '.join(RAW_STYLES)}, not with"
+            f" {manifest.style!r}"
+        )
     if (manifest.method in TUNED) != (manifest.adapter is not None):
         raise ManifestError(f"{folder}: the method {manifest.method!r} and its adapter do not fit")
+    if (manifest.method in PROBES) != (manifest.probe is not None):
+        raise ManifestError(f"{folder}: the method {manifest.method!r} and its head do not fit")
+    if manifest.method == "lora_probe" and manifest.activation != "all":
+        raise ManifestError(
+            f"{folder}: a lora_probe reads the answer through its adapter: its activation is 'all'"
+        )
     if (manifest.adapter is None) != (manifest.activation is None):
         raise ManifestError(f"{folder}: an adapter and its activation go together; one is missing")
     for model, state in manifest.calibrators.items():
@@ -203,7 +229,20 @@ def _check_gguf_adapter(manifest: Manifest, folder: Path) -> None:
         )
 
 
+def _check_revision(manifest: Manifest, base: str | Path) -> None:
+    """Raise MismatchError where the base is the hub client's snapshot of another commit."""
+    expected, place = manifest.base.revision, Path(base).absolute()
+    commit = place.name if place.parent.name == "snapshots" else None
+    if commit and expected and _COMMIT.fullmatch(expected) and commit != expected:
+        raise MismatchError(
+            f"{manifest.name} was made on revision {expected} of {manifest.base.id}, and {base} is"
+            f" revision {commit}: give the right one with --base, or leave --base out"
+        )
+
+
 def _base_of(manifest: Manifest, folder: Path) -> str | Path:
+    if not manifest.base.id:
+        raise MismatchError(f"{folder} names no base model: give it with --base")
     if not manifest.base.id.startswith("."):
         return manifest.base.id
     base = (folder / manifest.base.id).resolve()

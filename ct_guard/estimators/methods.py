@@ -6,20 +6,21 @@
 | `likelihood` | logit of the probability of the whole answer |
 | `perplexity` | logit of the geometric mean of its tokens' probabilities |
 | `hybrid` | a logistic layer over z and the likelihood features |
+| `probe`, `lora_probe` | yes - no of an MLP on the hidden state, without / with adapter |
 
 To add a method, write a class with `wants` and `logits` and name it in `METHODS`.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.adapters import LogisticLayer, Manifest
+from ct_guard.adapters import LogisticLayer, Manifest, ProbeHead, load_probe
 from ct_guard.backends import ScoreBatch, Want
-from ct_guard.errors import ManifestError
+from ct_guard.errors import ManifestError, MismatchError
 
 __all__ = ["FEATURES", "METHODS", "Method", "features"]
 
@@ -27,6 +28,7 @@ FloatArray = NDArray[np.float64]
 
 LABELS: frozenset[Want] = frozenset({"labels"})
 LOGPROBS: frozenset[Want] = frozenset({"answer_logprobs"})
+HIDDEN: frozenset[Want] = frozenset({"hidden"})
 
 
 class Method(Protocol):
@@ -74,6 +76,25 @@ class HybridMethod:
         return np.asarray(layer.intercept + scaled @ np.array(layer.coef), dtype=np.float64)
 
 
+@dataclass(frozen=True)
+class ProbeMethod:
+    """z_yes - z_no of the head; the adapter, where there is one, is in the hidden state."""
+
+    head: ProbeHead
+    wants: frozenset[Want] = HIDDEN
+
+    def logits(self, batch: ScoreBatch) -> FloatArray:
+        if batch.hidden is None:
+            raise ValueError("the backend was not asked for hidden states")
+        if batch.hidden.shape[1] != self.head.inputs:
+            raise MismatchError(
+                f"the probe reads hidden states of size {self.head.inputs}, this base model has"
+                f" {batch.hidden.shape[1]}: give the base that it was trained on"
+            )
+        pairs = self.head.logits(batch.hidden).astype(np.float64)
+        return np.asarray(pairs[:, 1] - pairs[:, 0])
+
+
 FEATURES = ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p")
 """z of the query; log-probability of the answer, in total, per token and of its least likely token;
 the product of the first two; the answer's probability."""
@@ -107,7 +128,19 @@ def _logit_of_log(log_p: FloatArray) -> FloatArray:
     return np.asarray(capped - np.log(-np.expm1(capped)))
 
 
-def _hybrid(manifest: Manifest) -> Method:
+class Maker(Protocol):
+    """Makes a method from an estimator's manifest and, where files belong to it, its directory."""
+
+    def __call__(self, manifest: Manifest, folder: Path | None = None, /) -> Method: ...
+
+
+def _probe(manifest: Manifest, folder: Path | None = None) -> Method:
+    if manifest.probe is None or folder is None:
+        raise ManifestError(f"this {manifest.method} estimator names no head: make it again")
+    return ProbeMethod(load_probe(folder / manifest.probe))
+
+
+def _hybrid(manifest: Manifest, folder: Path | None = None) -> Method:
     layer = manifest.layer
     if layer is None or layer.features != FEATURES:
         raise ManifestError(
@@ -123,10 +156,12 @@ def _hybrid(manifest: Manifest) -> Method:
     return HybridMethod(layer)
 
 
-METHODS: dict[str, Callable[[Manifest], Method]] = {
-    "query": lambda manifest: QueryMethod(),
-    "zero-shot": lambda manifest: QueryMethod(),
-    "likelihood": lambda manifest: LikelihoodMethod(),
-    "perplexity": lambda manifest: LikelihoodMethod(mean=True),
+METHODS: dict[str, Maker] = {
+    "query": lambda manifest, folder=None: QueryMethod(),
+    "zero-shot": lambda manifest, folder=None: QueryMethod(),
+    "likelihood": lambda manifest, folder=None: LikelihoodMethod(),
+    "perplexity": lambda manifest, folder=None: LikelihoodMethod(mean=True),
     "hybrid": _hybrid,
+    "probe": _probe,
+    "lora_probe": _probe,
 }

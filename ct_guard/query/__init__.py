@@ -4,6 +4,7 @@ from .encoder import Encoder
 from .hygiene import MAX_CHARACTERS, clean, is_refusal, screen, without_forged_query
 from .render import (
     MIN_ROOM,
+    Boundary,
     Query,
     Rendered,
     build_query,
@@ -12,7 +13,7 @@ from .render import (
     render_context,
     render_prompt,
 )
-from .styles import ContextStyle
+from .styles import RAW_STYLES, ContextStyle
 from .template import LABELS, QUERY_HASH, QUERY_TEXT
 
 __all__ = [
@@ -21,6 +22,8 @@ __all__ = [
     "MIN_ROOM",
     "QUERY_HASH",
     "QUERY_TEXT",
+    "RAW_STYLES",
+    "Boundary",
     "ContextStyle",
     "Encoder",
     "Query",

@@ -9,7 +9,7 @@ __all__ = ["Encoder"]
 
 
 class Encoder(Protocol):
-    """Text to token ids. Never adds BOS, EOS or a dummy prefix of its own accord."""
+    """Text to token ids. Adds no BOS, EOS or dummy prefix, but for `encode_whole`."""
 
     @property
     def start_ids(self) -> tuple[int, ...]:
@@ -19,6 +19,11 @@ class Encoder(Protocol):
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         """Ids of `text`. Special tokens in it are parsed only when `special` is true, which is
         for our own text: user text is data."""
+        ...
+
+    def encode_whole(self, text: str) -> list[int]:
+        """Ids of a text that is a whole sequence: `start_ids`, then the text as the tokenizer
+        encodes it, with its dummy prefix where it has one. No special tokens are parsed in it."""
         ...
 
     def label_id(self, label: str) -> int:

@@ -1,17 +1,20 @@
 """From a question and an answer to the token ids that a backend scores."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from ct_guard.errors import MismatchError, UsageError
 from ct_guard.records import Message, QuestionAnswer
 
 from .encoder import Encoder
 from .hygiene import clean, without_forged_query
-from .styles import ContextStyle, frame
+from .joint import join
+from .styles import RAW_STYLES, ContextStyle, frame, raw_text
 from .template import LABELS
 
 __all__ = [
     "MIN_ROOM",
+    "Boundary",
     "Query",
     "Rendered",
     "build_query",
@@ -21,6 +24,9 @@ __all__ = [
     "render_prompt",
 ]
 
+
+Boundary = Literal["apart", "joint"]
+"""How ids come about: every part of the text encoded on its own, or the whole at once."""
 
 MIN_ROOM = 16
 """Least tokens of context and answer together that a budget must leave beside the query."""
@@ -43,6 +49,9 @@ class Rendered:
     answer: tuple[int, ...]
     truncated: bool
     sanitized: bool
+    boundary: Boundary = "apart"
+    """What these ids are: `apart` also where `joint` was asked for and the query's ids would not
+    have stood unchanged."""
 
 
 def build_query(
@@ -86,9 +95,19 @@ def _cleaned(turns: tuple[Message, ...]) -> tuple[tuple[Message, ...], bool]:
 
 
 def render(
-    qa: QuestionAnswer, *, style: ContextStyle, encoder: Encoder, query: Query, budget: int
+    qa: QuestionAnswer,
+    *,
+    style: ContextStyle,
+    encoder: Encoder,
+    query: Query,
+    budget: int,
+    boundary: Boundary = "apart",
+    asked: bool = True,
 ) -> Rendered:
     """Assemble ids for one answer so that context + answer + query is at most `budget` tokens.
+
+    `boundary` "joint" goes with the raw styles; `asked` False says that the query will not be read
+    behind the answer, which decides what "joint" joins.
 
     Texts are cleaned, then every user text is encoded on its own with special tokens off; nothing
     that it says can become template, and an answer that repeats the query is cut there. Raises
@@ -97,11 +116,18 @@ def render(
     turns, turns_changed = _cleaned(qa.conversation())
     answer_text, answer_changed = clean(qa.answer)
     answer_text, forged = without_forged_query(answer_text)
+    sanitized = answer_changed or forged or turns_changed
+    room = budget - len(query.ids)
+    if boundary == "joint":
+        if style not in RAW_STYLES:
+            raise UsageError(f"the boundary 'joint' goes with a raw style, not with {style!r}")
+        text = raw_text(turns, style)
+        whole = join(text, answer_text, query.ids, encoder, asked=asked)
+        if whole is not None:
+            return Rendered(*fit(*whole, room), sanitized, boundary)
     around = frame(style, turns, encoder)
     answer = tuple(encoder.encode(around.answer_lead + answer_text.strip()))
-    context, answer, truncated = fit(around.context, answer, budget - len(query.ids))
-    sanitized = answer_changed or forged or turns_changed
-    return Rendered(context, answer, truncated, sanitized)
+    return Rendered(*fit(around.context, answer, room), sanitized)
 
 
 def fit(

@@ -3,6 +3,8 @@
 An adapter is scored in the style that it was tuned in; the styles are different functions.
 
 * `raw`: no chat template. `Question: {q}\\nAnswer:` + space + answer + query.
+* `raw_choice`: the same for multiple choice, `Question:\\n{q}\\nAnswer:`, where the question goes
+  on with a blank line, `Choices:` and its choices.
 * `chat_user`: context, answer and query in one user turn, then the generation prompt (the
   reference's form for chat models).
 * `chat_turn`: the answer stands in the assistant's turn and the query follows it before the turn
@@ -21,9 +23,12 @@ from ct_guard.records import Message
 from .encoder import Encoder
 from .template import QUERY_TEXT
 
-__all__ = ["ContextStyle", "Frame", "frame"]
+__all__ = ["RAW_STYLES", "ContextStyle", "Frame", "frame", "raw_text"]
 
-ContextStyle = Literal["raw", "chat_user", "chat_turn"]
+ContextStyle = Literal["raw", "raw_choice", "chat_user", "chat_turn"]
+
+RAW_STYLES: dict[ContextStyle, str] = {"raw": "Question: ", "raw_choice": "Question:\n"}
+"""Styles without a chat template, and what a question begins with in each."""
 
 _SLOT = "\ue000slot{}\ue001"
 """Stands for user text while the chat template runs: private-use characters, no white space."""
@@ -45,13 +50,13 @@ def frame(style: ContextStyle, turns: Sequence[Message], encoder: Encoder) -> Fr
 
     Raises MismatchError when a chat style is asked of a model without a chat template.
     """
-    if style == "raw":
-        text = _raw_text(turns)
+    if style in RAW_STYLES:
+        text = raw_text(turns, style)
         ids = (*encoder.start_ids, *encoder.encode(text))
         return Frame(ids, " ", tuple(encoder.encode(QUERY_TEXT)), ids)
     contents = [turn.content.strip() for turn in turns]
     if style == "chat_user":
-        contents[-1] = _raw_text(turns[-1:])
+        contents[-1] = raw_text(turns[-1:])
     slots = [
         Message(role=turn.role, content=_SLOT.format(number)) for number, turn in enumerate(turns)
     ]
@@ -74,13 +79,14 @@ def frame(style: ContextStyle, turns: Sequence[Message], encoder: Encoder) -> Fr
     return Frame(prompt, "", tuple(query), prompt)
 
 
-def _raw_text(turns: Sequence[Message]) -> str:
-    """Earlier turns read like a k-shot prompt, which raw language models know."""
+def raw_text(turns: Sequence[Message], style: ContextStyle = "raw") -> str:
+    """The context of a raw style. Earlier turns read like a k-shot prompt, which raw language
+    models know."""
     text = ""
     for turn in turns:
         match turn.role:
             case "user":
-                text += f"Question: {turn.content}\nAnswer:"
+                text += f"{RAW_STYLES[style]}{turn.content}\nAnswer:"
             case "assistant":
                 text += f" {turn.content}\n\n"
             case _:

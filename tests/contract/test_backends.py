@@ -173,7 +173,24 @@ def test_an_adapter_changes_the_labels_and_nothing_that_is_read_with_it_off(
     assert plain.answer_logprobs is not None
     for row, other in zip(adapted.answer_logprobs, plain.answer_logprobs, strict=True):
         np.testing.assert_allclose(row, other, atol=TOLERANCE)
-    np.testing.assert_allclose(adapted.hidden, plain.hidden, atol=TOLERANCE)
+    if activation == "query":
+        np.testing.assert_allclose(adapted.hidden, plain.hidden, atol=TOLERANCE)
+
+
+def test_hidden_states_come_through_an_adapter_that_acts_on_all_tokens(
+    backend: Backend, tiny_adapter: Path
+) -> None:
+    query = build_query("raw", backend)
+    items = varied(Case(backend, None, query))
+    adapter = Adapter("acts-on-all", tiny_adapter, "all")
+    only = backend.score(items, query, adapter, frozenset({"hidden"})).hidden
+    beside = backend.score(items, query, adapter, EVERYTHING).hidden
+    plain = backend.score(items, query, None, EVERYTHING).hidden
+    assert only is not None
+    assert beside is not None
+    assert plain is not None
+    np.testing.assert_allclose(only, beside, atol=TOLERANCE)
+    assert np.abs(only - plain).max(axis=1).min() > 1e-3
 
 
 def test_query_and_all_are_different_functions(backend: Backend, tiny_adapter: Path) -> None:

@@ -141,6 +141,9 @@ class LlamaCppBackend:
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         return self._vocabulary.encode(text, special=special)
 
+    def encode_whole(self, text: str) -> list[int]:
+        return self._vocabulary.encode_whole(text)
+
     def decode(self, ids: Sequence[int]) -> str:
         return self._vocabulary.decode(ids)
 

@@ -170,10 +170,12 @@ class ScoreJob:
                 own = len(answer.ids) + (len(self.query) if self.labels else 0)
                 self.cached[answer.number] = len(family.context) if place else 0
                 self.prefilled[answer.number] = own + (0 if place else len(family.context))
-        if self.logprobs or self.hidden or (self.labels and not self.everywhere):
-            self._read_group(group, None, self.logprobs, self.hidden)
-        if self.labels and self.everywhere:
-            self._read_group(group, self.handle, logprobs=False, hidden=False)
+        wanted = self.labels or self.hidden
+        if self.logprobs or (wanted and not self.everywhere):
+            hidden = self.hidden and not self.everywhere
+            self._read_group(group, None, self.logprobs, hidden)
+        if wanted and self.everywhere:
+            self._read_group(group, self.handle, logprobs=False, hidden=self.hidden)
 
     def _read_group(self, group: list[_Family], adapter: Any, logprobs: bool, hidden: bool) -> None:
         """Read contexts and answers, the adapter on for all of it or off, and ask the query where

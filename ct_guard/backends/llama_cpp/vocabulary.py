@@ -76,6 +76,13 @@ class Vocabulary:
                 raise MismatchError(PLAIN_TEXT_IS_SPECIAL)
             return ids
 
+    def encode_whole(self, text: str) -> list[int]:
+        with self._working():
+            ids = self._tokenize(text, special=False)
+            if any(map(self._is_control, set(ids))):
+                raise MismatchError(PLAIN_TEXT_IS_SPECIAL)
+            return [*self.start_ids, *ids]
+
     def decode(self, ids: Sequence[int]) -> str:
         """Without special tokens; bytes that are no whole character become U+FFFD."""
         with self._working():

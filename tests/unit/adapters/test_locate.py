@@ -37,7 +37,7 @@ def test_a_directory_is_itself(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["no/such/place", "minimal"])
 def test_anything_else_says_what_to_give(name: str) -> None:
-    with pytest.raises(EstimatorError, match=r"give a directory with a manifest\.json, or 'mini'"):
+    with pytest.raises(EstimatorError, match=r"give a directory with a manifest\.json, 'mini'"):
         locate(name)
 
 

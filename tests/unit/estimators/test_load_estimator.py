@@ -128,9 +128,9 @@ def test_an_activation_that_the_backend_cannot_do(folder: Path) -> None:
     refused(folder, MismatchError, "acts on 'query' tokens", OnlyAll())
 
 
-def test_a_boundary_that_is_not_supported(folder: Path) -> None:
-    edit(folder, boundary="joint")
-    refused(folder, MismatchError, "boundary 'joint'")
+def test_a_joint_boundary_goes_with_raw_styles(folder: Path) -> None:
+    edit(folder, boundary="joint", style="chat_turn")
+    refused(folder, ManifestError, "boundary 'joint'")
 
 
 def test_a_calibrator_that_this_version_does_not_know(folder: Path) -> None:
