@@ -1,6 +1,7 @@
 """Hugging Face causal language models with PEFT adapters, on CPU or GPU: the same code."""
 
 import copy
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -233,8 +234,18 @@ class TransformersBackend:
                 if f".{adapter.name}." in name
             ]
 
+    def checkpoint_gradients(self, on: bool) -> None:
+        """Whether training computes activations twice instead of keeping them. The model then keeps
+        no cache where gradients flow."""
+        with self._lock, _quiet():
+            if on:
+                self._model.gradient_checkpointing_enable({"use_reentrant": False})
+            elif self._model.is_gradient_checkpointing:
+                self._model.gradient_checkpointing_disable()
+
     def save_adapter(self, adapter: Adapter) -> None:
-        """Write the adapter's current weights to its path, as safetensors."""
+        """Write the adapter's current weights to its path, as safetensors; a file there stays whole
+        until the new one is."""
         with self._lock:
             tensors = {
                 key: value.contiguous().cpu()
@@ -243,8 +254,11 @@ class TransformersBackend:
                 ).items()
             }
             adapter.path.mkdir(parents=True, exist_ok=True)
-            self._config_of(adapter).save_pretrained(str(adapter.path))
-            save_file(tensors, adapter.path / "adapter_model.safetensors")
+            with tempfile.TemporaryDirectory(prefix=".saving-", dir=adapter.path) as building:
+                self._config_of(adapter).save_pretrained(building)
+                save_file(tensors, Path(building) / "adapter_model.safetensors")
+                for path in Path(building).iterdir():
+                    path.replace(adapter.path / path.name)
 
     def reload_adapter(self, adapter: Adapter) -> None:
         """Take the adapter's weights back from its path."""
