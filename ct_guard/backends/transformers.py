@@ -6,6 +6,7 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from ct_guard.errors import BackendError, MismatchError, UsageError
+from ct_guard.errors import BackendError, MismatchError, MissingExtraError, UsageError
 from ct_guard.query import Query
 from ct_guard.records import Message
 
@@ -87,11 +88,16 @@ class TransformersBackend:
         number = pick_dtype(dtype, where)
         kwargs: dict[str, Any] = {"revision": revision} if revision else {}
         if quantization is not None:
+            if find_spec("bitsandbytes") is None:
+                raise MissingExtraError("a base model in 8 or 4 bits", "quant")
             from transformers import BitsAndBytesConfig
 
             eight = quantization == "8bit"
             kwargs["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-                load_in_8bit=eight, load_in_4bit=not eight
+                load_in_8bit=eight,
+                load_in_4bit=not eight,
+                bnb_4bit_quant_type="nf4",
+                bnb_4bit_compute_dtype=torch.bfloat16,
             )
             kwargs["device_map"] = {"": where}
         try:
