@@ -39,7 +39,9 @@ def draw_curves(path: Path, history: Sequence["Progress"]) -> None:
     with matplotlib.rc_context({"svg.hashsalt": "ct-guard", "svg.fonttype": "none"}):
         figure = Figure(figsize=(11, 4), layout="constrained")
         left, right = figure.subplots(1, 2)
-        left.plot(steps, [one.loss for one in history], marker="o", label="training loss")
+        left.plot(
+            steps, [one.loss for one in history], marker="o", label="training loss, all terms"
+        )
         left.plot(
             steps, [one.validation_log_loss for one in history], marker="o",
             label="validation log loss",
