@@ -277,7 +277,7 @@ def main(
 `python -m benchmarks.langchain`, {libraries}.
 First four rows: without scoring (an instant model and estimator), one call. Next two: the embedded
 model; `bare` is an unguarded call and one scoring. Last: `bare` is the bare calls and
-{SECONDS * 1e3:g} ms for each {BATCH} of them. Bare and guarded calls take turns; medians of {rounds} rounds.
+{SECONDS * 1e3:g} ms for each {BATCH} of them. Bare and guarded calls take turns; {rounds} rounds.
 
 {table}"""
     between_markers(results, "langchain", text)

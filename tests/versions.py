@@ -86,8 +86,7 @@ def passes(which: str) -> bool:
         capture_output=True,
         text=True,
     )
-    print(run.stdout if run.returncode else run.stdout.splitlines()[-1], flush=True)
-    print(run.stderr, end="", file=sys.stderr)
+    print(run.stdout + run.stderr if run.returncode else run.stdout.splitlines()[-1], flush=True)
     return run.returncode == 0
 
 
@@ -97,7 +96,8 @@ def main() -> int:
     chosen = parser.parse_args().which
     if unknown := set(chosen) - {"oldest", "newest"}:
         parser.error(f"unknown: {', '.join(sorted(unknown))}; there are oldest and newest")
-    return 0 if all([passes(which) for which in chosen]) else 1
+    passed = [passes(which) for which in chosen]  # also the second where the first fails
+    return 0 if all(passed) else 1
 
 
 if __name__ == "__main__":

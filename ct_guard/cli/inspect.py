@@ -57,6 +57,11 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         shown = ", ".join(f"{key}={value:.4g}" for key, value in state.params.items()
                           if isinstance(value, float))  # fmt: skip
         lines.append(("calibrator", f"{which}: {state.kind} ({shown}), from {state.n:,} labels"))
+    for model, layer in manifest.provider.items():
+        coef = ", ".join(
+            f"{name} {value:+.2f}" for name, value in zip(layer.features, layer.coef, strict=True)
+        )
+        lines.append(("log-probabilities", f"of {model}, where given: {coef}"))
     if not manifest.calibrators:
         lines.append(("calibrator", "none: probabilities are uncalibrated"))
     for known in manifest.certificates:

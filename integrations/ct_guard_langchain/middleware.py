@@ -2,7 +2,6 @@
 `create_agent`."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -232,7 +231,6 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         return None if decision.action == "pass" else refused(call, decision)
 
 
-@cache
 def _without_review(kind: type[ConfidenceMiddleware]) -> type[ConfidenceMiddleware]:
     """The same middleware without its hook after the model. LangChain makes a node of the graph, a
     step of every call, of each hook that a middleware's class has; one that can only find that
