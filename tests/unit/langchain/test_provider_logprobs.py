@@ -162,7 +162,7 @@ def test_they_are_never_required(make_estimator) -> None:
     assert "provider_logprobs" not in record
 
 
-def test_a_chain_does_not_say_who_answered_so_they_stay_unused(make_estimator) -> None:
+def test_a_wrapped_chain_uses_them_too(make_estimator) -> None:
     estimator = make_estimator(provider={"reporting": halving()})
     guarded = ConfidenceGuard(estimator, policy=Annotate()).wrap(Reporting() | (lambda said: said))
-    assert guarded.invoke("?")["confidence"]["provider_logprobs"] == "unused"
+    assert guarded.invoke("?")["confidence"]["provider_logprobs"] == "used"
