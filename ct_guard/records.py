@@ -62,6 +62,9 @@ class QuestionAnswer(Record):
     group: str | None = None
     """What kind of answer this is, where it is of a kind of its own, as "tool_call": the group's
     calibrator, when the estimator has one, goes before the model's."""
+    logprobs: tuple[float, ...] | None = None
+    """Log-probability (in nats) of each token of the answer, as the answering model reports it; its
+    tokens, not the estimator's. They count where the estimator has a layer for this model."""
 
     def conversation(self) -> tuple[Message, ...]:
         """The turns before the answer; the last one is what was asked."""
@@ -104,6 +107,8 @@ class Confidence(Record):
     here: they were read apart, which is not quite what it was tuned on."""
     estimator: str = ""
     backend: str = ""
+    provider_logprobs: Literal["used", "unused"] | None = None
+    """What became of the answering model's own log-probabilities; None: it gave none."""
     error: str | None = None
 
 

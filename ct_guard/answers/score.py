@@ -183,7 +183,7 @@ def _rejected(guard: Guard, rejected: Rejected) -> Assessment:
 
 
 def _result(assessment: Assessment) -> dict[str, Any]:
-    fields = assessment.confidence.model_dump()
+    fields = assessment.confidence.model_dump(exclude={"provider_logprobs"})
     fields["confidence"] = fields.pop("p")
     return {"action": assessment.action, **fields}
 
