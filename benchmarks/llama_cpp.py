@@ -1,0 +1,310 @@
+"""What does confidence cost on llama.cpp, and is it the same? Ratios, side by side in one run.
+
+    python -m benchmarks.llama_cpp [--repeats 7] [--threads 2] [--vocabulary 151936] [--quick]
+
+On a model of random weights in Q8_0, shaped like Qwen2 0.5B, made once in runs/llama_cpp. A prompt
+of 1,024 tokens, an answer of 128, a query of 30; the tasks are timed by turns, medians compared.
+
+* generated: confidence behind an answer that was generated here, over generating it (aim: at most
+  3%); beside it the bare decode of the query's tokens, reading all again (activation `all`), and
+  ten more samples, which are one sample of the prompt's cache, ten times;
+* scoring: our call over the same decodes by hand through the C interface (aim: at most 1.10);
+* file: five answers to one question in one file, over five files of one, as a share of the ratio of
+  the tokens read (aim: at least 0.85);
+* agreement with transformers, largest difference in logits (aims: 1e-4 with a cache of F32, 5e-3
+  with F16), on mini and on a checkpoint, if given by --checkpoint or CT_GUARD_LLAMA_CHECKPOINT;
+* memory: growth over 2,000 scored answers after the first 200 (aim: at most 5%).
+
+--quick takes a small model and three repeats, to see that everything runs; it writes nothing.
+"""
+
+import json
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+import psutil  # type: ignore[import-untyped]
+from transformers.utils.logging import disable_progress_bar
+
+from ct_guard import Guard, QuestionAnswer, load_estimator
+from ct_guard.adapters import MINI, BaseModelRef, Manifest
+from ct_guard.answers import score_file
+from ct_guard.backends import KV, Activation, Adapter, Item, Want
+from ct_guard.backends.llama_cpp import ADAPTER_FILE, KVType, LlamaCppBackend
+from ct_guard.estimators import Estimator, OutOfScopeWarning
+from ct_guard.estimators.methods import QueryMethod
+from ct_guard.query import ContextStyle, Query
+
+from .agreement import worst_difference
+from .bare_llama import BareLlama
+from .random_gguf import BYTES, Shape, make_adapter, make_base
+from .tables import between_markers, markdown
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
+LABELS: frozenset[Want] = frozenset({"labels"})
+SMALL = Shape(layers=2, width=128, heads=4, kv_heads=2, hidden=256, vocabulary=1000)
+CONTEXT, BATCH = 4096, 2048
+PROMPT, ANSWER = 1024, 128
+FILE_ANSWER = 32
+SAMPLES = 10
+LEAD = "Question: {}\nAnswer:"
+AGREE: tuple[tuple[KVType, float], ...] = (("f32", 1e-4), ("f16", 5e-3))
+
+Row = tuple[str, str, str]
+"""What was measured, the figure, the aim."""
+
+
+def by_turns(tasks: dict[str, Callable[[], object]], repeats: int) -> dict[str, float]:
+    """Median seconds of each, called in turn; one round goes before, to warm up."""
+    times: dict[str, list[float]] = {name: [] for name in tasks}
+    for number in range(repeats + 1):
+        for name, task in tasks.items():
+            start = time.perf_counter()
+            task()
+            if number:
+                times[name].append(time.perf_counter() - start)
+    return {name: statistics.median(each) for name, each in times.items()}
+
+
+def ids(count: int, first: int) -> tuple[int, ...]:
+    return tuple((first + 7 * at) % BYTES for at in range(count))
+
+
+class Bench:
+    """One model in both hands: ours, and the bare interface."""
+
+    def __init__(self, shape: Shape, folder: Path, threads: int) -> None:
+        base = make_base(folder / f"{shape.name}.gguf", shape)
+        lora = make_adapter(folder / shape.name, shape)
+        self.backend = LlamaCppBackend.load(base, n_ctx=CONTEXT, n_batch=BATCH, threads=threads)
+        self.bare = BareLlama(
+            base, lora / ADAPTER_FILE, context=CONTEXT, batch=BATCH, threads=threads
+        )
+        self.prompt, self.query = ids(PROMPT, 3), Query(ids(30, 11), (40, 41))
+        activations: tuple[Activation, ...] = ("query", "all")
+        self.adapters = {where: Adapter(where, lora, where) for where in activations}
+
+    # --- ours -----------------------------------------------------------------------------------
+
+    def generate(self, past: KV | None = None, temperature: float = 0.0) -> KV:
+        stream = self.backend.stream(
+            self.prompt, past=past, max_tokens=ANSWER, temperature=temperature, seed=0
+        )
+        for _ in stream:
+            pass
+        kv = stream.result.kv
+        if kv is None or len(kv.ids) != PROMPT + ANSWER:
+            raise RuntimeError("the random model ended its answer by itself")
+        return kv
+
+    def score(self, item: Item, activation: Activation) -> list[float]:
+        scored = self.backend.score([item], self.query, self.adapters[activation], LABELS)
+        if scored.label_logits is None:
+            raise RuntimeError("labels were wanted")
+        return [float(value) for value in scored.label_logits[0]]
+
+    # --- by hand --------------------------------------------------------------------------------
+
+    def bare_prefix(self, answer: tuple[int, ...]) -> None:
+        self.bare.read((*self.prompt, *answer), 0, ())
+
+    def bare_query(self) -> list[float]:
+        """The query behind what has been read, the adapter on for it alone."""
+        self.bare.switch(True)
+        found = self.bare.read(self.query.ids, PROMPT + ANSWER, self.query.label_ids)
+        self.bare.switch(False)
+        return found
+
+    def bare_roofline(self) -> None:
+        self.bare.read(self.query.ids, PROMPT + ANSWER, self.query.label_ids)
+
+    def bare_all(self, answer: tuple[int, ...]) -> list[float]:
+        self.bare.switch(True)
+        whole = (*self.prompt, *answer, *self.query.ids)
+        found = self.bare.read(whole, 0, self.query.label_ids)
+        self.bare.switch(False)
+        return found
+
+    def close(self) -> None:
+        self.backend.close()
+        self.bare.close()
+
+
+def generated(bench: Bench, repeats: int) -> list[Row]:
+    kv = bench.generate()
+    answer = kv.ids[PROMPT:]
+    live, cold = Item(kv, ()), Item(bench.prompt, answer)
+    bench.bare_prefix(answer)
+    _same(bench.score(live, "query"), bench.bare_query())
+    short = by_turns(
+        {
+            "query": lambda: bench.score(live, "query"),
+            "bare query": bench.bare_query,
+            "roofline": bench.bare_roofline,
+        },
+        max(repeats, 15),
+    )
+    _same(bench.score(cold, "all"), bench.bare_all(answer))
+    long = by_turns(
+        {
+            "generate": lambda: bench.backend.release(bench.generate()),
+            "query": lambda: bench.score(live, "query"),
+            "all": lambda: bench.score(cold, "all"),
+            "bare all": lambda: bench.bare_all(answer),
+            "sample": lambda: bench.backend.release(bench.generate(kv, 1.0)),
+        },
+        repeats,
+    )
+    bench.backend.release(kv)
+    whole = long["generate"]
+    speed = f"generation {whole:.2f} s, query {1e3 * long['query']:.0f} ms"
+    return [
+        (f"confidence after generation / generation ({speed})",
+         f"{long['query'] / whole:.2%}", "<= 3%"),
+        ("the same, bare decode of the query (roofline)", f"{short['roofline'] / whole:.2%}", ""),
+        ("the same, reading all again (`all`)", f"{long['all'] / whole:.1%}", ""),
+        (f"the same, {SAMPLES} samples", f"{SAMPLES * long['sample'] / whole:.0%}", ""),
+        (f"our scoring call / by hand, behind a cache"
+         f" ({1e3 * short['query']:.1f} / {1e3 * short['bare query']:.1f} ms)",
+         f"{short['query'] / short['bare query']:.3f}", "<= 1.10"),
+        (f"our scoring call / by hand, cold ({long['all']:.2f} / {long['bare all']:.2f} s)",
+         f"{long['all'] / long['bare all']:.3f}", "<= 1.10"),
+    ]  # fmt: skip
+
+
+def _same(ours: list[float], theirs: list[float]) -> None:
+    """Both hands must compute the same thing; caches of 16 bits round in another order."""
+    if abs((ours[1] - ours[0]) - (theirs[1] - theirs[0])) > 0.05:
+        raise RuntimeError(f"our scores {ours} are not those of the bare interface {theirs}")
+
+
+def files(bench: Bench, repeats: int) -> list[Row]:
+    question = "q" * (PROMPT - len(LEAD.format("")))
+    texts = [f"answer {number} ".ljust(FILE_ANSWER, "x") for number in range(5)]
+    manifest = Manifest(name="random", method="query", base=BaseModelRef(id="random"))
+    estimator = Estimator(
+        manifest, QueryMethod(), bench.backend, bench.query, bench.adapters["query"], ""
+    )
+    guard = Guard(estimator, "annotate")
+    rendered = [estimator.render(QuestionAnswer(question=question, answer=text)) for text in texts]
+    each = [len(made.answer) + len(bench.query.ids) for made in rendered]
+    context = len(rendered[0].context)
+    saved = sum(context + more for more in each) / (context + sum(each))
+    with tempfile.TemporaryDirectory() as scratch:
+
+        def score(name: str, answers: list[str]) -> None:
+            path = Path(scratch) / name
+            rows = [json.dumps({"question": question, "answer": answer}) for answer in answers]
+            path.write_text("\n".join(rows) + "\n", encoding="utf-8")
+            done = score_file(guard, path, path.with_suffix(".scored.jsonl"), overwrite=True)
+            if done.statuses["ok"] != len(answers):
+                raise RuntimeError(f"rows were not scored: {done.statuses}")
+
+        def five() -> None:
+            for text in texts:
+                score("one.jsonl", [text])
+
+        took = by_turns({"one file": lambda: score("five.jsonl", texts), "five": five}, repeats)
+    faster = took["five"] / took["one file"]
+    return [
+        (f"file of 5 answers to one question of {context:,} tokens, against 5 cold scorings"
+         f" ({took['one file']:.2f} / {took['five']:.2f} s: {faster:.2f} times faster,"
+         f" {saved:.2f} times fewer tokens)",
+         f"{faster / saved:.3f}", ">= 0.85"),
+    ]  # fmt: skip
+
+
+def agreement(checkpoint: Path | None, threads: int) -> list[Row]:
+    known: list[tuple[str, Path, ContextStyle, tuple[int, int] | None]] = [
+        ("mini", MINI / "base", "chat_turn", None)
+    ]
+    if checkpoint is not None:
+        known.append((checkpoint.name, checkpoint, "raw", (100, 101)))
+    return [
+        (f"largest difference in logits from transformers, {name}, {kv_type.upper()} cache",
+         f"{worst_difference(path, style, labels, kv_type, threads):.1e}", f"<= {aim:.0e}")
+        for name, path, style, labels in known
+        for kv_type, aim in AGREE
+    ]  # fmt: skip
+
+
+def memory(answers: int, threads: int) -> list[Row]:
+    estimator = load_estimator("mini", backend="llama_cpp", threads=threads)
+    backend, process = estimator.backend, psutil.Process()
+
+    def score(count: int, first: int) -> int:
+        for number in range(first, first + count, 20):
+            rows = [
+                QuestionAnswer(question=f"What is {number + at} plus 3?", answer=str(number))
+                for at in range(19)
+            ]
+            made = estimator.render(rows[0])
+            kv = backend.generate([made.context], max_tokens=8)[0].kv
+            if kv is None:
+                raise RuntimeError("a single prompt keeps its cache")
+            backend.score([Item(kv, ())], estimator.query, estimator.adapter, LABELS)
+            backend.release(kv)
+            estimator.score(rows)
+        return int(process.memory_info().rss)
+
+    before = score(200, 0)
+    after = score(answers, 200)
+    estimator.close()
+    what = f"resident memory over {answers:,} scored answers after the first 200"
+    sizes = f"{before / 1e6:.0f} to {after / 1e6:.0f} MB"
+    return [(f"{what} ({sizes})", f"{after / before - 1:+.1%}", "<= +5%")]
+
+
+@contextmanager
+def stage(name: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    print(f"  {name}: {time.perf_counter() - start:.0f} s", flush=True)
+
+
+@click.command(help=__doc__)
+@click.option("--repeats", default=7, show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--vocabulary", default=Shape().vocabulary, show_default=True)
+@click.option("--checkpoint", type=click.Path(path_type=Path, exists=True),
+              envvar="CT_GUARD_LLAMA_CHECKPOINT", help="A small Llama, as a directory.")  # fmt: skip
+@click.option("--folder", type=click.Path(path_type=Path), default=Path("runs/llama_cpp"))
+@click.option("--quick", is_flag=True, help="A small model, three repeats; nothing is written.")
+def main(
+    repeats: int, threads: int, vocabulary: int, checkpoint: Path | None, folder: Path, quick: bool
+) -> None:
+    warnings.simplefilter("ignore", OutOfScopeWarning)
+    warnings.simplefilter("ignore", FutureWarning)  # transformers warns of its own attribute
+    disable_progress_bar()
+    shape = SMALL if quick else Shape(vocabulary=vocabulary)
+    repeats = min(repeats, 3) if quick else repeats
+    rows: list[Row] = []
+    with stage("model"):
+        bench = Bench(shape, folder, threads)
+    for name, work in (
+        ("generated", lambda: generated(bench, repeats)),
+        ("files", lambda: files(bench, repeats)),
+        ("agreement", lambda: agreement(checkpoint, threads)),
+        ("memory", lambda: memory(200 if quick else 2000, threads)),
+    ):
+        with stage(name):
+            rows += work()
+    bench.close()
+    command = f"python -m benchmarks.llama_cpp --repeats {repeats} --threads {threads}"
+    text = (
+        f"`{command}`: random weights in Q8_0, {shape}; a prompt of {PROMPT:,} tokens, an answer of"
+        f" {ANSWER}, a query of {len(bench.query.ids)}; medians of {repeats} by turns.\n\n"
+        + markdown(["measured", "found", "aim"], rows)
+    )
+    print(text)
+    if not quick:
+        between_markers(RESULTS, "llama_cpp", text)
+
+
+if __name__ == "__main__":
+    main()
