@@ -144,6 +144,12 @@ def test_what_was_found_and_what_is_assumed_is_kept(folder: Path, tmp_path: Path
     }  # fmt: skip
 
 
+def test_a_base_beside_the_checkpoint_is_found_from_the_cache(folder: Path) -> None:
+    edit(folder, base_model_name_or_path="../base")
+    manifest = load_manifest(import_checkpoint(folder, folder.parent / "cache"))
+    assert Path(manifest.base.id) == folder.parent / "base"
+
+
 def test_the_config_that_is_written_is_one_that_peft_reads(folder: Path, tmp_path: Path) -> None:
     from peft import LoraConfig, PeftConfig
 

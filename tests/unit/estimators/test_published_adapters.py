@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from ct_guard.adapters import PUBLISHED, import_checkpoint
 from ct_guard.adapters.published import published
-from ct_guard.errors import MismatchError
+from ct_guard.errors import BackendError, MismatchError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.records import QuestionAnswer
 from tests.lookalikes import ALPHA, RANK, make_adapter, make_base, make_classifier
@@ -302,6 +302,13 @@ def test_a_snapshot_of_another_revision_is_refused(
     assert load_estimator(folder, base=snapshots / ("a" * 40), device="cpu")
     with pytest.raises(MismatchError, match=r"revision b+.*--base"):
         load_estimator(folder, base=snapshots / ("b" * 40), device="cpu")
+
+
+def test_a_base_that_was_never_fetched_says_how_to_get_it(tmp_path: Path) -> None:
+    folder = make_adapter(tmp_path / "mine", base="some/base-of-mine", calibrated=True)
+    with pytest.raises(BackendError, match=r"some/base-of-mine.*hf download.*--base") as caught:
+        load_estimator(folder, device="cpu")
+    assert "\n" not in str(caught.value)
 
 
 def test_a_checkpoint_that_names_no_base(tmp_path: Path) -> None:
