@@ -35,6 +35,7 @@ mini: $(VENV)/test.stamp
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.scoring
 	$(BIN)/python -m benchmarks.langchain
+	$(BIN)/python -m benchmarks.tuning
 
 $(VENV)/venv.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
