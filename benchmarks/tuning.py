@@ -32,18 +32,18 @@ from ct_guard.tuning.data import RenderedAnswer
 from ct_guard.tuning.learners import QueryLearner
 from ct_guard.tuning.trainer import _backward
 
-BATCH, ANSWER = 4, 16
+BATCH, ANSWER = 2, 16
 
 
 def small_llama() -> TransformersBackend:
-    """8 million random weights behind the embedded tokenizer."""
+    """2.6 million random weights in 4 layers, behind the embedded tokenizer."""
     torch.manual_seed(0)
     tokenizer = AutoTokenizer.from_pretrained(MINI / "base")
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=256,
-        intermediate_size=1024,
-        num_hidden_layers=8,
+        intermediate_size=512,
+        num_hidden_layers=4,
         num_attention_heads=8,
         num_key_value_heads=4,
         max_position_embeddings=2048,
@@ -56,7 +56,10 @@ def step_seconds(prefix: int, repeats: int) -> dict[str, float]:
     backend = small_llama()
     query = build_query("chat_turn", backend)
     rng = random.Random(0)
-    ids = [tuple(rng.randrange(10, backend.vocabulary_size) for _ in range(prefix)) for _ in "1234"]
+    ids = [
+        tuple(rng.randrange(10, backend.vocabulary_size) for _ in range(prefix))
+        for _ in range(BATCH)
+    ]
     rows = [RenderedAnswer(row[:-ANSWER], row[-ANSWER:], at % 2 == 0) for at, row in enumerate(ids)]
     batch = Batch(rows, list(range(BATCH)))
     variants: dict[str, tuple[Activation, float | None]] = {
@@ -121,7 +124,7 @@ def main(prefix: int, repeats: int, rows: int) -> None:
     print(f"| a step of {BATCH} rows of {prefix} tokens | seconds | times `query` |\n|---|---|---|")
     for name, median in seconds.items():
         print(f"| `{name}` | {median:.3f} | {median / seconds['query']:.2f} |")
-    print(f"\nMedians of {repeats}, {threads} threads, float32, 8M weights.")
+    print(f"\nMedians of {repeats}, {threads} threads, float32, 2.6M weights.")
     if rows:
         took, steps = run_seconds(rows)
         print(f"\ntune on {rows:,} rows over mini's base: {took:.0f} s, {steps} steps.")
