@@ -11,6 +11,8 @@ from typing import TypeVar
 
 import torch
 
+from ct_guard.errors import UsageError
+
 __all__ = ["Processes", "processes"]
 
 T = TypeVar("T")
@@ -68,10 +70,19 @@ class Processes:
 
 
 def processes() -> Processes:
-    """The processes of this run: those of `accelerate launch`, else this one alone."""
-    if int(os.environ.get("WORLD_SIZE", "1")) < 2:
+    """The processes of this run: those of `accelerate launch`, else this one alone.
+
+    Raises UsageError where several were started that cannot reach each other.
+    """
+    started = int(os.environ.get("WORLD_SIZE", "1"))
+    if started < 2:
         return Processes()
     from accelerate import PartialState
 
-    state = PartialState()
+    state = PartialState(cpu=not torch.cuda.is_available())
+    if state.num_processes != started:
+        raise UsageError(
+            f"{started} processes were started, and {state.num_processes} of them found each other:"
+            " each needs a GPU, or none of them (CUDA_VISIBLE_DEVICES='')"
+        )
     return Processes(state.num_processes, state.process_index, str(state.device))
