@@ -234,7 +234,7 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
 def _without_review(kind: type[ConfidenceMiddleware]) -> type[ConfidenceMiddleware]:
     """The same middleware without its hook after the model. LangChain makes a node of the graph, a
     step of every call, of each hook that a middleware's class has; one that can only find that
-    nobody is to be asked costs more than all the rest of the guard. Hooks of a subclass stay."""
+    nobody is to be asked is a third of what the guard costs. Hooks of a subclass stay."""
     unused = {
         name: getattr(AgentMiddleware, name)
         for name in ("after_model", "aafter_model")
