@@ -36,6 +36,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.scoring
 	$(BIN)/python -m benchmarks.langchain
 	$(BIN)/python -m benchmarks.llama_cpp
+	$(BIN)/python -m benchmarks.tuning
 
 $(VENV)/venv.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -62,6 +62,9 @@ class QuestionAnswer(Record):
     group: str | None = None
     """What kind of answer this is, where it is of a kind of its own, as "tool_call": the group's
     calibrator, when the estimator has one, goes before the model's."""
+    logprobs: tuple[float, ...] | None = None
+    """Log-probability (in nats) of each token of the answer, as the answering model reports it; its
+    tokens, not the estimator's. They count where the estimator has a layer for this model."""
 
     def conversation(self) -> tuple[Message, ...]:
         """The turns before the answer; the last one is what was asked."""
@@ -99,11 +102,13 @@ class Confidence(Record):
     sanitized: bool = False
     """Control or invisible characters, or a forged copy of the uncertainty query, were removed
     from the text before scoring."""
-    apart: bool = False
+    read_apart: bool = False
     """The estimator reads text and query as one (boundary `joint`), and this tokenizer merges them
     here: they were read apart, which is not quite what it was tuned on."""
     estimator: str = ""
     backend: str = ""
+    provider_logprobs: Literal["used", "unused"] | None = None
+    """What became of the answering model's own log-probabilities; None: it gave none."""
     error: str | None = None
 
 

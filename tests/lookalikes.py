@@ -23,9 +23,8 @@ SIZE, RANK, ALPHA, WINDOW = 32, 4, 32, 48
 
 
 def make_base(folder: Path, *, family: str, tokenizer: str) -> Path:
-    """A base model's directory. `family`: llama, mistral (sliding window). `tokenizer`:
-    sentencepiece (dummy prefix, byte fallback), bytes, merging (full stop and newline are one)."""
-    words = _sentencepiece() if tokenizer == "sentencepiece" else _bytes(tokenizer == "merging")
+    """A base model's directory. `family`: llama, mistral (sliding window)."""
+    words = make_tokenizer(tokenizer)
     torch.manual_seed(7)
     shape: dict[str, Any] = {
         "vocab_size": len(words),
@@ -89,6 +88,12 @@ def make_classifier(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     torch.save(torch.nn.Sequential(*layers[:-1]).state_dict(), folder / "classifier_model.bin")
     return folder
+
+
+def make_tokenizer(kind: str) -> PreTrainedTokenizerFast:
+    """`kind`: sentencepiece (dummy prefix, byte fallback), bytes, or merging (bytes, and a full
+    stop and the newline behind it are one)."""
+    return _sentencepiece() if kind == "sentencepiece" else _bytes(kind == "merging")
 
 
 def _sentencepiece() -> PreTrainedTokenizerFast:

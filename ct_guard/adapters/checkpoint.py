@@ -105,7 +105,7 @@ def _read(source: Path, name: str, known: Published | None) -> _Import:
     manifest = Manifest(
         name=name,
         method="query" if head is None else "lora_probe" if lora else "probe",
-        base=_base(config, known, found, assumed),
+        base=_base(source, config, known, found, assumed),
         style=known.style if known is not None else "raw",
         boundary="joint",
         activation="all" if lora else None,
@@ -131,6 +131,7 @@ def _read(source: Path, name: str, known: Published | None) -> _Import:
 
 
 def _base(
+    source: Path,
     config: dict[str, Any] | None,
     known: Published | None,
     found: dict[str, str],
@@ -145,7 +146,10 @@ def _base(
         return BaseModelRef(id=known.base, revision=revision)
     if named:
         found["base"] = f"{named}, from {LORA_CONFIG}"
-        return BaseModelRef(id=str(named), revision=revision)
+        beside = str(named).startswith(".")
+        return BaseModelRef(
+            id=str((source / named).resolve()) if beside else str(named), revision=revision
+        )
     assumed["base"] = "none is named: give it with --base"
     return BaseModelRef(id="")
 

@@ -36,13 +36,13 @@ def locate(source: str | Path) -> Path:
             return folder
         return import_checkpoint(folder, cache_folder())
     if text.startswith(f"{ORGANISATION}/"):
-        known = published(text)
-        if known is None:
+        adapter = published(text)
+        if adapter is None:
             there = ", ".join(PUBLISHED)
             raise EstimatorError(f"no published adapter {text!r}: there are {there}")
-        spellings = dict.fromkeys((text, known.id, f"{known.id}model"))
+        spellings = dict.fromkeys((text, adapter.id, f"{adapter.id}model"))
         fetched = fetch_snapshot(tuple(spellings), CHECKPOINT_FILES)
-        return import_checkpoint(fetched, cache_folder(), known)
+        return import_checkpoint(fetched, cache_folder(), adapter)
     raise EstimatorError(
         f"no estimator at {text!r}: give a directory with a manifest.json, 'mini' for the embedded"
         " one, or a published adapter ('ct-guard adapters' lists them)"

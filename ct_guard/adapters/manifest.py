@@ -61,6 +61,13 @@ class LogisticLayer(Record):
     coef: tuple[float, ...]
     intercept: float
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether there is one number for each feature, and scales are above 0."""
+        columns = (self.low, self.high, self.mean, self.scale, self.coef)
+        lengths = {len(column) for column in columns}
+        return lengths == {len(self.features)} and min(self.scale) > 0
+
 
 class Scope(Record):
     """What the base model can know at all, for models of a closed world."""
@@ -91,6 +98,10 @@ class Manifest(Record):
     """Most tokens of context + answer + query; None: what the base model reads."""
     calibrators: dict[str, CalibratorState] = {}
     """By answering model or group of answers; `"*"` serves the rest."""
+    provider: dict[str, LogisticLayer] = {}
+    """By answering model: the layer over the raw score and the log-probabilities that this model
+    gives its own answers (`adapters.layer.PROVIDER_FEATURES`). It takes the calibrator's place for
+    answers that carry them."""
     certificates: tuple[Certificate, ...] = ()
     scope: Scope | None = None
     files: dict[str, str] = {}

@@ -33,6 +33,7 @@ RESULTS: dict[str, type] = {
     "calibrated": bool,
     "truncated": bool,
     "sanitized": bool,
+    "read_apart": bool,
     "estimator": str,
     "backend": str,
     "error": str,
@@ -182,7 +183,7 @@ def _rejected(guard: Guard, rejected: Rejected) -> Assessment:
 
 
 def _result(assessment: Assessment) -> dict[str, Any]:
-    fields = assessment.confidence.model_dump()
+    fields = assessment.confidence.model_dump(exclude={"provider_logprobs"})
     fields["confidence"] = fields.pop("p")
     return {"action": assessment.action, **fields}
 

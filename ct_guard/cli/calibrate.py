@@ -8,6 +8,7 @@ import click
 from .options import assignments
 
 if TYPE_CHECKING:
+    from ct_guard.adapters import LogisticLayer
     from ct_guard.evaluation.calibrate import Calibration
 
 __all__ = ["KINDS", "command"]
@@ -42,6 +43,11 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
     "--min-labels", type=click.IntRange(10), default=100, show_default=True,
     help="Labels that a model needs for a calibrator of its own.",
 )  # fmt: skip
+@click.option(
+    "--logprobs", is_flag=True,
+    help="With -e, for a hybrid: also learn what an answering model's own log-probabilities (column"
+    " `logprobs`: a list for each answer) say. Kept where it lowers the cross-validated log loss.",
+)  # fmt: skip
 @click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Only rows with this value.")
 @click.option(
     "--disjoint-from", multiple=True, metavar="FILE",
@@ -57,6 +63,7 @@ def command(
     kind: str | None,
     per_model: bool,
     min_labels: int,
+    logprobs: bool,
     where: tuple[str, ...],
     disjoint_from: tuple[str, ...],
     overwrite: bool,
@@ -85,6 +92,7 @@ def command(
         check_unused,
         question_keys,
     )
+    from ct_guard.evaluation.provider import fit_provider
     from ct_guard.evaluation.recalibrate import apply_to_file, save_calibration
 
     if (estimator is None) == (target is None):
@@ -92,6 +100,8 @@ def command(
             "give one of --estimator DIR (to copy it with new calibrators) and --apply FILE (to"
             " write a scored file)"
         )
+    if logprobs and estimator is None:
+        raise click.UsageError("--logprobs needs --estimator DIR: it is the estimator that learns")
     scored = read_scored(source, need="logit", where=assignments(where))
     for other in disjoint_from:
         check_apart(scored, other, question_keys(other))
@@ -100,10 +110,20 @@ def command(
     if folder is not None:
         manifest = load_manifest(folder)
         check_scored_by(scored, manifest)
+        if logprobs and manifest.method != "hybrid":
+            raise click.UsageError(
+                f"--logprobs: {estimator} is of the method {manifest.method}, not a hybrid"
+            )
         said = check_unused(scored, folder, manifest, allowed=("calibration", "certification"))
     found = calibrate(scored, kind=kind, per_model=per_model, min_labels=min_labels, seed=seed)
+    provider: dict[str, LogisticLayer] = {}
+    if logprobs:
+        provider, learnt = fit_provider(scored, found.calibrators, min_labels=min_labels, seed=seed)
+        said += learnt
     if folder is not None:
-        save_calibration(folder, Path(output), found.calibrators, scored, overwrite=overwrite)
+        save_calibration(
+            folder, Path(output), found.calibrators, scored, provider=provider, overwrite=overwrite
+        )
     if target is not None:
         done = apply_to_file(
             found.calibrators,

@@ -60,6 +60,11 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
                           if isinstance(value, float))  # fmt: skip
         labels = f"from {state.n:,} labels" if state.n else "labels not recorded"
         lines.append(("calibrator", f"{which}: {state.kind} ({shown}), {labels}"))
+    for model, layer in manifest.provider.items():
+        coef = ", ".join(
+            f"{name} {value:+.2f}" for name, value in zip(layer.features, layer.coef, strict=True)
+        )
+        lines.append(("log-probabilities", f"of {model}, where given: {coef}"))
     if not manifest.calibrators:
         lines.append(("calibrator", "none: probabilities are uncalibrated"))
     for known in manifest.certificates:

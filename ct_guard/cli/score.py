@@ -88,8 +88,8 @@ def command(
                    [{"role", "content"}, …]), model (who answered), correct (true or false).
     What is asked: `messages`, then `question`; where `messages` ends in a user turn, that turn is
                    the question. `context` stands before the question, in the same turn.
-    Columns added: confidence, logit, action, status, calibrated, truncated, sanitized, estimator,
-                   backend, error. Every input column is kept, rows keep their order.
+    Columns added: confidence, logit, action, status, calibrated, truncated, sanitized, read_apart,
+                   estimator, backend, error. Every input column is kept, rows keep their order.
     Status:        ok, empty, refusal, unsupported, invalid, too_long, error. A bad row never stops
                    the run.
 

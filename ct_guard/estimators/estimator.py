@@ -4,12 +4,18 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.adapters import Manifest
-from ct_guard.adapters.calibrated import calibrated, calibrator_for
+from ct_guard.adapters import LogisticLayer, Manifest
+from ct_guard.adapters.calibrated import (
+    calibrated,
+    calibrator_for,
+    provider_layer_for,
+    with_logprobs,
+)
 from ct_guard.backends import KV, Adapter, Backend, Item
 from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
 from ct_guard.query import Query, Rendered, clean, render, screen, without_forged_query
@@ -78,7 +84,7 @@ class Estimator:
                 items[at],
                 truncated=made.truncated,
                 sanitized=made.sanitized,
-                apart=made.boundary != self.manifest.boundary,
+                read_apart=made.boundary != self.manifest.boundary,
             )
         return [result for result in results if result is not None]
 
@@ -158,17 +164,24 @@ class Estimator:
         *,
         truncated: bool = False,
         sanitized: bool = False,
-        apart: bool = False,
+        read_apart: bool = False,
     ) -> Confidence:
         if isinstance(logit, str):
             return self._blank(status="error", error=logit)
+        layer = provider_layer_for(self.manifest.provider, qa.model, qa.group, qa.logprobs)
+        if layer is not None and qa.logprobs is not None:
+            p, is_calibrated = with_logprobs(layer, logit, qa.logprobs), True
+        else:
+            p = float(self.calibrate(np.array([logit]), qa.model, qa.group)[0])
+            is_calibrated = self.is_calibrated_for(qa.model, qa.group)
         return self._blank(
-            p=float(self.calibrate(np.array([logit]), qa.model, qa.group)[0]),
+            p=p,
             logit=logit,
-            calibrated=self.is_calibrated_for(qa.model, qa.group),
+            calibrated=is_calibrated,
             truncated=truncated,
             sanitized=sanitized,
-            apart=apart,
+            read_apart=read_apart,
+            provider_logprobs=_use_of(qa, layer),
         )
 
     def _blank(self, *, p: float | None = None, **fields: object) -> Confidence:
@@ -188,3 +201,9 @@ class Estimator:
                 OutOfScopeWarning,
                 stacklevel=3,
             )
+
+
+def _use_of(qa: QuestionAnswer, layer: LogisticLayer | None) -> Literal["used", "unused"] | None:
+    if not qa.logprobs:
+        return None
+    return "unused" if layer is None else "used"

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ct_guard.adapters import MANIFEST, Manifest, load_manifest, locate
+from ct_guard.adapters.layer import PROVIDER_FEATURES
 from ct_guard.backends import Adapter, Backend, Item, self_test
 from ct_guard.calibration import apply
 from ct_guard.errors import (
@@ -211,6 +212,14 @@ def _check(manifest: Manifest, folder: Path) -> None:
         )
     if (manifest.adapter is None) != (manifest.activation is None):
         raise ManifestError(f"{folder}: an adapter and its activation go together; one is missing")
+    if manifest.provider and manifest.method != "hybrid":
+        raise ManifestError(f"{folder}: layers over log-probabilities are of the method hybrid")
+    for model, layer in manifest.provider.items():
+        if layer.features != PROVIDER_FEATURES or not layer.is_whole:
+            raise ManifestError(
+                f"{folder}: the layer over the log-probabilities of {model!r} does not fit this"
+                " version: fit it again with 'ct-guard calibrate --logprobs'"
+            )
     for model, state in manifest.calibrators.items():
         try:
             apply(state, [0.0])

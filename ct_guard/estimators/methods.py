@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.adapters import LogisticLayer, Manifest, ProbeHead, load_probe
+from ct_guard.adapters.layer import layer_logits
 from ct_guard.backends import ScoreBatch, Want
 from ct_guard.errors import ManifestError, MismatchError
 
@@ -70,10 +71,7 @@ class HybridMethod:
     wants: frozenset[Want] = LABELS | LOGPROBS
 
     def logits(self, batch: ScoreBatch) -> FloatArray:
-        layer = self.layer
-        known = np.clip(features(batch), layer.low, layer.high)
-        scaled = (known - np.array(layer.mean)) / np.array(layer.scale)
-        return np.asarray(layer.intercept + scaled @ np.array(layer.coef), dtype=np.float64)
+        return layer_logits(self.layer, features(batch))
 
 
 @dataclass(frozen=True)
@@ -147,8 +145,7 @@ def _hybrid(manifest: Manifest, folder: Path | None = None) -> Method:
             "this hybrid estimator's layer is missing or uses features that this version does not"
             " compute: make the estimator again"
         )
-    columns = (layer.low, layer.high, layer.mean, layer.scale, layer.coef)
-    if {len(column) for column in columns} != {len(FEATURES)} or min(layer.scale) <= 0:
+    if not layer.is_whole:
         raise ManifestError(
             "this hybrid estimator's layer needs one number for each feature, and scales above 0:"
             " make the estimator again"

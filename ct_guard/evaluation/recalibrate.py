@@ -7,6 +7,7 @@ import numpy as np
 
 from ct_guard.adapters import (
     EVERY_MODEL,
+    LogisticLayer,
     Manifest,
     load_manifest,
     question_hash,
@@ -34,9 +35,11 @@ def save_calibration(
     calibrators: Mapping[str, CalibratorState],
     scored: Scored,
     *,
+    provider: Mapping[str, LogisticLayer] | None = None,
     overwrite: bool = False,
 ) -> Manifest:
-    """The estimator at `source` with other calibrators, at `target`.
+    """The estimator at `source` with other calibrators, and layers over answering models'
+    log-probabilities (`provider`), at `target`.
 
     Certificates and figures are left out: they were of the old probabilities. The questions that
     were calibrated on are recorded as the split `calibration`.
@@ -56,6 +59,7 @@ def save_calibration(
     changed = manifest.model_copy(
         update={
             "calibrators": dict(calibrators),
+            "provider": dict(provider or {}),
             "certificates": (),
             "figures": {},
             "data": data,

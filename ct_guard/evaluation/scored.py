@@ -43,6 +43,8 @@ class ScoredRow:
     """File and line, as messages name it."""
     values: tuple[str, ...]
     """Of the further columns that were asked for, as text."""
+    logprobs: tuple[float, ...] | None = None
+    """Of the answer's tokens, as the answering model reports them."""
 
 
 @dataclass(frozen=True)
@@ -183,6 +185,7 @@ class _Found:
                 model=item.model,
                 where=row.where,
                 values=tuple(_text(row, name) for name in self.keep),
+                logprobs=item.logprobs,
             )
         )
 

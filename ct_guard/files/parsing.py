@@ -1,6 +1,7 @@
 """From the fields of a row to the records that the rest of ct-guard works on."""
 
 import json
+import math
 import re
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -117,6 +118,7 @@ def _question_answer(fields: dict[str, Any]) -> QuestionAnswer:
         messages=messages,
         id=_optional_text(fields, "id", numbers=True),
         model=_optional_text(fields, "model"),
+        logprobs=_logprobs(fields.get("logprobs")),
     )
 
 
@@ -136,6 +138,23 @@ def _optional_text(fields: dict[str, Any], name: str, *, numbers: bool = False) 
         return str(value)
     expected = "text or a number" if numbers else "text"
     raise _FieldError(f"field '{name}' must be {expected}, found {_kind(value)}")
+
+
+def _logprobs(value: Any) -> tuple[float, ...] | None:
+    if isinstance(value, str) and value.strip():
+        try:
+            value = json.loads(value)
+        except (ValueError, RecursionError) as error:
+            raise _FieldError(f"field 'logprobs' is not JSON: {error}") from None
+    if value is None or (isinstance(value, str) and not value.strip()):
+        return None
+    numbers = value if isinstance(value, list) else []
+    if not isinstance(value, list) or not all(
+        isinstance(one, (int, float)) and not isinstance(one, bool) and -math.inf < one <= 0
+        for one in numbers
+    ):
+        raise _FieldError("field 'logprobs' must be a list of finite numbers, none above 0")
+    return tuple(float(one) for one in numbers) or None
 
 
 def _messages(value: Any) -> tuple[Message, ...]:

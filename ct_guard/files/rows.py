@@ -18,7 +18,7 @@ __all__ = [
     "raw_row",
 ]
 
-USED_COLUMNS = ("question", "answer", "id", "context", "messages", "model", "correct")
+USED_COLUMNS = ("question", "answer", "id", "context", "messages", "model", "logprobs", "correct")
 """The columns that ct-guard reads; all others are only carried to the output."""
 
 Needs = tuple[tuple[str, ...], ...]

@@ -11,6 +11,7 @@ from ct_guard.backends import KV
 from ct_guard.errors import CtGuardError, DeadlineError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.policies import (
+    Escalate,
     OnError,
     Policy,
     Situation,
@@ -18,6 +19,7 @@ from ct_guard.policies import (
     default_policy,
     ledger_for,
     load_policy,
+    parts,
 )
 from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 
@@ -64,6 +66,10 @@ class Guard:
             default_policy(certificates) if policy is None else load_policy(policy, certificates)
         )
         self._ledger = ledger_for(self.policy)
+        self.keeps_last = any(
+            isinstance(part, Escalate) and part.keep == "last" for part in parts(self.policy)
+        )
+        """Whether the last model's answer counts, instead of the one with the best p."""
         self.on_error: OnError = on_error
         self.deadline = deadline
         self._worker = worker_of(self.estimator, window=window)

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Generic, TypeVar
 
 from ct_guard.errors import UsageError
-from ct_guard.policies import MOST_RETRIES, Escalate, Situation, Turn, parts
+from ct_guard.policies import MOST_RETRIES, Situation, Turn
 from ct_guard.records import Action, Assessment
 
 from .guard import Guard
@@ -43,9 +43,6 @@ class Ladder(Generic[Model, Result]):
 
     def __init__(self, guard: Guard, models: Sequence[Model]) -> None:
         self._guard, self._models = guard, models
-        self._keep_last = any(
-            isinstance(part, Escalate) and part.keep == "last" for part in parts(guard.policy)
-        )
         self._index = self._retries = self._asked = 0
         self._best: Outcome[Result] | None = None
         self._next: Action = "pass"
@@ -91,7 +88,7 @@ class Ladder(Generic[Model, Result]):
         """A model answered; `assessments` were made in this `situation`."""
         made = Outcome(result, assessments, self._index, self._asked, None, turn)
         self._next = assessments[0].action if assessments else "pass"
-        if self._best is None or self._keep_last or _worth(made) > _worth(self._best):
+        if self._best is None or self._guard.keeps_last or _worth(made) > _worth(self._best):
             self._best = made
 
     def outcome(self) -> Outcome[Result]:

@@ -79,7 +79,10 @@ class AgentCall:
     def request_to(self, model: BaseChatModel) -> ModelRequest[Any]:
         """The request for this model. Held, its tokens do not reach the agent's stream before it is
         decided whose answer counts; the answer itself does, as one message."""
-        return self._request.override(model=held(model) if self._hold else model)
+        if self._hold:
+            return self._request.override(model=held(model))
+        unchanged = model is self._request.model
+        return self._request if unchanged else self._request.override(model=model)
 
     def heard(self, response: ModelResponse[Any]) -> Said | None:
         """What a response says; None where nothing in it can be judged: no message of a model, or

@@ -7,7 +7,18 @@ from langchain_core.messages.ai import UsageMetadata
 
 from ct_guard.errors import UsageError
 from ct_guard.guard import Guard
-from ct_guard.policies import Annotate, Policy, Situation, ToolGate, parts
+from ct_guard.policies import (
+    Annotate,
+    Budget,
+    Certified,
+    Escalate,
+    Policy,
+    Retry,
+    Situation,
+    Threshold,
+    ToolGate,
+    parts,
+)
 from ct_guard.records import Assessment, Confidence, QuestionAnswer
 
 from .messages import question_answer, replace_answer, text_of, turn_of
@@ -22,6 +33,7 @@ __all__ = [
     "assess_items",
     "deliver",
     "item_of",
+    "may_ask_person",
     "may_replace",
 ]
 
@@ -134,6 +146,22 @@ def may_replace(policy: Policy) -> bool:
     """Whether an answer that a model gave may not be the one that is delivered. Then its stream has
     to be held until the decision."""
     return any(not isinstance(part, Annotate | ToolGate) for part in parts(policy))
+
+
+def may_ask_person(policy: Policy) -> bool:
+    """Whether a person may have to decide on an answer or a call of a tool."""
+    return any(map(_asks_person, parts(policy)))
+
+
+def _asks_person(part: Policy) -> bool:
+    match part:
+        case Annotate() | Budget():
+            return False
+        case Threshold() | Certified() | ToolGate():
+            return part.below == "human"
+        case Escalate() | Retry():
+            return part.otherwise == "human"
+    return True  # a review, and a policy of the user's own
 
 
 def _scorable(items: Sequence[Item]) -> list[QuestionAnswer]:

@@ -25,4 +25,5 @@ def held(model: Any) -> Any:
 def _quiet(model: Runnable[Any, Any]) -> Runnable[Any, Any]:
     if not isinstance(model, BaseChatModel):
         return model.with_config(tags=[TAG_NOSTREAM])
+    _ = model._serialized  # computed once: copies made on every call take it along
     return model.model_copy(update={"tags": [*(model.tags or []), TAG_NOSTREAM]})

@@ -7,6 +7,8 @@
   form, `name({"arg": value, …})` with sorted arguments. It is of the group `tool_call`, which can
   have a calibrator of its own.
 * **A structured answer** is its JSON, whether it comes as text or as a call of the schema's tool.
+* **Log-probabilities** that the answering model reports with its answer go along: an estimator that
+  has learnt what they say (`ct-guard calibrate --logprobs`) uses them.
 * **Images, audio and files** cannot be judged: UsageError, which the surfaces turn into the status
   `unsupported`.
 
@@ -35,6 +37,7 @@ from ct_guard.policies import Turn
 from ct_guard.records import Message, QuestionAnswer
 
 from .content import spoken
+from .logprobs import provider_logprobs
 
 __all__ = [
     "as_json",
@@ -80,12 +83,14 @@ def question_answer(
     Raises UsageError for content that is not text, naming it.
     """
     calls_tools = answer is not None and turn_of(answer, schemas) == "tool_call"
+    said = text_of(answer, schemas) if answer is not None else ""
     return QuestionAnswer(
         question="",
-        answer=text_of(answer, schemas) if answer is not None else "",
+        answer=said,
         messages=turns_of(messages),
         model=model,
         group="tool_call" if calls_tools else None,
+        logprobs=provider_logprobs(answer, said) if answer is not None else None,
     )
 
 

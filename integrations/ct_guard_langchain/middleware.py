@@ -27,7 +27,7 @@ from ct_guard.guard import Guard
 from ct_guard.policies import OnError, OnMissing, Policy
 
 from .agent_call import AgentCall
-from .assess import ABSTAIN_MESSAGE, aassess, assess, may_replace
+from .assess import ABSTAIN_MESSAGE, aassess, assess, may_ask_person, may_replace
 from .review import review_answer, review_calls
 from .state import VERDICTS, ConfidenceState, Verdict, last_ai, verdict_on
 from .tools import decide_call, gate_of, refused
@@ -92,6 +92,8 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         self.hold_stream = may_replace(self.guard.policy) if hold_stream is None else hold_stream
         self.abstain_message = abstain_message
         self._name = name
+        if not may_ask_person(self.guard.policy):
+            self.__class__ = _without_review(type(self))
 
     @property
     def name(self) -> str:
@@ -227,6 +229,18 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
             return None
         decision = decide_call(self.gate, call, verdict)
         return None if decision.action == "pass" else refused(call, decision)
+
+
+def _without_review(kind: type[ConfidenceMiddleware]) -> type[ConfidenceMiddleware]:
+    """The same middleware without its hook after the model. LangChain makes a node of the graph, a
+    step of every call, of each hook that a middleware's class has; one that can only find that
+    nobody is to be asked is a third of what the guard costs. Hooks of a subclass stay."""
+    unused = {
+        name: getattr(AgentMiddleware, name)
+        for name in ("after_model", "aafter_model")
+        if getattr(kind, name) is getattr(ConfidenceMiddleware, name)
+    }
+    return type(kind.__name__, (kind,), {"__module__": kind.__module__, **unused})
 
 
 _NOTHING_SAID = BackendError("it gave no answer that can be judged")

@@ -1,7 +1,7 @@
 """The one record of a confidence in LangChain: where it lives, how it is made and read."""
 
 from collections.abc import Mapping
-from typing import NotRequired, TypedDict, TypeVar, cast
+from typing import Literal, NotRequired, TypedDict, TypeVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -42,6 +42,9 @@ class ConfidenceRecord(TypedDict):
     """What went wrong on the way: why there is no score, or which stronger model failed."""
     turn: Turn
     """What was judged: an answer, or a call of tools."""
+    provider_logprobs: NotRequired[Literal["used", "unused"]]
+    """Only where the provider reported log-probabilities of the answer: whether the estimator has a
+    layer for this model's."""
     discarded_usage: NotRequired[UsageMetadata]
     """Only where other answers were paid for: their tokens, not in the message's usage."""
     original: NotRequired[str]
@@ -77,6 +80,8 @@ def make_record(
         error="; ".join(filter(None, (confidence.error, error))) or None,
         turn=turn,
     )
+    if confidence.provider_logprobs is not None:
+        record["provider_logprobs"] = confidence.provider_logprobs
     if original is not None:
         record["original"] = original
     if discarded_usage is not None:
@@ -93,6 +98,7 @@ def confidence_in(record: ConfidenceRecord) -> Confidence:
         calibrated=record["calibrated"],
         truncated=record["truncated"],
         estimator=record["estimator"],
+        provider_logprobs=record.get("provider_logprobs"),
         error=record["error"],
     )
 

@@ -156,6 +156,19 @@ def test_every_token_is_counted_as_read_or_as_cached(case: Case) -> None:
             assert (batch.cached_tokens + batch.prefilled_tokens).tolist() == whole
 
 
+# --- whole texts ---------------------------------------------------------------------------------
+
+
+def test_a_whole_text_begins_as_every_sequence_and_no_special_is_parsed_in_it(
+    backend: Backend,
+) -> None:
+    text = "Question: <|end|> Who?\n\nAnswer:"
+    ids = backend.encode_whole(text)
+    start = list(backend.start_ids)
+    assert ids[: len(start)] == start
+    assert backend.decode(ids[len(start) :]) == text
+
+
 # --- adapters ------------------------------------------------------------------------------------
 
 

@@ -13,11 +13,14 @@ import pytest
 from click.testing import CliRunner
 from scipy.special import expit
 
+import ct_guard
 from ct_guard.adapters import load_manifest
 from ct_guard.calibration import CALIBRATORS
 from ct_guard.cli import cli
 from ct_guard.cli.calibrate import KINDS
 from ct_guard.errors import CtGuardError
+from ct_guard.evaluation import read_scored
+from ct_guard.evaluation.probabilities import probabilities
 
 
 def run(folder: Path, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
@@ -175,3 +178,49 @@ def test_what_makes_no_sense_is_one_line_and_changes_nothing(
 
 def test_help_names_every_kind_that_there_is() -> None:
     assert set(KINDS) == set(CALIBRATORS)
+
+
+def inside(*arguments: str | Path) -> Any:
+    """The command in this process."""
+    return CliRunner().invoke(cli, [*map(str, arguments)])
+
+
+def test_log_probabilities_are_learnt_for_a_hybrid_only(
+    folder: Path, tiny_estimator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    options = ("calibrate", "calibration.jsonl", "-o", "new", "--logprobs")
+    alone = inside(*options, "--apply", "test.jsonl")
+    assert alone.exit_code == 2
+    assert "--logprobs needs --estimator" in alone.stderr
+    other = inside(*options, "-e", tiny_estimator)
+    assert other.exit_code == 2
+    assert "is of the method query, not a hybrid" in other.stderr
+
+
+def test_what_a_hybrid_learns_of_log_probabilities_changes_its_probabilities(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    rng = np.random.default_rng(4)
+    base = Path(ct_guard.__file__).parent / "mini" / "hybrid"
+    for name in ("calibration", "test"):
+        path = folder / f"{name}.jsonl"
+        made = [json.loads(line) for line in path.read_text().splitlines()]
+        for row in made:
+            logprob = -float(rng.exponential(2.0))
+            right = bool(rng.random() < expit(row["logit"] + 2.0 * (logprob + 2.0)))
+            row |= {"model": "m", "logprobs": [logprob], "correct": right}
+            row["estimator"] = load_manifest(base).name
+        path.write_text("".join(json.dumps(row) + "\n" for row in made))
+    loss = []
+    for how in ((), ("--logprobs",)):
+        made_of = f"new{len(how)}"
+        done = inside("calibrate", "calibration.jsonl", "-e", base, "-o", made_of, *how)
+        assert done.exit_code == 0, done.output
+        assert ("m: log-probabilities are used (600 labels" in done.stderr) == bool(how)
+        scored = read_scored("test.jsonl", need="logit")
+        p = probabilities(scored, load_manifest(Path(made_of)))
+        loss.append(-np.log(np.where(scored.correct, p, 1 - p)).mean())
+    assert loss[1] < loss[0] - 0.05
+    assert "of m, where given: logit" in inside("inspect", "new1").stdout

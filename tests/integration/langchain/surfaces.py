@@ -32,6 +32,14 @@ async def _ainvoke(agent: Any, given: Any, config: Any) -> Seen:
     return _of_messages((await agent.ainvoke(given, config))["messages"])
 
 
+async def _batch(agent: Any, given: Any, config: Any) -> Seen:
+    return _of_messages((await asyncio.to_thread(agent.batch, [given], config))[0]["messages"])
+
+
+async def _abatch(agent: Any, given: Any, config: Any) -> Seen:
+    return _of_messages((await agent.abatch([given], config))[0]["messages"])
+
+
 def _streamed(mode: str, read: Callable[[list[Any]], Seen]) -> tuple[Run, Run]:
     async def sync(agent: Any, given: Any, config: Any) -> Seen:
         return read(
@@ -78,6 +86,8 @@ _MODES = {
 SURFACES: dict[str, Run] = {
     "invoke": _invoke,
     "ainvoke": _ainvoke,
+    "batch": _batch,
+    "abatch": _abatch,
     **{f"stream {mode}": sync for mode, (sync, _) in _MODES.items()},
     **{f"astream {mode}": native for mode, (_, native) in _MODES.items()},
 }

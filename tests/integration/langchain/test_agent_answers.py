@@ -1,5 +1,7 @@
 """What becomes of an agent's answer, by policy: the same on every way to run the agent."""
 
+import re
+import time
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,11 +14,14 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
+from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError
-from ct_guard.policies import Annotate, Budget, Escalate, Retry, Review, Threshold
+from ct_guard.policies import Annotate, Budget, Escalate, Retry, Review, Threshold, ToolGate
+from ct_guard.records import Confidence, Decision
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence
 from tests.integration.langchain.scripted import model
-from tests.integration.langchain.surfaces import SURFACES, run
+from tests.integration.langchain.surfaces import SURFACES, is_valid, run
+from tests.known_confidence import estimator_on
 
 ABSTAINED = "I don't know."
 LADDER = Retry(
@@ -47,6 +52,9 @@ CASES = {
     ),
     "abstain: an empty answer has no worth": Case(
         0.7, [""], ABSTAINED, {"action": "abstain", "p": None, "status": "empty"}
+    ),
+    "abstain: a refusal has no worth": Case(
+        0.7, ["I cannot answer that."], ABSTAINED, {"action": "abstain", "status": "refusal"}
     ),
     "retry: the same model is asked again": Case(
         Retry(threshold=0.7),
@@ -125,6 +133,41 @@ CASES = {
 }
 
 
+THREAD = {"configurable": {"thread_id": "one"}}
+
+
+def raising(items: Any) -> Any:
+    raise RuntimeError("out of memory\nsecond line")
+
+
+def hanging(items: Any) -> Any:
+    time.sleep(0.3)
+    return []
+
+
+FAULTS = {
+    "raises": raising,
+    "hangs": hanging,
+    "NaN": estimator_on(FakeBackend(logit=lambda _: float("nan"))).score,
+    "too few": lambda items: [],
+}
+FAULT_MESSAGES = {
+    "raises": "out of memory",
+    "hangs": "longer than the deadline of 0.2 s",
+    "NaN": "the score is NaN or infinite",
+    "too few": "the estimator returned 0 scores for 1 answers",
+}
+
+
+class Unheard:
+    """A policy of the user's own."""
+
+    name = "unheard"
+
+    def decide(self, confidence: Confidence, situation: Any) -> Decision:
+        return Decision(action="pass", policy=self.name)
+
+
 def guarded(estimator: Any, case: Case, **kwargs: Any) -> Any:
     stronger = [model(*said) for said in case.stronger]
     middleware = ConfidenceMiddleware(estimator, case.policy, models=stronger, **kwargs)
@@ -174,6 +217,67 @@ async def test_a_fault_of_the_estimator_goes_by_on_error(broken, way, on_error, 
     assert (record["action"], record["p"], record["status"]) == (action, None, "error")
     assert record["error"] == "the engine failed"
     assert record["attempts"] == 1
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+@pytest.mark.parametrize("on_error", ["pass", "block", "raise"])
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_after_any_fault_the_conversation_is_valid_and_goes_on(
+    estimator, fault, on_error, way
+):
+    healthy, now = estimator.score, [FAULTS[fault]]
+    estimator.score = lambda items: now[0](items)
+    agent = create_agent(
+        model("perhaps", "I am sure"),
+        middleware=[ConfidenceMiddleware(estimator, 0.7, on_error=on_error, deadline=0.2)],
+        checkpointer=InMemorySaver(),
+    )
+    if on_error == "raise":
+        with pytest.raises(Exception, match=FAULT_MESSAGES[fault]):
+            await run(way, agent, asked(), THREAD)
+    else:
+        state = await run(way, agent, asked(), THREAD)
+        assert state["messages"][-1].text == ("perhaps" if on_error == "pass" else ABSTAINED)
+        assert state["ct_guard"]["status"] == "error"
+        assert state["ct_guard"]["p"] is None
+        assert re.search(FAULT_MESSAGES[fault], state["ct_guard"]["error"])
+    now[0] = healthy
+    state = await run(way, agent, asked("And now?"), THREAD)
+    assert is_valid(state["messages"])
+    assert state["messages"][-1].text == "I am sure"
+    assert state["ct_guard"]["p"] == pytest.approx(0.953, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("policy", "asks"),
+    [
+        (Annotate(), False),
+        (0.7, False),
+        (Retry(threshold=0.7, otherwise=Escalate(threshold=0.7)), False),
+        (Budget(policy=Escalate(threshold=0.7), share=0.1), False),
+        (ToolGate(default=0.7), False),
+        (ToolGate(default=0.7, below="human"), True),
+        (ToolGate(answers=Threshold(threshold=0.7, below="human")), True),
+        (Escalate(threshold=0.7, otherwise="human"), True),
+        (Budget(policy=Review(threshold=0.7), share=0.1), True),
+        (LADDER, True),
+        (Unheard(), True),
+    ],
+)
+def test_the_agent_has_a_step_for_reviews_only_where_somebody_can_be_asked(estimator, policy, asks):
+    agent = create_agent(model(), middleware=[ConfidenceMiddleware(estimator, policy)])
+    assert ("ConfidenceMiddleware.after_model" in agent.nodes) == asks
+
+
+async def test_a_subclass_keeps_its_own_hooks(estimator):
+    class Watching(ConfidenceMiddleware):
+        def after_model(self, state, runtime):
+            seen.append(state["ct_guard"]["p"])
+
+    seen: list[float] = []
+    agent = create_agent(model("I am sure"), middleware=[Watching(estimator, 0.7)])
+    await run("invoke", agent, asked())
+    assert seen == [pytest.approx(0.953, abs=1e-3)]
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from ct_guard.adapters import PUBLISHED, import_checkpoint
 from ct_guard.adapters.published import published
+from ct_guard.errors import BackendError, MismatchError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.records import QuestionAnswer
 from tests.lookalikes import ALPHA, RANK, make_adapter, make_base, make_classifier
@@ -96,7 +97,7 @@ class Reference:
 def scored(estimator: Estimator, question: str) -> list[float]:
     found = estimator.score(rows(question))
     assert [c.status for c in found] == ["ok"] * len(ANSWERS)
-    assert not any(c.apart for c in found)
+    assert not any(c.read_apart for c in found)
     return [c.p for c in found if c.p is not None]
 
 
@@ -140,7 +141,7 @@ def test_where_the_query_would_merge_with_the_answer_it_is_read_apart_and_flagge
     folder = make_adapter(tmp_path / "mine", base=str(base), calibrated=True)
     estimator = load_estimator(folder, device="cpu")
     found = estimator.score(rows("Who?"))
-    assert [c.apart for c in found] == [answer.endswith(".") for answer in ANSWERS]
+    assert [c.read_apart for c in found] == [answer.endswith(".") for answer in ANSWERS]
     expected = Reference(base, folder).query("Question: Who?\nAnswer:")
     for confidence, p, answer in zip(found, expected, ANSWERS, strict=True):
         if not answer.endswith("."):
@@ -268,3 +269,48 @@ def test_the_word_model_behind_an_id_changes_nothing(tail: str) -> None:
     for id_, known in PUBLISHED.items():
         assert published(id_ + tail) is known
     assert published("calibration-tuning/Llama-3-8b-ct-oe") is None
+
+
+def test_a_lora_that_does_not_fit_the_base_is_refused(
+    base_of: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    base = base_of("llama", "sentencepiece")
+    folder = make_adapter(tmp_path / "mine", base=str(base), calibrated=True)
+    path = folder / "adapter_model.safetensors"
+    cut = {
+        name: value[:, :-1].contiguous() if "lora_A" in name else value
+        for name, value in load_file(path).items()
+    }
+    save_file(cut, path)
+    with pytest.raises(MismatchError, match="does not fit this base model") as caught:
+        load_estimator(folder, device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_snapshot_of_another_revision_is_refused(
+    base_of: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    snapshots = tmp_path / "models--some--base" / "snapshots"
+    snapshots.mkdir(parents=True)
+    for commit in ("a" * 40, "b" * 40):
+        (snapshots / commit).symlink_to(base_of("llama", "sentencepiece"))
+    folder = make_adapter(tmp_path / "mine", base="some/base", calibrated=True)
+    config = (folder / "adapter_config.json").read_text()
+    (folder / "adapter_config.json").write_text(
+        config.replace('"revision": null', '"revision": "' + "a" * 40 + '"')
+    )
+    assert load_estimator(folder, base=snapshots / ("a" * 40), device="cpu")
+    with pytest.raises(MismatchError, match=r"revision b+.*--base"):
+        load_estimator(folder, base=snapshots / ("b" * 40), device="cpu")
+
+
+def test_a_base_that_was_never_fetched_says_how_to_get_it(tmp_path: Path) -> None:
+    folder = make_adapter(tmp_path / "mine", base="some/base-of-mine", calibrated=True)
+    with pytest.raises(BackendError, match=r"some/base-of-mine.*hf download.*--base") as caught:
+        load_estimator(folder, device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_checkpoint_that_names_no_base(tmp_path: Path) -> None:
+    with pytest.raises(MismatchError, match="names no base model: give it with --base"):
+        load_estimator(make_classifier(tmp_path / "mine"), device="cpu")

@@ -164,3 +164,26 @@ def test_what_is_no_text_in_it_is_named(value: Any) -> None:
     refusal = texts_of(row(gold=value), "gold")
     assert isinstance(refusal, Rejected)
     assert refusal.message.startswith("in.jsonl, line 3: field 'gold' must be text or a number")
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        (None, None),
+        ("", None),
+        ([], None),
+        ([-0.5, 0], (-0.5, 0.0)),
+        ("[-0.5, -1]", (-0.5, -1.0)),
+    ],
+)
+def test_log_probabilities_are_a_list_or_its_json(value: Any, expected: Any) -> None:
+    item = question_answer(row(question="q", answer="a", logprobs=value))
+    assert not isinstance(item, Rejected)
+    assert item.logprobs == expected
+
+
+@pytest.mark.parametrize("value", [-1.0, "x", "{}", [0.5], ["-1"], [True], [None], {"content": []}])
+def test_other_log_probabilities_are_refused_by_name(value: Any) -> None:
+    refusal = question_answer(row(question="q", answer="a", logprobs=value))
+    assert isinstance(refusal, Rejected)
+    assert refusal.message.startswith("in.jsonl, line 3: field 'logprobs' ")

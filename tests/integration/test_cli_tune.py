@@ -1,0 +1,206 @@
+"""`ct-guard tune` as users type it, and what the other commands make of its estimators."""
+
+import errno
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+from click.testing import CliRunner, Result
+
+from ct_guard import load_estimator
+from ct_guard.adapters import load_manifest, load_questions, question_hash
+from ct_guard.cli import cli
+from ct_guard.errors import CtGuardError, InputError, OutputExistsError, TuningError
+from ct_guard.records import GradedAnswer, QuestionAnswer
+from ct_guard.tuning import TuningConfig
+from tests.unit.tuning.rows import graded
+
+QUICK = (
+    "--targets", "q_proj,v_proj", "--learning-rate", "5e-3", "--batch-size", "16", "--warmup", "2",
+    "--steps", "8", "--evaluate-every", "4",
+)  # fmt: skip
+
+
+def write(path: Path, rows: list[GradedAnswer], *, noise: bool = True) -> Path:
+    """With `noise`, every seventh grade is the other one, as a calibrator needs some overlap."""
+    lines = [
+        {
+            "question": row.qa.question,
+            "answer": row.qa.answer,
+            "correct": row.correct != (noise and at % 7 == 0),
+        }
+        for at, row in enumerate(rows)
+    ]
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def tune(*arguments: str | Path) -> Result:
+    result = CliRunner().invoke(cli, ["tune", *map(str, arguments)], catch_exceptions=True)
+    if isinstance(result.exception, CtGuardError | OSError | click.ClickException):
+        raise result.exception
+    return result
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    return write(tmp_path / "graded.jsonl", graded(240))
+
+
+@pytest.mark.parametrize("method", ["query", "probe", "lora_probe", "hybrid"])
+def test_every_method_becomes_an_estimator_that_scores(
+    method: str, source: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    target = tmp_path / "mine"
+    result = tune(source, "--base", tiny_base, "-o", target, "--method", method, *QUICK)
+    assert result.exit_code == 0, result.output
+    assert "Calibrated: platt" in result.output
+    manifest = load_manifest(target)
+    assert (manifest.method, manifest.name, manifest.style) == (method, "mine", "chat_turn")
+    activation = {"query": "query", "hybrid": "query", "lora_probe": "all", "probe": None}[method]
+    assert manifest.activation == activation
+    assert manifest.questions is not None
+    splits = load_questions(target / manifest.questions)
+    expected = {"tuning", "validation", "calibration"} | (
+        {"layer"} if method == "hybrid" else set()
+    )
+    assert set(splits) == set(manifest.data) == expected
+    assert sum(map(len, splits.values())) == len(frozenset.union(*splits.values())) == 120
+    log = [json.loads(line) for line in Path(f"{target}.log.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in log] == [4, 8]
+    assert not Path(f"{target}.run").exists()
+
+    estimator = load_estimator(target, device="cpu")
+    yes, no = estimator.score(
+        [QuestionAnswer(question="Number 900?", answer=answer) for answer in ("YES!", "no")]
+    )
+    assert yes.p is not None
+    assert no.p is not None
+    assert yes.p > no.p
+    assert yes.calibrated
+
+
+def test_without_a_calibrator_it_says_so(source: Path, tiny_base: Path, tmp_path: Path) -> None:
+    result = tune(source, "-b", tiny_base, "-o", tmp_path / "raw", "--calibrator", "none", *QUICK)
+    assert "uncalibrated" in result.output
+    assert set(load_manifest(tmp_path / "raw").data) == {"tuning", "validation"}
+    answer = QuestionAnswer(question="Number 900?", answer="YES!")
+    assert not load_estimator(tmp_path / "raw", device="cpu").score([answer])[0].calibrated
+
+
+def test_files_of_ones_own_are_used_as_they_are(
+    source: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    validation = write(tmp_path / "v.jsonl", graded(20, offset=500))
+    calibration = write(tmp_path / "c.jsonl", graded(30, offset=700))
+    tune(
+        source, "-b", tiny_base, "-o", tmp_path / "mine", *QUICK,
+        "--validation", validation, "--calibration", calibration,
+    )  # fmt: skip
+    manifest = load_manifest(tmp_path / "mine")
+    assert manifest.questions is not None
+    splits = load_questions(tmp_path / "mine" / manifest.questions)
+    keys = {row.qa.question_key() for row in graded(20, offset=500)}
+    assert splits["validation"] == {question_hash(key) for key in keys}
+    assert len(splits["tuning"]) == 120
+    assert manifest.calibrators["*"].n == 30
+
+
+def test_a_question_in_two_files_is_refused(source: Path, tiny_base: Path, tmp_path: Path) -> None:
+    other = write(tmp_path / "v.jsonl", graded(20, offset=119))
+    with pytest.raises(InputError, match=r"v\.jsonl, line 1: this question is in .*line 239"):
+        tune(source, "-b", tiny_base, "-o", tmp_path / "x", "--validation", other)
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        ([{"correct": "maybe"}], r"line 1: field 'correct' must be true or false"),
+        ([{"correct": None}], r"grade the answers first \(ct-guard grade\)"),
+        ([{}], r"grade the answers first \(ct-guard grade\)"),
+    ],
+)
+def test_rows_that_cannot_be_learnt_from_are_named(
+    rows: list[dict[str, Any]], said: str, tiny_base: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "bad.jsonl"
+    path.write_text("".join(json.dumps({"question": "q", "answer": "a", **r}) for r in rows))
+    with pytest.raises(InputError, match=said):
+        tune(path, "-b", tiny_base, "-o", tmp_path / "x")
+
+
+def test_one_class_is_refused_by_part(tiny_base: Path, tmp_path: Path) -> None:
+    right = write(tmp_path / "right.jsonl", [row for row in graded(80) if row.correct], noise=False)
+    with pytest.raises(TuningError, match=r"right\.jsonl: the part 'tuning' has .* needs right"):
+        tune(right, "-b", tiny_base, "-o", tmp_path / "x")
+    assert not (tmp_path / "x").exists()
+
+
+def test_an_interrupted_run_goes_on_and_is_not_lost_by_mistake(
+    source: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = (source, "-b", tiny_base, *QUICK)
+    tune(*command, "-o", tmp_path / "whole")
+
+    class Interrupted(OSError):
+        pass
+
+    def interrupt(path: Path, progress: object) -> None:
+        raise Interrupted
+
+    with monkeypatch.context() as patched:
+        patched.setattr("ct_guard.cli.curves.write_line", interrupt)
+        with pytest.raises(Interrupted):
+            tune(*command, "-o", tmp_path / "part")
+    assert not (tmp_path / "part").exists()
+    with pytest.raises(OutputExistsError, match="--resume"):
+        tune(*command, "-o", tmp_path / "part")
+    tune(*command, "-o", tmp_path / "part", "--resume")
+    name = "adapter/adapter_model.safetensors"
+    whole, part = (load_manifest(tmp_path / one) for one in ("whole", "part"))
+    assert whole.files[name] == part.files[name]
+    assert whole.calibrators == part.calibrators
+
+
+def test_a_full_disk_leaves_the_old_estimator_whole(
+    source: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = (source, "-b", tiny_base, *QUICK, "-o", tmp_path / "mine")
+    tune(*command)
+    old = load_manifest(tmp_path / "mine")
+    with pytest.raises(OutputExistsError, match="--overwrite"):
+        tune(*command)
+    copy = shutil.copyfile
+
+    def full(source: Path, target: Path) -> None:
+        copy(source, target)
+        if Path(target).suffix == ".safetensors":
+            Path(target).write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("ct_guard.adapters.manifest.shutil.copyfile", full)
+    with pytest.raises(OSError, match="No space left"):
+        tune(*command, "--overwrite", "--seed", "1")
+    assert load_manifest(tmp_path / "mine") == old  # verifies every file against its hash
+    assert (tmp_path / "mine.run" / "checkpoint.safetensors").exists()  # --resume saves it yet
+
+
+def test_the_papers_recipe_is_the_papers() -> None:
+    from ct_guard.cli.tune import OF_PAPER
+    from ct_guard.tuning import RECIPES
+
+    assert TuningConfig(**RECIPES["paper"]) == TuningConfig(
+        activation="all", rank=8, alpha=32, dropout=0.1, targets=None, learning_rate=1e-4,
+        batch_size=4, steps=5000, warmup=0, weight_decay=0.0, kl="jsd", kappa=1.0,
+    )  # fmt: skip
+    assert OF_PAPER == {"quantization": "8bit", "calibrator": "temperature", "twins": 0.0}
+
+
+def test_curves_are_drawn(source: Path, tiny_base: Path, tmp_path: Path) -> None:
+    tune(source, "-b", tiny_base, *QUICK, "-o", tmp_path / "mine", "--plot", tmp_path / "c.svg")
+    drawn = (tmp_path / "c.svg").read_text()
+    assert "validation log loss" in drawn
+    assert "Validation AUROC" in drawn
