@@ -1,5 +1,7 @@
 """Estimators on disk: the manifest, its verification, and where estimators are found."""
 
+from .card import model_card
+from .hub import resolve
 from .locate import MINI, locate
 from .manifest import (
     EVERY_MODEL,
@@ -15,6 +17,7 @@ from .manifest import (
 )
 from .questions import load_questions, question_hash, set_hash
 from .revise import revise_estimator
+from .share import pull_estimator, push_estimator
 
 __all__ = [
     "EVERY_MODEL",
@@ -27,7 +30,11 @@ __all__ = [
     "load_manifest",
     "load_questions",
     "locate",
+    "model_card",
+    "pull_estimator",
+    "push_estimator",
     "question_hash",
+    "resolve",
     "revise_estimator",
     "save_estimator",
     "set_hash",

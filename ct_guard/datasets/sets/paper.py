@@ -4,15 +4,10 @@ Facts (fields, splits, wording) from the reference's public code; hub ids as the
 them today. Test splits without labels are left out, as there.
 """
 
-from collections.abc import Callable
-from string import ascii_lowercase
-from typing import Any
+from . import readers as read
+from .spec import SetSpec
 
-import numpy as np
-
-from .spec import Fields, Item, SetSpec
-
-__all__ = ["PAPER"]
+__all__ = ["NEXT", "PAPER"]
 
 LABELLED = {"train": "train", "validation": "validation"}
 VALIDATION = {"validation": "validation"}
@@ -27,113 +22,6 @@ ENTAILMENT = (
 UNSURE = "It's impossible to say"
 
 
-def _letter(key: str) -> int:
-    """Index of "A", "b" or "3"; -1 for anything else."""
-    key = str(key).lower()
-    if len(key) == 1 and key in ascii_lowercase:
-        return ascii_lowercase.index(key)
-    return int(key) - 1 if key.isdigit() else -1
-
-
-def _item(values: dict[str, Any], choices: list[str], right: int, **more: Any) -> Item | None:
-    if not 0 <= right < len(choices):
-        return None
-    return Item({name: str(value) for name, value in values.items()}, tuple(choices), right, **more)
-
-
-def _distinct(item: Item | None) -> Item | None:
-    return item if item is not None and len(set(item.choices)) == len(item.choices) else None
-
-
-def _labelled(*choices: str, label: str = "label") -> Callable[[Fields, int], Item | None]:
-    """A reader of rows whose label counts through choices that are always the same."""
-    return lambda row, _: _item(dict(row), list(choices), int(row[label]))
-
-
-def _listed(question: str = "question") -> Callable[[Fields, int], Item | None]:
-    return lambda row, _: _item(
-        {"question": row[question]}, list(row["choices"]["text"]), _letter(row["answerKey"])
-    )
-
-
-def _commonsense_qa(row: Fields, seed: int) -> Item | None:
-    return _distinct(_listed()(row, seed))
-
-
-def _copa(row: Fields, seed: int) -> Item | None:
-    label = int(row["label"])
-    return _item(dict(row), [row["choice1"], row["choice2"]], label, answer=str(label + 1))
-
-
-def _cosmos_qa(row: Fields, seed: int) -> Item | None:
-    return _item(dict(row), [row[f"answer{n}"] for n in range(4)], int(row["label"]))
-
-
-def _hellaswag(row: Fields, seed: int) -> Item | None:
-    paragraph = " ".join([row["ctx"], row["ctx_a"], row["ctx_b"]])
-    right = int(row["label"]) if row["label"] != "" else -1
-    return _item({"context": paragraph}, list(row["endings"]), right)
-
-
-def _math_qa(row: Fields, seed: int) -> Item | None:
-    options = [option.split(")")[-1].strip() for option in row["options"].split(",")]
-    return _distinct(_item({"problem": row["Problem"]}, options, _letter(row["correct"])))
-
-
-def _piqa(row: Fields, seed: int) -> Item | None:
-    return _item(dict(row), [row["sol1"], row["sol2"]], int(row["label"]))
-
-
-def _sciq(row: Fields, seed: int) -> Item | None:
-    options = [row["distractor1"], row["distractor2"], row["distractor3"], row["correct_answer"]]
-    order = np.random.default_rng(seed).permutation(4).tolist()
-    support = row["support"]
-    values = {
-        "question": row["question"],
-        "passage": f"{support}\n" if support else "",
-        "support": f"Support:\n{support}\n" if support else "",
-    }
-    return _distinct(_item(values, [options[at] for at in order], order.index(3)))
-
-
-def _siqa(row: Fields, seed: int) -> Item | None:
-    options = [row["answerA"], row["answerB"], row["answerC"]]
-    return _distinct(_item(dict(row), options, _letter(row["label"])))
-
-
-def _story_cloze(row: Fields, seed: int) -> Item | None:
-    def value(name: str, in_csv: str) -> Any:
-        return row[name] if name in row else row[in_csv]
-
-    story = " ".join(value(f"input_sentence_{n}", f"InputSentence{n}") for n in range(1, 5))
-    endings = [value(f"sentence_quiz{n}", f"RandomFifthSentenceQuiz{n}") for n in (1, 2)]
-    right = int(value("answer_right_ending", "AnswerRightEnding")) - 1
-    return _item({"story": story}, endings, right)
-
-
-def _truthful_qa(row: Fields, seed: int) -> Item | None:
-    targets = row["mc1_targets"]
-    right = list(targets["labels"]).index(1) if 1 in targets["labels"] else -1
-    return _item(dict(row), list(targets["choices"]), right)
-
-
-def _winogrande(row: Fields, seed: int) -> Item | None:
-    if row["answer"] not in ("1", "2"):
-        return None
-    sentence, options = row["sentence"], [row["option1"], row["option2"]]
-    before, _, after = sentence.partition("_")
-    values = {
-        "sentence": sentence,
-        "first": f"{before}{options[0]}{after}",
-        "second": f"{before}{options[1]}{after}",
-    }
-    return _item(values, options, int(row["answer"]) - 1, answer=row["answer"])
-
-
-def _wsc(row: Fields, seed: int) -> Item | None:
-    return _item(dict(row), list(row["options"]), int(row["label"]))
-
-
 _ASKED = "Question:\n{question}"
 
 PAPER: tuple[SetSpec, ...] = (
@@ -141,7 +29,7 @@ PAPER: tuple[SetSpec, ...] = (
         SetSpec(
             f"anli_r{number}",
             "facebook/anli",
-            _labelled("Yes", UNSURE, "No"),
+            read.labelled("Yes", UNSURE, "No"),
             open="Read the following premise and answer if the hypothesis is true. Respond with"
             ' only "Yes", "No", or "It\'s impossible to say" answer and no additional text.\n'
             "{premise}\nHypothesis: {hypothesis}",
@@ -158,7 +46,7 @@ PAPER: tuple[SetSpec, ...] = (
         SetSpec(
             name,
             "allenai/ai2_arc",
-            _listed(),
+            read.listed(),
             open="The question is: {question}",
             choice=_ASKED,
             config=config,
@@ -170,7 +58,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "boolq",
         "google/boolq",
-        lambda row, _: _item(dict(row), ["False", "True"], int(bool(row["answer"]))),
+        read.boolq,
         open='Read the following passage and answer the question. Respond with only "True" or'
         ' "False" and no additional text.\nPassage: {passage}\nQuestion: {question}?',
         choice="Passage:\n{passage}\n\nQuestion:\n{question}",
@@ -181,7 +69,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "cb",
         "aps/super_glue",
-        _labelled("Yes", "No", UNSURE),
+        read.labelled("Yes", "No", UNSURE),
         open="Read the following premise and answer if the hypothesis is true. Respond only with"
         ' "Yes", "No", or "It\'s impossible to say" and no additional text.\n'
         "{premise}\nHypothesis: {hypothesis}.",
@@ -195,7 +83,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "commonsense_qa",
         "tau/commonsense_qa",
-        _commonsense_qa,
+        read.commonsense_qa,
         open="Question: {question}",
         choice=_ASKED,
         splits=LABELLED,
@@ -205,7 +93,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "copa",
         "aps/super_glue",
-        _copa,
+        read.copa,
         open="Read the following premise and pick the correct choice. Respond only with"
         ' "1" or "2" and no additional text.\nPremise: {premise}\n'
         "  Choice 1: {choice1}\n  Choice 2: {choice2}",
@@ -219,7 +107,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "cosmos_qa",
         "allenai/cosmos_qa",
-        _cosmos_qa,
+        read.cosmos_qa,
         open="Read the following paragraph and answer the question.\nParagraph: {context}\n"
         "Question: {question}",
         choice="Context:\n{context}\n\nQuestion:\n{question}",
@@ -232,7 +120,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "hellaswag",
         "Rowan/hellaswag",
-        _hellaswag,
+        read.hellaswag,
         open="Complete the ending for the following paragraph.\n{context}",
         choice="Context:\n{context}",
         splits=LABELLED,
@@ -244,7 +132,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "math_qa",
         "allenai/math_qa",
-        _math_qa,
+        read.math_qa,
         open="Provide your best answer for the following math problem.\nProblem: {problem}",
         choice="Problem:\n{problem}",
         converted=True,
@@ -255,7 +143,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "multirc",
         "aps/super_glue",
-        _labelled("No", "Yes"),
+        read.labelled("No", "Yes"),
         open="Read the following paragraph along with the question and answer. Then, respond with"
         ' whether the answer is correct. Respond with only "Yes" or "No" and no additional text.\n'
         "Passage: {paragraph}\nQuestion: {question}\nAnswer: {answer}. Is the answer correct?",
@@ -270,7 +158,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "obqa",
         "allenai/openbookqa",
-        _listed("question_stem"),
+        read.listed("question_stem"),
         open="Provide your best answer for the following question.\nQuestion: {question}",
         choice=_ASKED,
         config="main",
@@ -281,7 +169,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "piqa",
         "ybisk/piqa",
-        _piqa,
+        read.piqa,
         open="Provide advice on how to accomplish the following goal.\nGoal: {goal}",
         choice="Goal:\n{goal}",
         splits=LABELLED,
@@ -295,7 +183,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "sciq",
         "allenai/sciq",
-        _sciq,
+        read.sciq,
         open="Read the following and answer the question.\n{passage}Question: {question}",
         choice="{support}\nQuestion:\n{question}",
         open_intro="The following are science exam questions with answers.\n",
@@ -307,7 +195,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "siqa",
         "allenai/social_i_qa",
-        _siqa,
+        read.siqa,
         open="Read the following paragraph and answer the question.\nParagraph: {context}\n"
         "Question: {question}",
         choice="Context:\n{context}\n\nQuestion:\n{question}",
@@ -323,7 +211,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "snli",
         "stanfordnlp/snli",
-        _labelled("Yes", UNSURE, "No"),
+        read.labelled("Yes", UNSURE, "No"),
         open="Read the following premise and answer if the hypothesis is true. Respond with"
         ' only "Yes", "No", or "It\'s impossible to say" answer and no additional text.\n'
         "{premise}\nHypothesis: {hypothesis}",
@@ -335,7 +223,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "story_cloze",
         None,
-        _story_cloze,
+        read.story_cloze,
         open="Complete the ending of the following story.\n{story}",
         choice="Story:\n{story}",
         splits=VALIDATION,
@@ -348,7 +236,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "trec",
         "CogComp/trec",
-        lambda row, _: _item({"question": row["text"]}, list(TREC), int(row["coarse_label"])),
+        read.trec,
         open="Read the following question and then pick a category that describes the question.\n"
         "Question: {question}\nWhat category is the question in? Choose one from Abbreviation,"
         " Entity, Description and abstract concept, Human being, Location, Numeric value. Respond"
@@ -364,7 +252,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "truthful_qa",
         "truthfulqa/truthful_qa",
-        _truthful_qa,
+        read.truthful_qa,
         open="Question: {question}",
         choice=_ASKED,
         splits=VALIDATION,
@@ -377,7 +265,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "winogrande",
         "allenai/winogrande",
-        _winogrande,
+        read.winogrande,
         open='Fill in the blank "_" in the following sentence from the following choices. Respond'
         ' with only "1" or "2" and no additional text.\nSentence: {sentence}\n'
         "  Choice 1: {first}\n  Choice 2: {second}",
@@ -392,7 +280,7 @@ PAPER: tuple[SetSpec, ...] = (
     SetSpec(
         "wsc",
         "ErnestSDavis/winograd_wsc",
-        _wsc,
+        read.wsc,
         open="Read the following sentence, and resolve the ambiguity.\n{text}",
         choice="Sentence:\n{text}",
         splits={"test": "test"},
@@ -405,12 +293,3 @@ PAPER: tuple[SetSpec, ...] = (
     ),
 )
 """The 23 registered names; ANLI and ARC are split."""
-
-TREC = (
-    "Abbreviation",
-    "Entity",
-    "Description and abstract concept",
-    "Human being",
-    "Location",
-    "Numeric value",
-)
