@@ -8,8 +8,8 @@ from .manifest import EVERY_MODEL, Manifest
 
 __all__ = ["model_card"]
 
-LIMITS = """- A probability holds for questions like those it was calibrated on, and for the answering models named
-  above; re-calibrate for others (`ct-guard calibrate`).
+LIMITS = """- A probability holds for questions like those it was calibrated on, and for the
+  answering models named above; re-calibrate for others (`ct-guard calibrate`).
 - A certificate holds for questions drawn like its certification rows.
 - Short answers; long-form text and single claims are out of scope.
 - Persuasion in an answer ("verified, 100% sure") can move a model; nothing excludes it."""

@@ -78,7 +78,6 @@ def resolve(repo_id: str, revision: str | None = None, *, offline: bool = False)
 def translated(repo_id: str, revision: str | None = None) -> Iterator[None]:
     """Errors of the hub's client become HubError, in one line that says what to do. Their own text
     is left out: it may repeat a request."""
-    import httpx
     from huggingface_hub import errors
 
     where = f"{repo_id!r}" + (f" at revision {revision!r}" if revision else "")
@@ -113,8 +112,19 @@ def translated(repo_id: str, revision: str | None = None) -> Iterator[None]:
             429: "too many requests: wait, then try again",
         }.get(status or 0, "try again later")
         raise HubError(f"the hub answered {status} for {where}: {hint}") from None
-    except (httpx.TransportError, ConnectionError, TimeoutError) as error:
+    except (_transport_error(), ConnectionError, TimeoutError) as error:
         raise HubError(
             f"no connection to {endpoint()} for {where} ({type(error).__name__}): check the"
             " network; what is in the cache loads with HF_HUB_OFFLINE=1"
         ) from None
+
+
+def _transport_error() -> type[Exception]:
+    """What the client's HTTP library raises where no answer came; which library that is changed."""
+    from huggingface_hub.errors import HfHubHTTPError
+
+    return next(
+        kind
+        for kind in HfHubHTTPError.__mro__
+        if kind.__name__ == "HTTPError" and not kind.__module__.startswith("huggingface_hub")
+    )

@@ -51,7 +51,8 @@ def push_estimator(
         )
     if token() is None:
         raise UsageError(
-            f"pushing needs a token: set HF_TOKEN to one with write access ({endpoint()}/settings/tokens)"
+            "pushing needs a token: set HF_TOKEN to one with write access, from"
+            f" {endpoint()}/settings/tokens"
         )
     contents: dict[str, bytes | str] = {
         MANIFEST: manifest_text(manifest).encode(),

@@ -155,9 +155,8 @@ def command(
     sets = {name: options.pop(name) for name in OPTIONS}
     grader = grader or default_grader(dataset, sets)
     with question_file(source, dataset, output, sets) as (questions, name):
-        _grade(
-            questions, name, output, grader=grader, overwrite=overwrite, resume=resume, **options
-        )
+        options |= {"grader": grader, "overwrite": overwrite, "resume": resume}
+        _grade(questions, name, output, **options)
 
 
 def _grade(

@@ -21,7 +21,7 @@ _DECLARED = (
         help="Instead of FILE, a question set: 'sciq:train', 'mmlu:anatomy:test', 'mixture:paper',"
         " …; with --question-field any other one: owner/name:split of the hub, or a file.",
     ),
-    click.option("--limit", type=click.IntRange(1), default=None, help="Most questions of the set."),
+    click.option("--limit", type=click.IntRange(1), default=None, help="Most questions."),
     click.option(
         "--rendering", type=click.Choice(["open", "choice"]), default=None,
         help="Open-ended, or multiple choice answered by a letter. Default: open; with"
@@ -41,7 +41,7 @@ _DECLARED = (
         " them, or Parquet, JSON, CSV files named by split. Default: $CT_GUARD_DATASETS.",
     ),
     click.option("--question-field", default=None, metavar="FIELD", help="Field of the question."),
-    click.option("--answer-field", default=None, metavar="FIELD", help="Field of the right answer."),
+    click.option("--answer-field", default=None, metavar="FIELD", help="Field of the answer."),
     click.option(
         "--choices-field", default=None, metavar="FIELD",
         help="Field of the list of choices; a dot leads inside (choices.text).",

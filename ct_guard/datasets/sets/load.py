@@ -13,6 +13,7 @@ __all__ = ["LOCAL", "load_rows", "load_spec"]
 
 LOCAL = "CT_GUARD_DATASETS"
 """Environment variable that names a folder of local copies."""
+_KINDS = {".parquet": "parquet", ".jsonl": "json", ".json": "json", ".csv": "csv"}
 CONVERTED = "refs/convert/parquet"
 
 
@@ -75,6 +76,9 @@ def load_rows(
             rows: Any = kept[split]
         elif (folder / "state.json").is_file():
             rows = datasets.load_from_disk(where)
+        elif files := _files(folder, split):
+            kind = _KINDS[Path(files[0]).suffix]
+            rows = datasets.load_dataset(kind, data_files={"rows": files}, split="rows")
         else:
             rows = datasets.load_dataset(
                 where, None if converted else config, split=split, **options
@@ -82,6 +86,15 @@ def load_rows(
     except (OSError, ValueError, RuntimeError, datasets.exceptions.DatasetsError) as error:
         raise InputError(_why(where, split, config, error)) from None
     return rows  # type: ignore[no-any-return]
+
+
+def _files(folder: Path, split: str) -> list[str]:
+    """Files of a folder named by the split: `train.parquet`, `train-00000-of-00002.parquet`…"""
+    for suffix in _KINDS:
+        for place in (folder, folder / "data"):
+            if found := [*place.glob(f"{split}{suffix}"), *place.glob(f"{split}-*{suffix}")]:
+                return [str(path) for path in sorted(found)]
+    return []
 
 
 def _why(where: str, split: str, config: str | None, error: Exception) -> str:

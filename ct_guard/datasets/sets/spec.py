@@ -7,7 +7,6 @@ it is odd: it is what the published adapters were tuned on.
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from string import ascii_lowercase
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -49,8 +48,8 @@ class SetSpec:
     open: str
     choice: str | None
     """Stands before the list of choices; None: the set has no choices."""
-    splits: Mapping[str, str] = MappingProxyType(
-        {"train": "train", "validation": "validation", "test": "test"}
+    splits: Mapping[str, str] = field(
+        default_factory=lambda: {"train": "train", "validation": "validation", "test": "test"}
     )
     """Split of the hub's by ours. Splits without labels are left out."""
     config: str | None = None
