@@ -117,6 +117,11 @@ def translated(repo_id: str, revision: str | None = None) -> Iterator[None]:
             f"no connection to {endpoint()} for {where} ({type(error).__name__}): check the"
             " network; what is in the cache loads with HF_HUB_OFFLINE=1"
         ) from None
+    except RuntimeError:  # what the client makes of a failed upload of one file
+        raise HubError(
+            f"a file could not be sent to {where}: check the network, then push again; what arrived"
+            " is not sent twice"
+        ) from None
 
 
 def _transport_error() -> type[Exception]:

@@ -28,6 +28,7 @@ def test_push_inspect_pull(tiny_estimator: Path, tmp_path: Path) -> None:
             "HF_ENDPOINT": hub.url,
             "HF_TOKEN": hub.token,
             "HF_HUB_OFFLINE": "0",
+            "HF_HUB_DISABLE_XET": "1",
             "HF_HOME": str(tmp_path / "home"),
         }
         pushed = ct_guard("push", tiny_estimator, "me/tiny", "--base", "them/base", **where)

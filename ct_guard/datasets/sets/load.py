@@ -55,7 +55,7 @@ def load_rows(
 ) -> Sequence[Fields]:
     """Rows of a hub set, or of a folder that `datasets` wrote or can read (Parquet, JSON, CSV)."""
     try:
-        import datasets
+        import datasets  # type: ignore[import-untyped]
     except ModuleNotFoundError as error:
         raise MissingExtraError("a question set by name", "datasets") from error
     folder = Path(where)

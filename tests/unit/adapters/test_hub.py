@@ -32,6 +32,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         monkeypatch.setenv("HF_TOKEN", hub.token)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # else its own wire protocol
         monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub-cache"))
         yield hub
 
@@ -81,8 +82,8 @@ def test_load_by_id_scores_as_the_directory_does(hub: Hub, probed: Path, tiny_ba
     first = hub.branches["me/mine"]["main"]
     hub.commit("me/mine", "main", {"manifest.json": b"{}"})
     asked = [QuestionAnswer(question="What is 2 + 2?", answer="4")]
-    here = load_estimator(probed).estimate(asked)
-    there = load_estimator("me/mine", revision=first, base=tiny_base).estimate(asked)
+    here = load_estimator(probed).score(asked)
+    there = load_estimator("me/mine", revision=first, base=tiny_base).score(asked)
     assert here[0].logit == there[0].logit
     assert locate(f"me/mine@{first}") == resolve("me/mine", first)
     with pytest.raises(ManifestError, match="schema version None"):
@@ -135,7 +136,7 @@ def test_a_hub_s_refusals_say_what_to_do(
     resolve("me/private")
     for repo, revision, said in [
         ("me/nothing", None, "no repository 'me/nothing' at .*check the id"),
-        ("me/private", "v9", "'me/private' has no revision 'v9'"),
+        ("me/private", "v9", r"'me/private' has no revision 'v9'"),
         ("me/gated", None, "'me/gated' is gated: accept its terms at .*HF_TOKEN"),
         ("me/empty", None, "is no estimator: it has neither a manifest.json nor an adapter_config"),
     ]:
@@ -160,7 +161,7 @@ def test_no_network(hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         monkeypatch.setenv("HF_ENDPOINT", f"http://127.0.0.1:{free.getsockname()[1]}")
-        with pytest.raises(HubError, match="no connection to .*check the network"):
+        with pytest.raises(HubError, match=r"no connection to .*check the network"):
             resolve("me/mine")
 
 
