@@ -176,7 +176,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.server.blobs[digest] = content
             return self._send(
                 302, b"", X_Repo_Commit=sha, X_Linked_Etag=f'"{digest}"',
-                X_Linked_Size=str(len(content)), Location=f"{self.server.url}/lfs/{digest}".replace("127.0.0.1", "localhost"),
+                X_Linked_Size=str(len(content)),
+                Location=f"http://localhost:{self.server.server_port}/lfs/{digest}",
             )  # fmt: skip
         return self._send(200, content, X_Repo_Commit=sha, ETag=f'"{_blob(content)}"')
 

@@ -62,7 +62,6 @@ def resolve(repo_id: str, revision: str | None = None, *, offline: bool = False)
                     f"{repo_id} on the hub is no estimator: it has neither a"
                     f" {' nor an '.join(ESTIMATOR_FILES)}; check the id"
                 )
-            revision = info.sha or revision
         return Path(
             snapshot_download(
                 repo_id,
