@@ -51,7 +51,7 @@ $(VENV)/demo.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 
 $(VENV)/test.stamp: $(VENV)/demo.stamp
 	CMAKE_ARGS="$(LLAMA_CMAKE_ARGS)" $(PIP) install --constraint constraints.txt \
-		--editable '.[torch,gguf,langchain,agents,parquet,report,dev]'
+		--editable '.[torch,gguf,langchain,agents,parquet,datasets,report,dev]'
 	@touch $@
 
 clean:

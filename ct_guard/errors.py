@@ -7,7 +7,8 @@
     │   └── OutputExistsError     an existing output would be overwritten
     ├── EstimatorError            an estimator that cannot be used
     │   ├── ManifestError         its manifest is missing, broken, or its hashes do not fit
-    │   └── MismatchError         base model, query, labels or adapter do not fit each other
+    │   ├── MismatchError         base model, query, labels or adapter do not fit each other
+    │   └── HubError              a repository that cannot be had, or not be written
     ├── BackendError              the engine failed
     │   ├── NonFiniteScoreError   a score is NaN or infinite
     │   └── SelfTestError         the start-up check found wrong arithmetic
@@ -28,6 +29,7 @@ __all__ = [
     "DeadlineError",
     "EstimatorError",
     "ExportError",
+    "HubError",
     "InputError",
     "LowConfidenceError",
     "ManifestError",
@@ -72,6 +74,10 @@ class ManifestError(EstimatorError):
 
 class MismatchError(EstimatorError):
     """Base model, query, labels or adapter do not fit each other."""
+
+
+class HubError(EstimatorError):
+    """A repository of the hub cannot be had, or not be written."""
 
 
 class BackendError(CtGuardError):

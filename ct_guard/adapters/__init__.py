@@ -1,6 +1,8 @@
 """Estimators on disk: the manifest, its verification, and where estimators are found."""
 
+from .card import model_card
 from .checkpoint import import_checkpoint
+from .hub import resolve
 from .locate import MINI, locate
 from .manifest import (
     EVERY_MODEL,
@@ -18,6 +20,7 @@ from .probe import PROBE, PROBE_SIZES, ProbeHead, dump_probe, load_probe
 from .published import PUBLISHED, Published
 from .questions import load_questions, question_hash, set_hash
 from .revise import revise_estimator
+from .share import pull_estimator, push_estimator
 
 __all__ = [
     "EVERY_MODEL",
@@ -38,7 +41,11 @@ __all__ = [
     "load_probe",
     "load_questions",
     "locate",
+    "model_card",
+    "pull_estimator",
+    "push_estimator",
     "question_hash",
+    "resolve",
     "revise_estimator",
     "save_estimator",
     "set_hash",

@@ -54,19 +54,22 @@ def is_checkpoint(folder: Path) -> bool:
     return any((folder / name).is_file() for name in (LORA_CONFIG, CLASSIFIER))
 
 
-def import_checkpoint(source: Path, cache: Path, known: Published | None = None) -> Path:
+def import_checkpoint(
+    source: Path, cache: Path, known: Published | None = None, *, name: str | None = None
+) -> Path:
     """The estimator directory made of a checkpoint, in `cache`; made once for the same files.
 
     Args:
         source: the checkpoint's directory, which stays as it is.
         cache: where estimators go, one directory each.
         known: which of the published adapters it is; None: found by the directory's name.
+        name: of the estimator, where it is no published one; None: the directory's.
 
     Raises:
         MismatchError: what cannot be loaded faithfully, in one line that names file and field.
     """
     known = known or published(source.name)
-    name = known.name if known is not None else source.resolve().name
+    name = known.name if known is not None else name or source.resolve().name
     folder = cache / f"{name}-{_hash(source, known)}"
     if not (folder / MANIFEST).is_file():
         made = _read(source, name, known)

@@ -3,11 +3,11 @@
 import json
 from pathlib import Path
 
-from ct_guard.errors import EstimatorError
+from ct_guard.errors import EstimatorError, HubError, UsageError
 
 from .checkpoint import CHECKPOINT_FILES, import_checkpoint, is_checkpoint
-from .fetch import cache_folder, fetch_snapshot
-from .published import ORGANISATION, PUBLISHED, published
+from .hub import cache_folder, is_repo_id, resolve
+from .published import ORGANISATION, PUBLISHED, Published, published
 
 __all__ = ["MINI", "locate"]
 
@@ -15,35 +15,60 @@ MINI = Path(__file__).parent.parent / "mini"
 """The embedded miniature model: a base and its estimators."""
 
 
-def locate(source: str | Path) -> Path:
-    """Directory of an estimator: a path, `mini`, `mini:NAME` (`mini:query`, `mini:hybrid`…), or the
-    hub id of one of the paper's adapters. A checkpoint of the reference, fetched or in a directory,
-    is made an estimator once, in `cache_folder`.
+def locate(source: str | Path, revision: str | None = None, *, offline: bool = False) -> Path:
+    """Directory of an estimator: a path, `mini`, `mini:NAME` (`mini:query`, `mini:hybrid`…), or
+    the id of a repository on the hub, `owner/name` or `owner/name@revision`, one of the paper's
+    adapters for instance. A directory goes before the hub. `offline`: the hub's cache only.
 
-    Raises EstimatorError that lists what there is.
+    A checkpoint of the reference, fetched or in a directory, is made an estimator once, in
+    `cache_folder`.
+
+    Raises EstimatorError that lists what there is, HubError where the hub cannot help, UsageError
+    for a revision of what has none.
     """
     text = str(source)
+    repo_id, _, at = text.partition("@")
+    if isinstance(source, str) and is_repo_id(repo_id) and not Path(source).exists():
+        return _fetched(repo_id, revision or at or None, offline)
+    if revision is not None:
+        raise UsageError(f"a revision goes with an id of the hub's, not with {text!r}")
     if text == "mini" or text.startswith("mini:"):
         index = json.loads((MINI / "index.json").read_text(encoding="utf-8"))
         name = text.partition(":")[2] or index["default"]
         if name not in index["estimators"]:
-            known = ", ".join(f"mini:{known}" for known in index["estimators"])
+            known = ", ".join(f"mini:{name}" for name in index["estimators"])
             raise EstimatorError(f"no embedded estimator {text!r}: there are {known}")
         return MINI / name
     folder = Path(source)
-    if folder.is_dir():
-        if not is_checkpoint(folder):
-            return folder
-        return import_checkpoint(folder, cache_folder())
-    if text.startswith(f"{ORGANISATION}/"):
-        adapter = published(text)
-        if adapter is None:
+    if not folder.is_dir():
+        raise EstimatorError(
+            f"no estimator at {text!r}: give a directory with a manifest.json, 'mini' for the"
+            " embedded one, or an id of the hub's, 'owner/name' ('ct-guard adapters' lists the"
+            " paper's)"
+        )
+    return import_checkpoint(folder, cache_folder()) if is_checkpoint(folder) else folder
+
+
+def _fetched(repo_id: str, revision: str | None, offline: bool) -> Path:
+    if repo_id.startswith(f"{ORGANISATION}/"):
+        known = published(repo_id)
+        if known is None:
             there = ", ".join(PUBLISHED)
-            raise EstimatorError(f"no published adapter {text!r}: there are {there}")
-        spellings = dict.fromkeys((text, adapter.id, f"{adapter.id}model"))
-        fetched = fetch_snapshot(tuple(spellings), CHECKPOINT_FILES)
-        return import_checkpoint(fetched, cache_folder(), adapter)
-    raise EstimatorError(
-        f"no estimator at {text!r}: give a directory with a manifest.json, 'mini' for the embedded"
-        " one, or a published adapter ('ct-guard adapters' lists them)"
-    )
+            raise EstimatorError(f"no published adapter {repo_id!r}: there are {there}")
+        files = _checkpoint(repo_id, known, revision, offline)
+        return import_checkpoint(files, cache_folder(), known)
+    folder = resolve(repo_id, revision, offline=offline)
+    if not is_checkpoint(folder):
+        return folder
+    return import_checkpoint(folder, cache_folder(), name=repo_id.rpartition("/")[2])
+
+
+def _checkpoint(repo_id: str, known: Published, revision: str | None, offline: bool) -> Path:
+    """The files of a published adapter, under whichever spelling of its id the hub knows."""
+    refused: HubError | None = None
+    for spelling in dict.fromkeys((repo_id, known.id, f"{known.id}model")):
+        try:
+            return resolve(spelling, revision, offline=offline, only=CHECKPOINT_FILES)
+        except HubError as error:
+            refused = refused or error
+    raise refused or HubError(f"no published adapter {repo_id!r}")

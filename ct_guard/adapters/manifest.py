@@ -30,6 +30,7 @@ __all__ = [
     "manifest_text",
     "save_estimator",
     "sha256",
+    "take_place",
     "with_file",
     "write_manifest",
 ]
@@ -144,7 +145,7 @@ def load_manifest(folder: Path) -> Manifest:
         raise ManifestError(f"{path}: field {where!r}: {first['msg']}") from error
     for name, expected in manifest.files.items():
         file = folder / name
-        if not file.resolve().is_relative_to(folder.resolve()):
+        if not any(file.resolve().is_relative_to(root) for root in _roots(folder)):
             raise ManifestError(f"{path} names a file outside its directory: {name!r}")
         if not file.is_file():
             raise ManifestError(f"{file} is missing: restore the estimator from its source")
@@ -161,6 +162,14 @@ def load_manifest(folder: Path) -> Manifest:
         if f"{manifest.adapter}/{name}" not in manifest.files:
             raise ManifestError(f"{path} hashes no {name} of its adapter {manifest.adapter!r}")
     return manifest
+
+
+def _roots(folder: Path) -> list[Path]:
+    """Where the files of an estimator may lie: in its directory; in the hub's cache they are links
+    to contents that lie beside the snapshots."""
+    here = folder.resolve()
+    cached = here.parent.name == "snapshots" and here.parents[1].name.startswith("models--")
+    return [here, here.parents[1] / "blobs"] if cached else [here]
 
 
 def save_estimator(
@@ -201,7 +210,7 @@ def save_estimator(
         manifest = manifest.model_copy(update={"files": hashes})
         write_manifest(building, manifest)
         building.chmod(0o755)
-        _take_place(building, folder)
+        take_place(building, folder)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
@@ -232,7 +241,7 @@ def with_file(manifest: Manifest, folder: Path, name: str) -> Manifest:
     return manifest.model_copy(update={"files": dict(sorted(files.items()))})
 
 
-def _take_place(new: Path, folder: Path) -> None:
+def take_place(new: Path, folder: Path) -> None:
     """Rename `new` to `folder`; what stood there is whole until then, and back if that fails."""
     old = new.with_name(f"{new.name}-old")
     if not folder.exists():

@@ -121,6 +121,7 @@ def grade_file(
     grader: Grader,
     *,
     gold: str = GOLD,
+    source_name: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
     on_rows: Callable[[int], None] = lambda count: None,
@@ -130,7 +131,8 @@ def grade_file(
 
     A question that cannot be read, has no gold answer or got no answer becomes a row whose
     `correct` is empty and whose `grade_reason` says why; it stops nothing. With `resume`, what an
-    earlier, interrupted run to the same output did is taken from its journal. `on_rows` is told how
+    earlier, interrupted run to the same output did is taken from its journal. `source_name` is what
+    the manifest calls the source, if not by the file's name. `on_rows` is told how
     many questions each finished chunk held.
 
     Raises InputError for files that cannot be read or written, OutputExistsError for an output or a
@@ -181,7 +183,7 @@ def grade_file(
                 journal.close()
         if str(output) != STDIO:
             DataManifest(
-                source=Path(source).name,
+                source=source_name or Path(source).name,
                 source_sha256=source_sha256,
                 sha256=sha256_of(output),
                 gold=input_names(columns, results).get(gold, gold),

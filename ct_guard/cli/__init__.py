@@ -21,6 +21,8 @@ COMMANDS = {
     "certify": "find a threshold with a guarantee",
     "evaluate": "evaluate a scored file that has grades",
     "export": "write an estimator and its base in the format of another engine",
+    "push": "put an estimator on the Hugging Face hub, with a model card",
+    "pull": "fetch an estimator from the hub, and verify it",
     "doctor": "what can this machine run?",
     "adapters": "list the paper's adapters, which load by their ids",
     "inspect": "show what an estimator is, and verify its files",

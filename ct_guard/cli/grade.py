@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .models import Engine, load_answerer
+from .question_sets import OPTIONS, default_grader, question_file, set_options
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +24,8 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "ju
     epilog="Exit codes: 0 ok; 2 usage or unreadable input; 3 finished, but some rows have no"
     " answer.",
 )
-@click.argument("source", metavar="FILE")
+@click.argument("source", metavar="[FILE]", required=False)
+@set_options
 @click.option(
     "-o", "--output", default="-", show_default=True,
     help="Where to write: .jsonl, .csv or .parquet; '-' is JSONL on standard output.",
@@ -38,7 +40,10 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "ju
     "--key-env", default=None, metavar="NAME",
     help="Environment variable that holds the key for --url.",
 )  # fmt: skip
-@click.option("-g", "--grader", type=click.Choice(GRADERS), default="normalised", show_default=True)
+@click.option(
+    "-g", "--grader", type=click.Choice(GRADERS), default=None,
+    help="Default: normalised; multiple_choice and numeric (GSM8K) where the set is of that kind.",
+)  # fmt: skip
 @click.option(
     "--gold", default="gold", show_default=True, metavar="COLUMN",
     help="Column of the gold answers: a text, or a list of which each is right.",
@@ -108,26 +113,16 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "ju
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run to OUTPUT stopped.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary.")
 def command(
-    source: str,
+    source: str | None,
+    dataset: str | None,
     output: str,
-    model: str | None,
-    url: str | None,
-    key_env: str | None,
-    grader: str,
-    gold: str,
-    tolerance: float,
-    judge: str | None,
-    judge_url: str | None,
-    judge_key_env: str | None,
-    audit: int | None,
-    audit_out: str | None,
+    grader: str | None,
     overwrite: bool,
     resume: bool,
-    quiet: bool,
     **options: Any,
 ) -> None:
     """Grade answers to the questions in FILE (.jsonl, .csv, .parquet, or '-' for JSONL on standard
-    input). With --model the questions are answered first.
+    input), or of a question set (--dataset). With --model the questions are answered first.
 
     \b
     Columns read:  question, gold (what is right; several in a list); optional: choices (a list;
@@ -145,7 +140,46 @@ def command(
       ct-guard grade answered.csv -g numeric --tolerance 0.01 --audit 100 -o graded.csv
       ct-guard grade questions.jsonl -m openai:gpt-4.1-mini -g judge --judge openai:gpt-4.1 -o g.csv
       ct-guard grade questions.jsonl -m llama --url http://localhost:8000/v1 -o graded.parquet
+      ct-guard grade --dataset sciq:train --limit 1000 -m mini -o sciq.jsonl
+      ct-guard grade --dataset mmlu:anatomy:test --rendering choice -m mini -o anatomy.jsonl
+
+    \b
+    Question sets: anli_r1 anli_r2 anli_r3 arc arc_challenge boolq cb commonsense_qa copa cosmos_qa
+                   hellaswag math_qa multirc obqa piqa sciq siqa snli story_cloze trec truthful_qa
+                   winogrande wsc gsm8k mmlu mmlu_pro (NAME:SPLIT, mmlu:SUBJECT:SPLIT), and
+                   mixture:paper, the paper's training mixture
     """
+    from ct_guard.files import check_output
+
+    check_output(output, source=source or "", overwrite=overwrite or resume)
+    sets = {name: options.pop(name) for name in OPTIONS}
+    grader = grader or default_grader(dataset, sets)
+    with question_file(source, dataset, output, sets) as (questions, name):
+        options |= {"grader": grader, "overwrite": overwrite, "resume": resume}
+        _grade(questions, name, output, **options)
+
+
+def _grade(
+    source: str,
+    source_name: str | None,
+    output: str,
+    *,
+    model: str | None,
+    url: str | None,
+    key_env: str | None,
+    grader: str,
+    gold: str,
+    tolerance: float,
+    judge: str | None,
+    judge_url: str | None,
+    judge_key_env: str | None,
+    audit: int | None,
+    audit_out: str | None,
+    overwrite: bool,
+    resume: bool,
+    quiet: bool,
+    **options: Any,
+) -> None:
     from rich.console import Console
 
     from ct_guard.answers import grade_file
@@ -190,6 +224,7 @@ def command(
                 answering,
                 grading,
                 gold=gold,
+                source_name=source_name,
                 overwrite=overwrite,
                 resume=resume,
                 on_rows=advance,

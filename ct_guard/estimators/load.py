@@ -103,11 +103,15 @@ def load_estimator(
     dtype: str = "auto",
     batch_size: int | None = None,
     refusals: bool = True,
+    revision: str | None = None,
+    offline: bool = False,
     **options: Any,
 ) -> Estimator:
-    """Load an estimator: a directory, `mini` (embedded), `mini:query`…, or the hub id of one of the
-    paper's adapters (`ct_guard.adapters.PUBLISHED`); an Estimator passes.
+    """Load an estimator: a directory, `mini` (embedded), `mini:query`…, or an id of the hub's
+    (`owner/name`, at `revision`), the paper's adapters (`ct_guard.adapters.PUBLISHED`) among them;
+    an Estimator passes.
 
+    With `offline`, an estimator of the hub's comes from the local cache only.
     `backend` is "transformers" or "llama_cpp" (GGUF files), or a backend that is loaded already.
     `base` replaces the base model's location (its fingerprint must still fit); `batch_size` None
     starts large and halves when memory runs out. `options` are the backend's own, such as `n_ctx`
@@ -118,7 +122,7 @@ def load_estimator(
     """
     if isinstance(source, Estimator):
         return source
-    folder = locate(source)
+    folder = locate(source, revision, offline=offline)
     manifest = load_manifest(folder)
     _check(manifest, folder)
     if isinstance(backend, str):
@@ -141,6 +145,7 @@ def load_estimator(
         raise MismatchError(
             f"{folder} was made for the base model {manifest.base.id!r} ({expected}), but this base"
             f" is another ({engine.fingerprint or 'unknown'}): give the right one with --base"
+            + (f", at revision {manifest.base.revision}" if manifest.base.revision else "")
         )
     if not all(0 <= token < engine.vocabulary_size for token in manifest.label_ids or ()):
         raise MismatchError(

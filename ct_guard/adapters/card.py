@@ -1,0 +1,117 @@
+"""The model card of an estimator: what a reader must know before using it."""
+
+import json
+
+from ct_guard.records import Certificate
+
+from .manifest import EVERY_MODEL, Manifest
+
+__all__ = ["model_card"]
+
+LIMITS = """- A probability holds for questions like those it was calibrated on, and for the
+  answering models named above; re-calibrate for others (`ct-guard calibrate`).
+- A certificate holds for questions drawn like its certification rows.
+- Short answers; long-form text and single claims are out of scope.
+- Persuasion in an answer ("verified, 100% sure") can move a model; nothing excludes it."""
+
+
+def model_card(manifest: Manifest, repo_id: str) -> str:
+    """README.md of the repository `repo_id`: method, data, figures, certificate, limits.
+
+    Figures are shown as the manifest has them; an interval stands beside its figure where the
+    manifest holds one (`NAME low`, `NAME high`), and where it holds none the card says so.
+    """
+    base = manifest.base
+    front = {
+        "library_name": "ct-guard",
+        "base_model": base.id,
+        "tags": ["ct-guard", "calibration", "uncertainty", manifest.method],
+    }
+    header = "\n".join(f"{key}: {json.dumps(value)}" for key, value in front.items())
+    parts = [
+        f"---\n{header}\n---",
+        f"# {manifest.name}",
+        "An estimator of P(correct): how likely a given answer to a given question is to be"
+        " correct, whoever wrote it.",
+        "```python\nfrom ct_guard import Guard, QuestionAnswer\n\n"
+        f"guard = Guard({json.dumps(repo_id)})\n"
+        'print(guard.assess(QuestionAnswer(question="…", answer="…")).p)\n```',
+        "## Method",
+        _method(manifest),
+        "## Data",
+        _data(manifest),
+        "## Figures",
+        _figures(manifest.figures),
+        "## Certificate",
+        "\n".join(_certificate(known) for known in manifest.certificates) or "None.",
+        "## Limits",
+        LIMITS + (f"\n- {manifest.scope.description}" if manifest.scope is not None else ""),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def _method(manifest: Manifest) -> str:
+    base = manifest.base
+    at = f" at revision `{base.revision}`" if base.revision else ""
+    known = f" (fingerprint `{base.fingerprint}`)" if base.fingerprint else ""
+    lines = [
+        f"- method `{manifest.method}`, context style `{manifest.style}`, boundary"
+        f" `{manifest.boundary}`",
+        f"- base model `{base.id}`{at}{known}",
+        f"- uncertainty query `{manifest.query_hash[:16]}`",
+    ]
+    if manifest.activation is not None:
+        lines.append(f"- adapter: acts on `{manifest.activation}` tokens")
+    for model, state in manifest.calibrators.items():
+        which = "every answering model" if model == EVERY_MODEL else f"`{model}`"
+        lines.append(f"- calibrator for {which}: {state.kind}, from {state.n:,} labels")
+    if not manifest.calibrators:
+        lines.append("- no calibrator: the probabilities are uncalibrated")
+    lines += [f"- made with {name} {version}" for name, version in manifest.versions.items()]
+    return "\n".join(lines)
+
+
+def _data(manifest: Manifest) -> str:
+    lines = [
+        f"- {split}: hash of its questions `{value}`" for split, value in manifest.data.items()
+    ]
+    return "\n".join(lines) or "Not recorded."
+
+
+def _figures(figures: dict[str, float | int | str | None]) -> str:
+    bounds = {
+        f"{name} {side}" for name in figures for side in ("low", "high")
+        if f"{name} low" in figures and f"{name} high" in figures
+    }  # fmt: skip
+    if not figures:
+        return "Not measured."
+    lines = ["| figure | value | interval |", "|---|---|---|"]
+    for name, value in figures.items():
+        if name in bounds:
+            continue
+        low, high = figures.get(f"{name} low"), figures.get(f"{name} high")
+        interval = (
+            "not recorded" if low is None or high is None else f"{_shown(low)} to {_shown(high)}"
+        )
+        if not isinstance(value, float) and value is not None:
+            interval = ""
+        lines.append(f"| {name} | {_shown(value)} | {interval} |")
+    return "\n".join(lines)
+
+
+def _shown(value: float | int | str | None) -> str:
+    if value is None:
+        return "not measured"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _certificate(known: Certificate) -> str:
+    claim = (
+        f"at most {known.alpha:.0%} wrong among answered, with probability {1 - known.delta:.0%}"
+    )
+    if known.threshold is None:
+        return f"- no threshold for: {claim} ({known.reason})"
+    return (
+        f"- p >= {known.threshold:.4f}: {claim}; {known.answered:,} of {known.n:,} certification"
+        f" rows answered, {known.errors:,} of them wrong"
+    )
