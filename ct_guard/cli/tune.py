@@ -121,7 +121,7 @@ OF_OTHERS: dict[str, Any] = {"quantization": "none", "calibrator": "platt", "twi
 )  # fmt: skip
 @click.option(
     "--gradient-checkpointing", is_flag=True, default=None,
-    help="With activation all: half the memory, a third slower.",
+    help="With activation all: less memory, slower steps.",
 )  # fmt: skip
 @click.option("--evaluate-every", type=int, help="Steps; a checkpoint follows. Default: 50.")
 @click.option(

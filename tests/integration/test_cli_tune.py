@@ -13,7 +13,13 @@ from click.testing import CliRunner, Result
 from ct_guard import load_estimator
 from ct_guard.adapters import load_manifest, load_questions, question_hash
 from ct_guard.cli import cli
-from ct_guard.errors import CtGuardError, InputError, OutputExistsError, TuningError
+from ct_guard.errors import (
+    CtGuardError,
+    InputError,
+    MissingExtraError,
+    OutputExistsError,
+    TuningError,
+)
 from ct_guard.records import GradedAnswer, QuestionAnswer
 from ct_guard.tuning import TuningConfig
 from tests.unit.tuning.rows import graded
@@ -197,6 +203,14 @@ def test_the_papers_recipe_is_the_papers() -> None:
         batch_size=4, steps=5000, warmup=0, weight_decay=0.0, kl="jsd", kappa=1.0,
     )  # fmt: skip
     assert OF_PAPER == {"quantization": "8bit", "calibrator": "temperature", "twins": 0.0}
+
+
+def test_a_base_in_8_bits_says_what_to_install(
+    source: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ct_guard.backends.transformers.find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"ct-guard\[quant\]"):
+        tune(source, "-b", tiny_base, "-o", tmp_path / "x", "--recipe", "paper")
 
 
 def test_curves_are_drawn(source: Path, tiny_base: Path, tmp_path: Path) -> None:
