@@ -12,9 +12,18 @@ from ct_guard.adapters import Manifest
 from ct_guard.adapters.calibrated import calibrated, calibrator_for
 from ct_guard.backends import KV, Adapter, Backend, Item
 from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
-from ct_guard.query import Query, Rendered, clean, render, screen, without_forged_query
+from ct_guard.query import (
+    Query,
+    Rendered,
+    clean,
+    render,
+    screen,
+    was_sanitized,
+    without_forged_query,
+)
 from ct_guard.records import Confidence, QuestionAnswer
 
+from .asking import TextMethod
 from .methods import Method
 
 __all__ = ["Estimator", "OutOfScopeWarning"]
@@ -32,12 +41,14 @@ class Estimator:
     backend does one thing at a time."""
 
     manifest: Manifest
-    method: Method
+    method: Method | TextMethod
     backend: Backend
     query: Query
     adapter: Adapter | None
     fingerprint: str
     """Identifies the manifest, and with it every file of the estimator."""
+    swapped: Query | None = None
+    """The query with its labels exchanged, where both orders are asked and averaged."""
     refusals: bool = True
     """Whether answers that decline get the status `refusal` instead of a score."""
     _scope_told: bool = field(default=False, init=False, repr=False)
@@ -58,6 +69,8 @@ class Estimator:
         affected.
         """
         results: list[Confidence | None] = [None] * len(items)
+        if isinstance(self.method, TextMethod):
+            return self._judged(items, self.method)
         waiting: list[tuple[int, Rendered]] = []
         for at, qa in enumerate(items):
             status = screen(qa, refusals=self.refusals)
@@ -84,7 +97,8 @@ class Estimator:
         first, or the method needs more than the query, the text is read instead."""
         answer, cleaned = clean(qa.answer)
         forged = without_forged_query(answer)[1]
-        from_text = "hidden" in self.method.wants  # a cache keeps no hidden states
+        # a cache keeps no hidden states, and holds nothing for those who ask in text
+        from_text = isinstance(self.method, TextMethod) or "hidden" in self.method.wants
         if cleaned or forged or from_text or screen(qa, refusals=self.refusals) != "ok":
             return self.score([qa])[0]
         self._tell_scope([qa])
@@ -127,14 +141,24 @@ class Estimator:
 
     # --- inside ---------------------------------------------------------------------------------
 
+    def _judged(self, items: Sequence[QuestionAnswer], method: TextMethod) -> list[Confidence]:
+        results = [self._blank(status=screen(qa, refusals=self.refusals)) for qa in items]
+        waiting = [at for at, result in enumerate(results) if result.status == "ok"]
+        self._tell_scope([items[at] for at in waiting])
+        judged = method.judge([items[at] for at in waiting], self.backend)
+        for at, logit in zip(waiting, judged, strict=True):
+            results[at] = self._confidence(logit, items[at], sanitized=was_sanitized(items[at]))
+        return results
+
     def _logits(self, items: list[Item]) -> list[float | str]:
         """Raw logits; for an item that the backend cannot score, the message of its error. One such
         item does not cost the others their score: the batch is halved until it is alone."""
         if not items:
             return []
         try:
-            batch = self.backend.score(items, self.query, self.adapter, self.method.wants)
-            values = self.method.logits(batch)
+            values = self._measured(items, self.query)
+            if self.swapped is not None:
+                values = (values + self._measured(items, self.swapped)) / 2
             if not np.isfinite(values).all():
                 raise NonFiniteScoreError("the score is NaN or infinite")
         except BackendError as error:
@@ -143,6 +167,12 @@ class Estimator:
             half = len(items) // 2
             return self._logits(items[:half]) + self._logits(items[half:])
         return [float(value) for value in values]
+
+    def _measured(self, items: Sequence[Item], query: Query) -> NDArray[np.float64]:
+        if isinstance(self.method, TextMethod):
+            raise UsageError(f"{self.name} works on text, and reads no query")
+        batch = self.backend.score(items, query, self.adapter, self.method.wants)
+        return self.method.logits(batch)
 
     def _confidence(
         self,

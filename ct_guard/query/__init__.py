@@ -11,6 +11,7 @@ from .render import (
     render,
     render_context,
     render_prompt,
+    was_sanitized,
 )
 from .styles import ContextStyle
 from .template import LABELS, QUERY_HASH, QUERY_TEXT
@@ -33,5 +34,6 @@ __all__ = [
     "render_context",
     "render_prompt",
     "screen",
+    "was_sanitized",
     "without_forged_query",
 ]

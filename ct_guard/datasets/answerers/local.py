@@ -12,7 +12,7 @@ from ct_guard.records import Message
 
 from .base import Reply, Request, Sampling
 
-__all__ = ["LocalAnswerer", "Style"]
+__all__ = ["LocalAnswerer", "Style", "style_of"]
 
 Style = ContextStyle | Literal["auto"]
 """`auto`: the model's chat template where it has one, else raw."""
@@ -33,7 +33,7 @@ class LocalAnswerer:
         if not backend.capabilities.generates:
             raise MismatchError(f"the backend {backend.name} cannot generate answers")
         self.name = name
-        self.style = _style_of(backend, style)
+        self.style = style_of(backend, style)
         self._backend = backend
         self._batch_size = batch_size
 
@@ -107,7 +107,9 @@ class LocalAnswerer:
         return [Reply(self._backend.decode(generation.ids)) for generation in made]
 
 
-def _style_of(backend: Backend, style: Style) -> ContextStyle:
+def style_of(backend: Backend, style: Style) -> ContextStyle:
+    """The context style that `auto` means for this model; another one, once it is known to work.
+    Raises MismatchError for a chat style where the model has no chat template."""
     probe = (Message(role="user", content="?"),)
     if style != "auto":
         render_prompt(probe, style, backend)
