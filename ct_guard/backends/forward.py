@@ -49,10 +49,12 @@ def extend(
     *,
     keep: int = 1,
     want_hidden: bool = False,
+    cached: bool = True,
 ) -> Step:
     """Read `rows` (token ids, each at least one) behind `past`, which stays as it was.
 
-    `model` is a Hugging Face causal LM. Gradients flow where they are enabled.
+    `model` is a Hugging Face causal LM. Gradients flow where they are enabled. `cached` False, for
+    rows that nothing follows, keeps no cache: the step's `past` is empty.
     """
     device = model.device
     width = max(map(len, rows))
@@ -70,10 +72,10 @@ def extend(
         input_ids=ids,
         attention_mask=full_mask,
         position_ids=positions,
-        use_cache=True,
+        use_cache=cached,
         logits_to_keep=keep,
         output_hidden_states=want_hidden,
-        **{CACHE: cache},
+        **({CACHE: cache} if cached else {}),
     )
     hidden = output.hidden_states[-1][:, -1] if want_hidden else None
     return Step(output.logits[:, -keep:], hidden, Past(cache, full_mask))

@@ -1,10 +1,12 @@
 """Hugging Face causal language models with PEFT adapters, on CPU or GPU: the same code."""
 
 import copy
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +23,7 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
-from ct_guard.errors import BackendError, MismatchError, UsageError
+from ct_guard.errors import BackendError, MismatchError, MissingExtraError, UsageError
 from ct_guard.query import Query
 from ct_guard.records import Message
 
@@ -86,11 +88,16 @@ class TransformersBackend:
         number = pick_dtype(dtype, where)
         kwargs: dict[str, Any] = {"revision": revision} if revision else {}
         if quantization is not None:
+            if find_spec("bitsandbytes") is None:
+                raise MissingExtraError("a base model in 8 or 4 bits", "quant")
             from transformers import BitsAndBytesConfig
 
             eight = quantization == "8bit"
             kwargs["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-                load_in_8bit=eight, load_in_4bit=not eight
+                load_in_8bit=eight,
+                load_in_4bit=not eight,
+                bnb_4bit_quant_type="nf4",
+                bnb_4bit_compute_dtype=torch.bfloat16,
             )
             kwargs["device_map"] = {"": where}
         try:
@@ -233,8 +240,18 @@ class TransformersBackend:
                 if f".{adapter.name}." in name
             ]
 
+    def checkpoint_gradients(self, on: bool) -> None:
+        """Whether training computes activations twice instead of keeping them. The model then keeps
+        no cache where gradients flow."""
+        with self._lock, _quiet():
+            if on:
+                self._model.gradient_checkpointing_enable({"use_reentrant": False})
+            elif self._model.is_gradient_checkpointing:
+                self._model.gradient_checkpointing_disable()
+
     def save_adapter(self, adapter: Adapter) -> None:
-        """Write the adapter's current weights to its path, as safetensors."""
+        """Write the adapter's current weights to its path, as safetensors; a file there stays whole
+        until the new one is."""
         with self._lock:
             tensors = {
                 key: value.contiguous().cpu()
@@ -243,8 +260,11 @@ class TransformersBackend:
                 ).items()
             }
             adapter.path.mkdir(parents=True, exist_ok=True)
-            self._config_of(adapter).save_pretrained(str(adapter.path))
-            save_file(tensors, adapter.path / "adapter_model.safetensors")
+            with tempfile.TemporaryDirectory(prefix=".saving-", dir=adapter.path) as building:
+                self._config_of(adapter).save_pretrained(building)
+                save_file(tensors, Path(building) / "adapter_model.safetensors")
+                for path in Path(building).iterdir():
+                    path.replace(adapter.path / path.name)
 
     def reload_adapter(self, adapter: Adapter) -> None:
         """Take the adapter's weights back from its path."""

@@ -3,8 +3,12 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
-__all__ = ["bytes_progress", "rows_progress"]
+if TYPE_CHECKING:
+    from ct_guard.tuning import Progress
+
+__all__ = ["bytes_progress", "rows_progress", "tuning_progress"]
 
 
 @contextmanager
@@ -64,3 +68,44 @@ def bytes_progress(title: str) -> Iterator[Callable[[int, int], None]]:
     ) as progress:
         task = progress.add_task(title, total=None)
         yield lambda done, total: progress.update(task, completed=done, total=total)
+
+
+@contextmanager
+def tuning_progress(
+    steps: int, *, shown: bool
+) -> Iterator[tuple[Callable[[int, float], None], Callable[["Progress"], None]]]:
+    """Yields what to call with every step and its loss, and with every evaluation: a bar with rate
+    and remaining time where somebody watches, and one line an evaluation, all on stderr."""
+    if not shown:
+        yield lambda step, loss: None, lambda progress: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True, highlight=False, soft_wrap=True)
+    with Bar(
+        TextColumn("Tuning"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("loss {task.fields[loss]}"),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    ) as bar:
+        task = bar.add_task("Tuning", total=steps, loss="…")
+
+        def stepped(step: int, loss: float) -> None:
+            bar.update(task, completed=step, loss=f"{loss:.4f}")
+
+        def evaluated(progress: "Progress") -> None:
+            area = progress.validation_auroc
+            console.print(
+                f"step {progress.step:,}/{progress.steps:,}: loss {progress.loss:.4f}, validation"
+                f" log loss {progress.validation_log_loss:.4f}, AUROC"
+                f" {'not defined' if area is None else f'{area:.3f}'},"
+                f" {progress.rows_per_second:,.0f} rows/s"
+            )
+
+        yield stepped, evaluated

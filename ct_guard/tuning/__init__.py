@@ -1,10 +1,13 @@
-"""Calibration tuning: from graded answers to an adapter and a hybrid's layer."""
+"""Calibration tuning: from graded answers to an adapter, a probe's head, a hybrid's layer."""
 
+from .checkpoint import Progress
+from .config import RECIPES, TuningConfig
 from .data import split_by_question, split_hash
 from .hybrid import fit_layer
-from .trainer import Progress, Tuned, TuningConfig, tune
+from .trainer import Tuned, tune
 
 __all__ = [
+    "RECIPES",
     "Progress",
     "Tuned",
     "TuningConfig",

@@ -1,77 +1,46 @@
-"""Calibration tuning: a LoRA learns to answer the uncertainty query from graded answers."""
+"""Calibration tuning: an adapter or a probe learns from graded answers to tell right from wrong."""
 
-import hashlib
 import math
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
-from peft import LoraConfig
 from scipy.special import expit  # type: ignore[import-untyped]
 
-from ct_guard.backends import Activation, Adapter, Item
-from ct_guard.backends.forward import Past, extend
+from ct_guard.adapters import ProbeHead
+from ct_guard.backends import Adapter
 from ct_guard.backends.transformers import TransformersBackend
-from ct_guard.errors import TuningError
+from ct_guard.errors import TuningError, UsageError
 from ct_guard.metrics import auroc, log_loss
 from ct_guard.query import ContextStyle, Query, build_query
 from ct_guard.records import GradedAnswer
 
-from .data import RenderedAnswer, group_by_question, render_graded
-from .loss import label_loss, pair_loss
+from .batches import Batch, batches
+from .checkpoint import Progress, Run, load_run, run_identity, save_run
+from .config import TuningConfig
+from .data import render_graded
+from .learners import LEARNERS, Learner
+from .loss import divergence, label_loss, pair_loss
+from .processes import processes
 
-__all__ = ["Progress", "Tuned", "TuningConfig", "tune"]
-
-
-@dataclass(frozen=True)
-class TuningConfig:
-    """Settings of one tuning run; equal settings and seed give equal weights on one machine."""
-
-    activation: Activation = "query"
-    rank: int = 8
-    alpha: int = 32
-    dropout: float = 0.1
-    targets: tuple[str, ...] | str | None = None
-    """Linear layers that get a LoRA; None is PEFT's default for the architecture (q and v)."""
-    learning_rate: float = 1e-4
-    batch_size: int = 32
-    """Rows a step; all answers to one question come together."""
-    steps: int = 500
-    warmup: int = 20
-    pair_weight: float = 0.0
-    """Weight of the pairwise term beside the cross-entropy."""
-    evaluate_every: int = 50
-    patience: int = 6
-    """Evaluations without a better validation log loss before tuning stops."""
-    budget: int | None = None
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class Progress:
-    """One evaluation: losses in nats, AUROC None when a class is missing, rate in rows/s."""
-
-    step: int
-    steps: int
-    loss: float
-    validation_log_loss: float
-    validation_auroc: float | None
-    rows_per_second: float
+__all__ = ["Tuned", "tune"]
 
 
 @dataclass
 class Tuned:
-    """The adapter of the best step, loaded in the backend and saved at `adapter.path`."""
+    """The best step, saved in the folder. What was trained: the adapter, the probe's head, both."""
 
-    adapter: Adapter
+    adapter: Adapter | None
     query: Query
     best_step: int
     validation_log_loss: float
     history: list[Progress] = field(default_factory=list)
+    head: ProbeHead | None = None
 
 
 def tune(
@@ -82,17 +51,45 @@ def tune(
     style: ContextStyle,
     folder: Path,
     config: TuningConfig | None = None,
+    method: str = "query",
+    checkpoint: Path | None = None,
+    resume: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Tuned:
-    """Tune a LoRA on graded answers and save the step with the best validation log loss.
+    """Tune on graded answers and save the step with the best validation log loss.
 
     With activation `query`, the base model reads context and answer without gradients and with the
     adapter off; only the query's tokens are learnt on, over that cache. With `all`, the adapter
     acts on every token. Several answers to one question are welcome and stay in one batch.
 
-    Raises TuningError when a split has one class or the loss is not finite.
+    Args:
+        backend: the base model.
+        training: graded answers to learn from.
+        validation: graded answers to other questions, to stop by.
+        style: how question and answer become text; recorded with what is made.
+        folder: where the LoRA (PEFT's files) and the head (`probe.safetensors`) are written.
+        config: the settings; the defaults are those of `TuningConfig`.
+        method: `query`, `probe` or `lora_probe` (activation `all`).
+        checkpoint: a file that is written at every evaluation, from which `resume` goes on to the
+            result of a run that was never interrupted.
+        resume: whether to go on from there.
+        on_progress: called after every evaluation.
+        on_step: called with every step and its loss.
+
+    Raises:
+        TuningError: a split has one class, the loss is not finite, the LoRA does not fit the base,
+            or the checkpoint is of another run.
+        UsageError: the method is unknown or does not fit the settings.
     """
     config = config or TuningConfig()
+    if method not in LEARNERS:
+        raise UsageError(f"unknown method {method!r}: there are {', '.join(LEARNERS)}")
+    if method == "lora_probe" and config.activation != "all":
+        raise UsageError("a lora_probe reads the answer through its LoRA: use activation 'all'")
+    if resume and checkpoint is None:
+        raise UsageError("to resume, name the checkpoint")
+    group = processes()
     query = build_query(style, backend)
     budget = min(config.budget or backend.max_tokens, backend.max_tokens)
     rows, held_out = (
@@ -100,129 +97,105 @@ def tune(
         for part in (training, validation)
     )
     torch.manual_seed(config.seed)
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
-    adapter = Adapter(f"tuned-{name}", folder, config.activation)
-    lora = LoraConfig(
-        r=config.rank,
-        lora_alpha=config.alpha,
-        lora_dropout=config.dropout,
-        target_modules=list(config.targets)
-        if isinstance(config.targets, tuple)
-        else config.targets,
-        bias="none",
-        task_type="CAUSAL_LM",
+    learner = LEARNERS[method](backend, query, folder, config)
+    weights = learner.weights
+    optimizer = torch.optim.AdamW(
+        weights, lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    weights = backend.create_adapter(adapter, lora)
-    optimizer = torch.optim.AdamW(weights, lr=config.learning_rate, weight_decay=0.0)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _cosine(step, config))
-    batches = _batches(rows, config)
-    history: list[Progress] = []
-    best, best_step, losses, seen, started = math.inf, 0, 0.0, 0, time.monotonic()
+    identity = run_identity(method, config, query, rows, held_out, backend.fingerprint)
+    run = Run()
+    if resume and checkpoint is not None:
+        run = load_run(checkpoint, identity, weights, optimizer)
+    order = islice(batches(rows, size=config.batch_size, seed=config.seed), run.step, None)
+    labels = np.array([row.correct for row in held_out])
+    patience = config.patience * config.evaluate_every
+    losses, since, seen, started = 0.0, 0, 0, time.monotonic()
 
-    for step in range(1, config.steps + 1):
-        batch, question = next(batches)
-        past = _prefix(backend, adapter, batch)
+    while run.step < config.steps and run.step - run.best_step < patience:
+        batch = next(order)
+        torch.manual_seed(_step_seed(config.seed, run.step, group.rank))
+        for part_of_optimizer in optimizer.param_groups:
+            part_of_optimizer["lr"] = config.learning_rate * _cosine(run.step, config)
         optimizer.zero_grad()
-        with backend.adapted(adapter.name, training=True):
-            logits = _label_logits(backend, adapter, query, batch, past)
-            correct = torch.tensor([row.correct for row in batch], device=logits.device)
-            loss = label_loss(logits, correct)
-            if config.pair_weight:
-                loss = loss + config.pair_weight * pair_loss(logits, correct, question)
-            if not torch.isfinite(loss):
-                raise TuningError(
-                    f"the loss is {loss.item()} at step {step}: lower the learning rate"
-                    f" ({config.learning_rate:g}) or use float32"
-                )
-            loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        run.step += 1
+        own = torch.zeros((), device=weights[0].device)
+        for part in group.mine(batch.split(config.accumulate * group.count)):
+            if part.rows:
+                own += _backward(learner, part, batch, config)
+        for weight in weights:
+            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+        gradients = [weight.grad for weight in weights if weight.grad is not None]
+        group.add_up([own, *gradients])
+        loss = own.item()
+        norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        if not (math.isfinite(loss) and bool(torch.isfinite(norm))):
+            raise TuningError(
+                f"the loss is {loss} and its gradient {norm.item()} at step {run.step}: lower the"
+                f" learning rate ({config.learning_rate:g}) or use float32"
+            )
         optimizer.step()
-        schedule.step()
-        losses += loss.item()
-        seen += len(batch)
+        losses, since, seen = losses + loss, since + 1, seen + len(batch.rows)
+        on_step(run.step, loss)
 
-        if step % config.evaluate_every and step != config.steps:
+        if run.step % config.evaluate_every and run.step != config.steps:
             continue
-        p = _probabilities(backend, adapter, query, held_out)
-        labels = np.array([row.correct for row in held_out])
-        since_last = (step - 1) % config.evaluate_every + 1
+        mine = group.mine(held_out)
+        margins = learner.logits(mine) @ np.array([-1.0, 1.0]) if mine else np.zeros(0)
+        p = expit(np.array(group.together(margins.tolist())))
         progress = Progress(
-            step=step,
+            step=run.step,
             steps=config.steps,
-            loss=losses / since_last,
+            loss=losses / since,
             validation_log_loss=log_loss(p, labels),
             validation_auroc=auroc(p, labels),
             rows_per_second=seen / (time.monotonic() - started),
         )
-        losses = 0.0
-        history.append(progress)
+        losses, since = 0.0, 0
+        run.history.append(progress)
+        if progress.validation_log_loss < run.best:
+            run.best, run.best_step = progress.validation_log_loss, run.step
+            run.best_weights = [weight.detach().clone().cpu() for weight in weights]
+        if checkpoint is not None and group.first:
+            save_run(checkpoint, identity, run, weights, optimizer)
         on_progress(progress)
-        if progress.validation_log_loss < best:
-            best, best_step = progress.validation_log_loss, step
-            backend.save_adapter(adapter)
-        elif step - best_step >= config.patience * config.evaluate_every:
-            break
 
-    if not best_step:
+    if not run.best_step:
         raise TuningError("no step was evaluated with a finite loss: nothing was saved")
-    backend.reload_adapter(adapter)
-    return Tuned(adapter, query, best_step, best, history)
-
-
-def _prefix(
-    backend: TransformersBackend, adapter: Adapter, batch: Sequence[RenderedAnswer]
-) -> Past | None:
-    """What the base model has read before the query, for activation `query`; else nothing."""
-    if adapter.activation == "all":
-        return None
     with torch.no_grad():
-        return extend(backend.model, [(*row.context, *row.answer) for row in batch]).past
+        for weight, best in zip(weights, run.best_weights, strict=True):
+            weight.copy_(best)
+    head = learner.save() if group.first else None
+    group.wait()
+    return Tuned(learner.adapter, query, run.best_step, run.best, run.history, head)
 
 
-def _label_logits(
-    backend: TransformersBackend,
-    adapter: Adapter,
-    query: Query,
-    batch: Sequence[RenderedAnswer],
-    past: Past | None,
-) -> torch.Tensor:
-    """Label logits [B, 2]; the adapter must be on."""
-    rows = [
-        query.ids if past is not None else (*row.context, *row.answer, *query.ids) for row in batch
-    ]
-    return extend(backend.model, rows, past).logits[:, -1, list(query.label_ids)]
+def _backward(learner: Learner, part: Batch, batch: Batch, config: TuningConfig) -> torch.Tensor:
+    """Add the gradient of this part's share of the batch's loss; returns that share. The shares of
+    all parts add up to the loss of the whole batch, however it was divided."""
+    before = learner.before(part.rows)
+    with learner.learning():
+        reading = learner.read(part.rows, before)
+        correct = torch.tensor([row.correct for row in part.rows], device=reading.labels.device)
+        share = len(part.rows) / len(batch.rows)
+        loss = share * label_loss(reading.labels, correct, config.loss)
+        if config.pair_weight and part.pairs:
+            share = part.pairs / batch.pairs
+            loss = loss + config.pair_weight * share * pair_loss(
+                reading.labels, correct, part.question
+            )
+        if reading.answers is not None and before.answers is not None:
+            share = part.answer_tokens / batch.answer_tokens
+            loss = loss + config.divergence_weight * share * divergence(
+                config.kl, reading.answers, before.answers
+            )
+        loss.backward()  # type: ignore[no-untyped-call]
+    return loss.detach().float()
 
 
-def _probabilities(
-    backend: TransformersBackend, adapter: Adapter, query: Query, rows: Sequence[RenderedAnswer]
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float64]]:
-    """P(correct) of rows through the backend, as it will be when the adapter serves."""
-    items = [Item(row.context, row.answer) for row in rows]
-    logits = backend.score(items, query, adapter, frozenset({"labels"})).label_logits
-    if logits is None:
-        raise TuningError("the backend returned no label logits")
-    margin = (logits[:, 1] - logits[:, 0]).astype(np.float64)
-    return np.asarray(expit(margin))
-
-
-def _batches(
-    rows: Sequence[RenderedAnswer], config: TuningConfig
-) -> Iterator[tuple[list[RenderedAnswer], list[int]]]:
-    """Endless batches of whole questions in random order, with each row's question number."""
-    rng = random.Random(config.seed)  # noqa: S311
-    groups = group_by_question(rows)
-    while True:
-        rng.shuffle(groups)
-        batch: list[RenderedAnswer] = []
-        question: list[int] = []
-        for number, group in enumerate(groups):
-            batch += group
-            question += [number] * len(group)
-            if len(batch) >= config.batch_size:
-                yield batch, question
-                batch, question = [], []
-        if batch:
-            yield batch, question
+def _step_seed(seed: int, step: int, rank: int) -> int:
+    """Every step draws its dropout from a seed of its own, so that a resumed run goes on as if it
+    had never stopped."""
+    return random.Random(f"{seed}:{step}:{rank}").getrandbits(62)  # noqa: S311
 
 
 def _cosine(step: int, config: TuningConfig) -> float:

@@ -2,7 +2,7 @@
 
 from .base import Answerer, Reply, Request, Sampling
 from .langchain import LangChainAnswerer
-from .local import LocalAnswerer, Style
+from .local import LocalAnswerer, Style, style_of
 from .openai import OpenAIAnswerer
 
 __all__ = [
@@ -14,4 +14,5 @@ __all__ = [
     "Request",
     "Sampling",
     "Style",
+    "style_of",
 ]

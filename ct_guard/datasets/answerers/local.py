@@ -108,8 +108,8 @@ class LocalAnswerer:
 
 
 def style_of(backend: Backend, style: Style) -> ContextStyle:
-    """The context style that `auto` means for this model; another one, once it is known to work.
-    Raises MismatchError for a chat style where the model has no chat template."""
+    """The context style that `style` means for this model. Raises MismatchError for a chat style
+    where the model has no chat template."""
     probe = (Message(role="user", content="?"),)
     if style != "auto":
         render_prompt(probe, style, backend)

@@ -12,10 +12,11 @@ from ct_guard.backends import Activation, Adapter, Item
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError
 from ct_guard.metrics import auroc
-from ct_guard.records import GradedAnswer, QuestionAnswer
+from ct_guard.records import GradedAnswer
 from ct_guard.tuning import Progress, TuningConfig, tune
 from ct_guard.tuning.data import render_graded
-from ct_guard.tuning.trainer import _label_logits, _prefix
+from ct_guard.tuning.learners import QueryLearner
+from tests.unit.tuning.rows import graded
 
 CONFIG = TuningConfig(
     rank=8,
@@ -27,24 +28,6 @@ CONFIG = TuningConfig(
     warmup=5,
     evaluate_every=20,
 )
-
-
-def graded(count: int, offset: int = 0) -> list[GradedAnswer]:
-    """Answers that shout are right: anything that reads the answer can learn it."""
-    return [
-        GradedAnswer(
-            qa=QuestionAnswer(
-                question=f"Number {n // 2 + offset}?", answer="YES!" if n % 2 else "no"
-            ),
-            correct=bool(n % 2),
-        )
-        for n in range(count)
-    ]
-
-
-@pytest.fixture
-def backend(tiny_base: Path) -> TransformersBackend:
-    return TransformersBackend.load(tiny_base, device="cpu")
 
 
 @pytest.mark.parametrize("activation", ["query", "all"])
@@ -95,13 +78,14 @@ def test_the_trainer_and_the_server_compute_the_same_logits(
     from ct_guard.query import build_query
 
     query = build_query("chat_turn", backend)
-    adapter = Adapter("given", tiny_adapter, activation)
+    config = replace(CONFIG, activation=activation, targets=("q_proj", "v_proj"), rank=4)
+    learner = QueryLearner(backend, query, tiny_adapter, config)
+    backend.reload_adapter(learner.adapter)
     rows = render_graded(graded(8), style="chat_turn", backend=backend, query=query, budget=512)
-    items = [Item(row.context, row.answer) for row in rows]
-    served = backend.score(items, query, adapter, frozenset({"labels"})).label_logits
-    past = _prefix(backend, adapter, rows)
-    with backend.adapted("given", training=True):
-        trained = _label_logits(backend, adapter, query, rows, past).detach().numpy()
+    served = learner.logits(rows)
+    before = learner.before(rows)
+    with learner.learning():
+        trained = learner.read(rows, before).labels.detach().numpy()
     np.testing.assert_allclose(trained, served, atol=1e-4)
 
 

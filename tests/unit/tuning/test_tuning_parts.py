@@ -8,11 +8,13 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError
+from ct_guard.query import ContextStyle, build_query, render
 from ct_guard.records import GradedAnswer, QuestionAnswer
 from ct_guard.tuning import fit_layer, split_by_question, split_hash
 from ct_guard.tuning.augment import ENDINGS, with_attacks
-from ct_guard.tuning.loss import label_loss, pair_loss
+from ct_guard.tuning.loss import divergence, label_loss, pair_loss
 
 
 def rows(questions: int, answers: int = 3) -> list[GradedAnswer]:
@@ -51,6 +53,37 @@ def test_label_loss_is_the_cross_entropy_of_yes_and_no() -> None:
     assert label_loss(logits, torch.tensor([True, False])).item() == pytest.approx(expected)
 
 
+def test_brier_is_the_squared_distance_of_p_from_the_label() -> None:
+    logits = torch.tensor([[1.0, 3.0], [0.5, -1.0]])
+    p = [1 / (1 + math.exp(-2.0)), 1 / (1 + math.exp(1.5))]
+    expected = ((p[0] - 1) ** 2 + p[1] ** 2) / 2
+    loss = label_loss(logits, torch.tensor([True, False]), "brier")
+    assert loss.item() == pytest.approx(expected)
+
+
+tokens = st.lists(st.lists(st.floats(-4, 4), min_size=3, max_size=3), min_size=1, max_size=4)
+
+
+@given(tokens, st.integers(0, 1000))
+def test_divergences_are_those_of_scipy(base: list[list[float]], seed: int) -> None:
+    from scipy.special import softmax
+    from scipy.stats import entropy
+
+    p = torch.tensor(base)
+    q = p + torch.randn(p.shape, generator=torch.Generator().manual_seed(seed))
+    a, b = softmax(p.double().numpy(), axis=1), softmax(q.double().numpy(), axis=1)
+    middle = (a + b) / 2
+    expected = {
+        "forward": entropy(a, b, axis=1).mean(),
+        "reverse": entropy(b, a, axis=1).mean(),
+        "jsd": (entropy(a, middle, axis=1) + entropy(b, middle, axis=1)).mean() / 2,
+    }
+    for kind, value in expected.items():
+        assert divergence(kind, q, p).item() == pytest.approx(value, abs=1e-5)  # type: ignore[arg-type]
+    assert divergence("jsd", p, p).item() == pytest.approx(0, abs=1e-6)
+    assert divergence("jsd", q, p).item() <= math.log(2)
+
+
 @given(
     st.lists(st.tuples(st.floats(-5, 5), st.booleans(), st.integers(0, 2)), min_size=1, max_size=12)
 )
@@ -81,6 +114,22 @@ def test_twins_carry_an_ending_and_keep_question_and_label() -> None:
         ending = max((e for e in ENDINGS if twin.qa.answer.endswith(e)), key=len)
         plain = twin.qa.answer.removesuffix(ending)
         assert by_answer[twin.qa.question, plain] == twin.correct
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("style", ["raw", "chat_user", "chat_turn"])
+def test_every_ending_reaches_the_model_whole(
+    ending: str, style: ContextStyle, backend: TransformersBackend
+) -> None:
+    query = build_query(style, backend)
+
+    def answer(text: str) -> tuple[int, ...]:
+        qa = QuestionAnswer(question="What is 7 plus 5?", answer=text)
+        return render(qa, style=style, encoder=backend, query=query, budget=512).answer
+
+    said = backend.decode(answer(f"12{ending}"))
+    assert said.strip() == f"12{ending}"
+    assert answer(f"12{ending}") != answer("12")
 
 
 def test_the_layer_separates_what_its_features_separate_and_knows_their_range() -> None:

@@ -1,0 +1,55 @@
+"""The curves of a tuning run: as a log of JSON lines, and as a plot."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ct_guard.tuning import Progress
+
+__all__ = ["draw_curves", "read_log", "write_line"]
+
+
+def write_line(path: Path, progress: "Progress") -> None:
+    """Add an evaluation to the log: one line of JSON."""
+    with path.open("a", encoding="utf-8") as stream:
+        stream.write(json.dumps(asdict(progress)) + "\n")
+
+
+def read_log(path: Path) -> list["Progress"]:
+    """The evaluations in a log."""
+    from ct_guard.tuning import Progress
+
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return [Progress(**json.loads(line)) for line in lines]
+
+
+def draw_curves(path: Path, history: Sequence["Progress"]) -> None:
+    """Losses and validation AUROC by step, as PNG or SVG. Raises as `check_plot`."""
+    from ct_guard.evaluation.plot import check_plot
+
+    check_plot(path)
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    steps = [progress.step for progress in history]
+    best = min(history, key=lambda progress: progress.validation_log_loss)
+    with matplotlib.rc_context({"svg.hashsalt": "ct-guard", "svg.fonttype": "none"}):
+        figure = Figure(figsize=(11, 4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        left.plot(steps, [one.loss for one in history], marker="o", label="training loss")
+        left.plot(
+            steps, [one.validation_log_loss for one in history], marker="o",
+            label="validation log loss",
+        )  # fmt: skip
+        left.set(title="Loss", xlabel="step", ylabel="nats", ylim=(0, None))
+        left.legend(fontsize="small")
+        known = [one for one in history if one.validation_auroc is not None]
+        right.plot([one.step for one in known], [one.validation_auroc for one in known], marker="o")
+        right.set(title="Validation AUROC", xlabel="step")
+        for axes in (left, right):
+            axes.axvline(best.step, color="0.8", zorder=0)
+        metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
+        figure.savefig(path, dpi=150, metadata=metadata)

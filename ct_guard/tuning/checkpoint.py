@@ -1,0 +1,124 @@
+"""A run on disk, so that it can go on after an interruption to the same result: one safetensors
+file with the weights, the optimizer's moments, the best weights so far, and what was measured."""
+
+import hashlib
+import json
+import math
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from ct_guard.errors import TuningError
+
+__all__ = ["Progress", "Run", "load_run", "run_identity", "save_run"]
+
+MOMENTS = ("step", "exp_avg", "exp_avg_sq")
+"""What AdamW remembers of each weight."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One evaluation: losses in nats, AUROC None when a class is missing, rate in rows/s."""
+
+    step: int
+    steps: int
+    loss: float
+    validation_log_loss: float
+    validation_auroc: float | None
+    rows_per_second: float
+
+
+@dataclass
+class Run:
+    """How far a run has come."""
+
+    step: int = 0
+    best: float = math.inf
+    """Least validation log loss so far."""
+    best_step: int = 0
+    best_weights: list[torch.Tensor] = field(default_factory=list)
+    history: list[Progress] = field(default_factory=list)
+
+
+def run_identity(*parts: object) -> str:
+    """What a checkpoint belongs to: 16 hex digits of everything that the result depends on."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(repr(part).encode("utf-8", "replace") + b"\x1d")
+    return digest.hexdigest()[:16]
+
+
+def save_run(
+    path: Path,
+    identity: str,
+    run: Run,
+    weights: Sequence[torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+) -> None:
+    """Write the checkpoint in one step: until it is whole, the one before it stays."""
+    tensors = {f"weight.{at}": weight.detach() for at, weight in enumerate(weights)}
+    tensors |= {f"best.{at}": weight for at, weight in enumerate(run.best_weights)}
+    for at, moments in optimizer.state_dict()["state"].items():
+        tensors |= {f"{name}.{at}": moments[name] for name in MOMENTS}
+    told = {
+        "identity": identity,
+        "step": run.step,
+        "best": run.best,
+        "best_step": run.best_step,
+        "history": [asdict(progress) for progress in run.history],
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    building = path.with_name(f".{path.name}-{os.getpid()}")
+    try:
+        save_file(
+            {name: tensor.contiguous().cpu() for name, tensor in tensors.items()},
+            building,
+            {"run": json.dumps(told)},
+        )
+        os.replace(building, path)
+    finally:
+        building.unlink(missing_ok=True)
+
+
+def load_run(
+    path: Path,
+    identity: str,
+    weights: Sequence[torch.Tensor],
+    optimizer: torch.optim.Optimizer,
+) -> Run:
+    """Put `weights` and `optimizer` where the checkpoint left off.
+
+    Raises TuningError where there is none, it is damaged, or it is of another run.
+    """
+    if not path.is_file():
+        raise TuningError(f"there is no interrupted run to resume: {path} does not exist")
+    try:
+        with safe_open(path, framework="pt") as file:
+            told = json.loads((file.metadata() or {})["run"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        if told["identity"] != identity:
+            raise TuningError(
+                f"{path} is of a run with other settings, rows or another base: resume with the"
+                " command that started it, or start anew with --overwrite"
+            )
+        state = {
+            at: {name: tensors[f"{name}.{at}"] for name in MOMENTS} for at in range(len(weights))
+        }
+        best_weights = [tensors[f"best.{at}"] for at in range(len(weights))]
+        history = [Progress(**progress) for progress in told["history"]]
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise TuningError(
+            f"{path} is no checkpoint of a run, or a damaged one: start anew with --overwrite"
+        ) from error
+    optimizer.load_state_dict(
+        {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
+    )
+    with torch.no_grad():
+        for at, weight in enumerate(weights):
+            weight.copy_(tensors[f"weight.{at}"])
+    return Run(told["step"], told["best"], told["best_step"], best_weights, history)

@@ -1,0 +1,107 @@
+"""Settings of a tuning run, and recipes of them by name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Literal
+
+from ct_guard.backends import Activation
+from ct_guard.errors import UsageError
+
+__all__ = ["RECIPES", "Divergence", "LabelLoss", "TuningConfig"]
+
+LabelLoss = Literal["cross_entropy", "brier"]
+Divergence = Literal["jsd", "forward", "reverse"]
+
+
+@dataclass(frozen=True)
+class TuningConfig:
+    """Settings of one tuning run; equal settings and seed give equal weights on one machine.
+
+    Raises UsageError for settings that make no sense, alone or together.
+    """
+
+    activation: Activation = "query"
+    rank: int = 8
+    alpha: int = 32
+    dropout: float = 0.1
+    targets: tuple[str, ...] | str | None = None
+    """Linear layers that get a LoRA; None is PEFT's default for the architecture (q and v),
+    "all-linear" is every one but the output."""
+    learning_rate: float = 1e-4
+    batch_size: int = 32
+    """Rows a step, over all processes; all answers to one question come together."""
+    accumulate: int = 1
+    """Parts that a process reads its rows of a step in, one after the other: memory falls, the
+    step stays the same."""
+    steps: int = 500
+    warmup: int = 20
+    weight_decay: float = 0.0
+    loss: LabelLoss = "cross_entropy"
+    pair_weight: float = 0.0
+    """Weight of the pairwise term beside the loss of the labels."""
+    kl: Divergence = "jsd"
+    kappa: float | None = None
+    """Weight of the divergence from the base model over the answer's tokens; None is 1.0 for
+    activation `all`. With `query` the base model's distribution over them stays untouched by
+    construction, and there is no such term."""
+    gradient_checkpointing: bool = False
+    """Only for activation `all`: activations are computed twice instead of kept."""
+    evaluate_every: int = 50
+    """Steps between two evaluations on the validation rows, each followed by a checkpoint."""
+    patience: int = 6
+    """Evaluations without a better validation log loss before tuning stops."""
+    budget: int | None = None
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name in ("rank", "alpha", "batch_size", "accumulate", "steps", "evaluate_every"):
+            if getattr(self, name) < 1:
+                raise UsageError(f"{name} is {getattr(self, name)} and must be at least 1")
+        for name in ("warmup", "weight_decay", "pair_weight", "kappa"):
+            if (getattr(self, name) or 0) < 0:
+                raise UsageError(f"{name} is {getattr(self, name)} and must not be negative")
+        if not 0 <= self.dropout < 1:
+            raise UsageError(f"dropout is {self.dropout} and must be in [0, 1)")
+        if not self.learning_rate > 0:
+            raise UsageError(f"learning_rate is {self.learning_rate} and must be above 0")
+        if self.activation == "query" and self.gradient_checkpointing:
+            raise UsageError(
+                "gradient checkpointing drops the cache that activation 'query' is tuned over:"
+                " leave it out (it needs no more than the query's tokens), or use activation 'all'"
+            )
+        if self.activation == "query" and self.kappa:
+            raise UsageError(
+                "with activation 'query' the base model's distribution is untouched by"
+                " construction: leave kappa out, or use activation 'all'"
+            )
+
+    @property
+    def divergence_weight(self) -> float:
+        """What `kappa` comes to: 0 for activation `query`."""
+        if self.activation == "query":
+            return 0.0
+        return 1.0 if self.kappa is None else self.kappa
+
+
+RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
+    {
+        "default": MappingProxyType({}),
+        "paper": MappingProxyType(
+            {
+                "activation": "all", "rank": 8, "alpha": 32, "dropout": 0.1, "targets": None,
+                "learning_rate": 1e-4, "batch_size": 4, "steps": 5000, "warmup": 0,
+                "weight_decay": 0.0, "loss": "cross_entropy", "pair_weight": 0.0, "kl": "jsd",
+                "kappa": 1.0,
+            }
+        ),
+        "small": MappingProxyType(
+            {
+                "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all-linear",
+                "learning_rate": 2e-3, "batch_size": 40, "steps": 600, "pair_weight": 1.0,
+            }
+        ),
+    }
+)  # fmt: skip
+"""`paper`: the reference's settings (Kapoor et al. 2024, appendix). `small`: for bases of a few
+million weights, such as the embedded one."""

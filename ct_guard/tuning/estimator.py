@@ -1,0 +1,163 @@
+"""From parts of graded rows to an estimator's directory: tune, fit the layer, calibrate, save."""
+
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ct_guard import __version__
+from ct_guard.adapters import EVERY_MODEL, PROBE, BaseModelRef, Manifest, save_estimator
+from ct_guard.adapters.questions import dump_questions, questions_name
+from ct_guard.backends import Item, ScoreBatch, Want
+from ct_guard.backends.transformers import TransformersBackend
+from ct_guard.calibration import fit
+from ct_guard.errors import CalibrationError
+from ct_guard.estimators import METHODS, features
+from ct_guard.query import ContextStyle, render
+from ct_guard.records import GradedAnswer
+
+from .augment import with_attacks
+from .checkpoint import Progress
+from .config import TuningConfig
+from .graded import Parts, question_hashes, set_hashes
+from .hybrid import fit_layer
+from .processes import processes
+from .trainer import Tuned, tune
+
+__all__ = ["METHODS_TO_TUNE", "make_estimator", "parts_of"]
+
+METHODS_TO_TUNE = ("query", "probe", "lora_probe", "hybrid")
+FOR_HYBRID: frozenset[Want] = frozenset(("labels", "answer_logprobs"))
+
+
+def parts_of(method: str, *, calibrate: bool) -> tuple[str, ...]:
+    """Parts that a method needs beside `tuning`, each with questions of its own."""
+    layer = ("layer",) if method == "hybrid" else ()
+    return ("validation", *layer, *(("calibration",) if calibrate else ()))
+
+
+def make_estimator(
+    backend: TransformersBackend,
+    parts: Parts,
+    target: Path,
+    *,
+    base: BaseModelRef,
+    method: str,
+    style: ContextStyle,
+    config: TuningConfig,
+    calibrator: str | None,
+    twins: float,
+    runs: Path,
+    resume: bool = False,
+    overwrite: bool = False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    on_step: Callable[[int, float], None] = lambda step, loss: None,
+) -> Manifest | None:
+    """Tune, and write an estimator that is ready to score.
+
+    Args:
+        backend: the base model.
+        parts: graded rows by part: `tuning` and those of `parts_of` the method.
+        target: the estimator's directory; it appears whole, or not at all.
+        base: how the manifest names the base model.
+        method: of `METHODS_TO_TUNE`.
+        style: how question and answer become text.
+        config: of the run.
+        calibrator: kind to fit on the part `calibration`; None leaves the estimator uncalibrated.
+        twins: share of the tuning rows that get a twin which tries to talk the query round.
+        runs: a folder for the run's checkpoint and adapter.
+        resume: whether to go on from that checkpoint.
+        overwrite: whether an estimator at `target` may be replaced.
+        on_progress: called after every evaluation.
+        on_step: called with every step and its loss.
+
+    Returns:
+        The manifest as written; None in the processes of `accelerate launch` that do not write.
+
+    Raises:
+        TuningError: as `tune`; CalibrationError: too few rows to calibrate on.
+    """
+    tuned = tune(
+        backend,
+        with_attacks(parts["tuning"], twins, config.seed) if twins else parts["tuning"],
+        parts["validation"],
+        style=style,
+        folder=runs / "adapter",
+        config=config,
+        method="query" if method == "hybrid" else method,
+        checkpoint=runs / "checkpoint.safetensors",
+        resume=resume,
+        on_progress=on_progress,
+        on_step=on_step,
+    )
+    if not processes().first:
+        return None
+    best = next(one for one in tuned.history if one.step == tuned.best_step)
+    questions = dump_questions(question_hashes(parts))
+    manifest = Manifest(
+        name=target.name,
+        method=method,
+        base=base,
+        style=style,
+        activation=tuned.adapter.activation if tuned.adapter is not None else None,
+        probe=PROBE if tuned.head is not None else None,
+        budget=config.budget,
+        figures={
+            "best step": tuned.best_step,
+            "validation log loss": best.validation_log_loss,
+            "validation AUROC": best.validation_auroc,
+        },
+        data=set_hashes(parts),
+        questions=questions_name(questions),
+        versions={
+            "ct-guard": __version__,
+            **{name: version(name) for name in ("torch", "transformers", "peft")},
+        },
+    )
+    if method == "hybrid":
+        rows = parts["layer"]
+        found = features(_score(backend, rows, tuned, FOR_HYBRID, manifest))
+        manifest = manifest.model_copy(update={"layer": fit_layer(found, _correct(rows))})
+    if calibrator is not None:
+        rows = parts["calibration"]
+        scorer = METHODS[method](manifest, runs / "adapter")
+        logits = scorer.logits(_score(backend, rows, tuned, scorer.wants, manifest))
+        try:
+            state = fit(calibrator, logits, _correct(rows))
+        except CalibrationError as error:
+            raise CalibrationError(
+                f"the part 'calibration' ({len(rows):,} rows): {error}"
+            ) from error
+        manifest = manifest.model_copy(update={"calibrators": {EVERY_MODEL: state}})
+    files: dict[str, Path | bytes] = {questions_name(questions): questions}
+    if tuned.head is not None:
+        files[PROBE] = runs / "adapter" / PROBE
+    return save_estimator(
+        target,
+        manifest,
+        adapter=tuned.adapter.path if tuned.adapter is not None else None,
+        files=files,
+        overwrite=overwrite,
+    )
+
+
+def _score(
+    backend: TransformersBackend,
+    rows: Sequence[GradedAnswer],
+    tuned: Tuned,
+    wants: frozenset[Want],
+    manifest: Manifest,
+) -> ScoreBatch:
+    budget = min(manifest.budget or backend.max_tokens, backend.max_tokens)
+    made = [
+        render(row.qa, style=manifest.style, encoder=backend, query=tuned.query, budget=budget)
+        for row in rows
+    ]
+    items = [Item(one.context, one.answer) for one in made]
+    return backend.score(items, tuned.query, tuned.adapter, wants)
+
+
+def _correct(rows: Sequence[GradedAnswer]) -> NDArray[np.bool_]:
+    return np.array([row.correct for row in rows], dtype=np.bool_)

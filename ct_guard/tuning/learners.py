@@ -1,0 +1,304 @@
+"""What is trained, by method: how it reads a batch, is measured, and is saved.
+
+| method | trained | reads |
+|---|---|---|
+| `query` | a LoRA | the query's label logits |
+| `probe` | a head | the base model's hidden state at the answer's last token |
+| `lora_probe` | a LoRA and a head | the same, through the LoRA |
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from peft import LoraConfig
+from torch import nn
+
+from ct_guard.adapters import PROBE, PROBE_SIZES, ProbeHead, dump_probe
+from ct_guard.backends import Adapter, Item, Want
+from ct_guard.backends.forward import Past, extend
+from ct_guard.backends.transformers import TransformersBackend
+from ct_guard.errors import TuningError
+from ct_guard.query import Query
+
+from .config import TuningConfig
+from .data import RenderedAnswer
+
+__all__ = ["LEARNERS", "Before", "Learner", "LoraProbeLearner", "ProbeLearner", "QueryLearner"]
+
+Logits = NDArray[np.float32]
+Rows = Sequence[RenderedAnswer]
+
+
+@dataclass(frozen=True)
+class Before:
+    """What the base model says before the trained part does, without gradients."""
+
+    past: Past | None = None
+    """Its cache of context and answer, for activation `query`."""
+    answers: torch.Tensor | None = None
+    """Its logits [T, V] at all T answer tokens, where a divergence from them is asked for."""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Label logits [B, 2], and the tuned model's logits [T, V] at all answer tokens."""
+
+    labels: torch.Tensor
+    answers: torch.Tensor | None = None
+
+
+class Learner(Protocol):
+    """A method's trained part, over a backend."""
+
+    @property
+    def adapter(self) -> Adapter | None: ...
+
+    @property
+    def weights(self) -> list[nn.Parameter]: ...
+
+    def before(self, rows: Rows) -> Before:
+        """Outside of `learning`."""
+
+    def learning(self) -> AbstractContextManager[None]:
+        """Where `read` and its backward pass happen."""
+
+    def read(self, rows: Rows, before: Before) -> Reading: ...
+
+    def logits(self, rows: Rows) -> Logits:
+        """Label logits [B, 2] as they will be when this serves."""
+
+    def save(self) -> ProbeHead | None:
+        """Write what was trained to the folder; returns the head where there is one."""
+
+
+class QueryLearner:
+    """With activation `query`, the base model reads context and answer, and the LoRA acts on the
+    query's tokens only, over that cache. With `all`, it acts on every token."""
+
+    def __init__(
+        self, backend: TransformersBackend, query: Query, folder: Path, config: TuningConfig
+    ) -> None:
+        self.backend, self.query, self.config = backend, query, config
+        self.adapter = _adapter(folder, config)
+        self.weights: list[nn.Parameter] = _create(backend, self.adapter, config)
+
+    def before(self, rows: Rows) -> Before:
+        if self.config.activation == "all":
+            return Before(answers=_base_answers(self.backend, rows, self.config))
+        with torch.no_grad():
+            past = extend(self.backend.model, [(*row.context, *row.answer) for row in rows]).past
+        _check_length(past)
+        return Before(past)
+
+    def learning(self) -> AbstractContextManager[None]:
+        return self.backend.adapted(self.adapter.name, training=True)
+
+    def read(self, rows: Rows, before: Before) -> Reading:
+        asked, labels = self.query.ids, list(self.query.label_ids)
+        if before.past is not None:
+            step = extend(self.backend.model, [asked] * len(rows), before.past)
+            _check_length(step.past)
+            return Reading(step.logits[:, -1, labels])
+        longest = max(len(row.answer) for row in rows)
+        step = extend(
+            self.backend.model,
+            [(*row.context, *row.answer, *asked) for row in rows],
+            keep=1 if before.answers is None else 1 + longest + len(asked),
+            cached=False,
+        )
+        answers = None if before.answers is None else _at_answers(step.logits, rows, len(asked))
+        return Reading(step.logits[:, -1, labels], answers)
+
+    def logits(self, rows: Rows) -> Logits:
+        return _score(self.backend, rows, self.query, self.adapter, "labels")
+
+    def save(self) -> None:
+        self.backend.save_adapter(self.adapter)
+
+
+class ProbeLearner:
+    """A head over hidden states of the base model, which stays as it is and reads each row once."""
+
+    adapter: Adapter | None = None
+
+    def __init__(
+        self, backend: TransformersBackend, query: Query, folder: Path, config: TuningConfig
+    ) -> None:
+        self.backend, self.query, self.folder = backend, query, folder
+        self.head = _head(backend)
+        self.weights: list[nn.Parameter] = list(self.head.parameters())
+        self._read: dict[RenderedAnswer, Logits] = {}
+
+    def before(self, rows: Rows) -> Before:
+        return Before()
+
+    def learning(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def read(self, rows: Rows, before: Before) -> Reading:
+        hidden = torch.from_numpy(self._hidden(rows)).to(self.weights[0].device)
+        return Reading(self.head(hidden))
+
+    def logits(self, rows: Rows) -> Logits:
+        return _served(self.head).logits(self._hidden(rows))
+
+    def save(self) -> ProbeHead:
+        return _save_head(self.head, self.folder)
+
+    def _hidden(self, rows: Rows) -> Logits:
+        new = list({row: None for row in rows if row not in self._read})
+        if new:
+            found = _score(self.backend, new, self.query, None, "hidden")
+            self._read.update(zip(new, found, strict=True))
+        return np.stack([self._read[row] for row in rows])
+
+
+class LoraProbeLearner:
+    """A head over hidden states, and a LoRA on every token that they are read through."""
+
+    def __init__(
+        self, backend: TransformersBackend, query: Query, folder: Path, config: TuningConfig
+    ) -> None:
+        self.backend, self.query, self.config, self.folder = backend, query, config, folder
+        self.adapter = _adapter(folder, config)
+        self.head = _head(backend)
+        self.weights: list[nn.Parameter] = [
+            *_create(backend, self.adapter, config),
+            *self.head.parameters(),
+        ]
+
+    def before(self, rows: Rows) -> Before:
+        return Before(answers=_base_answers(self.backend, rows, self.config))
+
+    def learning(self) -> AbstractContextManager[None]:
+        return self.backend.adapted(self.adapter.name, training=True)
+
+    def read(self, rows: Rows, before: Before) -> Reading:
+        longest = max(len(row.answer) for row in rows)
+        step = extend(
+            self.backend.model,
+            [(*row.context, *row.answer) for row in rows],
+            keep=1 if before.answers is None else 1 + longest,
+            want_hidden=True,
+            cached=False,
+        )
+        if step.hidden is None:
+            raise TuningError("this base model gives no hidden states: use the method 'query'")
+        answers = None if before.answers is None else _at_answers(step.logits, rows, 0)
+        return Reading(self.head(step.hidden.float()), answers)
+
+    def logits(self, rows: Rows) -> Logits:
+        hidden = _score(self.backend, rows, self.query, self.adapter, "hidden")
+        return _served(self.head).logits(hidden)
+
+    def save(self) -> ProbeHead:
+        self.backend.save_adapter(self.adapter)
+        return _save_head(self.head, self.folder)
+
+
+LEARNERS: dict[str, Callable[[TransformersBackend, Query, Path, TuningConfig], Learner]] = {
+    "query": QueryLearner,
+    "probe": ProbeLearner,
+    "lora_probe": LoraProbeLearner,
+}
+"""By method."""
+
+
+def _adapter(folder: Path, config: TuningConfig) -> Adapter:
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    return Adapter(f"tuned-{name}", folder, config.activation)
+
+
+def _create(
+    backend: TransformersBackend, adapter: Adapter, config: TuningConfig
+) -> list[nn.Parameter]:
+    lora = LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=list(config.targets)
+        if isinstance(config.targets, tuple)
+        else config.targets,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    backend.checkpoint_gradients(config.gradient_checkpointing)
+    try:
+        return backend.create_adapter(adapter, lora)
+    except ValueError as error:
+        first = str(error).strip().splitlines()[0]
+        raise TuningError(
+            f"this LoRA does not fit the base model ({first}): name linear layers that it has, or"
+            " 'all-linear', as targets"
+        ) from error
+
+
+def _base_answers(
+    backend: TransformersBackend, rows: Rows, config: TuningConfig
+) -> torch.Tensor | None:
+    """The base model's logits at the answers' tokens, where the loss asks for a divergence."""
+    if not config.divergence_weight:
+        return None
+    with torch.no_grad():
+        step = extend(
+            backend.model,
+            [(*row.context, *row.answer) for row in rows],
+            keep=1 + max(len(row.answer) for row in rows),
+            cached=False,
+        )
+    return _at_answers(step.logits, rows, 0)
+
+
+def _at_answers(logits: torch.Tensor, rows: Rows, behind: int) -> torch.Tensor:
+    """Logits [T, V] that predict the T answer tokens, of logits [B, keep, V] whose last columns are
+    the answers' tokens and `behind` more."""
+    end = logits.shape[1] - behind - 1
+    return torch.cat([logits[at, end - len(row.answer) : end] for at, row in enumerate(rows)])
+
+
+def _check_length(past: Past) -> None:
+    """A cache that lost tokens would go unnoticed: some models drop it without an error."""
+    held, read = past.cache.get_seq_length(), past.mask.shape[1]
+    if held != read:
+        raise TuningError(
+            f"this base model kept {held} of {read} tokens in its cache: tune with activation 'all'"
+        )
+
+
+def _score(
+    backend: TransformersBackend, rows: Rows, query: Query, adapter: Adapter | None, want: Want
+) -> Logits:
+    items = [Item(row.context, row.answer) for row in rows]
+    batch = backend.score(items, query, adapter, frozenset((want,)))
+    found = batch.label_logits if want == "labels" else batch.hidden
+    if found is None:
+        raise TuningError(f"the backend returned no {want}")
+    return found
+
+
+def _head(backend: TransformersBackend) -> nn.Sequential:
+    """The reference's MLP, fresh, in float32."""
+    size = int(backend.model.config.get_text_config(decoder=True).hidden_size)
+    layers: list[nn.Module] = []
+    for outputs in PROBE_SIZES:
+        layers += [nn.Linear(size, outputs), nn.ReLU()]
+        size = outputs
+    return nn.Sequential(*layers[:-1]).to(backend.device)
+
+
+def _served(head: nn.Sequential) -> ProbeHead:
+    return ProbeHead.of({name: w.cpu().numpy() for name, w in head.state_dict().items()})
+
+
+def _save_head(head: nn.Sequential, folder: Path) -> ProbeHead:
+    served = _served(head)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / PROBE).write_bytes(dump_probe(served))
+    return served
