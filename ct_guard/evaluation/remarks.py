@@ -31,8 +31,8 @@ def remarks(
         )
     elif ranking.high is not None and ranking.high < 0.5:
         said.append(
-            f"AUROC is below chance ({ranking.value:.3f}, at most {ranking.high:.3f}): wrong answers"
-            " rank above right ones here."
+            f"AUROC is below chance ({ranking.value:.3f}, at most {ranking.high:.3f}): wrong"
+            " answers rank above right ones here."
         )
     elif ranking.low is not None and ranking.low <= 0.5:
         said.append("AUROC is not above chance (its interval includes 0.5).")
