@@ -1,6 +1,7 @@
 """`ct-guard baseline`: an estimator without tuning, to compare with."""
 
 from pathlib import Path
+from typing import Literal
 
 import click
 
@@ -90,7 +91,7 @@ def command(
             grader=grader,
         )  # fmt: skip
         estimator = load_estimator(method, base=base, backend=backend)
-        orders = "both" if label_orders == "both" else "fixed"
+        orders: Literal["fixed", "both"] = "both" if label_orders == "both" else "fixed"
         made = baseline_manifest(
             method, base, estimator.backend, asking=asking, label_orders=orders
         )
