@@ -168,7 +168,7 @@ def test_a_prior_from_a_training_file_of_other_questions(write: Write, make_rows
 
 def test_one_class_is_said_and_leaves_the_rest_standing(write: Write, make_rows: MakeRows) -> None:
     rows = [row | {"correct": False} for row in make_rows(30)]
-    found = evaluate_files([read_scored(write("s.jsonl", rows))], FEW)
+    found = evaluate_files([read_scored(write("s.jsonl", rows))], Options(resamples=100))
     assert found.prior is None
     assert "No question prior" in found.remarks[0]
     said = found.estimators[0].remarks[0]
