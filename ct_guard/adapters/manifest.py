@@ -22,6 +22,7 @@ from ct_guard.records import CalibratorState, Certificate, Record
 __all__ = [
     "EVERY_MODEL",
     "MANIFEST",
+    "Asking",
     "BaseModelRef",
     "LogisticLayer",
     "Manifest",
@@ -70,6 +71,21 @@ class LogisticLayer(Record):
         return lengths == {len(self.features)} and min(self.scale) > 0
 
 
+class Asking(Record):
+    """How the base model is asked, where it answers in text instead of by the query."""
+
+    samples: int = Field(default=10, ge=1, le=1000)
+    """Answers drawn to each question."""
+    temperature: float = Field(default=1.0, gt=0, le=5)
+    seed: int = 0
+    max_tokens: int = Field(default=64, ge=1)
+    """Most new tokens of each answer."""
+    grader: str = "substring"
+    """Says which sampled answers agree with the one that is judged."""
+    text_hash: str = ""
+    """SHA-256 of the text that asks for a probability; of `verbalized` only."""
+
+
 class Scope(Record):
     """What the base model can know at all, for models of a closed world."""
 
@@ -95,6 +111,11 @@ class Manifest(Record):
     probe: str | None = None
     """File of the probe's head, relative to the manifest (see `adapters.probe`)."""
     layer: LogisticLayer | None = None
+    label_orders: Literal["fixed", "both"] = "fixed"
+    """`both`: the query is also asked with its labels exchanged, and the two logits averaged."""
+    asking: Asking | None = None
+    prior: str | None = None
+    """File of the question prior, relative to the manifest."""
     budget: int | None = Field(default=None, gt=0)
     """Most tokens of context + answer + query; None: what the base model reads."""
     calibrators: dict[str, CalibratorState] = {}
@@ -158,6 +179,8 @@ def load_manifest(folder: Path) -> Manifest:
         raise ManifestError(f"{path} hashes no {manifest.questions}: restore it from its source")
     if manifest.probe is not None and manifest.probe not in manifest.files:
         raise ManifestError(f"{path} hashes no {manifest.probe}: restore it from its source")
+    if manifest.prior is not None and manifest.prior not in manifest.files:
+        raise ManifestError(f"{path} hashes no {manifest.prior}: restore it from its source")
     for name in ADAPTER_FILES if manifest.adapter is not None else ():
         if f"{manifest.adapter}/{name}" not in manifest.files:
             raise ManifestError(f"{path} hashes no {name} of its adapter {manifest.adapter!r}")

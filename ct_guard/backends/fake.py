@@ -135,13 +135,13 @@ class FakeBackend:
     ) -> list[Generation]:
         self._check_open()
         made = []
-        for prompt in prompts:
+        for number, prompt in enumerate(prompts):
             stream = self.stream(
                 prompt,
                 max_tokens=max_tokens,
                 temperature=temperature,
                 top_p=top_p,
-                seed=seed,
+                seed=None if seed is None else seed + number,
                 stop=stop,
             )
             made.append(exhausted(stream))

@@ -16,6 +16,7 @@ COMMANDS = {
     "grade": "answer questions that have gold answers, and grade the answers",
     "audit": "have a person check the grader: its error rates",
     "tune": "make an estimator of your own from graded answers",
+    "baseline": "make an estimator without tuning, to compare with",
     "score": "score a file of answers: how likely is each to be correct?",
     "calibrate": "fit calibrators on a scored file that has grades",
     "certify": "find a threshold with a guarantee",

@@ -38,6 +38,7 @@ def command(estimator: str, as_json: bool) -> None:
 
 
 def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
+    from ct_guard.estimators.baselines import cost_of
     from ct_guard.query import QUERY_HASH
 
     base = manifest.base
@@ -45,7 +46,12 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
     lines = [
         ("name", manifest.name),
         ("method", manifest.method),
-        ("base", f"{base.id} {base.revision or ''}".strip() + f" (fingerprint {base.fingerprint})"),
+        (
+            "base",
+            "no model"
+            if base.id == "none"
+            else f"{base.id} {base.revision or ''}".strip() + f" (fingerprint {base.fingerprint})",
+        ),
         ("context style", f"{manifest.style}, boundary {manifest.boundary}"),
         ("query", f"{manifest.query_hash[:16]} ({same})"),
         ("labels", "looked up" if manifest.label_ids is None else f"ids {manifest.label_ids}"),
@@ -54,6 +60,18 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         ("budget", f"{manifest.budget} tokens" if manifest.budget else "what the base reads"),
         ("files", f"{len(manifest.files)} verified against their SHA-256"),
     ]
+    if manifest.label_orders == "both":
+        lines.append(("label orders", "both, averaged"))
+    if manifest.method == "sampling" and (asking := manifest.asking) is not None:
+        lines.append(
+            (
+                "sampling",
+                f"k {asking.samples}, temperature {asking.temperature:g}, seed {asking.seed},"
+                f" agreement by the grader {asking.grader}",
+            )
+        )
+    if (cost := cost_of(manifest)) is not None:
+        lines.append(("cost", cost))
     for model, state in manifest.calibrators.items():
         which = "every model" if model == "*" else model
         shown = ", ".join(f"{key}={value:.4g}" for key, value in state.params.items()

@@ -31,7 +31,8 @@ ACTIONS = {
 @click.argument("source", metavar="FILE")
 @click.option(
     "-e", "--estimator", default="mini", show_default=True,
-    help="An estimator directory, or 'mini' (embedded), 'mini:query', 'mini:zero-shot', …",
+    help="An estimator directory, 'mini' (embedded), 'mini:query', 'mini:sampling', …, or with"
+    " --base a baseline: zero-shot, likelihood, perplexity, verbalized, sampling.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", default="-", show_default=True,
@@ -103,6 +104,7 @@ def command(
 
     from ct_guard.answers import score_file
     from ct_guard.estimators import load_estimator
+    from ct_guard.estimators.baselines import cost_of
     from ct_guard.files import check_output, count_rows, open_rows
     from ct_guard.guard import Guard
 
@@ -133,6 +135,8 @@ def command(
             " --policy 0.7 sets one of your own.",
             err=True,
         )
+    if (cost := cost_of(loaded.manifest)) is not None:
+        click.echo(f"Note: {loaded.name} costs {cost}.", err=True)
     try:
         with rows_progress("Scoring", count_rows(source)) as advance:
             summary = score_file(

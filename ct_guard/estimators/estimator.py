@@ -18,9 +18,18 @@ from ct_guard.adapters.calibrated import (
 )
 from ct_guard.backends import KV, Adapter, Backend, Item
 from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
-from ct_guard.query import Query, Rendered, clean, render, screen, without_forged_query
+from ct_guard.query import (
+    Query,
+    Rendered,
+    clean,
+    render,
+    screen,
+    was_sanitized,
+    without_forged_query,
+)
 from ct_guard.records import Confidence, QuestionAnswer
 
+from .asking import TextMethod
 from .methods import Method
 
 __all__ = ["Estimator", "OutOfScopeWarning"]
@@ -38,12 +47,14 @@ class Estimator:
     backend does one thing at a time."""
 
     manifest: Manifest
-    method: Method
+    method: Method | TextMethod
     backend: Backend
     query: Query
     adapter: Adapter | None
     fingerprint: str
     """Identifies the manifest, and with it every file of the estimator."""
+    swapped: Query | None = None
+    """The query with its labels exchanged, where both orders are asked and averaged."""
     refusals: bool = True
     """Whether answers that decline get the status `refusal` instead of a score."""
     _scope_told: bool = field(default=False, init=False, repr=False)
@@ -64,6 +75,8 @@ class Estimator:
         affected.
         """
         results: list[Confidence | None] = [None] * len(items)
+        if isinstance(self.method, TextMethod):
+            return self._judged(items, self.method)
         waiting: list[tuple[int, Rendered]] = []
         for at, qa in enumerate(items):
             status = screen(qa, refusals=self.refusals)
@@ -94,8 +107,13 @@ class Estimator:
         first, or the method needs more than the query, the text is read instead."""
         answer, cleaned = clean(qa.answer)
         forged = without_forged_query(answer)[1]
-        # A cache keeps no hidden states, and its ids are those of parts encoded apart.
-        from_text = "hidden" in self.method.wants or self.manifest.boundary == "joint"
+        # A cache keeps no hidden states, its ids are those of parts encoded apart, and it holds
+        # nothing for those who ask in text.
+        from_text = (
+            isinstance(self.method, TextMethod)
+            or "hidden" in self.method.wants
+            or self.manifest.boundary == "joint"
+        )
         if cleaned or forged or from_text or screen(qa, refusals=self.refusals) != "ok":
             return self.score([qa])[0]
         self._tell_scope([qa])
@@ -140,14 +158,24 @@ class Estimator:
 
     # --- inside ---------------------------------------------------------------------------------
 
+    def _judged(self, items: Sequence[QuestionAnswer], method: TextMethod) -> list[Confidence]:
+        results = [self._blank(status=screen(qa, refusals=self.refusals)) for qa in items]
+        waiting = [at for at, result in enumerate(results) if result.status == "ok"]
+        self._tell_scope([items[at] for at in waiting])
+        judged = method.judge([items[at] for at in waiting], self.backend)
+        for at, logit in zip(waiting, judged, strict=True):
+            results[at] = self._confidence(logit, items[at], sanitized=was_sanitized(items[at]))
+        return results
+
     def _logits(self, items: list[Item]) -> list[float | str]:
         """Raw logits; for an item that the backend cannot score, the message of its error. One such
         item does not cost the others their score: the batch is halved until it is alone."""
         if not items:
             return []
         try:
-            batch = self.backend.score(items, self.query, self.adapter, self.method.wants)
-            values = self.method.logits(batch)
+            values = self._measured(items, self.query)
+            if self.swapped is not None:
+                values = (values + self._measured(items, self.swapped)) / 2
             if not np.isfinite(values).all():
                 raise NonFiniteScoreError("the score is NaN or infinite")
         except BackendError as error:
@@ -156,6 +184,12 @@ class Estimator:
             half = len(items) // 2
             return self._logits(items[:half]) + self._logits(items[half:])
         return [float(value) for value in values]
+
+    def _measured(self, items: Sequence[Item], query: Query) -> NDArray[np.float64]:
+        if isinstance(self.method, TextMethod):
+            raise UsageError(f"{self.name} works on text, and reads no query")
+        batch = self.backend.score(items, query, self.adapter, self.method.wants)
+        return self.method.logits(batch)
 
     def _confidence(
         self,

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ct_guard.adapters import MANIFEST, Manifest, load_manifest, locate
+from ct_guard.adapters import MANIFEST, Manifest, load_manifest, locate, manifest_text
 from ct_guard.adapters.layer import PROVIDER_FEATURES
 from ct_guard.backends import Adapter, Backend, Item, self_test
+from ct_guard.backends.no_model import NoModel
 from ct_guard.calibration import apply
 from ct_guard.errors import (
     CalibrationError,
@@ -20,6 +21,8 @@ from ct_guard.errors import (
 )
 from ct_guard.query import MIN_ROOM, QUERY_HASH, RAW_STYLES, build_query
 
+from .asking import TEXT_METHODS, TextMethod
+from .baselines import base_place, baseline_manifest, named_baseline
 from .estimator import Estimator
 from .methods import METHODS
 
@@ -109,7 +112,8 @@ def load_estimator(
 ) -> Estimator:
     """Load an estimator: a directory, `mini` (embedded), `mini:query`…, or an id of the hub's
     (`owner/name`, at `revision`), the paper's adapters (`ct_guard.adapters.PUBLISHED`) among them;
-    an Estimator passes.
+    an Estimator passes. The name of a baseline (`sampling`, `likelihood`…) makes it over `base`: a
+    path, a hub id, `mini`.
 
     With `offline`, an estimator of the hub's comes from the local cache only.
     `backend` is "transformers" or "llama_cpp" (GGUF files), or a backend that is loaded already.
@@ -122,24 +126,33 @@ def load_estimator(
     """
     if isinstance(source, Estimator):
         return source
-    folder = locate(source, revision, offline=offline)
-    manifest = load_manifest(folder)
-    _check(manifest, folder)
-    if isinstance(backend, str):
+
+    def engine_over(base: str | Path, revision: str | None = None) -> Backend:
+        if not isinstance(backend, str):
+            return backend
         if backend not in BACKENDS:
             raise UsageError(f"unknown backend {backend!r}: there are {', '.join(BACKENDS)}")
-        where = base if base is not None else _base_of(manifest, folder)
-        _check_revision(manifest, where)
-        engine = BACKENDS[backend](
-            where,
-            manifest.base.revision,
-            device=device,
-            dtype=dtype,
-            batch_size=batch_size,
-            **options,
+        return BACKENDS[backend](
+            base, revision, device=device, dtype=dtype, batch_size=batch_size, **options
         )
+
+    named = named_baseline(source, base)
+    if named is not None:
+        engine = engine_over(base_place(named[1]))
+        manifest = baseline_manifest(*named, engine)
+        folder, digest = Path(manifest.name), manifest_text(manifest).encode()
     else:
-        engine = backend
+        folder = locate(source, revision, offline=offline)
+        manifest, digest = load_manifest(folder), (folder / MANIFEST).read_bytes()
+        _check(manifest, folder)
+        if manifest.method == "question_prior":
+            return _question_prior(manifest, folder, digest, refusals=refusals)
+        if isinstance(backend, str):
+            where = base_place(base) if base is not None else _base_of(manifest, folder)
+            _check_revision(manifest, where)
+            engine = engine_over(where, manifest.base.revision)
+        else:
+            engine = backend
     expected = manifest.base.fingerprint
     if expected and engine.fingerprint != expected:
         raise MismatchError(
@@ -168,16 +181,21 @@ def load_estimator(
         path = folder / manifest.adapter
         if engine.name == "llama_cpp":
             _check_gguf_adapter(manifest, folder)
-        digest = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-        adapter = Adapter(f"{manifest.method}-{digest}", path, manifest.activation)
-    method = METHODS[manifest.method](manifest, folder)
+        place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+        adapter = Adapter(f"{manifest.method}-{place}", path, manifest.activation)
+    method = (METHODS | TEXT_METHODS)[manifest.method](manifest, folder)
+    if isinstance(method, TextMethod) and not engine.capabilities.generates:
+        raise MismatchError(
+            f"the method {manifest.method!r} has the base model answer, and the backend"
+            f" {engine.name} cannot generate: use --backend transformers or llama_cpp"
+        )
     if "hidden" in method.wants and not engine.capabilities.hidden_states:
         raise MismatchError(
             f"the method {manifest.method!r} reads hidden states, which the backend {engine.name}"
             " does not give: use --backend transformers"
         )
     self_test(engine, query, adapter)
-    if "hidden" in method.wants:
+    if not isinstance(method, TextMethod) and "hidden" in method.wants:
         probe = Item(tuple(engine.encode("?")), tuple(engine.encode(" ?")))
         method.logits(engine.score([probe], query, adapter, method.wants))
     return Estimator(
@@ -186,7 +204,26 @@ def load_estimator(
         backend=engine,
         query=query,
         adapter=adapter,
-        fingerprint=hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:16],
+        fingerprint=hashlib.sha256(digest).hexdigest()[:16],
+        swapped=build_query(manifest.style, engine, manifest.label_ids, swapped=True)
+        if manifest.label_orders == "both"
+        else None,
+        refusals=refusals,
+    )
+
+
+def _question_prior(
+    manifest: Manifest, folder: Path, content: bytes, *, refusals: bool
+) -> Estimator:
+    """The one estimator without a model."""
+    engine = NoModel()
+    return Estimator(
+        manifest=manifest,
+        method=TEXT_METHODS[manifest.method](manifest, folder),
+        backend=engine,
+        query=build_query("raw", engine),
+        adapter=None,
+        fingerprint=hashlib.sha256(content).hexdigest()[:16],
         refusals=refusals,
     )
 
@@ -197,11 +234,17 @@ def _check(manifest: Manifest, folder: Path) -> None:
             f"{folder} was tuned on another uncertainty query ({manifest.query_hash[:12]}) than"
             f" this version asks ({QUERY_HASH[:12]}): use the ct-guard that made it, or tune again"
         )
-    if manifest.method not in METHODS:
+    if manifest.method not in METHODS | TEXT_METHODS:
         raise ManifestError(
             f"{folder}: unknown method {manifest.method!r}: upgrade ct-guard, or use one of"
-            f" {', '.join(METHODS)}"
+            f" {', '.join(METHODS | TEXT_METHODS)}"
         )
+    if manifest.label_orders == "both" and manifest.method not in ("query", "zero-shot"):
+        raise ManifestError(
+            f"{folder}: both label orders are for the query alone, not for {manifest.method!r}"
+        )
+    if manifest.label_orders == "both" and manifest.boundary == "joint":
+        raise ManifestError(f"{folder}: both label orders go with the boundary 'apart'")
     if manifest.boundary == "joint" and manifest.style not in RAW_STYLES:
         raise ManifestError(
             f"{folder}: the boundary 'joint' goes with the styles {', '.join(RAW_STYLES)}, not with"

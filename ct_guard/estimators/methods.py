@@ -8,12 +8,13 @@
 | `hybrid` | a logistic layer over z and the likelihood features |
 | `probe`, `lora_probe` | yes - no of an MLP on the hidden state, without / with adapter |
 
-To add a method, write a class with `wants` and `logits` and name it in `METHODS`.
+To add a method, write a class with `wants` and `logits` and name it in `METHODS`. Those that
+work on text are in `asking`.
 """
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from ct_guard.adapters.layer import layer_logits
 from ct_guard.backends import ScoreBatch, Want
 from ct_guard.errors import ManifestError, MismatchError
 
-__all__ = ["FEATURES", "METHODS", "Method", "features"]
+__all__ = ["FEATURES", "METHODS", "Maker", "Method", "features"]
 
 FloatArray = NDArray[np.float64]
 
@@ -126,10 +127,13 @@ def _logit_of_log(log_p: FloatArray) -> FloatArray:
     return np.asarray(capped - np.log(-np.expm1(capped)))
 
 
-class Maker(Protocol):
+Made = TypeVar("Made", covariant=True)
+
+
+class Maker(Protocol[Made]):
     """Makes a method from an estimator's manifest and, where files belong to it, its directory."""
 
-    def __call__(self, manifest: Manifest, folder: Path | None = None, /) -> Method: ...
+    def __call__(self, manifest: Manifest, folder: Path | None = None, /) -> Made: ...
 
 
 def _probe(manifest: Manifest, folder: Path | None = None) -> Method:
@@ -153,7 +157,7 @@ def _hybrid(manifest: Manifest, folder: Path | None = None) -> Method:
     return HybridMethod(layer)
 
 
-METHODS: dict[str, Maker] = {
+METHODS: dict[str, Maker[Method]] = {
     "query": lambda manifest, folder=None: QueryMethod(),
     "zero-shot": lambda manifest, folder=None: QueryMethod(),
     "likelihood": lambda manifest, folder=None: LikelihoodMethod(),

@@ -1,32 +1,20 @@
-"""The question prior: how well can correctness be guessed from the question alone?
-
-Gradient boosting on the question's text; it sees no model and no answer. A table of which kinds of
-question are answered well reaches a high AUROC with it, so it is the floor under every claim about
-an estimator.
+"""The question prior beside an evaluation: how well can correctness be guessed from the question
+alone? The model is `estimators.question_prior`; here it guesses rows that it was not fitted on.
 """
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped]
-from sklearn.feature_extraction.text import CountVectorizer  # type: ignore[import-untyped]
-from sklearn.feature_selection import SelectKBest, chi2  # type: ignore[import-untyped]
-from sklearn.pipeline import make_pipeline, make_union  # type: ignore[import-untyped]
-from sklearn.preprocessing import FunctionTransformer  # type: ignore[import-untyped]
+from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.calibration.folds import folds_by_question
 from ct_guard.errors import UsageError
+from ct_guard.estimators.question_prior import fit_question_prior
 
 __all__ = ["cross_fitted_prior", "question_prior"]
 
 Floats = NDArray[np.float64]
-
-VOCABULARY = 4000
-"""Most frequent n-grams that are looked at, of words and of letters each."""
-KEPT = 100
-"""N-grams that the trees see: those that go most with being right or wrong."""
 
 
 def question_prior(
@@ -45,31 +33,7 @@ def question_prior(
     Raises:
         UsageError: no training rows, or lengths that differ.
     """
-    labels = np.asarray(train_correct, dtype=np.bool_)
-    if labels.shape != (len(train_questions),) or not labels.size:
-        raise UsageError(
-            f"train_correct must have shape ({len(train_questions)},) and not be empty, "
-            f"not {labels.shape}"
-        )
-    if labels.all() or not labels.any():
-        rate = (labels.sum() + 1) / (labels.size + 2)
-        return np.full(len(questions), rate)
-    texts = [_masked(text) for text in (*train_questions, *questions)]
-    trained, asked = texts[: labels.size], texts[labels.size :]
-    features = make_union(FunctionTransformer(_shape), *_selected_ngrams(trained))
-    trees = HistGradientBoostingClassifier(
-        max_iter=100,
-        learning_rate=0.07,
-        max_leaf_nodes=15,
-        l2_regularization=1.0,
-        early_stopping=False,  # its validation rows would share questions with the others
-        random_state=0,
-    )
-    trees.fit(_dense(features.fit_transform(trained, labels)), labels)
-    if not asked:
-        return np.empty(0)
-    p: Floats = trees.predict_proba(_dense(features.transform(asked)))[:, 1]
-    return p
+    return np.asarray(expit(fit_question_prior(train_questions, train_correct).logits(questions)))
 
 
 def cross_fitted_prior(
@@ -101,58 +65,3 @@ def cross_fitted_prior(
             [questions[at] for at in fitted], labels[fitted], [questions[at] for at in held_out]
         )
     return p
-
-
-def _masked(text: str) -> str:
-    """Digits become 0: how long a number is tells more than which one it is."""
-    return re.sub(r"\d", "0", text)
-
-
-def _shape(texts: Sequence[str]) -> Floats:
-    """Lengths and counts, shape (n, 9)."""
-    return np.array([_shape_of(text) for text in texts], dtype=np.float64)
-
-
-def _shape_of(text: str) -> tuple[float, ...]:
-    words = re.findall(r"\w+", text)
-    numbers = [len(word) for word in words if word.isdecimal()]
-    lengths = [len(word) for word in words] or [0]
-    return (
-        len(text),
-        len(words),
-        max(lengths),
-        sum(lengths) / len(lengths),
-        len(numbers),
-        sum(numbers),
-        max(numbers, default=0),
-        numbers[0] if numbers else 0,
-        sum(letter.isupper() for letter in text),
-    )
-
-
-def _selected_ngrams(texts: Sequence[str]) -> list[object]:
-    """Transformers to the n-grams of words and of letters that go most with the labels."""
-    kinds = (
-        CountVectorizer(
-            binary=True,
-            tokenizer=re.compile(r"\w+").findall,
-            token_pattern=None,
-            ngram_range=(1, 2),
-            max_features=VOCABULARY,
-        ),
-        CountVectorizer(
-            binary=True, analyzer="char_wb", ngram_range=(1, 3), max_features=VOCABULARY
-        ),
-    )
-    steps: list[object] = []
-    for ngrams in kinds:
-        try:
-            found = len(ngrams.fit(texts).vocabulary_)
-        except ValueError:  # no text has any
-            continue
-        steps.append(make_pipeline(ngrams, SelectKBest(chi2, k=min(KEPT, found))))
-    return steps
-
-
-def _dense(features: object) -> Floats:
-    return np.asarray(features.todense() if hasattr(features, "todense") else features)

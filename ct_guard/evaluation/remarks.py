@@ -29,13 +29,19 @@ def remarks(
             f"All {len(scored):,} graded answers are {alike}: ranking is not defined; grade rows of"
             " both kinds."
         )
+    elif ranking.high is not None and ranking.high < 0.5:
+        said.append(
+            f"AUROC is below chance ({ranking.value:.3f}, at most {ranking.high:.3f}): wrong"
+            " answers rank above right ones here."
+        )
     elif ranking.low is not None and ranking.low <= 0.5:
         said.append("AUROC is not above chance (its interval includes 0.5).")
     pairs = found.get("pair accuracy")
     if pairs is not None and pairs.low is not None and pairs.low <= 0.5:
+        side = "includes" if pairs.high is None or pairs.high >= 0.5 else "lies below"
         said.append(
             "The estimator cannot tell a right from a wrong answer to the same question here"
-            f" (pair accuracy {pairs.value:.3f}, and its interval includes 0.5): it judges the"
+            f" (pair accuracy {pairs.value:.3f}, and its interval {side} 0.5): it judges the"
             " question."
         )
     said += _against_prior(over_prior)

@@ -12,6 +12,7 @@ from .render import (
     render,
     render_context,
     render_prompt,
+    was_sanitized,
 )
 from .styles import RAW_STYLES, ContextStyle
 from .template import LABELS, QUERY_HASH, QUERY_TEXT
@@ -36,5 +37,6 @@ __all__ = [
     "render_context",
     "render_prompt",
     "screen",
+    "was_sanitized",
     "without_forged_query",
 ]

@@ -10,7 +10,7 @@ from .encoder import Encoder
 from .hygiene import clean, without_forged_query
 from .joint import join
 from .styles import RAW_STYLES, ContextStyle, frame, raw_text
-from .template import LABELS
+from .template import LABELS, QUERY_TEXT, SWAPPED_TEXT
 
 __all__ = [
     "MIN_ROOM",
@@ -22,6 +22,7 @@ __all__ = [
     "render",
     "render_context",
     "render_prompt",
+    "was_sanitized",
 ]
 
 
@@ -55,9 +56,14 @@ class Rendered:
 
 
 def build_query(
-    style: ContextStyle, encoder: Encoder, label_ids: tuple[int, int] | None = None
+    style: ContextStyle,
+    encoder: Encoder,
+    label_ids: tuple[int, int] | None = None,
+    *,
+    swapped: bool = False,
 ) -> Query:
-    """The query for this tokenizer and style; `label_ids` (no, yes) override the look-up.
+    """The query for this tokenizer and style; `label_ids` (no, yes) override the look-up. `swapped`
+    exchanges the labels: what said no says yes.
 
     Raises MismatchError when the labels are not two different single vocabulary entries.
     """
@@ -69,7 +75,9 @@ def build_query(
             f"the labels {LABELS[0]!r} and {LABELS[1]!r} end in the same token id {label_ids[0]}:"
             " this tokenizer cannot answer the query; give explicit label ids"
         )
-    return Query(frame(style, probe, encoder).query, label_ids)
+    text = SWAPPED_TEXT if swapped else QUERY_TEXT
+    ids = label_ids[::-1] if swapped else label_ids
+    return Query(frame(style, probe, encoder, text).query, ids)
 
 
 def render_context(
@@ -128,6 +136,12 @@ def render(
     around = frame(style, turns, encoder)
     answer = tuple(encoder.encode(around.answer_lead + answer_text.strip()))
     return Rendered(*fit(around.context, answer, room), sanitized)
+
+
+def was_sanitized(qa: QuestionAnswer) -> bool:
+    """Whether `clean` changes a text of the row, or its answer repeats the query."""
+    answer, changed = clean(qa.answer)
+    return changed or without_forged_query(answer)[1] or _cleaned(qa.conversation())[1]
 
 
 def fit(

@@ -45,7 +45,9 @@ class Frame:
     """What a model generates an answer from: the context, to where the model's turn begins."""
 
 
-def frame(style: ContextStyle, turns: Sequence[Message], encoder: Encoder) -> Frame:
+def frame(
+    style: ContextStyle, turns: Sequence[Message], encoder: Encoder, query_text: str = QUERY_TEXT
+) -> Frame:
     """Frame a conversation whose last turn is what was asked.
 
     Raises MismatchError when a chat style is asked of a model without a chat template.
@@ -53,7 +55,7 @@ def frame(style: ContextStyle, turns: Sequence[Message], encoder: Encoder) -> Fr
     if style in RAW_STYLES:
         text = raw_text(turns, style)
         ids = (*encoder.start_ids, *encoder.encode(text))
-        return Frame(ids, " ", tuple(encoder.encode(QUERY_TEXT)), ids)
+        return Frame(ids, " ", tuple(encoder.encode(query_text)), ids)
     contents = [turn.content.strip() for turn in turns]
     if style == "chat_user":
         contents[-1] = raw_text(turns[-1:])
@@ -72,7 +74,7 @@ def frame(style: ContextStyle, turns: Sequence[Message], encoder: Encoder) -> Fr
         ids_ += encoder.encode(piece, special=True)
         ids_ += encoder.encode(content)
     tail = encoder.encode(rest, special=True)
-    query = encoder.encode(QUERY_TEXT)
+    query = encoder.encode(query_text)
     prompt = (*ids_, *tail)
     if style == "chat_user":
         return Frame(tuple(ids_), " ", (*query, *tail), prompt)

@@ -6,12 +6,16 @@ Source: `roman_choice` of Kapoor et al. 2024 (arXiv 2406.08391), section 4 and a
 import hashlib
 import json
 
-__all__ = ["LABELS", "QUERY_HASH", "QUERY_TEXT"]
+__all__ = ["LABELS", "QUERY_HASH", "QUERY_TEXT", "SWAPPED_TEXT"]
 
 QUERY_TEXT = "\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\nAnswer:"
 
 LABELS = ("i", "ii")
 """Texts of the labels, (no, yes): P(correct) = softmax(logits[i], logits[ii])[1]."""
+
+SWAPPED_TEXT = QUERY_TEXT.replace("(i): no", "(i): yes").replace("(ii): yes", "(ii): no")
+"""The same with the labels exchanged: asked beside the query, it cancels a model's liking of one
+label or one place."""
 
 QUERY_HASH = hashlib.sha256(
     json.dumps({"text": QUERY_TEXT, "labels": LABELS}, sort_keys=True).encode()

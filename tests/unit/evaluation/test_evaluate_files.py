@@ -174,3 +174,13 @@ def test_one_class_is_said_and_leaves_the_rest_standing(write: Write, make_rows:
     said = found.estimators[0].remarks[0]
     assert said.startswith("All 30 graded answers are wrong")
     assert found.to_json()["estimators"][0]["figures"]["AUROC"]["value"] is None
+
+
+def test_a_ranking_that_is_upside_down_is_called_below_chance(
+    write: Write, make_rows: MakeRows
+) -> None:
+    rows = make_rows(400, scale=-2.0)
+    found = evaluate_files([read_scored(write("s.jsonl", rows))], FEW)
+    said = " ".join(found.estimators[0].remarks)
+    assert "below chance" in said
+    assert "includes 0.5)." not in said

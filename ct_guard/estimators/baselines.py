@@ -1,0 +1,92 @@
+"""Baselines: estimators that need no tuning, made for any base model by name."""
+
+from pathlib import Path
+from typing import Literal
+
+from ct_guard.adapters import MINI, Asking, BaseModelRef, Manifest, load_manifest, locate
+from ct_guard.backends import Backend
+from ct_guard.datasets.answerers.local import style_of
+from ct_guard.errors import UsageError
+
+from .asking import VERBALIZED_HASH, VERBALIZED_TOKENS
+
+__all__ = ["BASELINES", "base_place", "baseline_manifest", "cost_of", "named_baseline"]
+
+BASELINES = ("zero-shot", "likelihood", "perplexity", "verbalized", "sampling")
+"""By name, over any base model."""
+
+
+def named_baseline(source: object, base: str | Path | None) -> tuple[str, str | Path] | None:
+    """The baseline and its base that `source` names: `sampling` with a base, or `mini:sampling`.
+    None where it names something else: a directory of that name goes first.
+
+    Raises UsageError for a baseline without a base.
+    """
+    text = str(source)
+    if text.startswith("mini:") and text[5:] in BASELINES and not (MINI / text[5:]).is_dir():
+        return text[5:], base if base is not None else "mini"
+    if text not in BASELINES or Path(text).is_dir():
+        return None
+    if base is None:
+        raise UsageError(
+            f"{text!r} is a baseline over any base model: name one with --base (a directory, a hub"
+            f" id, or 'mini'), or take 'mini:{text}'"
+        )
+    return text, base
+
+
+def base_place(base: str | Path) -> str | Path:
+    """Where a base model is that users call `mini`, or by its path or hub id."""
+    return MINI / "base" if str(base) == "mini" else base
+
+
+def cost_of(manifest: Manifest) -> str | None:
+    """What an answer costs with a method that has the model generate; None for the others, which
+    read each answer once."""
+    asking = manifest.asking
+    if asking is None:
+        return None
+    if manifest.method == "verbalized":
+        return f"one prefill and up to {asking.max_tokens} new tokens an answer"
+    return f"{asking.samples} sampled answers a question, up to {asking.max_tokens} new tokens each"
+
+
+def baseline_manifest(
+    method: str,
+    base: str | Path,
+    engine: Backend,
+    *,
+    asking: Asking | None = None,
+    label_orders: Literal["fixed", "both"] = "fixed",
+) -> Manifest:
+    """The manifest of a baseline over `base`, which `engine` has loaded. Nothing is calibrated.
+
+    Raises UsageError for a method that is no baseline, and where both label orders make no sense.
+    """
+    if method not in BASELINES:
+        raise UsageError(f"{method!r} is no baseline: there are {', '.join(BASELINES)}")
+    if label_orders == "both" and method != "zero-shot":
+        raise UsageError(
+            f"both label orders are for the query, and {method} does not ask it: use zero-shot"
+        )
+    asks = method in ("verbalized", "sampling")
+    asking = (asking or Asking()) if asks else None
+    if method == "verbalized":
+        asking = Asking(samples=1, max_tokens=VERBALIZED_TOKENS, text_hash=VERBALIZED_HASH)
+    place = base_place(base)
+    manifest = Manifest(
+        name=f"{Path(base).name}:{method}",
+        method=method,
+        base=BaseModelRef(
+            id=str(Path(place).resolve()) if Path(place).exists() else str(place),
+            fingerprint=engine.fingerprint,
+        ),
+        style=style_of(engine, "auto"),
+        asking=asking,
+        label_orders=label_orders,
+    )
+    if str(base) != "mini":
+        return manifest
+    known = load_manifest(locate("mini"))
+    same = {"style": known.style, "budget": known.budget, "scope": known.scope}
+    return manifest.model_copy(update=same)

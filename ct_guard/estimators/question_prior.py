@@ -1,0 +1,213 @@
+"""The question prior: gradient boosting on the question's text alone, without model or answer.
+
+What it learns is which kinds of question are answered well: the floor under every estimator. It is
+kept as plain JSON, the n-grams that it looks for and its trees; no object is ever unpickled.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from pydantic import Field, ValidationError, model_validator
+
+from ct_guard.errors import ManifestError, UsageError
+from ct_guard.records import Record
+
+__all__ = ["PRIOR_FILE", "QuestionPrior", "fit_question_prior", "load_question_prior"]
+
+Floats = NDArray[np.float64]
+
+PRIOR_FILE = "prior.json"
+"""What the file is called in an estimator's directory."""
+VOCABULARY = 4000
+"""Most frequent n-grams that are looked at, of words and of letters each."""
+KEPT = 100
+"""N-grams that the trees see: those that go most with being right or wrong."""
+SHAPES = 9
+
+
+class Tree(Record):
+    """Node i asks whether feature[i] <= threshold[i] and goes on at left[i], else at right[i]. A
+    leaf has left -1 and adds its value."""
+
+    feature: tuple[int, ...] = Field(min_length=1)
+    threshold: tuple[float, ...]
+    left: tuple[int, ...]
+    right: tuple[int, ...]
+    value: tuple[float, ...]
+
+    @model_validator(mode="after")
+    def _leads_to_leaves(self) -> "Tree":
+        size = len(self.feature)
+        columns = (self.threshold, self.left, self.right, self.value)
+        if {len(column) for column in columns} != {size}:
+            raise ValueError("a tree needs one entry of each kind for every node")
+        for at, (left, right) in enumerate(zip(self.left, self.right, strict=True)):
+            if left != -1 and not (at < left < size and at < right < size):
+                raise ValueError("a node's children stand behind it in the same tree")
+        return self
+
+    def values(self, features: Floats) -> Floats:
+        """What the tree adds for each row of `features` [n, F]: shape (n,)."""
+        feature, threshold = np.array(self.feature), np.array(self.threshold)
+        left, right = np.array(self.left), np.array(self.right)
+        node = np.zeros(len(features), np.int64)
+        rows = np.arange(len(features))
+        while rows.size:
+            rows = rows[left[node[rows]] != -1]
+            here = node[rows]
+            below = features[rows, feature[here]] <= threshold[here]
+            node[rows] = np.where(below, left[here], right[here])
+        return np.asarray(np.array(self.value)[node], np.float64)
+
+
+class QuestionPrior(Record):
+    """A fitted prior: logit = baseline + what each tree adds."""
+
+    schema_version: Literal[1] = 1
+    words: tuple[str, ...]
+    letters: tuple[str, ...]
+    """N-grams of words and of letters; each is a feature: whether the text has it."""
+    baseline: float
+    trees: tuple[Tree, ...]
+
+    @model_validator(mode="after")
+    def _knows_its_features(self) -> "QuestionPrior":
+        known = SHAPES + len(self.words) + len(self.letters)
+        if any(not 0 <= at < known for tree in self.trees for at in tree.feature):
+            raise ValueError(f"a tree asks for a feature that is none of the {known}")
+        return self
+
+    def logits(self, questions: Sequence[str]) -> Floats:
+        """logit P(correct) of each text, shape (n,)."""
+        total = np.full(len(questions), self.baseline)
+        if len(questions) and self.trees:
+            features = _features(questions, self.words, self.letters)
+            for tree in self.trees:
+                total += tree.values(features)
+        return total
+
+
+def fit_question_prior(questions: Sequence[str], correct: ArrayLike) -> QuestionPrior:
+    """Fit on n texts (one with several graded answers stands there as often) and whether each
+    answer was right, boolean of shape (n,). The base rate alone where the labels are all alike.
+
+    Raises UsageError for no rows, or lengths that differ.
+    """
+    labels = np.asarray(correct, dtype=np.bool_)
+    if labels.shape != (len(questions),) or not labels.size:
+        raise UsageError(
+            f"train_correct must have shape ({len(questions)},) and not be empty, not"
+            f" {labels.shape}"
+        )
+    if labels.all() or not labels.any():
+        rate = (labels.sum() + 1) / (labels.size + 2)
+        baseline = float(np.log(rate / (1 - rate)))
+        return QuestionPrior(words=(), letters=(), baseline=baseline, trees=())
+    from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped]
+
+    words, letters = (_chosen(kind, questions, labels) for kind in ("words", "letters"))
+    features = _features(questions, words, letters)
+    boosted = HistGradientBoostingClassifier(
+        max_iter=100,
+        learning_rate=0.07,
+        max_leaf_nodes=15,
+        l2_regularization=1.0,
+        early_stopping=False,  # its validation rows would share questions with the others
+        random_state=0,
+    ).fit(features, labels)
+    prior = QuestionPrior(
+        words=words,
+        letters=letters,
+        baseline=float(np.ravel(boosted._baseline_prediction)[0]),
+        trees=tuple(_tree(step[0].nodes) for step in boosted._predictors),
+    )
+    # The trees have no public form in scikit-learn: a version that keeps them otherwise is noticed.
+    if not np.allclose(prior.logits(questions), boosted.decision_function(features), atol=1e-6):
+        raise UsageError(
+            "this version of scikit-learn keeps its trees in another form than ct-guard reads:"
+            " install the version that constraints.txt names"
+        )
+    return prior
+
+
+def load_question_prior(path: Path) -> QuestionPrior:
+    """Raises ManifestError, in one line, for a file that holds no prior."""
+    try:
+        return QuestionPrior.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
+        raise ManifestError(f"{path} holds no question prior: {said}") from error
+
+
+def _tree(nodes: Any) -> Tree:
+    leaf = nodes["is_leaf"].astype(bool)
+    return Tree(
+        feature=tuple(np.where(leaf, 0, nodes["feature_idx"]).tolist()),
+        threshold=tuple(np.where(leaf, 0.0, nodes["num_threshold"]).tolist()),
+        left=tuple(np.where(leaf, -1, nodes["left"].astype(np.int64)).tolist()),
+        right=tuple(np.where(leaf, -1, nodes["right"].astype(np.int64)).tolist()),
+        value=tuple(nodes["value"].tolist()),
+    )
+
+
+def _features(questions: Sequence[str], words: Sequence[str], letters: Sequence[str]) -> Floats:
+    """Lengths and counts, then whether each n-gram is there: shape (n, SHAPES + n-grams)."""
+    texts = [_masked(text) for text in questions]
+    shapes = np.array([_shape(text) for text in texts], np.float64).reshape(len(texts), SHAPES)
+    found = [
+        _counter(kind, vocabulary=list(ngrams)).transform(texts).toarray().astype(np.float64)
+        for kind, ngrams in (("words", words), ("letters", letters))
+        if ngrams
+    ]
+    return np.hstack([shapes, *found])
+
+
+def _masked(text: str) -> str:
+    """Digits become 0: how long a number is tells more than which one it is."""
+    return re.sub(r"\d", "0", text)
+
+
+def _shape(text: str) -> tuple[float, ...]:
+    words = re.findall(r"\w+", text)
+    numbers = [len(word) for word in words if word.isdecimal()]
+    lengths = [len(word) for word in words] or [0]
+    return (
+        len(text),
+        len(words),
+        max(lengths),
+        sum(lengths) / len(lengths),
+        len(numbers),
+        sum(numbers),
+        max(numbers, default=0),
+        numbers[0] if numbers else 0,
+        sum(letter.isupper() for letter in text),
+    )
+
+
+def _counter(kind: str, **more: object) -> Any:
+    from sklearn.feature_extraction.text import CountVectorizer  # type: ignore[import-untyped]
+
+    if kind == "letters":
+        return CountVectorizer(binary=True, analyzer="char_wb", ngram_range=(1, 3), **more)
+    split = re.compile(r"\w+").findall
+    return CountVectorizer(
+        binary=True, tokenizer=split, token_pattern=None, ngram_range=(1, 2), **more
+    )
+
+
+def _chosen(kind: str, questions: Sequence[str], labels: NDArray[np.bool_]) -> tuple[str, ...]:
+    """The n-grams that go most with the labels."""
+    from sklearn.feature_selection import SelectKBest, chi2  # type: ignore[import-untyped]
+
+    counter = _counter(kind, max_features=VOCABULARY)
+    try:
+        found = counter.fit_transform([_masked(text) for text in questions])
+    except ValueError:  # no text has any
+        return ()
+    names = counter.get_feature_names_out()
+    best = SelectKBest(chi2, k=min(KEPT, len(names))).fit(found, labels)
+    return tuple(names[best.get_support()].tolist())

@@ -1,0 +1,59 @@
+"""`ct-guard baseline` as it is typed, on the embedded model."""
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ct_guard.adapters import load_manifest
+from ct_guard.cli import cli
+
+ROWS = [
+    {"question": f"What is {n} plus {n}?", "answer": str(2 * n), "correct": n % 3 > 0}
+    for n in range(2, 8)
+]
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+def test_settings_and_cost_are_shown_kept_and_used(tmp_path: Path, rows: Path) -> None:
+    folder, scored = str(tmp_path / "s"), str(tmp_path / "scored.jsonl")
+    made = ["baseline", "sampling", "--base", "mini", "-k", "2", "--temperature", "0.5"]
+    done = CliRunner().invoke(
+        cli, [*made, "--seed", "3", "--max-tokens", "8", "-g", "numeric", "-o", folder]
+    )
+    assert done.exit_code == 0, done.output
+    assert "2 sampled answers a question, up to 8 new tokens each" in done.output
+    asking = load_manifest(Path(folder)).asking
+    assert asking is not None
+    assert (asking.samples, asking.temperature, asking.seed) == (2, 0.5, 3)
+    shown = CliRunner().invoke(cli, ["inspect", folder]).output
+    assert "k 2, temperature 0.5, seed 3, agreement by the grader numeric" in shown
+    done = CliRunner().invoke(cli, ["score", str(rows), "-e", folder, "-o", scored])
+    assert done.exit_code == 0, done.output
+    assert "costs 2 sampled answers" in done.output
+    found = [json.loads(line) for line in Path(scored).read_text().splitlines()]
+    assert {row["status"] for row in found} == {"ok"}
+
+
+def test_the_question_prior_needs_graded_rows_and_no_base(tmp_path: Path, rows: Path) -> None:
+    target = str(tmp_path / "prior")
+    wrong = CliRunner().invoke(cli, ["baseline", "question_prior", "--base", "mini", "-o", target])
+    assert wrong.exit_code == 2
+    assert "--graded" in wrong.output
+    made = ["baseline", "question_prior", "--graded", str(rows), "-o", target]
+    done = CliRunner().invoke(cli, made)
+    assert done.exit_code == 0, done.output
+    assert "6 answers to 6 questions" in done.output
+    out = str(tmp_path / "out.jsonl")
+    scored = CliRunner().invoke(cli, ["score", str(rows), "-e", target, "-o", out])
+    assert scored.exit_code == 0, scored.output
+    again = CliRunner().invoke(cli, ["calibrate", out, "-e", target, "-o", str(tmp_path / "c")])
+    assert again.exit_code != 0
+    assert "'tuning'" in str(again.exception)

@@ -1,0 +1,46 @@
+"""The story of an estimator of one's own, told at small scale with the real commands."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from ct_guard.adapters import load_manifest, load_questions
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_from_questions_to_a_guarded_chat_model(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [
+            sys.executable, "examples/own_estimator.py",
+            "--questions", "90", "--steps", "6", "--folder", str(tmp_path / "mine"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    ran = re.findall(r"^\$ ct-guard (\w+)", done.stdout, re.MULTILINE)
+    assert ran == [
+        "grade", "tune", "score", "score", "score",
+        "calibrate", "certify", "evaluate", "inspect", "score",
+    ]  # fmt: skip
+    told = re.findall(r"\? .+ P\(correct\) = [01]\.\d\d, \w+", done.stdout)
+    assert len(told) == 2
+    folder = tmp_path / "mine" / "mine"
+    manifest = load_manifest(folder)
+    assert manifest.method == "hybrid"
+    assert manifest.calibrators.keys() == {"*", "mini"} or manifest.calibrators.keys() == {"*"}
+    assert len(manifest.certificates) == 1
+    assert manifest.questions is not None
+    splits = load_questions(folder / manifest.questions)
+    assert {"calibration", "certification"} <= splits.keys()
+    assert not splits["calibration"] & splits["certification"]
+
+
+def test_the_story_is_short() -> None:
+    assert len((ROOT / "examples/own_estimator.py").read_text().splitlines()) < 100
