@@ -141,7 +141,7 @@ def test_a_window_becomes_the_context_that_the_file_promises(make_model, tmp_pat
 
 
 def test_the_embedded_files_are_what_the_export_makes_today(tmp_path):
-    export_base(MINI / "base", tmp_path / "base" / "model.gguf")
+    export_base(MINI / "base", tmp_path / "base" / "model.gguf", kind="f32")
     made = (tmp_path / "base" / "model.gguf").read_bytes()
     assert made == (MINI / "base" / "model.gguf").read_bytes()
     tokenizer = AutoTokenizer.from_pretrained(MINI / "base")
