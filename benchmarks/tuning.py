@@ -9,6 +9,8 @@
   times faster than `all` without it);
 * run: `tune` on graded sums over the embedded base by the recipe `small`, everything included (aim:
   1,000 rows in under 10 minutes on 2 cores).
+
+The table is written into benchmarks/RESULTS.md.
 """
 
 import random
@@ -30,8 +32,11 @@ from ct_guard.tuning import RECIPES, TuningConfig, split_by_question, tune
 from ct_guard.tuning.batches import Batch
 from ct_guard.tuning.data import RenderedAnswer
 from ct_guard.tuning.learners import QueryLearner
-from ct_guard.tuning.trainer import _backward
+from ct_guard.tuning.trainer import backward
 
+from .tables import between_markers, markdown
+
+RESULTS = Path(__file__).with_name("RESULTS.md")
 BATCH, ANSWER = 2, 16
 
 
@@ -77,7 +82,7 @@ def step_seconds(prefix: int, repeats: int) -> dict[str, float]:
         for name, (learner, optimizer, config) in learners.items():
             start = time.perf_counter()
             optimizer.zero_grad()
-            _backward(learner, batch, batch, config)
+            backward(learner, batch, batch, config)
             optimizer.step()
             if repeat >= 2:
                 found[name].append(time.perf_counter() - start)
@@ -114,20 +119,36 @@ def run_seconds(count: int) -> tuple[float, int]:
         return time.perf_counter() - start, tuned.history[-1].step
 
 
-@click.command()
+@click.command(help=__doc__)
 @click.option("--prefix", type=click.IntRange(32), default=512, show_default=True)
 @click.option("--repeats", type=click.IntRange(7), default=9, show_default=True)
 @click.option("--rows", type=click.IntRange(0), default=1000, show_default=True, help="0: no run.")
-def main(prefix: int, repeats: int, rows: int) -> None:
-    threads = torch.get_num_threads()
+@click.option("--threads", type=click.IntRange(1), default=2, show_default=True)
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+def main(prefix: int, repeats: int, rows: int, threads: int, results: Path) -> None:
+    torch.set_num_threads(threads)
     seconds = step_seconds(prefix, repeats)
-    print(f"| a step of {BATCH} rows of {prefix} tokens | seconds | times `query` |\n|---|---|---|")
-    for name, median in seconds.items():
-        print(f"| `{name}` | {median:.3f} | {median / seconds['query']:.2f} |")
-    print(f"\nMedians of {repeats}, {threads} threads, float32, 2.6M weights.")
+    table = markdown(
+        [f"a step of {BATCH} rows of {prefix} tokens", "seconds", "times `query`"],
+        [
+            [name, f"{median:.3f}", f"{median / seconds['query']:.2f}"]
+            for name, median in seconds.items()
+        ],
+    )
+    text = (
+        "## Tuning\n\n"
+        f"`python -m benchmarks.tuning --prefix {prefix} --repeats {repeats} --rows {rows}`: medians"
+        f" of {repeats}, taken in turn; {threads} threads, float32, a random Llama of 2.6 million"
+        f" weights in 4 layers (aim: `all` at least 1.8 times `query`).\n\n{table}"
+    )
     if rows:
         took, steps = run_seconds(rows)
-        print(f"\ntune on {rows:,} rows over mini's base: {took:.0f} s, {steps} steps.")
+        text += (
+            f"\nA whole run on {rows:,} graded rows over `mini`'s base, recipe `small`: {took:.0f} s,"
+            f" {steps} steps (aim: 600 s for 1,000 rows)."
+        )
+    between_markers(results, "tuning", text)
+    click.echo(text)
 
 
 if __name__ == "__main__":

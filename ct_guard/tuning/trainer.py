@@ -121,7 +121,7 @@ def tune(
         own = torch.zeros((), device=weights[0].device)
         for part in group.mine(batch.split(config.accumulate * group.count)):
             if part.rows:
-                own += _backward(learner, part, batch, config)
+                own += backward(learner, part, batch, config)
         for weight in weights:
             weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
         gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -169,7 +169,7 @@ def tune(
     return Tuned(learner.adapter, query, run.best_step, run.best, run.history, head)
 
 
-def _backward(learner: Learner, part: Batch, batch: Batch, config: TuningConfig) -> torch.Tensor:
+def backward(learner: Learner, part: Batch, batch: Batch, config: TuningConfig) -> torch.Tensor:
     """Add the gradient of this part's share of the batch's loss; returns that share. The shares of
     all parts add up to the loss of the whole batch, however it was divided."""
     before = learner.before(part.rows)
