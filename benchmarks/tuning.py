@@ -137,15 +137,15 @@ def main(prefix: int, repeats: int, rows: int, threads: int, results: Path) -> N
     )
     text = (
         "## Tuning\n\n"
-        f"`python -m benchmarks.tuning --prefix {prefix} --repeats {repeats} --rows {rows}`: medians"
-        f" of {repeats}, taken in turn; {threads} threads, float32, a random Llama of 2.6 million"
-        f" weights in 4 layers (aim: `all` at least 1.8 times `query`).\n\n{table}"
+        f"`python -m benchmarks.tuning --prefix {prefix} --repeats {repeats} --rows {rows}`:"
+        f" medians of {repeats}, taken in turn; {threads} threads, float32, a random Llama of 2.6"
+        f" million weights in 4 layers (aim: `all` at least 1.8 times `query`).\n\n{table}"
     )
     if rows:
         took, steps = run_seconds(rows)
         text += (
-            f"\nA whole run on {rows:,} graded rows over `mini`'s base, recipe `small`: {took:.0f} s,"
-            f" {steps} steps (aim: 600 s for 1,000 rows)."
+            f"\nA whole run on {rows:,} graded rows over `mini`'s base, recipe `small`:"
+            f" {took:.0f} s, {steps} steps (aim: 600 s for 1,000 rows)."
         )
     between_markers(results, "tuning", text)
     click.echo(text)
