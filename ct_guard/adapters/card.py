@@ -4,6 +4,7 @@ import json
 
 from ct_guard.records import Certificate
 
+from .figures import Value, known_figures
 from .manifest import EVERY_MODEL, Manifest
 
 __all__ = ["model_card"]
@@ -18,8 +19,8 @@ LIMITS = """- A probability holds for questions like those it was calibrated on,
 def model_card(manifest: Manifest, repo_id: str) -> str:
     """README.md of the repository `repo_id`: method, data, figures, certificate, limits.
 
-    Figures are shown as the manifest has them; an interval stands beside its figure where the
-    manifest holds one (`NAME low`, `NAME high`), and where it holds none the card says so.
+    Figures are shown as the manifest has them (`ct-guard evaluate --record` writes them); where it
+    holds no interval the card says so.
     """
     base = manifest.base
     front = {
@@ -78,31 +79,12 @@ def _data(manifest: Manifest) -> str:
     return "\n".join(lines) or "Not recorded."
 
 
-def _figures(figures: dict[str, float | int | str | None]) -> str:
-    bounds = {
-        f"{name} {side}" for name in figures for side in ("low", "high")
-        if f"{name} low" in figures and f"{name} high" in figures
-    }  # fmt: skip
+def _figures(figures: dict[str, Value]) -> str:
     if not figures:
         return "Not measured."
-    lines = ["| figure | value | interval |", "|---|---|---|"]
-    for name, value in figures.items():
-        if name in bounds:
-            continue
-        low, high = figures.get(f"{name} low"), figures.get(f"{name} high")
-        interval = (
-            "not recorded" if low is None or high is None else f"{_shown(low)} to {_shown(high)}"
-        )
-        if not isinstance(value, float) and value is not None:
-            interval = ""
-        lines.append(f"| {name} | {_shown(value)} | {interval} |")
+    lines = ["| figure | value | 95% interval |", "|---|---|---|"]
+    lines += [f"| {one.name} | {one.value} | {one.interval} |" for one in known_figures(figures)]
     return "\n".join(lines)
-
-
-def _shown(value: float | int | str | None) -> str:
-    if value is None:
-        return "not measured"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _certificate(known: Certificate) -> str:

@@ -1,4 +1,4 @@
-"""The reference's `adapter_config.json`: what it says, and what cannot be loaded."""
+"""An adapter's `adapter_config.json`: what it says, and what cannot be loaded."""
 
 import json
 from collections.abc import Mapping
@@ -52,7 +52,8 @@ def read_lora_config(folder: Path) -> dict[str, Any]:
             wanted = ", ".join(str(value) for value in known if value is not None)
             raise MismatchError(
                 f"{path}: {field} is {config.get(field)!r} and must be one of {wanted}: only"
-                " calibration-tuned LoRA adapters can be loaded"
+                " a plain LoRA of a causal language model can be loaded; make one with 'ct-guard"
+                " tune'"
             )
     if str(config.get("init_lora_weights")).lower().startswith(CHANGES_THE_BASE):
         raise MismatchError(

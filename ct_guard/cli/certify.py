@@ -1,10 +1,8 @@
 """`ct-guard certify`: a threshold with a guarantee, into the estimator's manifest."""
 
-from pathlib import Path
-
 import click
 
-from .options import assignments
+from .options import assignments, place_of
 
 __all__ = ["NO_THRESHOLD", "command"]
 
@@ -76,7 +74,7 @@ def command(
       ct-guard certify certification.jsonl -e my-calibrated --alpha 0.1 --delta 0.1
       ct-guard score new.jsonl -e my-calibrated --policy certified -o scored.jsonl
     """
-    from ct_guard.adapters import MINI, load_manifest, locate
+    from ct_guard.adapters import load_manifest, locate
     from ct_guard.evaluation import read_scored
     from ct_guard.evaluation.certify import certify, first_answers, independent, save_certificate
     from ct_guard.evaluation.disjoint import (
@@ -87,8 +85,7 @@ def command(
     )
 
     folder = locate(estimator)
-    if output is None and folder.resolve().is_relative_to(MINI.resolve()):
-        raise click.UsageError("an embedded estimator stays as it is: write a copy with -o DIR")
+    target = place_of(folder, output)
     manifest = load_manifest(folder)
     scored = read_scored(source, need="logit", where=assignments(where))
     check_scored_by(scored, manifest)
@@ -99,7 +96,6 @@ def command(
     certificate = certify(
         rows, manifest, alpha=alpha, delta=delta, grader_false_pass=grader_false_pass
     )
-    target = folder if output is None else Path(output)
     save_certificate(folder, target, certificate, rows, overwrite=overwrite)
 
     claim = (

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from .options import assignments
+from .options import assignments, place_of
 
 if TYPE_CHECKING:
     from ct_guard.evaluation import Evaluation
@@ -40,6 +40,16 @@ __all__ = ["command"]
     "--plot", type=click.Path(path_type=Path), metavar="OUT",
     help="Reliability and risk-coverage diagrams, .png or .svg (needs the 'report' extra).",
 )  # fmt: skip
+@click.option(
+    "--record", is_flag=True,
+    help="With -e: write the main figures with their intervals, and a hash of every question as the"
+    " split 'test', into the estimator's manifest. Refused for questions that it has seen.",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", metavar="DIR",
+    help="With --record: write a copy of the estimator there; default: into the estimator itself.",
+)  # fmt: skip
+@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
 @click.option(
     "--resamples", type=click.IntRange(100), default=1000, show_default=True,
@@ -56,6 +66,9 @@ def command(
     smooth_ece: bool,
     estimator: str | None,
     plot: Path | None,
+    record: bool,
+    output: str | None,
+    overwrite: bool,
     as_json: bool,
     resamples: int,
     seed: int,
@@ -73,12 +86,15 @@ def command(
     Several files are the same rows, scored by different estimators: they are matched by `id` (or
     question and answer), and compared to the first, row by row.
       ct-guard evaluate hybrid.jsonl likelihood.jsonl --by kind --plot curves.png
+    The figures that `ct-guard inspect` and the model card of `ct-guard push` show:
+      ct-guard evaluate test.jsonl -e my-calibrated --by kind --record
     """
     from ct_guard.adapters import load_manifest, locate
     from ct_guard.evaluation import Options, evaluate_files, read_scored
-    from ct_guard.evaluation.disjoint import check_scored_by, seen_before
+    from ct_guard.evaluation.disjoint import check_scored_by, check_unused, seen_before
     from ct_guard.evaluation.figures import METRICS, PAPER_ECE, SMOOTH_ECE
     from ct_guard.evaluation.probabilities import with_confidences_of
+    from ct_guard.evaluation.record import TEST, save_figures
 
     if plot is not None:
         from ct_guard.evaluation.plot import check_plot
@@ -86,17 +102,27 @@ def command(
         check_plot(plot)
     if estimator is not None and len(sources) > 1:
         raise click.UsageError("--estimator goes with one SCORED: evaluate the others apart")
+    if record and estimator is None:
+        raise click.UsageError("--record needs --estimator DIR: the figures go into its manifest")
+    if output is not None and not record:
+        raise click.UsageError("--output goes with --record: it is the estimator with the figures")
     need: Need = "confidence" if estimator is None else "logit"
     chosen = assignments(where)
     keep = (by,) if by is not None else ()
     files = [read_scored(source, need=need, keep=keep, where=chosen) for source in sources]
     said: list[str] = []
+    folder = target = None
     if estimator is not None:
         folder = locate(estimator)
+        target = place_of(folder, output) if record else None
         manifest = load_manifest(folder)
         check_scored_by(files[0], manifest)
         files = [with_confidences_of(manifest, files[0])]
-        said = seen_before(files[0], folder, manifest)
+        said = (
+            check_unused(files[0], folder, manifest, allowed=(TEST,))
+            if record
+            else seen_before(files[0], folder, manifest)
+        )
     more = [PAPER_ECE] * paper_ece + [SMOOTH_ECE] * smooth_ece
     found = evaluate_files(
         files,
@@ -116,6 +142,9 @@ def command(
         _show(found)
         if plot is not None:
             click.echo(f"Drawn to {plot}")
+    if folder is not None and target is not None:
+        save_figures(folder, target, found, by=by, where=where, overwrite=overwrite)
+        click.echo(f"Written to {target}", err=True)
 
 
 def _show(found: "Evaluation") -> None:

@@ -38,6 +38,7 @@ def command(estimator: str, as_json: bool) -> None:
 
 
 def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
+    from ct_guard.adapters.figures import known_figures
     from ct_guard.estimators.baselines import cost_of
     from ct_guard.query import QUERY_HASH
 
@@ -104,7 +105,9 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
             )
     if not manifest.certificates:
         lines.append(("certificate", "none"))
-    lines += [("figure", f"{name}: {_figure(value)}") for name, value in manifest.figures.items()]
+    for figure in known_figures(manifest.figures):
+        interval = f" (95% interval {figure.interval})" if figure.has_interval else ""
+        lines.append(("figure", f"{figure.name}: {figure.value}{interval}"))
     lines += [("data", f"{name}: {value}") for name, value in manifest.data.items()]
     if manifest.scope is not None:
         lines.append(("scope", manifest.scope.description))
@@ -123,13 +126,3 @@ def _base_verdict(manifest: "Manifest", folder: "Path") -> str:
         return "verified when the estimator is loaded"
     same = fingerprint(folder / manifest.base.id) == manifest.base.fingerprint
     return "verified" if same else "DIFFER from the fingerprint: the estimator will be refused"
-
-
-def _figure(value: float | int | str | None) -> str:
-    return (
-        "not measured"
-        if value is None
-        else f"{value:.4g}"
-        if isinstance(value, float)
-        else str(value)
-    )

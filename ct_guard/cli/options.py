@@ -1,10 +1,11 @@
 """Options that several commands share."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
-__all__ = ["assignments"]
+__all__ = ["assignments", "place_of"]
 
 
 def assignments(texts: Sequence[str]) -> dict[str, str]:
@@ -16,3 +17,15 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
             raise click.BadParameter(f"{text!r} is not COLUMN=VALUE", param_hint="--where")
         chosen[name] = value
     return chosen
+
+
+def place_of(folder: Path, output: str | None) -> Path:
+    """Where the changed estimator goes: `output`, or the estimator's own `folder`, except for
+    embedded ones."""
+    from ct_guard.adapters import MINI
+
+    if output is not None:
+        return Path(output)
+    if folder.resolve().is_relative_to(MINI.resolve()):
+        raise click.UsageError("an embedded estimator stays as it is: write a copy with -o DIR")
+    return folder

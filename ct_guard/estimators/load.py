@@ -9,6 +9,7 @@ from typing import Any
 
 from ct_guard.adapters import MANIFEST, Manifest, load_manifest, locate, manifest_text
 from ct_guard.adapters.layer import PROVIDER_FEATURES
+from ct_guard.adapters.lora_config import read_lora_config
 from ct_guard.backends import Adapter, Backend, Item, self_test
 from ct_guard.backends.no_model import NoModel
 from ct_guard.calibration import apply
@@ -147,6 +148,9 @@ def load_estimator(
         _check(manifest, folder)
         if manifest.method == "question_prior":
             return _question_prior(manifest, folder, digest, refusals=refusals)
+        reader = backend if isinstance(backend, str) else backend.name
+        if manifest.adapter is not None and reader == "transformers":
+            read_lora_config(folder / manifest.adapter)
         if isinstance(backend, str):
             where = base_place(base) if base is not None else _base_of(manifest, folder)
             _check_revision(manifest, where)

@@ -3,17 +3,11 @@
 from pathlib import Path
 
 from ct_guard import risk
-from ct_guard.adapters import (
-    Manifest,
-    load_manifest,
-    question_hash,
-    revise_estimator,
-    set_hash,
-)
+from ct_guard.adapters import Manifest, load_manifest, revise_estimator, set_hash
 from ct_guard.errors import InputError
 from ct_guard.records import Certificate
 
-from .disjoint import recorded
+from .disjoint import with_split
 from .probabilities import probabilities
 from .scored import Scored
 
@@ -102,16 +96,8 @@ def save_certificate(
         ManifestError: the estimator at `source` is not whole.
     """
     manifest = load_manifest(source)
-    keys = scored.question_keys()
-    splits = recorded(source, manifest)
-    before = splits.get("certification", frozenset())
-    splits["certification"] = before | frozenset(map(question_hash, keys))
+    data, splits = with_split(source, manifest, "certification", scored)
     promise = (certificate.alpha, certificate.delta)
     others = tuple(c for c in manifest.certificates if (c.alpha, c.delta) != promise)
-    changed = manifest.model_copy(
-        update={
-            "certificates": (certificate, *others),
-            "data": manifest.data | {"certification": set_hash(keys)},
-        }
-    )
+    changed = manifest.model_copy(update={"certificates": (certificate, *others), "data": data})
     return revise_estimator(source, target, changed, questions=splits, overwrite=overwrite)

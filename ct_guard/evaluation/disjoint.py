@@ -16,12 +16,27 @@ __all__ = [
     "question_keys",
     "recorded",
     "seen_before",
+    "with_split",
 ]
 
 
 def recorded(folder: Path, manifest: Manifest) -> dict[str, frozenset[str]]:
     """Hashes of the questions of each split; empty where the estimator keeps none."""
     return {} if manifest.questions is None else load_questions(folder / manifest.questions)
+
+
+def with_split(
+    folder: Path, manifest: Manifest, name: str, scored: Scored
+) -> tuple[dict[str, str], dict[str, frozenset[str]]]:
+    """The manifest's `data`, and the hashes of the questions of each split, with the questions of
+    `scored` in the split `name`: added to those that were in it before."""
+    keys = scored.question_keys()
+    splits = recorded(folder, manifest)
+    before = splits.get(name, frozenset())
+    return (
+        manifest.data | {name: set_hash(keys)},
+        splits | {name: before | frozenset(map(question_hash, keys))},
+    )
 
 
 def check_unused(

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from scipy.special import expit
 
 import ct_guard
-from ct_guard.adapters import load_manifest
+from ct_guard.adapters import load_manifest, model_card
 from ct_guard.calibration import CALIBRATORS
 from ct_guard.cli import cli
 from ct_guard.cli.calibrate import KINDS
@@ -138,6 +138,38 @@ def test_a_file_is_recalibrated_and_compared_to_what_it_was(folder: Path) -> Non
         assert text in table.stdout
 
 
+def test_an_evaluation_is_recorded_and_shown(folder: Path, tiny_estimator: Path) -> None:
+    done = run(
+        folder, "evaluate", "test.jsonl", "-e", tiny_estimator, "--record", "-o", "evaluated",
+        "--by", "kind", "--no-prior", "--resamples", "100", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.endswith("Written to evaluated\n")
+    found = json.loads(done.stdout)["estimators"][0]
+    manifest = load_manifest(folder / "evaluated")
+    area = found["figures"]["AUROC"]
+    assert [manifest.figures[f"test AUROC{end}"] for end in ("", " low", " high")] == [
+        area[end] for end in ("value", "low", "high")
+    ]
+    within = found["slices"][-1]["figures"]["AUROC"]
+    assert manifest.figures["test AUROC within kind (macro average)"] == within["value"]
+
+    interval = f"{area['low']:.4g} to {area['high']:.4g}"
+    shown = run(folder, "inspect", "evaluated")
+    said = " ".join(shown.stdout.split())
+    assert f"test AUROC: {area['value']:.4g} (95% interval {interval})" in said
+    assert "test questions: 300" in said
+    card = model_card(manifest, "me/evaluated")
+    assert f"| test AUROC | {area['value']:.4g} | {interval} |" in card
+    assert "| test rows | 600 |  |" in card
+    assert f"- test: hash of its questions `{manifest.data['test']}`" in card
+
+    for command in (("calibrate", "-o", "x"), ("certify", "--first")):
+        seen = run(folder, command[0], "test.jsonl", "-e", "evaluated", *command[1:])
+        assert seen.returncode == 2
+        assert "300 of 300 questions were in the split 'test'" in seen.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -153,6 +185,9 @@ def test_a_file_is_recalibrated_and_compared_to_what_it_was(folder: Path) -> Non
         (["certify", "test.jsonl", "-e", "mini", "--first"], "copy with -o"),
         (["certify", "test.jsonl", "-e", "{tiny}", "--first", "--alpha", "2"], "alpha"),
         (["certify", "test.jsonl", "-e", "{tiny}", "--where", "sample"], "COLUMN=VALUE"),
+        (["evaluate", "test.jsonl", "--record"], "--record needs --estimator"),
+        (["evaluate", "test.jsonl", "-e", "{tiny}", "-o", "x"], "--output goes with --record"),
+        (["evaluate", "test.jsonl", "-e", "mini", "--record"], "copy with -o"),
         (["evaluate", "test.jsonl", "--plot", "x.jpg"], ".png or .svg"),
         (["evaluate", "test.jsonl", "--by", "colour"], "no row has a column 'colour'"),
     ],

@@ -16,7 +16,7 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from ct_guard.adapters import load_manifest, locate
+from ct_guard.adapters import load_manifest, locate, pull_estimator
 from ct_guard.backends.loading import loading_problem
 from ct_guard.errors import EstimatorError, HubError
 from tests.hub_server import Hub, running_hub
@@ -95,6 +95,22 @@ def test_the_other_spelling_is_tried_and_training_files_stay_there(
 def test_anybody_s_lora_is_an_estimator_by_its_id(hub: Hub, tmp_path: Path) -> None:
     publish(hub, "me/mine", make_adapter(tmp_path / "theirs", base="b", calibrated=True))
     assert load_manifest(locate("me/mine")).name == "mine"
+
+
+def test_a_paper_s_id_is_pulled_as_a_whole_estimator(hub: Hub, tmp_path: Path) -> None:
+    theirs = make_adapter(tmp_path / "theirs", base="/scratch/author/mistral", calibrated=True)
+    publish(hub, ID, theirs, **{"optimizer.pt": b"\x80never read"})
+    folder = tmp_path / "mine"
+    manifest = pull_estimator(ID, folder)
+    assert load_manifest(folder) == manifest
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
+    assert there == {"manifest.json", *manifest.files}
+    assert f"{manifest.adapter}/adapter_model.safetensors" in manifest.files
+    assert (manifest.method, manifest.base.id) == ("query", "mistralai/Mistral-7B-v0.1")
+    assert manifest.found["base"] == "/scratch/author/mistral, from adapter_config.json"
+    assert manifest.found["adapter"].startswith("CALIBRATED_LORA, rank 4")
+    assert manifest.assumed["activation"] == "all tokens, as in the reference"
+    assert set(manifest.assumed) >= {"base", "boundary", "context style", "labels", "calibrator"}
 
 
 def test_an_id_that_is_on_no_hub(hub: Hub) -> None:

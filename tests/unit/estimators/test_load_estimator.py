@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ct_guard.adapters import MANIFEST, BaseModelRef, Manifest, save_estimator
+from ct_guard.adapters import MANIFEST, BaseModelRef, Manifest, load_manifest, save_estimator
 from ct_guard.backends import Adapter, Capabilities, Item, ScoreBatch, Want
 from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import (
@@ -27,7 +27,7 @@ from ct_guard.records import CalibratorState, QuestionAnswer
 def folder(tmp_path: Path) -> Path:
     lora = tmp_path / "lora"
     lora.mkdir()
-    (lora / "adapter_config.json").write_text("{}")
+    (lora / "adapter_config.json").write_text('{"peft_type": "LORA"}')
     (lora / "adapter_model.safetensors").write_bytes(b"weights")
     base = BaseModelRef(id="fake", fingerprint="fake")
     manifest = Manifest(name="e", method="query", base=base, activation="query")
@@ -186,6 +186,27 @@ def test_a_real_estimator_loads_and_scores(tiny_estimator: Path, tiny_base: Path
     assert found.calibrated
     assert found.p == pytest.approx(again.p, abs=1e-5)
     estimator.close()
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"use_dora": True}, "use_dora is True.*merge what it adds into the base"),
+        ({"modules_to_save": ["lm_head"]}, "modules_to_save is .*'lm_head'.*tune again"),
+        ({"peft_type": "LOHA"}, "peft_type is 'LOHA'.*make one with 'ct-guard tune'"),
+        ({"bias": "all"}, "bias is 'all'.*tune again"),
+    ],
+)
+def test_an_adapter_that_is_no_plain_lora(
+    tiny_estimator: Path, tmp_path: Path, changes: dict[str, Any], match: str
+) -> None:
+    whole = load_manifest(tiny_estimator)
+    files: dict[str, Path | bytes] = {name: tiny_estimator / name for name in whole.files}
+    name = "adapter/adapter_config.json"
+    config = json.loads((tiny_estimator / name).read_text())
+    files[name] = json.dumps({**config, **changes}).encode()
+    save_estimator(tmp_path / "other", whole, files=files)
+    refused(tmp_path / "other", MismatchError, match, "transformers")
 
 
 def test_a_base_with_other_weights_is_refused(tiny_estimator: Path, tmp_path: Path) -> None:
