@@ -5,6 +5,9 @@ An adapter is scored in the style that it was tuned in; the styles are different
 * `raw`: no chat template. `Question: {q}\\nAnswer:` + space + answer + query.
 * `raw_choice`: the same for multiple choice, `Question:\\n{q}\\nAnswer:`, where the question goes
   on with a blank line, `Choices:` and its choices.
+  Both are what the paper's adapters were tuned on: its reference words MMLU so, and most sets of
+  its mixture (ARC alone asks `The question is: {q}`). Where a question brings a wording of its own,
+  up to a cue such as `Answer:`, as the question sets by name do, it stands as it is.
 * `chat_user`: context, answer and query in one user turn, then the generation prompt (the
   reference's form for chat models).
 * `chat_turn`: the answer stands in the assistant's turn and the query follows it before the turn
@@ -29,6 +32,9 @@ ContextStyle = Literal["raw", "raw_choice", "chat_user", "chat_turn"]
 
 RAW_STYLES: dict[ContextStyle, str] = {"raw": "Question: ", "raw_choice": "Question:\n"}
 """Styles without a chat template, and what a question begins with in each."""
+
+CUES = ("\nAnswer:", "\nEnding:", "\nResponse:")
+"""What a question ends with that is worded for a raw model already."""
 
 _SLOT = "\ue000slot{}\ue001"
 """Stands for user text while the chat template runs: private-use characters, no white space."""
@@ -88,7 +94,9 @@ def raw_text(turns: Sequence[Message], style: ContextStyle = "raw") -> str:
     for turn in turns:
         match turn.role:
             case "user":
-                text += f"{RAW_STYLES[style]}{turn.content}\nAnswer:"
+                asked = turn.content.rstrip()
+                worded = asked.endswith(CUES)
+                text += asked if worded else f"{RAW_STYLES[style]}{turn.content}\nAnswer:"
             case "assistant":
                 text += f" {turn.content}\n\n"
             case _:
