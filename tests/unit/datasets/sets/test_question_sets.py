@@ -9,6 +9,7 @@ import pytest
 from ct_guard.backends.fake import FakeBackend
 from ct_guard.datasets.sets import SETS, parts_of, question_rows, write_questions
 from ct_guard.datasets.sets.evaluation import MMLU_SUBJECTS
+from ct_guard.datasets.sets.load import load_rows
 from ct_guard.datasets.sets.paper import PAPER
 from ct_guard.errors import CtGuardError, InputError, UsageError
 from ct_guard.query import RAW_STYLES, ContextStyle, render_prompt
@@ -134,3 +135,22 @@ def test_a_file_with_the_same_rows_stays_as_it_is(tmp_path: Path) -> None:
     write_questions([{"question": "e?", "gold": "1"}], path)
     assert json.loads(path.read_text())["question"] == "e?"
     assert [file.name for file in tmp_path.iterdir()] == ["q.jsonl"]
+
+
+@pytest.mark.parametrize(("config", "rows"), [("cb", 1), (None, 2)])
+def test_a_conversion_to_parquet_is_read_by_configuration_and_split(
+    copies: Path, tmp_path: Path, config: str | None, rows: int
+) -> None:
+    """The layout of the hub's branch refs/convert/parquet: CONFIG/SPLIT/0000.parquet."""
+    import datasets
+
+    names = ("cb", "copa") if config else ("default",)
+    for name in names:
+        for split in ("train", "validation"):
+            place = tmp_path / name / split
+            place.mkdir(parents=True)
+            for part in range(1 if config else 2):
+                one = datasets.Dataset.from_list([{"of": name, "split": split}])
+                one.to_parquet(place / f"{part:04}.parquet")
+    found = load_rows(str(tmp_path), "train", config=config, converted=True)
+    assert list(found) == [{"of": names[0], "split": "train"}] * rows
