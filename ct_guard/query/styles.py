@@ -5,9 +5,10 @@ An adapter is scored in the style that it was tuned in; the styles are different
 * `raw`: no chat template. `Question: {q}\\nAnswer:` + space + answer + query.
 * `raw_choice`: the same for multiple choice, `Question:\\n{q}\\nAnswer:`, where the question goes
   on with a blank line, `Choices:` and its choices.
-  Both are what the paper's adapters were tuned on: its reference words MMLU so, and most sets of
-  its mixture (ARC alone asks `The question is: {q}`). Where a question brings a wording of its own,
-  up to a cue such as `Answer:`, as the question sets by name do, it stands as it is.
+  Both are the reference's words for a bare question (MMLU, CommonsenseQA), and the paper's adapters
+  are read in them; its other sets have instructions of their own, and ARC alone begins with
+  `The question is: `. A question that is worded already, up to a cue such as `Answer:`, as those of
+  the question sets by name are, stands as it is.
 * `chat_user`: context, answer and query in one user turn, then the generation prompt (the
   reference's form for chat models).
 * `chat_turn`: the answer stands in the assistant's turn and the query follows it before the turn
