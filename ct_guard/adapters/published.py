@@ -22,7 +22,7 @@ BASES = {
 
 Answers = Literal["open-ended", "multiple choice"]
 
-# The reference tunes on the context without the examples or instruction before it (`train_kshot=0`).
+# The reference tunes without the examples or instruction before a question (`train_kshot=0`).
 FORMATS: dict[str, tuple[Answers, ContextStyle]] = {
     "oe": ("open-ended", "raw"),
     "choice": ("multiple choice", "raw_choice"),
