@@ -58,7 +58,7 @@ def make_adapter(folder: Path, *, base: str, calibrated: bool, tuned: bool = Tru
         "lora_alpha": ALPHA, "lora_dropout": 0.1, "megatron_config": None,
         "megatron_core": "megatron.core", "modules_to_save": None, "peft_type": "LORA", "r": RANK,
         "rank_pattern": {}, "revision": None, "target_modules": ["v_proj", "q_proj"],
-        "task_type": "CAUSAL_LM", "use_rslora": False,
+        "task_type": "CAUSAL_LM", "use_dora": False, "use_rslora": False,
     }  # fmt: skip
     if calibrated:
         config |= {

@@ -22,6 +22,7 @@ BASES = {
 
 Answers = Literal["open-ended", "multiple choice"]
 
+# The reference tunes without the examples or instruction before a question (`train_kshot=0`).
 FORMATS: dict[str, tuple[Answers, ContextStyle]] = {
     "oe": ("open-ended", "raw"),
     "choice": ("multiple choice", "raw_choice"),

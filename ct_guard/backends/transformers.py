@@ -103,7 +103,9 @@ class TransformersBackend:
             kwargs["device_map"] = {"": where}
         try:
             with _quiet():
-                tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+                tokenizer = AutoTokenizer.from_pretrained(
+                    source, revision=revision, trust_remote_code=False
+                )
                 model = AutoModelForCausalLM.from_pretrained(
                     source,
                     dtype=number,

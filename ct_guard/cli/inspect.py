@@ -51,7 +51,8 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
             "base",
             "no model"
             if base.id == "none"
-            else f"{base.id} {base.revision or ''}".strip() + f" (fingerprint {base.fingerprint})",
+            else f"{base.id} {base.revision or ''}".strip()
+            + (f" (fingerprint {base.fingerprint})" if base.fingerprint else ""),
         ),
         ("context style", f"{manifest.style}, boundary {manifest.boundary}"),
         ("query", f"{manifest.query_hash[:16]} ({same})"),

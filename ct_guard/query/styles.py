@@ -5,6 +5,10 @@ An adapter is scored in the style that it was tuned in; the styles are different
 * `raw`: no chat template. `Question: {q}\\nAnswer:` + space + answer + query.
 * `raw_choice`: the same for multiple choice, `Question:\\n{q}\\nAnswer:`, where the question goes
   on with a blank line, `Choices:` and its choices.
+  Both are the reference's words for a bare question (MMLU, CommonsenseQA), and the paper's adapters
+  are read in them; its other sets have instructions of their own, and ARC alone begins with
+  `The question is: `. A question that is worded already, up to a cue such as `Answer:`, as those of
+  the question sets by name are, stands as it is.
 * `chat_user`: context, answer and query in one user turn, then the generation prompt (the
   reference's form for chat models).
 * `chat_turn`: the answer stands in the assistant's turn and the query follows it before the turn
@@ -29,6 +33,9 @@ ContextStyle = Literal["raw", "raw_choice", "chat_user", "chat_turn"]
 
 RAW_STYLES: dict[ContextStyle, str] = {"raw": "Question: ", "raw_choice": "Question:\n"}
 """Styles without a chat template, and what a question begins with in each."""
+
+CUES = ("\nAnswer:", "\nEnding:", "\nResponse:")
+"""What a question ends with that is worded for a raw model already."""
 
 _SLOT = "\ue000slot{}\ue001"
 """Stands for user text while the chat template runs: private-use characters, no white space."""
@@ -88,7 +95,9 @@ def raw_text(turns: Sequence[Message], style: ContextStyle = "raw") -> str:
     for turn in turns:
         match turn.role:
             case "user":
-                text += f"{RAW_STYLES[style]}{turn.content}\nAnswer:"
+                asked = turn.content.rstrip()
+                worded = asked.endswith(CUES)
+                text += asked if worded else f"{RAW_STYLES[style]}{turn.content}\nAnswer:"
             case "assistant":
                 text += f" {turn.content}\n\n"
             case _:

@@ -123,6 +123,24 @@ def test_an_id_that_was_never_fetched_has_no_offline_copy(hub: Hub) -> None:
         locate(ID, offline=True)
 
 
+def test_a_gated_base_is_said_in_one_line(hub: Hub, tmp_path: Path) -> None:
+    hub.make("them/gated")
+    hub.gated.add("them/gated")
+    adapter = make_adapter(tmp_path / "mine", base="them/gated", calibrated=True)
+    answers = tmp_path / "answers.jsonl"
+    answers.write_text(json.dumps({"question": "Who?", "answer": "Ada"}) + "\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "ct_guard", "score", str(answers), "-e", str(adapter),
+         "--device", "cpu"],
+        env={**os.environ, "HF_HUB_OFFLINE": "0", "HF_HOME": str(tmp_path / "hf")},
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert "base model 'them/gated': it is gated: accept its licence" in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert hub.token not in done.stderr
+
+
 RESPONSE = httpx.Response(404, request=httpx.Request("GET", "https://hub/x"))
 
 

@@ -401,6 +401,33 @@ def test_a_model_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("of", ["tokenizer", "model"])
+def test_code_that_a_base_brings_is_not_run(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, of: str
+) -> None:
+    import json
+    import shutil
+
+    folder = tmp_path / "copy"
+    shutil.copytree(tiny_base, folder)
+    mark = tmp_path / "mark"
+    (folder / "theirs.py").write_text(f"open({str(mark)!r}, 'w').close()\n")
+    path, changed = (
+        (folder / "tokenizer_config.json", {"tokenizer_class": "Theirs",
+                                            "auto_map": {"AutoTokenizer": ["theirs.Theirs", None]}})
+        if of == "tokenizer"
+        else (folder / "config.json", {"model_type": "theirs",
+                                       "auto_map": {"AutoConfig": "theirs.Theirs",
+                                                    "AutoModelForCausalLM": "theirs.Theirs"}})
+    )  # fmt: skip
+    path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
+    monkeypatch.setattr("builtins.input", lambda *_: "y")
+    with pytest.raises(BackendError, match="cannot load the base model") as caught:
+        TransformersBackend.load(folder, device="cpu")
+    assert "\n" not in str(caught.value)
+    assert not mark.exists()
+
+
 def test_a_model_that_cannot_be_read_is_one_line(tiny_base: Path, tmp_path: Path) -> None:
     import shutil
 

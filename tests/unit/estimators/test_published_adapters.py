@@ -123,6 +123,31 @@ def test_every_published_adapter_scores_as_the_reference(
     assert max(expected) - min(expected) > 1e-3
 
 
+def test_the_comparison_would_show_any_tensor_that_is_left_out(
+    base_of: Callable[[str, str], Path], tmp_path: Path
+) -> None:
+    base = base_of("llama", "sentencepiece")
+    folder = make_classifier(tmp_path / "mine")
+    make_adapter(folder, base=str(base), calibrated=False)
+    lora, head = folder / "adapter_model.safetensors", folder / "classifier_model.bin"
+    context = "Question: Who?\nAnswer:"
+
+    def moved(before: list[float], after: list[float]) -> float:
+        return max(abs(x - y) for x, y in zip(before, after, strict=True))
+
+    whole = Reference(base, folder)
+    query, probe = whole.query(context), whole.probe(context)
+    tensors = load_file(lora)
+    for name in tensors:
+        save_file({**tensors, name: torch.zeros_like(tensors[name])}, lora)
+        assert moved(query, Reference(base, folder).query(context)) > 1e-4, name
+    save_file(tensors, lora)
+    state = torch.load(head, weights_only=True)
+    for name in state:
+        torch.save({**state, name: torch.zeros_like(state[name])}, head)
+        assert moved(probe, whole.probe(context)) > 1e-4, name
+
+
 @pytest.mark.parametrize("family", ["llama", "mistral"])
 def test_a_byte_level_tokenizer_agrees_too(
     family: str, base_of: Callable[[str, str], Path], tmp_path: Path

@@ -130,6 +130,14 @@ def test_a_last_user_turn_is_what_was_asked_and_the_question_only_a_name() -> No
     assert made("raw", question="", messages=asked) == made("raw", messages=asked)
 
 
+@pytest.mark.parametrize("cue", ["\nAnswer:", "\nEnding:", "\nResponse:\n"])
+def test_a_question_that_is_worded_for_a_raw_model_stands_as_it_is(cue: str) -> None:
+    _, text = made("raw", question=f"Sentence:\nAl saw Bo.{cue}")
+    assert text.startswith(f"<|begin|>Sentence:\nAl saw Bo.{cue.rstrip()} 4\n\nIs the")
+    _, text = made("raw", question="What is an Answer:")
+    assert text.startswith("<|begin|>Question: What is an Answer:\nAnswer: 4")
+
+
 def test_a_passage_stands_before_what_was_asked_in_the_same_turn() -> None:
     _, text = made("raw", context="Some passage.", messages=HISTORY)
     assert "\n\nQuestion: Some passage.\n\n2+2?\nAnswer: 4\n\nIs" in text

@@ -6,10 +6,14 @@ from typing import Any
 
 import pytest
 
+from ct_guard.backends.fake import FakeBackend
 from ct_guard.datasets.sets import SETS, parts_of, question_rows, write_questions
 from ct_guard.datasets.sets.evaluation import MMLU_SUBJECTS
+from ct_guard.datasets.sets.load import load_rows
 from ct_guard.datasets.sets.paper import PAPER
 from ct_guard.errors import CtGuardError, InputError, UsageError
+from ct_guard.query import RAW_STYLES, ContextStyle, render_prompt
+from ct_guard.records import Message
 from tests.question_sets import FIRST
 
 SNAPSHOT: dict[str, list[dict[str, Any]]] = json.loads(
@@ -35,6 +39,16 @@ def test_every_byte_is_the_reference_s(copies: Path, key: str) -> None:
     rows = question_rows(name, rendering, shots=1 if one else None, folder=copies)  # type: ignore[arg-type]
     said = [{key: value for key, value in row.items() if key != "dataset"} for row in rows]
     assert said == SNAPSHOT[key]
+
+
+@pytest.mark.parametrize("style", RAW_STYLES)
+def test_an_adapter_reads_a_question_in_the_words_of_its_set(style: ContextStyle) -> None:
+    rows = [row for rows in SNAPSHOT.values() for row in rows]
+    asked = [Message(role="user", content=row["question"]) for row in rows]
+    encoder = FakeBackend()
+    for turn in asked:
+        ids = render_prompt((turn,), style, encoder)
+        assert encoder.decode(ids[1:]) == turn.content
 
 
 def test_the_mixture_is_uniform_over_the_sets_that_have_training_rows(copies: Path) -> None:
@@ -121,3 +135,22 @@ def test_a_file_with_the_same_rows_stays_as_it_is(tmp_path: Path) -> None:
     write_questions([{"question": "e?", "gold": "1"}], path)
     assert json.loads(path.read_text())["question"] == "e?"
     assert [file.name for file in tmp_path.iterdir()] == ["q.jsonl"]
+
+
+@pytest.mark.parametrize(("config", "rows"), [("cb", 1), (None, 2)])
+def test_a_conversion_to_parquet_is_read_by_configuration_and_split(
+    copies: Path, tmp_path: Path, config: str | None, rows: int
+) -> None:
+    """The layout of the hub's branch refs/convert/parquet: CONFIG/SPLIT/0000.parquet."""
+    import datasets
+
+    names = ("cb", "copa") if config else ("default",)
+    for name in names:
+        for split in ("train", "validation"):
+            place = tmp_path / name / split
+            place.mkdir(parents=True)
+            for part in range(1 if config else 2):
+                one = datasets.Dataset.from_list([{"of": name, "split": split}])
+                one.to_parquet(place / f"{part:04}.parquet")
+    found = load_rows(str(tmp_path), "train", config=config, converted=True)
+    assert list(found) == [{"of": names[0], "split": "train"}] * rows
