@@ -4,13 +4,18 @@ estimators fit side by side."""
 from collections.abc import Iterator
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from ct_guard.evaluation import Evaluated, Evaluation
 from ct_guard.metrics import Interval
 
-__all__ = ["evaluation_tables"]
+__all__ = ["evaluation_tables", "least_width"]
+
+_WIDEST = 10_000
+"""Characters: more than any table needs."""
 
 
 def evaluation_tables(found: Evaluation) -> Iterator[Table]:
@@ -24,6 +29,12 @@ def evaluation_tables(found: Evaluation) -> Iterator[Table]:
             yield _slices(columns, kind)
 
 
+def least_width(table: Table) -> int:
+    """Characters a line that `table` needs for whole words and figures."""
+    console = Console(width=_WIDEST)
+    return Measurement.get(console, console.options, table).minimum
+
+
 def _figures(found: Evaluation, columns: list[Evaluated]) -> Table:
     rows = found.rows
     questions = len(rows.question_keys())
@@ -32,7 +43,7 @@ def _figures(found: Evaluation, columns: list[Evaluated]) -> Table:
     )
     table.add_column("figure")
     for one in columns:
-        table.add_column(escape(one.name), justify="right", min_width=14)
+        table.add_column(escape(one.name), justify="right", no_wrap=True)
     table.add_column("better")
     by_name = [{figure.name: figure for figure in one.figures} for one in columns]
     for figure in columns[0].figures:
@@ -49,7 +60,7 @@ def _differences(found: Evaluation) -> Table:
     table.add_column("figure")
     for pair in found.differences:
         table.add_column(
-            f"{escape(pair.one)}\nless {escape(pair.other)}", justify="right", min_width=18
+            f"{escape(pair.one)}\nless {escape(pair.other)}", justify="right", no_wrap=True
         )
     for at, figure in enumerate(found.differences[0].figures):
         cells = [_gain(pair.figures[at].interval) for pair in found.differences]
@@ -63,7 +74,7 @@ def _slices(columns: list[Evaluated], kind: str) -> Table:
     for name in ("rows", "accuracy"):
         table.add_column(name, justify="right")
     for one in columns:
-        table.add_column(escape(one.name), justify="right", min_width=14)
+        table.add_column(escape(one.name), justify="right", no_wrap=True)
     for at, part in enumerate(columns[0].slices):
         cells = [_cell(one.slices[at].figures[kind]) for one in columns]
         last = at == len(columns[0].slices) - 1
