@@ -37,7 +37,10 @@ def locate(source: str | Path, revision: str | None = None, *, offline: bool = F
         name = text.partition(":")[2] or index["default"]
         if name not in index["estimators"]:
             known = ", ".join(f"mini:{name}" for name in index["estimators"])
-            raise EstimatorError(f"no embedded estimator {text!r}: there are {known}")
+            raise EstimatorError(
+                f"no embedded estimator {text!r}: there are {known}, and the baselines that"
+                " 'ct-guard score --help' lists"
+            )
         return MINI / name
     folder = Path(source)
     if not folder.is_dir():

@@ -9,9 +9,9 @@ _ADVICE = {
     "RepositoryNotFoundError": "it is not on the hub, or is private: check the id, or log in with"
     " 'hf auth login'",
     "LocalEntryNotFoundError": "it is not in the local cache and the hub cannot be reached: fetch"
-    " it once with a network ('hf download'), or give its directory with --base",
+    " it once with a network ('hf download'), or give its directory",
     "OfflineModeIsEnabled": "it is not in the local cache and HF_HUB_OFFLINE is set: fetch it once"
-    " with a network ('hf download'), or give its directory with --base",
+    " with a network ('hf download'), or give its directory",
 }
 """By the names of the hub client's errors: the client may not be installed. Most special first."""
 

@@ -150,11 +150,12 @@ def command(
 def _show(found: "Evaluation") -> None:
     from rich.console import Console
 
-    from .tables import evaluation_tables
+    from .tables import evaluation_tables, least_width
 
     console = Console()
     for table in evaluation_tables(found):
-        console.print(table)
+        # A narrow terminal wraps the lines; no figure is cut off.
+        Console(width=max(console.width, least_width(table))).print(table)
     for one in found.estimators:
         for line in one.remarks:
             name = f"{one.name}: " if len(found.estimators) > 1 else ""

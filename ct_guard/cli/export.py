@@ -18,15 +18,16 @@ def command() -> None:
     """Write an estimator, or a base model, in the format of another engine."""
 
 
-@command.command("gguf")
+@command.command("gguf", short_help="for llama.cpp: an estimator and its base")
 @click.argument("estimator")
 @click.option(
     "-o", "--output", type=click.Path(path_type=Path),
     help="Directory for a copy that stands alone. Default: the files join what is there.",
 )  # fmt: skip
 @click.option(
-    "--type", "kind", type=click.Choice(["f32", "f16", "q8_0"]), default="f16", show_default=True,
-    help="How the base's matrices are stored. Adapters are always f32.",
+    "--type", "kind", type=click.Choice(["f32", "f16", "q8_0"]), default=None,
+    help="How the base's matrices are stored. Adapters are always f32. Default: f16, or as in the"
+    " base's file where one is there.",
 )  # fmt: skip
 @click.option(
     "--base", type=click.Path(path_type=Path, file_okay=False),
@@ -38,7 +39,7 @@ def command() -> None:
 def gguf(
     estimator: str,
     output: Path | None,
-    kind: "WeightType",
+    kind: "WeightType | None",
     base: Path | None,
     only: Literal["base", "adapter"] | None,
     overwrite: bool,

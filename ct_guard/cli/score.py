@@ -31,8 +31,9 @@ ACTIONS = {
 @click.argument("source", metavar="FILE")
 @click.option(
     "-e", "--estimator", default="mini", show_default=True,
-    help="An estimator directory, 'mini' (embedded), 'mini:query', 'mini:sampling', …, or with"
-    " --base a baseline: zero-shot, likelihood, perplexity, verbalized, sampling.",
+    help="An estimator directory, 'mini' (embedded), 'mini:query', 'mini:sampling', …, an id of the"
+    " hub's (owner/name or owner/name@revision), or with --base a baseline: zero-shot,"
+    " likelihood, perplexity, verbalized, sampling.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", default="-", show_default=True,
@@ -86,7 +87,8 @@ def command(
 
     \b
     Columns read:  question, answer; optional: id, context (a passage), messages (a conversation:
-                   [{"role", "content"}, …]), model (who answered), correct (true or false).
+                   [{"role", "content"}, …]), model (who answered), correct (true or false),
+                   logprobs (of the answer's tokens, as the answering model reports them: a list).
     What is asked: `messages`, then `question`; where `messages` ends in a user turn, that turn is
                    the question. `context` stands before the question, in the same turn.
     Columns added: confidence, logit, action, status, calibrated, truncated, sanitized, read_apart,
@@ -158,7 +160,7 @@ def command(
             console.print(f"\nWritten to [bold]{Path(output)}[/bold]", highlight=False)
     if summary.failed:
         click.echo(
-            f"{summary.failed} rows are invalid or failed: see their 'status' and 'error'.",
+            f"Invalid or failed rows: {summary.failed}; see their 'status' and 'error'.",
             err=True,
         )
         raise click.exceptions.Exit(FAILED_ROWS)

@@ -4,13 +4,21 @@ estimators fit side by side."""
 from collections.abc import Iterator
 
 from rich import box
+from rich.console import Console
 from rich.markup import escape
+from rich.measure import Measurement
 from rich.table import Table
 
 from ct_guard.evaluation import Evaluated, Evaluation
 from ct_guard.metrics import Interval
 
-__all__ = ["evaluation_tables"]
+__all__ = ["evaluation_tables", "least_width"]
+
+_WIDEST = 10_000
+"""Characters: more than any table needs."""
+
+_LONGEST = "-0.000 to +0.000"
+"""The longest cell of figures."""
 
 
 def evaluation_tables(found: Evaluation) -> Iterator[Table]:
@@ -24,6 +32,12 @@ def evaluation_tables(found: Evaluation) -> Iterator[Table]:
             yield _slices(columns, kind)
 
 
+def least_width(table: Table) -> int:
+    """Characters a line that `table` needs for whole words and figures."""
+    console = Console(width=_WIDEST)
+    return Measurement.get(console, console.options, table).minimum
+
+
 def _figures(found: Evaluation, columns: list[Evaluated]) -> Table:
     rows = found.rows
     questions = len(rows.question_keys())
@@ -32,7 +46,7 @@ def _figures(found: Evaluation, columns: list[Evaluated]) -> Table:
     )
     table.add_column("figure")
     for one in columns:
-        table.add_column(escape(one.name), justify="right", min_width=14)
+        _add_figures(table, one.name)
     table.add_column("better")
     by_name = [{figure.name: figure for figure in one.figures} for one in columns]
     for figure in columns[0].figures:
@@ -48,9 +62,7 @@ def _differences(found: Evaluation) -> Table:
     table = _table("Paired differences on the same rows; * the interval excludes 0")
     table.add_column("figure")
     for pair in found.differences:
-        table.add_column(
-            f"{escape(pair.one)}\nless {escape(pair.other)}", justify="right", min_width=18
-        )
+        _add_figures(table, f"{pair.one}\nless {pair.other}")
     for at, figure in enumerate(found.differences[0].figures):
         cells = [_gain(pair.figures[at].interval) for pair in found.differences]
         table.add_row(figure.name, *cells)
@@ -63,7 +75,7 @@ def _slices(columns: list[Evaluated], kind: str) -> Table:
     for name in ("rows", "accuracy"):
         table.add_column(name, justify="right")
     for one in columns:
-        table.add_column(escape(one.name), justify="right", min_width=14)
+        _add_figures(table, one.name)
     for at, part in enumerate(columns[0].slices):
         cells = [_cell(one.slices[at].figures[kind]) for one in columns]
         last = at == len(columns[0].slices) - 1
@@ -72,6 +84,12 @@ def _slices(columns: list[Evaluated], kind: str) -> Table:
             style="bold" if last else None,
         )  # fmt: skip
     return table
+
+
+def _add_figures(table: Table, header: str) -> None:
+    """A column whose figures are never broken or cut off."""
+    least = max(len(_LONGEST), *map(len, header.splitlines()))
+    table.add_column(escape(header), justify="right", no_wrap=True, min_width=least)
 
 
 def _table(title: str) -> Table:

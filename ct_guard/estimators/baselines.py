@@ -20,11 +20,17 @@ def named_baseline(source: object, base: str | Path | None) -> tuple[str, str | 
     """The baseline and its base that `source` names: `sampling` with a base, or `mini:sampling`.
     None where it names something else: a directory of that name goes first.
 
-    Raises UsageError for a baseline without a base.
+    Raises UsageError for a baseline without a base, and for the question prior, which has no name
+    before it is fitted.
     """
     text = str(source)
     if text.startswith("mini:") and text[5:] in BASELINES and not (MINI / text[5:]).is_dir():
         return text[5:], base if base is not None else "mini"
+    if text in ("question_prior", "mini:question_prior") and not Path(text).is_dir():
+        raise UsageError(
+            "'question_prior' is fitted on graded rows before it scores: make a directory of it"
+            " with 'ct-guard baseline question_prior --graded FILE -o DIR'"
+        )
     if text not in BASELINES or Path(text).is_dir():
         return None
     if base is None:

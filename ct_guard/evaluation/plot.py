@@ -47,7 +47,8 @@ def draw(evaluation: Evaluation, path: Path) -> None:
                 bins.mean_p, bins.accuracy, style, marker="o", color=color, label=one.name
             )
             curve = risk_coverage_curve(one.p, rows.correct)
-            risk.plot(curve.coverage, curve.risk, style, color=color, label=one.name)
+            alone = "o" if len(curve.coverage) == 1 else None  # one confidence: no line to see
+            risk.plot(curve.coverage, curve.risk, style, marker=alone, color=color, label=one.name)
         reliability.plot([0, 1], [0, 1], color="0.8", zorder=0)
         reliability.set(
             title="Reliability", xlabel="mean P(correct) of the bin", ylabel="share correct",
@@ -56,8 +57,10 @@ def draw(evaluation: Evaluation, path: Path) -> None:
         risk.axhline(float((~rows.correct).mean()), color="0.8", zorder=0)
         risk.set(
             title="Risk and coverage", xlabel="share of rows answered",
-            ylabel="error rate among the answered", xlim=(0, 1), ylim=(0, None),
+            ylabel="error rate among the answered", xlim=(0, 1),
         )  # fmt: skip
+        # Some air above: a curve at the highest rate must not lie on the frame.
+        risk.set_ylim(0, 1.05 * risk.dataLim.ymax or 1)
         for axes in (reliability, risk):
             axes.legend(fontsize="small")
         figure.savefig(path, dpi=150, metadata=_metadata(path))

@@ -34,6 +34,8 @@ __all__ = ["ADAPTER_FILE", "Exported", "export_estimator"]
 _OWN_BASE = "base"
 """Folder of the base in an estimator that was exported to a directory of its own."""
 
+_USUAL: WeightType = "f16"
+
 
 @dataclass(frozen=True)
 class Exported:
@@ -49,7 +51,7 @@ def export_estimator(
     output: Path | None = None,
     *,
     base: Path | None = None,
-    kind: WeightType = "f16",
+    kind: WeightType | None = None,
     only: Literal["base", "adapter"] | None = None,
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
@@ -60,6 +62,8 @@ def export_estimator(
     `adapter.gguf` in the adapter's, named in the manifest. With it, `output` becomes a copy of the
     estimator with a base of its own (of a plain base: the directory of `model.gguf`).
 
+    `kind` None: f16, or the type of the base's file that is there and fits.
+
     `base` is the base's directory where the manifest names none on this machine. Raises
     ExportError, EstimatorError, OutputExistsError.
     """
@@ -67,7 +71,9 @@ def export_estimator(
         if only == "adapter":
             raise UsageError(f"{source} is a base model: it has no adapter to export")
         target = (output or Path(source)) / BASE_FILE
-        export_base(Path(source), target, kind=kind, overwrite=overwrite, on_progress=on_progress)
+        export_base(
+            Path(source), target, kind=kind or _USUAL, overwrite=overwrite, on_progress=on_progress
+        )
         return Exported(base=target)
     folder = locate(source)
     manifest = load_manifest(folder)
@@ -95,7 +101,7 @@ def export_estimator(
 
 @dataclass(frozen=True)
 class _Wanted:
-    kind: WeightType
+    kind: WeightType | None
     only: Literal["base", "adapter"] | None
     overwrite: bool
     on_progress: OnProgress | None
@@ -128,18 +134,23 @@ def _export(
 
 
 def _base(model: Path, target: Path, manifest: Manifest, wanted: _Wanted) -> bool:
-    """Export the base unless a file of the same base and type is there: estimators share it.
-    Returns whether it was there."""
+    """Export the base unless a file of the same base and of a type that will do is there:
+    estimators share it. Returns whether it was there."""
     if target.is_file() and not wanted.overwrite:
         info = validate_base(target)
-        if info.fingerprint == fingerprint(model) and info.get("general.file_type") == int(
+        same_type = wanted.kind is None or info.get("general.file_type") == int(
             FILE_TYPES[wanted.kind]
-        ):
+        )
+        if info.fingerprint == fingerprint(model) and same_type:
             return True
+        raise OutputExistsError(
+            f"{target} exists already, of another base or type: --overwrite replaces it,"
+            " --adapter-only leaves it, -o makes a copy of its own"
+        )
     export_base(
         model,
         target,
-        kind=wanted.kind,
+        kind=wanted.kind or _USUAL,
         overwrite=wanted.overwrite,
         on_progress=wanted.on_progress,
     )

@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -23,13 +25,15 @@ from ct_guard.evaluation import read_scored
 from ct_guard.evaluation.probabilities import probabilities
 
 
-def run(folder: Path, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+def run(
+    folder: Path, *arguments: str | Path, columns: int = 100
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-W", "error", "-m", "ct_guard", *map(str, arguments)],
         capture_output=True,
         text=True,
         cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "100"},
+        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": str(columns)},
         check=False,
     )
 
@@ -168,6 +172,22 @@ def test_an_evaluation_is_recorded_and_shown(folder: Path, tiny_estimator: Path)
         seen = run(folder, command[0], "test.jsonl", "-e", "evaluated", *command[1:])
         assert seen.returncode == 2
         assert "300 of 300 questions were in the split 'test'" in seen.stderr
+
+
+def test_a_narrow_terminal_cuts_no_figure_off(folder: Path) -> None:
+    shutil.copy(folder / "test.jsonl", folder / "same.jsonl")
+    done = run(
+        folder, "evaluate", "test.jsonl", "same.jsonl", "--resamples", "100", columns=40
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    _, figures, differences = re.split("Paired|graded rows", done.stdout)
+    for table, columns in ((figures, 3), (differences, 3)):
+        intervals = [
+            len(re.findall(r"\d\.\d{3} to [+-]?\d\.\d{3}", line))
+            for line in table.splitlines()
+            if " to " in line
+        ]
+        assert intervals.count(columns) >= 5
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,12 @@ def test_a_baseline_without_a_base_says_what_to_add() -> None:
     assert load_estimator("mini:perplexity").score([RIGHT])[0].p is not None
 
 
+@pytest.mark.parametrize("name", ["question_prior", "mini:question_prior"])
+def test_the_question_prior_says_that_it_is_fitted_first(name: str) -> None:
+    with pytest.raises(UsageError, match="ct-guard baseline question_prior --graded"):
+        load_estimator(name)
+
+
 def test_both_label_orders_are_averaged(tiny_base: Path, tmp_path: Path) -> None:
     one = load_estimator("zero-shot", base=tiny_base)
     manifest = baseline_manifest("zero-shot", tiny_base, one.backend, label_orders="both")

@@ -37,6 +37,21 @@ def test_png(evaluation: Evaluation, tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+def test_one_confidence_for_all_rows_shows_as_a_point(
+    write: Write, make_rows: MakeRows, tmp_path: Path
+) -> None:
+    ranked = make_rows(100)
+    alike = [row | {"confidence": 0.5, "logit": 0.0} for row in ranked]
+    markers = []
+    for name, rows in (("ranked", ranked), ("alike", alike)):
+        scored = read_scored(write(f"{name}.jsonl", rows))
+        draw(evaluate_files([scored], Options(resamples=100)), tmp_path / f"{name}.svg")
+        risk = (tmp_path / f"{name}.svg").read_text().partition('id="axes_2"')[2]
+        markers.append(risk.count("fill: #1f77b4; stroke: #1f77b4"))
+    assert markers[0] == 0
+    assert markers[1] > 0
+
+
 def test_what_cannot_be_written_is_said_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

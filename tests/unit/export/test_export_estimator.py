@@ -112,6 +112,15 @@ def test_estimators_share_the_file_of_one_base(estimator, base, tmp_path):
     assert not export_estimator(other, overwrite=True).kept
 
 
+def test_a_base_file_of_another_type_is_shared_unless_a_type_is_asked_for(estimator, base):
+    export_estimator(estimator, kind="f32", only="base")
+    with pytest.raises(OutputExistsError, match="--adapter-only leaves it"):
+        export_estimator(estimator, kind="f16")
+    assert not (estimator / "adapter" / "adapter.gguf").exists()
+    assert export_estimator(estimator).kept
+    assert p(estimator, "llama_cpp") == pytest.approx(p(estimator, "transformers"), abs=1e-3)
+
+
 def test_the_adapter_alone(estimator, base, tmp_path):
     made = export_estimator(estimator, only="adapter")
     assert (made.base, (base / "model.gguf").exists()) == (None, False)
