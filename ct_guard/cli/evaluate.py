@@ -124,7 +124,7 @@ def _show(found: "Evaluation") -> None:
     from .tables import evaluation_tables
 
     console = Console()
-    for table in evaluation_tables(found):
+    for table in evaluation_tables(found, console.width):
         console.print(table)
     for one in found.estimators:
         for line in one.remarks:

@@ -234,10 +234,39 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("ct_guard.tuning.checkpoint.save_file", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(TuningError, match="No space left.*--resume goes on from the one before"):
         run(tiny_base, tmp_path / "a", CONFIG, checkpoint=checkpoint, resume=True)
     assert checkpoint.read_bytes() == old
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.name]
+
+
+@contextmanager
+def files_end_at(size: int) -> Iterator[None]:
+    """No file grows beyond `size` bytes: writing fails as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_safetensors_says_of_a_full_disk_is_an_error_of_ours(
+    backend: TransformersBackend, tiny_adapter: Path, tmp_path: Path
+) -> None:
+    weight = torch.zeros(60_000, requires_grad=True)
+    optimizer = torch.optim.AdamW([weight])
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    with files_end_at(100_000), pytest.raises(TuningError, match="cannot be written.*make room"):
+        save_run(checkpoint, "x", Run(), [weight], optimizer)
+    assert list(tmp_path.iterdir()) == []
+    adapter = Adapter("mine", tmp_path / "mine", "query")
+    shutil.copytree(tiny_adapter, adapter.path)
+    backend.add_adapter(adapter)
+    old = {path.name: path.read_bytes() for path in adapter.path.iterdir() if path.is_file()}
+    with files_end_at(1_000), pytest.raises(BackendError, match="cannot be written.*make room"):
+        backend.save_adapter(adapter)
+    assert {path.name: path.read_bytes() for path in adapter.path.iterdir()} == old
 
 
 def test_brier_learns_too(tiny_base: Path, tmp_path: Path) -> None:
