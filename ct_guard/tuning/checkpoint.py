@@ -85,9 +85,7 @@ def save_run(
         )
         os.replace(building, path)
     except (SafetensorError, OSError) as error:
-        kept = (
-            "--resume goes on from the one before" if path.exists() else "start again"
-        )
+        kept = "--resume goes on from the one before" if path.exists() else "start again"
         raise TuningError(f"{path}: cannot be written: {error}: make room; {kept}") from error
     finally:
         building.unlink(missing_ok=True)
