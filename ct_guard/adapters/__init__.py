@@ -3,7 +3,7 @@
 from .card import model_card
 from .checkpoint import import_checkpoint
 from .hub import resolve
-from .locate import MINI, locate
+from .locate import BASELINES, MINI, locate
 from .manifest import (
     EVERY_MODEL,
     MANIFEST,
@@ -25,6 +25,7 @@ from .revise import revise_estimator
 from .share import pull_estimator, push_estimator
 
 __all__ = [
+    "BASELINES",
     "EVERY_MODEL",
     "MANIFEST",
     "MINI",

@@ -9,7 +9,10 @@ from .checkpoint import CHECKPOINT_FILES, import_checkpoint, is_checkpoint
 from .hub import cache_folder, is_repo_id, resolve
 from .published import ORGANISATION, PUBLISHED, Published, published
 
-__all__ = ["MINI", "locate"]
+__all__ = ["BASELINES", "MINI", "locate"]
+
+BASELINES = ("zero-shot", "likelihood", "perplexity", "verbalized", "sampling")
+"""Methods that need no tuning, over any base model: named so, they have no directory."""
 
 MINI = Path(__file__).parent.parent / "mini"
 """The embedded miniature model: a base and its estimators."""
@@ -35,6 +38,8 @@ def locate(source: str | Path, revision: str | None = None, *, offline: bool = F
     if text == "mini" or text.startswith("mini:"):
         index = json.loads((MINI / "index.json").read_text(encoding="utf-8"))
         name = text.partition(":")[2] or index["default"]
+        if name not in index["estimators"] and name in BASELINES:
+            raise EstimatorError(_no_directory(text, name, "mini"))
         if name not in index["estimators"]:
             known = ", ".join(f"mini:{name}" for name in index["estimators"])
             raise EstimatorError(
@@ -43,6 +48,8 @@ def locate(source: str | Path, revision: str | None = None, *, offline: bool = F
             )
         return MINI / name
     folder = Path(source)
+    if not folder.is_dir() and text in BASELINES:
+        raise EstimatorError(_no_directory(text, text, "MODEL"))
     if not folder.is_dir():
         raise EstimatorError(
             f"no estimator at {text!r}: give a directory with a manifest.json, 'mini' for the"
@@ -50,6 +57,13 @@ def locate(source: str | Path, revision: str | None = None, *, offline: bool = F
             " paper's)"
         )
     return import_checkpoint(folder, cache_folder()) if is_checkpoint(folder) else folder
+
+
+def _no_directory(text: str, method: str, base: str) -> str:
+    return (
+        f"{text!r} is a baseline without a directory of its own: make it one with 'ct-guard"
+        f" baseline {method} --base {base} -o DIR', and name DIR"
+    )
 
 
 def _fetched(repo_id: str, revision: str | None, offline: bool) -> Path:

@@ -34,7 +34,7 @@ def single_id(label: str, ids: list[int]) -> int:
     """The one id that a label is encoded to; MismatchError when it is not one."""
     if len(ids) != 1:
         raise MismatchError(
-            f"the label {label!r} is {len(ids)} tokens here and must be one:"
-            " use another tokenizer or give explicit label ids"
+            f"the label {label!r} is {len(ids)} tokens of this base model and must be one:"
+            " take another base model, or an estimator that gives label ids"
         )
     return ids[0]

@@ -258,7 +258,7 @@ class TransformersBackend:
 
     def save_adapter(self, adapter: Adapter) -> None:
         """Write the adapter's current weights to its path, as safetensors; a file there stays whole
-        until the new one is."""
+        until the new one is. Raises BackendError where it cannot be written."""
         with self._lock:
             tensors = {
                 key: value.contiguous().cpu()
@@ -269,7 +269,12 @@ class TransformersBackend:
             adapter.path.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".saving-", dir=adapter.path) as building:
                 self._config_of(adapter).save_pretrained(building)
-                save_file(tensors, Path(building) / "adapter_model.safetensors")
+                try:
+                    save_file(tensors, Path(building) / "adapter_model.safetensors")
+                except SafetensorError as error:  # a full disk, say
+                    raise BackendError(
+                        f"{adapter.path}: cannot be written: {error}: make room"
+                    ) from error
                 for path in Path(building).iterdir():
                     path.replace(adapter.path / path.name)
 

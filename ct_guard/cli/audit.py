@@ -55,7 +55,10 @@ def command(graded: str, checked: str, size: int | None, seed: int, overwrite: b
         click.echo(f"undecided     {audit.undecided}")
     click.echo(f"false passes  {_shown(audit.false_pass, audit.level)} of the wrong answers")
     click.echo(f"false fails   {_shown(audit.false_fail, audit.level)} of the right answers")
-    click.echo(f"Kept in the manifest of {graded}.")
+    click.echo(
+        f"Kept in the manifest of {graded}. A threshold that allows for it:\n"
+        f"  ct-guard certify SCORED -e DIR --grader-false-pass {graded}"
+    )
 
 
 def _shown(rate: "Rate", level: float) -> str:

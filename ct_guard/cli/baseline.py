@@ -80,9 +80,13 @@ def command(
     if output.exists() and not overwrite:
         raise OutputExistsError(f"{output} exists already: choose another name, or --overwrite")
     if graded is not None:
+        from ct_guard.datasets import read_graded
         from ct_guard.evaluation.baseline import save_question_prior
 
-        manifest = save_question_prior(graded, output, overwrite=overwrite)
+        rows = read_graded(graded)
+        for remark in rows.remarks():
+            click.echo(f"Note: {remark}", err=True)
+        manifest = save_question_prior(rows, output, overwrite=overwrite)
         found = manifest.figures
         click.echo(f"Fitted on {found['rows']:,} answers to {found['questions']:,} questions.")
     elif base is not None:

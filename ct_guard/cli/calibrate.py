@@ -115,6 +115,8 @@ def command(
                 f"--logprobs: {estimator} is of the method {manifest.method}, not a hybrid"
             )
         said = check_unused(scored, folder, manifest, allowed=("calibration", "certification"))
+    if scored.ungraded:
+        said.append(f"{scored.ungraded:,} scored rows have no grade and do not count.")
     found = calibrate(scored, kind=kind, per_model=per_model, min_labels=min_labels, seed=seed)
     provider: dict[str, LogisticLayer] = {}
     if logprobs:

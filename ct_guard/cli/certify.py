@@ -36,9 +36,10 @@ NO_THRESHOLD = 4
     help="Only rows with this value, for instance sample=0.",
 )  # fmt: skip
 @click.option(
-    "--grader-false-pass", type=float, default=0.0, show_default=True, metavar="SHARE",
+    "--grader-false-pass", default=None, metavar="SHARE|GRADED",
     help="Share of wrong answers that the grader calls correct (better its upper bound, and among"
-    " answers with a high confidence): certifies alpha (1 - SHARE) of the grades.",
+    " answers with a high confidence), or a graded file that 'ct-guard audit' has measured this of:"
+    " then its upper bound. Certifies alpha (1 - SHARE) of the grades.",
 )  # fmt: skip
 @click.option(
     "--disjoint-from", multiple=True, metavar="FILE",
@@ -53,7 +54,7 @@ def command(
     delta: float,
     first: bool,
     where: tuple[str, ...],
-    grader_false_pass: float,
+    grader_false_pass: str | None,
     disjoint_from: tuple[str, ...],
     overwrite: bool,
 ) -> None:
@@ -84,6 +85,7 @@ def command(
         question_keys,
     )
 
+    false_pass = _share(grader_false_pass)
     folder = locate(estimator)
     target = place_of(folder, output)
     manifest = load_manifest(folder)
@@ -93,9 +95,7 @@ def command(
         check_apart(scored, other, question_keys(other))
     said = check_unused(scored, folder, manifest, allowed=("certification",))
     rows = first_answers(scored) if first else independent(scored)
-    certificate = certify(
-        rows, manifest, alpha=alpha, delta=delta, grader_false_pass=grader_false_pass
-    )
+    certificate = certify(rows, manifest, alpha=alpha, delta=delta, grader_false_pass=false_pass)
     save_certificate(folder, target, certificate, rows, overwrite=overwrite)
 
     claim = (
@@ -110,6 +110,18 @@ def command(
             f" {certificate.coverage:.1%} of them, {certificate.errors:,} of"
             f" {certificate.answered:,} wrong by the grades."
         )
+    if certificate.threshold is not None and rows.correct.all():
+        said.append(
+            f"All {len(rows):,} graded answers are right: if wrong ones were left out of the file,"
+            " nothing is promised."
+        )
+    if grader_false_pass is None:
+        said.append(
+            "The grades are taken as the truth: where the grader may pass wrong answers, have some"
+            " checked (ct-guard audit) and give --grader-false-pass."
+        )
+    elif false_pass > 0:
+        said.append(f"Of wrong answers, the grader is taken to pass {false_pass:.1%}.")
     if scored.ungraded:
         said.append(
             f"{scored.ungraded:,} scored rows have no grade and do not count: if they are left out"
@@ -123,3 +135,27 @@ def command(
     click.echo(f"Written to {target}", err=True)
     if certificate.threshold is None:
         raise click.exceptions.Exit(NO_THRESHOLD)
+
+
+def _share(given: str | None) -> float:
+    """A share, or the upper bound that the audit of a graded file has for it."""
+    from ct_guard.datasets import load_data_manifest
+    from ct_guard.errors import UsageError
+
+    try:
+        return float(given or 0.0)
+    except ValueError:
+        pass
+    if not Path(str(given)).is_file():
+        raise UsageError(f"--grader-false-pass: {given!r} is neither a number nor a graded file")
+    audit = load_data_manifest(str(given)).audit
+    if audit is None:
+        raise UsageError(
+            f"{given}: no person has checked its grader: draw rows with 'ct-guard audit {given}"
+            " check.csv --draw 100', or give the share as a number"
+        )
+    if audit.false_pass.high >= 1.0:
+        raise UsageError(
+            f"{given}: its audit has too few verdicts to bound the false-pass rate: check more rows"
+        )
+    return audit.false_pass.high

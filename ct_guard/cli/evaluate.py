@@ -150,12 +150,11 @@ def command(
 def _show(found: "Evaluation") -> None:
     from rich.console import Console
 
-    from .tables import evaluation_tables, least_width
+    from .tables import evaluation_tables
 
     console = Console()
-    for table in evaluation_tables(found):
-        # A narrow terminal wraps the lines; no figure is cut off.
-        Console(width=max(console.width, least_width(table))).print(table)
+    for table in evaluation_tables(found, console.width):
+        console.print(table)
     for one in found.estimators:
         for line in one.remarks:
             name = f"{one.name}: " if len(found.estimators) > 1 else ""

@@ -1,41 +1,42 @@
 """An evaluation as tables for the terminal. Intervals stand below their value, so that several
 estimators fit side by side."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import TypeVar
 
 from rich import box
-from rich.console import Console
 from rich.markup import escape
-from rich.measure import Measurement
 from rich.table import Table
 
-from ct_guard.evaluation import Evaluated, Evaluation
+from ct_guard.evaluation import Difference, Evaluated, Evaluation
 from ct_guard.metrics import Interval
 
-__all__ = ["evaluation_tables", "least_width"]
+__all__ = ["evaluation_tables"]
 
-_WIDEST = 10_000
-"""Characters: more than any table needs."""
-
-_LONGEST = "-0.000 to +0.000"
-"""The longest cell of figures."""
+T = TypeVar("T")
 
 
-def evaluation_tables(found: Evaluation) -> Iterator[Table]:
-    """Figures; differences where there are several columns; slices where they were asked for."""
+COLUMN, DIFFERENCE = 21, 24
+"""Width of a column with its interval and the space beside it, in characters."""
+
+
+def evaluation_tables(found: Evaluation, width: int) -> Iterator[Table]:
+    """Figures; differences where there are several columns; slices where they were asked for. What
+    is wider than `width` characters goes on in a further table: nothing is cut off."""
     columns = [*found.estimators, *([found.prior] if found.prior is not None else [])]
-    yield _figures(found, columns)
-    if found.differences:
-        yield _differences(found)
+    for part in _parts(columns, (width - 24) // COLUMN):
+        yield _figures(found, part)
+    for pairs in _parts(found.differences, (width - 16) // DIFFERENCE):
+        yield _differences(pairs)
     if columns[0].slices:
         for kind in columns[0].slices[0].figures:
-            yield _slices(columns, kind)
+            for part in _parts(columns, (width - 34) // COLUMN):
+                yield _slices(part, kind)
 
 
-def least_width(table: Table) -> int:
-    """Characters a line that `table` needs for whole words and figures."""
-    console = Console(width=_WIDEST)
-    return Measurement.get(console, console.options, table).minimum
+def _parts(columns: Sequence[T], most: int) -> Iterator[list[T]]:
+    for start in range(0, len(columns), max(most, 1)):
+        yield list(columns[start : start + max(most, 1)])
 
 
 def _figures(found: Evaluation, columns: list[Evaluated]) -> Table:
@@ -46,7 +47,7 @@ def _figures(found: Evaluation, columns: list[Evaluated]) -> Table:
     )
     table.add_column("figure")
     for one in columns:
-        _add_figures(table, one.name)
+        table.add_column(escape(one.name), justify="right", min_width=14, overflow="fold")
     table.add_column("better")
     by_name = [{figure.name: figure for figure in one.figures} for one in columns]
     for figure in columns[0].figures:
@@ -58,13 +59,18 @@ def _figures(found: Evaluation, columns: list[Evaluated]) -> Table:
     return table
 
 
-def _differences(found: Evaluation) -> Table:
+def _differences(pairs: list[Difference]) -> Table:
     table = _table("Paired differences on the same rows; * the interval excludes 0")
     table.add_column("figure")
-    for pair in found.differences:
-        _add_figures(table, f"{pair.one}\nless {pair.other}")
-    for at, figure in enumerate(found.differences[0].figures):
-        cells = [_gain(pair.figures[at].interval) for pair in found.differences]
+    for pair in pairs:
+        table.add_column(
+            f"{escape(pair.one)}\nless {escape(pair.other)}",
+            justify="right",
+            min_width=18,
+            overflow="fold",
+        )
+    for at, figure in enumerate(pairs[0].figures):
+        cells = [_gain(pair.figures[at].interval) for pair in pairs]
         table.add_row(figure.name, *cells)
     return table
 
@@ -75,7 +81,7 @@ def _slices(columns: list[Evaluated], kind: str) -> Table:
     for name in ("rows", "accuracy"):
         table.add_column(name, justify="right")
     for one in columns:
-        _add_figures(table, one.name)
+        table.add_column(escape(one.name), justify="right", min_width=14, overflow="fold")
     for at, part in enumerate(columns[0].slices):
         cells = [_cell(one.slices[at].figures[kind]) for one in columns]
         last = at == len(columns[0].slices) - 1
@@ -84,12 +90,6 @@ def _slices(columns: list[Evaluated], kind: str) -> Table:
             style="bold" if last else None,
         )  # fmt: skip
     return table
-
-
-def _add_figures(table: Table, header: str) -> None:
-    """A column whose figures are never broken or cut off."""
-    least = max(len(_LONGEST), *map(len, header.splitlines()))
-    table.add_column(escape(header), justify="right", no_wrap=True, min_width=least)
 
 
 def _table(title: str) -> Table:

@@ -175,11 +175,12 @@ def command(
     """
     from ct_guard.adapters import MANIFEST
     from ct_guard.backends.transformers import TransformersBackend
+    from ct_guard.datasets import read_graded
     from ct_guard.datasets.answerers import style_of
     from ct_guard.errors import OutputExistsError
     from ct_guard.evaluation.plot import check_plot
     from ct_guard.tuning.estimator import make_estimator, parts_of
-    from ct_guard.tuning.graded import divide, read_graded
+    from ct_guard.tuning.parts import divide
     from ct_guard.tuning.processes import processes
 
     from .curves import draw_curves, read_log, write_line

@@ -2,6 +2,7 @@
 
 from .answering import Answering, AskedAnswers, GivenAnswers, Prompt, read_prompt
 from .audit import Audit, Rate, Stratum, draw, grader_rates, measure
+from .graded import Graded, read_graded
 from .graders import GRADERS, Grade, Grader, Judge
 from .manifest import (
     Counts,
@@ -22,6 +23,7 @@ __all__ = [
     "DataManifest",
     "GivenAnswers",
     "Grade",
+    "Graded",
     "Grader",
     "Judge",
     "Prompt",
@@ -34,6 +36,7 @@ __all__ = [
     "load_data_manifest",
     "measure",
     "question_of",
+    "read_graded",
     "read_prompt",
     "sha256_of",
 ]

@@ -3,17 +3,22 @@
 from pathlib import Path
 from typing import Literal
 
-from ct_guard.adapters import MINI, Asking, BaseModelRef, Manifest, load_manifest, locate
+from ct_guard.adapters import (
+    BASELINES,
+    MINI,
+    Asking,
+    BaseModelRef,
+    Manifest,
+    load_manifest,
+    locate,
+)
 from ct_guard.backends import Backend
-from ct_guard.datasets.answerers.local import style_of
+from ct_guard.datasets.answerers import style_of
 from ct_guard.errors import UsageError
 
 from .asking import VERBALIZED_HASH, VERBALIZED_TOKENS
 
 __all__ = ["BASELINES", "base_place", "baseline_manifest", "cost_of", "named_baseline"]
-
-BASELINES = ("zero-shot", "likelihood", "perplexity", "verbalized", "sampling")
-"""By name, over any base model."""
 
 
 def named_baseline(source: object, base: str | Path | None) -> tuple[str, str | Path] | None:

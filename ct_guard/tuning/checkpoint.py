@@ -60,7 +60,10 @@ def save_run(
     weights: Sequence[torch.Tensor],
     optimizer: torch.optim.Optimizer,
 ) -> None:
-    """Write the checkpoint in one step: until it is whole, the one before it stays."""
+    """Write the checkpoint in one step: until it is whole, the one before it stays.
+
+    Raises TuningError where it cannot be written, for instance on a full disk.
+    """
     tensors = {f"weight.{at}": weight.detach() for at, weight in enumerate(weights)}
     tensors |= {f"best.{at}": weight for at, weight in enumerate(run.best_weights)}
     for at, moments in optimizer.state_dict()["state"].items():
@@ -81,6 +84,9 @@ def save_run(
             {"run": json.dumps(told)},
         )
         os.replace(building, path)
+    except (SafetensorError, OSError) as error:
+        kept = "--resume goes on from the one before" if path.exists() else "start again"
+        raise TuningError(f"{path}: cannot be written: {error}: make room; {kept}") from error
     finally:
         building.unlink(missing_ok=True)
 

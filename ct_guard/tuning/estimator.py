@@ -21,8 +21,8 @@ from ct_guard.records import GradedAnswer
 from .augment import with_attacks
 from .checkpoint import Progress
 from .config import TuningConfig
-from .graded import Parts, question_hashes, set_hashes
 from .hybrid import fit_layer
+from .parts import Parts, question_hashes, set_hashes
 from .processes import processes
 from .trainer import Tuned, tune
 

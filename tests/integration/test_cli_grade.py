@@ -229,6 +229,102 @@ def test_an_interrupt_ends_the_wait_at_once_and_keeps_the_work(tmp_path: Path) -
     assert not output.exists()
 
 
+def test_a_run_that_was_killed_goes_on_and_asks_nothing_twice(tmp_path: Path) -> None:
+    source, output = tmp_path / "questions.jsonl", tmp_path / "graded.jsonl"
+    lines = [{"question": f"Question {n}?", "gold": str(n)} for n in range(150)]
+    source.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    asked: list[str] = []
+    stuck = threading.Event()
+    go_on = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            question = body["messages"][-1]["content"]
+            asked.append(question)
+            number = question.split()[1].rstrip("?")
+            if int(number) > 130 and not go_on.is_set():
+                stuck.set()
+                go_on.wait(30)
+            reply = json.dumps({"choices": [{"message": {"content": number}}]}).encode()
+            try:
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(reply)))
+                self.end_headers()
+                self.wfile.write(reply)
+            except ConnectionError:  # whoever asked was killed
+                self.close_connection = True
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    running = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=running.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        url = f"http://127.0.0.1:{running.server_port}/v1"
+        command = ("grade", source, "-m", "m", "--url", url, "-o", output)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "ct_guard", *map(str, command)], stderr=subprocess.DEVNULL
+        )
+        assert stuck.wait(60)
+        process.kill()
+        process.wait()
+        assert not output.exists()
+        go_on.set()
+        done = run(*command, "--resume")
+    finally:
+        go_on.set()
+        running.shutdown()
+        thread.join()
+        running.server_close()
+    assert done.returncode == 0, done.stderr
+    assert "128 of them resumed" in done.stdout
+    assert [row["answer"] for row in read(output)] == [str(n) for n in range(150)]
+    assert all(asked.count(f"Question {n}?") == 1 for n in range(128))
+
+
+PROVIDER = """
+import os
+from langchain_core.language_models import BaseChatModel
+from langchain_core.messages import AIMessage
+from langchain_core.outputs import ChatGeneration, ChatResult
+
+
+class ChatGroq(BaseChatModel):
+    model: str
+
+    @property
+    def _llm_type(self):
+        return "offline"
+
+    def _generate(self, messages, stop=None, run_manager=None, **options):
+        asked = messages[-1].text
+        if "9 plus 9" in asked:
+            raise RuntimeError("refused for the key " + os.environ["GROQ_API_KEY"])
+        said = {"judge": "That depends." if "8 minus 8" in asked else "Yes."}.get(self.model, "12")
+        return ChatResult(generations=[ChatGeneration(message=AIMessage(content=said))])
+"""
+
+
+def test_a_langchain_provider_answers_and_judges(tmp_path: Path) -> None:
+    (tmp_path / "langchain_groq.py").write_text(PROVIDER)
+    source, output = tmp_path / "questions.jsonl", tmp_path / "graded.jsonl"
+    rows = [row | {"gold": row.get("gold", "18")} for row in QUESTIONS]
+    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
+    done = run(
+        "grade", source, "-m", "groq:small", "-k", "1", "-g", "judge", "--judge", "groq:judge",
+        "-o", output, PYTHONPATH=path, GROQ_API_KEY=KEY,
+    )  # fmt: skip
+    assert done.returncode == 3, done.stderr
+    graded = read(output)
+    assert [row["correct"] for row in graded] == [True] * 2 + [None] * 2 + [True] * 2 + [None] * 2
+    assert "unclear" in str(graded[2]["grade_reason"])
+    assert graded[-1]["grade_reason"] == "refused for the key ***"
+    assert KEY not in done.stdout + done.stderr + output.read_text()
+
+
 def limit_file_size() -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 

@@ -16,6 +16,7 @@ from ct_guard.cli import cli
 from ct_guard.errors import (
     CtGuardError,
     InputError,
+    MismatchError,
     MissingExtraError,
     OutputExistsError,
     TuningError,
@@ -136,6 +137,26 @@ def test_rows_that_cannot_be_learnt_from_are_named(
     path.write_text("".join(json.dumps({"question": "q", "answer": "a", **r}) for r in rows))
     with pytest.raises(InputError, match=said):
         tune(path, "-b", tiny_base, "-o", tmp_path / "x")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"), [("split", "'ii' is 2 tokens .* must be one"), ("same", "same token id")]
+)
+def test_labels_that_are_not_two_single_tokens_are_refused_before_any_work(
+    change: str, said: str, source: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    base = tmp_path / "base"
+    shutil.copytree(tiny_base, base)
+    tokenizer = json.loads((base / "tokenizer.json").read_text())
+    if change == "split":
+        tokenizer["model"]["merges"] = []
+    else:
+        swap = {"type": "Replace", "pattern": {"String": "ii"}, "content": "i"}
+        tokenizer["normalizer"] = swap
+    (base / "tokenizer.json").write_text(json.dumps(tokenizer))
+    with pytest.raises(MismatchError, match=said):
+        tune(source, "-b", base, *QUICK, "-o", tmp_path / "x")
+    assert not list(tmp_path.glob("x*"))
 
 
 def test_one_class_is_refused_by_part(tiny_base: Path, tmp_path: Path) -> None:

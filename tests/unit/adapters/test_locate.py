@@ -30,6 +30,12 @@ def test_an_unknown_embedded_one_lists_what_there_is(mini: Path, name: str) -> N
         locate(name)
 
 
+@pytest.mark.parametrize("name", ["sampling", "mini:sampling", "likelihood"])
+def test_a_baseline_has_no_directory_until_one_is_made(mini: Path, name: str) -> None:
+    with pytest.raises(EstimatorError, match=r"ct-guard baseline .* -o DIR"):
+        locate(name)
+
+
 def test_a_directory_is_itself(tmp_path: Path) -> None:
     assert locate(tmp_path) == tmp_path
     assert locate(str(tmp_path)) == tmp_path

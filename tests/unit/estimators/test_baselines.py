@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from ct_guard import Guard, QuestionAnswer, load_estimator
 from ct_guard.adapters import Asking, load_manifest, save_estimator
 from ct_guard.backends.fake import FakeBackend
+from ct_guard.datasets import read_graded
 from ct_guard.errors import InputError, ManifestError, MismatchError, UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.estimators.asking import stated_probability
@@ -200,7 +201,7 @@ def test_the_question_prior_is_saved_as_json_and_scores_under_the_guard(tmp_path
     rows = [(f"What is {n} plus {n}?", True) for n in range(40)]
     rows += [(f"Who is {chr(97 + n % 26)}{n}?", False) for n in range(40)]
     folder = tmp_path / "prior"
-    save_question_prior(graded(tmp_path / "g.jsonl", rows), folder)
+    save_question_prior(read_graded(graded(tmp_path / "g.jsonl", rows)), folder)
     assert {path.suffix for path in folder.iterdir()} == {".json"}
     assert load_manifest(folder).questions is not None
     guard = Guard(folder, 0.5)
@@ -214,11 +215,13 @@ def test_the_question_prior_is_saved_as_json_and_scores_under_the_guard(tmp_path
 
 def test_a_prior_needs_both_kinds_and_booleans(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="alike"):
-        save_question_prior(graded(tmp_path / "one.jsonl", [("a", True)] * 3), tmp_path / "e")
+        save_question_prior(
+            read_graded(graded(tmp_path / "one.jsonl", [("a", True)] * 3)), tmp_path / "e"
+        )
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"question": "a", "answer": "b", "correct": "yes"}')
     with pytest.raises(InputError, match=r"bad.jsonl, line 1: field 'correct'"):
-        save_question_prior(bad, tmp_path / "e")
+        read_graded(bad)
     assert not (tmp_path / "e").exists()
 
 

@@ -2,7 +2,10 @@
 
 import errno
 import math
-from collections.abc import Callable
+import resource
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,11 +14,13 @@ import pytest
 import torch
 
 from ct_guard.adapters import PROBE, load_probe
+from ct_guard.backends import Adapter
 from ct_guard.backends.transformers import TransformersBackend
-from ct_guard.errors import TuningError, UsageError
+from ct_guard.errors import BackendError, TuningError, UsageError
 from ct_guard.records import GradedAnswer
 from ct_guard.tuning import Progress, Tuned, TuningConfig, tune
 from ct_guard.tuning.batches import batches
+from ct_guard.tuning.checkpoint import Run, save_run
 from ct_guard.tuning.data import render_graded
 from ct_guard.tuning.learners import QueryLearner
 from ct_guard.tuning.loss import divergence
@@ -234,10 +239,39 @@ def test_a_full_disk_leaves_the_old_checkpoint_whole(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("ct_guard.tuning.checkpoint.save_file", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(TuningError, match=r"No space left.*--resume goes on from the one before"):
         run(tiny_base, tmp_path / "a", CONFIG, checkpoint=checkpoint, resume=True)
     assert checkpoint.read_bytes() == old
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.name]
+
+
+@contextmanager
+def files_end_at(size: int) -> Iterator[None]:
+    """No file grows beyond `size` bytes: writing fails as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_what_safetensors_says_of_a_full_disk_is_an_error_of_ours(
+    backend: TransformersBackend, tiny_adapter: Path, tmp_path: Path
+) -> None:
+    weight = torch.zeros(60_000, requires_grad=True)
+    optimizer = torch.optim.AdamW([weight])
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    with files_end_at(100_000), pytest.raises(TuningError, match=r"cannot be written.*make room"):
+        save_run(checkpoint, "x", Run(), [weight], optimizer)
+    assert list(tmp_path.iterdir()) == []
+    adapter = Adapter("mine", tmp_path / "mine", "query")
+    shutil.copytree(tiny_adapter, adapter.path)
+    backend.add_adapter(adapter)
+    old = {path.name: path.read_bytes() for path in adapter.path.iterdir() if path.is_file()}
+    with files_end_at(3_000), pytest.raises(BackendError, match=r"cannot be written.*make room"):
+        backend.save_adapter(adapter)
+    assert {path.name: path.read_bytes() for path in adapter.path.iterdir()} == old
 
 
 def test_brier_learns_too(tiny_base: Path, tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""Graded files read back: the answers that carry a grade."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ct_guard.errors import InputError
+from ct_guard.files import Needs, Rejected, correct_of, open_rows, question_answer
+from ct_guard.query import screen
+from ct_guard.records import GradedAnswer
+
+__all__ = ["Graded", "read_graded"]
+
+NEEDS: Needs = (("question", "messages"), ("answer",), ("correct",))
+
+
+@dataclass(frozen=True)
+class Graded:
+    """The graded rows of a file."""
+
+    path: str
+    rows: tuple[GradedAnswer, ...]
+    where: tuple[str, ...]
+    """File and line of each, as messages name it."""
+    ungraded: int
+    """Rows without a grade, which are left out."""
+    unscored: int
+    """Graded rows whose answer is empty or too long: these are never scored, and left out."""
+
+    def remarks(self) -> list[str]:
+        said = []
+        if self.ungraded:
+            said.append(f"{self.path}: {self.ungraded:,} rows have no grade and are left out.")
+        if self.unscored:
+            said.append(
+                f"{self.path}: {self.unscored:,} answers are empty or too long to be scored, and"
+                " are left out."
+            )
+        return said
+
+
+def read_graded(path: str | Path) -> Graded:
+    """Read answers with grades in `correct`.
+
+    Raises InputError, by file, row and field, for a row that cannot be read, a grade that is not a
+    boolean, and a file without grades.
+    """
+    rows, where = [], []
+    ungraded = unscored = 0
+    for row in open_rows(path, NEEDS):
+        grade = correct_of(row)
+        if isinstance(grade, Rejected):
+            raise InputError(f"{grade.message}: correct it, or leave it empty where unknown")
+        if grade is None:
+            ungraded += 1
+            continue
+        item = question_answer(row)
+        if isinstance(item, Rejected):
+            raise InputError(f"{item.message}: correct or remove the row")
+        if screen(item, refusals=False) != "ok":
+            unscored += 1
+            continue
+        rows.append(GradedAnswer(qa=item, correct=grade))
+        where.append(row.where)
+    if not rows:
+        raise InputError(
+            f"{path}: no row has an answer and a grade in 'correct' (true or false): grade the"
+            " answers first (ct-guard grade)"
+        )
+    return Graded(str(path), tuple(rows), tuple(where), ungraded, unscored)
