@@ -1,5 +1,8 @@
 """`ct-guard certify`: a threshold with a guarantee, into the estimator's manifest."""
 
+from contextlib import suppress
+from pathlib import Path
+
 import click
 
 from .options import assignments, place_of
@@ -142,10 +145,8 @@ def _share(given: str | None) -> float:
     from ct_guard.datasets import load_data_manifest
     from ct_guard.errors import UsageError
 
-    try:
+    with suppress(ValueError):
         return float(given or 0.0)
-    except ValueError:
-        pass
     if not Path(str(given)).is_file():
         raise UsageError(f"--grader-false-pass: {given!r} is neither a number nor a graded file")
     audit = load_data_manifest(str(given)).audit
