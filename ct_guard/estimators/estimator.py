@@ -139,6 +139,10 @@ class Estimator:
         return calibrated(self.manifest.calibrators, logits, model, group)
 
     def is_calibrated_for(self, model: str | None, group: str | None = None) -> bool:
+        """Whether P(correct) is calibrated for such answers. A group (calls of tools) is another
+        kind of answer: without a calibrator of its own, another serves it but does not count."""
+        if group is not None:
+            return group in self.manifest.calibrators
         return calibrator_for(self.manifest.calibrators, model, group) is not None
 
     def outside_scope(self, qa: QuestionAnswer) -> bool:

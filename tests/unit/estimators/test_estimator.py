@@ -99,6 +99,7 @@ def test_a_model_without_a_calibrator_is_not_calibrated_by_another_models(make: 
     assert other.p == pytest.approx(sigma(2.0))
     assert estimator.is_calibrated_for("m")
     assert not estimator.is_calibrated_for(None)
+    assert not estimator.is_calibrated_for("m", "tool_call")
 
 
 def test_extreme_logits_are_probabilities(make: Make) -> None:
