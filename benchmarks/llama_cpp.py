@@ -314,9 +314,9 @@ def main(
     bench.close()
     command = f"python -m benchmarks.llama_cpp --repeats {repeats} --threads {threads}"
     text = (
-        f"## llama.cpp\n\n`{command}`: random weights in Q8_0, {shape}; a prompt of {PROMPT:,} tokens, an answer of"
-        f" {ANSWER}, a query of {len(bench.query.ids)}; medians of {repeats} by turns.\n\n"
-        + markdown(["measured", "found", "aim"], rows)
+        f"## llama.cpp\n\n`{command}`: random weights in Q8_0, {shape}; a prompt of {PROMPT:,}"
+        f" tokens, an answer of {ANSWER}, a query of {len(bench.query.ids)}; medians of"
+        f" {repeats} by turns.\n\n" + markdown(["measured", "found", "aim"], rows)
     )
     print(text)
     if not quick:

@@ -331,7 +331,7 @@ def test_a_snapshot_of_another_revision_is_refused(
 
 def test_a_base_that_was_never_fetched_says_how_to_get_it(tmp_path: Path) -> None:
     folder = make_adapter(tmp_path / "mine", base="some/base-of-mine", calibrated=True)
-    with pytest.raises(BackendError, match=r"some/base-of-mine.*hf download.*give its directory") as caught:
+    with pytest.raises(BackendError, match=r"base-of-mine.*hf download.*its directory") as caught:
         load_estimator(folder, device="cpu")
     assert "\n" not in str(caught.value)
 
