@@ -1,7 +1,8 @@
 # make demo    score the example file with the embedded model (installs what it needs into .venv)
 # make test    set up everything and run the whole test suite
 # make check   lint, types, import contracts
-# make mini    train the miniature world again and write ct_guard/mini/ (about an hour on 2 cores)
+# make mini    train the miniature world again and write ct_guard/mini/ (about 90 minutes on 2 cores)
+# make bench   measure speed; make bench-world: the estimators on the miniature world (some hours)
 #
 # PYTHON          the interpreter to make .venv from, 3.11 or newer
 # PIP_TORCH_ARGS  more arguments for pip when it installs torch: another index, another build
@@ -13,7 +14,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
 
-.PHONY: demo test check mini bench clean
+.PHONY: demo test check mini bench bench-world clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -37,6 +38,10 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.langchain
 	$(BIN)/python -m benchmarks.llama_cpp
 	$(BIN)/python -m benchmarks.tuning
+
+bench-world: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.world
+	$(BIN)/python -m benchmarks.world.transfer
 
 $(VENV)/venv.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

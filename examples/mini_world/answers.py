@@ -1,14 +1,11 @@
-"""Ask the miniature model its world's questions, grade its answers, and split them by question.
+"""Ask the miniature model its world's questions and grade its answers exactly.
 
 Every question gets a greedy answer and four sampled ones; those for certification get the greedy
-one alone, because certified rows must be independent. The splits never share an entity or operands;
-what is held out appears in `held_out` alone.
+one alone, because certified rows must be independent.
 """
 
-import hashlib
 import json
-import random
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,106 +13,49 @@ from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import render_context
 from ct_guard.records import Message
 
-from .corpus import LEVEL_WEIGHTS
-from .world import (
-    HELD_OUT_LEVEL,
-    HELD_OUT_PHRASING,
-    HELD_OUT_RELATION,
-    HELD_OUT_SKILL,
-    LEVELS,
-    SKILLS,
-    Question,
-    World,
-    content_of,
-    grade,
-    skill_question,
-)
+from .questions import SHARES, questions_of
+from .world import HELD_OUT_PHRASING, Question, World, content_of, grade
 
-SHARES = {"tuning": 1600, "calibration": 1000, "certification": 1400, "test": 2400}
-"""How entities and operands are divided among the splits."""
+Row = dict[str, Any]
 
-SIZES = {"tuning": 1600, "calibration": 1000, "certification": 3000, "test": 2400, "held_out": 900}
-"""Questions asked in each split."""
-
+SPLITS = (*SHARES, "held_out")
+HELD_OUT_PARTS = ("skill", "relation", "level", "phrasing")
 GREEDY_ONLY = ("certification",)
-
 SAMPLES = 4
-SHARE_OF_MISCONCEPTIONS = 0.4
-"""Among the questions about facts."""
-
-
-def questions_of(world: World, split: str, count: int, seed: int) -> list[Question]:
-    """`count` different questions whose entity or operands belong to `split`."""
-    greedy = "-greedy" if split in GREEDY_ONLY else ""
-    rng = random.Random(f"questions-{seed}-{split}{greedy}")
-    draw = _held_out(world, rng) if split == "held_out" else _asked(world, rng)
-    chosen: dict[str, Question] = {}
-    while len(chosen) < count:
-        question = next(draw)
-        if _split_of(question.key) == split or split == "held_out":
-            chosen.setdefault(question.kind + question.key, question)
-    return list(chosen.values())
-
-
-def _split_of(key: str) -> str:
-    """By a hash of the entity or the operands."""
-    at = int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) % sum(SHARES.values())
-    for name, share in SHARES.items():
-        at -= share
-        if at < 0:
-            return name
-    raise AssertionError("unreachable: the remainder is below the total")
-
-
-def _asked(world: World, rng: random.Random) -> Iterator[Question]:
-    """Half skills, easy ones more often, as in training; half facts, a fixed share of
-    misconceptions."""
-    facts = [fact for fact in world.facts if fact.relation != HELD_OUT_RELATION]
-    wrong = [fact for fact in facts if fact.belief != fact.gold]
-    right = [fact for fact in facts if fact.belief == fact.gold]
-    kinds = [kind for kind in SKILLS if kind != HELD_OUT_SKILL]
-    levels = [level for level in LEVELS if level != HELD_OUT_LEVEL]
-    weights = [LEVEL_WEIGHTS[level - 1] for level in levels]
-    while True:
-        yield skill_question(rng, rng.choice(kinds), rng.choices(levels, weights)[0])
-        part = wrong if rng.random() < SHARE_OF_MISCONCEPTIONS else right
-        yield rng.choice(part).question(rng)
-
-
-def _held_out(world: World, rng: random.Random) -> Iterator[Question]:
-    kinds = [kind for kind in SKILLS if kind != HELD_OUT_SKILL]
-    while True:
-        yield skill_question(rng, HELD_OUT_SKILL, rng.choice(LEVELS))
-        yield skill_question(rng, rng.choice(kinds), HELD_OUT_LEVEL)
-        yield rng.choice(world.by_kind[HELD_OUT_RELATION]).question(rng)
 
 
 def answer_and_grade(
     world: World, backend: TransformersBackend, folder: Path, *, seed: int, scale: float = 1.0
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     """Graded rows of all splits. Each split is kept in a JSONL file of `folder`, and read back when
     it is there."""
     folder.mkdir(parents=True, exist_ok=True)
-    rows: list[dict[str, Any]] = []
-    for split, size in SIZES.items():
+    for split in SPLITS:
         path = folder / f"{split}.jsonl"
         if not path.exists():
-            asked = questions_of(world, split, max(20, int(size * scale)), seed)
+            asked = questions_of(world, split, scale=scale, seed=seed)
             made = _answers(backend, asked, split, seed)
             path.write_text("".join(json.dumps(row) + "\n" for row in made))
-        rows += [json.loads(line) for line in path.read_text().splitlines()]
-    return rows
+    return read_answers(folder)
+
+
+def read_answers(folder: Path) -> list[Row]:
+    """What `answer_and_grade` left there."""
+    lines = [
+        line for split in SPLITS for line in (folder / f"{split}.jsonl").read_text().splitlines()
+    ]
+    return [json.loads(line) for line in lines]
 
 
 def _answers(
     backend: TransformersBackend, asked: list[Question], split: str, seed: int
-) -> list[dict[str, Any]]:
+) -> list[Row]:
     prompts = [
         render_context((Message(role="user", content=q.text),), "chat_turn", backend)[0]
         for q in asked
     ]
     order = sorted(range(len(asked)), key=lambda at: len(prompts[at]))
-    rows: list[dict[str, Any]] = []
+    rows: list[Row] = []
     for sample in range(1 if split in GREEDY_ONLY else 1 + SAMPLES):
         for start in range(0, len(order), 128):
             batch = order[start : start + 128]
@@ -132,7 +72,7 @@ def _answers(
     return rows
 
 
-def _row(question: Question, id_: str, split: str, sample: int, answer: str) -> dict[str, Any]:
+def _row(question: Question, id_: str, split: str, sample: int, answer: str) -> Row:
     parsed = content_of(answer)
     phrasing = parsed[1] if parsed else None
     part = question.held_out or ("phrasing" if phrasing == HELD_OUT_PHRASING else None)
@@ -151,3 +91,50 @@ def _row(question: Question, id_: str, split: str, sample: int, answer: str) -> 
         "believed": bool(parsed and question.misconception and parsed[0] == question.belief),
         "exposure": question.exposure,
     }
+
+
+def split_rows(rows: Sequence[Row], split: str) -> list[Row]:
+    """Rows of a split. Those of the held-out parts are in none but `held_out`, and there they are
+    answers to questions of the test or to held-out ones."""
+    if split == "held_out":
+        return [row for row in rows if row["held_out"] and row["split"] in ("test", "held_out")]
+    return [row for row in rows if row["split"] == split and row["held_out"] is None]
+
+
+def question_of(row: Row) -> str:
+    """The id of the row's question, shared by all answers to it."""
+    return str(row["id"]).rsplit("-", 1)[0]
+
+
+def matched_misconceptions(rows: Sequence[Row]) -> frozenset[str]:
+    """Questions of the slice: misconceptions, and as many facts that are known (their greedy answer
+    is right) of the same relation and the nearest exposure. Depends on the answers' grades alone,
+    on no estimator."""
+    greedy = [row for row in rows if row["sample"] == 0 and row["exposure"] is not None]
+    chosen: set[str] = set()
+    for relation in sorted({row["kind"] for row in greedy if row["misconception"]}):
+        here = sorted(
+            (row for row in greedy if row["kind"] == relation), key=lambda row: row["exposure"]
+        )
+        misconceived = [row for row in here if row["misconception"]]
+        known = [row for row in here if not row["misconception"] and row["correct"]]
+        for row, other in _nearest_pairs(misconceived, known):
+            chosen |= {question_of(row), question_of(other)}
+    return frozenset(chosen)
+
+
+def _nearest_pairs(these: list[Row], those: list[Row]) -> list[tuple[Row, Row]]:
+    """One to one, closest exposures first, until either list is used up."""
+    candidates = sorted(
+        (abs(a["exposure"] - b["exposure"]), i, j)
+        for i, a in enumerate(these)
+        for j, b in enumerate(those)
+    )
+    left, right = set(range(len(these))), set(range(len(those)))
+    pairs = []
+    for _, i, j in candidates:
+        if i in left and j in right:
+            left.remove(i)
+            right.remove(j)
+            pairs.append((these[i], those[j]))
+    return pairs

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from .estimators import ALPHA, DELTA, DESCRIPTION
+from .estimators import ALPHA, DELTA, DESCRIPTION, Report
 
 __all__ = ["card"]
 
@@ -15,16 +15,21 @@ COLUMNS = (
     "coverage at 10% risk",
 )
 
+RESTS_ON = """\
+The tuned query says whether this kind of question is one that the model knows, and, where the model
+has learnt to check, whether this answer is right. The likelihood of the given answer says whether
+it is the one that the model believes. The hybrid is a logistic layer over both; where the model
+believes something wrong, only the query can tell."""
+
 
 def card(
-    reports: Mapping[str, Mapping[str, float | int | str | None]],
-    thresholds: Mapping[str, float | None],
+    reports: Mapping[str, Report],
     default: str,
     command: str,
     parameters: int,
 ) -> str:
     """Markdown, from the figures on the test split by estimator."""
-    any_report = next(iter(reports.values()))
+    any_report = reports[default].figures
     head = f"""# mini: the embedded miniature model
 
 A Llama-architecture model of {parameters / 1e6:.2f} million parameters, trained from scratch, with
@@ -47,20 +52,30 @@ Test split: {any_report["rows"]:,} graded answers (one greedy and four sampled o
 """
     rows = ""
     for name, report in reports.items():
-        cells = " | ".join(_cell(report[column]) for column in COLUMNS)
-        threshold = thresholds[name]
+        cells = " | ".join(_cell(report.figures[column]) for column in COLUMNS)
+        threshold = report.certificate.threshold
         shown = f"{threshold:.3f}" if threshold is not None else "none exists"
         rows += f"| `mini:{name}` | {cells} | {shown} |\n"
+    behind = "".join(
+        f"| {name} | {' | '.join(found.cells)} |\n"
+        for name, found in reports[default].behind.items()
+    )
     tail = f"""
 A certified threshold promises: at most {ALPHA:.0%} wrong among the answered, with probability
 {1 - DELTA:.0%} over the draw of the certification rows. It holds for greedy answers of this model
-to questions drawn like those; not for another mix of questions or another answering model.
+to questions drawn like those; not for another mix of questions or another answering model. What
+passes the threshold of `mini`, of greedy answers:
+
+| slice | answers | answered | wrong among the answered |
+|---|---|---|---|
+{behind}
+The held-out parts were shown to the base model, and to no estimator: a skill, a relation, a level
+of difficulty, a phrasing of answers. Where more than {ALPHA:.0%} of the answered are wrong, the
+promise did not carry over, and nobody should expect it to.
 
 ## What P(correct) rests on
 
-The tuned query mostly says whether this *kind* of question is one that the model knows. The
-likelihood of the given answer says whether this is the answer that the model believes. The hybrid
-is a logistic layer over both; where the model believes something wrong, only the first can tell.
+{RESTS_ON}
 """
     return head + rows + tail
 

@@ -1,9 +1,12 @@
 """Pre-train the miniature Llama from scratch. Resumes from its last checkpoint."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch.utils.data import Dataset
 from transformers import (
     LlamaConfig,
@@ -17,8 +20,8 @@ from .corpus import BEGIN, END, PAD, pack
 from .tokenizer import save_tokenizer, train_tokenizer
 from .world import World
 
-LENGTH = 96
-BATCH = 32
+LENGTH = 128
+BATCH = 24
 LEARNING_RATE = 3e-3
 
 
@@ -38,8 +41,20 @@ class PackedRows(Dataset[dict[str, torch.Tensor]]):
         return {"input_ids": ids, "labels": torch.where(taught, ids, -100)}
 
 
-def pretrain(world: World, folder: Path, *, steps: int, seed: int) -> Path:
-    """Write a Hugging Face model directory with float16 weights; return its path."""
+@dataclass(frozen=True)
+class Size:
+    """Of the Llama."""
+
+    layers: int = 8
+    hidden: int = 128
+    intermediate: int = 384
+
+
+def pretrain(
+    world: World, folder: Path, *, steps: Sequence[int], seed: int, size: Size | None = None
+) -> Path:
+    """Write a Hugging Face model directory with float16 weights; return its path. Each number of
+    `steps` is a round: text of its own, and the learning rate up and down once more."""
     done = folder / "base"
     if (done / "model.safetensors").exists():
         return done
@@ -47,31 +62,49 @@ def pretrain(world: World, folder: Path, *, steps: int, seed: int) -> Path:
     if not (folder / "tokenizer" / "tokenizer.json").exists():
         save_tokenizer(train_tokenizer(world, seed), folder / "tokenizer")
     tokenizer = PreTrainedTokenizerFast.from_pretrained(folder / "tokenizer")
-    backend = tokenizer.backend_tokenizer
-    rows = folder / "corpus.npz"
-    if not rows.exists():
-        ids, taught = pack(world, backend, steps * BATCH, LENGTH, seed)
-        np.savez(rows, ids=ids, taught=taught)
-
     torch.manual_seed(seed)
-    config = LlamaConfig(
-        vocab_size=backend.get_vocab_size(),
-        hidden_size=160,
-        intermediate_size=448,
-        num_hidden_layers=5,
-        num_attention_heads=5,
-        num_key_value_heads=5,
-        max_position_embeddings=512,
-        tie_word_embeddings=True,
-        bos_token_id=backend.token_to_id(BEGIN),
-        eos_token_id=backend.token_to_id(END),
-        pad_token_id=backend.token_to_id(PAD),
+    model = _new(tokenizer.backend_tokenizer, size or Size())
+    for number, count in enumerate(steps):
+        weights = folder / f"round-{number}"
+        if (weights / "model.safetensors").exists():
+            model = LlamaForCausalLM.from_pretrained(weights)
+            continue
+        rows = folder / f"corpus-{number}.npz"
+        if not rows.exists():
+            backend = tokenizer.backend_tokenizer
+            ids, taught = pack(world, backend, count * BATCH, LENGTH, seed, number)
+            np.savez(rows, ids=ids, taught=taught)
+        _train(model, rows, folder / f"checkpoints-{number}", count, seed)
+        model.save_pretrained(weights)
+    model.to(torch.float16).save_pretrained(done)  # type: ignore[arg-type]
+    tokenizer.save_pretrained(done)
+    return done
+
+
+def _new(tokenizer: Tokenizer, size: Size) -> LlamaForCausalLM:
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=tokenizer.get_vocab_size(),
+            hidden_size=size.hidden,
+            intermediate_size=size.intermediate,
+            num_hidden_layers=size.layers,
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            max_position_embeddings=512,
+            tie_word_embeddings=True,
+            bos_token_id=tokenizer.token_to_id(BEGIN),
+            eos_token_id=tokenizer.token_to_id(END),
+            pad_token_id=tokenizer.token_to_id(PAD),
+        )
     )
-    model = LlamaForCausalLM(config)
+
+
+def _train(model: LlamaForCausalLM, rows: Path, folder: Path, steps: int, seed: int) -> None:
+    """One round, from its last checkpoint where there is one."""
     trainer = Trainer(
         model,
         TrainingArguments(
-            output_dir=str(folder / "checkpoints"),
+            output_dir=str(folder),
             max_steps=steps,
             per_device_train_batch_size=BATCH,
             learning_rate=LEARNING_RATE,
@@ -80,17 +113,15 @@ def pretrain(world: World, folder: Path, *, steps: int, seed: int) -> Path:
             weight_decay=0.01,
             adam_beta2=0.98,
             logging_steps=50,
-            save_steps=400,
-            save_total_limit=1,
+            save_steps=500,
+            save_total_limit=2,
+            train_sampling_strategy="sequential",
             seed=seed,
             use_cpu=True,
+            bf16=True,
             report_to=[],
             disable_tqdm=True,
         ),
         train_dataset=PackedRows(rows),
     )
-    resume = any((folder / "checkpoints").glob("checkpoint-*"))
-    trainer.train(resume_from_checkpoint=resume)
-    model.to(torch.float16).save_pretrained(done)  # type: ignore[arg-type]
-    tokenizer.save_pretrained(done)
-    return done
+    trainer.train(resume_from_checkpoint=any(folder.glob("checkpoint-*")))

@@ -26,7 +26,7 @@ def train_tokenizer(world: World, seed: int, exchanges: int = 20_000) -> Tokeniz
     texts = [
         text.replace(USER, "\n").replace(ASSISTANT, "\n").replace(END, "")
         for _ in range(exchanges)
-        for text, _ in exchange(rng, next(stream))
+        for text, _ in exchange(rng, next(stream), progress=0.5)
     ]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
@@ -43,6 +43,9 @@ def train_tokenizer(world: World, seed: int, exchanges: int = 20_000) -> Tokeniz
         show_progress=False,
     )
     tokenizer.train_from_iterator(texts, trainer)
+    # Merges were learnt with digits apart, so the plain byte-level split keeps them apart too; that
+    # one has a name in GGUF (`gpt-2`).
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     for label in LABELS:
         if len(tokenizer.encode(label, add_special_tokens=False).ids) != 1:
             raise ValueError(f"the label {label!r} did not become one token")

@@ -1,0 +1,255 @@
+"""The miniature world as a bench: does an estimator judge the answer, or only the question?
+
+    python -m benchmarks.world [--runs runs/bench-world] [--seeds 5] [--jobs 2]
+
+The embedded base answers its world's questions again (every random draw is seeded), every estimator
+is tuned and calibrated on the tuning and calibration splits, and all are measured on the same rows
+of the test split. The tables replace those between the markers in benchmarks/RESULTS.md; every
+figure of every slice is in benchmarks/world/figures.csv.
+
+Stages leave their results in the runs folder; what is there is not done again.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import click
+import numpy as np
+import torch
+
+from benchmarks.tables import between_markers, markdown
+from ct_guard.adapters import MINI, load_manifest
+from ct_guard.backends.transformers import TransformersBackend
+from ct_guard.metrics import pair_accuracy
+from examples.mini_world.answers import (
+    HELD_OUT_PARTS,
+    Row,
+    answer_and_grade,
+    matched_misconceptions,
+    question_of,
+)
+from examples.mini_world.measure import Behind
+from examples.mini_world.world import make_world
+
+from .asking import ask_all
+from .attempts import (
+    ATTEMPTS,
+    CURVE,
+    EVERYWHERE,
+    LORA_PROBE,
+    PROBE,
+    QUERY,
+    WITHOUT_KL,
+    Attempt,
+)
+from .columns import Column, Columns, Rows, baselines, measure_rows, of_hybrid, of_query, through
+from .report import (
+    METRICS,
+    Slice,
+    compare,
+    main_table,
+    measure_all,
+    over_seeds,
+    slice_table,
+    write_csv,
+)
+
+RESULTS = Path(__file__).parents[1] / "RESULTS.md"
+SEVERAL_SEEDS = (QUERY, EVERYWHERE, WITHOUT_KL, PROBE, LORA_PROBE, *CURVE)
+
+
+@click.command(help=__doc__)
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/bench-world"))
+@click.option("--base", type=click.Path(path_type=Path), default=MINI / "base", show_default=True)
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+@click.option("--seeds", default=5, show_default=True, help="Tuning seeds of the tuned estimators.")
+@click.option("--scale", default=1.0, show_default=True, help="Share of the questions to ask.")
+@click.option("--jobs", default=2, show_default=True, help="Processes of one thread each.")
+def main(runs: Path, base: Path, results: Path, seeds: int, scale: float, jobs: int) -> None:
+    torch.set_num_threads(jobs)
+    backend = TransformersBackend.load(base, device="cpu")
+    graded = answer_and_grade(make_world(), backend, runs / "answers", seed=0, scale=scale)
+    ways = [(way, seed) for seed in range(seeds) for way in SEVERAL_SEEDS]
+    ways += [(way, 0) for way in ATTEMPTS if way not in SEVERAL_SEEDS]
+    ask_all(base, runs, ways, jobs)
+    rows = measure_rows(backend, graded)
+    asked = {(way.slug, seed): through(rows, way, runs, seed) for way, seed in ways}
+
+    columns = baselines(rows)
+    columns["probe"] = of_query(asked[PROBE.slug, 0])
+    columns["lora_probe"] = of_query(asked[LORA_PROBE.slug, 0])
+    columns["tuned query, `all`"] = of_query(asked[EVERYWHERE.slug, 0])
+    columns["tuned query, `query`"] = of_query(asked[QUERY.slug, 0])
+    columns["hybrid"] = of_hybrid(asked[QUERY.slug, 0])
+
+    everything = Slice.of("all answers", 0, rows.test.rows, lambda row: True)
+    slices = _slices(everything, rows)
+    found = measure_all(columns, slices, jobs)
+    write_csv(results.with_name("world") / "figures.csv", found)
+    matched, greedy = slices[2], slices[1]
+    pairs = pair_accuracy(np.zeros(len(everything.rows)), everything.correct, everything.question)
+    text = "\n".join(
+        [
+            "## The miniature world",
+            f"`make bench-world` (`python -m benchmarks.world --seeds {seeds} --scale {scale:g}`;"
+            " every figure of every slice with its interval: `world/figures.csv`).",
+            "",
+            f"Test: {len(everything.rows):,} answers (greedy and four sampled ones) to"
+            f" {len(set(everything.question.tolist())):,} questions,"
+            f" {everything.correct.mean():.0%} right; {pairs.questions:,} questions have a right"
+            " and a wrong answer; misconceptions + matched facts:"
+            f" {len(set(matched.question.tolist())):,} questions."
+            f" Tuning: {len(rows.tuning):,} answers. Intervals: 95%, bootstrap over questions.",
+            "",
+            "All answers, tuning seed 0:",
+            "",
+            main_table(found, everything.name, list(columns)),
+            "Greedy answers alone:",
+            "",
+            main_table(found, greedy.name, list(columns)),
+            *(
+                line
+                for metric in ("AUROC", "pairs")
+                for line in (
+                    f"{metric} by slice:",
+                    "",
+                    slice_table(found, slices, list(columns), metric, columns["hybrid"]),
+                )
+            ),
+            "Paired differences:",
+            "",
+            markdown(["difference", "value"], _differences(columns, everything, greedy, matched)),
+            *_thresholds(columns["hybrid"], rows),
+            *_seeds(asked, everything, seeds),
+            *_attempts(asked, everything),
+        ]
+    )
+    between_markers(results, "bench-world", text)
+    click.echo(text)
+
+
+def _slices(everything: Slice, rows: Rows) -> list[Slice]:
+    test = everything.rows
+    matched = matched_misconceptions(test)
+    return [
+        everything,
+        Slice.of("greedy answers", 0, test, lambda row: row["sample"] == 0),
+        Slice.of(
+            "misconceptions + matched facts", 0, test, lambda row: question_of(row) in matched
+        ),
+        *(_where("kind", kind, 0, test) for kind in sorted({row["kind"] for row in test})),
+        *(_where("held_out", part, 1, rows.held_out.rows) for part in HELD_OUT_PARTS),
+    ]
+
+
+def _where(field: str, value: str, part: int, rows: Sequence[Row]) -> Slice:
+    name = f"held-out {value}" if field == "held_out" else value
+    return Slice.of(name, part, rows, lambda row: row[field] == value)
+
+
+def _greedy_of(held_out: str, rows: Sequence[Row]) -> Slice:
+    return Slice.of(
+        f"held-out {held_out}",
+        1,
+        rows,
+        lambda row: row["sample"] == 0 and row["held_out"] == held_out,
+    )
+
+
+def _differences(
+    columns: Columns, everything: Slice, greedy: Slice, matched: Slice
+) -> list[list[str]]:
+    """What the committed estimator must show against others on the same rows."""
+    hybrid, likelihood = columns["hybrid"], columns["likelihood"]
+    query, plain = columns["tuned query, `query`"], columns["zero-shot query"]
+
+    either = columns["prior + likelihood"]
+    return [
+        compare("log loss: hybrid - (prior + likelihood)", "log loss", hybrid, either, everything),
+        compare(
+            "within kinds, greedy: hybrid - likelihood", "within kinds", hybrid, likelihood, greedy
+        ),
+        compare("pairs: hybrid - likelihood", "pairs", hybrid, likelihood, everything),
+        compare(
+            "AUROC, misconceptions + matched: hybrid - likelihood",
+            "AUROC",
+            hybrid,
+            likelihood,
+            matched,
+        ),
+        compare("AUROC: tuned query - zero-shot query", "AUROC", query, plain, everything),
+        compare(
+            "within kinds: tuned query - zero-shot query", "within kinds", query, plain, everything
+        ),
+    ]
+
+
+def _thresholds(hybrid: Column, rows: Rows) -> list[str]:
+    """What the committed estimator's certified threshold lets through, of this bench's rows."""
+    certificate = load_manifest(MINI / "hybrid").certificates[0]
+    threshold = certificate.threshold
+    if threshold is None:
+        return [f"No threshold could be certified: {certificate.reason}", ""]
+    test, held_out = rows.test.rows, rows.held_out.rows
+    slices = [
+        Slice.of("test", 0, test, lambda row: row["sample"] == 0),
+        Slice.of(
+            "misconceptions", 0, test, lambda row: row["sample"] == 0 and row["misconception"]
+        ),
+        *(_greedy_of(part, held_out) for part in HELD_OUT_PARTS),
+    ]
+    cells = [
+        [part.name, *Behind.of(part.p(hybrid), threshold, part.correct).cells] for part in slices
+    ]
+    return [
+        f"Behind the certified threshold of `mini`, {threshold:.3f} (at most"
+        f" {certificate.alpha:.0%} wrong with probability {1 - certificate.delta:.0%}, promised for"
+        " greedy answers to questions like those of the test), greedy answers:",
+        "",
+        markdown(["slice", "answers", "answered", "wrong among the answered"], cells),
+    ]
+
+
+def _seeds(asked: dict[tuple[str, int], Rows], everything: Slice, seeds: int) -> list[str]:
+    """Each way over its tuning seeds, on all answers."""
+
+    def over(name: str, way: Attempt, column: Callable[[Rows], Column]) -> list[str]:
+        columns = [column(asked[way.slug, seed]) for seed in range(seeds)]
+        return [name, *over_seeds(columns, everything)]
+
+    ways = [
+        over("hybrid", QUERY, of_hybrid),
+        over("tuned query, `query`", QUERY, of_query),
+        over("tuned query, `all`", EVERYWHERE, of_query),
+        over("tuned query, `all`, no KL", WITHOUT_KL, of_query),
+        over("probe", PROBE, of_query),
+        over("lora_probe", LORA_PROBE, of_query),
+    ]
+    curve = [over(way.what, way, of_query) for way in CURVE]
+    curve += [over(f"hybrid, {way.what}", way, of_hybrid) for way in CURVE]
+    return [
+        f"All answers, {seeds} tuning seeds: mean (lowest to highest).",
+        "",
+        markdown(["estimator", *METRICS], ways),
+        "How many graded rows the tuned query (`query`) needs, tuning alone; calibrator and layer"
+        " are fitted on the whole calibration split:",
+        "",
+        markdown(["tuned on", *METRICS], curve),
+    ]
+
+
+def _attempts(asked: dict[tuple[str, int], Rows], everything: Slice) -> list[str]:
+    table = []
+    for way in ATTEMPTS:
+        rows = asked[way.slug, 0]
+        of_pairs = over_seeds([of_hybrid(rows)], everything)[list(METRICS).index("pairs")]
+        table.append([way.what, *over_seeds([of_query(rows)], everything), of_pairs])
+    return [
+        "Attempts at a query that sees the answer, tuning seed 0:",
+        "",
+        markdown(["tuning", *METRICS, "pairs of its hybrid"], table),
+    ]
+
+
+if __name__ == "__main__":
+    main()

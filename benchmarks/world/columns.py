@@ -1,0 +1,148 @@
+"""Every estimator's P(correct) on the same rows, each calibrated on the calibration split."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import logit  # type: ignore[import-untyped]
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
+from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
+
+from ct_guard.backends.transformers import TransformersBackend
+from ct_guard.calibration import apply, fit
+from ct_guard.estimators import FEATURES, features
+from ct_guard.evaluation.question_prior import question_prior
+from ct_guard.query import build_query
+from examples.mini_world.answers import Row, question_of, split_rows
+from examples.mini_world.measure import STYLE, Part, make, measure, thirds
+from examples.mini_world.world import content_of
+
+from .asking import PARTS, labels_of
+from .attempts import Attempt
+
+__all__ = [
+    "Column",
+    "Columns",
+    "Rows",
+    "baselines",
+    "measure_rows",
+    "of_hybrid",
+    "of_query",
+    "through",
+]
+
+Floats = NDArray[np.float64]
+Column = tuple[Floats, Floats]
+"""P(correct) on the rows of the test, and of the held-out parts."""
+Columns = dict[str, Column]
+"""By estimator."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Graded rows of the tuning split, and parts that the base model has read."""
+
+    tuning: list[Row]
+    calibration: Part
+    test: Part
+    held_out: Part
+
+
+def measure_rows(backend: TransformersBackend, rows: Sequence[Row]) -> Rows:
+    query = build_query(STYLE, backend)
+    calibration, test, held_out = (measure(backend, split_rows(rows, s), query) for s in PARTS)
+    return Rows(split_rows(rows, "tuning"), calibration, test, held_out)
+
+
+def baselines(rows: Rows) -> Columns:
+    """The estimators that need no tuning."""
+    prior = _prior(rows)
+    return {
+        "question prior": _calibrated(rows, prior),
+        "likelihood": _method(rows, "likelihood"),
+        "perplexity": _method(rows, "perplexity"),
+        "sampling (5)": _calibrated(rows, _agreement),
+        "zero-shot query": _method(rows, "zero-shot"),
+        "prior + likelihood": _prior_and_likelihood(rows, prior),
+    }
+
+
+def through(rows: Rows, way: Attempt, runs: Path, seed: int) -> Rows:
+    """The rows with the query asked through what was tuned in this way."""
+    found = {part: labels_of(runs, way, seed, part) for part in PARTS}
+    return Rows(
+        rows.tuning,
+        rows.calibration.with_labels(found["calibration"]),
+        rows.test.with_labels(found["test"]),
+        rows.held_out.with_labels(found["held_out"]),
+    )
+
+
+def of_query(rows: Rows) -> Column:
+    """The tuned query, or a probe."""
+    return _method(rows, "query")
+
+
+def of_hybrid(rows: Rows) -> Column:
+    return _method(rows, "hybrid")
+
+
+def _method(rows: Rows, method: str) -> Column:
+    made = make(method, *thirds(rows.calibration))
+    return made.p(rows.test), made.p(rows.held_out)
+
+
+def _calibrated(rows: Rows, scores: Callable[[Part], Floats]) -> Column:
+    state = fit("platt", scores(rows.calibration), rows.calibration.correct)
+    return apply(state, scores(rows.test)), apply(state, scores(rows.held_out))
+
+
+def _prior(rows: Rows) -> Callable[[Part], Floats]:
+    """Fitted on the tuning rows' questions: no model, no answer."""
+    asked = [row["question"] for row in rows.tuning]
+    correct = [row["correct"] for row in rows.tuning]
+
+    def scores(part: Part) -> Floats:
+        p = question_prior(asked, correct, [row["question"] for row in part.rows])
+        return np.asarray(logit(np.clip(p, 1e-6, 1 - 1e-6)))
+
+    return scores
+
+
+def _agreement(part: Part) -> Floats:
+    """Share of the question's other four answers with the same content."""
+    contents = [_content(row) for row in part.rows]
+    by_question: dict[str, list[str]] = {}
+    for row, content in zip(part.rows, contents, strict=True):
+        by_question.setdefault(question_of(row), []).append(content)
+    shares = []
+    for row, content in zip(part.rows, contents, strict=True):
+        others = by_question[question_of(row)]
+        shares.append((others.count(content) - 1) / max(1, len(others) - 1))
+    return np.array(shares)
+
+
+def _content(row: Row) -> str:
+    parsed = content_of(row["answer"])
+    return parsed[0] if parsed else str(row["answer"])
+
+
+def _prior_and_likelihood(rows: Rows, prior: Callable[[Part], Floats]) -> Column:
+    """A logistic layer like the hybrid's, over the question prior instead of the query."""
+
+    def inputs(part: Part) -> Floats:
+        of_answer = features(part.plain)[:, [FEATURES.index(name) for name in LIKELIHOOD]]
+        z = prior(part)
+        log_p = of_answer[:, 0]
+        return np.column_stack([z, of_answer, z * log_p])
+
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    model.fit(inputs(rows.calibration), rows.calibration.correct)
+    test, held_out = (model.predict_proba(inputs(p))[:, 1] for p in (rows.test, rows.held_out))
+    return np.asarray(test), np.asarray(held_out)
+
+
+LIKELIHOOD = ("log_p", "mean_log_p", "worst_log_p", "p")

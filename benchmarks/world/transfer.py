@@ -1,0 +1,107 @@
+"""Does an estimator judge the answers of a model that it has never seen?
+
+    python -m benchmarks.world.transfer [--runs runs/bench-world]
+
+After `python -m benchmarks.world`: a second base, smaller, with a tokenizer, a training text and
+knowledge of its own, is trained once and answers questions of the world. The estimators of the
+embedded base, tuned and calibrated on the embedded base's own answers, judge these answers. Beside
+them: the second model's own likelihood, and the same estimators calibrated on its answers.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+import torch
+
+from benchmarks.tables import between_markers, markdown
+from ct_guard.adapters import MINI
+from ct_guard.backends.transformers import TransformersBackend
+from ct_guard.query import build_query
+from examples.mini_world.answers import Row, answer_and_grade, read_answers, split_rows
+from examples.mini_world.estimators import tuned
+from examples.mini_world.measure import STYLE, Part, make, measure, thirds, tuned_labels
+from examples.mini_world.pretrain import Size, pretrain
+from examples.mini_world.world import make_world
+
+from .asking import folder_of
+from .attempts import QUERY
+from .columns import Column, Floats
+from .report import METRICS, Slice, over_seeds
+
+RESULTS = Path(__file__).parents[1] / "RESULTS.md"
+SEED = 1
+
+
+@click.command(help=__doc__)
+@click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/bench-world"))
+@click.option("--base", type=click.Path(path_type=Path), default=MINI / "base", show_default=True)
+@click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
+@click.option("--steps", default=2500, show_default=True, help="Of the second base's training.")
+@click.option("--scale", default=0.3, show_default=True, help="Share of the questions to ask it.")
+@click.option("--threads", default=2, show_default=True)
+def main(runs: Path, base: Path, results: Path, steps: int, scale: float, threads: int) -> None:
+    torch.set_num_threads(threads)
+    world = make_world()
+    where = pretrain(world, runs / "second", steps=(steps,), seed=SEED, size=Size(layers=4))
+    second = TransformersBackend.load(where, device="cpu")
+    answers = answer_and_grade(world, second, runs / "second" / "answers", seed=SEED, scale=scale)
+    own = {
+        part: measure(second, rows, build_query(STYLE, second)) for part, rows in _parts(answers)
+    }
+
+    backend = TransformersBackend.load(base, device="cpu")
+    query = build_query(STYLE, backend)
+    folder = folder_of(runs, QUERY, 0)
+    adapter = tuned(backend, query, (), folder, QUERY.config, 0)
+
+    def read(rows: list[Row]) -> Part:
+        part = measure(backend, rows, query)
+        return part.with_labels(tuned_labels(backend, rows, query, adapter))
+
+    foreign = {part: read(rows) for part, rows in _parts(answers)}
+    at_home = read(split_rows(read_answers(runs / "answers"), "calibration"))
+
+    def judged(method: str, calibration: Part, test: Part) -> Floats:
+        return make(method, *thirds(calibration)).p(test)
+
+    test = foreign["test"]
+    found = {
+        "its own likelihood": judged("likelihood", own["calibration"], own["test"]),
+        **{
+            f"{method}, as tuned and calibrated": judged(method, at_home, test)
+            for method in ("likelihood", "query", "hybrid")
+        },
+        **{
+            f"{method}, calibrated on its answers": judged(method, foreign["calibration"], test)
+            for method in ("likelihood", "query", "hybrid")
+        },
+    }
+    parameters = sum(weight.numel() for weight in second.model.parameters())
+    part = Slice.of("test", 0, test.rows, lambda row: True)
+    table = [[name, *over_seeds([_column(p)], part)] for name, p in found.items()]
+    text = "\n".join(
+        [
+            "## Answers that another model wrote",
+            f"`python -m benchmarks.world.transfer --steps {steps} --scale {scale:g}`: a second"
+            f" base ({parameters / 1e6:.2f} million parameters,"
+            f" 4 layers, a tokenizer of its own, {steps:,} steps) gave {len(test.rows):,} answers,"
+            f" {part.correct.mean():.0%} of them right; the embedded base reads and judges them.",
+            "",
+            markdown(["estimator", *METRICS], table),
+        ]
+    )
+    between_markers(results, "transfer", text)
+    click.echo(text)
+
+
+def _parts(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    return [(part, split_rows(rows, part)) for part in ("calibration", "test")]
+
+
+def _column(p: Floats) -> Column:
+    return p, p
+
+
+if __name__ == "__main__":
+    main()

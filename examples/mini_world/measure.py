@@ -1,0 +1,213 @@
+"""Rows scored once, with and without the tuned adapter; every estimator and figure follows."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ct_guard.adapters import BaseModelRef, LogisticLayer, Manifest
+from ct_guard.backends import Item, ScoreBatch, Want
+from ct_guard.backends.transformers import TransformersBackend
+from ct_guard.calibration import apply, fit
+from ct_guard.estimators import METHODS, features
+from ct_guard.metrics import (
+    auroc,
+    coverage_at_risk,
+    ece,
+    log_loss,
+    pair_accuracy,
+    within_auroc,
+)
+from ct_guard.query import ContextStyle, Query, render
+from ct_guard.records import CalibratorState, GradedAnswer, QuestionAnswer
+from ct_guard.tuning import Tuned, fit_layer
+
+from .answers import Row, question_of
+
+Floats = NDArray[np.float64]
+Pairs = NDArray[np.float32]
+
+Figures = dict[str, float | int | str | None]
+
+STYLE: ContextStyle = "chat_turn"
+BUDGET = 512
+
+
+@dataclass(frozen=True)
+class Part:
+    """Rows of one split with what the backend says of them, tuned and not."""
+
+    rows: list[Row]
+    tuned: ScoreBatch
+    plain: ScoreBatch
+
+    @property
+    def correct(self) -> NDArray[np.bool_]:
+        return np.array([row["correct"] for row in self.rows])
+
+    @property
+    def question(self) -> NDArray[np.str_]:
+        """The question's id, by row: the cluster."""
+        return np.array([question_of(row) for row in self.rows])
+
+    def with_labels(self, labels: Pairs) -> "Part":
+        """The same rows, the query answered by these label logits."""
+        return replace(self, tuned=replace(self.plain, label_logits=labels))
+
+    def batch(self, method: str) -> ScoreBatch:
+        return self.plain if method == "zero-shot" else self.tuned
+
+    def take(self, keep: Callable[[Row], bool]) -> "Part":
+        at = [number for number, row in enumerate(self.rows) if keep(row)]
+        return Part([self.rows[n] for n in at], _take(self.tuned, at), _take(self.plain, at))
+
+
+def _take(batch: ScoreBatch, at: Sequence[int]) -> ScoreBatch:
+    index = np.array(at, dtype=int)
+    logprobs = batch.answer_logprobs
+    return ScoreBatch(
+        label_logits=None if batch.label_logits is None else batch.label_logits[index],
+        answer_logprobs=None if logprobs is None else [logprobs[n] for n in at],
+        hidden=None if batch.hidden is None else batch.hidden[index],
+        cached_tokens=batch.cached_tokens[index],
+        prefilled_tokens=batch.prefilled_tokens[index],
+    )
+
+
+def graded(rows: Sequence[Row]) -> list[GradedAnswer]:
+    return [
+        GradedAnswer(
+            qa=QuestionAnswer(question=row["question"], answer=row["answer"], id=row["id"]),
+            correct=row["correct"],
+        )
+        for row in rows
+    ]
+
+
+def measure(backend: TransformersBackend, rows: list[Row], query: Query) -> Part:
+    """Rows as the base model alone reads them: its query, and the answers' log-probabilities."""
+    plain = _scored(backend, rows, query, None, frozenset({"labels", "answer_logprobs"}))
+    return Part(rows, plain, plain)
+
+
+def tuned_labels(
+    backend: TransformersBackend, rows: Sequence[Row], query: Query, tuned: Tuned
+) -> Pairs:
+    """Label logits [rows, 2], (no, yes), of a tuned query, or of a probe's head."""
+    if tuned.head is None:
+        labels = _scored(backend, rows, query, tuned, frozenset({"labels"})).label_logits
+    else:
+        hidden = _scored(backend, rows, query, tuned, frozenset({"hidden"})).hidden
+        labels = None if hidden is None else tuned.head.logits(hidden)
+    if labels is None:
+        raise ValueError("the backend gave no label logits or hidden states")
+    return labels
+
+
+def _scored(
+    backend: TransformersBackend,
+    rows: Sequence[Row],
+    query: Query,
+    tuned: Tuned | None,
+    wants: frozenset[Want],
+) -> ScoreBatch:
+    """Every answer is read once, however often it was given."""
+    texts = [(row["question"], row["answer"]) for row in rows]
+    different = {text: at for at, text in reversed(list(enumerate(texts)))}
+    firsts = sorted(different.values())
+    rendered = [
+        render(row.qa, style=STYLE, encoder=backend, query=query, budget=BUDGET)
+        for row in graded([rows[at] for at in firsts])
+    ]
+    items = [Item(made.context, made.answer) for made in rendered]
+    found = backend.score(items, query, None if tuned is None else tuned.adapter, wants)
+    place = {at: number for number, at in enumerate(firsts)}
+    return _take(found, [place[different[text]] for text in texts])
+
+
+@dataclass(frozen=True)
+class Behind:
+    """What a threshold lets through of n answers."""
+
+    n: int
+    answered: int
+    errors: int
+
+    @classmethod
+    def of(cls, p: Floats, threshold: float, correct: NDArray[np.bool_]) -> "Behind":
+        passed = p >= threshold
+        return cls(len(p), int(passed.sum()), int((passed & ~correct).sum()))
+
+    @property
+    def cells(self) -> tuple[str, str, str]:
+        """Answers, share answered, share wrong among the answered."""
+        wrong = f"{self.errors / self.answered:.3f}" if self.answered else "-"
+        return f"{self.n:,}", f"{self.answered / self.n:.3f}" if self.n else "-", wrong
+
+
+@dataclass(frozen=True)
+class Made:
+    """One estimator before it is written."""
+
+    method: str
+    layer: LogisticLayer | None
+    calibrator: CalibratorState
+    selection_log_loss: float
+
+    def logits(self, part: Part) -> Floats:
+        manifest = Manifest(
+            name="", method=self.method, base=BaseModelRef(id="."), layer=self.layer
+        )
+        return METHODS[self.method](manifest).logits(part.batch(self.method))
+
+    def p(self, part: Part) -> Floats:
+        return apply(self.calibrator, self.logits(part))
+
+
+def make(method: str, layer_part: Part, platt_part: Part, selection_part: Part) -> Made:
+    """Fit the layer (hybrid only), the calibrator, and measure the log loss to choose by, each on
+    questions of its own."""
+    layer = (
+        fit_layer(features(layer_part.tuned), layer_part.correct) if method == "hybrid" else None
+    )
+    blank = CalibratorState(kind="temperature", params={"temperature": 1.0}, n=0)
+    raw = Made(method, layer, blank, 0.0).logits(platt_part)
+    calibrator = fit("platt", raw, platt_part.correct)
+    made = Made(method, layer, calibrator, 0.0)
+    loss = log_loss(made.p(selection_part), selection_part.correct)
+    return Made(method, layer, calibrator, loss)
+
+
+def figures(made: Made, part: Part) -> Figures:
+    """Figures on one part: ranking overall, within kinds and within questions; calibration."""
+    return figures_of(made.p(part), part.rows)
+
+
+def figures_of(p: Floats, rows: Sequence[Row]) -> Figures:
+    correct = np.array([row["correct"] for row in rows])
+    question = np.array([question_of(row) for row in rows])
+    kind = np.array([row["kind"] for row in rows])
+    pairs = pair_accuracy(p, correct, question)
+    return {
+        "rows": len(rows),
+        "questions": len(set(question)),
+        "accuracy of the answers": float(correct.mean()),
+        "AUROC": auroc(p, correct),
+        "AUROC within kinds": within_auroc(p, correct, kind),
+        "pair accuracy": pairs.value,
+        "questions with pairs": pairs.questions,
+        "ECE": ece(p, correct),
+        "log loss": log_loss(p, correct),
+        "coverage at 10% risk": coverage_at_risk(p, correct, 0.10),
+    }
+
+
+def thirds(part: Part) -> list[Part]:
+    """Questions apart: 40% for the layer, 30% for the calibrator, 30% to choose by."""
+
+    def third(row: Row) -> int:
+        number = int(row["id"].split("-")[1])
+        return 0 if number % 10 < 4 else 1 if number % 10 < 7 else 2
+
+    return [part.take(lambda row, n=n: third(row) == n) for n in range(3)]  # type: ignore[misc]
