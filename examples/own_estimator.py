@@ -1,6 +1,6 @@
 """An estimator of your own: from questions with gold answers to a guarded chat model.
 
-    python examples/own_estimator.py                 all of examples/sums.jsonl, some minutes
+    python examples/own_estimator.py                 all of examples/questions.jsonl, some minutes
     python examples/own_estimator.py --questions 120 --steps 20
 
 Every step is the command that you would type yourself; the files lie in my-estimator/.
@@ -15,7 +15,7 @@ from typing import Any
 from ct_guard.cli import cli
 from ct_guard_langchain import ChatLocal, GuardedChatModel, get_confidence
 
-QUESTIONS = Path(__file__).parent / "sums.jsonl"
+QUESTIONS = Path(__file__).parent / "questions.jsonl"
 PARTS = {"tuning": 0.5, "calibration": 0.2, "certification": 0.15, "test": 0.15}
 
 

@@ -3,7 +3,7 @@
 from .card import model_card
 from .checkpoint import import_checkpoint
 from .hub import resolve
-from .locate import BASELINES, MINI, locate
+from .locate import BASELINES, EMBEDDED, MINI, base_place, locate
 from .manifest import (
     EVERY_MODEL,
     MANIFEST,
@@ -26,6 +26,7 @@ from .share import pull_estimator, push_estimator
 
 __all__ = [
     "BASELINES",
+    "EMBEDDED",
     "EVERY_MODEL",
     "MANIFEST",
     "MINI",
@@ -39,6 +40,7 @@ __all__ = [
     "ProbeHead",
     "Published",
     "Scope",
+    "base_place",
     "dump_probe",
     "import_checkpoint",
     "load_manifest",

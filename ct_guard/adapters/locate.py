@@ -9,13 +9,16 @@ from .checkpoint import CHECKPOINT_FILES, import_checkpoint, is_checkpoint
 from .hub import cache_folder, is_repo_id, resolve
 from .published import ORGANISATION, PUBLISHED, Published, published
 
-__all__ = ["BASELINES", "MINI", "locate"]
+__all__ = ["BASELINES", "EMBEDDED", "MINI", "base_place", "locate"]
 
 BASELINES = ("zero-shot", "likelihood", "perplexity", "verbalized", "sampling")
 """Methods that need no tuning, over any base model: named so, they have no directory."""
 
 MINI = Path(__file__).parent.parent / "mini"
 """The embedded miniature model: a base and its estimators."""
+
+EMBEDDED = "mini"
+"""How users and manifests call it, wherever the package is installed."""
 
 
 def locate(source: str | Path, revision: str | None = None, *, offline: bool = False) -> Path:
@@ -57,6 +60,16 @@ def locate(source: str | Path, revision: str | None = None, *, offline: bool = F
             " paper's)"
         )
     return import_checkpoint(folder, cache_folder()) if is_checkpoint(folder) else folder
+
+
+def base_place(base: str | Path, folder: Path | None = None) -> str | Path:
+    """Where a base model is: `mini`, a path (one that begins with a dot is relative to `folder`,
+    the estimator's directory, where that is given), or an id of the hub's, which stays as it is."""
+    if str(base) == EMBEDDED:
+        return MINI / "base"
+    if folder is not None and str(base).startswith("."):
+        return (folder / base).resolve()
+    return base
 
 
 def _no_directory(text: str, method: str, base: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from ct_guard.errors import OutputExistsError
 
+from .locate import EMBEDDED, MINI
 from .manifest import MANIFEST, BaseModelRef, Manifest, manifest_text, save_estimator, sha256
 from .questions import dump_questions, questions_name
 
@@ -92,4 +93,5 @@ def _base_seen_from(target: Path, source: Path, base: BaseModelRef) -> BaseModel
     place = (source / base.id).resolve()
     if (target.parent.resolve() / target.name / base.id).resolve() == place:
         return base
-    return base.model_copy(update={"id": str(place)})
+    embedded = place == (MINI / "base").resolve()
+    return base.model_copy(update={"id": EMBEDDED if embedded else str(place)})

@@ -8,7 +8,7 @@ from ct_guard.errors import MissingExtraError, OutputExistsError, UsageError
 
 from .card import model_card
 from .hub import endpoint, is_repo_id, token, translated
-from .locate import locate
+from .locate import EMBEDDED, locate
 from .manifest import MANIFEST, Manifest, load_manifest, manifest_text, take_place
 
 __all__ = ["pull_estimator", "push_estimator"]
@@ -45,7 +45,7 @@ def push_estimator(
         manifest = manifest.model_copy(
             update={"base": manifest.base.model_copy(update={"id": base_id})}
         )
-    if not is_repo_id(manifest.base.id):
+    if not is_repo_id(manifest.base.id) and manifest.base.id != EMBEDDED:
         raise UsageError(
             f"the base model of {folder} is {manifest.base.id!r}, a place on this machine: give its"
             " id on the hub with --base"

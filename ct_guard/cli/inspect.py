@@ -1,12 +1,11 @@
 """`ct-guard inspect`: what an estimator is."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ct_guard.adapters import Manifest
 
 __all__ = ["command"]
@@ -118,12 +117,14 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
     return lines
 
 
-def _base_verdict(manifest: "Manifest", folder: "Path") -> str:
+def _base_verdict(manifest: "Manifest", folder: Path) -> str:
+    from ct_guard.adapters import EMBEDDED, base_place
     from ct_guard.backends.fingerprint import fingerprint
 
     if not manifest.base.fingerprint:
         return "no fingerprint is recorded: any base is accepted"
-    if not manifest.base.id.startswith("."):
+    if not manifest.base.id.startswith(".") and manifest.base.id != EMBEDDED:
         return "verified when the estimator is loaded"
-    same = fingerprint(folder / manifest.base.id) == manifest.base.fingerprint
+    place = Path(base_place(manifest.base.id, folder))
+    same = fingerprint(place) == manifest.base.fingerprint
     return "verified" if same else "DIFFER from the fingerprint: the estimator will be refused"

@@ -62,15 +62,15 @@ def load_answerer(model: str, url: str | None, key_env: str | None, engine: Engi
 
 
 def _local(model: str, engine: Engine) -> "Answerer":
-    from ct_guard.adapters import MINI
+    from ct_guard.adapters import EMBEDDED, base_place
     from ct_guard.datasets.answerers import LocalAnswerer
     from ct_guard.estimators.load import BACKENDS
 
     if engine.backend not in BACKENDS:
         raise UsageError(f"unknown backend {engine.backend!r}: there are {', '.join(BACKENDS)}")
-    source = MINI / "base" if model == "mini" else model
-    name = Path(model).resolve().name if Path(model).exists() and model != "mini" else model
+    is_path = model != EMBEDDED and Path(model).exists()
+    name = Path(model).resolve().name if is_path else model
     backend = BACKENDS[engine.backend](
-        source, None, device=engine.device, dtype=engine.dtype, batch_size=None
+        base_place(model), None, device=engine.device, dtype=engine.dtype, batch_size=None
     )
     return LocalAnswerer(backend, name, style=engine.style, batch_size=engine.batch_size)

@@ -293,14 +293,14 @@ def _check_files(needed: tuple[str, ...], options: dict[str, Any]) -> None:
 
 
 def _base(base: str, revision: str | None) -> tuple[str | Path, "BaseModelRef"]:
-    """Where the base model is loaded from, and how the manifest names it: a directory by its full
-    path."""
-    from ct_guard.adapters import MINI, BaseModelRef
+    """Where the base model is loaded from, and how the manifest names it: a directory of the
+    user's by its full path."""
+    from ct_guard.adapters import EMBEDDED, BaseModelRef, base_place
 
-    where = MINI / "base" if base == "mini" else Path(base)
-    if where.is_dir():
-        return where, BaseModelRef(id=str(where.resolve()))
-    return base, BaseModelRef(id=base, revision=revision)
+    where = base_place(base)
+    if base != EMBEDDED and Path(base).is_dir():
+        return where, BaseModelRef(id=str(Path(base).resolve()))
+    return where, BaseModelRef(id=base, revision=revision)
 
 
 def _parts_line(parts: dict[str, Any]) -> str:

@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from ct_guard.adapters import MANIFEST, load_manifest, locate
+from ct_guard.adapters import EMBEDDED, MANIFEST, base_place, load_manifest, locate
 from ct_guard.errors import BackendError, UsageError
 
 from .finding import Finding, gigabytes
@@ -41,10 +41,9 @@ def _place(name: str) -> Path:
     path = Path(name)
     if path.is_file() or (path.is_dir() and not (path / MANIFEST).is_file()):
         return path
-    if path.is_dir() or name.partition(":")[0] == "mini":
+    if path.is_dir() or name.partition(":")[0] == EMBEDDED:
         folder = locate(name)
-        base = load_manifest(folder).base.id
-        return _place(str((folder / base).resolve()) if base.startswith(".") else base)
+        return _place(str(base_place(load_manifest(folder).base.id, folder)))
     try:
         from huggingface_hub import try_to_load_from_cache
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from ct_guard.adapters import (
     BASELINES,
+    EMBEDDED,
     MINI,
     Asking,
     BaseModelRef,
@@ -18,7 +19,7 @@ from ct_guard.errors import UsageError
 
 from .asking import VERBALIZED_HASH, VERBALIZED_TOKENS
 
-__all__ = ["BASELINES", "base_place", "baseline_manifest", "cost_of", "named_baseline"]
+__all__ = ["BASELINES", "baseline_manifest", "cost_of", "named_baseline"]
 
 
 def named_baseline(source: object, base: str | Path | None) -> tuple[str, str | Path] | None:
@@ -44,11 +45,6 @@ def named_baseline(source: object, base: str | Path | None) -> tuple[str, str | 
             f" id, or 'mini'), or take 'mini:{text}'"
         )
     return text, base
-
-
-def base_place(base: str | Path) -> str | Path:
-    """Where a base model is that users call `mini`, or by its path or hub id."""
-    return MINI / "base" if str(base) == "mini" else base
 
 
 def cost_of(manifest: Manifest) -> str | None:
@@ -84,19 +80,19 @@ def baseline_manifest(
     asking = (asking or Asking()) if asks else None
     if method == "verbalized":
         asking = Asking(samples=1, max_tokens=VERBALIZED_TOKENS, text_hash=VERBALIZED_HASH)
-    place = base_place(base)
+    own_path = str(base) != EMBEDDED and Path(base).exists()
     manifest = Manifest(
         name=f"{Path(base).name}:{method}",
         method=method,
         base=BaseModelRef(
-            id=str(Path(place).resolve()) if Path(place).exists() else str(place),
+            id=str(Path(base).resolve()) if own_path else str(base),
             fingerprint=engine.fingerprint,
         ),
         style=style_of(engine, "auto"),
         asking=asking,
         label_orders=label_orders,
     )
-    if str(base) != "mini":
+    if str(base) != EMBEDDED:
         return manifest
     known = load_manifest(locate("mini"))
     same = {"style": known.style, "budget": known.budget, "scope": known.scope}

@@ -7,7 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ct_guard.adapters import MANIFEST, Manifest, load_manifest, locate, manifest_text
+from ct_guard.adapters import (
+    MANIFEST,
+    Manifest,
+    base_place,
+    load_manifest,
+    locate,
+    manifest_text,
+)
 from ct_guard.adapters.layer import PROVIDER_FEATURES
 from ct_guard.adapters.lora_config import read_lora_config
 from ct_guard.backends import Adapter, Backend, Item, self_test
@@ -23,7 +30,7 @@ from ct_guard.errors import (
 from ct_guard.query import MIN_ROOM, QUERY_HASH, RAW_STYLES, build_query
 
 from .asking import TEXT_METHODS, TextMethod
-from .baselines import base_place, baseline_manifest, named_baseline
+from .baselines import baseline_manifest, named_baseline
 from .estimator import Estimator
 from .methods import METHODS
 
@@ -304,9 +311,7 @@ def _check_revision(manifest: Manifest, base: str | Path) -> None:
 def _base_of(manifest: Manifest, folder: Path) -> str | Path:
     if not manifest.base.id:
         raise MismatchError(f"{folder} names no base model: give it with --base")
-    if not manifest.base.id.startswith("."):
-        return manifest.base.id
-    base = (folder / manifest.base.id).resolve()
-    if not base.is_dir():
+    base = base_place(manifest.base.id, folder)
+    if manifest.base.id.startswith(".") and not Path(base).is_dir():
         raise MismatchError(f"the base model of {folder} is not at {base}: give it with --base")
     return base

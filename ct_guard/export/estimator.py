@@ -11,6 +11,7 @@ from typing import Literal
 from ct_guard.adapters import (
     MANIFEST,
     Manifest,
+    base_place,
     load_manifest,
     locate,
     with_file,
@@ -159,8 +160,7 @@ def _base(model: Path, target: Path, manifest: Manifest, wanted: _Wanted) -> boo
 
 def _base_of(manifest: Manifest, folder: Path, base: Path | None) -> Path:
     """The base's directory, verified against the manifest's fingerprint."""
-    model = base or (folder / manifest.base.id if manifest.base.id.startswith(".") else
-                     Path(manifest.base.id))  # fmt: skip
+    model = base or Path(base_place(manifest.base.id, folder))
     if not (model / "config.json").is_file():
         raise ExportError(
             f"the base model {manifest.base.id!r} is no directory on this machine: give its"

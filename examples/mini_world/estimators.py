@@ -57,10 +57,10 @@ TUNING = TuningConfig(
     targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
     learning_rate=2e-3,
     batch_size=40,
-    steps=600,
+    steps=400,
     warmup=20,
     pair_weight=1.0,
-    evaluate_every=50,
+    evaluate_every=100,
     budget=BUDGET,
 )
 DESCRIPTION = (

@@ -19,7 +19,7 @@ SHARES = {"tuning": 21, "calibration": 13, "certification": 16, "test": 50}
 """Percent of the people and of the operands. Half of them go to the test, so that it holds at least
 300 misconceptions and 300 facts to match them."""
 
-SKILLS_A_FACT = 1.5
+SKILLS_A_FACT = 1.0
 """Questions about skills for every fact asked, the same in every split."""
 
 HELD_OUT = 300

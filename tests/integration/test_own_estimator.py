@@ -34,6 +34,7 @@ def test_from_questions_to_a_guarded_chat_model(tmp_path: Path) -> None:
     folder = tmp_path / "mine" / "mine"
     manifest = load_manifest(folder)
     assert manifest.method == "hybrid"
+    assert manifest.base.id == "mini"
     assert manifest.calibrators.keys() == {"*", "mini"} or manifest.calibrators.keys() == {"*"}
     assert len(manifest.certificates) == 1
     assert manifest.questions is not None
