@@ -132,7 +132,7 @@ def _certified(promise: _Promise, certificates: Sequence[Certificate], where: st
         held = ", ".join(f"alpha={c.alpha:g} delta={c.delta:g}" for c in certificates) or "none"
         raise PolicyError(
             f"{where}: the estimator holds no such certificate (it holds {held}):"
-            " use a threshold such as 0.7"
+            " make one with 'ct-guard certify', or use a threshold such as 0.7"
         )
     passed = [known for known in fitting if known.threshold is not None]
     if not passed:
