@@ -63,7 +63,7 @@ class Slice:
 
     @property
     def correct(self) -> Bools:
-        return np.array([row["correct"] for row in self.rows])
+        return np.array([row["correct"] for row in self.rows], dtype=np.bool_)
 
     @property
     def question(self) -> Numbers:

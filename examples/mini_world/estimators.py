@@ -165,10 +165,13 @@ def _behind(made: Made, threshold: float, test: Part, held_out: Part) -> dict[st
             lambda row: question_of(row) in matched
         ),
     }
-    for name in HELD_OUT_PARTS:
+    for name in HELD_OUT_PARTS[:-1]:
         slices[f"held-out {name}"] = held_out.take(
             lambda row, name=name: row["held_out"] == name and row["sample"] == 0  # type: ignore[misc]
         )
+    slices["held-out phrasing (sampled answers)"] = held_out.take(
+        lambda row: row["held_out"] == HELD_OUT_PARTS[-1]
+    )
     return {name: Behind.of(made.p(part), threshold, part.correct) for name, part in slices.items()}
 
 

@@ -44,7 +44,7 @@ class Part:
 
     @property
     def correct(self) -> NDArray[np.bool_]:
-        return np.array([row["correct"] for row in self.rows])
+        return np.array([row["correct"] for row in self.rows], dtype=np.bool_)
 
     @property
     def question(self) -> NDArray[np.str_]:
