@@ -51,8 +51,12 @@ ATTEMPTS = (
     QUERY,
     Attempt("pairs-3", "pairwise term times 3", replace(TUNING, pair_weight=3.0)),
     Attempt("long", "twice the steps", replace(TUNING, steps=800)),
+    Attempt(
+        "slow", "half the learning rate, twice the steps",
+        replace(TUNING, learning_rate=1e-3, steps=800),
+    ),
     EVERYWHERE,
-)
+)  # fmt: skip
 """Ways to make the query see the answer, and not the question alone."""
 
 CURVE = tuple(

@@ -136,8 +136,8 @@ def _prior_and_likelihood(rows: Rows, prior: Callable[[Part], Floats]) -> Column
     def inputs(part: Part) -> Floats:
         of_answer = features(part.plain)[:, [FEATURES.index(name) for name in LIKELIHOOD]]
         z = prior(part)
-        log_p = of_answer[:, 0]
-        return np.column_stack([z, of_answer, z * log_p])
+        log_p, p = of_answer[:, 0], of_answer[:, -1]
+        return np.column_stack([z, of_answer, z * log_p, z * p])
 
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
     model.fit(inputs(rows.calibration), rows.calibration.correct)

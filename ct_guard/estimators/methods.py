@@ -94,9 +94,10 @@ class ProbeMethod:
         return np.asarray(pairs[:, 1] - pairs[:, 0])
 
 
-FEATURES = ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p")
+FEATURES = ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p", "z_p")
 """z of the query; log-probability of the answer, in total, per token and of its least likely token;
-the product of the first two; the answer's probability."""
+the product of the first two; the answer's probability, and its product with z: what the query says
+of an answer that the model believes."""
 
 
 def features(batch: ScoreBatch) -> FloatArray:
@@ -104,7 +105,8 @@ def features(batch: ScoreBatch) -> FloatArray:
     z = _margin(batch)
     total, mean = _log_likelihoods(batch)
     worst = np.array([float(row.min()) for row in batch.answer_logprobs or []])
-    return np.stack([z, total, mean, worst, z * total, np.exp(total)], axis=1)
+    p = np.exp(total)
+    return np.stack([z, total, mean, worst, z * total, p, z * p], axis=1)
 
 
 def _margin(batch: ScoreBatch) -> FloatArray:

@@ -19,11 +19,11 @@ LOGPROBS = [
 ]
 LAYER = LogisticLayer(
     features=FEATURES,
-    low=(-2.0, -3.0, -3.0, -4.0, -9.0, 0.0),
-    high=(6.0, 0.0, 0.0, 0.0, 9.0, 1.0),
-    mean=(0.5, -1.0, -0.5, -1.0, 0.25, 0.4),
-    scale=(2.0, 0.5, 0.25, 1.5, 3.0, 0.2),
-    coef=(1.0, -0.5, 0.75, 0.1, -0.2, 0.3),
+    low=(-2.0, -3.0, -3.0, -4.0, -9.0, 0.0, -1.0),
+    high=(6.0, 0.0, 0.0, 0.0, 9.0, 1.0, 3.0),
+    mean=(0.5, -1.0, -0.5, -1.0, 0.25, 0.4, 0.5),
+    scale=(2.0, 0.5, 0.25, 1.5, 3.0, 0.2, 1.5),
+    coef=(1.0, -0.5, 0.75, 0.1, -0.2, 0.3, 0.6),
     intercept=-0.3,
 )
 
@@ -76,8 +76,9 @@ def test_features_of_the_hybrid() -> None:
     for (no, yes), row in zip(LABELS.tolist(), LOGPROBS, strict=True):
         steps = [float(x) for x in row]
         z, total = yes - no, math.fsum(steps)
-        expected.append([z, total, total / len(steps), min(steps), z * total, math.exp(total)])
-    assert FEATURES == ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p")
+        p = math.exp(total)
+        expected.append([z, total, total / len(steps), min(steps), z * total, p, z * p])
+    assert FEATURES == ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p", "z_p")
     np.testing.assert_allclose(features(batch()), expected, rtol=1e-12)
 
 
