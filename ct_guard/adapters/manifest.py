@@ -92,6 +92,8 @@ class Scope(Record):
     description: str
     words: frozenset[str]
     """Every lower-case word that its questions use."""
+    frames: tuple[tuple[str, str], ...] = ()
+    """Beginning and end of questions about a single word, whatever it is."""
 
 
 class Manifest(Record):

@@ -152,9 +152,14 @@ class Estimator:
         if scope is None:
             return False
         asked, _ = clean(qa.conversation()[-1].content)
-        words = (word for word in _WORD.findall(asked) if word.islower() and len(word) > 1)
+        words = {word for word in _WORD.findall(asked) if word.islower() and len(word) > 1}
+        framed = {
+            asked.removeprefix(begin).removesuffix(end)
+            for begin, end in scope.frames
+            if asked.startswith(begin) and asked.endswith(end)
+        }
         quoted = set(re.findall(r"'(\w+)'", asked))
-        return any(word not in scope.words and word not in quoted for word in words)
+        return not words <= scope.words | framed | quoted
 
     def close(self) -> None:
         """Free the model."""

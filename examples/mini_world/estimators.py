@@ -63,6 +63,7 @@ TUNING = TuningConfig(
     evaluate_every=100,
     budget=BUDGET,
 )
+FRAMES = (("Reverse ", "."), ("What is ", " backwards?"))
 DESCRIPTION = (
     "sums, differences and products, digits to add up or sort, letters to move on or reverse, short"
     " passages to read, and facts about invented people: the miniature world of examples/mini_world"
@@ -132,7 +133,7 @@ def build(
             budget=BUDGET,
             calibrators={"*": one.calibrator},
             certificates=(certificate,),
-            scope=Scope(description=DESCRIPTION, words=_words(world)),
+            scope=Scope(description=DESCRIPTION, words=_words(world), frames=FRAMES),
             figures={
                 **report[method].figures,
                 "log loss on the selection rows": one.selection_log_loss,
@@ -229,9 +230,10 @@ def _copy_base(base: Path, target: Path) -> None:
 
 
 def _words(world: World) -> frozenset[str]:
-    """Every lower-case word that a question of this world may use."""
+    """Every lower-case word that a question of this world may use, but what is to be reversed."""
     stream = questions(world, random.Random("words"))
-    texts = [next(stream).text for _ in range(5000)]
+    asked = [next(stream) for _ in range(5000)]
+    texts = [question.text.replace(question.key.partition(":")[2], "") for question in asked]
     words = {word.strip(".,?'") for text in texts for word in text.split()}
     return frozenset(word for word in words if word.isalpha() and word.islower() and len(word) > 1)
 

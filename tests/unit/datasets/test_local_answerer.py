@@ -32,12 +32,12 @@ def asking(text: str, sampling: Sampling) -> Request:
 
 def test_sums_are_answered_whatever_the_order_and_the_batch(mini: TransformersBackend) -> None:
     greedy = Sampling(max_tokens=16)
-    questions = ["What is 7 plus 5?", "What is a s m backwards?", "What is 8 minus 8?"]
+    questions = ["What is 7 plus 5?", "What is asm backwards?", "What is 8 minus 8?"]
     requests = [asking(text, greedy) for text in questions]
     together = LocalAnswerer(mini, "mini", batch_size=3).answer(requests)
     alone = LocalAnswerer(mini, "mini", batch_size=1).answer(requests)
     assert together == alone
-    for reply, part in zip(together, ("12", "m s a", "0"), strict=True):
+    for reply, part in zip(together, ("12", "msa", "0"), strict=True):
         assert part in str(reply.text)
 
 

@@ -339,6 +339,13 @@ def test_names_numbers_and_quoted_words_belong_to_every_world(make: Make) -> Non
     assert not make().outside_scope(qa("", question="who bakes zorks?"))
 
 
+def test_a_question_about_any_single_word_belongs_to_a_world_that_says_so(make: Make) -> None:
+    scope = SCOPE.model_copy(update={"frames": (("who bakes ", "?"),)})
+    estimator = make(scope=scope)
+    assert not estimator.outside_scope(qa("", question="who bakes zorks?"))
+    assert estimator.outside_scope(qa("", question="who bakes zorks and blorks?"))
+
+
 def test_calibrate_maps_arrays(make: Make) -> None:
     logits = np.array([-2.0, 0.0, 3.0])
     expected = [sigma(x) for x in logits]
