@@ -39,6 +39,7 @@ from .attempts import (
     LORA_PROBE,
     PROBE,
     QUERY,
+    SAMPLES,
     WITHOUT_KL,
     Attempt,
 )
@@ -89,7 +90,8 @@ def main(
     columns = baselines(rows)
     columns["probe"] = of_query(asked[PROBE.slug, 0])
     columns["lora_probe"] = of_query(asked[LORA_PROBE.slug, 0])
-    columns["tuned query, `all`"] = of_query(asked[EVERYWHERE.slug, 0])
+    columns["tuned query, `all`, 400 steps"] = of_query(asked[EVERYWHERE.slug, 0])
+    columns["tuned query, `query`, 400 steps"] = of_query(asked[SAMPLES.slug, 0])
     columns["tuned query, `query`"] = of_query(asked[QUERY.slug, 0])
     columns["hybrid"] = of_hybrid(asked[QUERY.slug, 0])
 
@@ -234,8 +236,9 @@ def _seeds(asked: dict[tuple[str, int], Rows], everything: Slice) -> list[str]:
     ways = [
         over("hybrid", QUERY, of_hybrid),
         over("tuned query, `query`", QUERY, of_query),
-        over("tuned query, `all`", EVERYWHERE, of_query),
-        over("tuned query, `all`, no KL", WITHOUT_KL, of_query),
+        over("tuned query, `query`, 400 steps", SAMPLES, of_query),
+        over("tuned query, `all`, 400 steps", EVERYWHERE, of_query),
+        over("tuned query, `all`, 400 steps, no KL", WITHOUT_KL, of_query),
         over("probe", PROBE, of_query),
         over("lora_probe", LORA_PROBE, of_query),
     ]

@@ -15,6 +15,7 @@ __all__ = [
     "LORA_PROBE",
     "PROBE",
     "QUERY",
+    "SAMPLES",
     "WITHOUT_KL",
     "Attempt",
 ]
@@ -35,27 +36,33 @@ class Attempt:
     """Only so many graded rows, all answers to a question together."""
 
 
-QUERY = Attempt("query", "committed: five answers, pairwise term", TUNING)
-EVERYWHERE = Attempt("all", "the adapter on all tokens", replace(TUNING, activation="all"))
+QUERY = Attempt("query", "committed: five answers, pairwise term times 0.3, 800 steps", TUNING)
+SHORT = replace(TUNING, steps=400)
+PLAIN = replace(SHORT, pair_weight=0.0)
+SAMPLES = Attempt("samples", "five answers, 400 steps", PLAIN)
+EVERYWHERE = Attempt("all", "the same, the adapter on all tokens", replace(PLAIN, activation="all"))
 WITHOUT_KL = Attempt(
     "all-without-kl",
-    "the adapter on all tokens, no divergence from the base",
-    replace(TUNING, activation="all", kappa=0.0),
+    "the same, no divergence from the base",
+    replace(PLAIN, activation="all", kappa=0.0),
 )
-PROBE = Attempt("probe", "probe", replace(TUNING, pair_weight=0.0), "probe")
-LORA_PROBE = Attempt("lora-probe", "lora_probe", replace(TUNING, activation="all"), "lora_probe")
+PROBE = Attempt("probe", "probe", PLAIN, "probe")
+LORA_PROBE = Attempt("lora-probe", "lora_probe", replace(PLAIN, activation="all"), "lora_probe")
 
 ATTEMPTS = (
-    Attempt("greedy", "greedy answers only", replace(TUNING, pair_weight=0.0), greedy_only=True),
-    Attempt("samples", "five answers", replace(TUNING, pair_weight=0.0)),
-    QUERY,
-    Attempt("pairs-3", "pairwise term times 3", replace(TUNING, pair_weight=3.0)),
-    Attempt("long", "twice the steps", replace(TUNING, steps=800)),
     Attempt(
-        "slow", "half the learning rate, twice the steps",
-        replace(TUNING, learning_rate=1e-3, steps=800),
+        "greedy", "greedy answers only, 400 steps", PLAIN, greedy_only=True,
     ),
+    SAMPLES,
     EVERYWHERE,
+    Attempt("pairs-1", "pairwise term, 400 steps", replace(SHORT, pair_weight=1.0)),
+    Attempt("pairs-3", "pairwise term times 3, 400 steps", replace(SHORT, pair_weight=3.0)),
+    Attempt("long", "pairwise term, 800 steps", replace(TUNING, pair_weight=1.0)),
+    Attempt(
+        "slow", "pairwise term, 800 steps, half the learning rate",
+        replace(TUNING, pair_weight=1.0, learning_rate=1e-3),
+    ),
+    QUERY,
 )  # fmt: skip
 """Ways to make the query see the answer, and not the question alone."""
 

@@ -17,7 +17,7 @@ from ct_guard.estimators import FEATURES, features
 from ct_guard.evaluation.question_prior import question_prior
 from ct_guard.query import build_query
 from examples.mini_world.answers import Row, question_of, split_rows
-from examples.mini_world.measure import STYLE, Part, make, measure, thirds
+from examples.mini_world.measure import STYLE, Part, make, measure
 from examples.mini_world.world import content_of
 
 from .asking import PARTS, labels_of
@@ -91,7 +91,7 @@ def of_hybrid(rows: Rows) -> Column:
 
 
 def _method(rows: Rows, method: str) -> Column:
-    made = make(method, *thirds(rows.calibration))
+    made = make(method, rows.calibration)
     return made.p(rows.test), made.p(rows.held_out)
 
 

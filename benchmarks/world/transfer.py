@@ -20,7 +20,7 @@ from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import build_query
 from examples.mini_world.answers import Row, answer_and_grade, read_answers, split_rows
 from examples.mini_world.estimators import tuned
-from examples.mini_world.measure import STYLE, Part, make, measure, thirds, tuned_labels
+from examples.mini_world.measure import STYLE, Part, make, measure, tuned_labels
 from examples.mini_world.pretrain import Size, pretrain
 from examples.mini_world.world import make_world
 
@@ -37,7 +37,7 @@ SEED = 1
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/bench-world"))
 @click.option("--base", type=click.Path(path_type=Path), default=MINI / "base", show_default=True)
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
-@click.option("--steps", default=2500, show_default=True, help="Of the second base's training.")
+@click.option("--steps", default=1500, show_default=True, help="Of the second base's training.")
 @click.option("--scale", default=0.3, show_default=True, help="Share of the questions to ask it.")
 @click.option("--threads", default=2, show_default=True)
 def main(runs: Path, base: Path, results: Path, steps: int, scale: float, threads: int) -> None:
@@ -63,7 +63,7 @@ def main(runs: Path, base: Path, results: Path, steps: int, scale: float, thread
     at_home = read(split_rows(read_answers(runs / "answers"), "calibration"))
 
     def judged(method: str, calibration: Part, test: Part) -> Floats:
-        return make(method, *thirds(calibration)).p(test)
+        return make(method, calibration).p(test)
 
     test = foreign["test"]
     found = {

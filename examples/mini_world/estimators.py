@@ -43,7 +43,6 @@ from .measure import (
     graded,
     make,
     measure,
-    thirds,
     tuned_labels,
 )
 from .world import World
@@ -57,9 +56,9 @@ TUNING = TuningConfig(
     targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
     learning_rate=2e-3,
     batch_size=40,
-    steps=400,
+    steps=800,
     warmup=20,
-    pair_weight=1.0,
+    pair_weight=0.3,
     evaluate_every=100,
     budget=BUDGET,
 )
@@ -100,7 +99,7 @@ def build(
         read = measure(backend, inside[name], query)
         part[name] = read.with_labels(tuned_labels(backend, read.rows, query, trained))
     made = {
-        method: make(method, *thirds(part["calibration"]))
+        method: make(method, part["calibration"])
         for method in ("hybrid", "query", "likelihood", "zero-shot")
     }
     default = min(made, key=lambda method: made[method].selection_log_loss)

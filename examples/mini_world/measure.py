@@ -165,18 +165,26 @@ class Made:
         return apply(self.calibrator, self.logits(part))
 
 
-def make(method: str, layer_part: Part, platt_part: Part, selection_part: Part) -> Made:
-    """Fit the layer (hybrid only), the calibrator, and measure the log loss to choose by, each on
-    questions of its own."""
-    layer = (
-        fit_layer(features(layer_part.tuned), layer_part.correct) if method == "hybrid" else None
-    )
+def make(method: str, calibration: Part) -> Made:
+    """Fit the layer (hybrid only) and the calibrator. The layer learns from all rows; the
+    calibrator, and the log loss to choose a method by, see each question through a layer that was
+    fitted without it, on other thirds."""
+    folds = thirds(calibration)
+    out_of_fold = np.empty(len(calibration.rows))
+    for number in range(len(folds)):
+        others = calibration.take(lambda row, n=number: _third(row) != n)  # type: ignore[misc]
+        at = [n for n, row in enumerate(calibration.rows) if _third(row) == number]
+        out_of_fold[at] = _with_layer(method, others).logits(folds[number])
+    correct = calibration.correct
+    calibrator = fit("platt", out_of_fold, correct)
+    loss = log_loss(apply(calibrator, out_of_fold), correct)
+    return replace(_with_layer(method, calibration), calibrator=calibrator, selection_log_loss=loss)
+
+
+def _with_layer(method: str, rows: Part) -> Made:
+    layer = fit_layer(features(rows.tuned), rows.correct) if method == "hybrid" else None
     blank = CalibratorState(kind="temperature", params={"temperature": 1.0}, n=0)
-    raw = Made(method, layer, blank, 0.0).logits(platt_part)
-    calibrator = fit("platt", raw, platt_part.correct)
-    made = Made(method, layer, calibrator, 0.0)
-    loss = log_loss(made.p(selection_part), selection_part.correct)
-    return Made(method, layer, calibrator, loss)
+    return Made(method, layer, blank, 0.0)
 
 
 def figures(made: Made, part: Part) -> Figures:
@@ -204,10 +212,9 @@ def figures_of(p: Floats, rows: Sequence[Row]) -> Figures:
 
 
 def thirds(part: Part) -> list[Part]:
-    """Questions apart: 40% for the layer, 30% for the calibrator, 30% to choose by."""
+    """The rows of every third question."""
+    return [part.take(lambda row, n=n: _third(row) == n) for n in range(3)]  # type: ignore[misc]
 
-    def third(row: Row) -> int:
-        number = int(row["id"].split("-")[1])
-        return 0 if number % 10 < 4 else 1 if number % 10 < 7 else 2
 
-    return [part.take(lambda row, n=n: third(row) == n) for n in range(3)]  # type: ignore[misc]
+def _third(row: Row) -> int:
+    return int(question_of(row).rsplit("-", 1)[1]) % 3
