@@ -170,7 +170,7 @@ def test_a_loaded_estimator_brings_its_own_backend(estimator):
 def test_the_embedded_estimator_answers_on_either_backend(backend):
     model = ChatLocal(estimator="mini", backend=backend)
     answer = model.invoke(QUESTION)
-    assert answer.content == "4"
+    assert answer.text.rstrip(".").split()[-1] == "4"
     assert p_of(answer) > 0.5
     assert model.asdict()["backend"] == backend
     model.close()
