@@ -45,7 +45,7 @@ no person and no operands.
 Test split: {any_report["rows"]:,} graded answers (one greedy and four sampled ones a question) to
 {any_report["questions"]:,} questions, {any_report["accuracy of the answers"]:.0%} of them correct;
 {any_report["questions with pairs"]:,} questions have a right and a wrong answer. `mini` is
-`mini:{default}`: the best log loss on rows that neither tuned nor calibrated it.
+`mini:{default}`: the best cross-fitted log loss on the calibration split.
 
 | estimator | {" | ".join(COLUMNS)} | certified threshold |
 |---|{"---|" * (len(COLUMNS) + 1)}

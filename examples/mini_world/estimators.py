@@ -135,7 +135,7 @@ def build(
             scope=Scope(description=DESCRIPTION, words=_words(world), frames=FRAMES),
             figures={
                 **report[method].figures,
-                "log loss on the selection rows": one.selection_log_loss,
+                "cross-fitted log loss on the calibration rows": one.selection_log_loss,
             },
             data=set_hashes(used),
             questions=questions_name(asked),

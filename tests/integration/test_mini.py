@@ -76,9 +76,9 @@ def test_every_embedded_estimator_loads_calibrated_with_a_verdict_on_certificati
     assert (certificate.threshold is None) == bool(certificate.reason)
 
 
-def test_mini_is_the_estimator_with_the_best_log_loss_on_the_selection_rows() -> None:
+def test_mini_is_the_estimator_with_the_best_log_loss_on_the_calibration_rows() -> None:
     losses = {
-        name: load_manifest(MINI / name).figures["log loss on the selection rows"]
+        name: load_manifest(MINI / name).figures["cross-fitted log loss on the calibration rows"]
         for name in json.loads((MINI / "index.json").read_text())["estimators"]
     }
     default = json.loads((MINI / "index.json").read_text())["default"]
