@@ -1,29 +1,15 @@
 """Hugging Face causal language models with PEFT adapters, on CPU or GPU: the same code."""
 
-import copy
-import tempfile
 import threading
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from peft import (
-    LoraConfig,
-    PeftConfig,
-    PeftModel,
-    get_peft_model_state_dict,
-    set_peft_model_state_dict,
-)
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from transformers import AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import logging
+from peft import LoraConfig
 
-from ct_guard.errors import BackendError, MismatchError, MissingExtraError, UsageError
+from ct_guard.errors import BackendError
 from ct_guard.query import Query
 from ct_guard.records import Message
 
@@ -31,14 +17,14 @@ from .base import KV, Activation, Adapter, Capabilities, Generation, Item, Score
 from .decoding import AnswerStream, Settings, exhausted
 from .fingerprint import fingerprint
 from .generation import CacheReader, end_ids, generate_batch
-from .loading import loading_problem
-from .placement import out_of_memory, pick_device, pick_dtype
+from .loading import Device, Quantization, load_model, quiet
+from .lora import LoraAdapters
+from .placement import out_of_memory
 from .scoring import ScoreJob
 from .tokens import TokenizerEncoder
 
 __all__ = ["TransformersBackend"]
 
-Device = Literal["auto", "cpu", "cuda", "mps"] | str
 AUTO_BATCH_SIZE = 64
 AUTO_BATCH_TOKENS = 16_384
 
@@ -62,8 +48,7 @@ class TransformersBackend:
         self._fingerprint = fingerprint
         self._auto = batch_size is None
         self._batch_size = batch_size or AUTO_BATCH_SIZE
-        self._peft: PeftModel | None = None
-        self._adapters: dict[str, Path] = {}
+        self._adapters = LoraAdapters(self._model)
         self._lock = threading.RLock()
         self._closed = False
 
@@ -76,49 +61,16 @@ class TransformersBackend:
         device: Device = "auto",
         dtype: str = "auto",
         batch_size: int | None = None,
-        quantization: Literal["8bit", "4bit"] | None = None,
+        quantization: Quantization | None = None,
     ) -> "TransformersBackend":
         """Load a base model from a directory or the hub: safetensors only, no remote code.
 
         `device` "auto" takes CUDA, then MPS, then the CPU; `dtype` "auto" is float32 on the CPU and
         the checkpoint's own elsewhere. Raises BackendError when the model cannot be loaded.
         """
-        if not Path(source).is_dir() and _is_path(source):
-            raise BackendError(f"no base model at {str(source)!r}: there is no such directory")
-        where = pick_device(device)
-        number = pick_dtype(dtype, where)
-        kwargs: dict[str, Any] = {"revision": revision} if revision else {}
-        if quantization is not None:
-            if find_spec("bitsandbytes") is None:
-                raise MissingExtraError("a base model in 8 or 4 bits", "quant")
-            from transformers import BitsAndBytesConfig
-
-            eight = quantization == "8bit"
-            kwargs["quantization_config"] = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
-                load_in_8bit=eight,
-                load_in_4bit=not eight,
-                bnb_4bit_quant_type="nf4",
-                bnb_4bit_compute_dtype=torch.bfloat16,
-            )
-            kwargs["device_map"] = {"": where}
-        try:
-            with _quiet():
-                tokenizer = AutoTokenizer.from_pretrained(
-                    source, revision=revision, trust_remote_code=False
-                )
-                model = AutoModelForCausalLM.from_pretrained(
-                    source,
-                    dtype=number,
-                    use_safetensors=True,
-                    trust_remote_code=False,
-                    **kwargs,
-                )
-            if quantization is None:
-                model = model.to(where)  # type: ignore[arg-type]
-        except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
-            raise BackendError(
-                f"cannot load the base model {str(source)!r}: {loading_problem(error)}"
-            ) from error
+        model, tokenizer = load_model(
+            source, revision=revision, device=device, dtype=dtype, quantization=quantization
+        )
         return cls(
             model, tokenizer, fingerprint=fingerprint(source, revision), batch_size=batch_size
         )
@@ -159,7 +111,7 @@ class TransformersBackend:
     def close(self) -> None:
         with self._lock:
             self._closed = True
-            self._model = self._peft = None
+            self._model, self._adapters = None, LoraAdapters(None)
 
     # --- text -----------------------------------------------------------------------------------
 
@@ -185,132 +137,39 @@ class TransformersBackend:
     # --- adapters -------------------------------------------------------------------------------
 
     def add_adapter(self, adapter: Adapter) -> None:
-        """Load an adapter's weights (safetensors) beside those already there."""
+        """Load an adapter's weights (safetensors) beside those already there. Raises MismatchError
+        when they do not fit, UsageError when another adapter has the name."""
         with self._lock:
-            if self._adapters.get(adapter.name) == adapter.path:
-                return
-            if adapter.name in self._adapters:
-                raise UsageError(f"another adapter named {adapter.name!r} is loaded already")
-            if not (adapter.path / "adapter_model.safetensors").is_file():
-                raise MismatchError(f"no adapter_model.safetensors in {adapter.path}")
-            try:
-                with _quiet():
-                    self._load_weights(adapter)
-            except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
-                self._forget(adapter.name)
-                first = str(error).strip().splitlines()[0]
-                raise MismatchError(
-                    f"the adapter {adapter.path} does not fit this base model: {first}"
-                ) from error
-            self._adapters[adapter.name] = adapter.path
-            self._tuner.eval()
-            self._tuner.disable_adapter_layers()
-
-    def _load_weights(self, adapter: Adapter) -> None:
-        path = str(adapter.path)
-        if self._peft is None:
-            config = PeftConfig.from_pretrained(path)
-            config.inference_mode = True
-            self._peft = PeftModel(self._model, config, adapter_name=adapter.name)
-        loaded = self._peft.load_adapter(path, adapter_name=adapter.name)
-        for kind, keys in (
-            ("lacks", loaded.missing_keys),
-            ("has no place for", loaded.unexpected_keys),
-        ):
-            if keys:
-                raise ValueError(f"it {kind} {keys[0]}")
-
-    def _forget(self, name: str) -> None:
-        """Take an adapter that could not be loaded out of the model again."""
-        if self._peft is None:
-            return
-        if name in self._peft.peft_config:
-            self._peft.delete_adapter(name)
-        self._tuner.disable_adapter_layers()
+            self._adapters.add(adapter)
 
     def create_adapter(self, adapter: Adapter, config: LoraConfig) -> list[torch.nn.Parameter]:
         """Put a fresh LoRA into the model, to be trained, in place of one of the same name; returns
         its weights."""
         with self._lock:
-            if adapter.name in self._adapters:
-                del self._adapters[adapter.name]
-                self._forget(adapter.name)
-            if self._peft is None:
-                self._peft = PeftModel(self._model, config, adapter_name=adapter.name)
-            else:
-                self._peft.add_adapter(adapter.name, config)
-            self._adapters[adapter.name] = adapter.path
-            self._tuner.disable_adapter_layers()
-            return [
-                weight
-                for name, weight in self._model.named_parameters()
-                if f".{adapter.name}." in name
-            ]
-
-    def checkpoint_gradients(self, on: bool) -> None:
-        """Whether training computes activations twice instead of keeping them. The model then keeps
-        no cache where gradients flow."""
-        with self._lock, _quiet():
-            if on:
-                self._model.gradient_checkpointing_enable({"use_reentrant": False})
-            elif self._model.is_gradient_checkpointing:
-                self._model.gradient_checkpointing_disable()
+            return self._adapters.create(adapter, config)
 
     def save_adapter(self, adapter: Adapter) -> None:
-        """Write the adapter's current weights to its path, as safetensors; a file there stays whole
-        until the new one is. Raises BackendError where it cannot be written."""
+        """Write the adapter's current weights to its path. Raises BackendError where it cannot."""
         with self._lock:
-            tensors = {
-                key: value.contiguous().cpu()
-                for key, value in get_peft_model_state_dict(
-                    self._peft, adapter_name=adapter.name
-                ).items()
-            }
-            adapter.path.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".saving-", dir=adapter.path) as building:
-                self._config_of(adapter).save_pretrained(building)
-                try:
-                    save_file(tensors, Path(building) / "adapter_model.safetensors")
-                except SafetensorError as error:  # a full disk, say
-                    raise BackendError(
-                        f"{adapter.path}: cannot be written: {error}: make room"
-                    ) from error
-                for path in Path(building).iterdir():
-                    path.replace(adapter.path / path.name)
+            self._adapters.save(adapter)
 
     def reload_adapter(self, adapter: Adapter) -> None:
         """Take the adapter's weights back from its path."""
         with self._lock:
-            tensors = load_file(adapter.path / "adapter_model.safetensors")
-            set_peft_model_state_dict(self._peft, tensors, adapter_name=adapter.name)
-            self._tuner.disable_adapter_layers()
+            self._adapters.reload(adapter)
 
-    @contextmanager
-    def adapted(self, name: str | None, *, training: bool = False) -> Iterator[None]:
-        """The named adapter on inside, every adapter off outside; None leaves all off. `training`
-        turns on its dropout and gradients."""
-        if name is None:
-            yield
-            return
-        self._tuner.set_adapter(name, inference_mode=not training)
-        self._tuner.enable_adapter_layers()
-        self._model.train(training)
-        try:
-            yield
-        finally:
-            self._model.eval()
-            self._tuner.disable_adapter_layers()
+    def adapted(self, name: str | None, *, training: bool = False) -> AbstractContextManager[None]:
+        """The named adapter on inside, every adapter off outside, see `LoraAdapters.on`."""
+        return self._adapters.on(name, training=training)
 
-    @property
-    def _tuner(self) -> Any:
-        if self._peft is None:
-            raise UsageError("no adapter is loaded")
-        return self._peft.base_model
-
-    def _config_of(self, adapter: Adapter) -> Any:
-        config = copy.copy(self._tuner.peft_config[adapter.name])
-        config.inference_mode = True
-        return config
+    def checkpoint_gradients(self, on: bool) -> None:
+        """Whether training computes activations twice instead of keeping them. The model then keeps
+        no cache where gradients flow."""
+        with self._lock, quiet():
+            if on:
+                self._model.gradient_checkpointing_enable({"use_reentrant": False})
+            elif self._model.is_gradient_checkpointing:
+                self._model.gradient_checkpointing_disable()
 
     # --- scoring --------------------------------------------------------------------------------
 
@@ -416,22 +275,3 @@ class TransformersBackend:
             if self._closed:
                 raise BackendError("this backend is closed")
             yield
-
-
-def _is_path(source: str | Path) -> bool:
-    """Whether this can only be meant as a directory: hub ids have one slash inside at most."""
-    return isinstance(source, Path) or source.startswith((".", "/", "~")) or source.count("/") > 1
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the model libraries' progress bars and warnings about each other."""
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()  # type: ignore[no-untyped-call]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)
-            yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()  # type: ignore[no-untyped-call]

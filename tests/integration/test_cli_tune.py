@@ -229,7 +229,7 @@ def test_the_papers_recipe_is_the_papers() -> None:
 def test_a_base_in_8_bits_says_what_to_install(
     source: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ct_guard.backends.transformers.find_spec", lambda name: None)
+    monkeypatch.setattr("ct_guard.backends.loading.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"ct-guard\[quant\]"):
         tune(source, "-b", tiny_base, "-o", tmp_path / "x", "--recipe", "paper")
 

@@ -220,7 +220,7 @@ def test_a_full_disk_leaves_the_old_adapter_whole(
         Path(path).write_bytes(b"half")
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("ct_guard.backends.transformers.save_file", full)
+    monkeypatch.setattr("ct_guard.backends.lora.save_file", full)
     with pytest.raises(OSError, match="No space left"):
         run(tiny_base, tmp_path / "a", replace(CONFIG, steps=6))
     assert {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()} == old
