@@ -43,7 +43,17 @@ from .attempts import (
     WITHOUT_KL,
     Attempt,
 )
-from .columns import Column, Columns, Rows, baselines, measure_rows, of_hybrid, of_query, through
+from .columns import (
+    Column,
+    Columns,
+    Rows,
+    baselines,
+    measure_rows,
+    of_hybrid,
+    of_query,
+    through,
+    verbalized,
+)
 from .report import (
     METRICS,
     Slice,
@@ -113,6 +123,8 @@ def main(
             " and a wrong answer; misconceptions + matched facts:"
             f" {len(set(matched.question.tolist())):,} questions."
             f" Tuning: {len(rows.tuning):,} answers. Intervals: 95%, bootstrap over questions.",
+            "",
+            verbalized(backend, rows),
             "",
             "All answers, tuning seed 0:",
             "",

@@ -14,10 +14,11 @@ from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import apply, fit
 from ct_guard.estimators import FEATURES, features
+from ct_guard.estimators.asking import VerbalizedMethod
 from ct_guard.evaluation.question_prior import question_prior
 from ct_guard.query import build_query
 from examples.mini_world.answers import Row, question_of, split_rows
-from examples.mini_world.measure import STYLE, Part, make, measure
+from examples.mini_world.measure import STYLE, Part, graded, make, measure
 from examples.mini_world.world import content_of
 
 from .asking import PARTS, labels_of
@@ -32,6 +33,7 @@ __all__ = [
     "of_hybrid",
     "of_query",
     "through",
+    "verbalized",
 ]
 
 Floats = NDArray[np.float64]
@@ -68,6 +70,18 @@ def baselines(rows: Rows) -> Columns:
         "zero-shot query": _method(rows, "zero-shot"),
         "prior + likelihood": _prior_and_likelihood(rows, prior),
     }
+
+
+def verbalized(backend: TransformersBackend, rows: Rows) -> str:
+    """In words, for how many answers the base model states a probability when asked for one."""
+    asked = [made.qa for made in graded(rows.test.rows[::STRIDE])]
+    found = VerbalizedMethod(STYLE).judge(asked, backend)
+    stated = sum(isinstance(one, float) for one in found)
+    kept = "too few to measure" if stated < len(asked) / 2 else "not in the tables"
+    return (
+        f"Verbalized: the base model states a probability for {stated:,} of {len(asked):,} answers"
+        f" (every {STRIDE}th of the test), {kept}."
+    )
 
 
 def through(rows: Rows, way: Attempt, runs: Path, seed: int) -> Rows:
@@ -145,4 +159,5 @@ def _prior_and_likelihood(rows: Rows, prior: Callable[[Part], Floats]) -> Column
     return np.asarray(test), np.asarray(held_out)
 
 
+STRIDE = 50
 LIKELIHOOD = ("log_p", "mean_log_p", "worst_log_p", "p")

@@ -4,12 +4,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ct_guard.adapters import BaseModelRef, LogisticLayer, Manifest
 from ct_guard.backends import Item, ScoreBatch, Want
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import apply, fit
+from ct_guard.calibration.folds import folds_by_question
 from ct_guard.estimators import METHODS, features
 from ct_guard.metrics import (
     auroc,
@@ -59,16 +60,20 @@ class Part:
         return self.plain if method == "zero-shot" else self.tuned
 
     def take(self, keep: Callable[[Row], bool]) -> "Part":
-        at = [number for number, row in enumerate(self.rows) if keep(row)]
-        return Part([self.rows[n] for n in at], _take(self.tuned, at), _take(self.plain, at))
+        return self.at([number for number, row in enumerate(self.rows) if keep(row)])
+
+    def at(self, rows: ArrayLike) -> "Part":
+        """The rows of these numbers."""
+        index = np.asarray(rows, dtype=int)
+        kept = [self.rows[n] for n in index]
+        return Part(kept, _take(self.tuned, index), _take(self.plain, index))
 
 
-def _take(batch: ScoreBatch, at: Sequence[int]) -> ScoreBatch:
-    index = np.array(at, dtype=int)
+def _take(batch: ScoreBatch, index: NDArray[np.int_]) -> ScoreBatch:
     logprobs = batch.answer_logprobs
     return ScoreBatch(
         label_logits=None if batch.label_logits is None else batch.label_logits[index],
-        answer_logprobs=None if logprobs is None else [logprobs[n] for n in at],
+        answer_logprobs=None if logprobs is None else [logprobs[n] for n in index],
         hidden=None if batch.hidden is None else batch.hidden[index],
         cached_tokens=batch.cached_tokens[index],
         prefilled_tokens=batch.prefilled_tokens[index],
@@ -123,7 +128,7 @@ def _scored(
     items = [Item(made.context, made.answer) for made in rendered]
     found = backend.score(items, query, None if tuned is None else tuned.adapter, wants)
     place = {at: number for number, at in enumerate(firsts)}
-    return _take(found, [place[different[text]] for text in texts])
+    return _take(found, np.array([place[different[text]] for text in texts], dtype=int))
 
 
 @dataclass(frozen=True)
@@ -168,14 +173,12 @@ class Made:
 def make(method: str, calibration: Part) -> Made:
     """Fit the layer (hybrid only) and the calibrator. The layer learns from all rows; the
     calibrator, and the log loss to choose a method by, see each question through a layer that was
-    fitted without it, on other thirds."""
-    folds = thirds(calibration)
-    out_of_fold = np.empty(len(calibration.rows))
-    for number in range(len(folds)):
-        others = calibration.take(lambda row, n=number: _third(row) != n)  # type: ignore[misc]
-        at = [n for n, row in enumerate(calibration.rows) if _third(row) == number]
-        out_of_fold[at] = _with_layer(method, others).logits(folds[number])
+    fitted without it."""
     correct = calibration.correct
+    out_of_fold = np.empty(len(correct))
+    for fitted, left_out in folds_by_question(correct, calibration.question):
+        made = _with_layer(method, calibration.at(fitted))
+        out_of_fold[left_out] = made.logits(calibration.at(left_out))
     calibrator = fit("platt", out_of_fold, correct)
     loss = log_loss(apply(calibrator, out_of_fold), correct)
     return replace(_with_layer(method, calibration), calibrator=calibrator, selection_log_loss=loss)
@@ -209,12 +212,3 @@ def figures_of(p: Floats, rows: Sequence[Row]) -> Figures:
         "log loss": log_loss(p, correct),
         "coverage at 10% risk": coverage_at_risk(p, correct, 0.10),
     }
-
-
-def thirds(part: Part) -> list[Part]:
-    """The rows of every third question."""
-    return [part.take(lambda row, n=n: _third(row) == n) for n in range(3)]  # type: ignore[misc]
-
-
-def _third(row: Row) -> int:
-    return int(question_of(row).rsplit("-", 1)[1]) % 3
