@@ -16,6 +16,7 @@ from pydantic import Field, ValidationError
 
 from ct_guard.backends import Activation
 from ct_guard.errors import ManifestError, OutputExistsError
+from ct_guard.files.replacing import replacing
 from ct_guard.query import QUERY_HASH, Boundary, ContextStyle
 from ct_guard.records import CalibratorState, Certificate, Record
 
@@ -252,12 +253,8 @@ def manifest_text(manifest: Manifest) -> str:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write or replace the manifest of an estimator's directory, in one step."""
-    building = folder / f".{MANIFEST}-{os.getpid()}"
-    try:
+    with replacing(folder / MANIFEST) as building:
         building.write_text(manifest_text(manifest), encoding="utf-8")
-        os.replace(building, folder / MANIFEST)
-    finally:
-        building.unlink(missing_ok=True)
 
 
 def with_file(manifest: Manifest, folder: Path, name: str) -> Manifest:

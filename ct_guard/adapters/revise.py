@@ -1,15 +1,13 @@
 """Change what an estimator's manifest says, in place or in a copy, without a half-written state."""
 
-import contextlib
-import os
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from ct_guard.errors import OutputExistsError
+from ct_guard.files.replacing import replacing
 
 from .locate import EMBEDDED, MINI
-from .manifest import MANIFEST, BaseModelRef, Manifest, manifest_text, save_estimator, sha256
+from .manifest import MANIFEST, BaseModelRef, Manifest, save_estimator, sha256, write_manifest
 from .questions import dump_questions, questions_name
 
 __all__ = ["revise_estimator"]
@@ -61,29 +59,14 @@ def _in_place(
     old = manifest.questions
     files = {known: digest for known, digest in manifest.files.items() if known != old}
     if name is not None and content is not None:
-        _replace(folder / name, content)
+        with replacing(folder / name) as building:
+            building.write_bytes(content)
         files[name] = sha256(folder / name)
     changed = manifest.model_copy(update={"questions": name, "files": files})
-    _replace(folder / MANIFEST, manifest_text(changed).encode())
+    write_manifest(folder, changed)
     if old is not None and old != name:
         (folder / old).unlink(missing_ok=True)
     return changed
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """The file has its old content or the new one, never a part of it."""
-    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
-    except BaseException:
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(temporary)
-        raise
 
 
 def _base_seen_from(target: Path, source: Path, base: BaseModelRef) -> BaseModelRef:

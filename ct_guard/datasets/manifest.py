@@ -1,13 +1,13 @@
 """The manifest of graded data: one JSON file beside it, that says what it was made from."""
 
 import hashlib
-import os
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, ValidationError
 
 from ct_guard.errors import InputError
+from ct_guard.files.replacing import replacing
 from ct_guard.records import Record
 
 from .audit import Audit
@@ -62,17 +62,11 @@ class DataManifest(Record):
     def save(self, graded: str | Path) -> None:
         """Write the manifest of the file `graded`, whole or not at all."""
         path = data_manifest_path(graded)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         try:
-            with temporary.open("w", encoding="utf-8") as stream:
-                stream.write(self.model_dump_json(indent=1) + "\n")
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
+            with replacing(path) as building:
+                building.write_text(self.model_dump_json(indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             raise InputError(f"{path}: cannot be written: {error.strerror}") from None
-        finally:
-            temporary.unlink(missing_ok=True)
 
 
 def data_manifest_path(graded: str | Path) -> Path:

@@ -1,8 +1,6 @@
 """Writing a GGUF file: keys, then tensors one after the other, under a name that nobody looks for
 until the file is whole."""
 
-import os
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,6 +13,7 @@ from gguf import GGMLQuantizationType
 from numpy.typing import NDArray
 
 from ct_guard.errors import ExportError, OutputExistsError
+from ct_guard.files.replacing import replacing
 
 __all__ = ["OnProgress", "Planned", "WeightType", "fresh", "write"]
 
@@ -103,12 +102,5 @@ def fresh(target: Path, *, overwrite: bool) -> Iterator[Path]:
     if target.exists() and not overwrite:
         raise OutputExistsError(f"{target} exists already: overwrite it with --overwrite")
     target.parent.mkdir(parents=True, exist_ok=True)
-    number, name = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-    os.close(number)
-    path = Path(name)
-    try:
+    with replacing(target) as path:
         yield path
-        path.chmod(0o644)
-        os.replace(path, target)
-    finally:
-        path.unlink(missing_ok=True)

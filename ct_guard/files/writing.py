@@ -13,6 +13,7 @@ from . import delimited, parquet
 from .jsonl import JsonlWriter
 from .paths import STDIO, StrPath, format_of
 from .reading import columns_of
+from .replacing import replacing
 from .rows import Row
 from .spool import Spool
 
@@ -52,7 +53,7 @@ def open_writer(
         yield JsonlWriter(sys.stdout.buffer, results)
         sys.stdout.buffer.flush()
         return
-    with _replacing(Path(path).resolve()) as temporary:
+    with replacing(Path(path).resolve()) as temporary:
         if format_of(path) == "jsonl":
             with temporary.open("wb") as stream:
                 yield JsonlWriter(stream, results)
@@ -103,16 +104,3 @@ def _check_types(results: Mapping[str, type]) -> None:
     unknown = [name for name, kind in results.items() if kind not in (float, int, bool, str)]
     if unknown:
         raise UsageError(f"result column '{unknown[0]}' must be of type float, int, bool or str")
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its name when the block succeeds."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        yield temporary
-        with temporary.open("rb") as stream:
-            os.fsync(stream.fileno())  # a journal may be deleted next: the output must be on disk
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)

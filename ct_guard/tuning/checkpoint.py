@@ -4,7 +4,6 @@ file with the weights, the optimizer's moments, the best weights so far, and wha
 import hashlib
 import json
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from ct_guard.errors import TuningError
+from ct_guard.files.replacing import replacing
 
 __all__ = ["Progress", "Run", "load_run", "run_identity", "save_run"]
 
@@ -76,19 +76,16 @@ def save_run(
         "history": [asdict(progress) for progress in run.history],
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    building = path.with_name(f".{path.name}-{os.getpid()}")
     try:
-        save_file(
-            {name: tensor.contiguous().cpu() for name, tensor in tensors.items()},
-            building,
-            {"run": json.dumps(told)},
-        )
-        os.replace(building, path)
+        with replacing(path) as building:
+            save_file(
+                {name: tensor.contiguous().cpu() for name, tensor in tensors.items()},
+                building,
+                {"run": json.dumps(told)},
+            )
     except (SafetensorError, OSError) as error:
         kept = "--resume goes on from the one before" if path.exists() else "start again"
         raise TuningError(f"{path}: cannot be written: {error}: make room; {kept}") from error
-    finally:
-        building.unlink(missing_ok=True)
 
 
 def load_run(

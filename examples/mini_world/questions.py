@@ -15,15 +15,12 @@ from .world import (
     skill_question,
 )
 
-SHARES = {"tuning": 21, "calibration": 13, "certification": 16, "test": 50}
-"""Percent of the people and of the operands. Half of them go to the test, so that it holds at least
+SHARES = {"tuning": 31, "calibration": 13, "certification": 16, "test": 40}
+"""Percent of the people and of the operands. So many go to the test that it holds well over
 300 misconceptions and 300 facts to match them."""
 
 SKILLS_A_FACT = 1.0
-"""Questions about skills for every fact asked, in the splits that figures come from."""
-
-SKILLS_A_FACT_IN_TUNING = 6.0
-"""People are few, operands are not: tuning sees more questions about skills than it is asked."""
+"""Questions about skills for every fact asked, the same in every split."""
 
 HELD_OUT = 300
 """Questions of the held-out skill, of the held-out level, and of the held-out relation."""
@@ -42,9 +39,8 @@ def questions_of(world: World, split: str, *, scale: float, seed: int) -> list[Q
     facts = rng.sample(facts, _scaled(len(facts), scale))
     kinds = [kind for kind in SKILLS if kind != HELD_OUT_SKILL]
     levels = [level for level in LEVELS if level != HELD_OUT_LEVEL]
-    a_fact = SKILLS_A_FACT_IN_TUNING if split == "tuning" else SKILLS_A_FACT
     skills = _different(
-        rng, kinds, levels, round(a_fact * len(facts)), lambda q: split_of(q.key) == split
+        rng, kinds, levels, round(SKILLS_A_FACT * len(facts)), lambda q: split_of(q.key) == split
     )
     return [*(fact.question(rng) for fact in facts), *skills]
 

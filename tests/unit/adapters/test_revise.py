@@ -71,14 +71,14 @@ def test_whatever_write_fails_the_old_estimator_stays_readable(
     replace, calls = os.replace, []
 
     def fail_on(number: int) -> None:
-        def failing(source: str, target: Path) -> None:
+        def failing(source: Path, target: Path) -> None:
             calls.append(target)
             if len(calls) == number:
                 raise OSError("disk full")
             replace(source, target)
 
         calls.clear()
-        monkeypatch.setattr("ct_guard.adapters.revise.os.replace", failing)
+        monkeypatch.setattr("os.replace", failing)
 
     for number in (1, 2):
         fail_on(number)

@@ -1,0 +1,49 @@
+"""A file is replaced whole, or stays as it was."""
+
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from ct_guard.files.replacing import replacing
+
+
+def test_the_old_content_stays_until_the_block_ends(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("old")
+    with replacing(path) as building:
+        building.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [OSError("disk full"), KeyboardInterrupt()])
+def test_whatever_ends_the_block_early_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, error: BaseException
+) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("old")
+    with pytest.raises(type(error)), replacing(path) as building:
+        building.write_text("half of the n")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_block_that_writes_nothing_is_an_error_and_removes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text("old")
+    with pytest.raises(FileNotFoundError), replacing(path):
+        pass
+    assert path.read_text() == "old"
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.write_text("x")
+    with replacing(tmp_path / "replaced") as building:
+        building.write_text("x")
+    modes = {stat.S_IMODE(os.stat(tmp_path / name).st_mode) for name in ("plain", "replaced")}
+    assert len(modes) == 1
