@@ -7,13 +7,9 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit  # type: ignore[import-untyped]
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
-from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
-from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import apply, fit
-from ct_guard.estimators import FEATURES, features
 from ct_guard.estimators.asking import VerbalizedMethod
 from ct_guard.evaluation.question_prior import question_prior
 from ct_guard.query import build_query
@@ -145,19 +141,15 @@ def _content(row: Row) -> str:
 
 
 def _prior_and_likelihood(rows: Rows, prior: Callable[[Part], Floats]) -> Column:
-    """A logistic layer like the hybrid's, over the question prior instead of the query."""
+    """The very hybrid, with the question prior's logit in place of the query's."""
 
-    def inputs(part: Part) -> Floats:
-        of_answer = features(part.plain)[:, [FEATURES.index(name) for name in LIKELIHOOD]]
-        z = prior(part)
-        log_p, p = of_answer[:, 0], of_answer[:, -1]
-        return np.column_stack([z, of_answer, z * log_p, z * p])
+    def with_prior(part: Part) -> Part:
+        z = prior(part).astype(np.float32)
+        return part.with_labels(np.column_stack([np.zeros_like(z), z]))
 
-    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    model.fit(inputs(rows.calibration), rows.calibration.correct)
-    test, held_out = (model.predict_proba(inputs(p))[:, 1] for p in (rows.test, rows.held_out))
-    return np.asarray(test), np.asarray(held_out)
+    return of_hybrid(
+        Rows(rows.tuning, *map(with_prior, (rows.calibration, rows.test, rows.held_out)))
+    )
 
 
 STRIDE = 50
-LIKELIHOOD = ("log_p", "mean_log_p", "worst_log_p", "p")

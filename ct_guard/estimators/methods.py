@@ -12,12 +12,14 @@ To add a method, write a class with `wants` and `logits` and name it in `METHODS
 work on text are in `asking`.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.adapters import LogisticLayer, Manifest, ProbeHead, load_probe
 from ct_guard.adapters.layer import layer_logits
@@ -66,13 +68,13 @@ class LikelihoodMethod:
 
 @dataclass(frozen=True)
 class HybridMethod:
-    """The fitted layer over `FEATURES`."""
+    """The fitted layer over those of `FEATURES` that it names."""
 
     layer: LogisticLayer
     wants: frozenset[Want] = LABELS | LOGPROBS
 
     def logits(self, batch: ScoreBatch) -> FloatArray:
-        return layer_logits(self.layer, features(batch))
+        return layer_logits(self.layer, features(batch, self.layer.features))
 
 
 @dataclass(frozen=True)
@@ -94,19 +96,22 @@ class ProbeMethod:
         return np.asarray(pairs[:, 1] - pairs[:, 0])
 
 
-FEATURES = ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p", "z_p")
+FEATURES = ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p", "z_p", "yes", "yes_p")
 """z of the query; log-probability of the answer, in total, per token and of its least likely token;
 the product of the first two; the answer's probability, and its product with z: what the query says
-of an answer that the model believes."""
+of an answer that the model believes; the query's probability of yes, and its product with p. The
+last two keep a very sure query from outvoting everything else."""
 
 
-def features(batch: ScoreBatch) -> FloatArray:
-    """[B, len(FEATURES)]."""
+def features(batch: ScoreBatch, names: Sequence[str] = FEATURES) -> FloatArray:
+    """[B, len(names)], names of `FEATURES`."""
     z = _margin(batch)
     total, mean = _log_likelihoods(batch)
     worst = np.array([float(row.min()) for row in batch.answer_logprobs or []])
-    p = np.exp(total)
-    return np.stack([z, total, mean, worst, z * total, p, z * p], axis=1)
+    p, yes = np.exp(total), expit(z)
+    columns = (z, total, mean, worst, z * total, p, z * p, yes, yes * p)
+    known = dict(zip(FEATURES, columns, strict=True))
+    return np.stack([known[name] for name in names], axis=1)
 
 
 def _margin(batch: ScoreBatch) -> FloatArray:
@@ -146,7 +151,7 @@ def _probe(manifest: Manifest, folder: Path | None = None) -> Method:
 
 def _hybrid(manifest: Manifest, folder: Path | None = None) -> Method:
     layer = manifest.layer
-    if layer is None or layer.features != FEATURES:
+    if layer is None or not set(layer.features) <= set(FEATURES):
         raise ManifestError(
             "this hybrid estimator's layer is missing or uses features that this version does not"
             " compute: make the estimator again"

@@ -19,8 +19,9 @@ SHARES = {"tuning": 31, "calibration": 13, "certification": 16, "test": 40}
 """Percent of the people and of the operands. So many go to the test that it holds well over
 300 misconceptions and 300 facts to match them."""
 
-SKILLS_A_FACT = 1.0
-"""Questions about skills for every fact asked, the same in every split."""
+SKILLS_A_FACT = {"tuning": 2.0, "calibration": 1.0, "certification": 1.0, "test": 1.0}
+"""Questions about skills for every fact asked. People are few, operands are not: tuning learns from
+more of them; the splits that figures come from are alike."""
 
 HELD_OUT = 300
 """Questions of the held-out skill, of the held-out level, and of the held-out relation."""
@@ -40,7 +41,11 @@ def questions_of(world: World, split: str, *, scale: float, seed: int) -> list[Q
     kinds = [kind for kind in SKILLS if kind != HELD_OUT_SKILL]
     levels = [level for level in LEVELS if level != HELD_OUT_LEVEL]
     skills = _different(
-        rng, kinds, levels, round(SKILLS_A_FACT * len(facts)), lambda q: split_of(q.key) == split
+        rng,
+        kinds,
+        levels,
+        round(SKILLS_A_FACT[split] * len(facts)),
+        lambda q: split_of(q.key) == split,
     )
     return [*(fact.question(rng) for fact in facts), *skills]
 

@@ -19,11 +19,11 @@ LOGPROBS = [
 ]
 LAYER = LogisticLayer(
     features=FEATURES,
-    low=(-2.0, -3.0, -3.0, -4.0, -9.0, 0.0, -1.0),
-    high=(6.0, 0.0, 0.0, 0.0, 9.0, 1.0, 3.0),
-    mean=(0.5, -1.0, -0.5, -1.0, 0.25, 0.4, 0.5),
-    scale=(2.0, 0.5, 0.25, 1.5, 3.0, 0.2, 1.5),
-    coef=(1.0, -0.5, 0.75, 0.1, -0.2, 0.3, 0.6),
+    low=(-2.0, -3.0, -3.0, -4.0, -9.0, 0.0, -1.0, 0.0, 0.0),
+    high=(6.0, 0.0, 0.0, 0.0, 9.0, 1.0, 3.0, 0.9, 0.9),
+    mean=(0.5, -1.0, -0.5, -1.0, 0.25, 0.4, 0.5, 0.5, 0.3),
+    scale=(2.0, 0.5, 0.25, 1.5, 3.0, 0.2, 1.5, 0.3, 0.2),
+    coef=(1.0, -0.5, 0.75, 0.1, -0.2, 0.3, 0.6, 0.4, -0.1),
     intercept=-0.3,
 )
 
@@ -77,9 +77,28 @@ def test_features_of_the_hybrid() -> None:
         steps = [float(x) for x in row]
         z, total = yes - no, math.fsum(steps)
         p = math.exp(total)
-        expected.append([z, total, total / len(steps), min(steps), z * total, p, z * p])
-    assert FEATURES == ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p", "z_p")
+        yes = 1 / (1 + math.exp(-z))
+        of_answer = [total, total / len(steps), min(steps)]
+        expected.append([z, *of_answer, z * total, p, z * p, yes, yes * p])
+    assert FEATURES[:7] == ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p", "z_p")
+    assert FEATURES[7:] == ("yes", "yes_p")
     np.testing.assert_allclose(features(batch()), expected, rtol=1e-12)
+    np.testing.assert_array_equal(
+        features(batch(), ("p", "z")), features(batch())[:, [FEATURES.index("p"), 0]]
+    )
+
+
+def test_a_layer_over_some_of_the_features_reads_those() -> None:
+    few = LogisticLayer(
+        features=("p", "z"), low=(0.0, -9.0), high=(1.0, 9.0), mean=(0.0, 0.0), scale=(1.0, 1.0),
+        coef=(2.0, 0.5), intercept=0.25,
+    )  # fmt: skip
+    found = METHODS["hybrid"](manifest("hybrid", few)).logits(batch())
+    expected = [
+        0.25 + 2 * math.exp(float(row.sum())) + 0.5 * z
+        for z, row in zip((-1.75, 7.0, 0.0), LOGPROBS, strict=True)
+    ]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
 
 
 def test_hybrid_is_the_layer_over_clipped_and_scaled_features() -> None:

@@ -25,9 +25,14 @@ def test_whatever_ends_the_block_early_leaves_the_old_file_and_nothing_else(
 ) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text("old")
-    with pytest.raises(type(error)), replacing(path) as building:
-        building.write_text("half of the n")
-        raise error
+
+    def interrupted() -> None:
+        with replacing(path) as building:
+            building.write_text("half of the n")
+            raise error
+
+    with pytest.raises(type(error)):
+        interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
