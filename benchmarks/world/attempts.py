@@ -36,8 +36,9 @@ class Attempt:
     """Only so many graded rows, all answers to a question together."""
 
 
-QUERY = Attempt("query", "committed: five answers, pairwise term times 0.3, 800 steps", TUNING)
-SHORT = replace(TUNING, steps=400)
+QUERY = Attempt("query", "committed: five answers, pairwise term times 0.3, 1,600 steps", TUNING)
+SHORT = replace(TUNING, steps=400, evaluate_every=100)
+LONG = replace(TUNING, steps=800, evaluate_every=100, pair_weight=1.0)
 PLAIN = replace(SHORT, pair_weight=0.0)
 SAMPLES = Attempt("samples", "five answers, 400 steps", PLAIN)
 EVERYWHERE = Attempt("all", "the same, the adapter on all tokens", replace(PLAIN, activation="all"))
@@ -57,17 +58,19 @@ ATTEMPTS = (
     EVERYWHERE,
     Attempt("pairs-1", "pairwise term, 400 steps", replace(SHORT, pair_weight=1.0)),
     Attempt("pairs-3", "pairwise term times 3, 400 steps", replace(SHORT, pair_weight=3.0)),
-    Attempt("long", "pairwise term, 800 steps", replace(TUNING, pair_weight=1.0)),
+    Attempt("long", "pairwise term, 800 steps", LONG),
     Attempt(
         "slow", "pairwise term, 800 steps, half the learning rate",
-        replace(TUNING, pair_weight=1.0, learning_rate=1e-3),
+        replace(LONG, learning_rate=1e-3),
     ),
     QUERY,
 )  # fmt: skip
 """Ways to make the query see the answer, and not the question alone."""
 
 CURVE = tuple(
-    Attempt(f"rows-{rows}", f"{rows:,} rows", replace(TUNING, evaluate_every=25), rows=rows)
+    Attempt(
+        f"rows-{rows}", f"{rows:,} rows", replace(TUNING, steps=800, evaluate_every=25), rows=rows
+    )
     for rows in (100, 300, 1000, 3000)
 )
-"""How many graded rows it takes."""
+"""How many graded rows it takes, in the steps of the recipe `small`."""

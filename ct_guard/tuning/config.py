@@ -97,7 +97,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
         ),
         "small": MappingProxyType(
             {
-                "rank": 16, "alpha": 32, "dropout": 0.05, "targets": "all-linear",
+                "rank": 16, "alpha": 32, "dropout": 0.2, "targets": "all-linear",
                 "learning_rate": 2e-3, "batch_size": 40, "steps": 800, "pair_weight": 0.3,
             }
         ),

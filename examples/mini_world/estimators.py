@@ -52,14 +52,14 @@ BEST = "best.json"
 TUNING = TuningConfig(
     rank=16,
     alpha=32,
-    dropout=0.05,
+    dropout=0.2,
     targets=("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"),
     learning_rate=2e-3,
     batch_size=40,
-    steps=800,
+    steps=1600,
     warmup=20,
     pair_weight=0.3,
-    evaluate_every=100,
+    evaluate_every=200,
     budget=BUDGET,
 )
 FRAMES = (("Reverse ", "."), ("What is ", " backwards?"))
