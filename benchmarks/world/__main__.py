@@ -192,6 +192,13 @@ def _differences(
     return [
         compare("log loss: hybrid - (prior + likelihood)", "log loss", hybrid, either, everything),
         compare(
+            "log loss: hybrid - hybrid of the prior",
+            "log loss",
+            hybrid,
+            columns["hybrid of the prior"],
+            everything,
+        ),
+        compare(
             "within kinds, greedy: hybrid - likelihood", "within kinds", hybrid, likelihood, greedy
         ),
         compare("pairs: hybrid - likelihood", "pairs", hybrid, likelihood, everything),

@@ -7,9 +7,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logit  # type: ignore[import-untyped]
+from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
+from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import apply, fit
+from ct_guard.estimators import features
 from ct_guard.estimators.asking import VerbalizedMethod
 from ct_guard.evaluation.question_prior import question_prior
 from ct_guard.query import build_query
@@ -56,7 +60,8 @@ def measure_rows(backend: TransformersBackend, rows: Sequence[Row]) -> Rows:
 
 
 def baselines(rows: Rows) -> Columns:
-    """The estimators that need no tuning."""
+    """The estimators that need no tuning; among them the hybrid with the question prior in place of
+    the tuned query."""
     prior = _prior(rows)
     return {
         "question prior": _calibrated(rows, prior),
@@ -64,7 +69,8 @@ def baselines(rows: Rows) -> Columns:
         "perplexity": _method(rows, "perplexity"),
         "sampling (5)": _calibrated(rows, _agreement),
         "zero-shot query": _method(rows, "zero-shot"),
-        "prior + likelihood": _prior_and_likelihood(rows, prior),
+        "prior + likelihood": _prior_and_likelihood(_with_prior(rows, prior)),
+        "hybrid of the prior": of_hybrid(_with_prior(rows, prior)),
     }
 
 
@@ -140,16 +146,26 @@ def _content(row: Row) -> str:
     return parsed[0] if parsed else str(row["answer"])
 
 
-def _prior_and_likelihood(rows: Rows, prior: Callable[[Part], Floats]) -> Column:
-    """The very hybrid, with the question prior's logit in place of the query's."""
+def _with_prior(rows: Rows, prior: Callable[[Part], Floats]) -> Rows:
+    """The rows with the question prior's logit where the query's would be."""
 
-    def with_prior(part: Part) -> Part:
+    def answered(part: Part) -> Part:
         z = prior(part).astype(np.float32)
         return part.with_labels(np.column_stack([np.zeros_like(z), z]))
 
-    return of_hybrid(
-        Rows(rows.tuning, *map(with_prior, (rows.calibration, rows.test, rows.held_out)))
+    return Rows(rows.tuning, *map(answered, (rows.calibration, rows.test, rows.held_out)))
+
+
+def _prior_and_likelihood(rows: Rows) -> Column:
+    """A logistic layer over the prior, the likelihood and their products."""
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
+    model.fit(features(rows.calibration.tuned, COMBINED), rows.calibration.correct)
+    test, held_out = (
+        model.predict_proba(features(part.tuned, COMBINED))[:, 1]
+        for part in (rows.test, rows.held_out)
     )
+    return np.asarray(test), np.asarray(held_out)
 
 
+COMBINED = ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p", "z_p")
 STRIDE = 50

@@ -2,7 +2,7 @@
 
 from .card import model_card
 from .checkpoint import import_checkpoint
-from .hub import resolve
+from .hub import is_fetched, resolve
 from .locate import BASELINES, EMBEDDED, MINI, base_place, locate
 from .manifest import (
     EVERY_MODEL,
@@ -12,6 +12,7 @@ from .manifest import (
     LogisticLayer,
     Manifest,
     Scope,
+    check_target,
     load_manifest,
     manifest_text,
     save_estimator,
@@ -41,8 +42,10 @@ __all__ = [
     "Published",
     "Scope",
     "base_place",
+    "check_target",
     "dump_probe",
     "import_checkpoint",
+    "is_fetched",
     "load_manifest",
     "load_probe",
     "load_questions",

@@ -16,7 +16,9 @@ __all__ = [
     "ESTIMATOR_FILES",
     "cache_folder",
     "endpoint",
+    "is_fetched",
     "is_repo_id",
+    "is_snapshot",
     "resolve",
     "token",
     "translated",
@@ -51,6 +53,17 @@ def cache_folder() -> Path:
     if named:
         return Path(named)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ct-guard"
+
+
+def is_fetched(folder: Path) -> bool:
+    """Whether the directory is in a cache: the hub client's, or `cache_folder`."""
+    here = folder.resolve()
+    return is_snapshot(here) or here.is_relative_to(cache_folder().resolve())
+
+
+def is_snapshot(here: Path) -> bool:
+    """Whether a resolved path is a revision in the hub client's cache."""
+    return here.parent.name == "snapshots" and here.parents[1].name.startswith("models--")
 
 
 def resolve(

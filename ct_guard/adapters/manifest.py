@@ -20,6 +20,8 @@ from ct_guard.files.replacing import replacing
 from ct_guard.query import QUERY_HASH, Boundary, ContextStyle
 from ct_guard.records import CalibratorState, Certificate, Record
 
+from .hub import is_snapshot
+
 __all__ = [
     "EVERY_MODEL",
     "MANIFEST",
@@ -50,6 +52,8 @@ class BaseModelRef(Record):
     id: str
     revision: str | None = None
     fingerprint: str = ""
+    quantization: Literal["8bit", "4bit"] | None = None
+    """How it was loaded for tuning and calibration, and is loaded again."""
 
 
 class LogisticLayer(Record):
@@ -194,8 +198,16 @@ def _roots(folder: Path) -> list[Path]:
     """Where the files of an estimator may lie: in its directory; in the hub's cache they are links
     to contents that lie beside the snapshots."""
     here = folder.resolve()
-    cached = here.parent.name == "snapshots" and here.parents[1].name.startswith("models--")
-    return [here, here.parents[1] / "blobs"] if cached else [here]
+    return [here, here.parents[1] / "blobs"] if is_snapshot(here) else [here]
+
+
+def check_target(folder: Path, *, overwrite: bool) -> None:
+    """Make sure that an estimator may be written to `folder`. Raises OutputExistsError where it
+    exists and may not be replaced, or is no estimator: nothing else is ever overwritten."""
+    if folder.exists() and not overwrite:
+        raise OutputExistsError(f"{folder} exists already: choose another name, or --overwrite it")
+    if folder.exists() and not (folder / MANIFEST).is_file():
+        raise OutputExistsError(f"{folder} exists and is no estimator: choose another name")
 
 
 def save_estimator(
@@ -210,10 +222,9 @@ def save_estimator(
     that no half-written estimator is ever seen. `adapter` is a folder with a PEFT LoRA, copied in;
     `files` are more files by relative path, to copy or as content.
 
-    Returns the manifest as written. Raises OutputExistsError when `folder` exists.
+    Returns the manifest as written. Raises OutputExistsError as `check_target`.
     """
-    if folder.exists() and not overwrite:
-        raise OutputExistsError(f"{folder} exists already: choose another name or overwrite it")
+    check_target(folder, overwrite=overwrite)
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:

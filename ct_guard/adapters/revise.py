@@ -3,11 +3,10 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from ct_guard.errors import OutputExistsError
 from ct_guard.files.replacing import replacing
 
 from .locate import EMBEDDED, MINI
-from .manifest import MANIFEST, BaseModelRef, Manifest, save_estimator, sha256, write_manifest
+from .manifest import BaseModelRef, Manifest, check_target, save_estimator, sha256, write_manifest
 from .questions import dump_questions, questions_name
 
 __all__ = ["revise_estimator"]
@@ -45,8 +44,7 @@ def revise_estimator(
     name = questions_name(content) if content is not None else None
     if target.exists() and target.samefile(source):
         return _in_place(source, manifest, name, content)
-    if target.exists() and overwrite and not (target / MANIFEST).is_file():
-        raise OutputExistsError(f"{target} exists and is no estimator: choose another name")
+    check_target(target, overwrite=overwrite)
     added = {name: content} if name is not None and content is not None else {}
     base = _base_seen_from(target, source, manifest.base)
     changed = manifest.model_copy(update={"questions": name, "base": base})

@@ -4,12 +4,12 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from ct_guard.errors import MissingExtraError, OutputExistsError, UsageError
+from ct_guard.errors import MissingExtraError, UsageError
 
 from .card import model_card
 from .hub import endpoint, is_repo_id, token, translated
 from .locate import EMBEDDED, locate
-from .manifest import MANIFEST, Manifest, load_manifest, manifest_text, take_place
+from .manifest import MANIFEST, Manifest, check_target, load_manifest, manifest_text, take_place
 
 __all__ = ["pull_estimator", "push_estimator"]
 
@@ -90,10 +90,7 @@ def pull_estimator(
 
     Raises HubError, ManifestError, OutputExistsError.
     """
-    if folder.exists() and not overwrite:
-        raise OutputExistsError(f"{folder} exists already: choose another name or overwrite it")
-    if folder.exists() and not (folder / MANIFEST).is_file():
-        raise OutputExistsError(f"{folder} exists and is no estimator: choose another name")
+    check_target(folder, overwrite=overwrite)
     source = locate(repo_id, revision, offline=offline)
     manifest = load_manifest(source)
     folder.parent.mkdir(parents=True, exist_ok=True)

@@ -196,9 +196,13 @@ def grade_file(
         if journal is not None:
             journal.finish()
     except OSError as error:
+        kept = (
+            "what was graded until then is lost: a pipe cannot be resumed"
+            if STDIO in (str(source), str(output))
+            else "make room, then the same command with --resume goes on from here"
+        )
         raise InputError(
-            f"{output}: cannot be written: {error.strerror or error}; make room, then the same"
-            " command with --resume goes on from here"
+            f"{output}: cannot be written: {error.strerror or error}; {kept}"
         ) from error
     return summary
 

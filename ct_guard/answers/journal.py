@@ -167,5 +167,5 @@ def _check_same_run(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -
     if differing:
         raise UsageError(
             f"{path}: belongs to a run with another {', '.join(differing)}; "
-            "run with --overwrite or without --resume to start anew"
+            "give the command that it began with, or --overwrite without --resume to start anew"
         )

@@ -67,8 +67,7 @@ def command(
     With the settings' defaults no directory is needed:
       ct-guard score answers.jsonl -e likelihood --base PATH -o scored.jsonl
     """
-    from ct_guard.adapters import Asking, save_estimator
-    from ct_guard.errors import OutputExistsError
+    from ct_guard.adapters import Asking, check_target, save_estimator
     from ct_guard.estimators import load_estimator
     from ct_guard.estimators.baselines import baseline_manifest, cost_of
 
@@ -77,8 +76,7 @@ def command(
             f"{PRIOR} is fitted on --graded FILE and has no --base; every other baseline needs"
             " --base and no --graded"
         )
-    if output.exists() and not overwrite:
-        raise OutputExistsError(f"{output} exists already: choose another name, or --overwrite")
+    check_target(output, overwrite=overwrite)
     if graded is not None:
         from ct_guard.datasets import read_graded
         from ct_guard.evaluation.baseline import save_question_prior
@@ -98,7 +96,7 @@ def command(
         orders: Literal["fixed", "both"] = "both" if label_orders == "both" else "fixed"
         made = baseline_manifest(
             method, base, estimator.backend, asking=asking, label_orders=orders
-        )
+        ).model_copy(update={"name": output.resolve().name})
         save_estimator(output, made, overwrite=overwrite)
         if (cost := cost_of(made)) is not None:
             click.echo(f"Costs {cost}.")

@@ -28,7 +28,8 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 )  # fmt: skip
 @click.option(
     "--apply", "target", metavar="FILE",
-    help="Write this scored file (of other questions) with confidences by the new calibrators.",
+    help="A scored file of other questions: OUT is a copy of it with confidences by the new"
+    " calibrators.",
 )  # fmt: skip
 @click.option(
     "--kind", type=click.Choice(KINDS),
@@ -115,6 +116,11 @@ def command(
                 f"--logprobs: {estimator} is of the method {manifest.method}, not a hybrid"
             )
         said = check_unused(scored, folder, manifest, allowed=("calibration", "certification"))
+    elif not disjoint_from:
+        said.append(
+            "Without the estimator (-e) it is not known what it was tuned on: that no question here"
+            " was among that was not checked. --disjoint-from FILE checks against a file."
+        )
     if scored.ungraded:
         said.append(f"{scored.ungraded:,} scored rows have no grade and do not count.")
     found = calibrate(scored, kind=kind, per_model=per_model, min_labels=min_labels, seed=seed)

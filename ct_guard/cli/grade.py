@@ -109,7 +109,10 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "ju
     "--audit-out", default=None, metavar="FILE",
     help="Where to write them: .csv, .jsonl or .parquet. Default: OUTPUT.audit.csv.",
 )  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace existing outputs.")
+@click.option(
+    "--overwrite", is_flag=True,
+    help="Replace existing outputs, and begin an interrupted run anew (but with --resume).",
+)  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run to OUTPUT stopped.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary.")
 def command(
@@ -132,7 +135,8 @@ def command(
                    verdict is unclear), grade_reason, grader. Every input column is kept.
     Graders:       exact; normalised (case, articles, punctuation, numbers); substring (gold within
                    the answer); multiple_choice; numeric; judge (a model compares with the gold).
-    Beside OUTPUT: OUTPUT.manifest.json: source, settings, counts, and the audit of the grader.
+    Beside OUTPUT: OUTPUT.manifest.json: source, settings, counts, and the audit of the grader;
+                   OUTPUT.questions.jsonl: the questions of a --dataset.
 
     \b
     Examples:
@@ -149,12 +153,16 @@ def command(
                    winogrande wsc gsm8k mmlu mmlu_pro (NAME:SPLIT, mmlu:SUBJECT:SPLIT), and
                    mixture:paper, the paper's training mixture
     """
+    from ct_guard.answers.journal import journal_path
     from ct_guard.files import check_output
+    from ct_guard.files.paths import STDIO
 
     check_output(output, source=source or "", overwrite=overwrite or resume)
     sets = {name: options.pop(name) for name in OPTIONS}
     grader = grader or default_grader(dataset, sets)
-    with question_file(source, dataset, output, sets) as (questions, name):
+    begun = output != STDIO and journal_path(output).exists()
+    replace = not begun or (overwrite and not resume)
+    with question_file(source, dataset, output, sets, replace=replace) as (questions, name):
         options |= {"grader": grader, "overwrite": overwrite, "resume": resume}
         _grade(questions, name, output, **options)
 

@@ -21,11 +21,16 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
 
 def place_of(folder: Path, output: str | None) -> Path:
     """Where the changed estimator goes: `output`, or the estimator's own `folder`, except for
-    embedded ones."""
-    from ct_guard.adapters import MINI
+    embedded ones and those in a cache, where a change would be lost."""
+    from ct_guard.adapters import MINI, is_fetched
 
     if output is not None:
         return Path(output)
     if folder.resolve().is_relative_to(MINI.resolve()):
         raise click.UsageError("an embedded estimator stays as it is: write a copy with -o DIR")
+    if is_fetched(folder):
+        raise click.UsageError(
+            "an estimator from the hub stays in the cache as it was fetched: write a copy with"
+            " -o DIR"
+        )
     return folder

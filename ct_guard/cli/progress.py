@@ -3,6 +3,8 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
+from time import monotonic
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -74,8 +76,8 @@ def bytes_progress(title: str) -> Iterator[Callable[[int, int], None]]:
 def tuning_progress(
     steps: int, *, shown: bool
 ) -> Iterator[tuple[Callable[[int, float], None], Callable[["Progress"], None]]]:
-    """Yields what to call with every step and its loss, and with every evaluation: a bar with rate
-    and remaining time where somebody watches, and one line an evaluation, all on stderr."""
+    """Yields what to call with every step and its loss, and with every evaluation: a bar with the
+    remaining time where somebody watches, and one line an evaluation, all on stderr."""
     if not shown:
         yield lambda step, loss: None, lambda progress: None
         return
@@ -95,9 +97,19 @@ def tuning_progress(
         disable=not sys.stderr.isatty(),
     ) as bar:
         task = bar.add_task("Tuning", total=steps, loss="…")
+        begun: list[tuple[int, float]] = []
 
         def stepped(step: int, loss: float) -> None:
+            if not begun:  # a resumed run begins in the middle
+                begun.append((step - 1, monotonic()))
             bar.update(task, completed=step, loss=f"{loss:.4f}")
+
+        def left(step: int) -> str:
+            if not begun or step >= steps:
+                return ""
+            first, at = begun[0]
+            seconds = (steps - step) * (monotonic() - at) / max(step - first, 1)
+            return f", at most {timedelta(seconds=round(seconds))} left"
 
         def evaluated(progress: "Progress") -> None:
             area = progress.validation_auroc
@@ -105,7 +117,7 @@ def tuning_progress(
                 f"step {progress.step:,}/{progress.steps:,}: loss {progress.loss:.4f}, validation"
                 f" log loss {progress.validation_log_loss:.4f}, AUROC"
                 f" {'not defined' if area is None else f'{area:.3f}'},"
-                f" {progress.rows_per_second:,.0f} rows/s"
+                f" {progress.rows_per_second:,.0f} rows/s{left(progress.step)}"
             )
 
         yield stepped, evaluated

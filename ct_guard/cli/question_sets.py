@@ -58,10 +58,16 @@ def set_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 @contextmanager
 def question_file(
-    source: str | None, dataset: str | None, output: str, options: dict[str, Any]
+    source: str | None,
+    dataset: str | None,
+    output: str,
+    options: dict[str, Any],
+    *,
+    replace: bool = True,
 ) -> Iterator[tuple[str, str | None]]:
     """The file to grade, and what to call it: FILE itself, or the questions of the set, written
-    beside the output (where they can be looked at, and a run can be resumed over them)."""
+    beside the output (where they can be looked at, and a run can be resumed over them). Without
+    `replace`, other questions that are there already are an error."""
     from ct_guard.datasets.sets import question_rows, rows_by_fields, write_questions
     from ct_guard.errors import UsageError
     from ct_guard.files.paths import STDIO
@@ -72,14 +78,23 @@ def question_file(
     if source is not None or dataset is None:
         if any(options[name] is not None for name in OPTIONS if name != "dataset_seed"):
             raise UsageError(
-                "--limit, --rendering, --shots and the field options belong to --dataset; it takes"
-                " a file, too"
+                "--limit, --rendering, --shots and the field options belong to --dataset, not to"
+                " FILE; a file of questions goes there, too: --dataset FILE --question-field FIELD"
+                " --answer-field FIELD"
             )
         yield str(source), None
         return
     if (question is None) != (answer is None) or (options["choices_field"] and question is None):
         raise UsageError("--question-field and --answer-field go together")
     if question is not None:
+        for name in ("dataset_dir", "shots"):
+            if options[name] is not None:
+                raise UsageError(
+                    f"--{name.replace('_', '-')} is for the sets by name, not for"
+                    " --question-field: leave it out"
+                )
+        if options["rendering"] == "choice" and not options["choices_field"]:
+            raise UsageError("--rendering choice needs the field of the choices: --choices-field")
         rows = rows_by_fields(
             dataset,
             question=question,
@@ -102,7 +117,7 @@ def question_file(
         path = folder / (
             "questions.jsonl" if output == STDIO else f"{Path(output).name}.questions.jsonl"
         )
-        write_questions(rows, path)
+        write_questions(rows, path, replace=replace)
         yield str(path), dataset
 
 

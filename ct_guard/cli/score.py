@@ -61,9 +61,16 @@ ACTIONS = {
     "--batch-size", default="auto", show_default=True,
     help="Rows in a forward; auto halves when memory runs out.",
 )  # fmt: skip
+@click.option(
+    "--quantization", type=click.Choice(["none", "8bit", "4bit"]),
+    help="Load the base in 8 or 4 bits (extra 'quant'). Default: as the estimator was tuned.",
+)  # fmt: skip
 @click.option("--threads", type=click.IntRange(1), default=None, help="CPU threads.")
 @click.option("--refusals/--no-refusals", default=True, help="Recognise answers that decline.")
-@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+@click.option(
+    "--overwrite", is_flag=True,
+    help="Replace an existing output, and begin an interrupted run anew (but with --resume).",
+)  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run to OUTPUT stopped.")
 @click.option("-q", "--quiet", is_flag=True, help="No table and no summary.")
 def command(
@@ -77,6 +84,7 @@ def command(
     device: str,
     dtype: str,
     batch_size: str,
+    quantization: str | None,
     threads: int | None,
     refusals: bool,
     overwrite: bool,
@@ -116,6 +124,8 @@ def command(
     check_output(output, source=source, overwrite=overwrite)
     open_rows(source)
     options: dict[str, Any] = {}
+    if quantization is not None:
+        options["quantization"] = None if quantization == "none" else quantization
     if threads is not None and backend == "llama_cpp":
         options["threads"] = threads
     elif threads is not None:

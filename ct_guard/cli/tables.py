@@ -53,10 +53,19 @@ def _figures(found: Evaluation, columns: list[Evaluated]) -> Table:
     for figure in columns[0].figures:
         cells = [_cell(figures[figure.name].interval) for figures in by_name]
         table.add_row(figure.name, *cells, figure.better)
-    notes = [f"{figure.name}: {figure.note}" for figure in columns[0].figures if figure.note]
-    table.caption = "; ".join(notes)
+    table.caption = escape("; ".join(_notes(columns)))
     table.caption_justify = "left"
     return table
+
+
+def _notes(columns: list[Evaluated]) -> Iterator[str]:
+    """What is to be known of a figure, once where it is the same for all estimators."""
+    for at, figure in enumerate(columns[0].figures):
+        said = {one.name: one.figures[at].note for one in columns if one.figures[at].note}
+        if len(set(said.values())) == 1:
+            yield f"{figure.name}: {next(iter(said.values()))}"
+        else:
+            yield from (f"{figure.name} of {name}: {note}" for name, note in said.items())
 
 
 def _differences(pairs: list[Difference]) -> Table:

@@ -47,8 +47,9 @@ OF_OTHERS: dict[str, Any] = {"quantization": "none", "calibrator": "platt", "twi
 )  # fmt: skip
 @click.option(
     "--activation", type=click.Choice(["query", "all"]),
-    help="Tokens that the LoRA acts on. query (default): the query's only, so that the base's cache"
-    " stays valid. all: every token, as in the paper.",
+    help="Tokens that the LoRA acts on. query: the query's only, so that the base's cache stays"
+    " valid. all: every token, as in the paper. Default: query; all for lora_probe and the recipe"
+    " paper.",
 )  # fmt: skip
 @click.option(
     "--validation", metavar="FILE", help="Graded rows to stop by. Default: drawn from GRADED."
@@ -69,6 +70,11 @@ OF_OTHERS: dict[str, Any] = {"quantization": "none", "calibrator": "platt", "twi
 @click.option(
     "--calibrator", type=click.Choice([*KINDS, "none"]),
     help="Fitted on the calibration rows; none: use ct-guard calibrate later. Default: platt.",
+)  # fmt: skip
+@click.option(
+    "--label-orders", type=click.Choice(["fixed", "both"]), default="fixed", show_default=True,
+    help="For query: 'both' also asks with the labels exchanged, and averages; twice the query's"
+    " tokens when scoring.",
 )  # fmt: skip
 @click.option(
     "--style", type=click.Choice(["auto", "raw", "chat_turn", "chat_user"]), default="auto",
@@ -126,7 +132,8 @@ OF_OTHERS: dict[str, Any] = {"quantization": "none", "calibrator": "platt", "twi
 @click.option("--evaluate-every", type=int, help="Steps; a checkpoint follows. Default: 50.")
 @click.option(
     "--patience", type=int,
-    help="Evaluations without a better validation log loss before it stops. Default: 6.",
+    help="Evaluations without a better validation log loss before it stops; 0: it never stops"
+    " early. Default: 6.",
 )  # fmt: skip
 @click.option(
     "--budget", type=click.IntRange(64), help="Most tokens of a row. Default: what the base reads."
@@ -173,7 +180,7 @@ def command(
       ct-guard tune graded.jsonl -b mistralai/Mistral-7B-v0.1 --recipe paper -o as-in-the-paper
       accelerate launch --num_processes 4 -m ct_guard tune graded.jsonl -b MODEL -o my-estimator
     """
-    from ct_guard.adapters import MANIFEST
+    from ct_guard.adapters import check_target
     from ct_guard.backends.transformers import TransformersBackend
     from ct_guard.datasets import read_graded
     from ct_guard.datasets.answerers import style_of
@@ -186,15 +193,18 @@ def command(
     from .curves import draw_curves, read_log, write_line
     from .progress import tuning_progress
 
-    target, runs, log = Path(output), Path(f"{output}.run"), Path(f"{output}.log.jsonl")
+    target = Path(output)  # without the slash of "my-estimator/"
+    runs, log = Path(f"{target}.run"), Path(f"{target}.log.jsonl")
     group = processes()
     if plot is not None:
         check_plot(Path(plot))
-    if target.exists() and not (overwrite and (target / MANIFEST).is_file()):
-        raise OutputExistsError(
-            f"{target} exists: choose another name, or --overwrite where it is an estimator"
-        )
+    check_target(target, overwrite=overwrite)
     checkpoint = runs / "checkpoint.safetensors"
+    if runs.exists() and not checkpoint.exists() and any(runs.iterdir()):
+        raise OutputExistsError(
+            f"{runs} holds something else than a tuning run, whose folder it would be: move it, or"
+            " choose another name for the estimator"
+        )
     if checkpoint.exists() and not resume and not overwrite:
         raise OutputExistsError(
             f"{runs} holds an interrupted run: go on with --resume, or begin anew with --overwrite"
@@ -203,6 +213,8 @@ def command(
     chosen = {name: recipes[name] if options[name] is None else options[name] for name in recipes}
     calibrator = None if chosen["calibrator"] == "none" else chosen["calibrator"]
     config = _config(method, recipe, options)
+    if options["label_orders"] == "both" and method != "query":
+        raise click.UsageError(f"--label-orders both is for the method query, not for {method}")
     needed = parts_of(method, calibrate=calibrator is not None)
     _check_files(needed, options)
     graded = read_graded(source)
@@ -245,9 +257,15 @@ def command(
                 backend,
                 parts,
                 target,
-                base=reference.model_copy(update={"fingerprint": backend.fingerprint}),
+                base=reference.model_copy(
+                    update={
+                        "fingerprint": backend.fingerprint,
+                        "quantization": None if quantization == "none" else quantization,
+                    }
+                ),
                 method=method,
                 style=style_of(backend, options["style"]),
+                label_orders=options["label_orders"],
                 config=config,
                 calibrator=calibrator,
                 twins=chosen["twins"],
@@ -278,7 +296,14 @@ def _config(method: str, recipe: str, options: dict[str, Any]) -> "TuningConfig"
     settings = dict(RECIPES[recipe])
     if method == "lora_probe":
         settings["activation"] = "all"
+    if options["activation"] == "query":
+        settings["kappa"] = None  # a recipe's: with `query` there is nothing to weigh
     settings |= {name: options[name] for name in SETTINGS if options[name] is not None}
+    if method == "probe" and options["kappa"]:
+        raise click.UsageError(
+            "--kappa weighs the divergence of a LoRA from the base model, and a probe has none:"
+            " leave it out"
+        )
     if (targets := options["targets"]) is not None:
         names = tuple(name.strip() for name in targets.split(",") if name.strip())
         settings["targets"] = names[0] if names == ("all-linear",) else names

@@ -127,7 +127,8 @@ def load_estimator(
     `backend` is "transformers" or "llama_cpp" (GGUF files), or a backend that is loaded already.
     `base` replaces the base model's location (its fingerprint must still fit); `batch_size` None
     starts large and halves when memory runs out. `options` are the backend's own, such as `n_ctx`
-    and `threads` of llama_cpp: see its `load`. Verified before anything is scored: file hashes,
+    and `threads` of llama_cpp, or `quantization` of transformers ("8bit", "4bit", None; left out:
+    as it was tuned): see its `load`. Verified before anything is scored: file hashes,
     query, base fingerprint, labels, and the backend's arithmetic.
 
     Raises EstimatorError or one of its children, in one line that says what does not fit.
@@ -161,6 +162,8 @@ def load_estimator(
         if isinstance(backend, str):
             where = base_place(base) if base is not None else _base_of(manifest, folder)
             _check_revision(manifest, where)
+            if reader == "transformers" and manifest.base.quantization is not None:
+                options.setdefault("quantization", manifest.base.quantization)
             engine = engine_over(where, manifest.base.revision)
         else:
             engine = backend

@@ -33,7 +33,7 @@ def save_question_prior(graded: Graded, folder: Path, *, overwrite: bool = False
     questions = dump_questions({"tuning": frozenset(map(question_hash, keys))})
     name = questions_name(questions)
     manifest = Manifest(
-        name="question_prior",
+        name=folder.resolve().name,
         method="question_prior",
         base=BaseModelRef(id=NO_BASE),
         prior=PRIOR_FILE,

@@ -75,7 +75,9 @@ class Evaluation:
                 {
                     "name": one.name,
                     "file": one.path,
-                    "figures": {f.name: asdict(f.interval) for f in one.figures},
+                    "figures": {
+                        f.name: {**asdict(f.interval), "note": f.note or None} for f in one.figures
+                    },
                     "slices": [asdict(part) for part in one.slices],
                     "remarks": one.remarks,
                 }

@@ -12,6 +12,7 @@ from ct_guard.adapters import (
     MANIFEST,
     Manifest,
     base_place,
+    check_target,
     load_manifest,
     locate,
     with_file,
@@ -188,10 +189,7 @@ def _invocation(manifest: Manifest, model: Path) -> tuple[int, ...]:
 @contextmanager
 def _copy(folder: Path, output: Path, *, overwrite: bool) -> Iterator[Path]:
     """A copy of an estimator that takes the place `output` when the block ends well."""
-    if output.exists() and not overwrite:
-        raise OutputExistsError(f"{output} exists already: overwrite it with --overwrite")
-    if output.exists() and not (output / MANIFEST).is_file():
-        raise OutputExistsError(f"{output} is no estimator: it will not be overwritten")
+    check_target(output, overwrite=overwrite)
     output.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=f".{output.name}-", dir=output.parent) as scratch:
         building = Path(scratch) / "new"

@@ -97,7 +97,10 @@ def check_output(path: StrPath, *, source: StrPath, overwrite: bool = False) -> 
     ):
         raise InputError(f"{target}: is the input itself; name another output")
     if target.exists() and not overwrite:
-        raise OutputExistsError(f"{target}: exists; name another output or use --overwrite")
+        raise OutputExistsError(
+            f"{target}: exists; name another output, or use --overwrite (together with --resume to"
+            " go on with an interrupted run to it)"
+        )
 
 
 def _check_types(results: Mapping[str, type]) -> None:

@@ -99,7 +99,10 @@ def load_run(
     Raises TuningError where there is none, it is damaged, or it is of another run.
     """
     if not path.is_file():
-        raise TuningError(f"there is no interrupted run to resume: {path} does not exist")
+        raise TuningError(
+            f"there is no interrupted run to resume, or it was stopped before its first evaluation:"
+            f" {path} does not exist; start without --resume"
+        )
     try:
         with safe_open(path, framework="pt") as file:
             told = json.loads((file.metadata() or {})["run"])

@@ -50,7 +50,8 @@ class TuningConfig:
     evaluate_every: int = 50
     """Steps between two evaluations on the validation rows, each followed by a checkpoint."""
     patience: int = 6
-    """Evaluations without a better validation log loss before tuning stops."""
+    """Evaluations without a better validation log loss before tuning stops; 0: it never stops
+    early. The best evaluation is kept in any case."""
     budget: int | None = None
     seed: int = 0
 
@@ -58,7 +59,7 @@ class TuningConfig:
         for name in ("rank", "alpha", "batch_size", "accumulate", "steps", "evaluate_every"):
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)} and must be at least 1")
-        for name in ("warmup", "weight_decay", "pair_weight", "kappa"):
+        for name in ("warmup", "weight_decay", "pair_weight", "kappa", "patience"):
             if (getattr(self, name) or 0) < 0:
                 raise UsageError(f"{name} is {getattr(self, name)} and must not be negative")
         if not 0 <= self.dropout < 1:
@@ -92,7 +93,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "activation": "all", "rank": 8, "alpha": 32, "dropout": 0.1, "targets": None,
                 "learning_rate": 1e-4, "batch_size": 4, "steps": 5000, "warmup": 0,
                 "weight_decay": 0.0, "loss": "cross_entropy", "pair_weight": 0.0, "kl": "jsd",
-                "kappa": 1.0,
+                "kappa": 1.0, "patience": 0,
             }
         ),
         "small": MappingProxyType(

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,9 @@ from ct_guard.adapters.questions import dump_questions, questions_name
 from ct_guard.backends import Item, ScoreBatch, Want
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import fit
-from ct_guard.errors import CalibrationError
+from ct_guard.errors import CalibrationError, TuningError
 from ct_guard.estimators import METHODS, features
-from ct_guard.query import ContextStyle, render
+from ct_guard.query import ContextStyle, Query, build_query, render
 from ct_guard.records import GradedAnswer
 
 from .augment import with_attacks
@@ -50,6 +51,7 @@ def make_estimator(
     calibrator: str | None,
     twins: float,
     runs: Path,
+    label_orders: Literal["fixed", "both"] = "fixed",
     resume: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -68,6 +70,7 @@ def make_estimator(
         calibrator: kind to fit on the part `calibration`; None leaves the estimator uncalibrated.
         twins: share of the tuning rows that get a twin which tries to talk the query round.
         runs: a folder for the run's checkpoint and adapter.
+        label_orders: `both`, for `query`: it will be asked with exchanged labels as well.
         resume: whether to go on from that checkpoint.
         overwrite: whether an estimator at `target` may be replaced.
         on_progress: called after every evaluation.
@@ -77,7 +80,8 @@ def make_estimator(
         The manifest as written; None in the processes of `accelerate launch` that do not write.
 
     Raises:
-        TuningError: as `tune`; CalibrationError: too few rows to calibrate on.
+        TuningError: as `tune`, or the directory cannot be written; CalibrationError: too few rows
+            to calibrate on.
     """
     tuned = tune(
         backend,
@@ -104,6 +108,7 @@ def make_estimator(
         activation=tuned.adapter.activation if tuned.adapter is not None else None,
         probe=PROBE if tuned.head is not None else None,
         budget=config.budget,
+        label_orders=label_orders,
         figures={
             "best step": tuned.best_step,
             "validation log loss": best.validation_log_loss,
@@ -118,12 +123,21 @@ def make_estimator(
     )
     if method == "hybrid":
         rows = parts["layer"]
-        found = features(_score(backend, rows, tuned, FOR_HYBRID, manifest))
+        found = features(_score(backend, rows, tuned, tuned.query, FOR_HYBRID, manifest))
         manifest = manifest.model_copy(update={"layer": fit_layer(found, _correct(rows))})
     if calibrator is not None:
         rows = parts["calibration"]
         scorer = METHODS[method](manifest, runs / "adapter")
-        logits = scorer.logits(_score(backend, rows, tuned, scorer.wants, manifest))
+        orders = [tuned.query]
+        if label_orders == "both":
+            orders.append(build_query(style, backend, swapped=True))
+        logits = np.mean(
+            [
+                scorer.logits(_score(backend, rows, tuned, query, scorer.wants, manifest))
+                for query in orders
+            ],
+            axis=0,
+        )
         try:
             state = fit(calibrator, logits, _correct(rows))
         except CalibrationError as error:
@@ -134,29 +148,36 @@ def make_estimator(
     files: dict[str, Path | bytes] = {questions_name(questions): questions}
     if tuned.head is not None:
         files[PROBE] = runs / "adapter" / PROBE
-    return save_estimator(
-        target,
-        manifest,
-        adapter=tuned.adapter.path if tuned.adapter is not None else None,
-        files=files,
-        overwrite=overwrite,
-    )
+    try:
+        return save_estimator(
+            target,
+            manifest,
+            adapter=tuned.adapter.path if tuned.adapter is not None else None,
+            files=files,
+            overwrite=overwrite,
+        )
+    except OSError as error:
+        raise TuningError(
+            f"{target}: cannot be written: {error.strerror or error}: make room; the same command"
+            " with --resume saves what was tuned"
+        ) from error
 
 
 def _score(
     backend: TransformersBackend,
     rows: Sequence[GradedAnswer],
     tuned: Tuned,
+    query: Query,
     wants: frozenset[Want],
     manifest: Manifest,
 ) -> ScoreBatch:
     budget = min(manifest.budget or backend.max_tokens, backend.max_tokens)
     made = [
-        render(row.qa, style=manifest.style, encoder=backend, query=tuned.query, budget=budget)
+        render(row.qa, style=manifest.style, encoder=backend, query=query, budget=budget)
         for row in rows
     ]
     items = [Item(one.context, one.answer) for one in made]
-    return backend.score(items, tuned.query, tuned.adapter, wants)
+    return backend.score(items, query, tuned.adapter, wants)
 
 
 def _correct(rows: Sequence[GradedAnswer]) -> NDArray[np.bool_]:

@@ -21,19 +21,20 @@ def divide(
     """The parts of a run: `tuning` and, of other questions, those `given` as files and those to be
     `drawn` from the source, by their shares of its questions.
 
-    Raises InputError where two files share a question, TuningError where a part has not both right
+    Raises InputError where two parts share a question, TuningError where a part has not both right
     and wrong answers.
     """
     files = {"tuning": source, **given}
     seen: dict[str, tuple[str, str]] = {}
-    for graded in files.values():
+    for part, graded in files.items():
         for row, where in zip(graded.rows, graded.where, strict=True):
             key = row.qa.question_key()
-            path, first = seen.setdefault(key, (graded.path, where))
-            if path != graded.path:
+            other, first = seen.setdefault(key, (part, where))
+            if other != part:
                 raise InputError(
-                    f"{where}: this question is in {first} too: all answers to a question belong"
-                    " in one file, or it would be judged by rows that it was tuned on"
+                    f"{where}: this question, for the part '{part}', is in {first} for"
+                    f" '{other}' too: all answers to a question belong in one part, or it would be"
+                    " judged by rows that it was tuned on"
                 )
     shares = {"tuning": 1.0 - sum(drawn.values()), **drawn}
     parts = split_by_question(source.rows, shares, seed)

@@ -3,7 +3,8 @@
 import math
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.adapters import ProbeHead
 from ct_guard.backends import Adapter
+from ct_guard.backends.placement import out_of_memory
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError, UsageError
 from ct_guard.metrics import auroc, log_loss
@@ -108,7 +110,7 @@ def tune(
         run = load_run(checkpoint, identity, weights, optimizer)
     order = islice(batches(rows, size=config.batch_size, seed=config.seed), run.step, None)
     labels = np.array([row.correct for row in held_out])
-    patience = config.patience * config.evaluate_every
+    patience = config.patience * config.evaluate_every or math.inf
     losses, since, seen, started = 0.0, 0, 0, time.monotonic()
 
     while run.step < config.steps and run.step - run.best_step < patience:
@@ -121,7 +123,8 @@ def tune(
         own = torch.zeros((), device=weights[0].device)
         for part in group.mine(batch.split(config.accumulate * group.count)):
             if part.rows:
-                own += backward(learner, part, batch, config)
+                with _enough_memory(len(part.rows), run.step):
+                    own += backward(learner, part, batch, config)
         for weight in weights:
             weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
         gradients = [weight.grad for weight in weights if weight.grad is not None]
@@ -190,6 +193,21 @@ def backward(learner: Learner, part: Batch, batch: Batch, config: TuningConfig) 
             )
         loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach().float()
+
+
+@contextmanager
+def _enough_memory(rows: int, step: int) -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as error:
+        if not out_of_memory(error):
+            raise
+        raise TuningError(
+            f"out of memory at step {step:,} with {rows} rows read at once: read a step's rows in"
+            " more parts (--accumulate 2, 4, …; the step stays the same), or take a shorter"
+            " --budget, a base in --quantization 8bit, or --gradient-checkpointing with"
+            " activation 'all'"
+        ) from error
 
 
 def _step_seed(seed: int, step: int, rank: int) -> int:

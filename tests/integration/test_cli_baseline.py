@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from ct_guard.adapters import load_manifest
 from ct_guard.cli import cli
+from ct_guard.errors import OutputExistsError
 
 ROWS = [
     {"question": f"What is {n} plus {n}?", "answer": str(2 * n), "correct": n % 3 > 0}
@@ -20,6 +21,21 @@ def rows(tmp_path: Path) -> Path:
     path = tmp_path / "rows.jsonl"
     path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     return path
+
+
+def test_a_directory_gives_its_name_and_only_an_estimator_is_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "mine"
+    made = ["baseline", "likelihood", "--base", "mini", "-o", str(folder)]
+    assert CliRunner().invoke(cli, made).exit_code == 0
+    assert load_manifest(folder).name == "mine"
+    assert CliRunner().invoke(cli, made).exit_code != 0
+    assert CliRunner().invoke(cli, [*made, "--overwrite"]).exit_code == 0
+    (folder / "manifest.json").unlink()
+    (folder / "me.png").write_bytes(b"x")
+    refused = CliRunner().invoke(cli, [*made, "--overwrite"])
+    assert isinstance(refused.exception, OutputExistsError)
+    assert "is no estimator" in str(refused.exception)
+    assert (folder / "me.png").exists()
 
 
 def test_settings_and_cost_are_shown_kept_and_used(tmp_path: Path, rows: Path) -> None:

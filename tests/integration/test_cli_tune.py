@@ -2,6 +2,7 @@
 
 import errno
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from click.testing import CliRunner, Result
 
 from ct_guard import load_estimator
 from ct_guard.adapters import load_manifest, load_questions, question_hash
+from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.cli import cli
 from ct_guard.errors import (
     CtGuardError,
@@ -20,6 +22,7 @@ from ct_guard.errors import (
     MissingExtraError,
     OutputExistsError,
     TuningError,
+    UsageError,
 )
 from ct_guard.records import GradedAnswer, QuestionAnswer
 from ct_guard.tuning import TuningConfig
@@ -118,7 +121,7 @@ def test_files_of_ones_own_are_used_as_they_are(
 
 def test_a_question_in_two_files_is_refused(source: Path, tiny_base: Path, tmp_path: Path) -> None:
     other = write(tmp_path / "v.jsonl", graded(20, offset=119))
-    with pytest.raises(InputError, match=r"v\.jsonl, line 1: this question is in .*line 239"):
+    with pytest.raises(InputError, match=r"v\.jsonl, line 1: this question.* is in .*line 239"):
         tune(source, "-b", tiny_base, "-o", tmp_path / "x", "--validation", other)
 
 
@@ -209,7 +212,7 @@ def test_a_full_disk_leaves_the_old_estimator_whole(
             raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("ct_guard.adapters.manifest.shutil.copyfile", full)
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(TuningError, match=r"No space left on device: make room; .* --resume"):
         tune(*command, "--overwrite", "--seed", "1")
     assert load_manifest(tmp_path / "mine") == old  # verifies every file against its hash
     assert (tmp_path / "mine.run" / "checkpoint.safetensors").exists()  # --resume saves it yet
@@ -221,7 +224,7 @@ def test_the_papers_recipe_is_the_papers() -> None:
 
     assert TuningConfig(**RECIPES["paper"]) == TuningConfig(
         activation="all", rank=8, alpha=32, dropout=0.1, targets=None, learning_rate=1e-4,
-        batch_size=4, steps=5000, warmup=0, weight_decay=0.0, kl="jsd", kappa=1.0,
+        batch_size=4, steps=5000, warmup=0, weight_decay=0.0, kl="jsd", kappa=1.0, patience=0,
     )  # fmt: skip
     assert OF_PAPER == {"quantization": "8bit", "calibrator": "temperature", "twins": 0.0}
 
@@ -232,6 +235,108 @@ def test_a_base_in_8_bits_says_what_to_install(
     monkeypatch.setattr("ct_guard.backends.loading.find_spec", lambda name: None)
     with pytest.raises(MissingExtraError, match=r"ct-guard\[quant\]"):
         tune(source, "-b", tiny_base, "-o", tmp_path / "x", "--recipe", "paper")
+
+
+def test_how_the_base_was_loaded_is_kept_and_used_again(
+    source: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No 8 bits without a GPU: the loader here notes what it was asked for, and loads them all."""
+    asked: list[str | None] = []
+    load = TransformersBackend.load
+
+    def noting(base: str, *, quantization: str | None = None, **rest: Any) -> TransformersBackend:
+        asked.append(quantization)
+        return load(base, **rest)
+
+    monkeypatch.setattr(TransformersBackend, "load", noting)
+    target = tmp_path / "mine"
+    tune(source, "-b", tiny_base, *QUICK, "-o", target, "--quantization", "8bit")
+    assert load_manifest(target).base.quantization == "8bit"
+    load_estimator(target, device="cpu")
+    load_estimator(target, device="cpu", quantization=None)
+    scored = CliRunner().invoke(
+        cli,
+        ["score", str(source), "-e", str(target), "-o", str(tmp_path / "s.jsonl"), "-q",
+         "--quantization", "4bit"],
+    )  # fmt: skip
+    assert scored.exit_code == 0, scored.output
+    assert asked == ["8bit", "8bit", None, "4bit"]
+
+
+def test_a_recipe_gives_way_to_options_and_asks_for_nothing_else(
+    source: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    result = tune(
+        source, "-b", tiny_base, *QUICK, "-o", tmp_path / "mine", "--recipe", "paper",
+        "--activation", "query", "--quantization", "none",
+    )  # fmt: skip
+    assert result.exit_code == 0, result.output
+    assert load_manifest(tmp_path / "mine").activation == "query"
+    with pytest.raises(UsageError, match="leave kappa out"):
+        tune(source, "-b", tiny_base, "-o", tmp_path / "x", "--kappa", "1")
+    refused = tune(
+        source, "-b", tiny_base, "-o", tmp_path / "x", "--method", "probe", "--activation", "all",
+        "--kappa", "1",
+    )  # fmt: skip
+    assert refused.exit_code == 2
+    assert "a probe has none" in refused.output
+
+
+def test_both_label_orders_are_calibrated_as_they_are_asked(
+    source: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    command = (source, "-b", tiny_base, *QUICK)
+    tune(*command, "-o", tmp_path / "fixed")
+    tune(*command, "-o", tmp_path / "both", "--label-orders", "both")
+    fixed, both = (load_manifest(tmp_path / name) for name in ("fixed", "both"))
+    name = "adapter/adapter_model.safetensors"
+    assert fixed.files[name] == both.files[name]
+    assert (fixed.label_orders, both.label_orders) == ("fixed", "both")
+    assert fixed.calibrators != both.calibrators
+    assert load_estimator(tmp_path / "both", device="cpu").swapped is not None
+    refused = tune(*command, "-o", tmp_path / "x", "--method", "probe", "--label-orders", "both")
+    assert refused.exit_code == 2
+    assert "not for probe" in refused.output
+
+
+def test_a_slash_behind_the_name_changes_nothing(
+    source: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    tune(source, "-b", tiny_base, *QUICK, "-o", f"{tmp_path / 'mine'}/")
+    assert load_manifest(tmp_path / "mine").name == "mine"
+    assert (tmp_path / "mine.log.jsonl").is_file()
+    assert not (tmp_path / "mine" / ".run").exists()
+
+
+def test_nothing_that_is_not_its_own_is_replaced(
+    source: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    for name in ("photos", "mine.run"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "me.png").write_bytes(b"x")
+    command = (source, "-b", tiny_base, *QUICK)
+    with pytest.raises(OutputExistsError, match="is no estimator"):
+        tune(*command, "-o", tmp_path / "photos", "--overwrite")
+    with pytest.raises(OutputExistsError, match="something else than a tuning run"):
+        tune(*command, "-o", tmp_path / "mine", "--overwrite")
+    assert (tmp_path / "photos" / "me.png").exists()
+    assert (tmp_path / "mine.run" / "me.png").exists()
+
+
+def test_one_file_for_two_parts_is_refused(source: Path, tiny_base: Path, tmp_path: Path) -> None:
+    command = (source, "-b", tiny_base, "-o", tmp_path / "x")
+    other = write(tmp_path / "other.jsonl", graded(40, offset=500))
+    with pytest.raises(InputError, match=r"for the part 'validation', is in .* for 'tuning'"):
+        tune(*command, "--validation", source)
+    with pytest.raises(InputError, match=r"for the part 'calibration', is in .* for 'validation'"):
+        tune(*command, "--validation", other, "--calibration", other)
+
+
+def test_the_time_that_is_left_is_said(source: Path, tiny_base: Path, tmp_path: Path) -> None:
+    result = tune(source, "-b", tiny_base, *QUICK, "-o", tmp_path / "mine")
+    first, last = (line for line in result.output.splitlines() if line.startswith("step "))
+    assert re.search(r"step 4/8: .* rows/s, at most 0:\d\d:\d\d left", first)
+    assert "left" not in last
 
 
 def test_curves_are_drawn(source: Path, tiny_base: Path, tmp_path: Path) -> None:

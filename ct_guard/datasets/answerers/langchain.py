@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 __all__ = ["LangChainAnswerer"]
 
+FEW = 4
+"""Questions: where more fail together, and none gets a reply, the fault is not theirs."""
+
 
 class LangChainAnswerer:
     """Asks a chat model through its `batch`. Keys are read by the provider's package, from the
@@ -81,7 +84,9 @@ class LangChainAnswerer:
                     if isinstance(problem, BaseException)
                     else Reply(without_secrets(str(message.text)))
                 )
-        failed_all = len(requests) > 1 and all(reply.text is None for reply in replies)
+        # A question that the provider declines fails with all its samples, and stops nothing.
+        several = len({request.turns for request in requests}) > FEW
+        failed_all = several and all(reply.text is None for reply in replies)
         return [Reply(None, reply.error, stop=True) for reply in replies] if failed_all else replies
 
 

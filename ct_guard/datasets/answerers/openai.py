@@ -110,7 +110,7 @@ class OpenAIAnswerer:
                 response = await client.post(self._url, json=payload)
         except TimeoutError:
             return self._failed(f"no reply within {self._timeout:g} seconds"), 0.0
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             return self._failed(f"no connection: {error or type(error).__name__}"), 0.0
         status = response.status_code
         if status == httpx.codes.OK:
@@ -139,7 +139,8 @@ def _checked(url: str) -> str:
     try:
         parts = urlsplit(url)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-    except ValueError:
+        httpx.URL(url)
+    except (ValueError, httpx.InvalidURL):
         usable = False
     if not usable:
         raise UsageError(f"{url!r} is no http(s) URL; it looks like http://localhost:8000/v1")

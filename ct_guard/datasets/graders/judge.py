@@ -22,8 +22,7 @@ INSTRUCTION = (
 """After the equivalence question of Kapoor et al. 2024 (arXiv 2406.08391), appendix."""
 
 MAX_TOKENS = 16
-_SAID = re.compile(r"\W{0,8}(yes|no)\W{0,8}?(?:[.!\n]|\Z)", re.IGNORECASE)
-_EITHER = re.compile(r"\b(yes|no)\b", re.IGNORECASE)
+_SAID = re.compile(r"\W{0,8}(yes|no)\W{0,8}", re.IGNORECASE)
 
 
 class Judge:
@@ -61,15 +60,14 @@ def judging(answer: str, question: Question) -> tuple[Message, ...]:
 
 
 def verdict(reply: Reply) -> Grade:
-    """Right or wrong where the reply begins with the sentence "yes" or "no" and holds no word of
-    the other kind."""
+    """Right or wrong where the reply is the word "yes" or "no", as it was asked for, and nothing
+    else: what follows may take it back."""
     if reply.text is None:
         return Grade(None, f"the judge did not reply: {reply.error}", stop=reply.stop)
-    said = {word.lower() for word in _EITHER.findall(reply.text)}
-    first = _SAID.match(reply.text)
-    if first is None or len(said) != 1:
+    said = _SAID.fullmatch(reply.text)
+    if said is None:
         return Grade(None, f"the judge's reply is unclear: {json.dumps(reply.text[:80])}")
-    correct = first[1].lower() == "yes"
+    correct = said[1].lower() == "yes"
     return Grade(correct, f"the judge says {'yes' if correct else 'no'}")
 
 

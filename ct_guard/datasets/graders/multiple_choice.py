@@ -13,7 +13,8 @@ __all__ = ["MultipleChoice"]
 _ALONE = re.compile(r"\W*([A-Za-z])\W*")
 _LEADING = re.compile(r"\s*\(?([A-Za-z])\s*[).:]\s*(?=\S)")
 _NAMED = re.compile(
-    r"\b[Aa]nswer\b\W{0,8}(?:is|would be)?\W{0,8}?(?:\(([A-Za-z])\)|\b([A-Z])\b(?!'))"
+    r"\b[Aa]nswer\b\W{0,8}(?:is|would be)?\W{0,8}?"
+    r"(?:\(([A-Za-z])\)|\b([B-HJ-Z])\b(?!')|\b([AI])\b(?!'|\s+\w))"  # "A cat" names no letter
 )
 _MANY = tuple(ascii_lowercase)
 

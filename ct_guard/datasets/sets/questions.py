@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from ct_guard.errors import InputError, UsageError
+from ct_guard.errors import InputError, OutputExistsError, UsageError
 
 from .evaluation import EVALUATION
 from .load import load_spec
@@ -167,9 +167,13 @@ def _items(
             yield number, item
 
 
-def write_questions(rows: Iterable[dict[str, Any]], path: Path) -> int:
+def write_questions(rows: Iterable[dict[str, Any]], path: Path, *, replace: bool = True) -> int:
     """Write rows as JSONL, whole or not at all, and return how many. A file that already holds
-    exactly these rows stays as it is, so that an interrupted run over it can go on."""
+    exactly these rows stays as it is, so that an interrupted run over it can go on.
+
+    Raises InputError where it cannot be written, OutputExistsError where it holds other rows and
+    may not be replaced.
+    """
     count = 0
     building = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -178,6 +182,12 @@ def write_questions(rows: Iterable[dict[str, Any]], path: Path) -> int:
                 stream.write(json.dumps(row, ensure_ascii=False) + "\n")
                 count += 1
         if not path.exists() or path.read_bytes() != building.read_bytes():
+            if path.exists() and not replace:
+                raise OutputExistsError(
+                    f"{path}: an interrupted run began with these questions, and this command asks"
+                    " for others: go on with its own command and --resume, or begin anew with"
+                    " --overwrite"
+                )
             building.replace(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None

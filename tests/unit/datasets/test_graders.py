@@ -166,3 +166,13 @@ def test_a_letter_that_is_the_text_of_another_choice_is_unclear() -> None:
 def test_letters_alone_need_no_choices() -> None:
     assert correct("multiple_choice", "(c) because of that", "C") is True
     assert correct("multiple_choice", "d", "C") is False
+
+
+def test_an_article_is_no_letter() -> None:
+    pets = ("dog", "cat")
+    for answer in ("Answer: A cat, certainly", "The answer is A cat."):
+        assert correct("multiple_choice", answer, "a", choices=pets) is False
+        assert correct("multiple_choice", answer, "b", choices=pets) is True
+    for answer in ("Answer: A", "The answer is A.", "Answer: (a) cats bark", "Answer: A, I think"):
+        assert correct("multiple_choice", answer, "a", choices=pets) is True
+    assert correct("multiple_choice", "Answer: A guess", "a", choices=pets) is None

@@ -34,13 +34,13 @@ def asking(text: str = "Which?", *gold: str) -> Question:
 
 @pytest.mark.parametrize(
     "said",
-    ["Yes", "yes.", " YES!\n", "**Yes**", '"Yes."', "Yes. They name one city.", "Yes\nIt is."],
+    ["Yes", "yes.", " YES!\n", "**Yes**", '"Yes."'],
 )
 def test_a_clear_yes_is_right(said: str) -> None:
     assert verdict(Reply(said)).correct is True
 
 
-@pytest.mark.parametrize("said", ["No", "no.", "No. They differ.", "**No**"])
+@pytest.mark.parametrize("said", ["No", "no.", "**No**"])
 def test_a_clear_no_is_wrong(said: str) -> None:
     assert verdict(Reply(said)).correct is False
 
@@ -48,7 +48,8 @@ def test_a_clear_no_is_wrong(said: str) -> None:
 @pytest.mark.parametrize(
     "said",
     ["", "Maybe", "Yes and no.", "Yes, but no.", "Yes. No.", "yesterday", "nothing", "I say yes",
-     "It depends.", "yes if it rains", "correct", "{}", "No. On second thought, yes."],
+     "It depends.", "yes if it rains", "correct", "{}", "No. On second thought, yes.",
+     "Yes. But A2 is wrong.", "Yes. They name one city.", "No. They differ.", "Yes\nIt is."],
 )  # fmt: skip
 def test_whatever_else_is_unclear(said: str) -> None:
     assert verdict(Reply(said)).correct is None

@@ -16,7 +16,7 @@ KEY = "sk-very-secret-key-0123456789"
 
 
 class Echo(BaseChatModel):
-    """Says back what it was asked and how it was set up; fails on "bad"."""
+    """Says back what it was asked and how it was set up; fails on what begins with "bad"."""
 
     max_tokens: int
     temperature: float
@@ -33,7 +33,7 @@ class Echo(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         asked = messages[-1].text
-        if asked == "bad":
+        if asked.startswith("bad"):
             raise RuntimeError(f"refused\nfor {KEY}")
         kinds = "".join(message.type[0] for message in messages)
         said = f"{asked} {kinds} {self.max_tokens} {self.temperature}"
@@ -67,7 +67,13 @@ def test_one_failure_is_its_own_in_one_line_without_keys(
 
 
 def test_when_all_fail_it_is_no_use_to_go_on(echo: LangChainAnswerer) -> None:
-    assert all(reply.stop for reply in echo.answer([asking("bad"), asking("bad", 0.5)]))
+    asked = [asking(f"bad {number}") for number in range(5)]
+    assert all(reply.stop for reply in echo.answer(asked))
+
+
+def test_a_question_that_is_always_declined_stops_nothing(echo: LangChainAnswerer) -> None:
+    replies = echo.answer([asking("bad", heat) for heat in (0.0, 0.5, 0.6, 0.7, 0.8)])
+    assert [(reply.text, reply.stop) for reply in replies] == [(None, False)] * 5
 
 
 def test_any_chat_model_will_do() -> None:

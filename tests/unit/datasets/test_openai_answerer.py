@@ -206,7 +206,9 @@ def test_a_key_that_is_none_is_refused_and_not_shown(
     assert not (key or "").strip() or str(key) not in str(refused.value)
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "", "ftp://host/v1", "http://", "http://[::1"])
+@pytest.mark.parametrize(
+    "url", ["localhost:8000", "", "ftp://host/v1", "http://", "http://[::1", "http://h:80a/v1"]
+)
 def test_what_is_no_url_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="no http"):
         OpenAIAnswerer(url, "m")

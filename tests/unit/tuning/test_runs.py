@@ -274,6 +274,26 @@ def test_what_safetensors_says_of_a_full_disk_is_an_error_of_ours(
     assert {path.name: path.read_bytes() for path in adapter.path.iterdir()} == old
 
 
+def test_without_patience_it_never_stops_early(tiny_base: Path, tmp_path: Path) -> None:
+    config = replace(CONFIG, learning_rate=1e-9, steps=12)
+    assert [p.step for p in run(tiny_base, tmp_path / "a", replace(config, patience=1)).history] < [
+        3, 6, 9, 12,
+    ]  # fmt: skip
+    found = run(tiny_base, tmp_path / "b", replace(config, patience=0)).history
+    assert [progress.step for progress in found] == [3, 6, 9, 12]
+
+
+def test_out_of_memory_says_what_helps(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*arguments: object) -> None:
+        raise torch.cuda.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr("ct_guard.tuning.trainer.backward", full)
+    with pytest.raises(TuningError, match=r"out of memory at step 1 with \d+ rows.*--accumulate"):
+        run(tiny_base, tmp_path / "a", CONFIG)
+
+
 def test_brier_learns_too(tiny_base: Path, tmp_path: Path) -> None:
     config = replace(CONFIG, loss="brier", steps=40, evaluate_every=20)
     rows: list[GradedAnswer] = graded(64)
