@@ -3,7 +3,7 @@
     python examples/own_estimator.py                 all of examples/questions.jsonl, some minutes
     python examples/own_estimator.py --questions 120 --steps 20
 
-Every step is the command that you would type yourself; the files lie in my-estimator/.
+Every step is the command that you would type yourself; the files lie in own-estimator/.
 """
 
 import argparse
@@ -16,7 +16,6 @@ from ct_guard.cli import cli
 from ct_guard_langchain import ChatLocal, GuardedChatModel, get_confidence
 
 QUESTIONS = Path(__file__).parent / "questions.jsonl"
-PARTS = {"tuning": 0.5, "calibration": 0.2, "certification": 0.15, "test": 0.15}
 
 
 def ct_guard(command: str, *, fine: tuple[int, ...] = (0,)) -> int:
@@ -37,25 +36,11 @@ def write(path: Path, rows: list[dict[str, Any]]) -> None:
     path.write_text(text, encoding="utf-8")
 
 
-def split(graded: Path, folder: Path) -> None:
-    """Four files of different questions; all answers to one question stay together."""
-    by_question: dict[str, list[dict[str, Any]]] = {}
-    for row in rows_of(graded):
-        by_question.setdefault(row["question"], []).append(row)
-    questions, start, share = list(by_question), 0, 0.0
-    for name, part in PARTS.items():
-        share += part
-        end = round(share * len(questions))
-        chosen = [row for question in questions[start:end] for row in by_question[question]]
-        write(folder / f"{name}.jsonl", chosen)
-        start = end
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--questions", type=int, default=600, help="how many of them to use")
     parser.add_argument("--steps", type=int, default=300, help="of tuning, at most")
-    parser.add_argument("--folder", type=Path, default=Path("my-estimator"))
+    parser.add_argument("--folder", type=Path, default=Path("own-estimator"))
     options = parser.parse_args()
     folder: Path = options.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +52,7 @@ def main() -> None:
         f"grade {at}/questions.jsonl --model mini -k 2 -g substring --max-tokens 16"
         f" -o {at}/graded.jsonl --overwrite"
     )
-    split(folder / "graded.jsonl", folder)
+    ct_guard(f"split {at}/graded.jsonl -o {at} --overwrite")
     print("\n2. Tune on a part of them, and make sure of it on three others.")
     ct_guard(
         f"tune {at}/tuning.jsonl --base mini --method hybrid --recipe small --steps {options.steps}"

@@ -140,7 +140,7 @@ def grade_file(
     further answer can be had: all that was graded until then stays in the journal.
     """
     rows = open_rows(source, _needs(answering, gold))
-    check_output(output, source=source, overwrite=overwrite)
+    check_output(output, source=source, overwrite=overwrite, resumable=True)
     columns, rows = _with_columns(source, rows)
     results = _results(columns, answering, gold)
     settings = {

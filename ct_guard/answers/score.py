@@ -99,7 +99,7 @@ def score_file(
     """
     summary = Summary()
     rows = open_rows(source)
-    check_output(output, source=source, overwrite=overwrite)
+    check_output(output, source=source, overwrite=overwrite, resumable=True)
     journal = open_journal(source, output, _settings(guard), resume=resume, overwrite=overwrite)
     try:
         with open_writer(output, RESULTS, source=source, overwrite=overwrite) as writer:

@@ -15,6 +15,7 @@ __all__ = ["cli", "main"]
 COMMANDS = {
     "grade": "answer questions that have gold answers, and grade the answers",
     "audit": "have a person check the grader: its error rates",
+    "split": "divide a file into parts of different questions",
     "tune": "make an estimator of your own from graded answers",
     "baseline": "make an estimator without tuning, to compare with",
     "score": "score a file of answers: how likely is each to be correct?",

@@ -203,7 +203,7 @@ def _grade(
     if audit is not None and output == STDIO:
         raise UsageError("an audit draws from a file: name one with --output")
     to_check = audit_out or f"{output}.audit.csv"
-    check_output(output, source=source, overwrite=overwrite)
+    check_output(output, source=source, overwrite=overwrite, resumable=True)
     if audit is not None:
         check_output(to_check, source=source, overwrite=overwrite)
     columns_of(source)

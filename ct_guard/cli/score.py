@@ -121,7 +121,7 @@ def command(
     from .progress import rows_progress
 
     console = Console(stderr=output == "-")
-    check_output(output, source=source, overwrite=overwrite)
+    check_output(output, source=source, overwrite=overwrite, resumable=True)
     open_rows(source)
     options: dict[str, Any] = {}
     if quantization is not None:

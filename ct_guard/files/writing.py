@@ -71,8 +71,10 @@ def open_writer(
                     delimited.write(temporary, spool, results)
 
 
-def check_output(path: StrPath, *, source: StrPath, overwrite: bool = False) -> None:
-    """Checks an output before any work is done for it.
+def check_output(
+    path: StrPath, *, source: StrPath, overwrite: bool = False, resumable: bool = False
+) -> None:
+    """Checks an output before any work is done for it; `resumable` work has another way out.
 
     Raises InputError where it cannot be written or is the input itself, OutputExistsError where it
     exists and may not be replaced, and MissingExtraError for Parquet without pyarrow.
@@ -97,9 +99,9 @@ def check_output(path: StrPath, *, source: StrPath, overwrite: bool = False) -> 
     ):
         raise InputError(f"{target}: is the input itself; name another output")
     if target.exists() and not overwrite:
+        resume = " (with --resume to go on with an interrupted run to it)" if resumable else ""
         raise OutputExistsError(
-            f"{target}: exists; name another output, or use --overwrite (together with --resume to"
-            " go on with an interrupted run to it)"
+            f"{target}: exists; name another output, or use --overwrite{resume}"
         )
 
 

@@ -118,6 +118,29 @@ def test_the_whole_path(folder: Path, tiny_estimator: Path) -> None:
     assert f"p >= {certificate.threshold:.3f}" in " ".join(shown.stdout.split())
 
 
+def test_what_cannot_be_checked_is_said(folder: Path, tiny_estimator: Path) -> None:
+    apply = ("calibrate", "calibration.jsonl", "--apply", "test.jsonl", "-o")
+    alone = run(folder, *apply, "new.jsonl")
+    assert "it is not known what it was tuned on" in alone.stderr
+    checked = run(folder, *apply, "newer.jsonl", "--disjoint-from", "certification.jsonl")
+    assert checked.returncode == 0, checked.stderr
+    assert "it is not known" not in checked.stderr
+
+
+def test_the_noise_floor_of_every_estimator_is_shown_and_in_the_json(folder: Path) -> None:
+    rows = [json.loads(line) for line in (folder / "test.jsonl").read_text().splitlines()]
+    flat = [{**row, "confidence": 0.5, "estimator": "flat"} for row in rows]
+    (folder / "flat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in flat))
+    command = ("evaluate", "test.jsonl", "flat.jsonl", "--no-prior", "--resamples", "100")
+    shown = " ".join(run(folder, *command).stdout.split())
+    for name in ("tiny", "flat"):
+        assert re.search(rf"ECE of {name}: a perfectly calibrated estimator would show 0\.", shown)
+    found = json.loads(run(folder, *command, "--json").stdout)["estimators"]
+    notes = [one["figures"]["ECE"]["note"] for one in found]
+    assert len(set(notes)) == 2
+    assert found[0]["figures"]["AUROC"]["note"] is None
+
+
 def inside(*arguments: str | Path) -> Any:
     """The command in this process."""
     return CliRunner(env={"COLUMNS": "100"}).invoke(cli, [*map(str, arguments)])

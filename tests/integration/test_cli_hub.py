@@ -6,8 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 
+from ct_guard.cli.options import place_of
 from tests.hub_server import running_hub
 from tests.question_sets import write_lookalikes
 
@@ -68,6 +70,61 @@ def test_mini_answers_a_set(tmp_path: Path, arguments: tuple[str, ...], grader: 
     assert [row["question"] for row in rows] == [row["question"] for row in asked]
     assert {row["grader"] for row in rows} == {grader}
     assert json.loads(Path(f"{out}.manifest.json").read_text())["source"] == arguments[1]
+
+
+def test_an_interrupted_run_keeps_its_questions(tmp_path: Path) -> None:
+    """Another set or limit must not take the file that the first command's --resume reads."""
+    write_lookalikes(tmp_path / "copies")
+    out = tmp_path / "graded.jsonl"
+
+    def grade(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return ct_guard(
+            "grade", *arguments, "-m", "mini", "--max-tokens", "4", "-o", out,
+            CT_GUARD_DATASETS=str(tmp_path / "copies"), HF_HOME=str(tmp_path / "home"),
+        )  # fmt: skip
+
+    assert grade("--dataset", "gsm8k:test").returncode == 0
+    asked = Path(f"{out}.questions.jsonl")
+    before = asked.read_bytes()
+    out.unlink()
+    Path(f"{out}.journal").write_text("{}\n")
+    for more in ((), ("--resume",), ("--resume", "--overwrite")):
+        refused = grade("--dataset", "sciq:train", "--limit", "1", *more)
+        assert refused.returncode == 2
+        assert "an interrupted run began with these questions" in refused.stderr
+        assert asked.read_bytes() == before
+    assert grade("--dataset", "sciq:train", "--limit", "1", "--overwrite").returncode == 0
+    assert asked.read_bytes() != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--shots", "2"), "--shots is for the sets by name"),
+        (("--dataset-dir", "."), "--dataset-dir is for the sets by name"),
+        (("--rendering", "choice"), "needs the field of the choices"),
+    ],
+)
+def test_options_that_would_change_nothing_are_refused(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    result = ct_guard(
+        "grade", "--dataset", "me/set:test", "--question-field", "q", "--answer-field", "a",
+        *arguments, "-m", "mini", "-o", tmp_path / "x.jsonl",
+    )  # fmt: skip
+    assert result.returncode == 2
+    assert said in result.stderr
+
+
+def test_what_was_fetched_is_changed_in_a_copy_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CT_GUARD_CACHE", str(tmp_path / "cache"))
+    for fetched in ("cache/abc", "hub/models--me--tiny/snapshots/123"):
+        with pytest.raises(click.UsageError, match="write a copy with -o DIR"):
+            place_of(tmp_path / fetched, None)
+        assert place_of(tmp_path / fetched, "mine") == Path("mine")
+    assert place_of(tmp_path / "own", None) == tmp_path / "own"
 
 
 def test_a_file_or_a_set(tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ def test_from_questions_to_a_guarded_chat_model(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     ran = re.findall(r"^\$ ct-guard (\w+)", done.stdout, re.MULTILINE)
     assert ran == [
-        "grade", "tune", "score", "score", "score",
+        "grade", "split", "tune", "score", "score", "score",
         "calibrate", "certify", "evaluate", "inspect", "score",
     ]  # fmt: skip
     told = re.findall(r"\? .+ P\(correct\) = [01]\.\d\d, \w+", done.stdout)
