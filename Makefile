@@ -18,8 +18,8 @@ LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
-	@rm -f scored.jsonl
-	$(BIN)/ct-guard score examples/answers.jsonl --estimator mini -o scored.jsonl
+	@mkdir -p runs
+	$(BIN)/ct-guard score examples/answers.jsonl --estimator mini -o runs/demo.jsonl --overwrite
 
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest
@@ -60,4 +60,4 @@ $(VENV)/test.stamp: $(VENV)/demo.stamp
 	@touch $@
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache scored.jsonl
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
