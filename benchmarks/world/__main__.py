@@ -18,7 +18,7 @@ import numpy as np
 import torch
 
 from benchmarks.tables import between_markers, markdown
-from ct_guard.adapters import MINI, load_manifest
+from ct_guard.adapters import MINI
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.metrics import pair_accuracy
 from examples.mini_world.answers import (
@@ -28,7 +28,6 @@ from examples.mini_world.answers import (
     matched_misconceptions,
     question_of,
 )
-from examples.mini_world.measure import Behind
 from examples.mini_world.world import make_world
 
 from .asking import ask_all
@@ -54,6 +53,7 @@ from .columns import (
     through,
     verbalized,
 )
+from .promise import promise
 from .report import (
     METRICS,
     Slice,
@@ -144,7 +144,7 @@ def main(
             "Paired differences:",
             "",
             markdown(["difference", "value"], _differences(columns, everything, greedy, matched)),
-            *_thresholds(columns["hybrid"], rows),
+            *promise(columns["hybrid"], rows),
             *_seeds(asked, everything),
             *_attempts(asked, everything),
         ]
@@ -170,15 +170,6 @@ def _slices(everything: Slice, rows: Rows) -> list[Slice]:
 def _where(field: str, value: str, part: int, rows: Sequence[Row]) -> Slice:
     name = f"held-out {value}" if field == "held_out" else value
     return Slice.of(name, part, rows, lambda row: row[field] == value)
-
-
-def _greedy_of(held_out: str, rows: Sequence[Row]) -> Slice:
-    return Slice.of(
-        f"held-out {held_out}",
-        1,
-        rows,
-        lambda row: row["sample"] == 0 and row["held_out"] == held_out,
-    )
 
 
 def _differences(
@@ -213,34 +204,6 @@ def _differences(
         compare(
             "within kinds: tuned query - zero-shot query", "within kinds", query, plain, everything
         ),
-    ]
-
-
-def _thresholds(hybrid: Column, rows: Rows) -> list[str]:
-    """What the committed estimator's certified threshold lets through, of this bench's rows."""
-    certificate = load_manifest(MINI / "hybrid").certificates[0]
-    threshold = certificate.threshold
-    if threshold is None:
-        return [f"No threshold could be certified: {certificate.reason}", ""]
-    test, held_out = rows.test.rows, rows.held_out.rows
-    slices = [
-        Slice.of("test", 0, test, lambda row: row["sample"] == 0),
-        Slice.of(
-            "misconceptions", 0, test, lambda row: row["sample"] == 0 and row["misconception"]
-        ),
-        *(_greedy_of(part, held_out) for part in HELD_OUT_PARTS[:-1]),
-        _where("held_out", HELD_OUT_PARTS[-1], 1, held_out),
-    ]
-    cells = [
-        [part.name, *Behind.of(part.p(hybrid), threshold, part.correct).cells] for part in slices
-    ]
-    return [
-        f"Behind the certified threshold of `mini`, {threshold:.3f} (at most"
-        f" {certificate.alpha:.0%} wrong with probability {1 - certificate.delta:.0%}, promised for"
-        " greedy answers to questions like those of the test), greedy answers (sampled ones for the"
-        " phrasing, which no greedy answer has):",
-        "",
-        markdown(["slice", "answers", "answered", "wrong among the answered"], cells),
     ]
 
 
