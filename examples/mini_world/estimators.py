@@ -49,6 +49,7 @@ from .world import World
 
 ALPHA, DELTA = 0.10, 0.10
 BEST = "best.json"
+TEST = "the test split, which the promise is about"
 TUNING = TuningConfig(
     rank=16,
     alpha=32,
@@ -159,7 +160,7 @@ def _behind(made: Made, threshold: float, test: Part, held_out: Part) -> dict[st
     greedy = test.take(lambda row: row["sample"] == 0)
     matched = matched_misconceptions(test.rows)
     slices = {
-        "the test split, as promised": greedy,
+        TEST: greedy,
         "misconceptions": greedy.take(lambda row: bool(row["misconception"])),
         "misconceptions and known facts to match": greedy.take(
             lambda row: question_of(row) in matched
