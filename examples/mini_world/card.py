@@ -70,8 +70,8 @@ passes the threshold of `mini`, of greedy answers:
 |---|---|---|---|
 {behind}
 {_kept(reports[default])}The held-out parts were shown to the base model, and to no estimator: a
-skill, a relation, a level of difficulty, a phrasing of answers. Where more than {ALPHA:.0%} of the answered are wrong, the
-promise did not carry over, and nobody should expect it to.
+skill, a relation, a level of difficulty, a phrasing of answers. Where more than {ALPHA:.0%} of
+these are wrong, the promise did not carry over, and nobody should expect it to.
 
 ## What P(correct) rests on
 
