@@ -21,7 +21,7 @@ from ct_guard.datasets import (
 )
 from ct_guard.datasets.answerers import Reply
 from ct_guard.datasets.questions import ANSWER, ANSWERS, CHOICES
-from ct_guard.errors import BackendError, InputError
+from ct_guard.errors import BackendError
 from ct_guard.files import (
     Needs,
     Rejected,
@@ -34,7 +34,7 @@ from ct_guard.files import (
 from ct_guard.files.columns import input_names
 from ct_guard.files.paths import STDIO
 
-from .journal import open_journal
+from .journal import open_journal, writing
 
 __all__ = ["GRADED", "GradeSummary", "grade_file"]
 
@@ -150,7 +150,7 @@ def grade_file(
         "answering": dict(answering.settings),
     }
     summary = GradeSummary()
-    try:
+    with writing(source, output):
         journal = open_journal(source, output, settings, resume=resume, overwrite=overwrite)
         source_sha256 = None if str(source) == STDIO else sha256_of(source)
         try:
@@ -195,15 +195,6 @@ def grade_file(
             ).save(output)
         if journal is not None:
             journal.finish()
-    except OSError as error:
-        kept = (
-            "what was graded until then is lost: a pipe cannot be resumed"
-            if STDIO in (str(source), str(output))
-            else "make room, then the same command with --resume goes on from here"
-        )
-        raise InputError(
-            f"{output}: cannot be written: {error.strerror or error}; {kept}"
-        ) from error
     return summary
 
 

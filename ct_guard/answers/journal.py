@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -10,7 +11,7 @@ from ct_guard import __version__
 from ct_guard.errors import InputError, OutputExistsError, UsageError
 from ct_guard.files.paths import STDIO
 
-__all__ = ["Journal", "journal_path", "open_journal"]
+__all__ = ["Journal", "journal_path", "open_journal", "writing"]
 
 JOURNAL_SCHEMA = 1
 
@@ -53,6 +54,24 @@ def open_journal(
         **settings,
     }
     return Journal.open(journal_path(output), fingerprint, resume=resume)
+
+
+@contextmanager
+def writing(source: str | os.PathLike[str], output: str | os.PathLike[str]) -> Iterator[None]:
+    """Raises InputError where the output cannot be written, with what is left and the way on."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # nobody reads on: nothing is wrong
+    except OSError as error:
+        kept = (
+            "a pipe cannot be resumed, begin again"
+            if STDIO in (os.fspath(source), os.fspath(output))
+            else "make room, then the same command with --resume goes on from here"
+        )
+        raise InputError(
+            f"{output}: cannot be written: {error.strerror or error}; {kept}"
+        ) from error
 
 
 class Journal:

@@ -21,7 +21,7 @@ from ct_guard.guard import Guard
 from ct_guard.query import clean
 from ct_guard.records import Assessment, Confidence, QuestionAnswer
 
-from .journal import open_journal
+from .journal import open_journal, writing
 
 __all__ = ["RESULTS", "Preview", "Summary", "score_file"]
 
@@ -100,31 +100,34 @@ def score_file(
     summary = Summary()
     rows = open_rows(source)
     check_output(output, source=source, overwrite=overwrite, resumable=True)
-    journal = open_journal(source, output, _settings(guard), resume=resume, overwrite=overwrite)
-    try:
-        with open_writer(output, RESULTS, source=source, overwrite=overwrite) as writer:
+    with writing(source, output):
+        journal = open_journal(source, output, _settings(guard), resume=resume, overwrite=overwrite)
+        try:
+            with open_writer(output, RESULTS, source=source, overwrite=overwrite) as writer:
 
-            def keep(row: Row, result: dict[str, Any]) -> None:
-                writer.write(row, result)
-                _count(summary, row, result, preview)
+                def keep(row: Row, result: dict[str, Any]) -> None:
+                    writer.write(row, result)
+                    _count(summary, row, result, preview)
 
-            if journal is not None:
-                for row, result in zip(islice(rows, journal.stored), journal.replay(), strict=True):
-                    keep(row, result)
-                summary.replayed = journal.stored
-                on_rows(journal.stored)
-            for chunk in _chunks(rows):
-                results = _assess(guard, chunk)
                 if journal is not None:
-                    journal.append(results)
-                for row, result in zip(chunk, results, strict=True):
-                    keep(row, result)
-                on_rows(len(chunk))
-    finally:
+                    for row, result in zip(
+                        islice(rows, journal.stored), journal.replay(), strict=True
+                    ):
+                        keep(row, result)
+                    summary.replayed = journal.stored
+                    on_rows(journal.stored)
+                for chunk in _chunks(rows):
+                    results = _assess(guard, chunk)
+                    if journal is not None:
+                        journal.append(results)
+                    for row, result in zip(chunk, results, strict=True):
+                        keep(row, result)
+                    on_rows(len(chunk))
+        finally:
+            if journal is not None:
+                journal.close()
         if journal is not None:
-            journal.close()
-    if journal is not None:
-        journal.finish()
+            journal.finish()
     return summary
 
 

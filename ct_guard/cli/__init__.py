@@ -1,5 +1,6 @@
 """The command line. One file per command; commands load their libraries when they run."""
 
+import os
 import signal
 import sys
 import warnings
@@ -80,6 +81,9 @@ def main() -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
+    except BrokenPipeError:  # as of `| head`: what is still buffered has nowhere to go
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(128 + signal.SIGPIPE)
     except (CtGuardError, OSError) as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)

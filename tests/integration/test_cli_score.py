@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -285,3 +286,37 @@ def test_version_and_help_teach() -> None:
     shown = run("score", "--help").output
     for text in ("Examples:", "messages", "refusal", "--resume", "Exit codes"):
         assert text in shown
+
+
+def test_a_disk_that_fills_up_says_how_to_go_on(tmp_path: Path) -> None:
+    """The answers are empty, so that nothing but the writing takes time."""
+    source, output = tmp_path / "answers.jsonl", tmp_path / "scored.jsonl"
+    row = {"question": "What?", "answer": "", "note": "x" * 200}
+    source.write_text((json.dumps(row) + "\n") * 400)
+    command = [sys.executable, "-m", "ct_guard", "score", str(source), "-o", str(output), "-q"]
+
+    def limit_file_size() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, preexec_fn=limit_file_size
+    )
+    assert done.returncode == 2
+    assert "scored.jsonl: cannot be written" in done.stderr
+    assert "--resume goes on from here" in done.stderr
+    assert not output.exists()
+    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert len(output.read_text().splitlines()) == 400
+
+
+def test_whoever_stops_reading_a_pipe_sees_no_error(tmp_path: Path) -> None:
+    rows = (json.dumps({"question": "What?", "answer": "", "note": "x" * 1000}) + "\n") * 2000
+    (tmp_path / "answers.jsonl").write_text(rows)
+    done = subprocess.run(
+        f"{sys.executable} -m ct_guard score - -q < answers.jsonl | head -n 1",
+        capture_output=True, text=True, check=False, cwd=tmp_path, shell=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["status"] == "empty"
+    assert "Error" not in done.stderr
+    assert "Traceback" not in done.stderr
