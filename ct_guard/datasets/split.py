@@ -13,10 +13,10 @@ from ct_guard.files.paths import STDIO
 __all__ = ["part_of", "split_file"]
 
 
-def part_of(question_key: str, shares: Mapping[str, float], seed: int = 0) -> str:
-    """The part of a question: it depends on the question and the seed alone, so that the same
-    question in another file falls into the same part."""
-    draw = random.Random(f"part:{seed}:{question_key}").random() * sum(shares.values())  # noqa: S311
+def part_of(question_key: str, shares: Mapping[str, float], lots: str) -> str:
+    """The part of a question, by shares in any unit. It depends on the question and on the name of
+    the lots alone, so that the same question elsewhere falls into the same part."""
+    draw = random.Random(f"{lots}:{question_key}").random() * sum(shares.values())  # noqa: S311
     for name, share in shares.items():
         draw -= share
         if draw < 0:
@@ -69,7 +69,7 @@ def split_file(
         }
         for row in items:
             key = _key(row)
-            name = part_of(key, shares, seed)
+            name = part_of(key, shares, f"part:{seed}")
             writers[name].write(row, {})
             rows[name] += 1
             questions[name].add(key)

@@ -2,7 +2,7 @@
 
 from .checkpoint import Progress
 from .config import RECIPES, TuningConfig
-from .data import split_by_question, split_hash
+from .data import split_by_question
 from .hybrid import fit_layer
 from .trainer import Tuned, tune
 
@@ -13,6 +13,5 @@ __all__ = [
     "TuningConfig",
     "fit_layer",
     "split_by_question",
-    "split_hash",
     "tune",
 ]

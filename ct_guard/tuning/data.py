@@ -1,11 +1,10 @@
 """Graded answers made ready: split by question, hashed, rendered once."""
 
-import hashlib
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ct_guard.backends import Backend
+from ct_guard.datasets.split import part_of
 from ct_guard.errors import TuningError
 from ct_guard.query import ContextStyle, Query, render
 from ct_guard.records import GradedAnswer
@@ -15,7 +14,6 @@ __all__ = [
     "group_by_question",
     "render_graded",
     "split_by_question",
-    "split_hash",
 ]
 
 
@@ -33,24 +31,10 @@ def split_by_question(
 ) -> dict[str, list[GradedAnswer]]:
     """Splits by name, in which all answers to one question stay together. Which split a question
     falls into depends on its text and the seed alone, not on the other rows."""
-    total = sum(shares.values())
     splits: dict[str, list[GradedAnswer]] = {name: [] for name in shares}
     for row in rows:
-        draw = random.Random(f"{seed}:{row.qa.question_key()}").random() * total  # noqa: S311
-        for name, share in shares.items():
-            draw -= share
-            if draw < 0:
-                splits[name].append(row)
-                break
-        else:
-            splits[name].append(row)
+        splits[part_of(row.qa.question_key(), shares, str(seed))].append(row)
     return splits
-
-
-def split_hash(rows: Sequence[GradedAnswer]) -> str:
-    """16 hex digits that identify the set of questions, whatever the order and the answers."""
-    keys = sorted({row.qa.question_key() for row in rows})
-    return hashlib.sha256("\x1d".join(keys).encode("utf-8", "replace")).hexdigest()[:16]
 
 
 def group_by_question(rows: Sequence[RenderedAnswer]) -> list[list[RenderedAnswer]]:

@@ -19,7 +19,7 @@ from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import Query, build_query
 from ct_guard.records import Certificate
 from ct_guard.risk import certify
-from ct_guard.tuning import Progress, Tuned, TuningConfig, split_by_question, split_hash, tune
+from ct_guard.tuning import Progress, Tuned, TuningConfig, split_by_question, tune
 from ct_guard.tuning.augment import with_attacks
 from ct_guard.tuning.parts import question_hashes, set_hashes
 
@@ -114,7 +114,7 @@ def build(
             part["certification"].correct,
             alpha=ALPHA,
             delta=DELTA,
-            split_hash=split_hash(used["certification"]),
+            split_hash=set_hashes(used)["certification"],
         )
         threshold = certificate.threshold
         report[method] = Report(

@@ -65,14 +65,14 @@ def test_a_part_can_be_divided_again_by_tune(tmp_path: Path) -> None:
         GradedAnswer(qa=QuestionAnswer(question=f"Number {n}?", answer="1"), correct=True)
         for n in range(400)
     ]
-    tuning = [row for row in graded if part_of(row.qa.question_key(), SHARES) == "tuning"]
+    tuning = [row for row in graded if part_of(row.qa.question_key(), SHARES, "part:0") == "tuning"]
     again = split_by_question(tuning, {"tuning": 0.7, "validation": 0.15, "calibration": 0.15})
     assert min(map(len, again.values())) > 10
 
 
 def test_another_seed_divides_otherwise() -> None:
     keys = [f"user\x1fNumber {n}?" for n in range(100)]
-    drawn = {seed: [part_of(key, SHARES, seed) for key in keys] for seed in (0, 1)}
+    drawn = [[part_of(key, SHARES, lots) for key in keys] for lots in ("part:0", "part:1")]
     assert drawn[0] != drawn[1]
 
 

@@ -12,9 +12,10 @@ from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError
 from ct_guard.query import ContextStyle, build_query, render
 from ct_guard.records import GradedAnswer, QuestionAnswer
-from ct_guard.tuning import fit_layer, split_by_question, split_hash
+from ct_guard.tuning import fit_layer, split_by_question
 from ct_guard.tuning.augment import ENDINGS, with_attacks
 from ct_guard.tuning.loss import divergence, label_loss, pair_loss
+from ct_guard.tuning.parts import set_hashes
 
 
 def rows(questions: int, answers: int = 3) -> list[GradedAnswer]:
@@ -41,10 +42,11 @@ def test_a_question_keeps_its_split_when_other_rows_come_or_go() -> None:
     assert {r.qa.question for r in few["a"]} <= {r.qa.question for r in many["a"]}
 
 
-def test_the_hash_of_a_split_depends_on_its_questions_alone() -> None:
+def test_the_hash_of_a_part_depends_on_its_questions_alone() -> None:
     some = rows(10)
-    assert split_hash(some) == split_hash(list(reversed(some))) == split_hash(rows(10, answers=1))
-    assert split_hash(some) != split_hash(rows(11))
+    parts = {"a": some, "b": list(reversed(some)), "c": rows(10, answers=1), "d": rows(11)}
+    hashes = set_hashes(parts)
+    assert hashes["a"] == hashes["b"] == hashes["c"] != hashes["d"]
 
 
 def test_label_loss_is_the_cross_entropy_of_yes_and_no() -> None:
