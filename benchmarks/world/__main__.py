@@ -66,7 +66,7 @@ from .report import (
 )
 
 RESULTS = Path(__file__).parents[1] / "RESULTS.md"
-OTHERS = (PROBE, EVERYWHERE, WITHOUT_KL, LORA_PROBE, *CURVE)
+OTHERS = (SAMPLES, PROBE, EVERYWHERE, WITHOUT_KL, LORA_PROBE, *CURVE)
 
 
 @click.command(help=__doc__)
