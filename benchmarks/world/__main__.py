@@ -46,9 +46,11 @@ from .columns import (
     Column,
     Columns,
     Rows,
+    answered_by_prior,
     baselines,
     measure_rows,
     of_hybrid,
+    of_hybrid_and_prior,
     of_query,
     through,
     verbalized,
@@ -96,13 +98,15 @@ def main(
     rows = measure_rows(backend, graded)
     asked = {(way.slug, seed): through(rows, way, runs, seed) for way, seed in ways}
 
-    columns = baselines(rows)
+    with_prior = answered_by_prior(rows)
+    columns = baselines(rows, with_prior)
     columns["probe"] = of_query(asked[PROBE.slug, 0])
     columns["lora_probe"] = of_query(asked[LORA_PROBE.slug, 0])
     columns["tuned query, `all`, 400 steps"] = of_query(asked[EVERYWHERE.slug, 0])
     columns["tuned query, `query`, 400 steps"] = of_query(asked[SAMPLES.slug, 0])
     columns["tuned query, `query`"] = of_query(asked[QUERY.slug, 0])
     columns["hybrid"] = of_hybrid(asked[QUERY.slug, 0])
+    columns["hybrid + prior"] = of_hybrid_and_prior(asked[QUERY.slug, 0], with_prior)
 
     everything = Slice.of("all answers", 0, rows.test.rows, lambda row: True)
     slices = _slices(everything, rows)
@@ -182,6 +186,20 @@ def _differences(
     either = columns["prior + likelihood"]
     return [
         compare("log loss: hybrid - (prior + likelihood)", "log loss", hybrid, either, everything),
+        compare(
+            "log loss: (hybrid + prior) - (prior + likelihood)",
+            "log loss",
+            columns["hybrid + prior"],
+            either,
+            everything,
+        ),
+        compare(
+            "log loss: (hybrid + prior) - hybrid of the prior",
+            "log loss",
+            columns["hybrid + prior"],
+            columns["hybrid of the prior"],
+            everything,
+        ),
         compare(
             "log loss: hybrid - hybrid of the prior",
             "log loss",

@@ -28,9 +28,11 @@ __all__ = [
     "Column",
     "Columns",
     "Rows",
+    "answered_by_prior",
     "baselines",
     "measure_rows",
     "of_hybrid",
+    "of_hybrid_and_prior",
     "of_query",
     "through",
     "verbalized",
@@ -52,6 +54,10 @@ class Rows:
     test: Part
     held_out: Part
 
+    @property
+    def parts(self) -> tuple[Part, Part, Part]:
+        return self.calibration, self.test, self.held_out
+
 
 def measure_rows(backend: TransformersBackend, rows: Sequence[Row]) -> Rows:
     query = build_query(STYLE, backend)
@@ -59,18 +65,19 @@ def measure_rows(backend: TransformersBackend, rows: Sequence[Row]) -> Rows:
     return Rows(split_rows(rows, "tuning"), calibration, test, held_out)
 
 
-def baselines(rows: Rows) -> Columns:
+def baselines(rows: Rows, with_prior: Rows) -> Columns:
     """The estimators that need no tuning; among them the hybrid with the question prior in place of
     the tuned query."""
-    prior = _prior(rows)
     return {
-        "question prior": _calibrated(rows, prior),
+        "question prior": of_query(with_prior),
         "likelihood": _method(rows, "likelihood"),
         "perplexity": _method(rows, "perplexity"),
         "sampling (5)": _calibrated(rows, _agreement),
         "zero-shot query": _method(rows, "zero-shot"),
-        "prior + likelihood": _prior_and_likelihood(_with_prior(rows, prior)),
-        "hybrid of the prior": of_hybrid(_with_prior(rows, prior)),
+        "prior + likelihood": _logistic(
+            with_prior, [features(part.tuned, COMBINED) for part in with_prior.parts]
+        ),
+        "hybrid of the prior": of_hybrid(with_prior),
     }
 
 
@@ -146,26 +153,39 @@ def _content(row: Row) -> str:
     return parsed[0] if parsed else str(row["answer"])
 
 
-def _with_prior(rows: Rows, prior: Callable[[Part], Floats]) -> Rows:
+def answered_by_prior(rows: Rows) -> Rows:
     """The rows with the question prior's logit where the query's would be."""
+    prior = _prior(rows)
 
     def answered(part: Part) -> Part:
         z = prior(part).astype(np.float32)
         return part.with_labels(np.column_stack([np.zeros_like(z), z]))
 
-    return Rows(rows.tuning, *map(answered, (rows.calibration, rows.test, rows.held_out)))
+    return Rows(rows.tuning, *map(answered, rows.parts))
 
 
-def _prior_and_likelihood(rows: Rows) -> Column:
-    """A logistic layer over the prior, the likelihood and their products."""
+def of_hybrid_and_prior(rows: Rows, with_prior: Rows) -> Column:
+    """A layer over all features of the hybrid, of the tuned query and of the question prior: what
+    the query adds to prior and likelihood."""
+    both = zip(rows.parts, with_prior.parts, strict=True)
+    return _logistic(
+        rows,
+        [np.hstack([features(asked.tuned), features(guessed.tuned, ASKED)])
+         for asked, guessed in both],
+    )  # fmt: skip
+
+
+def _logistic(rows: Rows, inputs: Sequence[Floats]) -> Column:
+    """Over inputs for the calibration, the test and the held-out parts."""
+    calibration, test, held_out = inputs
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))
-    model.fit(features(rows.calibration.tuned, COMBINED), rows.calibration.correct)
-    test, held_out = (
-        model.predict_proba(features(part.tuned, COMBINED))[:, 1]
-        for part in (rows.test, rows.held_out)
-    )
-    return np.asarray(test), np.asarray(held_out)
+    model.fit(calibration, rows.calibration.correct)
+    p, p_held_out = (np.asarray(model.predict_proba(part)[:, 1]) for part in (test, held_out))
+    return p, p_held_out
 
 
 COMBINED = ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p", "z_p")
+"""Prior, likelihood and their products."""
+ASKED = ("z", "z_log_p", "z_p", "yes", "yes_p")
+"""What depends on z."""
 STRIDE = 50
