@@ -1,6 +1,6 @@
 """The miniature world as a bench: does an estimator judge the answer, or only the question?
 
-    python -m benchmarks.world [--runs runs/bench-world] [--seeds 3] [--jobs 2]
+    python -m benchmarks.world [--runs runs/bench-world] [--seeds 5] [--jobs 2]
 
 The embedded base answers its world's questions again (every random draw is seeded), every estimator
 is tuned and calibrated on the tuning and calibration splits, and all are measured on the same rows
@@ -75,8 +75,8 @@ OTHERS = (SAMPLES, PROBE, EVERYWHERE, WITHOUT_KL, LORA_PROBE, *CURVE)
 @click.option("--runs", type=click.Path(path_type=Path), default=Path("runs/bench-world"))
 @click.option("--base", type=click.Path(path_type=Path), default=MINI / "base", show_default=True)
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
-@click.option("--seeds", default=3, show_default=True, help="Of the committed query and hybrid.")
-@click.option("--other-seeds", default=1, show_default=True, help="Of everything else.")
+@click.option("--seeds", default=5, show_default=True, help="Of the committed query and hybrid.")
+@click.option("--other-seeds", default=2, show_default=True, help="Of everything else.")
 @click.option("--scale", default=1.0, show_default=True, help="Share of the questions to ask.")
 @click.option("--jobs", default=2, show_default=True, help="Processes of one thread each.")
 def main(
