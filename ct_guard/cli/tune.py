@@ -200,7 +200,10 @@ def command(
         check_plot(Path(plot))
     check_target(target, overwrite=overwrite)
     checkpoint = runs / "checkpoint.safetensors"
-    if runs.exists() and not checkpoint.exists() and any(runs.iterdir()):
+    seen = [
+        path for path in runs.glob("*") if not path.name.startswith(".")
+    ]  # no half-written file
+    if seen and not checkpoint.exists():
         raise OutputExistsError(
             f"{runs} holds something else than a tuning run, whose folder it would be: move it, or"
             " choose another name for the estimator"

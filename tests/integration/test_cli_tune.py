@@ -323,6 +323,16 @@ def test_nothing_that_is_not_its_own_is_replaced(
     assert (tmp_path / "mine.run" / "me.png").exists()
 
 
+def test_a_run_that_was_killed_at_its_first_checkpoint_can_begin_again(
+    source: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "mine.run").mkdir()
+    (tmp_path / "mine.run" / ".checkpoint.safetensors.1-1.tmp").write_bytes(b"half")
+    tune(source, "-b", tiny_base, *QUICK, "-o", tmp_path / "mine")
+    assert load_manifest(tmp_path / "mine").name == "mine"
+    assert not (tmp_path / "mine.run").exists()
+
+
 def test_one_file_for_two_parts_is_refused(source: Path, tiny_base: Path, tmp_path: Path) -> None:
     command = (source, "-b", tiny_base, "-o", tmp_path / "x")
     other = write(tmp_path / "other.jsonl", graded(40, offset=500))
