@@ -118,8 +118,8 @@ def command(
         said = check_unused(scored, folder, manifest, allowed=("calibration", "certification"))
     elif not disjoint_from:
         said.append(
-            "Without the estimator (-e) it is not known what it was tuned on: that no question here"
-            " was among that was not checked. --disjoint-from FILE checks against a file."
+            "Without the estimator (-e) its tuning questions are not known: overlap with them was"
+            " not checked. --disjoint-from FILE checks against a file."
         )
     if scored.ungraded:
         said.append(f"{scored.ungraded:,} scored rows have no grade and do not count.")

@@ -200,10 +200,9 @@ def command(
         check_plot(Path(plot))
     check_target(target, overwrite=overwrite)
     checkpoint = runs / "checkpoint.safetensors"
-    seen = [
-        path for path in runs.glob("*") if not path.name.startswith(".")
-    ]  # no half-written file
-    if seen and not checkpoint.exists():
+    # Hidden ones are half-written checkpoints, of a process that was killed.
+    others = [path for path in runs.glob("*") if not path.name.startswith(".")]
+    if others and not checkpoint.exists():
         raise OutputExistsError(
             f"{runs} holds something else than a tuning run, whose folder it would be: move it, or"
             " choose another name for the estimator"
