@@ -76,6 +76,10 @@ class QuestionAnswer(Record):
             asked = f"{self.context}\n\n{asked}"
         return (*earlier, Message(role="user", content=asked))
 
+    def asked(self) -> str:
+        """The text that was asked: the last turn of the conversation, a passage in front of it."""
+        return self.conversation()[-1].content
+
     def question_key(self) -> str:
         """Rows with the same key are answers to one question: one cluster, one split."""
         turns = self.conversation()

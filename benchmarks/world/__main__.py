@@ -50,7 +50,7 @@ from .columns import (
     baselines,
     measure_rows,
     of_hybrid,
-    of_hybrid_and_prior,
+    of_hybrid_without_prior,
     of_query,
     through,
     verbalized,
@@ -76,7 +76,7 @@ OTHERS = (SAMPLES, PROBE, EVERYWHERE, WITHOUT_KL, LORA_PROBE, *CURVE)
 @click.option("--base", type=click.Path(path_type=Path), default=MINI / "base", show_default=True)
 @click.option("--results", type=click.Path(path_type=Path), default=RESULTS, show_default=True)
 @click.option("--seeds", default=5, show_default=True, help="Of the committed query and hybrid.")
-@click.option("--other-seeds", default=2, show_default=True, help="Of everything else.")
+@click.option("--other-seeds", default=5, show_default=True, help="Of everything else.")
 @click.option("--scale", default=1.0, show_default=True, help="Share of the questions to ask.")
 @click.option("--jobs", default=2, show_default=True, help="Processes of one thread each.")
 def main(
@@ -106,7 +106,7 @@ def main(
     columns["tuned query, `query`, 400 steps"] = of_query(asked[SAMPLES.slug, 0])
     columns["tuned query, `query`"] = of_query(asked[QUERY.slug, 0])
     columns["hybrid"] = of_hybrid(asked[QUERY.slug, 0])
-    columns["hybrid + prior"] = of_hybrid_and_prior(asked[QUERY.slug, 0], with_prior)
+    columns["hybrid, no prior"] = of_hybrid_without_prior(asked[QUERY.slug, 0])
 
     everything = Slice.of("all answers", 0, rows.test.rows, lambda row: True)
     slices = _slices(everything, rows)
@@ -187,23 +187,23 @@ def _differences(
     return [
         compare("log loss: hybrid - (prior + likelihood)", "log loss", hybrid, either, everything),
         compare(
-            "log loss: (hybrid + prior) - (prior + likelihood)",
+            "log loss: hybrid - hybrid of the prior",
             "log loss",
-            columns["hybrid + prior"],
-            either,
-            everything,
-        ),
-        compare(
-            "log loss: (hybrid + prior) - hybrid of the prior",
-            "log loss",
-            columns["hybrid + prior"],
+            hybrid,
             columns["hybrid of the prior"],
             everything,
         ),
         compare(
-            "log loss: hybrid - hybrid of the prior",
+            "log loss: (hybrid, no prior) - (prior + likelihood)",
             "log loss",
-            hybrid,
+            columns["hybrid, no prior"],
+            either,
+            everything,
+        ),
+        compare(
+            "log loss: (hybrid, no prior) - hybrid of the prior",
+            "log loss",
+            columns["hybrid, no prior"],
             columns["hybrid of the prior"],
             everything,
         ),
@@ -234,6 +234,7 @@ def _seeds(asked: dict[tuple[str, int], Rows], everything: Slice) -> list[str]:
 
     ways = [
         over("hybrid", QUERY, of_hybrid),
+        over("hybrid, no prior", QUERY, of_hybrid_without_prior),
         over("tuned query, `query`", QUERY, of_query),
         over("tuned query, `query`, 400 steps", SAMPLES, of_query),
         over("tuned query, `all`, 400 steps", EVERYWHERE, of_query),

@@ -19,7 +19,7 @@ from examples.mini_world.measure import STYLE, Pairs, tuned_labels
 
 from .attempts import Attempt
 
-__all__ = ["PARTS", "ask", "ask_all", "folder_of", "labels_of"]
+__all__ = ["PARTS", "ask", "ask_all", "folder_of", "labels_of", "to_tune_on"]
 
 PARTS = ("calibration", "test", "held_out")
 
@@ -45,7 +45,7 @@ def ask(base: Path, runs: Path, way: Attempt, seed: int) -> None:
     folder = folder_of(runs, way, seed)
     folder.parent.mkdir(parents=True, exist_ok=True)
     config = replace(way.config, seed=seed)
-    chosen = _to_tune_on(split_rows(rows, "tuning"), way, seed)
+    chosen = to_tune_on(split_rows(rows, "tuning"), way, seed)
     made = tuned(backend, query, chosen, folder, config, seed, way.method)
     for part in PARTS:
         labels = tuned_labels(backend, split_rows(rows, part), query, made)
@@ -56,7 +56,8 @@ def labels_of(runs: Path, way: Attempt, seed: int, part: str) -> Pairs:
     return np.asarray(np.load(folder_of(runs, way, seed) / f"{part}.npy"), np.float32)
 
 
-def _to_tune_on(rows: Sequence[Row], way: Attempt, seed: int) -> list[Row]:
+def to_tune_on(rows: Sequence[Row], way: Attempt, seed: int) -> list[Row]:
+    """Those of the tuning split that this way uses."""
     chosen = [row for row in rows if row["sample"] == 0 or not way.greedy_only]
     if way.rows is None:
         return chosen

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import logit  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
@@ -15,13 +14,13 @@ from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import apply, fit
 from ct_guard.estimators import features
 from ct_guard.estimators.asking import VerbalizedMethod
-from ct_guard.evaluation.question_prior import question_prior
+from ct_guard.estimators.question_prior import QuestionPrior
 from ct_guard.query import build_query
 from examples.mini_world.answers import Row, question_of, split_rows
-from examples.mini_world.measure import STYLE, Part, graded, make, measure
+from examples.mini_world.measure import STYLE, Part, graded, make, measure, prior_of
 from examples.mini_world.world import content_of
 
-from .asking import PARTS, labels_of
+from .asking import PARTS, labels_of, to_tune_on
 from .attempts import Attempt
 
 __all__ = [
@@ -32,7 +31,7 @@ __all__ = [
     "baselines",
     "measure_rows",
     "of_hybrid",
-    "of_hybrid_and_prior",
+    "of_hybrid_without_prior",
     "of_query",
     "through",
     "verbalized",
@@ -47,9 +46,11 @@ Columns = dict[str, Column]
 
 @dataclass(frozen=True)
 class Rows:
-    """Graded rows of the tuning split, and parts that the base model has read."""
+    """Graded rows to tune on, and parts that the base model has read."""
 
     tuning: list[Row]
+    prior: QuestionPrior
+    """Fitted on the rows to tune on."""
     calibration: Part
     test: Part
     held_out: Part
@@ -62,7 +63,8 @@ class Rows:
 def measure_rows(backend: TransformersBackend, rows: Sequence[Row]) -> Rows:
     query = build_query(STYLE, backend)
     calibration, test, held_out = (measure(backend, split_rows(rows, s), query) for s in PARTS)
-    return Rows(split_rows(rows, "tuning"), calibration, test, held_out)
+    tuning = split_rows(rows, "tuning")
+    return Rows(tuning, prior_of(tuning), calibration, test, held_out)
 
 
 def baselines(rows: Rows, with_prior: Rows) -> Columns:
@@ -77,7 +79,7 @@ def baselines(rows: Rows, with_prior: Rows) -> Columns:
         "prior + likelihood": _logistic(
             with_prior, [features(part.tuned, COMBINED) for part in with_prior.parts]
         ),
-        "hybrid of the prior": of_hybrid(with_prior),
+        "hybrid of the prior": of_hybrid_without_prior(with_prior),
     }
 
 
@@ -94,10 +96,12 @@ def verbalized(backend: TransformersBackend, rows: Rows) -> str:
 
 
 def through(rows: Rows, way: Attempt, runs: Path, seed: int) -> Rows:
-    """The rows with the query asked through what was tuned in this way."""
+    """The rows with the query asked through what was tuned in this way, on its own rows."""
     found = {part: labels_of(runs, way, seed, part) for part in PARTS}
+    tuning = rows.tuning if way.rows is None else to_tune_on(rows.tuning, way, seed)
     return Rows(
-        rows.tuning,
+        tuning,
+        rows.prior if way.rows is None else prior_of(tuning),
         rows.calibration.with_labels(found["calibration"]),
         rows.test.with_labels(found["test"]),
         rows.held_out.with_labels(found["held_out"]),
@@ -110,29 +114,22 @@ def of_query(rows: Rows) -> Column:
 
 
 def of_hybrid(rows: Rows) -> Column:
+    """As it is committed: its layer also reads the question prior."""
+    return _method(rows, "hybrid", rows.prior)
+
+
+def of_hybrid_without_prior(rows: Rows) -> Column:
     return _method(rows, "hybrid")
 
 
-def _method(rows: Rows, method: str) -> Column:
-    made = make(method, rows.calibration)
+def _method(rows: Rows, method: str, prior: QuestionPrior | None = None) -> Column:
+    made = make(method, rows.calibration, prior)
     return made.p(rows.test), made.p(rows.held_out)
 
 
 def _calibrated(rows: Rows, scores: Callable[[Part], Floats]) -> Column:
     state = fit("platt", scores(rows.calibration), rows.calibration.correct)
     return apply(state, scores(rows.test)), apply(state, scores(rows.held_out))
-
-
-def _prior(rows: Rows) -> Callable[[Part], Floats]:
-    """Fitted on the tuning rows' questions: no model, no answer."""
-    asked = [row["question"] for row in rows.tuning]
-    correct = [row["correct"] for row in rows.tuning]
-
-    def scores(part: Part) -> Floats:
-        p = question_prior(asked, correct, [row["question"] for row in part.rows])
-        return np.asarray(logit(np.clip(p, 1e-6, 1 - 1e-6)))
-
-    return scores
 
 
 def _agreement(part: Part) -> Floats:
@@ -155,24 +152,12 @@ def _content(row: Row) -> str:
 
 def answered_by_prior(rows: Rows) -> Rows:
     """The rows with the question prior's logit where the query's would be."""
-    prior = _prior(rows)
 
     def answered(part: Part) -> Part:
-        z = prior(part).astype(np.float32)
+        z = rows.prior.logits(part.asked).astype(np.float32)
         return part.with_labels(np.column_stack([np.zeros_like(z), z]))
 
-    return Rows(rows.tuning, *map(answered, rows.parts))
-
-
-def of_hybrid_and_prior(rows: Rows, with_prior: Rows) -> Column:
-    """A layer over all features of the hybrid, of the tuned query and of the question prior: what
-    the query adds to prior and likelihood."""
-    both = zip(rows.parts, with_prior.parts, strict=True)
-    return _logistic(
-        rows,
-        [np.hstack([features(asked.tuned), features(guessed.tuned, ASKED)])
-         for asked, guessed in both],
-    )  # fmt: skip
+    return Rows(rows.tuning, rows.prior, *map(answered, rows.parts))
 
 
 def _logistic(rows: Rows, inputs: Sequence[Floats]) -> Column:
@@ -186,6 +171,4 @@ def _logistic(rows: Rows, inputs: Sequence[Floats]) -> Column:
 
 COMBINED = ("z", "log_p", "mean_log_p", "worst_log_p", "z_log_p", "p", "z_p")
 """Prior, likelihood and their products."""
-ASKED = ("z", "z_log_p", "z_p", "yes", "yes_p")
-"""What depends on z."""
 STRIDE = 50

@@ -20,7 +20,7 @@ from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import build_query
 from examples.mini_world.answers import Row, answer_and_grade, read_answers, split_rows
 from examples.mini_world.estimators import tuned
-from examples.mini_world.measure import STYLE, Part, make, measure, tuned_labels
+from examples.mini_world.measure import STYLE, Part, make, measure, prior_of, tuned_labels
 from examples.mini_world.pretrain import Size, pretrain
 from examples.mini_world.world import make_world
 
@@ -60,16 +60,20 @@ def main(runs: Path, base: Path, results: Path, steps: int, scale: float, thread
         return part.with_labels(tuned_labels(backend, rows, query, adapter))
 
     foreign = {part: read(rows) for part, rows in _parts(answers)}
-    at_home = read(split_rows(read_answers(runs / "answers"), "calibration"))
+    at_home = read_answers(runs / "answers")
+    prior, calibration = (
+        prior_of(split_rows(at_home, "tuning")),
+        read(split_rows(at_home, "calibration")),
+    )
 
     def judged(method: str, calibration: Part, test: Part) -> Floats:
-        return make(method, calibration).p(test)
+        return make(method, calibration, prior).p(test)
 
     test = foreign["test"]
     found = {
         "its own likelihood": judged("likelihood", own["calibration"], own["test"]),
         **{
-            f"{method}, as tuned and calibrated": judged(method, at_home, test)
+            f"{method}, as tuned and calibrated": judged(method, calibration, test)
             for method in ("likelihood", "query", "hybrid")
         },
         **{

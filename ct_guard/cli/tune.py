@@ -77,6 +77,11 @@ OF_OTHERS: dict[str, Any] = {"quantization": "none", "calibrator": "platt", "twi
     " tokens when scoring.",
 )  # fmt: skip
 @click.option(
+    "--question-prior", is_flag=True,
+    help="For hybrid: its layer also reads a question prior, gradient boosting on the question's"
+    " text. Better for questions like the tuned ones, not for others.",
+)  # fmt: skip
+@click.option(
     "--style", type=click.Choice(["auto", "raw", "chat_turn", "chat_user"]), default="auto",
     show_default=True,
     help="How question and answer become text; auto: chat_turn where the base is a chat model.",
@@ -217,6 +222,8 @@ def command(
     config = _config(method, recipe, options)
     if options["label_orders"] == "both" and method != "query":
         raise click.UsageError(f"--label-orders both is for the method query, not for {method}")
+    if options["question_prior"] and method != "hybrid":
+        raise click.UsageError(f"--question-prior is for the method hybrid, not for {method}")
     needed = parts_of(method, calibrate=calibrator is not None)
     _check_files(needed, options)
     graded = read_graded(source)
@@ -268,6 +275,7 @@ def command(
                 method=method,
                 style=style_of(backend, options["style"]),
                 label_orders=options["label_orders"],
+                question_prior=options["question_prior"],
                 config=config,
                 calibrator=calibrator,
                 twins=chosen["twins"],

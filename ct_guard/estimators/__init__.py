@@ -2,12 +2,14 @@
 
 from .estimator import Estimator, OutOfScopeWarning
 from .load import load_estimator
-from .methods import FEATURES, METHODS, Method, features
+from .methods import FEATURES, METHODS, PRIOR_FEATURES, HybridMethod, Method, features
 
 __all__ = [
     "FEATURES",
     "METHODS",
+    "PRIOR_FEATURES",
     "Estimator",
+    "HybridMethod",
     "Method",
     "OutOfScopeWarning",
     "features",

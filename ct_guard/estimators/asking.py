@@ -151,8 +151,7 @@ class QuestionPriorMethod:
     wants: frozenset[Want] = NOTHING
 
     def judge(self, items: Sequence[QuestionAnswer], backend: Backend) -> list[float | str]:
-        asked = [qa.conversation()[-1].content for qa in items]
-        return [float(logit) for logit in self.prior.logits(asked)]
+        return [float(logit) for logit in self.prior.logits([qa.asked() for qa in items])]
 
 
 def _verbalized(manifest: Manifest, folder: Path | None = None) -> VerbalizedMethod:

@@ -90,7 +90,10 @@ class Estimator:
             except UsageError as error:
                 results[at] = self._blank(status="error", error=str(error))
         self._tell_scope([items[at] for at, _ in waiting])
-        scored = self._logits([Item(made.context, made.answer) for _, made in waiting])
+        scored = self._logits(
+            [Item(made.context, made.answer) for _, made in waiting],
+            [items[at].asked() for at, _ in waiting],
+        )
         for (at, made), logit in zip(waiting, scored, strict=True):
             results[at] = self._confidence(
                 logit,
@@ -117,7 +120,7 @@ class Estimator:
         if cleaned or forged or from_text or screen(qa, refusals=self.refusals) != "ok":
             return self.score([qa])[0]
         self._tell_scope([qa])
-        return self._confidence(self._logits([Item(kv, ())])[0], qa)
+        return self._confidence(self._logits([Item(kv, ())], [qa.asked()])[0], qa)
 
     def render(self, qa: QuestionAnswer) -> Rendered:
         """Token ids of a question and its answer, in this estimator's style and budget."""
@@ -151,7 +154,7 @@ class Estimator:
         scope = self.manifest.scope
         if scope is None:
             return False
-        asked, _ = clean(qa.conversation()[-1].content)
+        asked, _ = clean(qa.asked())
         words = {word for word in _WORD.findall(asked) if word.islower() and len(word) > 1}
         framed = {
             asked.removeprefix(begin).removesuffix(end)
@@ -176,29 +179,33 @@ class Estimator:
             results[at] = self._confidence(logit, items[at], sanitized=was_sanitized(items[at]))
         return results
 
-    def _logits(self, items: list[Item]) -> list[float | str]:
-        """Raw logits; for an item that the backend cannot score, the message of its error. One such
-        item does not cost the others their score: the batch is halved until it is alone."""
+    def _logits(self, items: list[Item], questions: list[str]) -> list[float | str]:
+        """Raw logits of items and what they were asked; for an item that the backend cannot score,
+        the message of its error. One such item does not cost the others their score: the batch is
+        halved until it is alone."""
         if not items:
             return []
         try:
-            values = self._measured(items, self.query)
+            values = self._measured(items, questions, self.query)
             if self.swapped is not None:
-                values = (values + self._measured(items, self.swapped)) / 2
+                values = (values + self._measured(items, questions, self.swapped)) / 2
             if not np.isfinite(values).all():
                 raise NonFiniteScoreError("the score is NaN or infinite")
         except BackendError as error:
             if len(items) == 1:
                 return [str(error)]
             half = len(items) // 2
-            return self._logits(items[:half]) + self._logits(items[half:])
+            first = self._logits(items[:half], questions[:half])
+            return first + self._logits(items[half:], questions[half:])
         return [float(value) for value in values]
 
-    def _measured(self, items: Sequence[Item], query: Query) -> NDArray[np.float64]:
+    def _measured(
+        self, items: Sequence[Item], questions: Sequence[str], query: Query
+    ) -> NDArray[np.float64]:
         if isinstance(self.method, TextMethod):
             raise UsageError(f"{self.name} works on text, and reads no query")
         batch = self.backend.score(items, query, self.adapter, self.method.wants)
-        return self.method.logits(batch)
+        return self.method.logits(batch, questions)
 
     def _confidence(
         self,

@@ -211,7 +211,7 @@ def load_estimator(
     self_test(engine, query, adapter)
     if not isinstance(method, TextMethod) and "hidden" in method.wants:
         probe = Item(tuple(engine.encode("?")), tuple(engine.encode(" ?")))
-        method.logits(engine.score([probe], query, adapter, method.wants))
+        method.logits(engine.score([probe], query, adapter, method.wants), ["?"])
     return Estimator(
         manifest=manifest,
         method=method,

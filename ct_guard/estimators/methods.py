@@ -5,7 +5,7 @@
 | `query`, `zero-shot` | z = logit(yes) - logit(no) of the query, with / without adapter |
 | `likelihood` | logit of the probability of the whole answer |
 | `perplexity` | logit of the geometric mean of its tokens' probabilities |
-| `hybrid` | a logistic layer over z and the likelihood features |
+| `hybrid` | a logistic layer over z, the likelihood features and, where it has one, its prior |
 | `probe`, `lora_probe` | yes - no of an MLP on the hidden state, without / with adapter |
 
 To add a method, write a class with `wants` and `logits` and name it in `METHODS`. Those that
@@ -26,7 +26,17 @@ from ct_guard.adapters.layer import layer_logits
 from ct_guard.backends import ScoreBatch, Want
 from ct_guard.errors import ManifestError, MismatchError
 
-__all__ = ["FEATURES", "METHODS", "Maker", "Method", "features"]
+from .question_prior import QuestionPrior, load_question_prior
+
+__all__ = [
+    "FEATURES",
+    "METHODS",
+    "PRIOR_FEATURES",
+    "HybridMethod",
+    "Maker",
+    "Method",
+    "features",
+]
 
 FloatArray = NDArray[np.float64]
 
@@ -41,7 +51,9 @@ class Method(Protocol):
     @property
     def wants(self) -> frozenset[Want]: ...
 
-    def logits(self, batch: ScoreBatch) -> FloatArray: ...
+    def logits(self, batch: ScoreBatch, questions: Sequence[str]) -> FloatArray:
+        """`questions`: the text of what was asked, for each of the B items."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ class QueryMethod:
 
     wants: frozenset[Want] = LABELS
 
-    def logits(self, batch: ScoreBatch) -> FloatArray:
+    def logits(self, batch: ScoreBatch, questions: Sequence[str]) -> FloatArray:
         return _margin(batch)
 
 
@@ -61,20 +73,22 @@ class LikelihoodMethod:
     mean: bool = False
     wants: frozenset[Want] = LOGPROBS
 
-    def logits(self, batch: ScoreBatch) -> FloatArray:
+    def logits(self, batch: ScoreBatch, questions: Sequence[str]) -> FloatArray:
         total, mean = _log_likelihoods(batch)
         return _logit_of_log(mean if self.mean else total)
 
 
 @dataclass(frozen=True)
 class HybridMethod:
-    """The fitted layer over those of `FEATURES` that it names."""
+    """The fitted layer over those of `FEATURES` and `PRIOR_FEATURES` that it names."""
 
     layer: LogisticLayer
+    prior: QuestionPrior | None = None
     wants: frozenset[Want] = LABELS | LOGPROBS
 
-    def logits(self, batch: ScoreBatch) -> FloatArray:
-        return layer_logits(self.layer, features(batch, self.layer.features))
+    def logits(self, batch: ScoreBatch, questions: Sequence[str]) -> FloatArray:
+        prior = None if self.prior is None else self.prior.logits(questions)
+        return layer_logits(self.layer, features(batch, self.layer.features, prior))
 
 
 @dataclass(frozen=True)
@@ -84,7 +98,7 @@ class ProbeMethod:
     head: ProbeHead
     wants: frozenset[Want] = HIDDEN
 
-    def logits(self, batch: ScoreBatch) -> FloatArray:
+    def logits(self, batch: ScoreBatch, questions: Sequence[str]) -> FloatArray:
         if batch.hidden is None:
             raise ValueError("the backend was not asked for hidden states")
         if batch.hidden.shape[1] != self.head.inputs:
@@ -102,15 +116,25 @@ the product of the first two; the answer's probability, and its product with z: 
 of an answer that the model believes; the query's probability of yes, and its product with p. The
 last two keep a very sure query from outvoting everything else."""
 
+PRIOR_FEATURES = ("prior", "prior_log_p", "prior_p", "prior_yes", "prior_yes_p")
+"""The question prior's logit, and what of `FEATURES` depends on z with this logit in its place."""
 
-def features(batch: ScoreBatch, names: Sequence[str] = FEATURES) -> FloatArray:
-    """[B, len(names)], names of `FEATURES`."""
+
+def features(
+    batch: ScoreBatch, names: Sequence[str] = FEATURES, prior: FloatArray | None = None
+) -> FloatArray:
+    """[B, len(names)], names of `FEATURES` and, with the question prior's logits [B], of
+    `PRIOR_FEATURES`."""
     z = _margin(batch)
     total, mean = _log_likelihoods(batch)
     worst = np.array([float(row.min()) for row in batch.answer_logprobs or []])
     p, yes = np.exp(total), expit(z)
     columns = (z, total, mean, worst, z * total, p, z * p, yes, yes * p)
     known = dict(zip(FEATURES, columns, strict=True))
+    if prior is not None:
+        says = expit(prior)
+        more = (prior, prior * total, prior * p, says, says * p)
+        known |= dict(zip(PRIOR_FEATURES, more, strict=True))
     return np.stack([known[name] for name in names], axis=1)
 
 
@@ -151,7 +175,7 @@ def _probe(manifest: Manifest, folder: Path | None = None) -> Method:
 
 def _hybrid(manifest: Manifest, folder: Path | None = None) -> Method:
     layer = manifest.layer
-    if layer is None or not set(layer.features) <= set(FEATURES):
+    if layer is None or not set(layer.features) <= {*FEATURES, *PRIOR_FEATURES}:
         raise ManifestError(
             "this hybrid estimator's layer is missing or uses features that this version does not"
             " compute: make the estimator again"
@@ -161,7 +185,14 @@ def _hybrid(manifest: Manifest, folder: Path | None = None) -> Method:
             "this hybrid estimator's layer needs one number for each feature, and scales above 0:"
             " make the estimator again"
         )
-    return HybridMethod(layer)
+    if not set(layer.features) & set(PRIOR_FEATURES):
+        return HybridMethod(layer)
+    if manifest.prior is None or folder is None:
+        raise ManifestError(
+            "this hybrid estimator's layer uses a question prior, and it names no file of one: make"
+            " the estimator again"
+        )
+    return HybridMethod(layer, load_question_prior(folder / manifest.prior))
 
 
 METHODS: dict[str, Maker[Method]] = {

@@ -6,6 +6,8 @@ kept as plain JSON, the n-grams that it looks for and its trees; no object is ev
 
 import re
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -50,18 +52,46 @@ class Tree(Record):
                 raise ValueError("a node's children stand behind it in the same tree")
         return self
 
+
+@dataclass(frozen=True)
+class Forest:
+    """Trees behind one another in flat arrays, so that all are walked at once. Leaves lead to
+    themselves."""
+
+    roots: NDArray[np.int64]
+    feature: NDArray[np.int64]
+    threshold: Floats
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    value: Floats
+
+    @classmethod
+    def of(cls, trees: Sequence[Tree]) -> "Forest":
+        sizes = np.array([len(tree.feature) for tree in trees], np.int64)
+        roots = np.cumsum(sizes) - sizes
+        offset, nodes = np.repeat(roots, sizes), np.arange(sizes.sum())
+        left, right = (
+            np.concatenate([getattr(tree, side) for tree in trees]) for side in ("left", "right")
+        )
+        leaf = left == -1
+        return cls(
+            roots=roots,
+            feature=np.concatenate([tree.feature for tree in trees]),
+            threshold=np.concatenate([tree.threshold for tree in trees]),
+            left=np.where(leaf, nodes, left + offset),
+            right=np.where(leaf, nodes, right + offset),
+            value=np.concatenate([tree.value for tree in trees]),
+        )
+
     def values(self, features: Floats) -> Floats:
-        """What the tree adds for each row of `features` [n, F]: shape (n,)."""
-        feature, threshold = np.array(self.feature), np.array(self.threshold)
-        left, right = np.array(self.left), np.array(self.right)
-        node = np.zeros(len(features), np.int64)
-        rows = np.arange(len(features))
-        while rows.size:
-            rows = rows[left[node[rows]] != -1]
-            here = node[rows]
-            below = features[rows, feature[here]] <= threshold[here]
-            node[rows] = np.where(below, left[here], right[here])
-        return np.asarray(np.array(self.value)[node], np.float64)
+        """What all trees add up to for each row of `features` [n, F]: shape (n,)."""
+        rows = np.arange(len(features))[:, None]
+        node, before = np.tile(self.roots, (len(features), 1)), None
+        while before is None or (node != before).any():
+            before = node
+            below = features[rows, self.feature[node]] <= self.threshold[node]
+            node = np.where(below, self.left[node], self.right[node])
+        return np.asarray(self.value[node].sum(axis=1))
 
 
 class QuestionPrior(Record):
@@ -83,12 +113,13 @@ class QuestionPrior(Record):
 
     def logits(self, questions: Sequence[str]) -> Floats:
         """logit P(correct) of each text, shape (n,)."""
-        total = np.full(len(questions), self.baseline)
-        if len(questions) and self.trees:
-            features = _features(questions, self.words, self.letters)
-            for tree in self.trees:
-                total += tree.values(features)
-        return total
+        if not len(questions) or not self.trees:
+            return np.full(len(questions), self.baseline)
+        return self.baseline + self._forest.values(_features(questions, self.words, self.letters))
+
+    @cached_property
+    def _forest(self) -> Forest:
+        return Forest.of(self.trees)
 
 
 def fit_question_prior(questions: Sequence[str], correct: ArrayLike) -> QuestionPrior:

@@ -21,7 +21,7 @@ def save_question_prior(graded: Graded, folder: Path, *, overwrite: bool = False
 
     Raises InputError where all rows are right, or all wrong.
     """
-    texts = [row.qa.conversation()[-1].content for row in graded.rows]
+    texts = [row.qa.asked() for row in graded.rows]
     correct = [row.correct for row in graded.rows]
     keys = {row.qa.question_key() for row in graded.rows}
     if len(set(correct)) < 2:

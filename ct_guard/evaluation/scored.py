@@ -173,7 +173,7 @@ class _Found:
             raise InputError(f"{item.message}: correct or remove the row")
         number = self.numbers.setdefault(item.question_key(), len(self.numbers))
         if number == len(self.asked):
-            self.asked.append(item.conversation()[-1].content)
+            self.asked.append(item.asked())
         self.graded.append(
             ScoredRow(
                 p=math.nan if p is None else p,

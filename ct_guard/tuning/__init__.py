@@ -3,7 +3,7 @@
 from .checkpoint import Progress
 from .config import RECIPES, TuningConfig
 from .data import split_by_question
-from .hybrid import fit_layer
+from .hybrid import fit_hybrid
 from .trainer import Tuned, tune
 
 __all__ = [
@@ -11,7 +11,7 @@ __all__ = [
     "Progress",
     "Tuned",
     "TuningConfig",
-    "fit_layer",
+    "fit_hybrid",
     "split_by_question",
     "tune",
 ]

@@ -15,14 +15,15 @@ from ct_guard.backends import Item, ScoreBatch, Want
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import fit
 from ct_guard.errors import CalibrationError, TuningError
-from ct_guard.estimators import METHODS, features
+from ct_guard.estimators import METHODS, Method
+from ct_guard.estimators.question_prior import PRIOR_FILE, QuestionPrior, fit_question_prior
 from ct_guard.query import ContextStyle, Query, build_query, render
 from ct_guard.records import GradedAnswer
 
 from .augment import with_attacks
 from .checkpoint import Progress
 from .config import TuningConfig
-from .hybrid import fit_layer
+from .hybrid import fit_hybrid
 from .parts import Parts, question_hashes, set_hashes
 from .processes import processes
 from .trainer import Tuned, tune
@@ -52,6 +53,7 @@ def make_estimator(
     twins: float,
     runs: Path,
     label_orders: Literal["fixed", "both"] = "fixed",
+    question_prior: bool = False,
     resume: bool = False,
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
@@ -71,6 +73,8 @@ def make_estimator(
         twins: share of the tuning rows that get a twin which tries to talk the query round.
         runs: a folder for the run's checkpoint and adapter.
         label_orders: `both`, for `query`: it will be asked with exchanged labels as well.
+        question_prior: for `hybrid`: its layer also reads a question prior, fitted on the parts
+            `tuning` and `validation`.
         resume: whether to go on from that checkpoint.
         overwrite: whether an estimator at `target` may be replaced.
         on_progress: called after every evaluation.
@@ -121,19 +125,31 @@ def make_estimator(
             **{name: version(name) for name in ("torch", "transformers", "peft")},
         },
     )
+    files: dict[str, Path | bytes] = {questions_name(questions): questions}
+    if tuned.head is not None:
+        files[PROBE] = runs / "adapter" / PROBE
+    scorer: Method
     if method == "hybrid":
         rows = parts["layer"]
-        found = features(_score(backend, rows, tuned, tuned.query, FOR_HYBRID, manifest))
-        manifest = manifest.model_copy(update={"layer": fit_layer(found, _correct(rows))})
+        read = _score(backend, rows, tuned, tuned.query, FOR_HYBRID, manifest)
+        prior = _fitted_prior(parts) if question_prior else None
+        scorer = fit_hybrid(read, _asked(rows), _correct(rows), prior)
+        manifest = manifest.model_copy(update={"layer": scorer.layer})
+        if prior is not None:
+            manifest = manifest.model_copy(update={"prior": PRIOR_FILE})
+            files[PRIOR_FILE] = prior.model_dump_json().encode()
+    else:
+        scorer = METHODS[method](manifest, runs / "adapter")
     if calibrator is not None:
         rows = parts["calibration"]
-        scorer = METHODS[method](manifest, runs / "adapter")
         orders = [tuned.query]
         if label_orders == "both":
             orders.append(build_query(style, backend, swapped=True))
         logits = np.mean(
             [
-                scorer.logits(_score(backend, rows, tuned, query, scorer.wants, manifest))
+                scorer.logits(
+                    _score(backend, rows, tuned, query, scorer.wants, manifest), _asked(rows)
+                )
                 for query in orders
             ],
             axis=0,
@@ -145,9 +161,6 @@ def make_estimator(
                 f"the part 'calibration' ({len(rows):,} rows): {error}"
             ) from error
         manifest = manifest.model_copy(update={"calibrators": {EVERY_MODEL: state}})
-    files: dict[str, Path | bytes] = {questions_name(questions): questions}
-    if tuned.head is not None:
-        files[PROBE] = runs / "adapter" / PROBE
     try:
         return save_estimator(
             target,
@@ -178,6 +191,15 @@ def _score(
     ]
     items = [Item(one.context, one.answer) for one in made]
     return backend.score(items, query, tuned.adapter, wants)
+
+
+def _fitted_prior(parts: Parts) -> QuestionPrior:
+    rows = [*parts["tuning"], *parts["validation"]]
+    return fit_question_prior(_asked(rows), _correct(rows))
+
+
+def _asked(rows: Sequence[GradedAnswer]) -> list[str]:
+    return [row.qa.asked() for row in rows]
 
 
 def _correct(rows: Sequence[GradedAnswer]) -> NDArray[np.bool_]:

@@ -16,10 +16,12 @@ COLUMNS = (
 )
 
 RESTS_ON = """\
-The tuned query says whether this kind of question is one that the model knows, and, where the model
-has learnt to check, whether this answer is right. The likelihood of the given answer says whether
-it is the one that the model believes. The hybrid is a logistic layer over both; where the model
-believes something wrong, only the query can tell."""
+The tuned query and the question prior (trees over the question's text, without any model) say
+whether this kind of question is one that the model knows; the query also says, where the model has
+learnt to check, whether this answer is right. The likelihood of the given answer says whether it is
+the one that the model believes. The hybrid is a logistic layer over all three; where the model
+believes something wrong, only the kind of the question can tell, and of kinds that tuning never
+showed, nothing can."""
 
 
 def card(

@@ -16,6 +16,7 @@ from ct_guard.adapters.probe import dump_probe
 from ct_guard.adapters.questions import dump_questions, questions_name
 from ct_guard.backends import Adapter
 from ct_guard.backends.transformers import TransformersBackend
+from ct_guard.estimators.question_prior import PRIOR_FILE
 from ct_guard.query import Query, build_query
 from ct_guard.records import Certificate
 from ct_guard.risk import certify
@@ -43,6 +44,7 @@ from .measure import (
     graded,
     make,
     measure,
+    prior_of,
     tuned_labels,
 )
 from .world import World
@@ -99,8 +101,9 @@ def build(
     for name in SPLITS[1:]:
         read = measure(backend, inside[name], query)
         part[name] = read.with_labels(tuned_labels(backend, read.rows, query, trained))
+    prior = prior_of(inside["tuning"])
     made = {
-        method: make(method, part["calibration"])
+        method: make(method, part["calibration"], prior)
         for method in ("hybrid", "query", "likelihood", "zero-shot")
     }
     default = min(made, key=lambda method: made[method].selection_log_loss)
@@ -130,6 +133,7 @@ def build(
             style=STYLE,
             activation=config.activation if uses_adapter else None,
             layer=one.layer,
+            prior=PRIOR_FILE if method == "hybrid" else None,
             budget=BUDGET,
             calibrators={"*": one.calibrator},
             certificates=(certificate,),
@@ -146,7 +150,8 @@ def build(
             target / method,
             manifest,
             adapter=runs / "adapter" if uses_adapter else None,
-            files={questions_name(asked): asked},
+            files={questions_name(asked): asked}
+            | ({PRIOR_FILE: prior.model_dump_json().encode()} if method == "hybrid" else {}),
             overwrite=True,
         )
         print(method, json.dumps(manifest.model_dump(mode="json", include={"certificates"})))

@@ -11,7 +11,8 @@ from ct_guard.backends import Item, ScoreBatch, Want
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import apply, fit
 from ct_guard.calibration.folds import folds_by_question
-from ct_guard.estimators import METHODS, features
+from ct_guard.estimators import METHODS, HybridMethod, Method
+from ct_guard.estimators.question_prior import QuestionPrior, fit_question_prior
 from ct_guard.metrics import (
     auroc,
     coverage_at_risk,
@@ -22,7 +23,7 @@ from ct_guard.metrics import (
 )
 from ct_guard.query import ContextStyle, Query, render
 from ct_guard.records import CalibratorState, GradedAnswer, QuestionAnswer
-from ct_guard.tuning import Tuned, fit_layer
+from ct_guard.tuning import Tuned, fit_hybrid
 
 from .answers import Row, question_of
 
@@ -51,6 +52,10 @@ class Part:
     def question(self) -> NDArray[np.str_]:
         """The question's id, by row: the cluster."""
         return np.array([question_of(row) for row in self.rows])
+
+    @property
+    def asked(self) -> list[str]:
+        return [row["question"] for row in self.rows]
 
     def with_labels(self, labels: Pairs) -> "Part":
         """The same rows, the query answered by these label logits."""
@@ -155,39 +160,47 @@ class Behind:
 class Made:
     """One estimator before it is written."""
 
-    method: str
-    layer: LogisticLayer | None
+    name: str
+    """Of its method."""
+    method: Method
     calibrator: CalibratorState
     selection_log_loss: float
 
+    @property
+    def layer(self) -> LogisticLayer | None:
+        return self.method.layer if isinstance(self.method, HybridMethod) else None
+
     def logits(self, part: Part) -> Floats:
-        manifest = Manifest(
-            name="", method=self.method, base=BaseModelRef(id="."), layer=self.layer
-        )
-        return METHODS[self.method](manifest).logits(part.batch(self.method))
+        return self.method.logits(part.batch(self.name), part.asked)
 
     def p(self, part: Part) -> Floats:
         return apply(self.calibrator, self.logits(part))
 
 
-def make(method: str, calibration: Part) -> Made:
-    """Fit the layer (hybrid only) and the calibrator. The layer learns from all rows; the
-    calibrator, and the log loss to choose a method by, see each question through a layer that was
-    fitted without it."""
+def prior_of(rows: Sequence[Row]) -> QuestionPrior:
+    """Fitted on the questions of graded rows: no model, no answer."""
+    return fit_question_prior([row["question"] for row in rows], [row["correct"] for row in rows])
+
+
+def make(method: str, calibration: Part, prior: QuestionPrior | None = None) -> Made:
+    """Fit the layer (hybrid only, over a prior that was fitted on other questions where one is
+    given) and the calibrator. The layer learns from all rows; the calibrator, and the log loss to
+    choose a method by, see each question through a layer that was fitted without it."""
     correct = calibration.correct
     out_of_fold = np.empty(len(correct))
     for fitted, left_out in folds_by_question(correct, calibration.question):
-        made = _with_layer(method, calibration.at(fitted))
-        out_of_fold[left_out] = made.logits(calibration.at(left_out))
+        left = calibration.at(left_out)
+        scorer = _fitted(method, calibration.at(fitted), prior)
+        out_of_fold[left_out] = scorer.logits(left.batch(method), left.asked)
     calibrator = fit("platt", out_of_fold, correct)
     loss = log_loss(apply(calibrator, out_of_fold), correct)
-    return replace(_with_layer(method, calibration), calibrator=calibrator, selection_log_loss=loss)
+    return Made(method, _fitted(method, calibration, prior), calibrator, loss)
 
 
-def _with_layer(method: str, rows: Part) -> Made:
-    layer = fit_layer(features(rows.tuned), rows.correct) if method == "hybrid" else None
-    blank = CalibratorState(kind="temperature", params={"temperature": 1.0}, n=0)
-    return Made(method, layer, blank, 0.0)
+def _fitted(method: str, rows: Part, prior: QuestionPrior | None) -> Method:
+    if method == "hybrid":
+        return fit_hybrid(rows.tuned, rows.asked, rows.correct, prior)
+    return METHODS[method](Manifest(name="", method=method, base=BaseModelRef(id=".")))
 
 
 def figures(made: Made, part: Part) -> Figures:
