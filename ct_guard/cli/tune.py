@@ -10,19 +10,11 @@ from .calibrate import KINDS
 
 if TYPE_CHECKING:
     from ct_guard.adapters import BaseModelRef, Manifest
-    from ct_guard.tuning import Progress, TuningConfig
+    from ct_guard.tuning import Progress
 
 __all__ = ["command"]
 
 METHODS = ("query", "probe", "lora_probe", "hybrid")
-SETTINGS = (
-    "activation", "rank", "alpha", "dropout", "learning_rate", "batch_size", "accumulate", "steps",
-    "warmup", "weight_decay", "loss", "pair_weight", "kl", "kappa", "gradient_checkpointing",
-    "evaluate_every", "patience", "budget", "seed",
-)  # fmt: skip
-"""Options that are fields of the tuning configuration, of the same name."""
-OF_PAPER: dict[str, Any] = {"quantization": "8bit", "calibrator": "temperature", "twins": 0.0}
-OF_OTHERS: dict[str, Any] = {"quantization": "none", "calibrator": "platt", "twins": 0.2}
 
 
 @click.command("tune")
@@ -197,6 +189,7 @@ def command(
 
     from .curves import draw_curves, read_log, write_line
     from .progress import tuning_progress
+    from .recipes import check_options, chosen_of, config_of
 
     target = Path(output)  # without the slash of "my-estimator/"
     runs, log = Path(f"{target}.run"), Path(f"{target}.log.jsonl")
@@ -216,16 +209,11 @@ def command(
         raise OutputExistsError(
             f"{runs} holds an interrupted run: go on with --resume, or begin anew with --overwrite"
         )
-    recipes = OF_PAPER if recipe == "paper" else OF_OTHERS
-    chosen = {name: recipes[name] if options[name] is None else options[name] for name in recipes}
+    chosen = chosen_of(recipe, options)
     calibrator = None if chosen["calibrator"] == "none" else chosen["calibrator"]
-    config = _config(method, recipe, options)
-    if options["label_orders"] == "both" and method != "query":
-        raise click.UsageError(f"--label-orders both is for the method query, not for {method}")
-    if options["question_prior"] and method != "hybrid":
-        raise click.UsageError(f"--question-prior is for the method hybrid, not for {method}")
+    config = config_of(method, recipe, options)
     needed = parts_of(method, calibrate=calibrator is not None)
-    _check_files(needed, options)
+    check_options(method, needed, options)
     graded = read_graded(source)
     given = {name: read_graded(options[name]) for name in needed if options[name] is not None}
     drawn = {name: held_out for name in needed if name not in given}
@@ -298,33 +286,6 @@ def command(
     if plot is not None:
         draw_curves(Path(plot), read_log(log))
     _show(manifest, target)
-
-
-def _config(method: str, recipe: str, options: dict[str, Any]) -> "TuningConfig":
-    from ct_guard.tuning import RECIPES, TuningConfig
-
-    settings = dict(RECIPES[recipe])
-    if method == "lora_probe":
-        settings["activation"] = "all"
-    if options["activation"] == "query":
-        settings["kappa"] = None  # a recipe's: with `query` there is nothing to weigh
-    settings |= {name: options[name] for name in SETTINGS if options[name] is not None}
-    if method == "probe" and options["kappa"]:
-        raise click.UsageError(
-            "--kappa weighs the divergence of a LoRA from the base model, and a probe has none:"
-            " leave it out"
-        )
-    if (targets := options["targets"]) is not None:
-        names = tuple(name.strip() for name in targets.split(",") if name.strip())
-        settings["targets"] = names[0] if names == ("all-linear",) else names
-    return TuningConfig(**settings)
-
-
-def _check_files(needed: tuple[str, ...], options: dict[str, Any]) -> None:
-    for name in ("layer", "calibration"):
-        if options[name] is not None and name not in needed:
-            why = "--method hybrid" if name == "layer" else "a --calibrator"
-            raise click.UsageError(f"--{name} is for {why}: leave it out")
 
 
 def _base(base: str, revision: str | None) -> tuple[str | Path, "BaseModelRef"]:

@@ -18,12 +18,14 @@ from ct_guard.cli import cli
 from ct_guard.errors import (
     CtGuardError,
     InputError,
+    ManifestError,
     MismatchError,
     MissingExtraError,
     OutputExistsError,
     TuningError,
     UsageError,
 )
+from ct_guard.estimators import PRIOR_FEATURES
 from ct_guard.records import GradedAnswer, QuestionAnswer
 from ct_guard.tuning import TuningConfig
 from tests.unit.tuning.rows import graded
@@ -91,6 +93,41 @@ def test_every_method_becomes_an_estimator_that_scores(
     assert no.p is not None
     assert yes.p > no.p
     assert yes.calibrated
+
+
+def test_a_hybrid_with_a_question_prior_carries_it(
+    source: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    target, copy = tmp_path / "mine", tmp_path / "copy"
+    hybrid = (source, "--base", tiny_base, "-o", target, "--method", "hybrid", *QUICK)
+    assert tune(*hybrid, "--question-prior").exit_code == 0
+    manifest = load_manifest(target)
+    assert manifest.layer is not None
+    assert set(manifest.layer.features) > set(PRIOR_FEATURES)
+    assert manifest.prior in manifest.files
+    assert "trees in prior.json" in CliRunner().invoke(cli, ["inspect", str(target)]).output
+
+    rows = [QuestionAnswer(question=f"Number {n}?", answer="YES!") for n in range(900, 904)]
+    found = load_estimator(target, device="cpu").score(rows)
+    assert all(one.p is not None for one in found)
+    others = write(tmp_path / "others.jsonl", graded(60, offset=500))
+    for command in (
+        ["score", others, "-e", target, "-o", tmp_path / "scored.jsonl", "--device", "cpu"],
+        ["calibrate", tmp_path / "scored.jsonl", "-e", target, "-o", copy],
+    ):
+        result = CliRunner().invoke(cli, [str(word) for word in command])
+        assert result.exit_code == 0, result.output
+    again = load_estimator(copy, device="cpu").score(rows)
+    assert [one.logit for one in again] == [one.logit for one in found]
+    (target / "prior.json").write_text("{}")
+    with pytest.raises(ManifestError, match=r"prior\.json differs from its hash"):
+        load_estimator(target, device="cpu")
+
+
+def test_a_question_prior_is_for_the_hybrid(source: Path, tiny_base: Path, tmp_path: Path) -> None:
+    refused = tune(source, "-b", tiny_base, "-o", tmp_path / "x", "--question-prior", *QUICK)
+    assert refused.exit_code == 2
+    assert "for the method hybrid, not for query" in refused.output
 
 
 def test_without_a_calibrator_it_says_so(source: Path, tiny_base: Path, tmp_path: Path) -> None:
@@ -219,7 +256,7 @@ def test_a_full_disk_leaves_the_old_estimator_whole(
 
 
 def test_the_papers_recipe_is_the_papers() -> None:
-    from ct_guard.cli.tune import OF_PAPER
+    from ct_guard.cli.recipes import OF_PAPER
     from ct_guard.tuning import RECIPES
 
     assert TuningConfig(**RECIPES["paper"]) == TuningConfig(

@@ -3,17 +3,19 @@
 import math
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from ct_guard.adapters import BaseModelRef, Manifest, Scope, save_estimator
+from ct_guard.adapters import BaseModelRef, LogisticLayer, Manifest, Scope, save_estimator
 from ct_guard.backends import Adapter, Item, ScoreBatch, Want
 from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError
-from ct_guard.estimators import Estimator, OutOfScopeWarning, load_estimator
+from ct_guard.estimators import Estimator, HybridMethod, OutOfScopeWarning, load_estimator
+from ct_guard.estimators.question_prior import fit_question_prior
 from ct_guard.query import MAX_CHARACTERS, Query, render_context
 from ct_guard.records import CalibratorState, Message, QuestionAnswer
 
@@ -225,6 +227,31 @@ def test_a_row_that_the_engine_fails_on_does_not_cost_the_others_their_score(mak
     assert found[1].error == "out of order"
 
 
+def with_prior(estimator: Estimator) -> Estimator:
+    """A hybrid that reads nothing but what the question prior says."""
+    layer = LogisticLayer(
+        features=("prior",), low=(-9.0,), high=(9.0,), mean=(0.0,), scale=(1.0,), coef=(1.0,),
+        intercept=0.0,
+    )  # fmt: skip
+    questions = [text for n in range(40) for text in (f"How far {n}?", f"How many {n}?")]
+    prior = fit_question_prior(questions, [text.startswith("How far") for text in questions])
+    return replace(estimator, method=HybridMethod(layer, prior))
+
+
+def test_every_row_is_read_with_its_own_question(make: Make) -> None:
+    rows = [
+        qa("a", "How far 1?"),
+        qa("", "How far 2?"),
+        qa("b", "How many 3?"),
+        qa("bad", "How many 4?"),
+        qa("c", "", messages=(Message(role="user", content="How far 5?"),)),
+    ]
+    found = with_prior(make(Broken(logit=by_length))).score(rows)
+    assert [c.status for c in found] == ["ok", "empty", "ok", "error", "ok"]
+    assert [c.p is not None and c.p > 0.7 for c in found] == [True, False, False, False, True]
+    assert found[0].logit == pytest.approx(found[4].logit)
+
+
 def test_an_engine_that_is_gone_is_an_error_of_every_row(make: Make) -> None:
     estimator = make()
     estimator.close()
@@ -264,6 +291,20 @@ def test_an_answer_just_generated_scores_as_its_text_cold(make: Make) -> None:
     assert [estimator.score_generated(row, kv)] == estimator.score([row])
 
 
+def test_a_live_cache_is_read_with_what_was_asked(make: Make) -> None:
+    backend = FakeBackend(reply="It is Mona.")
+    estimator = with_prior(make(backend, style="chat_turn"))
+    far, many = (qa("It is Mona.", question) for question in ("How far 1?", "How many 1?"))
+    found = []
+    for row in (far, many):
+        context, _ = render_context(row.conversation(), "chat_turn", backend)
+        kv = backend.generate([context], max_tokens=50)[0].kv
+        assert kv is not None
+        found.append(estimator.score_generated(row, kv))
+    assert found == estimator.score([far, many])
+    assert found[0] != found[1]
+
+
 @pytest.mark.parametrize("method", ["query", "likelihood", "perplexity"])
 def test_a_live_cache_of_a_model_scores_as_the_same_ids(
     tiny_base: Path, tiny_adapter: Path, tmp_path: Path, method: str
@@ -289,7 +330,9 @@ def test_a_live_cache_of_a_model_scores_as_the_same_ids(
         estimator.method.wants,
     )
     found = estimator.score_generated(row, kv)
-    assert found.logit == pytest.approx(float(estimator.method.logits(cold)[0]), abs=1e-3)
+    assert found.logit == pytest.approx(
+        float(estimator.method.logits(cold, [row.asked()])[0]), abs=1e-3
+    )
     estimator.close()
 
 

@@ -2,6 +2,7 @@
 short cuts."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +10,8 @@ import pytest
 from ct_guard.adapters import BaseModelRef, LogisticLayer, Manifest
 from ct_guard.backends import ScoreBatch
 from ct_guard.errors import ManifestError
-from ct_guard.estimators import FEATURES, METHODS, features
+from ct_guard.estimators import FEATURES, METHODS, PRIOR_FEATURES, features
+from ct_guard.estimators.question_prior import fit_question_prior
 
 LABELS = np.array([[1.5, -0.25], [-3.0, 4.0], [0.125, 0.125]], np.float32)
 LOGPROBS = [
@@ -17,6 +19,7 @@ LOGPROBS = [
     np.array([-2.0], np.float32),
     np.array([-0.25, -0.5], np.float32),
 ]
+ASKED = ["How far?", "How many?", "Who?"]
 LAYER = LogisticLayer(
     features=FEATURES,
     low=(-2.0, -3.0, -3.0, -4.0, -9.0, 0.0, -1.0, 0.0, 0.0),
@@ -45,27 +48,27 @@ def logit(p: float) -> float:
 def test_query_is_yes_minus_no(name: str) -> None:
     method = METHODS[name](manifest(name))
     assert method.wants == {"labels"}
-    assert method.logits(batch()).tolist() == [-1.75, 7.0, 0.0]
+    assert method.logits(batch(), ASKED).tolist() == [-1.75, 7.0, 0.0]
 
 
 def test_likelihood_is_the_logit_of_the_answers_probability() -> None:
     method = METHODS["likelihood"](manifest("likelihood"))
     assert method.wants == {"answer_logprobs"}
     expected = [logit(math.exp(-1.8125)), logit(math.exp(-2)), logit(math.exp(-0.75))]
-    np.testing.assert_allclose(method.logits(batch()), expected, rtol=1e-12)
+    np.testing.assert_allclose(method.logits(batch(), ASKED), expected, rtol=1e-12)
 
 
 def test_perplexity_is_the_logit_of_the_mean_per_token() -> None:
     method = METHODS["perplexity"](manifest("perplexity"))
     assert method.wants == {"answer_logprobs"}
     expected = [logit(math.exp(-1.8125 / 3)), logit(math.exp(-2)), logit(math.exp(-0.375))]
-    np.testing.assert_allclose(method.logits(batch()), expected, rtol=1e-12)
+    np.testing.assert_allclose(method.logits(batch(), ASKED), expected, rtol=1e-12)
 
 
 def test_likelihoods_are_finite_and_ordered_at_both_ends() -> None:
     certain, surely, never = (np.array([x], np.float32) for x in (0.0, -1e-6, -1e5))
     rows = batch(np.zeros((3, 2), np.float32), [certain, surely, never])
-    values = METHODS["likelihood"](manifest("likelihood")).logits(rows)
+    values = METHODS["likelihood"](manifest("likelihood")).logits(rows, ASKED)
     assert np.isfinite(values).all()
     assert values[0] > values[1] > 0 > values[2]
     assert values[2] == pytest.approx(-1e5)
@@ -88,12 +91,41 @@ def test_features_of_the_hybrid() -> None:
     )
 
 
+def test_features_of_the_question_prior_are_those_of_the_query_with_its_logit_for_z() -> None:
+    prior = np.array([-2.0, 0.5, 3.0])
+    as_query = batch(np.column_stack([np.zeros(3), prior]).astype(np.float32))
+    np.testing.assert_allclose(
+        features(batch(), PRIOR_FEATURES, prior),
+        features(as_query, ("z", "z_log_p", "z_p", "yes", "yes_p")),
+        rtol=1e-12,
+    )
+    both = features(batch(), FEATURES + PRIOR_FEATURES, prior)
+    np.testing.assert_array_equal(both[:, : len(FEATURES)], features(batch()))
+
+
+def test_a_hybrid_reads_the_prior_of_each_question(tmp_path: Path) -> None:
+    questions = [f"{word} {n}?" for n in range(40) for word in ("How far", "How many")]
+    prior = fit_question_prior(questions, [text.startswith("How far") for text in questions])
+    (tmp_path / "p.json").write_text(prior.model_dump_json())
+    layer = LogisticLayer(
+        features=("prior", "z"), low=(-9.0, -9.0), high=(9.0, 9.0), mean=(0.0, 0.0),
+        scale=(1.0, 1.0), coef=(1.0, 0.5), intercept=0.0,
+    )  # fmt: skip
+    known = manifest("hybrid", layer).model_copy(update={"prior": "p.json"})
+    found = METHODS["hybrid"](known, tmp_path).logits(batch(), ASKED)
+    z = np.array([-1.75, 7.0, 0.0])
+    np.testing.assert_allclose(found, prior.logits(ASKED) + 0.5 * z, rtol=1e-12)
+    assert prior.logits(ASKED)[0] > 1 > -1 > prior.logits(ASKED)[1]
+    with pytest.raises(ManifestError, match="names no file"):
+        METHODS["hybrid"](manifest("hybrid", layer), tmp_path)
+
+
 def test_a_layer_over_some_of_the_features_reads_those() -> None:
     few = LogisticLayer(
         features=("p", "z"), low=(0.0, -9.0), high=(1.0, 9.0), mean=(0.0, 0.0), scale=(1.0, 1.0),
         coef=(2.0, 0.5), intercept=0.25,
     )  # fmt: skip
-    found = METHODS["hybrid"](manifest("hybrid", few)).logits(batch())
+    found = METHODS["hybrid"](manifest("hybrid", few)).logits(batch(), ASKED)
     expected = [
         0.25 + 2 * math.exp(float(row.sum())) + 0.5 * z
         for z, row in zip((-1.75, 7.0, 0.0), LOGPROBS, strict=True)
@@ -111,14 +143,14 @@ def test_hybrid_is_the_layer_over_clipped_and_scaled_features() -> None:
             known = min(max(value, LAYER.low[at]), LAYER.high[at])
             total += LAYER.coef[at] * (known - LAYER.mean[at]) / LAYER.scale[at]
         expected.append(total)
-    np.testing.assert_allclose(method.logits(batch()), expected, rtol=1e-12)
+    np.testing.assert_allclose(method.logits(batch(), ASKED), expected, rtol=1e-12)
 
 
 def test_values_beyond_what_was_fitted_count_as_its_border() -> None:
     method = METHODS["hybrid"](manifest("hybrid", LAYER))
     far = batch(np.array([[0.0, 1e4]], np.float32), [np.zeros(1, np.float32)])
     border = batch(np.array([[0.0, 6.0]], np.float32), [np.zeros(1, np.float32)])
-    assert method.logits(far).tolist() == method.logits(border).tolist()
+    assert method.logits(far, ["a"]).tolist() == method.logits(border, ["a"]).tolist()
 
 
 @pytest.mark.parametrize(
@@ -140,4 +172,4 @@ def test_a_layer_that_does_not_fit_together_is_refused(change: dict[str, object]
 def test_a_figure_that_was_not_asked_for_is_missed(name: str) -> None:
     none = np.zeros(1, np.int32)
     with pytest.raises(ValueError, match="not asked"):
-        METHODS[name](manifest(name)).logits(ScoreBatch(None, None, None, none, none))
+        METHODS[name](manifest(name)).logits(ScoreBatch(None, None, None, none, none), ["a"])

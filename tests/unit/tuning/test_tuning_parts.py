@@ -7,12 +7,18 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import expit
 
+from ct_guard.adapters.layer import fit_logistic
+from ct_guard.backends import ScoreBatch
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError
+from ct_guard.estimators import FEATURES, PRIOR_FEATURES
+from ct_guard.estimators.question_prior import fit_question_prior
+from ct_guard.metrics import auroc
 from ct_guard.query import ContextStyle, build_query, render
 from ct_guard.records import GradedAnswer, QuestionAnswer
-from ct_guard.tuning import fit_layer, split_by_question
+from ct_guard.tuning import fit_hybrid, split_by_question
 from ct_guard.tuning.augment import ENDINGS, with_attacks
 from ct_guard.tuning.loss import divergence, label_loss, pair_loss
 from ct_guard.tuning.parts import set_hashes
@@ -136,14 +142,40 @@ def test_every_ending_reaches_the_model_whole(
 
 def test_the_layer_separates_what_its_features_separate_and_knows_their_range() -> None:
     rng = np.random.default_rng(0)
-    features = rng.normal(size=(400, 6))
+    names = tuple("abcdef")
+    features = rng.normal(size=(400, len(names)))
     correct = features[:, 0] + 0.5 * rng.normal(size=400) > 0
-    layer = fit_layer(features, correct)
+    layer = fit_logistic(names, features, correct)
+    assert layer.features == names
     assert layer.coef[0] > 5 * max(abs(c) for c in layer.coef[1:])
     inside = (features > layer.low) & (features < layer.high)
     assert inside.mean() == pytest.approx(0.98, abs=0.01)
 
 
+def read(z: np.ndarray) -> ScoreBatch:
+    """Answers that are all as likely, to which the query says z."""
+    none = np.zeros(len(z), np.int32)
+    labels = np.column_stack([np.zeros(len(z)), z]).astype(np.float32)
+    return ScoreBatch(labels, [np.array([-0.5], np.float32)] * len(z), None, none, none)
+
+
+def test_a_hybrid_weighs_the_query_and_the_prior_as_far_as_they_tell() -> None:
+    rng = np.random.default_rng(0)
+    kinds = [("easy", "hard")[n % 2] for n in range(400)]
+    z = rng.normal(size=400)
+    correct = z + np.where(np.array(kinds) == "easy", 2.0, -2.0) + rng.normal(size=400) > 0
+    prior = fit_question_prior(kinds[:200], correct[:200])
+    asked, rows, right = kinds[200:], read(z[200:]), correct[200:]
+    alone = fit_hybrid(rows, asked, right)
+    both = fit_hybrid(rows, asked, right, prior)
+    assert both.layer.features == FEATURES + PRIOR_FEATURES
+    assert alone.layer.features == FEATURES
+    with_it, without = (auroc(expit(one.logits(rows, asked)), right) for one in (both, alone))
+    assert with_it is not None
+    assert without is not None
+    assert with_it > without + 0.1
+
+
 def test_a_layer_needs_both_classes() -> None:
     with pytest.raises(TuningError, match="right and wrong"):
-        fit_layer(np.zeros((5, 6)), np.ones(5, dtype=bool))
+        fit_hybrid(read(np.zeros(5)), ["a"] * 5, np.ones(5, dtype=bool))
