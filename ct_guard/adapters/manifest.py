@@ -41,6 +41,11 @@ __all__ = [
 
 MANIFEST = "manifest.json"
 ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+SCORING = (
+    "method", "style", "boundary", "query_hash", "label_ids", "activation", "layer",
+    "label_orders", "asking", "budget",
+)  # fmt: skip
+"""Fields of a manifest that a raw score follows from, beside the base and the weights."""
 EVERY_MODEL = "*"
 """Key of the calibrator that serves answering models without one of their own."""
 
@@ -145,6 +150,17 @@ class Manifest(Record):
     """Of an imported checkpoint: what it says, and where."""
     assumed: dict[str, str] = {}
     """Of an imported checkpoint: what it does not say, and was taken to be so."""
+
+    @property
+    def scorer(self) -> str:
+        """Identifies, in 12 hex digits, what a raw score follows from: estimators that differ in
+        calibrators, certificates or records alone share it."""
+        known = self.model_dump(mode="json", include=set(SCORING))
+        known["base"] = self.base.fingerprint
+        weights = [f"{self.adapter}/{name}" for name in ADAPTER_FILES] + [self.probe, self.prior]
+        known["files"] = [self.files.get(name or "") for name in weights]
+        text = json.dumps(known, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def load_manifest(folder: Path) -> Manifest:

@@ -13,7 +13,7 @@ from ct_guard.files.paths import STDIO
 
 __all__ = ["Journal", "journal_path", "open_journal", "writing"]
 
-JOURNAL_SCHEMA = 1
+JOURNAL_SCHEMA = 2
 
 
 def journal_path(output: str | os.PathLike[str]) -> Path:

@@ -35,11 +35,12 @@ RESULTS: dict[str, type] = {
     "sanitized": bool,
     "read_apart": bool,
     "estimator": str,
+    "scorer": str,
     "backend": str,
     "error": str,
 }
 """Columns added to every row. `logit` is the raw score: calibration, certification and evaluation
-read it and never need the model again."""
+read it and never need the model again; `scorer` says what it follows from (`Manifest.scorer`)."""
 
 CHUNK_ROWS = 1024
 CHUNK_CHARACTERS = 4_000_000
@@ -168,8 +169,11 @@ def _assess(guard: Guard, chunk: list[Row]) -> list[dict[str, Any]]:
     parsed = [question_answer(row) for row in chunk]
     readable = [item for item in parsed if isinstance(item, QuestionAnswer)]
     assessed = iter(guard.assess_batch(readable))
+    scorer = guard.estimator.manifest.scorer
     return [
-        _result(next(assessed) if isinstance(item, QuestionAnswer) else _rejected(guard, item))
+        _result(
+            next(assessed) if isinstance(item, QuestionAnswer) else _rejected(guard, item), scorer
+        )
         for item in parsed
     ]
 
@@ -185,10 +189,10 @@ def _rejected(guard: Guard, rejected: Rejected) -> Assessment:
     return Assessment(confidence=confidence, decision=guard.decide(confidence))
 
 
-def _result(assessment: Assessment) -> dict[str, Any]:
+def _result(assessment: Assessment, scorer: str) -> dict[str, Any]:
     fields = assessment.confidence.model_dump(exclude={"provider_logprobs"})
     fields["confidence"] = fields.pop("p")
-    return {"action": assessment.action, **fields}
+    return {"action": assessment.action, **fields, "scorer": scorer}
 
 
 def _count(summary: Summary, row: Row, result: dict[str, Any], preview: int) -> None:

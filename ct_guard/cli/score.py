@@ -100,7 +100,8 @@ def command(
     What is asked: `messages`, then `question`; where `messages` ends in a user turn, that turn is
                    the question. `context` stands before the question, in the same turn.
     Columns added: confidence, logit, action, status, calibrated, truncated, sanitized, read_apart,
-                   estimator, backend, error. Every input column is kept, rows keep their order.
+                   estimator, scorer (identifies what the logit follows from), backend, error.
+                   Every input column is kept, rows keep their order.
     Status:        ok, empty, refusal, unsupported, invalid, too_long, error. A bad row never stops
                    the run.
 

@@ -92,13 +92,18 @@ def check_apart(scored: Scored, other: str, keys: Collection[str]) -> None:
 
 
 def check_scored_by(scored: Scored, manifest: Manifest) -> None:
-    """Make sure that the logits are this estimator's, as far as the file names it. Raises
-    InputError."""
+    """Make sure that the logits are this estimator's, as far as the file says whose they are.
+    Raises InputError."""
     others = [name for name in scored.estimators if name not in (manifest.name, UNNAMED)]
     if others:
         raise InputError(
             f"{scored.path}: scored by '{others[0]}', and not by '{manifest.name}': score the rows"
             " with the estimator that is to change"
+        )
+    if set(scored.scorers) - {manifest.scorer}:
+        raise InputError(
+            f"{scored.path}: scored by '{manifest.name}' as it was before it was made anew, with"
+            " other weights or settings: score the rows again"
         )
 
 

@@ -54,6 +54,8 @@ class Scored:
 
     path: str
     estimators: tuple[str, ...]
+    scorers: tuple[str, ...]
+    """What the logits follow from (`Manifest.scorer`), as far as rows say it."""
     graded: tuple[ScoredRow, ...]
     keys: tuple[str, ...]
     """Question key by question number."""
@@ -147,6 +149,7 @@ class _Found:
         self.graded: list[ScoredRow] = []
         self.statuses: Counter[str] = Counter()
         self.estimators: dict[str, None] = {}
+        self.scorers: dict[str, None] = {}
         self.numbers: dict[str, int] = {}
         self.asked: list[str] = []
 
@@ -162,6 +165,8 @@ class _Found:
         if (p if need == "confidence" else logit) is None:
             return
         self.estimators.setdefault(str(fields.get("estimator") or UNNAMED))
+        if fields.get("scorer"):
+            self.scorers.setdefault(str(fields["scorer"]))
         grade = correct_of(row)
         if isinstance(grade, Rejected):
             raise InputError(f"{grade.message}: correct it, or leave it empty where unknown")
@@ -198,6 +203,7 @@ class _Found:
         return Scored(
             path=self.path,
             estimators=tuple(self.estimators),
+            scorers=tuple(self.scorers),
             graded=tuple(self.graded),
             keys=tuple(self.numbers),
             asked=tuple(self.asked),

@@ -12,6 +12,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ct_guard import __version__
+from ct_guard.adapters import load_manifest
 from ct_guard.answers import RESULTS
 from ct_guard.answers.journal import journal_path
 from ct_guard.cli import cli
@@ -59,6 +60,7 @@ def test_every_input_column_is_kept_and_the_results_follow(
     assert scored[0]["estimator"] == "tiny"
     assert scored[0]["backend"] == "transformers"
     assert scored[0]["calibrated"] is True
+    assert {row["scorer"] for row in scored} == {load_manifest(tiny_estimator).scorer}
 
 
 def test_the_logit_column_and_the_calibrator_give_the_confidence(

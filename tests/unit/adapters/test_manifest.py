@@ -257,3 +257,26 @@ def test_a_field_that_is_unknown_or_wrong_is_named(
     save_estimator(tmp_path / "e", small())
     edit(tmp_path / "e", lambda data: data.update({field: value}))
     refused(tmp_path / "e", f"field '{field}")
+
+
+CALIBRATION: dict[str, Any] = {
+    "name": "other",
+    "calibrators": {},
+    "certificates": (),
+    "data": {},
+    "figures": {},
+    "base": BaseModelRef(id="/moved", fingerprint="f" * 16),
+}
+
+
+def test_the_scorer_is_what_a_raw_score_follows_from(lora: Path, tmp_path: Path) -> None:
+    made = save_estimator(tmp_path / "e", full(), adapter=lora)
+    assert load_manifest(tmp_path / "e").scorer == made.scorer
+    assert made.model_copy(update=CALIBRATION).scorer == made.scorer
+    exported = made.files | {"adapter/adapter.gguf": "0" * 64, "questions.json": "0" * 64}
+    assert made.model_copy(update={"files": exported}).scorer == made.scorer
+
+    (lora / "adapter_model.safetensors").write_bytes(b"tuned again")
+    again = save_estimator(tmp_path / "again", full(), adapter=lora)
+    others = [again, *(made.model_copy(update=one) for one in ({"budget": 99}, {"layer": None}))]
+    assert len({made.scorer, *(other.scorer for other in others)}) == 4

@@ -92,3 +92,15 @@ def test_logits_of_another_estimator_are_refused(
     check_scored_by(read_scored(write("b.jsonl", unnamed)), manifest)
     with pytest.raises(InputError, match="scored by 'other', and not by 'tiny'"):
         check_scored_by(read_scored(write("c.jsonl", other)), manifest)
+
+
+def test_logits_of_an_estimator_that_was_made_anew_under_its_name_are_refused(
+    write: Write, make_rows: MakeRows, estimator: Path
+) -> None:
+    manifest = load_manifest(estimator)
+    rows = read_scored(
+        write("a.jsonl", [row | {"scorer": manifest.scorer} for row in make_rows(10)])
+    )
+    check_scored_by(rows, manifest)
+    with pytest.raises(InputError, match=r"before it was made anew.*score the rows again"):
+        check_scored_by(rows, manifest.model_copy(update={"budget": 99}))
