@@ -187,6 +187,13 @@ def _differences(
     return [
         compare("log loss: hybrid - (prior + likelihood)", "log loss", hybrid, either, everything),
         compare(
+            "log loss: hybrid - (hybrid, no prior)",
+            "log loss",
+            hybrid,
+            columns["hybrid, no prior"],
+            everything,
+        ),
+        compare(
             "log loss: hybrid - hybrid of the prior",
             "log loss",
             hybrid,
@@ -248,8 +255,8 @@ def _seeds(asked: dict[tuple[str, int], Rows], everything: Slice) -> list[str]:
         "All answers, over tuning seeds: mean (lowest to highest).",
         "",
         markdown(["estimator", "seeds", *METRICS], ways),
-        "How many graded rows the tuned query (`query`) needs, tuning alone; calibrator and layer"
-        " are fitted on the whole calibration split:",
+        "How many graded rows the tuned query (`query`) and the hybrid's question prior need;"
+        " calibrator and layer are fitted on the whole calibration split:",
         "",
         markdown(["tuned on", "seeds", *METRICS], curve),
     ]

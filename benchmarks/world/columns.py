@@ -79,7 +79,7 @@ def baselines(rows: Rows, with_prior: Rows) -> Columns:
         "prior + likelihood": _logistic(
             with_prior, [features(part.tuned, COMBINED) for part in with_prior.parts]
         ),
-        "hybrid of the prior": of_hybrid_without_prior(with_prior),
+        "hybrid of the prior": _method(with_prior, "hybrid"),
     }
 
 
@@ -98,10 +98,10 @@ def verbalized(backend: TransformersBackend, rows: Rows) -> str:
 def through(rows: Rows, way: Attempt, runs: Path, seed: int) -> Rows:
     """The rows with the query asked through what was tuned in this way, on its own rows."""
     found = {part: labels_of(runs, way, seed, part) for part in PARTS}
-    tuning = rows.tuning if way.rows is None else to_tune_on(rows.tuning, way, seed)
+    tuning = to_tune_on(rows.tuning, way, seed)
     return Rows(
         tuning,
-        rows.prior if way.rows is None else prior_of(tuning),
+        rows.prior if len(tuning) == len(rows.tuning) else prior_of(tuning),
         rows.calibration.with_labels(found["calibration"]),
         rows.test.with_labels(found["test"]),
         rows.held_out.with_labels(found["held_out"]),

@@ -60,11 +60,9 @@ def main(runs: Path, base: Path, results: Path, steps: int, scale: float, thread
         return part.with_labels(tuned_labels(backend, rows, query, adapter))
 
     foreign = {part: read(rows) for part, rows in _parts(answers)}
-    at_home = read_answers(runs / "answers")
-    prior, calibration = (
-        prior_of(split_rows(at_home, "tuning")),
-        read(split_rows(at_home, "calibration")),
-    )
+    embedded = read_answers(runs / "answers")
+    prior = prior_of(split_rows(embedded, "tuning"))
+    at_home = read(split_rows(embedded, "calibration"))
 
     def judged(method: str, calibration: Part, test: Part) -> Floats:
         return make(method, calibration, prior).p(test)
@@ -73,7 +71,7 @@ def main(runs: Path, base: Path, results: Path, steps: int, scale: float, thread
     found = {
         "its own likelihood": judged("likelihood", own["calibration"], own["test"]),
         **{
-            f"{method}, as tuned and calibrated": judged(method, calibration, test)
+            f"{method}, as tuned and calibrated": judged(method, at_home, test)
             for method in ("likelihood", "query", "hybrid")
         },
         **{

@@ -63,6 +63,11 @@ def _method(manifest: Manifest) -> str:
     ]
     if manifest.activation is not None:
         lines.append(f"- adapter: acts on `{manifest.activation}` tokens")
+    if manifest.prior is not None:
+        lines.append(
+            f"- question prior: trees over the question's text, in `{manifest.prior}`, which holds"
+            " words of the tuning questions; it helps on questions like those, and on no others"
+        )
     for model, state in manifest.calibrators.items():
         which = "every answering model" if model == EVERY_MODEL else f"`{model}`"
         lines.append(f"- calibrator for {which}: {state.kind}, from {state.n:,} labels")

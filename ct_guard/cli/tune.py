@@ -70,8 +70,9 @@ METHODS = ("query", "probe", "lora_probe", "hybrid")
 )  # fmt: skip
 @click.option(
     "--question-prior", is_flag=True,
-    help="For hybrid: its layer also reads a question prior, gradient boosting on the question's"
-    " text. Better for questions like the tuned ones, not for others.",
+    help="For hybrid: its layer also reads a question prior, gradient boosting on the questions of"
+    " the tuning and validation rows, common words of which it keeps in clear. Better for questions"
+    " like those, not for others.",
 )  # fmt: skip
 @click.option(
     "--style", type=click.Choice(["auto", "raw", "chat_turn", "chat_user"]), default="auto",

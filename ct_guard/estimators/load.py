@@ -85,6 +85,9 @@ _COMMON = {"source", "revision", "device", "dtype", "batch_size"}
 TUNED = ("query", "hybrid", "lora_probe")
 """Methods that read through an adapter; the others have none."""
 
+WITH_PRIOR = ("question_prior", "hybrid")
+"""Methods that a question prior belongs to, or may belong to."""
+
 PROBES = ("probe", "lora_probe")
 """Methods with a head over hidden states; the others have none."""
 
@@ -268,6 +271,10 @@ def _check(manifest: Manifest, folder: Path) -> None:
         raise ManifestError(f"{folder}: the method {manifest.method!r} and its adapter do not fit")
     if (manifest.method in PROBES) != (manifest.probe is not None):
         raise ManifestError(f"{folder}: the method {manifest.method!r} and its head do not fit")
+    if manifest.prior is not None and manifest.method not in WITH_PRIOR:
+        raise ManifestError(
+            f"{folder}: the method {manifest.method!r} reads no question prior, and it has one"
+        )
     if manifest.method == "lora_probe" and manifest.activation != "all":
         raise ManifestError(
             f"{folder}: a lora_probe reads the answer through its adapter: its activation is 'all'"

@@ -177,21 +177,22 @@ def _hybrid(manifest: Manifest, folder: Path | None = None) -> Method:
     layer = manifest.layer
     if layer is None or not set(layer.features) <= {*FEATURES, *PRIOR_FEATURES}:
         raise ManifestError(
-            "this hybrid estimator's layer is missing or uses features that this version does not"
-            " compute: make the estimator again"
+            "this hybrid estimator's layer is missing, or uses features that this version does not"
+            " compute: upgrade ct-guard, or make the estimator again"
         )
     if not layer.is_whole:
         raise ManifestError(
             "this hybrid estimator's layer needs one number for each feature, and scales above 0:"
             " make the estimator again"
         )
-    if not set(layer.features) & set(PRIOR_FEATURES):
-        return HybridMethod(layer)
-    if manifest.prior is None or folder is None:
+    reads_prior = not set(layer.features).isdisjoint(PRIOR_FEATURES)
+    if reads_prior != (manifest.prior is not None):
         raise ManifestError(
-            "this hybrid estimator's layer uses a question prior, and it names no file of one: make"
-            " the estimator again"
+            "this hybrid estimator's layer and its question prior do not fit: make the estimator"
+            " again"
         )
+    if manifest.prior is None or folder is None:
+        return HybridMethod(layer)
     return HybridMethod(layer, load_question_prior(folder / manifest.prior))
 
 

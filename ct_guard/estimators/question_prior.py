@@ -1,7 +1,8 @@
 """The question prior: gradient boosting on the question's text alone, without model or answer.
 
-What it learns is which kinds of question are answered well: the floor under every estimator. It is
-kept as plain JSON, the n-grams that it looks for and its trees; no object is ever unpickled.
+What it learns is which kinds of question are answered well: the floor under every estimator, and a
+feature of hybrids that carry one. It is kept as plain JSON, the n-grams that it looks for, in
+clear, and its trees; no object is ever unpickled.
 """
 
 import re
@@ -16,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from ct_guard.errors import ManifestError, UsageError
+from ct_guard.query import clean
 from ct_guard.records import Record
 
 __all__ = ["PRIOR_FILE", "QuestionPrior", "fit_question_prior", "load_question_prior"]
@@ -28,6 +30,9 @@ VOCABULARY = 4000
 """Most frequent n-grams that are looked at, of words and of letters each."""
 KEPT = 100
 """N-grams that the trees see: those that go most with being right or wrong."""
+QUESTIONS = 3
+"""Different questions that an n-gram must be in: what is in fewer tells nothing of a kind, and may
+name a person."""
 SHAPES = 9
 
 
@@ -115,7 +120,11 @@ class QuestionPrior(Record):
         """logit P(correct) of each text, shape (n,)."""
         if not len(questions) or not self.trees:
             return np.full(len(questions), self.baseline)
-        return self.baseline + self._forest.values(_features(questions, self.words, self.letters))
+        different = list(dict.fromkeys(questions))
+        features = _features(list(map(_masked, different)), self.words, self.letters)
+        logits = self.baseline + self._forest.values(features)
+        place = {text: at for at, text in enumerate(different)}
+        return np.asarray(logits[[place[text] for text in questions]])
 
     @cached_property
     def _forest(self) -> Forest:
@@ -131,8 +140,7 @@ def fit_question_prior(questions: Sequence[str], correct: ArrayLike) -> Question
     labels = np.asarray(correct, dtype=np.bool_)
     if labels.shape != (len(questions),) or not labels.size:
         raise UsageError(
-            f"train_correct must have shape ({len(questions)},) and not be empty, not"
-            f" {labels.shape}"
+            f"correct must have shape ({len(questions)},) and not be empty, not {labels.shape}"
         )
     if labels.all() or not labels.any():
         rate = (labels.sum() + 1) / (labels.size + 2)
@@ -140,8 +148,10 @@ def fit_question_prior(questions: Sequence[str], correct: ArrayLike) -> Question
         return QuestionPrior(words=(), letters=(), baseline=baseline, trees=())
     from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped]
 
-    words, letters = (_chosen(kind, questions, labels) for kind in ("words", "letters"))
-    features = _features(questions, words, letters)
+    texts = list(map(_masked, questions))
+    different = list({text: at for at, text in enumerate(questions)}.values())
+    words, letters = (_chosen(kind, texts, labels, different) for kind in ("words", "letters"))
+    features = _features(texts, words, letters)
     boosted = HistGradientBoostingClassifier(
         max_iter=100,
         learning_rate=0.07,
@@ -185,9 +195,9 @@ def _tree(nodes: Any) -> Tree:
     )
 
 
-def _features(questions: Sequence[str], words: Sequence[str], letters: Sequence[str]) -> Floats:
-    """Lengths and counts, then whether each n-gram is there: shape (n, SHAPES + n-grams)."""
-    texts = [_masked(text) for text in questions]
+def _features(texts: Sequence[str], words: Sequence[str], letters: Sequence[str]) -> Floats:
+    """Lengths and counts of masked texts, then whether each n-gram is there: shape
+    (n, SHAPES + n-grams)."""
     shapes = np.array([_shape(text) for text in texts], np.float64).reshape(len(texts), SHAPES)
     found = [
         _counter(kind, vocabulary=list(ngrams)).transform(texts).toarray().astype(np.float64)
@@ -198,8 +208,9 @@ def _features(questions: Sequence[str], words: Sequence[str], letters: Sequence[
 
 
 def _masked(text: str) -> str:
-    """Digits become 0: how long a number is tells more than which one it is."""
-    return re.sub(r"\d", "0", text)
+    """As the base model is shown it, without what is invisible or around it; digits become 0: how
+    long a number is tells more than which one it is."""
+    return re.sub(r"\d", "0", clean(text)[0].strip())
 
 
 def _shape(text: str) -> tuple[float, ...]:
@@ -230,15 +241,21 @@ def _counter(kind: str, **more: object) -> Any:
     )
 
 
-def _chosen(kind: str, questions: Sequence[str], labels: NDArray[np.bool_]) -> tuple[str, ...]:
-    """The n-grams that go most with the labels."""
+def _chosen(
+    kind: str, texts: Sequence[str], labels: NDArray[np.bool_], different: Sequence[int]
+) -> tuple[str, ...]:
+    """The n-grams of masked texts that go most with the labels; `different` has the place of each
+    different question."""
     from sklearn.feature_selection import SelectKBest, chi2  # type: ignore[import-untyped]
 
     counter = _counter(kind, max_features=VOCABULARY)
     try:
-        found = counter.fit_transform([_masked(text) for text in questions])
+        found = counter.fit_transform(texts)
     except ValueError:  # no text has any
         return ()
-    names = counter.get_feature_names_out()
-    best = SelectKBest(chi2, k=min(KEPT, len(names))).fit(found, labels)
+    common = np.ravel(found[different].sum(axis=0)) >= QUESTIONS
+    if not common.any():
+        return ()
+    names = counter.get_feature_names_out()[common]
+    best = SelectKBest(chi2, k=min(KEPT, len(names))).fit(found[:, common], labels)
     return tuple(names[best.get_support()].tolist())

@@ -31,6 +31,8 @@ from .trainer import Tuned, tune
 __all__ = ["METHODS_TO_TUNE", "make_estimator", "parts_of"]
 
 METHODS_TO_TUNE = ("query", "probe", "lora_probe", "hybrid")
+LIBRARIES = ("torch", "transformers", "peft", "scikit-learn")
+"""Whose versions the manifest records."""
 FOR_HYBRID: frozenset[Want] = frozenset(("labels", "answer_logprobs"))
 
 
@@ -87,6 +89,7 @@ def make_estimator(
         TuningError: as `tune`, or the directory cannot be written; CalibrationError: too few rows
             to calibrate on.
     """
+    prior = _fitted_prior(parts) if question_prior and processes().first else None
     tuned = tune(
         backend,
         with_attacks(parts["tuning"], twins, config.seed) if twins else parts["tuning"],
@@ -122,7 +125,7 @@ def make_estimator(
         questions=questions_name(questions),
         versions={
             "ct-guard": __version__,
-            **{name: version(name) for name in ("torch", "transformers", "peft")},
+            **{name: version(name) for name in LIBRARIES},
         },
     )
     files: dict[str, Path | bytes] = {questions_name(questions): questions}
@@ -132,7 +135,6 @@ def make_estimator(
     if method == "hybrid":
         rows = parts["layer"]
         read = _score(backend, rows, tuned, tuned.query, FOR_HYBRID, manifest)
-        prior = _fitted_prior(parts) if question_prior else None
         scorer = fit_hybrid(read, _asked(rows), _correct(rows), prior)
         manifest = manifest.model_copy(update={"layer": scorer.layer})
         if prior is not None:

@@ -26,7 +26,7 @@ def fit_hybrid(
         batch: what the backend says of the rows, through the tuned query.
         questions: what was asked, for each row.
         correct: whether each answer was right, boolean of shape (n,).
-        prior: fitted on other questions; the layer reads it as well.
+        prior: fitted on other rows; the layer reads it as well.
 
     Raises:
         TuningError: there is one class only.

@@ -101,11 +101,16 @@ def build(
     for name in SPLITS[1:]:
         read = measure(backend, inside[name], query)
         part[name] = read.with_labels(tuned_labels(backend, read.rows, query, trained))
-    prior = prior_of(inside["tuning"])
     made = {
-        method: make(method, part["calibration"], prior)
+        method: make(method, part["calibration"])
         for method in ("hybrid", "query", "likelihood", "zero-shot")
     }
+    alone, with_prior = (
+        made["hybrid"],
+        make("hybrid", part["calibration"], prior_of(inside["tuning"])),
+    )
+    made["hybrid"] = min(alone, with_prior, key=lambda one: one.selection_log_loss)
+    without_prior = {"the same without the question prior": alone.selection_log_loss}
     default = min(made, key=lambda method: made[method].selection_log_loss)
     used = {name: graded(inside[name]) for name in SPLITS if name != "held_out"}
     asked = dump_questions(question_hashes(used))
@@ -133,7 +138,7 @@ def build(
             style=STYLE,
             activation=config.activation if uses_adapter else None,
             layer=one.layer,
-            prior=PRIOR_FILE if method == "hybrid" else None,
+            prior=PRIOR_FILE if one.prior is not None else None,
             budget=BUDGET,
             calibrators={"*": one.calibrator},
             certificates=(certificate,),
@@ -141,17 +146,20 @@ def build(
             figures={
                 **report[method].figures,
                 "cross-fitted log loss on the calibration rows": one.selection_log_loss,
+                **(without_prior if method == "hybrid" else {}),
             },
             data=set_hashes(used),
             questions=questions_name(asked),
             versions=_versions(),
         )
+        files: dict[str, Path | bytes] = {questions_name(asked): asked}
+        if one.prior is not None:
+            files[PRIOR_FILE] = one.prior.model_dump_json().encode()
         save_estimator(
             target / method,
             manifest,
             adapter=runs / "adapter" if uses_adapter else None,
-            files={questions_name(asked): asked}
-            | ({PRIOR_FILE: prior.model_dump_json().encode()} if method == "hybrid" else {}),
+            files=files,
             overwrite=True,
         )
         print(method, json.dumps(manifest.model_dump(mode="json", include={"certificates"})))

@@ -160,18 +160,21 @@ class Behind:
 class Made:
     """One estimator before it is written."""
 
-    name: str
-    """Of its method."""
-    method: Method
+    method: str
+    fitted: Method
     calibrator: CalibratorState
     selection_log_loss: float
 
     @property
     def layer(self) -> LogisticLayer | None:
-        return self.method.layer if isinstance(self.method, HybridMethod) else None
+        return self.fitted.layer if isinstance(self.fitted, HybridMethod) else None
+
+    @property
+    def prior(self) -> QuestionPrior | None:
+        return self.fitted.prior if isinstance(self.fitted, HybridMethod) else None
 
     def logits(self, part: Part) -> Floats:
-        return self.method.logits(part.batch(self.name), part.asked)
+        return self.fitted.logits(part.batch(self.method), part.asked)
 
     def p(self, part: Part) -> Floats:
         return apply(self.calibrator, self.logits(part))
@@ -183,7 +186,7 @@ def prior_of(rows: Sequence[Row]) -> QuestionPrior:
 
 
 def make(method: str, calibration: Part, prior: QuestionPrior | None = None) -> Made:
-    """Fit the layer (hybrid only, over a prior that was fitted on other questions where one is
+    """Fit the layer (hybrid only, over a prior that was fitted on other rows where one is
     given) and the calibrator. The layer learns from all rows; the calibrator, and the log loss to
     choose a method by, see each question through a layer that was fitted without it."""
     correct = calibration.correct

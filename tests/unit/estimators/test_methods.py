@@ -116,8 +116,10 @@ def test_a_hybrid_reads_the_prior_of_each_question(tmp_path: Path) -> None:
     z = np.array([-1.75, 7.0, 0.0])
     np.testing.assert_allclose(found, prior.logits(ASKED) + 0.5 * z, rtol=1e-12)
     assert prior.logits(ASKED)[0] > 1 > -1 > prior.logits(ASKED)[1]
-    with pytest.raises(ManifestError, match="names no file"):
+    with pytest.raises(ManifestError, match="do not fit"):
         METHODS["hybrid"](manifest("hybrid", layer), tmp_path)
+    with pytest.raises(ManifestError, match="do not fit"):
+        METHODS["hybrid"](known.model_copy(update={"layer": LAYER}), tmp_path)
 
 
 def test_a_layer_over_some_of_the_features_reads_those() -> None:

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from ct_guard.errors import UsageError
+from ct_guard.estimators.question_prior import fit_question_prior
 from ct_guard.evaluation.question_prior import cross_fitted_prior, question_prior
 from ct_guard.metrics import auroc, pair_accuracy
 
@@ -60,6 +61,36 @@ def test_texts_without_words_and_labels_of_one_class_still_give_a_base_rate() ->
     assert question_prior([""] * 20, [True, False] * 10, ["", "?"]) == pytest.approx([0.5, 0.5])
     assert question_prior(["a"] * 8, [True] * 8, ["b"]) == pytest.approx([0.9])
     assert question_prior(["a", "b"], [True, False], []).shape == (0,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\u200bWhat is\u200b 12 plus 9?",
+        "What is 12 plus 9?" + "\n" * 50,
+        "  What is 12 plus 9?\u0000",
+    ],
+)
+def test_a_question_is_read_as_the_base_model_is_shown_it(text: str) -> None:
+    prior = fit_question_prior(*sums(200))
+    assert prior.logits([text]).tolist() == prior.logits(["What is 12 plus 9?"]).tolist()
+
+
+def test_a_question_that_is_asked_again_is_guessed_alike() -> None:
+    prior = fit_question_prior(*sums(200))
+    asked = ["What is 1 plus 2?", "What is 1234 plus 4321?", "What is 1 plus 2?"]
+    found = prior.logits(asked).tolist()
+    assert found == [prior.logits([text]).tolist()[0] for text in asked]
+    assert found[0] == found[2] > found[1]
+
+
+def test_words_that_only_a_few_questions_use_are_not_kept() -> None:
+    names = [f"Person{chr(97 + n % 26)}{chr(97 + n // 26)}" for n in range(100)]
+    questions = [f"What does {name} owe the bank?" for name in names for _ in range(5)]
+    correct = np.random.default_rng(5).random(500) < 0.5
+    kept = " ".join(fit_question_prior(questions, correct).words)
+    assert "owe" in kept
+    assert "person" not in kept.lower()
 
 
 def test_what_cannot_be_fitted_is_a_usage_error() -> None:
