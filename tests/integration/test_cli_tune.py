@@ -26,6 +26,7 @@ from ct_guard.errors import (
     UsageError,
 )
 from ct_guard.estimators import PRIOR_FEATURES
+from ct_guard.estimators.question_prior import QuestionPrior, fit_question_prior
 from ct_guard.records import GradedAnswer, QuestionAnswer
 from ct_guard.tuning import TuningConfig
 from tests.unit.tuning.rows import graded
@@ -122,6 +123,24 @@ def test_a_hybrid_with_a_question_prior_carries_it(
     (target / "prior.json").write_text("{}")
     with pytest.raises(ManifestError, match=r"prior\.json differs from its hash"):
         load_estimator(target, device="cpu")
+
+
+def test_a_question_prior_sees_no_row_that_layer_or_calibrator_is_fitted_on(
+    source: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    def fit(questions: list[str], correct: Any) -> QuestionPrior:
+        seen.extend(questions)
+        return fit_question_prior(questions, correct)
+
+    monkeypatch.setattr("ct_guard.tuning.estimator.fit_question_prior", fit)
+    target = tmp_path / "mine"
+    hybrid = (source, "--base", tiny_base, "-o", target, "--method", "hybrid", *QUICK)
+    assert tune(*hybrid, "--question-prior").exit_code == 0
+    splits = load_questions(target / str(load_manifest(target).questions))
+    asked = {question_hash(QuestionAnswer(question=q, answer="").question_key()) for q in seen}
+    assert asked == splits["tuning"] | splits["validation"]
 
 
 def test_a_question_prior_is_for_the_hybrid(source: Path, tiny_base: Path, tmp_path: Path) -> None:

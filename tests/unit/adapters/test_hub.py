@@ -10,7 +10,14 @@ from pathlib import Path
 import pytest
 
 from ct_guard import load_estimator
-from ct_guard.adapters import load_manifest, locate, pull_estimator, push_estimator, resolve
+from ct_guard.adapters import (
+    MINI,
+    load_manifest,
+    locate,
+    pull_estimator,
+    push_estimator,
+    resolve,
+)
 from ct_guard.errors import (
     EstimatorError,
     HubError,
@@ -199,3 +206,12 @@ def test_the_card(hub: Hub, probed: Path) -> None:
     ]:
         assert said in card
     assert "AUROC low" not in card
+
+
+def test_a_question_prior_goes_with_its_estimator_and_the_card_says_what_it_holds(
+    hub: Hub, tmp_path: Path
+) -> None:
+    push_estimator(MINI / "hybrid", "me/mini", base_id=BASE)
+    assert hub.files("me/mini")["prior.json"] == (MINI / "hybrid" / "prior.json").read_bytes()
+    assert "which holds words of the tuning questions" in hub.files("me/mini")["README.md"].decode()
+    assert pull_estimator("me/mini", tmp_path / "got").prior == "prior.json"

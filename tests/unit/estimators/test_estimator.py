@@ -252,6 +252,13 @@ def test_every_row_is_read_with_its_own_question(make: Make) -> None:
     assert found[0].logit == pytest.approx(found[4].logit)
 
 
+def test_what_is_removed_from_a_question_is_removed_for_the_prior_too(make: Make) -> None:
+    estimator = with_prior(make(FakeBackend(logit=by_length), style="chat_turn"))
+    clean, hidden = estimator.score([qa("a", "How far 1?"), qa("a", "How\u200b f\u200bar 1?\n")])
+    assert hidden.sanitized
+    assert hidden.p == clean.p
+
+
 def test_an_engine_that_is_gone_is_an_error_of_every_row(make: Make) -> None:
     estimator = make()
     estimator.close()

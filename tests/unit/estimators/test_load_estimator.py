@@ -1,5 +1,6 @@
 """What does not fit is refused before anything is scored, in one line."""
 
+import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -102,6 +103,13 @@ def test_a_method_that_has_no_adapter(folder: Path, method: str) -> None:
 def test_a_method_that_needs_an_adapter(folder: Path) -> None:
     edit(folder, adapter=None, activation=None)
     refused(folder, ManifestError, "the method 'query' and its adapter do not fit")
+
+
+def test_a_question_prior_of_a_method_that_reads_none(folder: Path) -> None:
+    (folder / "prior.json").write_text("{}")
+    digest = hashlib.sha256(b"{}").hexdigest()
+    edit(folder, prior="prior.json", files=load_manifest(folder).files | {"prior.json": digest})
+    refused(folder, ManifestError, "the method 'query' reads no question prior")
 
 
 @pytest.mark.parametrize("ids", [[-1, 5], [5, 10**6]])
