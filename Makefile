@@ -2,7 +2,8 @@
 # make test    set up everything and run the whole test suite
 # make check   lint, types, import contracts
 # make mini    train the miniature world again and write ct_guard/mini/ (about 90 minutes on 2 cores)
-# make bench   measure speed; make bench-world: the estimators on the miniature world (some hours)
+# make bench   measure speed; make bench-world: the estimators on the miniature world (five hours,
+#              therefore on its own); make bench-gpu: a base in the shape of a 7B model
 #
 # PYTHON          the interpreter to make .venv from, 3.11 or newer
 # PIP_TORCH_ARGS  more arguments for pip when it installs torch: another index, another build
@@ -14,7 +15,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
 
-.PHONY: demo test check mini bench bench-world clean
+.PHONY: demo test check mini bench bench-world bench-gpu clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -42,6 +43,9 @@ bench: $(VENV)/test.stamp
 bench-world: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.world
 	$(BIN)/python -m benchmarks.world.transfer
+
+bench-gpu: $(VENV)/demo.stamp
+	$(BIN)/python -m benchmarks.large
 
 $(VENV)/venv.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -147,6 +147,11 @@ def main(prefix: int, repeats: int, rows: int, threads: int, results: Path) -> N
             f"\nA whole run on {rows:,} graded rows over `mini`'s base, recipe `small`:"
             f" {took:.0f} s, {steps} steps (aim: 600 s for 1,000 rows)."
         )
+    if not torch.cuda.is_available():
+        text += (
+            "\n\nNo GPU was at hand: `python -m benchmarks.large` (`make bench-gpu`) measures"
+            " tuning, scoring, and bases in 8 and 4 bits there; none of these has been measured."
+        )
     between_markers(results, "tuning", text)
     click.echo(text)
 

@@ -48,6 +48,7 @@ from .columns import (
     Rows,
     answered_by_prior,
     baselines,
+    in_both_orders,
     measure_rows,
     of_hybrid,
     of_hybrid_without_prior,
@@ -105,6 +106,9 @@ def main(
     columns["tuned query, `all`, 400 steps"] = of_query(asked[EVERYWHERE.slug, 0])
     columns["tuned query, `query`, 400 steps"] = of_query(asked[SAMPLES.slug, 0])
     columns["tuned query, `query`"] = of_query(asked[QUERY.slug, 0])
+    columns["tuned query, both label orders"] = of_query(
+        in_both_orders(backend, rows, QUERY, runs, 0)
+    )
     columns["hybrid"] = of_hybrid(asked[QUERY.slug, 0])
     columns["hybrid, no prior"] = of_hybrid_without_prior(asked[QUERY.slug, 0])
 
@@ -129,6 +133,8 @@ def main(
             f" Tuning: {len(rows.tuning):,} answers. Intervals: 95%, bootstrap over questions.",
             "",
             verbalized(backend, rows),
+            "Sampling (5): the share of the question's other four answers in this file, one greedy"
+            " and the rest sampled from the base model, that have the same content.",
             "",
             "All answers, tuning seed 0:",
             "",

@@ -19,7 +19,15 @@ from examples.mini_world.measure import STYLE, Pairs, tuned_labels
 
 from .attempts import Attempt
 
-__all__ = ["PARTS", "ask", "ask_all", "folder_of", "labels_of", "to_tune_on"]
+__all__ = [
+    "PARTS",
+    "ask",
+    "ask_all",
+    "folder_of",
+    "labels_in_both_orders",
+    "labels_of",
+    "to_tune_on",
+]
 
 PARTS = ("calibration", "test", "held_out")
 
@@ -54,6 +62,22 @@ def ask(base: Path, runs: Path, way: Attempt, seed: int) -> None:
 
 def labels_of(runs: Path, way: Attempt, seed: int, part: str) -> Pairs:
     return np.asarray(np.load(folder_of(runs, way, seed) / f"{part}.npy"), np.float32)
+
+
+def labels_in_both_orders(
+    backend: TransformersBackend, runs: Path, way: Attempt, seed: int, part: str
+) -> Pairs:
+    """Mean of the label logits with the labels as they are and exchanged; the latter are asked for
+    once, and kept."""
+    folder = folder_of(runs, way, seed)
+    exchanged = folder / f"{part}-exchanged.npy"
+    if not exchanged.exists():
+        query = build_query(STYLE, backend, swapped=True)
+        made = tuned(backend, query, (), folder, replace(way.config, seed=seed), seed, way.method)
+        rows = split_rows(read_answers(runs / "answers"), part)
+        np.save(exchanged, tuned_labels(backend, rows, query, made))
+    pairs = (labels_of(runs, way, seed, part), np.asarray(np.load(exchanged), np.float32))
+    return np.asarray(np.mean(pairs, axis=0), np.float32)
 
 
 def to_tune_on(rows: Sequence[Row], way: Attempt, seed: int) -> list[Row]:

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks.tables import between_markers, markdown
+from benchmarks.tables import between_markers
 from ct_guard.adapters import MINI
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import build_query
@@ -26,8 +26,8 @@ from examples.mini_world.world import make_world
 
 from .asking import folder_of
 from .attempts import QUERY
-from .columns import Column, Floats
-from .report import METRICS, Slice, over_seeds
+from .columns import Floats
+from .report import Slice, main_table, measure_all
 
 RESULTS = Path(__file__).parents[1] / "RESULTS.md"
 SEED = 1
@@ -81,16 +81,18 @@ def main(runs: Path, base: Path, results: Path, steps: int, scale: float, thread
     }
     parameters = sum(weight.numel() for weight in second.model.parameters())
     part = Slice.of("test", 0, test.rows, lambda row: True)
-    table = [[name, *over_seeds([_column(p)], part)] for name, p in found.items()]
+    columns = {name: (p, p) for name, p in found.items()}
+    table = main_table(measure_all(columns, [part], jobs=threads), part.name, list(columns))
     text = "\n".join(
         [
             "## Answers that another model wrote",
             f"`python -m benchmarks.world.transfer --steps {steps} --scale {scale:g}`: a second"
             f" base ({parameters / 1e6:.2f} million parameters,"
             f" 4 layers, a tokenizer of its own, {steps:,} steps) gave {len(test.rows):,} answers,"
-            f" {part.correct.mean():.0%} of them right; the embedded base reads and judges them.",
+            f" {part.correct.mean():.0%} of them right; the embedded base reads and judges them."
+            " Intervals: 95%, bootstrap over questions.",
             "",
-            markdown(["estimator", *METRICS], table),
+            table,
         ]
     )
     between_markers(results, "transfer", text)
@@ -99,10 +101,6 @@ def main(runs: Path, base: Path, results: Path, steps: int, scale: float, thread
 
 def _parts(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return [(part, split_rows(rows, part)) for part in ("calibration", "test")]
-
-
-def _column(p: Floats) -> Column:
-    return p, p
 
 
 if __name__ == "__main__":

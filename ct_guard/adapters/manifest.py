@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError
 
 from ct_guard.backends import Activation
 from ct_guard.errors import ManifestError, OutputExistsError
-from ct_guard.files.replacing import replacing
+from ct_guard.files.replacing import naming, replacing
 from ct_guard.query import QUERY_HASH, Boundary, ContextStyle
 from ct_guard.records import CalibratorState, Certificate, Record
 
@@ -244,29 +244,38 @@ def save_estimator(
     folder.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        if adapter is not None:
-            (building / "adapter").mkdir()
-            for name in ADAPTER_FILES:
-                shutil.copyfile(adapter / name, building / "adapter" / name)
-            manifest = manifest.model_copy(update={"adapter": "adapter"})
-        for name, content in (files or {}).items():
-            (building / name).parent.mkdir(parents=True, exist_ok=True)
-            if isinstance(content, bytes):
-                (building / name).write_bytes(content)
-            else:
-                shutil.copyfile(content, building / name)
-        hashes = {
-            path.relative_to(building).as_posix(): sha256(path)
-            for path in sorted(building.rglob("*"))
-            if path.is_file()
-        }
-        manifest = manifest.model_copy(update={"files": hashes})
-        write_manifest(building, manifest)
-        building.chmod(0o755)
-        take_place(building, folder)
+        with naming(folder):
+            manifest = _filled(building, manifest, adapter, files or {})
+            building.chmod(0o755)
+            take_place(building, folder)
     except BaseException:
         shutil.rmtree(building, ignore_errors=True)
         raise
+    return manifest
+
+
+def _filled(
+    building: Path, manifest: Manifest, adapter: Path | None, files: Mapping[str, Path | bytes]
+) -> Manifest:
+    """Write all files of an estimator, the manifest last."""
+    if adapter is not None:
+        (building / "adapter").mkdir()
+        for name in ADAPTER_FILES:
+            shutil.copyfile(adapter / name, building / "adapter" / name)
+        manifest = manifest.model_copy(update={"adapter": "adapter"})
+    for name, content in files.items():
+        (building / name).parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(content, bytes):
+            (building / name).write_bytes(content)
+        else:
+            shutil.copyfile(content, building / name)
+    hashes = {
+        path.relative_to(building).as_posix(): sha256(path)
+        for path in sorted(building.rglob("*"))
+        if path.is_file()
+    }
+    manifest = manifest.model_copy(update={"files": hashes})
+    write_manifest(building, manifest)
     return manifest
 
 

@@ -84,6 +84,20 @@ def main() -> None:
     except BrokenPipeError:  # as of `| head`: what is still buffered has nowhere to go
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
-    except (CtGuardError, OSError) as error:
+    except CtGuardError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(2)
+    except OSError as error:
+        click.echo(f"Error: {_reason(error)}", err=True)
+        sys.exit(2)
+
+
+def _reason(error: OSError) -> str:
+    from ct_guard.files.replacing import FULL
+
+    if error.errno not in FULL:
+        return str(error)
+    return (
+        f"{error.filename or 'the output'}: cannot be written: {error.strerror}: make room, and"
+        " give the same command again; what stood there before is whole"
+    )

@@ -1,7 +1,7 @@
 """Paired augmentation: twins of graded answers that try to talk the query round, labels unchanged.
 
-What a model has seen fail in tuning moves it less later. This dampens persuasion; it is no proof
-against it.
+What a model has seen fail in tuning is meant to move it less later; that is no proof against
+persuasion.
 """
 
 import random

@@ -1,7 +1,10 @@
 """What must not happen: lost work, mixed runs, scores from a damaged or wrong model, tracebacks."""
 
 import json
+import resource
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -145,3 +148,34 @@ def test_a_base_that_was_changed_anywhere_is_refused(
     result = run("score", answers, "-e", tiny_estimator, "--base", base, "-o", tmp_path / "x.jsonl")
     assert isinstance(result.exception, CtGuardError), result.output
     assert not (tmp_path / "x.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("command", "target"),
+    [
+        (("split", "graded.jsonl", "-o", "parts"), "parts/tuning.jsonl"),
+        (("baseline", "question_prior", "--graded", "graded.jsonl", "-o", "prior"), "prior"),
+        (("baseline", "likelihood", "--base", "mini", "-o", "other"), "other"),
+    ],
+)
+def test_without_room_the_file_and_the_way_on_are_named(
+    command: tuple[str, ...], target: str, tmp_path: Path
+) -> None:
+    """In a process of its own, whose files may have 600 bytes."""
+    rows = [
+        {"question": f"What is {n} plus 1?", "answer": str(n + 1), "correct": n % 3 > 0}
+        for n in range(80)
+    ]
+    (tmp_path / "graded.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    done = subprocess.run(
+        [sys.executable, "-B", "-m", "ct_guard", *command],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600)),
+    )
+    assert done.returncode == 2, done.stderr
+    message = done.stderr.strip().splitlines()[-1]
+    assert f"{target}: cannot be written: File too large: make room" in message
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == [tmp_path / "graded.jsonl"]

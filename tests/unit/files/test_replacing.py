@@ -1,5 +1,6 @@
 """A file is replaced whole, or stays as it was."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -35,6 +36,16 @@ def test_whatever_ends_the_block_early_leaves_the_old_file_and_nothing_else(
         interrupted()
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_full_disk_names_the_file_and_no_temporary_one(tmp_path: Path) -> None:
+    def full() -> None:
+        with replacing(tmp_path / "rows.jsonl") as building:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(building))
+
+    with pytest.raises(OSError, match="No space left") as caught:
+        full()
+    assert caught.value.filename == str(tmp_path / "rows.jsonl")
 
 
 def test_a_block_that_writes_nothing_is_an_error_and_removes_nothing(tmp_path: Path) -> None:
