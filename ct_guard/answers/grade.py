@@ -52,9 +52,11 @@ GRADED: dict[str, type] = {
 `answer`, `model`, `sample`) stays where it stands; the others are added to every row."""
 
 CHUNK_ANSWERS = 64
-"""Answers that are made, graded and written together: what an interruption can cost, at most."""
+"""Answers that are made, graded and written together: what an interruption can cost, at most,
+beside failures."""
 
 Result = dict[str, Any]
+Graded = tuple[Row, list[Result]]
 
 
 @dataclass
@@ -137,7 +139,8 @@ def grade_file(
 
     Raises InputError for files that cannot be read or written, OutputExistsError for an output or a
     journal that is there, UsageError for a journal of another run, and BackendError where no
-    further answer can be had: all that was graded until then stays in the journal.
+    further answer can be had: all that was graded until then stays in the journal, but for the
+    failures that led there.
     """
     rows = open_rows(source, _needs(answering, gold))
     check_output(output, source=source, overwrite=overwrite, resumable=True)
@@ -161,6 +164,12 @@ def grade_file(
                         writer.write(row, {name: result[name] for name in results})
                     summary.add(graded)
 
+                def settle(graded: list[Graded]) -> None:
+                    if journal is not None:
+                        journal.append({"answers": results} for _, results in graded)
+                    for row, several in graded:
+                        keep(row, several)
+
                 if journal is not None:
                     stored = islice(rows, journal.stored)
                     for row, record in zip(stored, journal.replay(), strict=True):
@@ -168,16 +177,18 @@ def grade_file(
                     summary.replayed = journal.stored
                     on_rows(journal.stored)
                 size = max(1, CHUNK_ANSWERS // answering.per_question)
+                waiting: list[Graded] = []
                 while chunk := list(islice(rows, size)):
                     done, problem = _grade(chunk, answering, grader, gold)
-                    if journal is not None:
-                        journal.append({"answers": graded} for graded in done)
-                    for row, graded in zip(chunk, done, strict=False):
-                        keep(row, graded)
+                    waiting += zip(chunk, done, strict=False)
+                    count = _settled(waiting)
+                    settle(waiting[:count])
+                    del waiting[:count]
                     on_rows(len(done))
                     if problem is not None:
                         kept = "" if journal is None else "; --resume goes on from here"
                         raise BackendError(f"no more answers: {problem}{kept}")
+                settle(waiting)
         finally:
             if journal is not None:
                 journal.close()
@@ -224,6 +235,19 @@ def _results(columns: tuple[str, ...], answering: Answering, gold: str) -> dict[
         if ANSWERS not in columns or gold == ANSWERS:
             kept.add("answer")
     return {name: kind for name, kind in GRADED.items() if name not in kept.intersection(columns)}
+
+
+def _settled(graded: list[Graded]) -> int:
+    """How many of these rows stand, whatever follows: all up to the last one with an answer.
+    Failures after it can be the beginning of an outage, after which they are asked again; of more
+    than a chunk of them, an answerer would have said so."""
+    with_answer = (
+        at
+        for at, (_, results) in enumerate(graded, start=1)
+        if any(result["answer"] is not None for result in results)
+    )
+    count = max(with_answer, default=0)
+    return count if len(graded) - count <= CHUNK_ANSWERS else len(graded)
 
 
 def _grade(

@@ -1,15 +1,18 @@
 """`ct-guard baseline`: an estimator without tuning, to compare with."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import click
+
+from .idle import refuse_idle
 
 __all__ = ["command"]
 
 PRIOR = "question_prior"
 KINDS = ("zero-shot", "likelihood", "perplexity", "verbalized", "sampling", PRIOR)
 GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric")
+OF_SAMPLING = ("samples", "temperature", "max_tokens", "grader", "seed")
 
 
 @click.command("baseline")
@@ -33,8 +36,13 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric")
               show_default=True, help="For zero-shot: 'both' also asks with the labels exchanged,"
               " and averages; twice the query's tokens.")  # fmt: skip
 @click.option("--backend", default="transformers", show_default=True, help="Loads the base.")
+@click.option("--quantization", type=click.Choice(["none", "8bit", "4bit"]), default=None,
+              help="Load the base in 8 or 4 bits (extra 'quant'), here and whenever the baseline"
+              " scores. Default: none.")  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing estimator at DIR.")
+@click.pass_context
 def command(
+    context: click.Context,
     method: str,
     output: Path,
     base: str | None,
@@ -46,6 +54,7 @@ def command(
     seed: int,
     label_orders: str,
     backend: str,
+    quantization: Literal["none", "8bit", "4bit"] | None,
     overwrite: bool,
 ) -> None:
     """Make the baseline METHOD an estimator directory, which is scored, calibrated, certified and
@@ -76,6 +85,7 @@ def command(
             f"{PRIOR} is fitted on --graded FILE and has no --base; every other baseline needs"
             " --base and no --graded"
         )
+    refuse_idle(context, _idle_options(method, backend))
     check_target(output, overwrite=overwrite)
     if graded is not None:
         from ct_guard.datasets import read_graded
@@ -92,12 +102,33 @@ def command(
             samples=samples, temperature=temperature, seed=seed, max_tokens=max_tokens,
             grader=grader,
         )  # fmt: skip
-        estimator = load_estimator(method, base=base, backend=backend)
+        bits = None if quantization == "none" else quantization
+        options: dict[str, Any] = {} if bits is None else {"quantization": bits}
+        estimator = load_estimator(method, base=base, backend=backend, **options)
         orders: Literal["fixed", "both"] = "both" if label_orders == "both" else "fixed"
         made = baseline_manifest(
-            method, base, estimator.backend, asking=asking, label_orders=orders
+            method,
+            base,
+            estimator.backend,
+            asking=asking,
+            label_orders=orders,
+            quantization=bits,
         ).model_copy(update={"name": output.resolve().name})
         save_estimator(output, made, overwrite=overwrite)
         if (cost := cost_of(made)) is not None:
             click.echo(f"Costs {cost}.")
     click.echo(f"Written to {output}")
+
+
+def _idle_options(method: str, backend: str) -> dict[str, str]:
+    """The options that the method does not read, each with what it is for."""
+    idle: dict[str, str] = {}
+    if method != "sampling":
+        idle |= dict.fromkeys(OF_SAMPLING, "the baseline sampling")
+    if method != "zero-shot":
+        idle["label_orders"] = "the baseline zero-shot"
+    if method == PRIOR:
+        idle |= dict.fromkeys(("backend", "quantization"), "baselines over a --base")
+    elif backend != "transformers":
+        idle["quantization"] = "--backend transformers (a GGUF file has its own precision)"
+    return idle

@@ -4,14 +4,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .models import Engine, load_answerer
+from .grading import answering_of, grader_of, idle_options
+from .idle import refuse_idle
+from .models import Engine
 from .question_sets import OPTIONS, default_grader, question_file, set_options
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from ct_guard.answers import GradeSummary
-    from ct_guard.datasets import Answering, Grader
 
 __all__ = ["command"]
 
@@ -86,6 +87,10 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "ju
     "--dtype", default="auto", show_default=True, help="auto, float32, bfloat16, float16."
 )
 @click.option(
+    "--quantization", type=click.Choice(["none", "8bit", "4bit"]),
+    help="Load local models in 8 or 4 bits (extra 'quant'). Default: none.",
+)  # fmt: skip
+@click.option(
     "--batch-size", type=click.IntRange(1, 64), default=16, show_default=True,
     help="Answers that a local model writes at once.",
 )  # fmt: skip
@@ -115,7 +120,10 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "ju
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run to OUTPUT stopped.")
 @click.option("-q", "--quiet", is_flag=True, help="No summary.")
+@click.pass_context
 def command(
+    context: click.Context,
+    /,
     source: str | None,
     dataset: str | None,
     output: str,
@@ -157,9 +165,10 @@ def command(
     from ct_guard.files import check_output
     from ct_guard.files.paths import STDIO
 
-    check_output(output, source=source or "", overwrite=overwrite or resume)
     sets = {name: options.pop(name) for name in OPTIONS}
     grader = grader or default_grader(dataset, sets)
+    refuse_idle(context, idle_options(grader, {"dataset": dataset, **sets, **options}))
+    check_output(output, source=source or "", overwrite=overwrite or resume)
     begun = output != STDIO and journal_path(output).exists()
     replace = not begun or (overwrite and not resume)
     with question_file(source, dataset, output, sets, replace=replace) as (questions, name):
@@ -207,23 +216,22 @@ def _grade(
     if audit is not None:
         check_output(to_check, source=source, overwrite=overwrite)
     columns_of(source)
-    engine = Engine(
-        **{
-            name: options[name]
-            for name in (
-                "backend",
-                "device",
-                "dtype",
-                "style",
-                "batch_size",
-                "timeout",
-                "retries",
-                "concurrency",
-            )
-        }
+    names = (
+        "backend",
+        "device",
+        "dtype",
+        "style",
+        "batch_size",
+        "timeout",
+        "retries",
+        "concurrency",
     )
-    grading = _grader(grader, tolerance, judge, judge_url, judge_key_env, engine)
-    answering = _answering(model, url, key_env, engine, options)
+    bits = options["quantization"]
+    engine = Engine(
+        **{name: options[name] for name in names}, quantization=None if bits == "none" else bits
+    )
+    grading = grader_of(grader, tolerance, judge, judge_url, judge_key_env, engine)
+    answering = answering_of(model, url, key_env, engine, options)
     try:
         with rows_progress("Grading", count_rows(source)) as advance:
             summary = grade_file(
@@ -270,59 +278,6 @@ def _grade(
             err=True,
         )
         raise click.exceptions.Exit(FAILED_ROWS)
-
-
-def _grader(
-    name: str,
-    tolerance: float,
-    judge: str | None,
-    judge_url: str | None,
-    judge_key_env: str | None,
-    engine: Engine,
-) -> "Grader":
-    from ct_guard.datasets import GRADERS as KNOWN
-    from ct_guard.datasets import Judge
-    from ct_guard.datasets.graders import Numeric
-    from ct_guard.errors import UsageError
-
-    if (name == "judge") != (judge is not None):
-        raise UsageError("--grader judge and --judge MODEL go together: one of them is missing")
-    if tolerance and name != "numeric":
-        raise UsageError(f"--tolerance is for --grader numeric, not for {name}")
-    if judge is not None:
-        return Judge(load_answerer(judge, judge_url, judge_key_env, engine))
-    return Numeric(tolerance) if name == "numeric" else KNOWN[name]()
-
-
-def _answering(
-    model: str | None,
-    url: str | None,
-    key_env: str | None,
-    engine: Engine,
-    options: dict[str, Any],
-) -> "Answering":
-    from ct_guard.datasets import AskedAnswers, GivenAnswers, Prompt, read_prompt
-    from ct_guard.datasets.answerers import LocalAnswerer
-    from ct_guard.errors import UsageError
-
-    if model is None:
-        if url or key_env or options["samples"] or options["prompt"]:
-            raise UsageError("name the model that answers with --model, or leave its options out")
-        return GivenAnswers()
-    prompt = read_prompt(options["prompt"]) if options["prompt"] else Prompt()
-    answerer = load_answerer(model, url, key_env, engine)
-    first_line = options["first_line"]
-    if first_line is None:
-        first_line = isinstance(answerer, LocalAnswerer) and answerer.style == "raw"
-    return AskedAnswers(
-        answerer,
-        samples=options["samples"],
-        temperature=options["temperature"],
-        max_tokens=options["max_tokens"],
-        first_line=first_line,
-        prompt=prompt,
-        seed=options["seed"],
-    )
 
 
 def _show(console: "Console", summary: "GradeSummary") -> None:

@@ -21,6 +21,8 @@ class Engine:
     dtype: str
     style: "Style"
     batch_size: int
+    quantization: str | None
+    """`8bit`, `4bit`, or None; of local models on transformers."""
     timeout: float
     retries: int
     concurrency: int
@@ -70,7 +72,15 @@ def _local(model: str, engine: Engine) -> "Answerer":
         raise UsageError(f"unknown backend {engine.backend!r}: there are {', '.join(BACKENDS)}")
     is_path = model != EMBEDDED and Path(model).exists()
     name = Path(model).resolve().name if is_path else model
+    bits = engine.quantization
     backend = BACKENDS[engine.backend](
-        base_place(model), None, device=engine.device, dtype=engine.dtype, batch_size=None
+        base_place(model),
+        None,
+        device=engine.device,
+        dtype=engine.dtype,
+        batch_size=None,
+        **({} if bits is None else {"quantization": bits}),
     )
-    return LocalAnswerer(backend, name, style=engine.style, batch_size=engine.batch_size)
+    return LocalAnswerer(
+        backend, name, style=engine.style, batch_size=engine.batch_size, quantization=bits
+    )

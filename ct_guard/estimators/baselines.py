@@ -65,8 +65,10 @@ def baseline_manifest(
     *,
     asking: Asking | None = None,
     label_orders: Literal["fixed", "both"] = "fixed",
+    quantization: Literal["8bit", "4bit"] | None = None,
 ) -> Manifest:
-    """The manifest of a baseline over `base`, which `engine` has loaded. Nothing is calibrated.
+    """The manifest of a baseline over `base`, which `engine` has loaded, in `quantization`. Nothing
+    is calibrated.
 
     Raises UsageError for a method that is no baseline, and where both label orders make no sense.
     """
@@ -87,6 +89,7 @@ def baseline_manifest(
         base=BaseModelRef(
             id=str(Path(base).resolve()) if own_path else str(base),
             fingerprint=engine.fingerprint,
+            quantization=quantization,
         ),
         style=style_of(engine, "auto"),
         asking=asking,

@@ -2,11 +2,13 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
 
 from ct_guard.adapters import load_manifest
+from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.cli import cli
 from ct_guard.errors import OutputExistsError
 
@@ -73,3 +75,72 @@ def test_the_question_prior_needs_graded_rows_and_no_base(tmp_path: Path, rows: 
     again = CliRunner().invoke(cli, ["calibrate", out, "-e", target, "-o", str(tmp_path / "c")])
     assert again.exit_code != 0
     assert "'tuning'" in str(again.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "option", "use"),
+    [
+        (("likelihood", "-k", "3"), "--samples", "sampling"),
+        (("likelihood", "-g", "exact"), "--grader", "sampling"),
+        (("perplexity", "--seed", "0"), "--seed", "sampling"),
+        (("verbalized", "-k", "10"), "--samples", "sampling"),
+        (("verbalized", "--max-tokens", "99"), "--max-tokens", "sampling"),
+        (("verbalized", "--temperature", "1"), "--temperature", "sampling"),
+        (("zero-shot", "--seed", "9"), "--seed", "sampling"),
+        (("sampling", "--label-orders", "fixed"), "--label-orders", "zero-shot"),
+        (("likelihood", "--label-orders", "both"), "--label-orders", "zero-shot"),
+        (
+            ("likelihood", "--backend", "llama_cpp", "--quantization", "8bit"),
+            "--quantization",
+            "--backend transformers",
+        ),
+    ],
+)
+def test_an_option_that_the_method_does_not_read_is_refused(
+    tmp_path: Path, options: tuple[str, ...], option: str, use: str
+) -> None:
+    target = tmp_path / "made"
+    done = CliRunner().invoke(cli, ["baseline", *options, "--base", "mini", "-o", str(target)])
+    assert done.exit_code == 2, done.output
+    said = done.output.splitlines()[-1]
+    assert said.startswith(f"Error: {option} is for ")
+    assert use in said
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("option", [("--backend", "transformers"), ("--quantization", "8bit")])
+def test_the_question_prior_takes_nothing_of_a_base(
+    tmp_path: Path, rows: Path, option: tuple[str, str]
+) -> None:
+    target = tmp_path / "made"
+    done = CliRunner().invoke(
+        cli, ["baseline", "question_prior", "--graded", str(rows), *option, "-o", str(target)]
+    )
+    assert done.exit_code == 2, done.output
+    assert f"{option[0]} is for baselines over a --base" in done.output
+    assert not target.exists()
+
+
+def test_the_bits_of_the_base_are_kept_and_used_again(
+    tmp_path: Path, rows: Path, tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No 8 bits without a GPU: the loader here notes what it was asked for, and loads them all."""
+    asked: list[str | None] = []
+    load = TransformersBackend.load
+
+    def noting(base: Any, *, quantization: str | None = None, **rest: Any) -> TransformersBackend:
+        asked.append(quantization)
+        return load(base, **rest)
+
+    monkeypatch.setattr(TransformersBackend, "load", noting)
+    folders = {bits: tmp_path / bits for bits in ("8bit", "none")}
+    for bits, folder in folders.items():
+        made = ["baseline", "likelihood", "--base", str(tiny_base), "--quantization", bits]
+        done = CliRunner().invoke(cli, [*made, "-o", str(folder)])
+        assert done.exit_code == 0, done.output
+    assert load_manifest(folders["8bit"]).base.quantization == "8bit"
+    assert load_manifest(folders["none"]).base.quantization is None
+    out = str(tmp_path / "out.jsonl")
+    scored = CliRunner().invoke(cli, ["score", str(rows), "-e", str(folders["8bit"]), "-o", out])
+    assert scored.exit_code == 0, scored.output
+    assert asked == ["8bit", None, "8bit"]

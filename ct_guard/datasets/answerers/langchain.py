@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LangChainAnswerer"]
 
-FEW = 4
-"""Questions: where more fail together, and none gets a reply, the fault is not theirs."""
+FAILURES_IN_A_ROW = 5
+"""Questions that got no reply, one after the other, before the provider counts as down."""
 
 
 class LangChainAnswerer:
@@ -30,6 +30,7 @@ class LangChainAnswerer:
         self.name = name
         self._make = cache(make)
         self._concurrency = concurrency
+        self._failures = 0
 
     @classmethod
     def load(
@@ -84,10 +85,27 @@ class LangChainAnswerer:
                     if isinstance(problem, BaseException)
                     else Reply(without_secrets(str(message.text)))
                 )
-        # A question that the provider declines fails with all its samples, and stops nothing.
-        several = len({request.turns for request in requests}) > FEW
-        failed_all = several and all(reply.text is None for reply in replies)
-        return [Reply(None, reply.error, stop=True) for reply in replies] if failed_all else replies
+        return self._stopped(requests, replies)
+
+    def _stopped(self, requests: Sequence[Request], replies: list[Reply]) -> list[Reply]:
+        """The replies; in an outage those since the last one with a text say `stop`.
+
+        Questions are counted, over all calls: one that the provider declines fails with all its
+        samples, and stops nothing.
+        """
+        told = 0
+        for _, group in groupby(range(len(requests)), lambda at: requests[at].turns):
+            rows = list(group)
+            if any(replies[at].text is not None for at in rows):
+                self._failures, told = 0, rows[-1] + 1
+            else:
+                self._failures += 1
+        if self._failures < FAILURES_IN_A_ROW:
+            return replies
+        said = f"({self._failures} questions in a row got no reply)"
+        return replies[:told] + [
+            Reply(None, f"{reply.error} {said}", stop=True) for reply in replies[told:]
+        ]
 
 
 def _drawn(sampling: Sampling) -> tuple[int, float]:

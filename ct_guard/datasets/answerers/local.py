@@ -26,16 +26,26 @@ class LocalAnswerer:
     """
 
     def __init__(
-        self, backend: Backend, name: str, *, style: Style = "auto", batch_size: int = 16
+        self,
+        backend: Backend,
+        name: str,
+        *,
+        style: Style = "auto",
+        batch_size: int = 16,
+        quantization: str | None = None,
     ) -> None:
-        """Raises MismatchError for a backend that cannot generate, and for a chat style where the
-        model has no chat template."""
+        """`quantization` is how the backend loaded the model ("8bit", "4bit"; None: it did not).
+
+        Raises MismatchError for a backend that cannot generate, and for a chat style where the
+        model has no chat template.
+        """
         if not backend.capabilities.generates:
             raise MismatchError(f"the backend {backend.name} cannot generate answers")
         self.name = name
         self.style = style_of(backend, style)
         self._backend = backend
         self._batch_size = batch_size
+        self._quantization = quantization
 
     @property
     def settings(self) -> Mapping[str, str | float | int | bool | None]:
@@ -43,6 +53,7 @@ class LocalAnswerer:
             "backend": self._backend.name,
             "fingerprint": self._backend.fingerprint,
             "style": self.style,
+            "quantization": self._quantization,
         }
 
     def answer(self, requests: Sequence[Request]) -> list[Reply]:

@@ -244,6 +244,14 @@ def test_what_was_answered_before_an_outage_is_not_asked_again(
     assert not journal_path(output).exists()
 
 
+def test_failures_that_are_no_outage_are_kept_in_their_place(tmp_path: Path) -> None:
+    source, output = sums(tmp_path / "in.jsonl", 200), tmp_path / "out.jsonl"
+    solver = Solver(lambda n: Reply(None, "too long") if n > 20 else None)
+    assert run(source, output, asking(solver)).failed == 180
+    assert [row["question"] for row in read(output)] == [f"{n}+1" for n in range(200)]
+    assert len(solver.asked) == 200
+
+
 def test_a_run_is_not_resumed_with_another_grader(tmp_path: Path) -> None:
     source, output = sums(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
     interrupted(source, output, Solver(lambda n: Reply(None, "down", stop=True) if n > 4 else None))
@@ -284,6 +292,7 @@ def test_a_judge_that_answers_nonsense_or_not_at_all_is_unclear(tmp_path: Path) 
     summary = grade_file(source, output, GivenAnswers(), judge)
     assert [row["correct"] for row in read(output)] == [True, None, None, False]
     assert summary.counts.unclear == 2
+    assert load_data_manifest(output).grader_settings == judge.settings
     assert any("unclear" in remark for remark in summary.remarks())
 
 
@@ -295,6 +304,18 @@ def test_a_judge_that_is_down_keeps_what_was_judged(tmp_path: Path) -> None:
     judge = Judge(Verdicts(Reply("No"), Reply("No")))
     summary = grade_file(source, output, GivenAnswers(), judge, resume=True)
     assert (summary.right, summary.wrong, summary.replayed) == (1, 2, 1)
+
+
+def test_a_run_is_not_resumed_with_a_judge_that_is_asked_something_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, output = sums(tmp_path / "in.jsonl", 3, answer="1"), tmp_path / "out.jsonl"
+    judge = Judge(Verdicts(Reply("Yes"), Reply(None, "HTTP 401", stop=True), Reply("No")))
+    with pytest.raises(BackendError, match="HTTP 401"):
+        grade_file(source, output, GivenAnswers(), judge)
+    monkeypatch.setattr("ct_guard.datasets.graders.judge.ASKED_SHA256", "of other words")
+    with pytest.raises(UsageError, match="another grader_settings"):
+        grade_file(source, output, GivenAnswers(), judge, resume=True)
 
 
 def test_one_class_only_is_said_in_words(tmp_path: Path) -> None:

@@ -76,6 +76,24 @@ def test_a_question_that_is_always_declined_stops_nothing(echo: LangChainAnswere
     assert [(reply.text, reply.stop) for reply in replies] == [(None, False)] * 5
 
 
+def test_questions_that_fail_in_a_row_are_counted_over_all_calls(echo: LangChainAnswerer) -> None:
+    heats = [0.0, *(0.5,) * 20]
+    first = echo.answer([asking(f"bad {n}", heat) for n in range(3) for heat in heats])
+    assert not any(reply.stop for reply in first)
+    good, *rest = echo.answer([asking("good"), *(asking(f"bad {n}") for n in range(4))])
+    assert good.text is not None
+    assert not any(reply.stop for reply in rest)
+    [last] = echo.answer([asking("bad 5")])
+    assert last.stop
+    assert "refused for" in str(last.error)
+    assert "5 questions in a row" in str(last.error)
+
+
+def test_an_outage_stops_what_came_after_the_last_reply_only(echo: LangChainAnswerer) -> None:
+    asked = [asking("bad 0"), asking("good"), *(asking(f"bad {n}") for n in range(1, 6))]
+    assert [reply.stop for reply in echo.answer(asked)] == [False] * 2 + [True] * 5
+
+
 def test_any_chat_model_will_do() -> None:
     model = FakeListChatModel(responses=["x", "y"])
     answerer = LangChainAnswerer("fake", lambda tokens, heat: model)

@@ -70,6 +70,11 @@ def test_a_prompt_that_does_not_fit_is_its_own_failure(tiny: TransformersBackend
     assert short.text is not None
 
 
+def test_the_settings_say_in_how_many_bits_the_model_was_loaded(tiny: TransformersBackend) -> None:
+    assert LocalAnswerer(tiny, "tiny").settings["quantization"] is None
+    assert LocalAnswerer(tiny, "tiny", quantization="8bit").settings["quantization"] == "8bit"
+
+
 def test_the_style_is_that_of_the_model_unless_one_is_asked_for(tiny: TransformersBackend) -> None:
     assert LocalAnswerer(tiny, "tiny").settings["style"] == "chat_turn"
     replies = {
