@@ -20,7 +20,7 @@ import torch
 from benchmarks.tables import between_markers, markdown
 from ct_guard.adapters import MINI
 from ct_guard.backends.transformers import TransformersBackend
-from ct_guard.metrics import pair_accuracy
+from ct_guard.metrics import ece_noise_floor, pair_accuracy
 from examples.mini_world.answers import (
     HELD_OUT_PARTS,
     Row,
@@ -130,7 +130,9 @@ def main(
             f" {everything.correct.mean():.0%} right; {pairs.questions:,} questions have a right"
             " and a wrong answer; misconceptions + matched facts:"
             f" {len(set(matched.question.tolist())):,} questions."
-            f" Tuning: {len(rows.tuning):,} answers. Intervals: 95%, bootstrap over questions.",
+            f" Tuning: {len(rows.tuning):,} answers. Intervals: 95%, bootstrap over questions. A"
+            " perfectly calibrated estimator with the hybrid's P(correct) would show an ECE of"
+            f" {ece_noise_floor(columns['hybrid'][0]):.3f} here.",
             "",
             verbalized(backend, rows),
             "Sampling (5): the share of the question's other four answers in this file, one greedy"

@@ -105,7 +105,16 @@ def _measure(
 ) -> tuple[tuple[str, str], dict[str, Interval]]:
     part, name, p, correct, kind, question = task
     return (part, name), {
-        metric: bootstrap(function, p, correct, kind, question, clusters=question, n=RESAMPLES)
+        metric: bootstrap(
+            function,
+            p,
+            correct,
+            kind,
+            question,
+            clusters=question,
+            n=RESAMPLES,
+            least=0.0 if metric == "ECE" else None,
+        )
         for metric, function in METRICS.items()
     }
 

@@ -24,7 +24,8 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 )  # fmt: skip
 @click.option(
     "-e", "--estimator", metavar="DIR",
-    help="The estimator that scored SCORED, to be copied with the new calibrators.",
+    help="The estimator that scored SCORED, to be copied with the new calibrators. With --apply"
+    " it is read only: SCORED is refused if the estimator was tuned or tested on its questions.",
 )  # fmt: skip
 @click.option(
     "--apply", "target", metavar="FILE",
@@ -77,7 +78,7 @@ def command(
     A copy of the estimator with the new calibrators:
       ct-guard calibrate calibration.jsonl -e my-estimator -o my-calibrated
     Another scored file with re-calibrated confidences, for instance of a new answering model:
-      ct-guard calibrate calibration.jsonl --apply test.jsonl -o test-calibrated.jsonl
+      ct-guard calibrate calibration.jsonl -e my-estimator --apply test.jsonl -o calibrated.jsonl
 
     Use questions of their own: none that the estimator was tuned on, none to certify or test with.
     What the estimator records is checked by the hash of each question, and refused; so are files
@@ -96,13 +97,15 @@ def command(
     from ct_guard.evaluation.provider import fit_provider
     from ct_guard.evaluation.recalibrate import apply_to_file, save_calibration
 
-    if (estimator is None) == (target is None):
+    if estimator is None and target is None:
         raise click.UsageError(
-            "give one of --estimator DIR (to copy it with new calibrators) and --apply FILE (to"
-            " write a scored file)"
+            "give --estimator DIR (to copy it with new calibrators) or --apply FILE (to write a"
+            " scored file)"
         )
-    if logprobs and estimator is None:
-        raise click.UsageError("--logprobs needs --estimator DIR: it is the estimator that learns")
+    if logprobs and (estimator is None or target is not None):
+        raise click.UsageError(
+            "--logprobs needs --estimator DIR, without --apply: it is the copy that learns"
+        )
     scored = read_scored(source, need="logit", where=assignments(where))
     for other in disjoint_from:
         check_apart(scored, other, question_keys(other))
@@ -118,8 +121,8 @@ def command(
         said = check_unused(scored, folder, manifest, allowed=("calibration", "certification"))
     elif not disjoint_from:
         said.append(
-            "Without the estimator (-e) its tuning questions are not known: overlap with them was"
-            " not checked. --disjoint-from FILE checks against a file."
+            "Without the estimator its tuning questions are not known: overlap with them was not"
+            " checked. -e DIR has it checked; --disjoint-from FILE checks against a file."
         )
     if scored.ungraded:
         said.append(f"{scored.ungraded:,} scored rows have no grade and do not count.")
@@ -128,10 +131,6 @@ def command(
     if logprobs:
         provider, learnt = fit_provider(scored, found.calibrators, min_labels=min_labels, seed=seed)
         said += learnt
-    if folder is not None:
-        save_calibration(
-            folder, Path(output), found.calibrators, scored, provider=provider, overwrite=overwrite
-        )
     if target is not None:
         done = apply_to_file(
             found.calibrators,
@@ -141,6 +140,10 @@ def command(
             overwrite=overwrite,
         )
         said.append(f"{done:,} rows have a new confidence; the old columns are kept as input_….")
+    elif folder is not None:
+        save_calibration(
+            folder, Path(output), found.calibrators, scored, provider=provider, overwrite=overwrite
+        )
     questions = len(scored.question_keys())
     _show(found, f"{len(scored):,} labels on {questions:,} questions", err=output == "-")
     for line in [*found.remarks, *said]:

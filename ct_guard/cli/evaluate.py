@@ -50,7 +50,10 @@ __all__ = ["command"]
     help="With --record: write a copy of the estimator there; default: into the estimator itself.",
 )  # fmt: skip
 @click.option("--overwrite", is_flag=True, help="Replace an existing output.")
-@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of tables.")
+@click.option(
+    "--json", "as_json", is_flag=True,
+    help="Print JSON instead of tables, with the points of the diagrams.",
+)  # fmt: skip
 @click.option(
     "--resamples", type=click.IntRange(100), default=1000, show_default=True,
     help="Bootstrap resamples, by question.",
@@ -77,7 +80,8 @@ def command(
 
     Ranking (AUROC), calibration (ECE, with the value that noise alone would give), proper scores,
     selective prediction, and pair accuracy where questions have a right and a wrong answer; each
-    with a 95% bootstrap interval over questions. No model is needed.
+    with a 95% bootstrap interval over questions. That of ECE is of ECE on as many rows, noise
+    included: compare it to the noise floor, not to 0. No model is needed.
 
     Beside every estimator stands the question prior: gradient boosting on the question's text,
     without model or answer. What does not beat it has learnt which questions are hard, at most.

@@ -16,8 +16,8 @@ __all__ = ["evaluation_tables"]
 T = TypeVar("T")
 
 
-COLUMN, DIFFERENCE = 21, 24
-"""Width of a column with its interval and the space beside it, in characters."""
+COLUMN, DIFFERENCE, FLOOR = 21, 24, 8
+"""Width of a column with its interval and the space beside it, in characters; of a noise floor."""
 
 
 def evaluation_tables(found: Evaluation, width: int) -> Iterator[Table]:
@@ -30,8 +30,10 @@ def evaluation_tables(found: Evaluation, width: int) -> Iterator[Table]:
         yield _differences(pairs)
     if columns[0].slices:
         for kind in columns[0].slices[0].figures:
-            for part in _parts(columns, (width - 34) // COLUMN):
-                yield _slices(part, kind)
+            if _defined(columns[0], kind):
+                wide = COLUMN + FLOOR * _has_floor(columns[0], kind)
+                for part in _parts(columns, (width - 34) // wide):
+                    yield _slices(part, kind)
 
 
 def _parts(columns: Sequence[T], most: int) -> Iterator[list[T]]:
@@ -84,20 +86,43 @@ def _differences(pairs: list[Difference]) -> Table:
     return table
 
 
+def _defined(one: Evaluated, kind: str) -> bool:
+    """Whether some slice has this figure: it takes labels, which are the same for all columns."""
+    return any(part.figures[kind].interval.value is not None for part in one.slices)
+
+
+def _has_floor(one: Evaluated, kind: str) -> bool:
+    return any(part.figures[kind].noise_floor is not None for part in one.slices)
+
+
 def _slices(columns: list[Evaluated], kind: str) -> Table:
     table = _table(f"{kind} within slices")
+    with_floor = _has_floor(columns[0], kind)
     table.add_column("slice")
     for name in ("rows", "accuracy"):
         table.add_column(name, justify="right")
     for one in columns:
         table.add_column(escape(one.name), justify="right", min_width=14, overflow="fold")
+        if with_floor:
+            table.add_column("noise\nfloor", justify="right", min_width=5)
     for at, part in enumerate(columns[0].slices):
-        cells = [_cell(one.slices[at].figures[kind]) for one in columns]
+        cells = []
+        for one in columns:
+            figure = one.slices[at].figures[kind]
+            cells.append(_cell(figure.interval))
+            if with_floor:
+                cells.append("" if figure.noise_floor is None else f"{figure.noise_floor:.3f}")
         last = at == len(columns[0].slices) - 1
         table.add_row(
             escape(part.name), f"{part.rows:,}", f"{part.accuracy:.3f}", *cells,
             style="bold" if last else None,
         )  # fmt: skip
+    if with_floor:
+        table.caption = (
+            f"Noise floor: the {kind} that a perfectly calibrated estimator would show on as many"
+            f" rows. The intervals are of the {kind} on as many rows, that noise included."
+        )
+        table.caption_justify = "left"
     return table
 
 

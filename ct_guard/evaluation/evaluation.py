@@ -1,6 +1,6 @@
 """Everything that `ct-guard evaluate` says of one or several scored files."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ from ct_guard.errors import UsageError
 
 from .compare import align
 from .figures import METRICS, Figure, Floats, Metric, differences, evaluate
+from .points import reliability_points, risk_coverage_points
 from .question_prior import cross_fitted_prior, question_prior
 from .remarks import remarks
 from .scored import Scored
@@ -75,10 +76,18 @@ class Evaluation:
                 {
                     "name": one.name,
                     "file": one.path,
-                    "figures": {
-                        f.name: {**asdict(f.interval), "note": f.note or None} for f in one.figures
-                    },
-                    "slices": [asdict(part) for part in one.slices],
+                    "figures": _by_name(one.figures),
+                    "slices": [
+                        {
+                            "name": part.name,
+                            "rows": part.rows,
+                            "accuracy": part.accuracy,
+                            "figures": _by_name(part.figures.values()),
+                        }
+                        for part in one.slices
+                    ],
+                    "reliability": reliability_points(one.p, self.rows.correct),
+                    "risk_coverage": risk_coverage_points(one.p, self.rows.correct),
                     "remarks": one.remarks,
                 }
                 for one in columns
@@ -93,6 +102,15 @@ class Evaluation:
             ],
             "remarks": self.remarks,
         }
+
+
+def _by_name(figures: Iterable[Figure]) -> dict[str, dict[str, Any]]:
+    return {
+        one.name: {
+            **asdict(one.interval), "note": one.note or None, "noise_floor": one.noise_floor,
+        }
+        for one in figures
+    }  # fmt: skip
 
 
 def evaluate_files(

@@ -1,5 +1,6 @@
 """The figures of one estimator on one file, each with its interval."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -35,12 +36,14 @@ from ct_guard.metrics import (
 __all__ = [
     "COMPARED",
     "METRICS",
+    "PAIRS",
     "PAPER_ECE",
     "SMOOTH_ECE",
     "Figure",
     "Metric",
     "differences",
     "evaluate",
+    "measure",
 ]
 
 Floats = NDArray[np.float64]
@@ -56,6 +59,8 @@ class Figure:
     interval: Interval
     better: str
     note: str = ""
+    noise_floor: float | None = None
+    """Of ECE only: what a perfectly calibrated estimator would show on as many rows."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +70,8 @@ class Metric:
     name: str
     of: Callable[[Floats, Bools, Ints], float | None]
     better: Literal["higher", "lower", ""]
+    least: float | None = None
+    """Of a metric that resampling raises: the least that it can be, as `bootstrap` takes it."""
 
 
 def _of_rows(metric: Callable[[Floats, Bools], float | None]) -> Callable[..., float | None]:
@@ -75,20 +82,23 @@ def _murphy(part: str) -> Callable[..., float]:
     return lambda p, correct, question: float(getattr(murphy_decomposition(p, correct), part))
 
 
-PAPER_ECE = Metric("ECE as in the paper (folded)", _of_rows(paper_folded_ece), "lower")
-SMOOTH_ECE = Metric("smooth ECE", _of_rows(smooth_ece), "lower")
+PAIRS = "pair accuracy"
+PAPER_ECE = Metric("ECE as in the paper (folded)", _of_rows(paper_folded_ece), "lower", 0.0)
+SMOOTH_ECE = Metric("smooth ECE", _of_rows(smooth_ece), "lower", 0.0)
 METRICS: tuple[Metric, ...] = (
     Metric("accuracy of the answers", _of_rows(lambda p, correct: float(np.mean(correct))), ""),
     Metric("AUROC", _of_rows(auroc), "higher"),
     Metric("AUPRC of errors", _of_rows(auprc_of_errors), "higher"),
-    Metric("pair accuracy", lambda p, c, question: pair_accuracy(p, c, question).value, "higher"),
-    Metric("ECE", _of_rows(ece), "lower"),
-    Metric("adaptive ECE", _of_rows(adaptive_ece), "lower"),
-    Metric("debiased squared calibration error", _of_rows(debiased_squared_error), "lower"),
+    Metric(PAIRS, lambda p, c, question: pair_accuracy(p, c, question).value, "higher"),
+    Metric("ECE", _of_rows(ece), "lower", 0.0),
+    Metric("adaptive ECE", _of_rows(adaptive_ece), "lower", 0.0),
+    Metric(
+        "debiased squared calibration error", _of_rows(debiased_squared_error), "lower", -math.inf
+    ),
     Metric("log loss", _of_rows(log_loss), "lower"),
     Metric("Brier score", _of_rows(brier), "lower"),
-    Metric("Brier: reliability", _murphy("reliability"), "lower"),
-    Metric("Brier: resolution", _murphy("resolution"), "higher"),
+    Metric("Brier: reliability", _murphy("reliability"), "lower", 0.0),
+    Metric("Brier: resolution", _murphy("resolution"), "higher", 0.0),
     Metric("Brier: uncertainty", _murphy("uncertainty"), ""),
     Metric("AURC", _of_rows(aurc), "lower"),
     Metric("E-AURC", _of_rows(e_aurc), "lower"),
@@ -105,7 +115,7 @@ METRICS: tuple[Metric, ...] = (
 """In the order in which tables show them."""
 COMPARED = (
     "AUROC",
-    "pair accuracy",
+    PAIRS,
     "ECE",
     "log loss",
     "Brier score",
@@ -113,6 +123,31 @@ COMPARED = (
     "coverage at 10% risk",
 )
 """What estimators are compared in, row by row."""
+
+
+def measure(
+    metric: Metric,
+    p: Floats,
+    correct: Bools,
+    question: Ints,
+    *,
+    resamples: int = 1000,
+    seed: int = 0,
+) -> Figure:
+    """One figure with its 95% bootstrap interval over questions (rows that share a question are one
+    cluster)."""
+    interval = bootstrap(
+        metric.of, p, correct, question,
+        clusters=question, n=resamples, seed=seed, least=metric.least,
+    )  # fmt: skip
+    note, floor = "", None
+    if metric.name == "ECE":
+        floor = ece_noise_floor(p)
+        note = f"a perfectly calibrated estimator would show {floor:.3f}"
+    elif metric.name == PAIRS:
+        pairs = pair_accuracy(p, correct, question).questions
+        note = f"{pairs:,} questions with a right and a wrong answer"
+    return Figure(metric.name, interval, metric.better, note, floor)
 
 
 def evaluate(
@@ -124,22 +159,14 @@ def evaluate(
     resamples: int = 1000,
     seed: int = 0,
 ) -> list[Figure]:
-    """Figures with 95% bootstrap intervals over questions (rows that share a question are one
-    cluster). Pair accuracy is left out where no question has a right and a wrong answer."""
+    """The figures as `measure` gives them. Pair accuracy is left out where no question has a right
+    and a wrong answer."""
     pairs = pair_accuracy(p, correct, question).questions
-    notes = {
-        "ECE": f"a perfectly calibrated estimator would show {ece_noise_floor(p):.3f}",
-        "pair accuracy": f"{pairs:,} questions with a right and a wrong answer",
-    }
-    figures = []
-    for metric in metrics:
-        if metric.name == "pair accuracy" and not pairs:
-            continue
-        interval = bootstrap(
-            metric.of, p, correct, question, clusters=question, n=resamples, seed=seed
-        )
-        figures.append(Figure(metric.name, interval, metric.better, notes.get(metric.name, "")))
-    return figures
+    return [
+        measure(metric, p, correct, question, resamples=resamples, seed=seed)
+        for metric in metrics
+        if metric.name != PAIRS or pairs
+    ]
 
 
 def differences(
@@ -159,10 +186,10 @@ def differences(
             metric.name,
             paired_bootstrap(
                 metric.of, p, reference, correct, question,
-                clusters=question, n=resamples, seed=seed,
+                clusters=question, n=resamples, seed=seed, recentre=metric.least is not None,
             ),
             metric.better,
         )
         for metric in METRICS
-        if metric.name in COMPARED and (metric.name != "pair accuracy" or pairs)
+        if metric.name in COMPARED and (metric.name != PAIRS or pairs)
     ]  # fmt: skip

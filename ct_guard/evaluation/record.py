@@ -43,7 +43,7 @@ def recorded_figures(
     known = {figure.name: figure.interval for figure in one.figures}
     measured = {name: known[name] for name in RECORDED if name in known}
     measured |= {
-        f"AUROC within {by} (macro average)": part.figures["AUROC"]
+        f"AUROC within {by} (macro average)": part.figures["AUROC"].interval
         for part in one.slices
         if part.name == MACRO
     }

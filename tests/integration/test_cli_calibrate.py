@@ -1,13 +1,9 @@
-"""calibrate, certify and evaluate as users type them, on one estimator and its files."""
+"""calibrate, certify and evaluate as users type them, on one estimator and its files; the figures
+themselves are in test_cli_evaluate.py."""
 
 import json
-import os
-import re
 import shutil
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
 
 import click
 import numpy as np
@@ -23,43 +19,7 @@ from ct_guard.cli.calibrate import KINDS
 from ct_guard.errors import CtGuardError
 from ct_guard.evaluation import read_scored
 from ct_guard.evaluation.probabilities import probabilities
-
-
-def run(
-    folder: Path, *arguments: str | Path, columns: int = 100
-) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "ct_guard", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": str(columns)},
-        check=False,
-    )
-
-
-def rows(prefix: str, questions: int, *, answers: int = 1, seed: int = 0) -> list[dict[str, Any]]:
-    """Scored by `tiny`; the truth is P(correct) = sigma(1.5 logit - 1)."""
-    rng = np.random.default_rng(seed)
-    made = []
-    for n in range(questions * answers):
-        z = float(rng.normal(0, 3))
-        made.append(
-            {
-                "question": f"{prefix} {n // answers}?",
-                "answer": str(n),
-                "sample": n % answers,
-                "kind": "long" if n % 4 else "short",
-                "correct": bool(rng.random() < expit(1.5 * z - 1)),
-                "confidence": float(expit(z)),
-                "logit": z,
-                "action": "pass",
-                "status": "ok",
-                "calibrated": False,
-                "estimator": "tiny",
-            }
-        )
-    return made
+from tests.integration.scored_files import inside, rows, run, write
 
 
 @pytest.fixture
@@ -71,8 +31,7 @@ def folder(tmp_path: Path) -> Path:
         "hopeless": [row | {"correct": n % 2 == 0} for n, row in enumerate(rows("h", 100))],
     }
     for name, made in files.items():
-        text = "".join(json.dumps(row) + "\n" for row in made)
-        (tmp_path / f"{name}.jsonl").write_text(text)
+        write(tmp_path / f"{name}.jsonl", made)
     return tmp_path
 
 
@@ -121,29 +80,39 @@ def test_the_whole_path(folder: Path, tiny_estimator: Path) -> None:
 def test_what_cannot_be_checked_is_said(folder: Path, tiny_estimator: Path) -> None:
     apply = ("calibrate", "calibration.jsonl", "--apply", "test.jsonl", "-o")
     alone = run(folder, *apply, "new.jsonl")
-    assert "overlap with them was not checked" in alone.stderr
+    assert "overlap with them was not checked. -e DIR has it checked" in alone.stderr
     checked = run(folder, *apply, "newer.jsonl", "--disjoint-from", "certification.jsonl")
     assert checked.returncode == 0, checked.stderr
     assert "overlap" not in checked.stderr
 
 
-def test_the_noise_floor_of_every_estimator_is_shown_and_in_the_json(folder: Path) -> None:
-    rows = [json.loads(line) for line in (folder / "test.jsonl").read_text().splitlines()]
-    flat = [{**row, "confidence": 0.5, "estimator": "flat"} for row in rows]
-    (folder / "flat.jsonl").write_text("".join(json.dumps(row) + "\n" for row in flat))
-    command = ("evaluate", "test.jsonl", "flat.jsonl", "--no-prior", "--resamples", "100")
-    shown = " ".join(run(folder, *command).stdout.split())
-    for name in ("tiny", "flat"):
-        assert re.search(rf"ECE of {name}: a perfectly calibrated estimator would show 0\.", shown)
-    found = json.loads(run(folder, *command, "--json").stdout)["estimators"]
-    notes = [one["figures"]["ECE"]["note"] for one in found]
-    assert len(set(notes)) == 2
-    assert found[0]["figures"]["AUROC"]["note"] is None
+def contents(folder: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
-def inside(*arguments: str | Path) -> Any:
-    """The command in this process."""
-    return CliRunner(env={"COLUMNS": "100"}).invoke(cli, [*map(str, arguments)])
+def test_confidences_are_made_anew_by_rows_that_the_estimator_has_not_seen(
+    folder: Path, tiny_estimator: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
+    shutil.copytree(tiny_estimator, "seen")
+    recorded = inside("evaluate", "test.jsonl", "-e", "seen", "--record", "--no-prior")
+    assert recorded.exit_code == 0, recorded.output
+    before = contents(Path("seen"))
+    apply = ("--apply", "certification.jsonl", "-o", "new.jsonl")
+    tested = inside("calibrate", "test.jsonl", "-e", "seen", *apply)
+    assert "300 of 300 questions were in the split 'test'" in str(tested.exception)
+    of_another = inside("calibrate", "calibration.jsonl", "-e", "mini", *apply)
+    assert "scored by 'tiny', and not by" in str(of_another.exception)
+    assert not Path("new.jsonl").exists()
+
+    done = inside("calibrate", "calibration.jsonl", "-e", "seen", *apply)
+    assert done.exit_code == 0, done.output
+    assert "overlap" not in done.stderr
+    assert "1,200 rows have a new confidence" in done.stderr
+    alone = inside("calibrate", "calibration.jsonl", *apply[:-1], "alone.jsonl")
+    assert alone.exit_code == 0, alone.output
+    assert Path("new.jsonl").read_bytes() == Path("alone.jsonl").read_bytes()
+    assert contents(Path("seen")) == before
 
 
 def test_a_threshold_allows_for_what_an_audit_found(
@@ -175,29 +144,11 @@ def test_a_file_of_right_answers_only_is_certified_with_a_warning(
 ) -> None:
     right = [row for row in rows("r", 200) if row["correct"]]
     source = folder / "right.jsonl"
-    source.write_text("".join(json.dumps(row) + "\n" for row in right))
+    write(source, right)
     done = inside("certify", source, "-e", tiny_estimator, "-o", folder / "mine")
     assert done.exit_code == 0, done.output
     assert "graded answers are right: if wrong ones were left out" in done.stderr
     assert "The grades are taken as the truth" in done.stderr
-
-
-def test_many_estimators_side_by_side_stay_within_the_terminal(tmp_path: Path) -> None:
-    names = [f"{word} estimator" for word in ("first", "second", "third", "fourth", "fifth")]
-    files = [tmp_path / f"{at}.jsonl" for at in range(5)]
-    for name, path in zip(names, files, strict=True):
-        made = [row | {"estimator": name} for row in rows("t", 30, answers=2)]
-        path.write_text("".join(json.dumps(row) + "\n" for row in made))
-    done = inside("evaluate", *files, "--by", "kind", "--resamples", "100", "--no-prior")
-    assert done.exit_code == 0, done.output
-    lines = done.stdout.splitlines()
-    assert max(map(len, lines)) <= 100
-    heads = [
-        line for line in lines if line.split()[:1] in (["figure"], ["slice"]) and "less" not in line
-    ]
-    for name in names:
-        assert sum(line.count(name) for line in heads) == 4, "figures, and three by slice"
-    assert done.stdout.count("less first estimator") == 4
 
 
 def test_a_file_is_recalibrated_and_compared_to_what_it_was(folder: Path) -> None:
@@ -256,17 +207,6 @@ def test_an_evaluation_is_recorded_and_shown(folder: Path, tiny_estimator: Path)
         assert "300 of 300 questions were in the split 'test'" in seen.stderr
 
 
-def test_a_narrow_terminal_cuts_no_figure_off(folder: Path) -> None:
-    shutil.copy(folder / "test.jsonl", folder / "same.jsonl")
-    done = run(
-        folder, "evaluate", "test.jsonl", "same.jsonl", "--resamples", "100", columns=40
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    whole = re.findall(r"\d\.\d{3} to [+-]?\d\.\d{3}", done.stdout)
-    assert len(whole) >= 5 * (3 + 3)  # three columns, and three differences between them
-    assert "…" not in done.stdout
-
-
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -320,6 +260,9 @@ def test_log_probabilities_are_learnt_for_a_hybrid_only(
     alone = inside(*options, "--apply", "test.jsonl")
     assert alone.exit_code == 2
     assert "--logprobs needs --estimator" in alone.stderr
+    applied = inside(*options, "-e", tiny_estimator, "--apply", "test.jsonl")
+    assert applied.exit_code == 2
+    assert "without --apply" in applied.stderr
     other = inside(*options, "-e", tiny_estimator)
     assert other.exit_code == 2
     assert "is of the method query, not a hybrid" in other.stderr

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ct_guard.errors import UsageError
-from ct_guard.metrics import auroc, bootstrap, brier, pair_accuracy, paired_bootstrap
+from ct_guard.metrics import auroc, bootstrap, brier, ece, pair_accuracy, paired_bootstrap
 
 
 def mean(x):
@@ -95,6 +95,51 @@ def test_no_bounds_when_most_resamples_are_undefined():
     assert (interval.value, interval.low, interval.high) == (None, None, None)
     one_class = bootstrap(auroc, [0.2, 0.8], [True, True])
     assert (one_class.value, one_class.low, one_class.high) == (None, None, None)
+
+
+def calibrated_rows(n, seed):
+    rng = np.random.default_rng(seed)
+    p = rng.random(n)
+    return p, rng.random(n) < p
+
+
+def test_an_interval_of_ece_holds_its_value_and_never_goes_below_zero():
+    excluded = 0
+    for seed in range(20):
+        rows = calibrated_rows(100, seed)
+        found = bootstrap(ece, *rows, n=200, least=0.0)
+        plain = bootstrap(ece, *rows, n=200)
+        assert 0.0 <= found.low <= found.value <= found.high
+        excluded += plain.value < plain.low
+    assert excluded > 0  # what resampling does to it otherwise
+
+
+def test_an_interval_of_ece_covers_its_expectation_on_as_many_rows():
+    expected = np.mean([ece(*calibrated_rows(100, seed)) for seed in range(1000)])
+    found = [bootstrap(ece, *calibrated_rows(100, seed), n=200, least=0.0) for seed in range(60)]
+    covered = [interval.low <= expected <= interval.high for interval in found]
+    assert np.mean(covered) >= 0.88
+
+
+def test_a_metric_without_bias_keeps_its_interval_when_recentred(graded):
+    plain, recentred = bootstrap(auroc, *graded), bootstrap(auroc, *graded, least=0.0)
+    width = plain.high - plain.low
+    assert recentred.high - recentred.low == pytest.approx(width)
+    assert recentred.low == pytest.approx(plain.low, abs=width / 20)
+
+
+def test_a_difference_of_ece_holds_its_value():
+    """Resampling raises the ECE of calibrated scores, not that of scores that know the grade."""
+    excluded = 0
+    for seed in range(20):
+        p, correct = calibrated_rows(100, seed)
+        sure = correct.astype(float)
+        plain = paired_bootstrap(ece, p, sure, correct, n=200)
+        found = paired_bootstrap(ece, p, sure, correct, n=200, recentre=True)
+        assert found.low <= found.value <= found.high
+        assert found.high - found.low == pytest.approx(plain.high - plain.low)
+        excluded += not plain.low <= plain.value <= plain.high
+    assert excluded > 0
 
 
 def test_paired_interval_sees_a_difference_that_separate_ones_cannot(graded):
