@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from ct_guard.errors import InputError, MissingExtraError, UsageError
+from ct_guard.files.replacing import replacing
 from ct_guard.metrics import reliability_curve, risk_coverage_curve
 
 from .evaluation import Evaluation
@@ -63,7 +64,9 @@ def draw(evaluation: Evaluation, path: Path) -> None:
         risk.set_ylim(0, 1.05 * risk.dataLim.ymax or 1)
         for axes in (reliability, risk):
             axes.legend(fontsize="small")
-        figure.savefig(path, dpi=150, metadata=_metadata(path))
+        with replacing(path) as building:
+            kind = path.suffix.lower().removeprefix(".")
+            figure.savefig(building, format=kind, dpi=150, metadata=_metadata(path))
 
 
 def _metadata(path: Path) -> dict[str, None]:
