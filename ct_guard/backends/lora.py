@@ -2,6 +2,7 @@
 
 import copy
 import tempfile
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,10 +91,13 @@ class LoraAdapters:
         if adapter.name in self._paths:
             del self._paths[adapter.name]
             self._forget(adapter.name)
-        if self._peft is None:
-            self._peft = PeftModel(self._model, config, adapter_name=adapter.name)
-        else:
-            self._peft.add_adapter(adapter.name, config)
+        with warnings.catch_warnings():
+            # of layers that keep their weights transposed, as GPT-2's: PEFT sets what it warns of
+            warnings.filterwarnings("ignore", "fan_in_fan_out is set to False")
+            if self._peft is None:
+                self._peft = PeftModel(self._model, config, adapter_name=adapter.name)
+            else:
+                self._peft.add_adapter(adapter.name, config)
         self._paths[adapter.name] = adapter.path
         self._tuner.disable_adapter_layers()
         return [
@@ -109,17 +113,16 @@ class LoraAdapters:
                 self._peft, adapter_name=adapter.name
             ).items()
         }
-        adapter.path.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".saving-", dir=adapter.path) as building:
-            self._config_of(adapter).save_pretrained(building)
-            try:
+        try:
+            adapter.path.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".saving-", dir=adapter.path) as building:
+                self._config_of(adapter).save_pretrained(building)
                 save_file(tensors, Path(building) / WEIGHTS)
-            except SafetensorError as error:  # a full disk, say
-                raise BackendError(
-                    f"{adapter.path}: cannot be written: {error}: make room"
-                ) from error
-            for path in Path(building).iterdir():
-                path.replace(adapter.path / path.name)
+                for path in Path(building).iterdir():
+                    path.replace(adapter.path / path.name)
+        except (OSError, SafetensorError) as error:  # a full disk, say
+            why = getattr(error, "strerror", None) or error
+            raise BackendError(f"{adapter.path}: cannot be written: {why}: make room") from error
 
     def reload(self, adapter: Adapter) -> None:
         """Take the adapter's weights back from its path."""

@@ -6,24 +6,33 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ct_guard.files.replacing import replacing
+
 if TYPE_CHECKING:
     from ct_guard.tuning import Progress
 
-__all__ = ["draw_curves", "read_log", "write_line"]
+__all__ = ["draw_curves", "write_line", "write_log"]
 
 
 def write_line(path: Path, progress: "Progress") -> None:
-    """Add an evaluation to the log: one line of JSON."""
-    with path.open("a", encoding="utf-8") as stream:
-        stream.write(json.dumps(asdict(progress)) + "\n")
+    """Add an evaluation to the log: one line of JSON. Raises TuningError where it cannot."""
+    from ct_guard.tuning.writing import writing
+
+    with writing(path), path.open("a", encoding="utf-8") as stream:
+        stream.write(_line(progress))
 
 
-def read_log(path: Path) -> list["Progress"]:
-    """The evaluations in a log."""
-    from ct_guard.tuning import Progress
+def write_log(path: Path, history: Sequence["Progress"]) -> None:
+    """The whole log anew: what an interruption left may lack its last line, or hold a part of it.
+    Raises as `write_line`."""
+    from ct_guard.tuning.writing import writing
 
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [Progress(**json.loads(line)) for line in lines]
+    with writing(path), replacing(path) as building:
+        building.write_text("".join(map(_line, history)), encoding="utf-8")
+
+
+def _line(progress: "Progress") -> str:
+    return json.dumps(asdict(progress)) + "\n"
 
 
 def draw_curves(path: Path, history: Sequence["Progress"]) -> None:

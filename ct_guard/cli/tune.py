@@ -34,8 +34,8 @@ METHODS = ("query", "probe", "lora_probe", "hybrid")
     "--recipe", type=click.Choice(["default", "small", "paper"]), default="default",
     show_default=True,
     help="Settings to start from; options change them one by one. small: for bases of a few million"
-    " weights. paper: the reference's (8-bit base, activation all, 5,000 steps of 4 rows,"
-    " temperature).",
+    " weights. paper: the reference's (8-bit base, activation all, the last of 5,000 steps of 4"
+    " rows, temperature); see above.",
 )  # fmt: skip
 @click.option(
     "--activation", type=click.Choice(["query", "all"]),
@@ -77,7 +77,8 @@ METHODS = ("query", "probe", "lora_probe", "hybrid")
 @click.option(
     "--style", type=click.Choice(["auto", "raw", "chat_turn", "chat_user"]), default="auto",
     show_default=True,
-    help="How question and answer become text; auto: chat_turn where the base is a chat model.",
+    help="How question and answer become text; auto: chat_turn where the base is a chat model, for"
+    " the recipe paper chat_user.",
 )  # fmt: skip
 @click.option("--rank", type=int, help="Of the LoRA. Default: 8.")
 @click.option("--alpha", type=int, help="Its scale is alpha/rank. Default: 32.")
@@ -134,6 +135,11 @@ METHODS = ("query", "probe", "lora_probe", "hybrid")
     " early. Default: 6.",
 )  # fmt: skip
 @click.option(
+    "--keep", type=click.Choice(["best", "last"]),
+    help="The evaluation whose weights are saved: the best by validation log loss (default), or the"
+    " last (with --patience 0).",
+)  # fmt: skip
+@click.option(
     "--budget", type=click.IntRange(64), help="Most tokens of a row. Default: what the base reads."
 )
 @click.option("--seed", type=int, help="Of the parts, the weights and the order. Default: 0.")
@@ -171,6 +177,12 @@ def command(
                    fit its layer on). Keep questions aside to certify and to test with.
     Beside DIR:    DIR.log.jsonl: the curves; DIR.run: the checkpoint, until the run is done.
 
+    The recipe paper: the reference's settings, in ct-guard's loop. What still differs: question and
+    answer are tokenized apart from the query; the divergence is over the graded answer's tokens,
+    not the gold answer's; a step's 4 rows are those of all processes, not of each; answers to one
+    question share a step; what an 8-bit base keeps in 16 bits is not cast to float32, and gradients
+    are checkpointed on request only.
+
     \b
     Examples:
       ct-guard tune graded.jsonl --base mini --recipe small -o my-estimator
@@ -181,16 +193,16 @@ def command(
     from ct_guard.adapters import check_target
     from ct_guard.backends.transformers import TransformersBackend
     from ct_guard.datasets import read_graded
-    from ct_guard.datasets.answerers import style_of
     from ct_guard.errors import OutputExistsError
     from ct_guard.evaluation.plot import check_plot
+    from ct_guard.tuning.checkpoint import read_history
     from ct_guard.tuning.estimator import make_estimator, parts_of
     from ct_guard.tuning.parts import divide
     from ct_guard.tuning.processes import processes
 
-    from .curves import draw_curves, read_log, write_line
+    from .curves import draw_curves, write_line, write_log
     from .progress import tuning_progress
-    from .recipes import check_options, chosen_of, config_of
+    from .recipes import check_options, chosen_of, config_of, style_for
 
     target = Path(output)  # without the slash of "my-estimator/"
     runs, log = Path(f"{target}.run"), Path(f"{target}.log.jsonl")
@@ -212,9 +224,9 @@ def command(
         )
     chosen = chosen_of(recipe, options)
     calibrator = None if chosen["calibrator"] == "none" else chosen["calibrator"]
-    config = config_of(method, recipe, options)
     needed = parts_of(method, calibrate=calibrator is not None)
-    check_options(method, needed, options)
+    check_options(method, recipe, needed, options)
+    config = config_of(method, recipe, options)
     graded = read_graded(source)
     given = {name: read_graded(options[name]) for name in needed if options[name] is not None}
     drawn = {name: held_out for name in needed if name not in given}
@@ -239,7 +251,10 @@ def command(
         dtype=options["dtype"],
         quantization=None if quantization == "none" else quantization,
     )
-    if group.first and not resume:
+    history = read_history(checkpoint) if resume else []
+    if group.first and resume:
+        write_log(log, history)
+    elif group.first:
         log.unlink(missing_ok=True)
         checkpoint.unlink(missing_ok=True)
     group.wait()
@@ -247,6 +262,7 @@ def command(
 
         def on_progress(progress: "Progress") -> None:
             show(progress)
+            history.append(progress)
             if group.first:
                 write_line(log, progress)
 
@@ -262,7 +278,7 @@ def command(
                     }
                 ),
                 method=method,
-                style=style_of(backend, options["style"]),
+                style=style_for(backend, recipe, options["style"]),
                 label_orders=options["label_orders"],
                 question_prior=options["question_prior"],
                 config=config,
@@ -285,8 +301,8 @@ def command(
         return
     shutil.rmtree(runs, ignore_errors=True)
     if plot is not None:
-        draw_curves(Path(plot), read_log(log))
-    _show(manifest, target)
+        draw_curves(Path(plot), history)
+    _show(manifest, target, config.keep)
 
 
 def _base(base: str, revision: str | None) -> tuple[str | Path, "BaseModelRef"]:
@@ -308,11 +324,11 @@ def _parts_line(parts: dict[str, Any]) -> str:
     return f"Parts, by question: {', '.join(shown)}."
 
 
-def _show(manifest: "Manifest", target: Path) -> None:
+def _show(manifest: "Manifest", target: Path, kept: str) -> None:
     loss, area = (manifest.figures[name] for name in ("validation log loss", "validation AUROC"))
     click.echo(
-        f"Best step {manifest.figures['best step']:,}: validation log loss {loss:.4f}, AUROC"
-        f" {'not defined' if area is None else f'{area:.3f}'}"
+        f"{kept.title()} step {manifest.figures[f'{kept} step']:,}: validation log loss {loss:.4f},"
+        f" AUROC {'not defined' if area is None else f'{area:.3f}'}"
     )
     for state in manifest.calibrators.values():
         click.echo(f"Calibrated: {state.kind}, from {state.n:,} labels of other questions")

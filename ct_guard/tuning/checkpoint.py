@@ -4,9 +4,11 @@ file with the weights, the optimizer's moments, the best weights so far, and wha
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -15,7 +17,12 @@ from safetensors.torch import save_file
 from ct_guard.errors import TuningError
 from ct_guard.files.replacing import replacing
 
-__all__ = ["Progress", "Run", "load_run", "run_identity", "save_run"]
+from .writing import writing
+
+__all__ = ["Identity", "Progress", "Run", "load_run", "read_history", "run_identity", "save_run"]
+
+Identity = dict[str, str]
+"""A hash of each thing that a run's result depends on, by what it is called."""
 
 MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 """What AdamW remembers of each weight."""
@@ -39,23 +46,23 @@ class Run:
 
     step: int = 0
     best: float = math.inf
-    """Least validation log loss so far."""
+    """Validation log loss of the evaluation that is kept: the least so far, or the last."""
     best_step: int = 0
     best_weights: list[torch.Tensor] = field(default_factory=list)
     history: list[Progress] = field(default_factory=list)
 
 
-def run_identity(*parts: object) -> str:
+def run_identity(parts: dict[str, object]) -> Identity:
     """What a checkpoint belongs to: 16 hex digits of everything that the result depends on."""
-    digest = hashlib.sha256()
-    for part in parts:
-        digest.update(repr(part).encode("utf-8", "replace") + b"\x1d")
-    return digest.hexdigest()[:16]
+    return {
+        name: hashlib.sha256(repr(part).encode("utf-8", "replace")).hexdigest()[:16]
+        for name, part in parts.items()
+    }
 
 
 def save_run(
     path: Path,
-    identity: str,
+    identity: Identity,
     run: Run,
     weights: Sequence[torch.Tensor],
     optimizer: torch.optim.Optimizer,
@@ -75,22 +82,20 @@ def save_run(
         "best_step": run.best_step,
         "history": [asdict(progress) for progress in run.history],
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    try:
+    way_on = "--resume goes on from the one before" if path.exists() else "start again"
+    with writing(path, way_on):
+        path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as building:
             save_file(
                 {name: tensor.contiguous().cpu() for name, tensor in tensors.items()},
                 building,
                 {"run": json.dumps(told)},
             )
-    except (SafetensorError, OSError) as error:
-        kept = "--resume goes on from the one before" if path.exists() else "start again"
-        raise TuningError(f"{path}: cannot be written: {error}: make room; {kept}") from error
 
 
 def load_run(
     path: Path,
-    identity: str,
+    identity: Identity,
     weights: Sequence[torch.Tensor],
     optimizer: torch.optim.Optimizer,
 ) -> Run:
@@ -98,29 +103,20 @@ def load_run(
 
     Raises TuningError where there is none, it is damaged, or it is of another run.
     """
-    if not path.is_file():
-        raise TuningError(
-            f"there is no interrupted run to resume, or it was stopped before its first evaluation:"
-            f" {path} does not exist; start without --resume"
-        )
-    try:
-        with safe_open(path, framework="pt") as file:
-            told = json.loads((file.metadata() or {})["run"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        if told["identity"] != identity:
+    with _opened(path) as file:
+        told = _told(file)
+        known = told["identity"]
+        if other := [name for name, part in identity.items() if known[name] != part]:
             raise TuningError(
-                f"{path} is of a run with other settings, rows or another base: resume with the"
-                " command that started it, or start anew with --overwrite"
+                f"{path} is of a run that differs in {' and '.join(other)}: resume with the command"
+                " that started it, or start anew with --overwrite"
             )
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         state = {
             at: {name: tensors[f"{name}.{at}"] for name in MOMENTS} for at in range(len(weights))
         }
         best_weights = [tensors[f"best.{at}"] for at in range(len(weights))]
         history = [Progress(**progress) for progress in told["history"]]
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
-        raise TuningError(
-            f"{path} is no checkpoint of a run, or a damaged one: start anew with --overwrite"
-        ) from error
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
     )
@@ -128,3 +124,31 @@ def load_run(
         for at, weight in enumerate(weights):
             weight.copy_(tensors[f"weight.{at}"])
     return Run(told["step"], told["best"], told["best_step"], best_weights, history)
+
+
+def read_history(path: Path) -> list[Progress]:
+    """The evaluations of the run in a checkpoint. Raises TuningError where there is none, or it is
+    damaged."""
+    with _opened(path) as file:
+        return [Progress(**progress) for progress in _told(file)["history"]]
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    if not path.is_file():
+        raise TuningError(
+            f"there is no interrupted run to resume, or it was stopped before its first evaluation:"
+            f" {path} does not exist; start without --resume"
+        )
+    try:
+        with safe_open(path, framework="pt") as file:
+            yield file
+    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+        raise TuningError(
+            f"{path} is no checkpoint of a run, or a damaged one: start anew with --overwrite"
+        ) from error
+
+
+def _told(file: Any) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((file.metadata() or {})["run"])
+    return told

@@ -1,5 +1,6 @@
 """Settings of a tuning run, and recipes of them by name."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -51,7 +52,10 @@ class TuningConfig:
     """Steps between two evaluations on the validation rows, each followed by a checkpoint."""
     patience: int = 6
     """Evaluations without a better validation log loss before tuning stops; 0: it never stops
-    early. The best evaluation is kept in any case."""
+    early."""
+    keep: Literal["best", "last"] = "best"
+    """The weights of which evaluation are saved: the best by validation log loss, or the last, for
+    which a run goes to its end (`patience` 0)."""
     budget: int | None = None
     seed: int = 0
 
@@ -60,12 +64,20 @@ class TuningConfig:
             if getattr(self, name) < 1:
                 raise UsageError(f"{name} is {getattr(self, name)} and must be at least 1")
         for name in ("warmup", "weight_decay", "pair_weight", "kappa", "patience"):
-            if (getattr(self, name) or 0) < 0:
-                raise UsageError(f"{name} is {getattr(self, name)} and must not be negative")
+            value = getattr(self, name) or 0
+            if not (math.isfinite(value) and value >= 0):
+                raise UsageError(f"{name} is {value} and must be finite and not negative")
         if not 0 <= self.dropout < 1:
             raise UsageError(f"dropout is {self.dropout} and must be in [0, 1)")
-        if not self.learning_rate > 0:
-            raise UsageError(f"learning_rate is {self.learning_rate} and must be above 0")
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise UsageError(
+                f"learning_rate is {self.learning_rate} and must be finite and above 0"
+            )
+        if self.keep == "last" and self.patience:
+            raise UsageError(
+                f"the last step is kept, and with patience {self.patience} a run may stop before"
+                " it: use patience 0, or keep the best"
+            )
         if self.activation == "query" and self.gradient_checkpointing:
             raise UsageError(
                 "gradient checkpointing drops the cache that activation 'query' is tuned over:"
@@ -93,7 +105,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
                 "activation": "all", "rank": 8, "alpha": 32, "dropout": 0.1, "targets": None,
                 "learning_rate": 1e-4, "batch_size": 4, "steps": 5000, "warmup": 0,
                 "weight_decay": 0.0, "loss": "cross_entropy", "pair_weight": 0.0, "kl": "jsd",
-                "kappa": 1.0, "patience": 0,
+                "kappa": 1.0, "patience": 0, "keep": "last",
             }
         ),
         "small": MappingProxyType(

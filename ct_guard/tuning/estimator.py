@@ -14,7 +14,7 @@ from ct_guard.adapters.questions import dump_questions, questions_name
 from ct_guard.backends import Item, ScoreBatch, Want
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import fit
-from ct_guard.errors import CalibrationError, TuningError
+from ct_guard.errors import CalibrationError
 from ct_guard.estimators import METHODS, Method
 from ct_guard.estimators.question_prior import PRIOR_FILE, QuestionPrior, fit_question_prior
 from ct_guard.query import ContextStyle, Query, build_query, render
@@ -27,6 +27,7 @@ from .hybrid import fit_hybrid
 from .parts import Parts, question_hashes, set_hashes
 from .processes import processes
 from .trainer import Tuned, tune
+from .writing import writing
 
 __all__ = ["METHODS_TO_TUNE", "make_estimator", "parts_of"]
 
@@ -105,7 +106,7 @@ def make_estimator(
     )
     if not processes().first:
         return None
-    best = next(one for one in tuned.history if one.step == tuned.best_step)
+    kept = next(one for one in tuned.history if one.step == tuned.best_step)
     questions = dump_questions(question_hashes(parts))
     manifest = Manifest(
         name=target.name,
@@ -117,9 +118,9 @@ def make_estimator(
         budget=config.budget,
         label_orders=label_orders,
         figures={
-            "best step": tuned.best_step,
-            "validation log loss": best.validation_log_loss,
-            "validation AUROC": best.validation_auroc,
+            f"{config.keep} step": tuned.best_step,
+            "validation log loss": kept.validation_log_loss,
+            "validation AUROC": kept.validation_auroc,
         },
         data=set_hashes(parts),
         questions=questions_name(questions),
@@ -163,7 +164,7 @@ def make_estimator(
                 f"the part 'calibration' ({len(rows):,} rows): {error}"
             ) from error
         manifest = manifest.model_copy(update={"calibrators": {EVERY_MODEL: state}})
-    try:
+    with writing(target, "the same command with --resume saves what was tuned"):
         return save_estimator(
             target,
             manifest,
@@ -171,11 +172,6 @@ def make_estimator(
             files=files,
             overwrite=overwrite,
         )
-    except OSError as error:
-        raise TuningError(
-            f"{target}: cannot be written: {error.strerror or error}: make room; the same command"
-            " with --resume saves what was tuned"
-        ) from error
 
 
 def _score(

@@ -24,11 +24,13 @@ from ct_guard.adapters import PROBE, PROBE_SIZES, ProbeHead, dump_probe
 from ct_guard.backends import Adapter, Item, Want
 from ct_guard.backends.forward import Past, extend
 from ct_guard.backends.transformers import TransformersBackend
-from ct_guard.errors import TuningError
+from ct_guard.errors import BackendError, TuningError
+from ct_guard.files.replacing import replacing
 from ct_guard.query import Query
 
 from .config import TuningConfig
 from .data import RenderedAnswer
+from .writing import writing
 
 __all__ = ["LEARNERS", "Before", "Learner", "LoraProbeLearner", "ProbeLearner", "QueryLearner"]
 
@@ -75,7 +77,8 @@ class Learner(Protocol):
         """Label logits [B, 2] as they will be when this serves."""
 
     def save(self) -> ProbeHead | None:
-        """Write what was trained to the folder; returns the head where there is one."""
+        """Write what was trained to the folder; returns the head where there is one. Raises
+        TuningError where it cannot be written."""
 
 
 class QueryLearner:
@@ -120,7 +123,7 @@ class QueryLearner:
         return _score(self.backend, rows, self.query, self.adapter, "labels")
 
     def save(self) -> None:
-        self.backend.save_adapter(self.adapter)
+        _save_adapter(self.backend, self.adapter)
 
 
 class ProbeLearner:
@@ -199,7 +202,7 @@ class LoraProbeLearner:
         return _served(self.head).logits(hidden)
 
     def save(self) -> ProbeHead:
-        self.backend.save_adapter(self.adapter)
+        _save_adapter(self.backend, self.adapter)
         return _save_head(self.head, self.folder)
 
 
@@ -297,8 +300,17 @@ def _served(head: nn.Sequential) -> ProbeHead:
     return ProbeHead.of({name: w.cpu().numpy() for name, w in head.state_dict().items()})
 
 
+def _save_adapter(backend: TransformersBackend, adapter: Adapter) -> None:
+    try:
+        backend.save_adapter(adapter)
+    except BackendError as error:  # it names the folder, and says to make room
+        raise TuningError(f"{error}; the same command with --resume goes on") from error
+
+
 def _save_head(head: nn.Sequential, folder: Path) -> ProbeHead:
     served = _served(head)
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / PROBE).write_bytes(dump_probe(served))
+    with writing(folder / PROBE):
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / PROBE) as building:
+            building.write_bytes(dump_probe(served))
     return served

@@ -17,7 +17,7 @@ from ct_guard.adapters import ProbeHead
 from ct_guard.backends import Adapter
 from ct_guard.backends.placement import out_of_memory
 from ct_guard.backends.transformers import TransformersBackend
-from ct_guard.errors import TuningError, UsageError
+from ct_guard.errors import MismatchError, NonFiniteScoreError, TuningError, UsageError
 from ct_guard.metrics import auroc, log_loss
 from ct_guard.query import ContextStyle, Query, build_query
 from ct_guard.records import GradedAnswer
@@ -25,7 +25,7 @@ from ct_guard.records import GradedAnswer
 from .batches import Batch, batches
 from .checkpoint import Progress, Run, load_run, run_identity, save_run
 from .config import TuningConfig
-from .data import render_graded
+from .data import RenderedAnswer, render_graded
 from .learners import LEARNERS, Learner
 from .loss import divergence, label_loss, pair_loss
 from .processes import processes
@@ -35,7 +35,8 @@ __all__ = ["Tuned", "tune"]
 
 @dataclass
 class Tuned:
-    """The best step, saved in the folder. What was trained: the adapter, the probe's head, both."""
+    """The best step, or the last where the settings say so, saved in the folder. What was trained:
+    the adapter, the probe's head, both."""
 
     adapter: Adapter | None
     query: Query
@@ -59,7 +60,8 @@ def tune(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
 ) -> Tuned:
-    """Tune on graded answers and save the step with the best validation log loss.
+    """Tune on graded answers and save the step with the best validation log loss (or the last one,
+    see `TuningConfig.keep`).
 
     With activation `query`, the base model reads context and answer without gradients and with the
     adapter off; only the query's tokens are learnt on, over that cache. With `all`, the adapter
@@ -81,7 +83,7 @@ def tune(
 
     Raises:
         TuningError: a split has one class, the loss is not finite, the LoRA does not fit the base,
-            or the checkpoint is of another run.
+            the checkpoint is of another run, or a file cannot be written.
         UsageError: the method is unknown or does not fit the settings.
     """
     config = config or TuningConfig()
@@ -98,13 +100,24 @@ def tune(
         render_graded(part, style=style, backend=backend, query=query, budget=budget)
         for part in (training, validation)
     )
+    identity = run_identity(
+        {
+            "method": method,
+            "settings": config,
+            "style": query,
+            "tuning rows": rows,
+            "validation rows": held_out,
+            "base": backend.fingerprint,
+            "number format (--dtype, --quantization)": number_format(backend.model),
+            "number of processes": group.count,
+        }
+    )
     torch.manual_seed(config.seed)
     learner = LEARNERS[method](backend, query, folder, config)
     weights = learner.weights
     optimizer = torch.optim.AdamW(
         weights, lr=config.learning_rate, weight_decay=config.weight_decay
     )
-    identity = run_identity(method, config, query, rows, held_out, backend.fingerprint)
     run = Run()
     if resume and checkpoint is not None:
         run = load_run(checkpoint, identity, weights, optimizer)
@@ -132,19 +145,24 @@ def tune(
         loss = own.item()
         norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
         if not (math.isfinite(loss) and bool(torch.isfinite(norm))):
-            raise TuningError(
-                f"the loss is {loss} and its gradient {norm.item()} at step {run.step}: lower the"
-                f" learning rate ({config.learning_rate:g}) or use float32"
+            raise _diverged(
+                f"the loss is {loss} and its gradient {norm.item()} at step {run.step}", config
             )
-        optimizer.step()
+        try:
+            optimizer.step()
+        except RuntimeError as error:
+            if "overflow" not in str(error):
+                raise
+            raise _diverged(f"the weights overflow at step {run.step}", config) from error
         losses, since, seen = losses + loss, since + 1, seen + len(batch.rows)
         on_step(run.step, loss)
 
         if run.step % config.evaluate_every and run.step != config.steps:
             continue
-        mine = group.mine(held_out)
-        margins = learner.logits(mine) @ np.array([-1.0, 1.0]) if mine else np.zeros(0)
-        p = expit(np.array(group.together(margins.tolist())))
+        margins = group.together(_margins(learner, group.mine(held_out)))
+        if not np.isfinite(margins).all():
+            raise _diverged(f"validation logits are not finite at step {run.step}", config)
+        p = expit(np.array(margins))
         progress = Progress(
             step=run.step,
             steps=config.steps,
@@ -155,15 +173,13 @@ def tune(
         )
         losses, since = 0.0, 0
         run.history.append(progress)
-        if progress.validation_log_loss < run.best:
+        if progress.validation_log_loss < run.best or config.keep == "last":
             run.best, run.best_step = progress.validation_log_loss, run.step
             run.best_weights = [weight.detach().clone().cpu() for weight in weights]
         if checkpoint is not None and group.first:
             save_run(checkpoint, identity, run, weights, optimizer)
         on_progress(progress)
 
-    if not run.best_step:
-        raise TuningError("no step was evaluated with a finite loss: nothing was saved")
     with torch.no_grad():
         for weight, best in zip(weights, run.best_weights, strict=True):
             weight.copy_(best)
@@ -193,6 +209,29 @@ def backward(learner: Learner, part: Batch, batch: Batch, config: TuningConfig) 
             )
         loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach().float()
+
+
+def number_format(model: torch.nn.Module) -> str:
+    """What the base model's weights are kept in: `float32`, or in 8 bits `float16, int8`."""
+    kinds = {str(weight.dtype) for name, weight in model.named_parameters() if "lora_" not in name}
+    return ", ".join(sorted(kind.removeprefix("torch.") for kind in kinds))
+
+
+def _margins(learner: Learner, rows: Sequence[RenderedAnswer]) -> list[float]:
+    """The label logits' difference, yes - no, of each row; NaN for all where the weights have
+    diverged so far that the server would refuse them."""
+    if not rows:
+        return []
+    try:
+        with np.errstate(all="ignore"):
+            found = learner.logits(rows) @ np.array([-1.0, 1.0])
+    except (NonFiniteScoreError, MismatchError):
+        return [math.nan] * len(rows)
+    return [float(margin) for margin in found]
+
+
+def _diverged(what: str, config: TuningConfig) -> TuningError:
+    return TuningError(f"{what}: lower the learning rate ({config.learning_rate:g}) or use float32")
 
 
 @contextmanager

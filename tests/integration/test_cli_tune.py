@@ -1,6 +1,5 @@
 """`ct-guard tune` as users type it, and what the other commands make of its estimators."""
 
-import errno
 import json
 import re
 import shutil
@@ -20,20 +19,17 @@ from ct_guard.errors import (
     InputError,
     ManifestError,
     MismatchError,
-    MissingExtraError,
     OutputExistsError,
     TuningError,
-    UsageError,
 )
 from ct_guard.estimators import PRIOR_FEATURES
 from ct_guard.estimators.question_prior import QuestionPrior, fit_question_prior
 from ct_guard.records import GradedAnswer, QuestionAnswer
-from ct_guard.tuning import TuningConfig
 from tests.unit.tuning.rows import graded
 
 QUICK = (
-    "--targets", "q_proj,v_proj", "--learning-rate", "5e-3", "--batch-size", "16", "--warmup", "2",
-    "--steps", "8", "--evaluate-every", "4",
+    "--learning-rate", "5e-3", "--batch-size", "16", "--warmup", "2", "--steps", "8",
+    "--evaluate-every", "4",
 )  # fmt: skip
 
 
@@ -143,12 +139,6 @@ def test_a_question_prior_sees_no_row_that_layer_or_calibrator_is_fitted_on(
     assert asked == splits["tuning"] | splits["validation"]
 
 
-def test_a_question_prior_is_for_the_hybrid(source: Path, tiny_base: Path, tmp_path: Path) -> None:
-    refused = tune(source, "-b", tiny_base, "-o", tmp_path / "x", "--question-prior", *QUICK)
-    assert refused.exit_code == 2
-    assert "for the method hybrid, not for query" in refused.output
-
-
 def test_without_a_calibrator_it_says_so(source: Path, tiny_base: Path, tmp_path: Path) -> None:
     result = tune(source, "-b", tiny_base, "-o", tmp_path / "raw", "--calibrator", "none", *QUICK)
     assert "uncalibrated" in result.output
@@ -225,74 +215,6 @@ def test_one_class_is_refused_by_part(tiny_base: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "x").exists()
 
 
-def test_an_interrupted_run_goes_on_and_is_not_lost_by_mistake(
-    source: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = (source, "-b", tiny_base, *QUICK)
-    tune(*command, "-o", tmp_path / "whole")
-
-    class Interrupted(OSError):
-        pass
-
-    def interrupt(path: Path, progress: object) -> None:
-        raise Interrupted
-
-    with monkeypatch.context() as patched:
-        patched.setattr("ct_guard.cli.curves.write_line", interrupt)
-        with pytest.raises(Interrupted):
-            tune(*command, "-o", tmp_path / "part")
-    assert not (tmp_path / "part").exists()
-    with pytest.raises(OutputExistsError, match="--resume"):
-        tune(*command, "-o", tmp_path / "part")
-    tune(*command, "-o", tmp_path / "part", "--resume")
-    name = "adapter/adapter_model.safetensors"
-    whole, part = (load_manifest(tmp_path / one) for one in ("whole", "part"))
-    assert whole.files[name] == part.files[name]
-    assert whole.calibrators == part.calibrators
-
-
-def test_a_full_disk_leaves_the_old_estimator_whole(
-    source: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    command = (source, "-b", tiny_base, *QUICK, "-o", tmp_path / "mine")
-    tune(*command)
-    old = load_manifest(tmp_path / "mine")
-    with pytest.raises(OutputExistsError, match="--overwrite"):
-        tune(*command)
-    copy = shutil.copyfile
-
-    def full(source: Path, target: Path) -> None:
-        copy(source, target)
-        if Path(target).suffix == ".safetensors":
-            Path(target).write_bytes(b"half")
-            raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("ct_guard.adapters.manifest.shutil.copyfile", full)
-    with pytest.raises(TuningError, match=r"No space left on device: make room; .* --resume"):
-        tune(*command, "--overwrite", "--seed", "1")
-    assert load_manifest(tmp_path / "mine") == old  # verifies every file against its hash
-    assert (tmp_path / "mine.run" / "checkpoint.safetensors").exists()  # --resume saves it yet
-
-
-def test_the_papers_recipe_is_the_papers() -> None:
-    from ct_guard.cli.recipes import OF_PAPER
-    from ct_guard.tuning import RECIPES
-
-    assert TuningConfig(**RECIPES["paper"]) == TuningConfig(
-        activation="all", rank=8, alpha=32, dropout=0.1, targets=None, learning_rate=1e-4,
-        batch_size=4, steps=5000, warmup=0, weight_decay=0.0, kl="jsd", kappa=1.0, patience=0,
-    )  # fmt: skip
-    assert OF_PAPER == {"quantization": "8bit", "calibrator": "temperature", "twins": 0.0}
-
-
-def test_a_base_in_8_bits_says_what_to_install(
-    source: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("ct_guard.backends.loading.find_spec", lambda name: None)
-    with pytest.raises(MissingExtraError, match=r"ct-guard\[quant\]"):
-        tune(source, "-b", tiny_base, "-o", tmp_path / "x", "--recipe", "paper")
-
-
 def test_how_the_base_was_loaded_is_kept_and_used_again(
     source: Path, tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -317,25 +239,6 @@ def test_how_the_base_was_loaded_is_kept_and_used_again(
     )  # fmt: skip
     assert scored.exit_code == 0, scored.output
     assert asked == ["8bit", "8bit", None, "4bit"]
-
-
-def test_a_recipe_gives_way_to_options_and_asks_for_nothing_else(
-    source: Path, tiny_base: Path, tmp_path: Path
-) -> None:
-    result = tune(
-        source, "-b", tiny_base, *QUICK, "-o", tmp_path / "mine", "--recipe", "paper",
-        "--activation", "query", "--quantization", "none",
-    )  # fmt: skip
-    assert result.exit_code == 0, result.output
-    assert load_manifest(tmp_path / "mine").activation == "query"
-    with pytest.raises(UsageError, match="leave kappa out"):
-        tune(source, "-b", tiny_base, "-o", tmp_path / "x", "--kappa", "1")
-    refused = tune(
-        source, "-b", tiny_base, "-o", tmp_path / "x", "--method", "probe", "--activation", "all",
-        "--kappa", "1",
-    )  # fmt: skip
-    assert refused.exit_code == 2
-    assert "a probe has none" in refused.output
 
 
 def test_both_label_orders_are_calibrated_as_they_are_asked(
@@ -377,16 +280,6 @@ def test_nothing_that_is_not_its_own_is_replaced(
         tune(*command, "-o", tmp_path / "mine", "--overwrite")
     assert (tmp_path / "photos" / "me.png").exists()
     assert (tmp_path / "mine.run" / "me.png").exists()
-
-
-def test_a_run_that_was_killed_at_its_first_checkpoint_can_begin_again(
-    source: Path, tiny_base: Path, tmp_path: Path
-) -> None:
-    (tmp_path / "mine.run").mkdir()
-    (tmp_path / "mine.run" / ".checkpoint.safetensors.1-1.tmp").write_bytes(b"half")
-    tune(source, "-b", tiny_base, *QUICK, "-o", tmp_path / "mine")
-    assert load_manifest(tmp_path / "mine").name == "mine"
-    assert not (tmp_path / "mine.run").exists()
 
 
 def test_one_file_for_two_parts_is_refused(source: Path, tiny_base: Path, tmp_path: Path) -> None:

@@ -1,11 +1,7 @@
 """Runs: interrupted and resumed, divided into parts, with a divergence, with a head."""
 
-import errno
 import math
-import resource
-import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,16 +10,17 @@ import pytest
 import torch
 
 from ct_guard.adapters import PROBE, load_probe
-from ct_guard.backends import Adapter
 from ct_guard.backends.transformers import TransformersBackend
-from ct_guard.errors import BackendError, TuningError, UsageError
+from ct_guard.errors import TuningError, UsageError
 from ct_guard.records import GradedAnswer
 from ct_guard.tuning import Progress, Tuned, TuningConfig, tune
 from ct_guard.tuning.batches import batches
-from ct_guard.tuning.checkpoint import Run, save_run
+from ct_guard.tuning.checkpoint import read_history
 from ct_guard.tuning.data import render_graded
 from ct_guard.tuning.learners import QueryLearner
 from ct_guard.tuning.loss import divergence
+from ct_guard.tuning.processes import Processes
+from ct_guard.tuning.trainer import number_format
 from tests.unit.tuning.rows import graded
 
 CONFIG = TuningConfig(
@@ -100,13 +97,44 @@ def test_a_checkpoint_of_another_run_is_refused(tiny_base: Path, tmp_path: Path)
     checkpoint = tmp_path / "checkpoint.safetensors"
     with pytest.raises(Stopped):
         run(tiny_base, tmp_path / "a", CONFIG, checkpoint=checkpoint, on_progress=stop_at(3))
-    with pytest.raises(TuningError, match="other settings, rows or another base"):
+    assert [progress.step for progress in read_history(checkpoint)] == [3]
+    with pytest.raises(TuningError, match=r"of a run that differs in settings: resume with the"):
         run(tiny_base, tmp_path / "a", replace(CONFIG, seed=1), checkpoint=checkpoint, resume=True)
     checkpoint.write_bytes(checkpoint.read_bytes()[:-9])
     with pytest.raises(TuningError, match="damaged"):
         run(tiny_base, tmp_path / "a", CONFIG, checkpoint=checkpoint, resume=True)
+    with pytest.raises(TuningError, match="damaged"):
+        read_history(checkpoint)
     with pytest.raises(TuningError, match="no interrupted run"):
         run(tiny_base, tmp_path / "a", CONFIG, checkpoint=tmp_path / "none", resume=True)
+
+
+def test_a_checkpoint_of_more_processes_is_refused(
+    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = tmp_path / "checkpoint.safetensors"
+    with pytest.raises(Stopped):
+        run(tiny_base, tmp_path / "a", CONFIG, checkpoint=checkpoint, on_progress=stop_at(3))
+    monkeypatch.setattr("ct_guard.tuning.trainer.processes", lambda: Processes(count=2))
+    with pytest.raises(TuningError, match="differs in number of processes: resume"):
+        run(tiny_base, tmp_path / "a", CONFIG, checkpoint=checkpoint, resume=True)
+
+
+def test_the_number_format_is_that_of_the_bases_weights_as_they_were_loaded(
+    backend: TransformersBackend, tmp_path: Path
+) -> None:
+    from ct_guard.query import build_query
+
+    assert number_format(backend.model) == "float32"
+    backend.model.to(torch.bfloat16)
+    query = build_query("chat_turn", backend)
+    assert QueryLearner(backend, query, tmp_path / "a", CONFIG).weights[0].dtype == torch.float32
+    assert number_format(backend.model) == "bfloat16"
+    eight_bits = torch.nn.ParameterList(
+        torch.nn.Parameter(torch.zeros(1, dtype=kind), requires_grad=False)
+        for kind in (torch.int8, torch.float16)
+    )
+    assert number_format(eight_bits) == "float16, int8"
 
 
 @pytest.mark.parametrize("activation", ["query", "all"])
@@ -205,73 +233,42 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_saves_nothing(
     assert not (tmp_path / "x").exists()
 
 
+@pytest.mark.parametrize("method", ["query", "probe", "lora_probe"])
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"learning_rate": 1e20}, "not finite at step [12]|loss is .* step 2"),
+        ({"learning_rate": 1e37, "weight_decay": 0.1}, "not finite at step 1"),
+        ({"learning_rate": 1e38}, "the weights overflow at step 1"),
+    ],
+)
+def test_a_learning_rate_that_is_far_too_large_is_said_to_be(
+    settings: dict[str, float], said: str, method: str, tiny_base: Path, tmp_path: Path
+) -> None:
+    config = replace(
+        CONFIG,
+        activation="all" if method == "lora_probe" else "query",
+        warmup=0,
+        evaluate_every=1,
+        **settings,  # type: ignore[arg-type]
+    )
+    with pytest.raises(TuningError, match=rf"({said}).*: lower the learning rate \(1e\+\d\d\)"):
+        run(tiny_base, tmp_path / "x", config, method=method)
+    assert not (tmp_path / "x").exists()
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -1.0])
+@pytest.mark.parametrize(
+    "name", ["learning_rate", "weight_decay", "pair_weight", "kappa", "dropout"]
+)
+def test_settings_that_are_no_numbers_to_reckon_with_are_named(name: str, value: float) -> None:
+    with pytest.raises(UsageError, match=rf"{name} is {value} and must be"):
+        replace(CONFIG, activation="all", **{name: value})  # type: ignore[arg-type]
+
+
 def test_layers_that_the_base_does_not_have_are_named(tiny_base: Path, tmp_path: Path) -> None:
     with pytest.raises(TuningError, match="does not fit the base model"):
         run(tiny_base, tmp_path / "x", replace(CONFIG, targets=("c_attn",)))
-
-
-def test_a_full_disk_leaves_the_old_adapter_whole(
-    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run(tiny_base, tmp_path / "a", replace(CONFIG, steps=3))
-    old = {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()}
-
-    def full(tensors: object, path: Path) -> None:
-        Path(path).write_bytes(b"half")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("ct_guard.backends.lora.save_file", full)
-    with pytest.raises(OSError, match="No space left"):
-        run(tiny_base, tmp_path / "a", replace(CONFIG, steps=6))
-    assert {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()} == old
-
-
-def test_a_full_disk_leaves_the_old_checkpoint_whole(
-    tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    checkpoint = tmp_path / "checkpoint.safetensors"
-    with pytest.raises(Stopped):
-        run(tiny_base, tmp_path / "a", CONFIG, checkpoint=checkpoint, on_progress=stop_at(3))
-    old = checkpoint.read_bytes()
-
-    def full(tensors: object, path: Path, told: object) -> None:
-        Path(path).write_bytes(b"half")
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr("ct_guard.tuning.checkpoint.save_file", full)
-    with pytest.raises(TuningError, match=r"No space left.*--resume goes on from the one before"):
-        run(tiny_base, tmp_path / "a", CONFIG, checkpoint=checkpoint, resume=True)
-    assert checkpoint.read_bytes() == old
-    assert [path.name for path in tmp_path.iterdir()] == [checkpoint.name]
-
-
-@contextmanager
-def files_end_at(size: int) -> Iterator[None]:
-    """No file grows beyond `size` bytes: writing fails as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-
-
-def test_what_safetensors_says_of_a_full_disk_is_an_error_of_ours(
-    backend: TransformersBackend, tiny_adapter: Path, tmp_path: Path
-) -> None:
-    weight = torch.zeros(60_000, requires_grad=True)
-    optimizer = torch.optim.AdamW([weight])
-    checkpoint = tmp_path / "checkpoint.safetensors"
-    with files_end_at(100_000), pytest.raises(TuningError, match=r"cannot be written.*make room"):
-        save_run(checkpoint, "x", Run(), [weight], optimizer)
-    assert list(tmp_path.iterdir()) == []
-    adapter = Adapter("mine", tmp_path / "mine", "query")
-    shutil.copytree(tiny_adapter, adapter.path)
-    backend.add_adapter(adapter)
-    old = {path.name: path.read_bytes() for path in adapter.path.iterdir() if path.is_file()}
-    with files_end_at(3_000), pytest.raises(BackendError, match=r"cannot be written.*make room"):
-        backend.save_adapter(adapter)
-    assert {path.name: path.read_bytes() for path in adapter.path.iterdir()} == old
 
 
 def test_without_patience_it_never_stops_early(tiny_base: Path, tmp_path: Path) -> None:
@@ -281,6 +278,29 @@ def test_without_patience_it_never_stops_early(tiny_base: Path, tmp_path: Path) 
     ]  # fmt: skip
     found = run(tiny_base, tmp_path / "b", replace(config, patience=0)).history
     assert [progress.step for progress in found] == [3, 6, 9, 12]
+
+
+def test_the_last_step_is_kept_where_the_settings_say_so(tiny_base: Path, tmp_path: Path) -> None:
+    worse = [
+        GradedAnswer(qa=row.qa, correct=not row.correct) for row in graded(8, offset=500)
+    ]  # what is learnt is wrong for these
+
+    def tuned(name: str, config: TuningConfig) -> Tuned:
+        served = TransformersBackend.load(tiny_base, device="cpu")
+        return tune(
+            served, graded(24), worse, style="chat_turn", folder=tmp_path / name, config=config
+        )
+
+    config = replace(CONFIG, steps=30, patience=0)
+    best = tuned("best", config)
+    last = tuned("last", replace(config, keep="last"))
+    assert best.best_step < last.best_step == 30
+    assert last.validation_log_loss == last.history[-1].validation_log_loss
+    assert last.validation_log_loss > best.validation_log_loss
+    one, other = weights(tmp_path / "best"), weights(tmp_path / "last")
+    assert any(not torch.equal(one[name], other[name]) for name in one)
+    with pytest.raises(UsageError, match="use patience 0, or keep the best"):
+        replace(config, keep="last", patience=3)
 
 
 def test_out_of_memory_says_what_helps(

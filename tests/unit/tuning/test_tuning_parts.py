@@ -161,11 +161,12 @@ def read(z: np.ndarray) -> ScoreBatch:
 
 def test_a_hybrid_weighs_the_query_and_the_prior_as_far_as_they_tell() -> None:
     rng = np.random.default_rng(0)
-    kinds = [("easy", "hard")[n % 2] for n in range(400)]
+    easy = np.arange(400) % 2 == 0
+    questions = [f"{'easy' if one else 'hard'} number {n}" for n, one in enumerate(easy)]
     z = rng.normal(size=400)
-    correct = z + np.where(np.array(kinds) == "easy", 2.0, -2.0) + rng.normal(size=400) > 0
-    prior = fit_question_prior(kinds[:200], correct[:200])
-    asked, rows, right = kinds[200:], read(z[200:]), correct[200:]
+    correct = z + np.where(easy, 2.0, -2.0) + rng.normal(size=400) > 0
+    prior = fit_question_prior(questions[:200], correct[:200])
+    asked, rows, right = questions[200:], read(z[200:]), correct[200:]
     alone = fit_hybrid(rows, asked, right)
     both = fit_hybrid(rows, asked, right, prior)
     assert both.layer.features == FEATURES + PRIOR_FEATURES
