@@ -62,5 +62,8 @@ def draw_curves(path: Path, history: Sequence["Progress"]) -> None:
         right.set(title="Validation AUROC", xlabel="step")
         for axes in (left, right):
             axes.axvline(best.step, color="0.8", zorder=0)
-        metadata = {"Date": None} if path.suffix.lower() == ".svg" else {}
-        figure.savefig(path, dpi=150, metadata=metadata)
+        kind = path.suffix.lower().removeprefix(".")
+        with replacing(path) as building:
+            figure.savefig(
+                building, format=kind, dpi=150, metadata={"Date": None} if kind == "svg" else {}
+            )

@@ -1,9 +1,11 @@
 """What a recipe of `ct-guard tune` and the options that change it come to."""
 
+from pathlib import Path
 from typing import Any
 
 import click
 
+from ct_guard.adapters import EMBEDDED
 from ct_guard.backends import Activation, Backend
 from ct_guard.datasets.answerers import Style, style_of
 from ct_guard.query import ContextStyle
@@ -53,10 +55,10 @@ def config_of(method: str, recipe: str, options: dict[str, Any]) -> TuningConfig
 
 
 def check_options(
-    method: str, recipe: str, needed: tuple[str, ...], options: dict[str, Any]
+    method: str, recipe: str, base: str, needed: tuple[str, ...], options: dict[str, Any]
 ) -> None:
-    """Raise click.UsageError for an option that the method, its activation, or the parts it needs
-    have no use for."""
+    """Raise click.UsageError for an option that the method, its activation, the base, or the parts
+    it needs have no use for."""
     if options["label_orders"] == "both" and method != "query":
         raise click.UsageError(f"--label-orders both is for the method query, not for {method}")
     if options["question_prior"] and method != "hybrid":
@@ -75,6 +77,19 @@ def check_options(
             )
         if options["kappa"] == 0:
             raise click.UsageError("--kl is of no use with --kappa 0: leave it out")
+    if method == "lora_probe" and options["activation"] == "query":
+        raise click.UsageError(
+            "--activation query is not for lora_probe, which reads the answer through its LoRA:"
+            " leave it out"
+        )
+    if options["revision"] is not None and (base == EMBEDDED or Path(base).is_dir()):
+        raise click.UsageError(
+            f"--revision is for a base of the hub's, not for {base}: leave it out"
+        )
+    if options["held_out"] is not None and all(options[name] is not None for name in needed):
+        raise click.UsageError(
+            "--held-out is for parts that are drawn, and all are given as files: leave it out"
+        )
     for name in ("layer", "calibration"):
         if options[name] is not None and name not in needed:
             why = "--method hybrid" if name == "layer" else "a --calibrator"

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 METHODS = ("query", "probe", "lora_probe", "hybrid")
+HELD_OUT = 0.15
 
 
 @click.command("tune")
@@ -56,8 +57,8 @@ METHODS = ("query", "probe", "lora_probe", "hybrid")
     " drawn from GRADED.",
 )  # fmt: skip
 @click.option(
-    "--held-out", type=click.FloatRange(0.01, 0.3), default=0.15, show_default=True,
-    help="Share of GRADED's questions for each of these that is drawn.",
+    "--held-out", type=click.FloatRange(0.01, 0.3),
+    help="Share of GRADED's questions for each of these that is drawn. Default: 0.15.",
 )  # fmt: skip
 @click.option(
     "--calibrator", type=click.Choice([*KINDS, "none"]),
@@ -161,7 +162,6 @@ def command(
     output: str,
     method: str,
     recipe: str,
-    held_out: float,
     plot: str | None,
     resume: bool,
     overwrite: bool,
@@ -225,11 +225,11 @@ def command(
     chosen = chosen_of(recipe, options)
     calibrator = None if chosen["calibrator"] == "none" else chosen["calibrator"]
     needed = parts_of(method, calibrate=calibrator is not None)
-    check_options(method, recipe, needed, options)
+    check_options(method, recipe, base, needed, options)
     config = config_of(method, recipe, options)
     graded = read_graded(source)
     given = {name: read_graded(options[name]) for name in needed if options[name] is not None}
-    drawn = {name: held_out for name in needed if name not in given}
+    drawn = {name: options["held_out"] or HELD_OUT for name in needed if name not in given}
     parts = divide(graded, given, drawn, seed=config.seed)
     if group.first:
         for one in (graded, *given.values()):

@@ -127,6 +127,12 @@ def test_a_probe_takes_any_recipe(
         ("--question-prior", "for the method hybrid, not for query"),
         ("--layer rows.jsonl", "--layer is for --method hybrid: leave it out"),
         ("--calibrator none --calibration rows.jsonl", "--calibration is for a --calibrator"),
+        ("--method lora_probe --activation query", "--activation query is not for lora_probe"),
+        ("--revision main", "--revision is for a base of the hub's"),
+        (
+            "--calibration a.jsonl --validation b.jsonl --held-out 0.2",
+            "--held-out is for parts that are drawn",
+        ),
     ],
 )  # fmt: skip
 def test_an_option_that_would_be_ignored_is_refused(
