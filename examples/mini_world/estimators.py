@@ -18,7 +18,7 @@ from ct_guard.backends import Adapter
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.estimators.question_prior import PRIOR_FILE
 from ct_guard.query import Query, build_query
-from ct_guard.records import Certificate
+from ct_guard.records import Certificate, GradedAnswer
 from ct_guard.risk import certify
 from ct_guard.tuning import Progress, Tuned, TuningConfig, split_by_question, tune
 from ct_guard.tuning.augment import with_attacks
@@ -200,7 +200,7 @@ def tuned(
 ) -> Tuned:
     """What is in `folder`, tuned on `rows` unless it is there already."""
     if not folder.exists():
-        split = split_by_question(graded(rows), {"train": 0.85, "validation": 0.15}, seed)
+        split = _divided(graded(rows), seed)
         building = folder.with_name(f"{folder.name}-building")
         made = tune(
             backend,
@@ -228,6 +228,17 @@ def tuned(
         **json.loads((folder / BEST).read_text()),
         head=load_probe(folder / PROBE) if (folder / PROBE).exists() else None,
     )
+
+
+def _divided(rows: Sequence[GradedAnswer], seed: int) -> dict[str, list[GradedAnswer]]:
+    """Rows to tune on and to stop by, of different questions. The first division of which both
+    parts have right and wrong answers: of very few rows, not every one has."""
+    for attempt in range(100):
+        shares = {"train": 0.85, "validation": 0.15}
+        split = split_by_question(rows, shares, seed + 1000 * attempt)
+        if all(len({row.correct for row in part}) == 2 for part in split.values()):
+            break
+    return split
 
 
 def _to_float16(path: Path) -> None:
