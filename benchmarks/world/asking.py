@@ -24,7 +24,6 @@ __all__ = [
     "ask",
     "ask_all",
     "folder_of",
-    "labels_in_both_orders",
     "labels_of",
     "to_tune_on",
 ]
@@ -55,29 +54,17 @@ def ask(base: Path, runs: Path, way: Attempt, seed: int) -> None:
     config = replace(way.config, seed=seed)
     chosen = to_tune_on(split_rows(rows, "tuning"), way, seed)
     made = tuned(backend, query, chosen, folder, config, seed, way.method)
+    orders = [query]
+    if config.label_orders == "both":
+        orders.append(build_query(STYLE, backend, swapped=True))
     for part in PARTS:
-        labels = tuned_labels(backend, split_rows(rows, part), query, made)
-        np.save(folder / f"{part}.npy", labels)
+        of_part = split_rows(rows, part)
+        labels = [tuned_labels(backend, of_part, asked, made) for asked in orders]
+        np.save(folder / f"{part}.npy", np.mean(labels, axis=0))
 
 
 def labels_of(runs: Path, way: Attempt, seed: int, part: str) -> Pairs:
     return np.asarray(np.load(folder_of(runs, way, seed) / f"{part}.npy"), np.float32)
-
-
-def labels_in_both_orders(
-    backend: TransformersBackend, runs: Path, way: Attempt, seed: int, part: str
-) -> Pairs:
-    """Mean of the label logits with the labels as they are and exchanged; the latter are asked for
-    once, and kept."""
-    folder = folder_of(runs, way, seed)
-    exchanged = folder / f"{part}-exchanged.npy"
-    if not exchanged.exists():
-        query = build_query(STYLE, backend, swapped=True)
-        made = tuned(backend, query, (), folder, replace(way.config, seed=seed), seed, way.method)
-        rows = split_rows(read_answers(runs / "answers"), part)
-        np.save(exchanged, tuned_labels(backend, rows, query, made))
-    pairs = (labels_of(runs, way, seed, part), np.asarray(np.load(exchanged), np.float32))
-    return np.asarray(np.mean(pairs, axis=0), np.float32)
 
 
 def to_tune_on(rows: Sequence[Row], way: Attempt, seed: int) -> list[Row]:

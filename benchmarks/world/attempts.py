@@ -13,6 +13,7 @@ __all__ = [
     "CURVE",
     "EVERYWHERE",
     "LORA_PROBE",
+    "ORDERS",
     "PROBE",
     "QUERY",
     "SAMPLES",
@@ -41,6 +42,9 @@ SHORT = replace(TUNING, steps=400, evaluate_every=100)
 LONG = replace(TUNING, steps=800, evaluate_every=100, pair_weight=1.0)
 PLAIN = replace(SHORT, pair_weight=0.0)
 SAMPLES = Attempt("samples", "five answers, 400 steps", PLAIN)
+ORDERS = Attempt(
+    "orders", "the same, asked in both label orders", replace(PLAIN, label_orders="both")
+)
 EVERYWHERE = Attempt("all", "the same, the adapter on all tokens", replace(PLAIN, activation="all"))
 WITHOUT_KL = Attempt(
     "all-without-kl",

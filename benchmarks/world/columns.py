@@ -1,6 +1,6 @@
 """Every estimator's P(correct) on the same rows, each calibrated on the calibration split."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,10 +17,10 @@ from ct_guard.estimators.asking import VerbalizedMethod
 from ct_guard.estimators.question_prior import QuestionPrior
 from ct_guard.query import build_query
 from examples.mini_world.answers import Row, question_of, split_rows
-from examples.mini_world.measure import STYLE, Pairs, Part, graded, make, measure, prior_of
+from examples.mini_world.measure import STYLE, Part, graded, make, measure, prior_of
 from examples.mini_world.world import content_of
 
-from .asking import PARTS, labels_in_both_orders, labels_of, to_tune_on
+from .asking import PARTS, labels_of, to_tune_on
 from .attempts import Attempt
 
 __all__ = [
@@ -29,7 +29,6 @@ __all__ = [
     "Rows",
     "answered_by_prior",
     "baselines",
-    "in_both_orders",
     "measure_rows",
     "of_hybrid",
     "of_hybrid_without_prior",
@@ -98,22 +97,7 @@ def verbalized(backend: TransformersBackend, rows: Rows) -> str:
 
 def through(rows: Rows, way: Attempt, runs: Path, seed: int) -> Rows:
     """The rows with the query asked through what was tuned in this way, on its own rows."""
-    return _labelled(rows, way, seed, {part: labels_of(runs, way, seed, part) for part in PARTS})
-
-
-def in_both_orders(
-    backend: TransformersBackend, rows: Rows, way: Attempt, runs: Path, seed: int
-) -> Rows:
-    """The same, the query asked with its labels exchanged as well, and averaged."""
-    return _labelled(
-        rows,
-        way,
-        seed,
-        {part: labels_in_both_orders(backend, runs, way, seed, part) for part in PARTS},
-    )
-
-
-def _labelled(rows: Rows, way: Attempt, seed: int, found: Mapping[str, Pairs]) -> Rows:
+    found = {part: labels_of(runs, way, seed, part) for part in PARTS}
     tuning = to_tune_on(rows.tuning, way, seed)
     return Rows(
         tuning,

@@ -16,7 +16,7 @@ __all__ = ["check_options", "chosen_of", "config_of", "style_for"]
 SETTINGS = (
     "activation", "rank", "alpha", "dropout", "learning_rate", "batch_size", "accumulate", "steps",
     "warmup", "weight_decay", "loss", "pair_weight", "kl", "kappa", "gradient_checkpointing",
-    "evaluate_every", "patience", "keep", "budget", "seed",
+    "evaluate_every", "patience", "keep", "label_orders", "budget", "seed",
 )  # fmt: skip
 """Options that are fields of the tuning configuration, of the same name."""
 OF_LORA = (

@@ -65,9 +65,9 @@ HELD_OUT = 0.15
     help="Fitted on the calibration rows; none: use ct-guard calibrate later. Default: platt.",
 )  # fmt: skip
 @click.option(
-    "--label-orders", type=click.Choice(["fixed", "both"]), default="fixed", show_default=True,
-    help="For query: 'both' also asks with the labels exchanged, and averages; twice the query's"
-    " tokens when scoring.",
+    "--label-orders", type=click.Choice(["fixed", "both"]),
+    help="For query: 'both' also asks with the labels exchanged, and learns from and scores with the"
+    " average; twice the query's tokens. Default: fixed.",
 )  # fmt: skip
 @click.option(
     "--question-prior", is_flag=True,
@@ -279,7 +279,6 @@ def command(
                 ),
                 method=method,
                 style=style_for(backend, recipe, options["style"]),
-                label_orders=options["label_orders"],
                 question_prior=options["question_prior"],
                 config=config,
                 calibrator=calibrator,

@@ -56,6 +56,9 @@ class TuningConfig:
     keep: Literal["best", "last"] = "best"
     """The weights of which evaluation are saved: the best by validation log loss, or the last, for
     which a run goes to its end (`patience` 0)."""
+    label_orders: Literal["fixed", "both"] = "fixed"
+    """`both`, for the method `query`: it is asked with its labels exchanged as well, and learns
+    from the average of the two logits."""
     budget: int | None = None
     seed: int = 0
 

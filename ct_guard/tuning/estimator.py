@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,7 +54,6 @@ def make_estimator(
     calibrator: str | None,
     twins: float,
     runs: Path,
-    label_orders: Literal["fixed", "both"] = "fixed",
     question_prior: bool = False,
     resume: bool = False,
     overwrite: bool = False,
@@ -75,7 +73,6 @@ def make_estimator(
         calibrator: kind to fit on the part `calibration`; None leaves the estimator uncalibrated.
         twins: share of the tuning rows that get a twin which tries to talk the query round.
         runs: a folder for the run's checkpoint and adapter.
-        label_orders: `both`, for `query`: it will be asked with exchanged labels as well.
         question_prior: for `hybrid`: its layer also reads a question prior, fitted on the parts
             `tuning` and `validation`.
         resume: whether to go on from that checkpoint.
@@ -116,7 +113,7 @@ def make_estimator(
         activation=tuned.adapter.activation if tuned.adapter is not None else None,
         probe=PROBE if tuned.head is not None else None,
         budget=config.budget,
-        label_orders=label_orders,
+        label_orders=config.label_orders,
         figures={
             f"{config.keep} step": tuned.best_step,
             "validation log loss": kept.validation_log_loss,
@@ -146,7 +143,7 @@ def make_estimator(
     if calibrator is not None:
         rows = parts["calibration"]
         orders = [tuned.query]
-        if label_orders == "both":
+        if config.label_orders == "both":
             orders.append(build_query(style, backend, swapped=True))
         logits = np.mean(
             [

@@ -83,12 +83,19 @@ class Learner(Protocol):
 
 class QueryLearner:
     """With activation `query`, the base model reads context and answer, and the LoRA acts on the
-    query's tokens only, over that cache. With `all`, it acts on every token."""
+    query's tokens only, over that cache. With `all`, it acts on every token. `exchanged` is the
+    query with its labels the other way round, where both are asked and their logits averaged."""
 
     def __init__(
-        self, backend: TransformersBackend, query: Query, folder: Path, config: TuningConfig
+        self,
+        backend: TransformersBackend,
+        query: Query,
+        folder: Path,
+        config: TuningConfig,
+        exchanged: Query | None = None,
     ) -> None:
-        self.backend, self.query, self.config = backend, query, config
+        self.backend, self.config = backend, config
+        self.orders = (query,) if exchanged is None else (query, exchanged)
         self.adapter = _adapter(folder, config)
         self.weights: list[nn.Parameter] = _create(backend, self.adapter, config)
 
@@ -104,7 +111,12 @@ class QueryLearner:
         return self.backend.adapted(self.adapter.name, training=True)
 
     def read(self, rows: Rows, before: Before) -> Reading:
-        asked, labels = self.query.ids, list(self.query.label_ids)
+        readings = [self._read(rows, before, query) for query in self.orders]
+        labels = torch.stack([reading.labels for reading in readings]).mean(0)
+        return Reading(labels, readings[0].answers)
+
+    def _read(self, rows: Rows, before: Before, query: Query) -> Reading:
+        asked, labels = query.ids, list(query.label_ids)
         if before.past is not None:
             step = extend(self.backend.model, [asked] * len(rows), before.past)
             _check_length(step.past)
@@ -120,7 +132,8 @@ class QueryLearner:
         return Reading(step.logits[:, -1, labels], answers)
 
     def logits(self, rows: Rows) -> Logits:
-        return _score(self.backend, rows, self.query, self.adapter, "labels")
+        found = [_score(self.backend, rows, q, self.adapter, "labels") for q in self.orders]
+        return np.asarray(np.mean(found, axis=0), np.float32)
 
     def save(self) -> None:
         _save_adapter(self.backend, self.adapter)

@@ -26,7 +26,7 @@ from .batches import Batch, batches
 from .checkpoint import Progress, Run, load_run, run_identity, save_run
 from .config import TuningConfig
 from .data import RenderedAnswer, render_graded
-from .learners import LEARNERS, Learner
+from .learners import LEARNERS, Learner, QueryLearner
 from .loss import divergence, label_loss, pair_loss
 from .processes import processes
 
@@ -91,6 +91,8 @@ def tune(
         raise UsageError(f"unknown method {method!r}: there are {', '.join(LEARNERS)}")
     if method == "lora_probe" and config.activation != "all":
         raise UsageError("a lora_probe reads the answer through its LoRA: use activation 'all'")
+    if config.label_orders == "both" and method != "query":
+        raise UsageError(f"both label orders are for the method 'query', not for {method!r}")
     if resume and checkpoint is None:
         raise UsageError("to resume, name the checkpoint")
     group = processes()
@@ -113,7 +115,12 @@ def tune(
         }
     )
     torch.manual_seed(config.seed)
-    learner = LEARNERS[method](backend, query, folder, config)
+    learner: Learner
+    if config.label_orders == "both":
+        exchanged = build_query(style, backend, swapped=True)
+        learner = QueryLearner(backend, query, folder, config, exchanged)
+    else:
+        learner = LEARNERS[method](backend, query, folder, config)
     weights = learner.weights
     optimizer = torch.optim.AdamW(
         weights, lr=config.learning_rate, weight_decay=config.weight_decay

@@ -241,7 +241,7 @@ def test_how_the_base_was_loaded_is_kept_and_used_again(
     assert asked == ["8bit", "8bit", None, "4bit"]
 
 
-def test_both_label_orders_are_calibrated_as_they_are_asked(
+def test_both_label_orders_are_tuned_and_calibrated_as_they_are_asked(
     source: Path, tiny_base: Path, tmp_path: Path
 ) -> None:
     command = (source, "-b", tiny_base, *QUICK)
@@ -249,10 +249,17 @@ def test_both_label_orders_are_calibrated_as_they_are_asked(
     tune(*command, "-o", tmp_path / "both", "--label-orders", "both")
     fixed, both = (load_manifest(tmp_path / name) for name in ("fixed", "both"))
     name = "adapter/adapter_model.safetensors"
-    assert fixed.files[name] == both.files[name]
+    assert fixed.files[name] != both.files[name]
     assert (fixed.label_orders, both.label_orders) == ("fixed", "both")
     assert fixed.calibrators != both.calibrators
-    assert load_estimator(tmp_path / "both", device="cpu").swapped is not None
+    estimator = load_estimator(tmp_path / "both", device="cpu")
+    assert estimator.swapped is not None
+    yes, no = estimator.score(
+        [QuestionAnswer(question="Number 900?", answer=answer) for answer in ("YES!", "no")]
+    )
+    assert yes.p is not None
+    assert no.p is not None
+    assert yes.p > no.p
     refused = tune(*command, "-o", tmp_path / "x", "--method", "probe", "--label-orders", "both")
     assert refused.exit_code == 2
     assert "not for probe" in refused.output

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from ct_guard.backends import Activation, Adapter, Item
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError
+from ct_guard.query import build_query
 from ct_guard.metrics import auroc
 from ct_guard.records import GradedAnswer
 from ct_guard.tuning import Progress, TuningConfig, tune
@@ -75,8 +76,6 @@ def test_the_trainer_and_the_server_compute_the_same_logits(
     backend: TransformersBackend,
     tiny_adapter: Path,
 ) -> None:
-    from ct_guard.query import build_query
-
     query = build_query("chat_turn", backend)
     config = replace(CONFIG, activation=activation, targets=("q_proj", "v_proj"), rank=4)
     learner = QueryLearner(backend, query, tiny_adapter, config)
@@ -87,6 +86,26 @@ def test_the_trainer_and_the_server_compute_the_same_logits(
     with learner.learning():
         trained = learner.read(rows, before).labels.detach().numpy()
     np.testing.assert_allclose(trained, served, atol=1e-4)
+
+
+def test_both_label_orders_are_learnt_on_as_they_are_served(
+    backend: TransformersBackend, tiny_adapter: Path
+) -> None:
+    query, exchanged = (build_query("chat_turn", backend, swapped=order) for order in (False, True))
+    config = replace(CONFIG, targets=("q_proj", "v_proj"), rank=4)
+    both = QueryLearner(backend, query, tiny_adapter, config, exchanged)
+    backend.reload_adapter(both.adapter)
+    rows = render_graded(graded(8), style="chat_turn", backend=backend, query=query, budget=512)
+    before = both.before(rows)
+    with both.learning():
+        trained = both.read(rows, before).labels.detach().numpy()
+    items = [Item(row.context, row.answer) for row in rows]
+    asked = [
+        backend.score(items, order, both.adapter, frozenset({"labels"})).label_logits
+        for order in (query, exchanged)
+    ]
+    np.testing.assert_allclose(both.logits(rows), np.mean(asked, axis=0), atol=1e-6)
+    np.testing.assert_allclose(trained, np.mean(asked, axis=0), atol=1e-4)
 
 
 def test_the_same_seed_gives_the_same_weights(tiny_base: Path, tmp_path: Path) -> None:
