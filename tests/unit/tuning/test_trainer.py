@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 from ct_guard.backends import Activation, Adapter, Item
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError
-from ct_guard.query import build_query
 from ct_guard.metrics import auroc
+from ct_guard.query import build_query
 from ct_guard.records import GradedAnswer
 from ct_guard.tuning import Progress, TuningConfig, tune
 from ct_guard.tuning.data import render_graded
