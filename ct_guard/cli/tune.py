@@ -66,8 +66,8 @@ HELD_OUT = 0.15
 )  # fmt: skip
 @click.option(
     "--label-orders", type=click.Choice(["fixed", "both"]),
-    help="For query: 'both' also asks with the labels exchanged, learns from the average, and scores"
-    " with it; twice the query's tokens. Default: fixed.",
+    help="For query: 'both' also asks with the labels exchanged, and tunes and scores with the"
+    " average; twice the query's tokens. Default: fixed.",
 )  # fmt: skip
 @click.option(
     "--question-prior", is_flag=True,
