@@ -24,7 +24,7 @@ def revise_estimator(
 
     Where `target` is `source`, new files come first and the manifest is replaced last, in one step:
     at every moment the directory is the old estimator or the new one. Otherwise the files that the
-    manifest names are copied, and the directory appears whole.
+    manifest names are copied, and the directory appears whole, under a name of its own.
 
     Args:
         source: the estimator's directory, verified by `load_manifest`.
@@ -47,7 +47,9 @@ def revise_estimator(
     check_target(target, overwrite=overwrite)
     added = {name: content} if name is not None and content is not None else {}
     base = _base_seen_from(target, source, manifest.base)
-    changed = manifest.model_copy(update={"questions": name, "base": base})
+    changed = manifest.model_copy(
+        update={"name": target.resolve().name, "questions": name, "base": base}
+    )
     return save_estimator(target, changed, files={**kept, **added}, overwrite=overwrite)
 
 

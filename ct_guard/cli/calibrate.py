@@ -119,6 +119,11 @@ def command(
                 f"--logprobs: {estimator} is of the method {manifest.method}, not a hybrid"
             )
         said = check_unused(scored, folder, manifest, allowed=("calibration", "certification"))
+        if target is None and (manifest.certificates or manifest.figures):
+            said.append(
+                f"The certificates and figures of {estimator} were of its old probabilities: they"
+                " are left out of the copy; certify and evaluate it anew."
+            )
     elif not disjoint_from:
         said.append(
             "Without the estimator its tuning questions are not known: overlap with them was not"

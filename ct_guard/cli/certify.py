@@ -100,6 +100,12 @@ def command(
     rows = first_answers(scored) if first else independent(scored)
     certificate = certify(rows, manifest, alpha=alpha, delta=delta, grader_false_pass=false_pass)
     save_certificate(folder, target, certificate, rows, overwrite=overwrite)
+    for known in manifest.certificates:
+        if (known.alpha, known.delta) == (alpha, delta) and known.threshold is not None:
+            said.append(
+                f"It replaces the certificate of before for the same alpha and delta:"
+                f" P(correct) >= {known.threshold:.4f}."
+            )
 
     claim = (
         f"at most {alpha:.3g} wrong among the answered, with probability {1 - delta:.3g} over the"

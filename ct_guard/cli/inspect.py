@@ -58,7 +58,12 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         ("labels", "looked up" if manifest.label_ids is None else f"ids {manifest.label_ids}"),
         ("adapter", f"acts on {manifest.activation} tokens" if manifest.adapter else "none"),
         ("probe", f"a head in {manifest.probe}" if manifest.probe else "none"),
-        ("question prior", f"trees in {manifest.prior}" if manifest.prior else "none"),
+        (
+            "question prior",
+            f"trees in {manifest.prior}, with words of the tuning questions"
+            if manifest.prior
+            else "none",
+        ),
         ("budget", f"{manifest.budget} tokens" if manifest.budget else "what the base reads"),
         ("files", f"{len(manifest.files)} verified against their SHA-256"),
     ]

@@ -94,8 +94,9 @@ def check_apart(scored: Scored, other: str, keys: Collection[str]) -> None:
 def check_scored_by(scored: Scored, manifest: Manifest) -> None:
     """Make sure that the logits are this estimator's, as far as the file says whose they are.
     Raises InputError."""
+    same = set(scored.scorers) == {manifest.scorer}
     others = [name for name in scored.estimators if name not in (manifest.name, UNNAMED)]
-    if others:
+    if others and not same:
         raise InputError(
             f"{scored.path}: scored by '{others[0]}', and not by '{manifest.name}': score the rows"
             " with the estimator that is to change"

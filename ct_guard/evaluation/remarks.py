@@ -59,19 +59,23 @@ def remarks(
 
 def _against_prior(over_prior: Sequence[Figure]) -> list[str]:
     """A figure on which the estimator is not better than the prior, with its interval."""
-    weak = []
+    weak, clear = [], False
     for figure in over_prior:
         gain = figure.interval
         if figure.name not in ("AUROC", "log loss") or gain.value is None or gain.low is None:
             continue
         better = gain.low > 0 if figure.better == "higher" else (gain.high or 0.0) < 0
+        worse = (gain.high or 0.0) < 0 if figure.better == "higher" else gain.low > 0
+        clear = clear or worse
         if not better:
             weak.append(
                 f"{figure.name} (difference {gain.value:+.3f}, {gain.low:+.3f} to {gain.high:+.3f})"
             )
     if not weak:
         return []
-    return [
-        f"The estimator does not beat the question prior in {' and '.join(weak)}: what the question"
-        " alone says is worth as much here."
-    ]
+    verdict = (
+        "what the question alone says is worth more here"
+        if clear
+        else "these rows do not show that it knows more than the question alone says"
+    )
+    return [f"The estimator does not beat the question prior in {' and '.join(weak)}: {verdict}."]

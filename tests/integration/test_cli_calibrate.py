@@ -23,7 +23,8 @@ from tests.integration.scored_files import inside, rows, run, write
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Path:
+def folder(tmp_path: Path, tiny_estimator: Path) -> Path:
+    scorer = {"scorer": load_manifest(tiny_estimator).scorer}
     files = {
         "calibration": rows("c", 300, answers=2),
         "certification": rows("d", 600, answers=2, seed=1),
@@ -31,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
         "hopeless": [row | {"correct": n % 2 == 0} for n, row in enumerate(rows("h", 100))],
     }
     for name, made in files.items():
-        write(tmp_path / f"{name}.jsonl", made)
+        write(tmp_path / f"{name}.jsonl", [row | scorer for row in made])
     return tmp_path
 
 
@@ -50,7 +51,10 @@ def test_the_whole_path(folder: Path, tiny_estimator: Path) -> None:
     done = run(folder, "certify", "certification.jsonl", "-e", "mine", "--where", "sample=0")
     assert done.returncode == 0, done.stderr
     assert "at most 0.1 wrong among the answered, with probability 0.9" in done.stdout
+    assert load_manifest(folder / "mine").name == "mine"
     certificate = load_manifest(folder / "mine").certificates[0]
+    again = run(folder, "certify", "certification.jsonl", "-e", "mine", "--where", "sample=0")
+    assert "It replaces the certificate of before for the same alpha and delta" in again.stderr
     assert certificate.n == 600
     assert certificate.threshold is not None
 
@@ -281,7 +285,7 @@ def test_what_a_hybrid_learns_of_log_probabilities_changes_its_probabilities(
             logprob = -float(rng.exponential(2.0))
             right = bool(rng.random() < expit(row["logit"] + 2.0 * (logprob + 2.0)))
             row |= {"model": "m", "logprobs": [logprob], "correct": right}
-            row["estimator"] = load_manifest(base).name
+            row |= {"estimator": "mini", "scorer": load_manifest(base).scorer}
         path.write_text("".join(json.dumps(row) + "\n" for row in made))
     loss = []
     for how in ((), ("--logprobs",)):
