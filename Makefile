@@ -60,7 +60,7 @@ $(VENV)/demo.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 
 $(VENV)/test.stamp: $(VENV)/demo.stamp
 	CMAKE_ARGS="$(LLAMA_CMAKE_ARGS)" $(PIP) install --constraint constraints.txt \
-		--editable '.[torch,gguf,langchain,agents,parquet,datasets,report,dev]'
+		--editable '.[torch,gguf,langchain,agents,parquet,datasets,report,quant,dev]'
 	@touch $@
 
 clean:

@@ -150,7 +150,9 @@ def main(prefix: int, repeats: int, rows: int, threads: int, results: Path) -> N
     if not torch.cuda.is_available():
         text += (
             "\n\nNo GPU was at hand: `python -m benchmarks.large` (`make bench-gpu`) measures"
-            " tuning, scoring, and bases in 8 and 4 bits there; none of these has been measured."
+            " tuning, scoring, and bases in 8 and 4 bits there; none of these speeds has been"
+            " measured. (That 8- and 4-bit bases load, score and, in 8 bits, tune is tested on the"
+            " CPU.)"
         )
     between_markers(results, "tuning", text)
     click.echo(text)

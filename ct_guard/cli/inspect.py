@@ -51,7 +51,8 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
             "no model"
             if base.id == "none"
             else f"{base.id} {base.revision or ''}".strip()
-            + (f" (fingerprint {base.fingerprint})" if base.fingerprint else ""),
+            + (f" (fingerprint {base.fingerprint})" if base.fingerprint else "")
+            + (f", loaded in {base.quantization}" if base.quantization else ""),
         ),
         ("context style", f"{manifest.style}, boundary {manifest.boundary}"),
         ("query", f"{manifest.query_hash[:16]} ({same})"),

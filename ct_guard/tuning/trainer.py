@@ -83,7 +83,8 @@ def tune(
 
     Raises:
         TuningError: a split has one class, the loss is not finite, the LoRA does not fit the base,
-            the checkpoint is of another run, or a file cannot be written.
+            no gradient would reach it, the checkpoint is of another run, or a file cannot be
+            written.
         UsageError: the method is unknown or does not fit the settings.
     """
     config = config or TuningConfig()
@@ -93,6 +94,7 @@ def tune(
         raise UsageError("a lora_probe reads the answer through its LoRA: use activation 'all'")
     if config.label_orders == "both" and method != "query":
         raise UsageError(f"both label orders are for the method 'query', not for {method!r}")
+    _check_gradients(backend, method)
     if resume and checkpoint is None:
         raise UsageError("to resume, name the checkpoint")
     group = processes()
@@ -193,6 +195,17 @@ def tune(
     head = learner.save() if group.first else None
     group.wait()
     return Tuned(learner.adapter, query, run.best_step, run.best, run.history, head)
+
+
+def _check_gradients(backend: TransformersBackend, method: str) -> None:
+    """Raise TuningError where no gradient would reach a LoRA: bitsandbytes multiplies by 4-bit
+    weights on a CPU without one, and says nothing."""
+    in_4_bits = getattr(backend.model, "is_loaded_in_4bit", False)
+    if in_4_bits and backend.device == "cpu" and method != "probe":
+        raise TuningError(
+            "a base in 4 bits passes no gradients on a CPU, there it can only score: tune on a GPU,"
+            " or load the base in 8 bits"
+        )
 
 
 def backward(learner: Learner, part: Batch, batch: Batch, config: TuningConfig) -> torch.Tensor:
