@@ -67,7 +67,7 @@ def test_the_confidence_is_that_of_the_same_ids_read_afresh(tiny_estimator):
     backend = tiny_estimator.backend
     prompt, _ = render_context((Message(role="user", content=QUESTION),), "chat_turn", backend)
     (made,) = backend.generate([prompt], max_tokens=12)
-    fresh = tiny_estimator._logits([Item(prompt, made.ids)])
+    fresh = tiny_estimator._logits([Item(prompt, made.ids)], [QUESTION])
     answer = ChatLocal(estimator=tiny_estimator, max_tokens=12).invoke(QUESTION)
     assert answer.content == backend.decode(made.ids)
     assert answer.response_metadata["ct_guard"]["logit"] == pytest.approx(fresh[0], abs=1e-3)
