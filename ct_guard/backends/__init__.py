@@ -1,5 +1,7 @@
 """Where logits come from. Import a backend from its own module: each needs its own libraries."""
 
+import logging
+
 from .base import (
     KV,
     Activation,
@@ -31,3 +33,9 @@ __all__ = [
     "Want",
     "self_test",
 ]
+
+# PEFT imports bitsandbytes where it is installed, whether anything is in 8 bits or not; it then
+# reports optional kernels that are missing and, with each row, how it casts.
+_bitsandbytes = logging.getLogger("bitsandbytes")
+if _bitsandbytes.level == logging.NOTSET:
+    _bitsandbytes.setLevel(logging.ERROR)
