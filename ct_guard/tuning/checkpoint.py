@@ -53,7 +53,8 @@ class Run:
 
 
 def run_identity(parts: dict[str, object]) -> Identity:
-    """What a checkpoint belongs to: 16 hex digits of everything that the result depends on."""
+    """What a checkpoint belongs to: 16 hex digits of each thing that the result depends on, so that
+    a refusal can name what differs."""
     return {
         name: hashlib.sha256(repr(part).encode("utf-8", "replace")).hexdigest()[:16]
         for name, part in parts.items()
