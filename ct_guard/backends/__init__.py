@@ -12,11 +12,12 @@ from .base import (
     Generation,
     Item,
     Piece,
+    PlainRow,
     ScoreBatch,
     Stream,
     Want,
 )
-from .selftest import self_test
+from .selftest import MannerWarning, self_test
 
 __all__ = [
     "KV",
@@ -27,7 +28,9 @@ __all__ = [
     "Finish",
     "Generation",
     "Item",
+    "MannerWarning",
     "Piece",
+    "PlainRow",
     "ScoreBatch",
     "Stream",
     "Want",

@@ -15,6 +15,7 @@ from ct_guard.query import Encoder, Query
 
 __all__ = [
     "KV",
+    "NO_TOKENS",
     "Activation",
     "Adapter",
     "Backend",
@@ -23,6 +24,7 @@ __all__ = [
     "Generation",
     "Item",
     "Piece",
+    "PlainRow",
     "ScoreBatch",
     "Stream",
     "Want",
@@ -68,6 +70,25 @@ class Item:
     answer: tuple[int, ...]
 
 
+NO_TOKENS = range(0)
+
+
+@dataclass(frozen=True)
+class PlainRow:
+    """A row to be read alone and whole. With `jump` it is read wrongly on purpose, to know what a
+    fault would look like."""
+
+    ids: tuple[int, ...]
+    adapter: Adapter | None = None
+    acts: range = NO_TOKENS
+    """The tokens that the adapter acts on."""
+    beside: tuple[int, ...] = ()
+    """Read in the same step behind the row, or into cells of the cache that are not the row's: they
+    cannot matter, and change what is rounded."""
+    jump: int | None = None
+    """From this token on, positions are one too high; needs `Capabilities.positions`."""
+
+
 @dataclass(frozen=True)
 class Capabilities:
     """What a backend can do; estimators check it before they ask."""
@@ -77,6 +98,8 @@ class Capabilities:
     answer_logprobs: bool
     hidden_states: bool
     generates: bool
+    positions: bool = False
+    """Whether tokens can be read at positions of one's choice."""
     live_tokens: int | None = None
     """Most tokens that all live KVs hold together, shared beginnings counted once; None: as many as
     memory holds."""
@@ -87,7 +110,8 @@ class ScoreBatch:
     """Results for B items, in their order; None for what was not wanted."""
 
     label_logits: NDArray[np.float32] | None
-    """[B, 2], (no, yes): logits or log-probabilities, only the difference means anything."""
+    """[B, 2], (no, yes), or as many as the query has labels: logits or log-probabilities, only
+    their differences mean anything."""
     answer_logprobs: list[NDArray[np.float32]] | None
     """One array per item, [answer tokens], natural log, adapter off."""
     hidden: NDArray[np.float32] | None
@@ -147,8 +171,24 @@ class Stream(Iterator[Piece], Protocol):
 class Backend(Encoder, Protocol):
     """Where logits come from."""
 
+    noise: float | None
+    """Of the number format, in logits: 95% of z = z_yes - z_no move by less when a row is read in
+    other company. Measured by the start-up check; None before."""
+    manner: str
+    """How rows are read, one of `manners`. The start-up check takes the first that is right."""
+
     @property
     def name(self) -> str: ...
+
+    @property
+    def manners(self) -> tuple[str, ...]:
+        """From the fastest to the safest."""
+        ...
+
+    @property
+    def format(self) -> str:
+        """What the weights are kept in: `bfloat16`, `Q4_1`…"""
+        ...
 
     @property
     def fingerprint(self) -> str:
@@ -178,6 +218,12 @@ class Backend(Encoder, Protocol):
         want: frozenset[Want],
     ) -> ScoreBatch:
         """Score items of any lengths, batched inside. Raises NonFiniteScoreError, BackendError."""
+        ...
+
+    def read_plainly(self, row: PlainRow, tokens: Sequence[int]) -> NDArray[np.float32]:
+        """Logits or log-probabilities [tokens] behind one row, read without padding, without the
+        caches of other rows and without what `score` does for speed: what the start-up check
+        compares with. Raises BackendError."""
         ...
 
     def generate(

@@ -15,7 +15,17 @@ from ct_guard.errors import BackendError, MismatchError, UsageError
 from ct_guard.query import LABELS, Query
 from ct_guard.records import Message
 
-from .base import KV, Activation, Adapter, Capabilities, Generation, Item, ScoreBatch, Want
+from .base import (
+    KV,
+    Activation,
+    Adapter,
+    Capabilities,
+    Generation,
+    Item,
+    PlainRow,
+    ScoreBatch,
+    Want,
+)
 from .decoding import AnswerStream, Settings, common_prefix, exhausted
 
 __all__ = ["FakeBackend"]
@@ -30,6 +40,8 @@ class FakeBackend:
     """`logit`, when given, decides z_yes - z_no from the answer's text; else a hash does."""
 
     name = "fake"
+    format = "none"
+    manners = ("together",)
     fingerprint = "fake"
     max_tokens = 4096
     vocabulary_size = 512
@@ -48,6 +60,9 @@ class FakeBackend:
         self._logit = logit
         self._reply = reply
         self._closed = False
+        self._scored: dict[tuple[int, ...], float] = {}
+        self.manner = "together"
+        self.noise: float | None = None
         self.calls: list[int] = []
         """Sizes of the batches scored so far."""
 
@@ -88,17 +103,18 @@ class FakeBackend:
         self._check_open()
         self.calls.append(len(items))
         parts = [_parts(item) for item in items]
-        key = (adapter.name, adapter.activation) if adapter is not None else ("", "")
+        key = (adapter.name, adapter.activation) if adapter is not None else ()
         everywhere = key if "all" in key else ()
-        margins = [
-            self._logit(self.decode(answer))
-            if self._logit is not None
-            else 4 * _noise(context, answer, query.ids, key)
-            for context, answer in parts
-        ]
+        labels = []
+        for context, answer in parts:
+            ids = (*context, *answer, *query.ids)
+            if self._logit is not None:
+                self._scored[ids] = self._logit(self.decode(answer))
+            labels.append(self._logits(ids, query.label_ids, key))
         logprobs = [
             np.array(
-                [-abs(_noise(context, answer[: at + 1])) for at in range(len(answer))], np.float32
+                [_logprob((*context, *answer[:at]), token) for at, token in enumerate(answer)],
+                np.float32,
             )
             for context, answer in parts
         ]
@@ -112,7 +128,7 @@ class FakeBackend:
         live = [isinstance(item.context, KV) for item in items]
         sizes = [len(context) + len(answer) for context, answer in parts]
         return ScoreBatch(
-            label_logits=np.array([[0.0, m] for m in margins], np.float32).reshape(-1, 2)
+            label_logits=np.array(labels, np.float32).reshape(len(items), len(query.label_ids))
             if "labels" in want
             else None,
             answer_logprobs=logprobs if "answer_logprobs" in want else None,
@@ -122,6 +138,23 @@ class FakeBackend:
                 [len(query.ids) + n * (not kv) for n, kv in zip(sizes, live, strict=True)], np.int32
             ),
         )
+
+    def read_plainly(self, row: PlainRow, tokens: Sequence[int]) -> NDArray[np.float32]:
+        self._check_open()
+        key: tuple[str, ...] = ()
+        if row.adapter is not None and row.acts.stop >= len(row.ids):
+            key = (row.adapter.name, "query" if row.acts.start else "all")
+        elif row.adapter is not None and row.acts.stop:
+            key = (row.adapter.name, "left behind")
+        return np.array(self._logits(row.ids, tokens, key), np.float32)
+
+    def _logits(
+        self, ids: tuple[int, ...], tokens: Sequence[int], key: tuple[str, ...]
+    ) -> list[float]:
+        found = [_logprob(ids, token, key) for token in tokens]
+        if ids in self._scored and len(tokens) > 1:
+            found[:2] = [0.0, self._scored[ids]]
+        return found
 
     def generate(
         self,
@@ -174,7 +207,7 @@ class FakeBackend:
         self._check_open()
         reply = (*self.encode(self._reply), _SPECIALS["<|end|>"])
         token = reply[min(len(answer), len(reply) - 1)]
-        likely = np.exp(-abs(_noise(prompt, (*answer, token))))
+        likely = np.exp(_logprob((*prompt, *answer), token))
         rest = max(1 - likely, 1e-9) / (self.vocabulary_size - 1)
         logits = np.full(self.vocabulary_size, np.log(rest), np.float32)
         logits[token] = np.log(likely)
@@ -227,6 +260,10 @@ def _parts(item: Item) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if not item.answer:
         raise UsageError("an answer without tokens cannot be scored")
     return item.context, item.answer
+
+
+def _logprob(ids: tuple[int, ...], token: int, key: tuple[str, ...] = ()) -> float:
+    return -4 * abs(_noise(ids, token, key))
 
 
 def _noise(*parts: object) -> float:

@@ -6,7 +6,9 @@ does not depend on its neighbours.
 """
 
 import copy
-from collections.abc import Sequence
+import inspect
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +16,26 @@ import torch
 import transformers
 from packaging.version import Version
 from transformers import DynamicCache
+from transformers.cache_utils import DynamicLayer
 
 from ct_guard.errors import BackendError, UsageError
 
 from .base import KV
+from .head import Head
+from .placement import out_of_memory
 
-__all__ = ["CACHE", "Past", "Step", "cropped", "extend", "live", "select"]
+__all__ = [
+    "CACHE",
+    "Decoder",
+    "Past",
+    "Step",
+    "cropped",
+    "join",
+    "live",
+    "rounded",
+    "select",
+    "split",
+]
 
 CACHE = "cache" if Version(transformers.__version__) >= Version("5.24") else "past_key_values"
 """The keyword by which a model takes its cache."""
@@ -35,58 +51,111 @@ class Past:
 
 @dataclass(frozen=True)
 class Step:
-    """`logits` [B, keep, V] at the last `keep` columns; `hidden` [B, d] at the last column."""
+    """`hidden` [B, columns, d]: behind the final norm, at the columns of what was read, padding on
+    the left."""
 
-    logits: torch.Tensor
-    hidden: torch.Tensor | None
+    hidden: torch.Tensor
     past: Past
 
 
-def extend(
-    model: Any,
-    rows: Sequence[Sequence[int]],
-    past: Past | None = None,
-    *,
-    keep: int = 1,
-    want_hidden: bool = False,
-    cached: bool = True,
-) -> Step:
-    """Read `rows` (token ids, each at least one) behind `past`, which stays as it was.
+class Decoder:
+    """The layers of a Hugging Face causal language model, and its output layer apart from them: the
+    logits of a vocabulary are made where they are wanted, see `Head`."""
 
-    `model` is a Hugging Face causal LM. Gradients flow where they are enabled. `cached` False, for
-    rows that nothing follows, keeps no cache: the step's `past` is empty.
-    """
-    device = model.device
-    width = max(map(len, rows))
-    ids = torch.zeros((len(rows), width), dtype=torch.long)
-    mask = torch.zeros((len(rows), width), dtype=torch.long)
-    for number, row in enumerate(rows):
-        ids[number, width - len(row) :] = torch.tensor(row, dtype=torch.long)
-        mask[number, width - len(row) :] = 1
-    ids, mask = ids.to(device), mask.to(device)
-    seen = past.mask if past is not None else mask.new_zeros((len(rows), 0))
-    positions = (seen.sum(1, keepdim=True) + mask.cumsum(1) - 1).clamp(min=0)
-    full_mask = torch.cat([seen, mask], dim=1)
-    cache = _branch(past.cache) if past is not None else DynamicCache(config=model.config)
-    output = model(
-        input_ids=ids,
-        attention_mask=full_mask,
-        position_ids=positions,
-        use_cache=cached,
-        logits_to_keep=keep,
-        output_hidden_states=want_hidden,
-        **({CACHE: cache} if cached else {}),
-    )
-    hidden = output.hidden_states[-1][:, -1] if want_hidden else None
-    return Step(output.logits[:, -keep:], hidden, Past(cache, full_mask))
+    def __init__(self, model: Any) -> None:
+        self.model = model
+        self.layers = model.base_model
+        self.takes_positions = "position_ids" in inspect.signature(self.layers.forward).parameters
+        kind = next(model.parameters()).dtype
+        self.few_sizes = model.device.type == "cpu" and kind in (torch.bfloat16, torch.float16)
+
+    @property
+    def head(self) -> Head:
+        return Head.of(self.model)
+
+    def read(
+        self, rows: Sequence[Sequence[int]], past: Past | None = None, *, cached: bool = True
+    ) -> Step:
+        """Read `rows` (token ids, each at least one) behind `past`, which stays as it was.
+
+        Gradients flow where they are enabled. `cached` False is for rows that nothing follows:
+        without a `past`, none is made.
+        """
+        device = self.model.device
+        width = max(map(len, rows))
+        if self.few_sizes and len(rows) > 1:
+            width = rounded(width)
+        ids = torch.zeros((len(rows), width), dtype=torch.long)
+        mask = torch.zeros((len(rows), width), dtype=torch.long)
+        for number, row in enumerate(rows):
+            ids[number, width - len(row) :] = torch.tensor(row, dtype=torch.long)
+            mask[number, width - len(row) :] = 1
+        ids, mask = ids.to(device), mask.to(device)
+        seen = past.mask if past is not None else mask.new_zeros((len(rows), 0))
+        positions = (seen.sum(1, keepdim=True) + mask.cumsum(1) - 1).clamp(min=0)
+        full_mask = torch.cat([seen, mask], dim=1)
+        cache = _branch(past.cache) if past is not None else DynamicCache(config=self.model.config)
+        used = cached or past is not None
+        with _named_errors():
+            output = self.layers(
+                input_ids=ids,
+                attention_mask=full_mask,
+                use_cache=used,
+                **({"position_ids": positions} if self.takes_positions else {}),
+                **({CACHE: cache} if used else {}),
+            )
+        return Step(output.last_hidden_state, Past(cache, full_mask))
+
+
+def rounded(length: int) -> int:
+    """The next of few lengths, at most a quarter above: on CPUs, every new shape of a 16-bit
+    product is compiled, and kept."""
+    step = max(8, 1 << max(0, length.bit_length() - 3))
+    return -(-length // step) * step
 
 
 def select(past: Past, index: Sequence[int]) -> Past:
     """Rows of `past` by number, repeated as asked."""
     rows = torch.tensor(index, device=past.mask.device)
     cache = _branch(past.cache)
-    cache.batch_select_indices(rows)
+    with _named_errors():
+        cache.batch_select_indices(rows)
     return Past(cache, past.mask[rows])
+
+
+def split(past: Past) -> list[Past] | None:
+    """Every row on its own, without padding, in memory of its own. None for a cache that does not
+    keep every token's keys and values: a window, a state."""
+    layers = past.cache.layers
+    if not all(type(layer) is DynamicLayer for layer in layers):
+        return None
+    rows = []
+    for number, mask in enumerate(past.mask.bool()):
+        own = slice(number, number + 1)
+        data = [(layer.keys[own, :, mask], layer.values[own, :, mask]) for layer in layers]
+        rows.append(Past(DynamicCache(data), past.mask.new_ones((1, int(mask.sum())))))
+    return rows
+
+
+def join(rows: Sequence[Past]) -> Past:
+    """What `split` gave, of any calls, as one batch with padding on the left."""
+    width = max(row.mask.shape[1] for row in rows)
+    mask = rows[0].mask.new_zeros((len(rows), width))
+    for number, row in enumerate(rows):
+        mask[number, width - row.mask.shape[1] :] = 1
+    data = [
+        tuple(
+            torch.cat([_padded(getattr(layer, name), width) for layer in layers])
+            for name in ("keys", "values")
+        )
+        for layers in zip(*(row.cache.layers for row in rows), strict=True)
+    ]
+    return Past(DynamicCache(data), mask)
+
+
+def _padded(states: torch.Tensor, width: int) -> torch.Tensor:
+    """States [1, heads, tokens, d] with zeros in front, up to `width` tokens."""
+    return torch.nn.functional.pad(states, (0, 0, width - states.shape[2], 0))
 
 
 def live(kv: KV) -> Past:
@@ -108,6 +177,21 @@ def cropped(past: Past, length: int) -> Past | None:
     except (RuntimeError, ValueError):  # which of them depends on the version
         return None
     return Past(cache, past.mask[:, :length]) if length else None
+
+
+@contextmanager
+def _named_errors() -> Iterator[None]:
+    """An architecture that cannot read with padding, positions or a cache says so in many ways."""
+    try:
+        yield
+    except (
+        AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError,
+        ValueError,
+    ) as error:  # fmt: skip
+        if isinstance(error, RuntimeError) and out_of_memory(error):
+            raise
+        what = str(error).strip().splitlines()[:1] or [type(error).__name__]
+        raise BackendError(f"this base model cannot be read so: {what[0]}") from error
 
 
 def _branch(cache: DynamicCache) -> DynamicCache:

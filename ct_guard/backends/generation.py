@@ -13,7 +13,7 @@ from ct_guard.errors import BackendError
 
 from .base import KV, Generation
 from .decoding import Settings, common_prefix
-from .forward import Past, cropped, extend, live
+from .forward import Decoder, Past, cropped, live
 from .placement import out_of_memory
 from .streaming import TextStream, whole_tokens
 from .tokens import TokenizerEncoder
@@ -25,7 +25,7 @@ class Engine(Protocol):
     """What a reader needs of the backend that it reads for."""
 
     @property
-    def model(self) -> Any: ...
+    def decoder(self) -> Decoder: ...
 
     def working(self) -> AbstractContextManager[None]: ...
 
@@ -46,7 +46,7 @@ class CacheReader:
     def read(self, ids: Sequence[int]) -> NDArray[np.float32]:
         with self._backend.working():
             try:
-                step = extend(self._backend.model, [ids], self._past)
+                step = self._backend.decoder.read([ids], self._past)
             except RuntimeError as error:
                 if not out_of_memory(error):
                     raise
@@ -56,7 +56,8 @@ class CacheReader:
                 ) from error
             self._past = step.past
             self.ids = (*self.ids, *ids)
-            logits: NDArray[np.float32] = step.logits[0, -1].float().cpu().numpy()
+            head = self._backend.decoder.head
+            logits: NDArray[np.float32] = head.every(step.hidden[0, -1]).cpu().numpy()
             return logits
 
     def cut(self, length: int) -> None:

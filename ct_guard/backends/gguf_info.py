@@ -1,5 +1,6 @@
 """What a GGUF base model says of itself, and the keys that ct-guard adds to such files."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +67,14 @@ class GGUFInfo:
     @property
     def head_size(self) -> int:
         return int(self.own("attention.key_length", self.own("embedding_length") // self.heads))
+
+    @property
+    def format(self) -> str:
+        """The number format that most of the weights' bytes are in: `Q4_1`, `F16`…"""
+        sizes: Counter[str] = Counter()
+        for tensor in self.tensors.values():
+            sizes[tensor.type.name] += tensor.size
+        return sizes.most_common(1)[0][0] if sizes else "none"
 
     @property
     def weight_bytes(self) -> int:

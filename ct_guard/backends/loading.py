@@ -9,11 +9,12 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from ct_guard.errors import BackendError, MissingExtraError
 
+from .machine import computes_in_bfloat16
 from .placement import pick_device, pick_dtype
 
 __all__ = ["Device", "Quantization", "load_model", "loading_problem", "quiet"]
@@ -61,6 +62,9 @@ def load_model(
             tokenizer = AutoTokenizer.from_pretrained(
                 source, revision=revision, trust_remote_code=False
             )
+            if number is None:
+                few = not computes_in_bfloat16(_parameters(source, revision))
+                number = torch.float32 if few else torch.bfloat16
             model = AutoModelForCausalLM.from_pretrained(
                 source, dtype=number, use_safetensors=True, trust_remote_code=False, **options
             )
@@ -71,6 +75,14 @@ def load_model(
             f"cannot load the base model {str(source)!r}: {loading_problem(error)}"
         ) from error
     return model, tokenizer
+
+
+def _parameters(source: str | Path, revision: str | None) -> int:
+    """How many a model has by its config, without its weights."""
+    config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+    return sum(weight.numel() for weight in model.parameters())
 
 
 def _quantized(quantization: Quantization) -> Any:

@@ -1,10 +1,14 @@
 """Where a model lives, in which numbers, and when it does not fit."""
 
+from typing import Literal
+
 import torch
 
 from ct_guard.errors import UsageError
 
-__all__ = ["out_of_memory", "pick_device", "pick_dtype"]
+from .machine import memory
+
+__all__ = ["free_bytes", "number_format", "out_of_memory", "pick_device", "pick_dtype"]
 
 
 def pick_device(name: str) -> str:
@@ -26,14 +30,22 @@ def pick_device(name: str) -> str:
     return "cpu"
 
 
-def pick_dtype(name: str, device: str) -> torch.dtype | str:
-    """`auto` is float32 on the CPU and the checkpoint's own elsewhere. Raises UsageError."""
+def pick_dtype(name: str, device: str) -> torch.dtype | Literal["auto"] | None:
+    """`auto` is the checkpoint's own numbers on a GPU; on a CPU it depends on the model: None.
+    Raises UsageError."""
     if name == "auto":
-        return torch.float32 if device == "cpu" else "auto"
+        return None if device == "cpu" else "auto"
     dtype = getattr(torch, name, None)
     if not isinstance(dtype, torch.dtype) or not dtype.is_floating_point:
         raise UsageError(f"unknown dtype {name!r}: use float32, bfloat16 or float16")
     return dtype
+
+
+def free_bytes(device: str) -> int:
+    """Of a GPU's memory, else of the machine's."""
+    if torch.device(device).type == "cuda":
+        return int(torch.cuda.mem_get_info(device)[0])
+    return memory().available
 
 
 def out_of_memory(error: RuntimeError) -> bool:
@@ -42,3 +54,9 @@ def out_of_memory(error: RuntimeError) -> bool:
         return True
     text = str(error)
     return "can't allocate memory" in text or "out of memory" in text
+
+
+def number_format(model: torch.nn.Module) -> str:
+    """What the base model's weights are kept in: `float32`, or in 8 bits `float16, int8`."""
+    kinds = {str(weight.dtype) for name, weight in model.named_parameters() if "lora_" not in name}
+    return ", ".join(sorted(kind.removeprefix("torch.") for kind in kinds))

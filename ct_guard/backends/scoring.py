@@ -2,29 +2,40 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ct_guard.errors import NonFiniteScoreError, UsageError
+from ct_guard.errors import BackendError, NonFiniteScoreError, UsageError
 from ct_guard.query import Query
 
 from .base import KV, Adapter, Item, ScoreBatch, Want
-from .forward import Past, extend, live, select
+from .forward import Decoder, Past, live, select
 
-__all__ = ["ScoreJob"]
+__all__ = ["Manner", "ScoreJob"]
 
 SHARE_FROM = 0.15
 """Answers share a prefilled context when that saves this share of the call's tokens."""
+
+
+Manner = Literal["together", "alone", "whole"]
+"""How a base reads rows to the same effect as one by one: in padded batches over shared caches; one
+at a time, the query over the row's own cache; or one at a time without any cache."""
+
+Row = tuple[int, tuple[int, ...], tuple[int, ...]]
+"""An item's number, its context and its answer."""
 
 
 class Engine(Protocol):
     """What a job needs of the backend that runs it."""
 
     @property
-    def model(self) -> Any: ...
+    def decoder(self) -> Decoder: ...
+
+    @property
+    def manner(self) -> Manner: ...
 
     @property
     def window(self) -> int | None: ...
@@ -52,7 +63,7 @@ class ScoreJob:
         self.logprobs = "answer_logprobs" in want
         self.hidden = "hidden" in want
         size = len(items)
-        self.label_logits = np.zeros((size, 2), np.float32)
+        self.label_logits = np.zeros((size, len(query.label_ids)), np.float32)
         self.answer_logprobs: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
         self.hidden_rows: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
         self.cached = np.zeros(size, np.int32)
@@ -60,6 +71,11 @@ class ScoreJob:
 
     @torch.inference_mode()
     def run(self) -> ScoreBatch:
+        if self.backend.manner == "whole" and self.labels and self._on_query:
+            raise BackendError(
+                "this base model is read without a cache, over which an adapter on the query alone"
+                " acts: use one with activation 'all', or another base"
+            )
         contexts: dict[tuple[int, ...], list[int]] = {}
         for number, item in enumerate(self.items):
             if isinstance(item.context, KV):
@@ -70,10 +86,11 @@ class ScoreJob:
                 contexts.setdefault(item.context, []).append(number)
         total = sum(len(c) + len(self.items[n].answer) for c, ns in contexts.items() for n in ns)
         saved = sum(len(context) * (len(numbers) - 1) for context, numbers in contexts.items())
-        if total and saved >= SHARE_FROM * total and self._fits_window(contexts):
+        together = self.backend.manner == "together"
+        if together and total and saved >= SHARE_FROM * total and self._fits_window(contexts):
             self._shared(contexts)
         else:
-            self._apart([number for numbers in contexts.values() for number in numbers])
+            self._apart([(n, c, self.items[n].answer) for c, ns in contexts.items() for n in ns])
         return self._result()
 
     def _fits_window(self, contexts: dict[tuple[int, ...], list[int]]) -> bool:
@@ -90,59 +107,44 @@ class ScoreJob:
         if kv.answer_start == len(kv.ids):
             raise UsageError("an answer without tokens cannot be scored")
         past = live(kv)
-        if self.adapter is not None and self.adapter.activation == "all":
-            self._apart_ids([(number, kv.ids[: kv.answer_start], kv.ids[kv.answer_start :])])
+        if self._everywhere or self.backend.manner == "whole":
+            self._apart([(number, kv.ids[: kv.answer_start], kv.ids[kv.answer_start :])])
             return
         self.answer_logprobs[number] = kv.answer_logprobs
         self.cached[number] = len(kv.ids)
-        self.prefilled[number] = len(self.query.ids) if self.labels else 0
+        self.prefilled[number] = len(self._asked)
         if self.labels:
             self._ask([number], past)
 
-    def _apart(self, numbers: list[int]) -> None:
+    def _apart(self, rows: list[Row]) -> None:
         """Context and answer are read together, in batches of like length."""
-        rows = [(n, self.items[n].context, self.items[n].answer) for n in numbers]
-        self._apart_ids([(n, c, a) for n, c, a in rows if not isinstance(c, KV)])
-
-    def _apart_ids(self, rows: list[tuple[int, tuple[int, ...], tuple[int, ...]]]) -> None:
-        order = sorted(range(len(rows)), key=lambda at: len(rows[at][1]) + len(rows[at][2]))
-        if (window := self.backend.window) is not None:
-            longest = max((len(c) + len(a) for _, c, a in rows), default=0) + len(self.query.ids)
-            if longest > window:
-                for at in order:
-                    self._read_batch([rows[at]])
-                return
-        lengths = [len(rows[at][1]) + len(rows[at][2]) + len(self.query.ids) for at in order]
+        rows = sorted(rows, key=lambda row: len(row[1]) + len(row[2]))
+        lengths = [len(context) + len(answer) + len(self.query.ids) for _, context, answer in rows]
+        window = self.backend.window
+        beyond = window is not None and max(lengths, default=0) > window
+        if beyond or self.backend.manner != "together":
+            for row in rows:
+                self._read_batch([row])
+            return
         self.backend.in_batches(
-            order, lengths, lambda batch: self._read_batch([rows[at] for at in batch])
+            range(len(rows)), lengths, lambda batch: self._read_batch([rows[at] for at in batch])
         )
 
-    def _read_batch(self, batch: list[tuple[int, tuple[int, ...], tuple[int, ...]]]) -> None:
+    def _read_batch(self, batch: list[Row]) -> None:
         numbers = [number for number, _, _ in batch]
         prefixes = [(*context, *answer) for _, context, answer in batch]
-        model, everywhere = self.backend.model, self._everywhere
-        asked = len(self.query.ids) if self.labels else 0
-        self.prefilled[numbers] = [len(prefix) + asked for prefix in prefixes]
+        self.prefilled[numbers] = [len(prefix) + len(self._asked) for prefix in prefixes]
         if self._asks_base:
-            keep = 1 + max(len(answer) for _, _, answer in batch) if self.logprobs else 1
-            step = extend(model, prefixes, keep=keep, want_hidden=self.hidden and not everywhere)
-            for at, (number, _, answer) in enumerate(batch):
-                if self.logprobs:
-                    logits = step.logits[at, -len(answer) - 1 : -1]
-                    self.answer_logprobs[number] = _chosen(logits, answer)
-            self._keep_hidden(numbers, step.hidden)
-            if self.labels and not everywhere:
-                self._ask(numbers, step.past)
-        if everywhere and (self.labels or self.hidden):
-            with self.backend.adapted(everywhere):
+            self._read_base(numbers, prefixes, None)
+        if self._everywhere and (self.labels or self.hidden):
+            with self.backend.adapted(self._everywhere):
                 self._read_adapted(numbers, prefixes, None)
 
     def _shared(self, contexts: dict[tuple[int, ...], list[int]]) -> None:
         """Every context is read once; its answers go on from its cache, in batches by length."""
         order = sorted(contexts, key=len)
-        indices = list(range(len(order)))
         self.backend.in_batches(
-            indices,
+            range(len(order)),
             list(map(len, order)),
             lambda batch: self._read_group([order[at] for at in batch], contexts),
         )
@@ -150,75 +152,82 @@ class ScoreJob:
     def _read_group(
         self, group: list[tuple[int, ...]], contexts: dict[tuple[int, ...], list[int]]
     ) -> None:
-        everywhere = self._everywhere
         rows = [(at, number) for at, context in enumerate(group) for number in contexts[context]]
         rows.sort(key=lambda row: len(self.items[row[1]].answer))
         before = max(map(len, group)) + len(self.query.ids)
         lengths = [before + len(self.items[number].answer) for _, number in rows]
-        asked = len(self.query.ids) if self.labels else 0
         for context in group:
             for place, number in enumerate(contexts[context]):
-                own = len(self.items[number].answer) + asked
+                own = len(self.items[number].answer) + len(self._asked)
                 self.cached[number] = len(context) if place else 0
                 self.prefilled[number] = own if place else len(context) + own
+
+        def go_on(read: Callable[..., None]) -> None:
+            start = self.backend.decoder.read(group)
+
+            def answer(batch: list[int]) -> None:
+                places, numbers = zip(*(rows[at] for at in batch), strict=True)
+                answers = [self.items[number].answer for number in numbers]
+                past = select(start.past, places)
+                read(list(numbers), answers, past, start.hidden[list(places), -1])
+
+            self.backend.in_batches(range(len(rows)), lengths, answer)
+
         if self._asks_base:
-            start = extend(self.backend.model, group)
+            go_on(self._read_base)
+        if self._everywhere and (self.labels or self.hidden):
+            with self.backend.adapted(self._everywhere):
+                go_on(self._read_adapted)
 
-            def go_on(batch: list[int]) -> None:
-                self._read_answers([rows[at] for at in batch], start.past, start.logits)
-
-            self.backend.in_batches(range(len(rows)), lengths, go_on)
-        if everywhere and (self.labels or self.hidden):
-            with self.backend.adapted(everywhere):
-                adapted_start = extend(self.backend.model, group)
-
-                def ask(batch: list[int]) -> None:
-                    chosen = [rows[at] for at in batch]
-                    self._read_adapted(
-                        [number for _, number in chosen],
-                        [self.items[number].answer for _, number in chosen],
-                        select(adapted_start.past, [at for at, _ in chosen]),
-                    )
-
-                self.backend.in_batches(range(len(rows)), lengths, ask)
+    def _read_base(
+        self,
+        numbers: list[int],
+        rows: Sequence[tuple[int, ...]],
+        past: Past | None,
+        before: torch.Tensor | None = None,
+    ) -> None:
+        """Rows that end with their answers, the adapter off. `before` [B, d] is the hidden state in
+        front of them, where `past` has read that. The query goes with them where no adapter acts on
+        it."""
+        joined = self.labels and self.adapter is None
+        tail = self.query.ids if joined else ()
+        asks = self.labels and self._on_query
+        step = self.backend.decoder.read([(*row, *tail) for row in rows], past, cached=asks)
+        hidden = step.hidden[:, : step.hidden.shape[1] - len(tail)]
+        if self.logprobs:
+            self._keep_logprobs(numbers, hidden, before)
+        if self.hidden and not self._everywhere:
+            self._keep_hidden(numbers, hidden[:, -1])
+        if joined:
+            self._keep_labels(numbers, step.hidden[:, -1])
+        elif asks:
+            self._ask(numbers, step.past)
 
     def _read_adapted(
-        self, numbers: list[int], rows: Sequence[tuple[int, ...]], past: Past | None
+        self,
+        numbers: list[int],
+        rows: Sequence[tuple[int, ...]],
+        past: Past | None,
+        before: torch.Tensor | None = None,
     ) -> None:
-        """Rows that end with their answers, and the query, by the adapter that is on everywhere."""
-        model = self.backend.model
-        if not self.hidden:
-            step = extend(model, [(*row, *self.query.ids) for row in rows], past)
-            self._keep_labels(numbers, step.logits)
-            return
-        step = extend(model, rows, past, want_hidden=True)
-        self._keep_hidden(numbers, step.hidden)
+        """The same rows and the query, by the adapter that is on everywhere."""
+        tail = self._asked
+        step = self.backend.decoder.read([(*row, *tail) for row in rows], past, cached=False)
+        if self.hidden:
+            self._keep_hidden(numbers, step.hidden[:, -1 - len(tail)])
         if self.labels:
-            step = extend(model, [self.query.ids] * len(rows), step.past)
-            self._keep_labels(numbers, step.logits)
+            self._keep_labels(numbers, step.hidden[:, -1])
 
-    def _read_answers(
-        self, batch: list[tuple[int, int]], past: Past, first_logits: torch.Tensor
-    ) -> None:
-        numbers = [number for _, number in batch]
-        answers = [self.items[number].answer for number in numbers]
-        keep = max(map(len, answers)) if self.logprobs else 1
-        step = extend(
-            self.backend.model,
-            answers,
-            select(past, [at for at, _ in batch]),
-            keep=keep,
-            want_hidden=self.hidden and not self._everywhere,
-        )
-        for at, (start, number) in enumerate(batch):
-            answer = answers[at]
-            if self.logprobs:
-                before = step.logits[at, keep - len(answer) : keep - 1]
-                logits = torch.cat([first_logits[start, -1:], before])
-                self.answer_logprobs[number] = _chosen(logits, answer)
-        self._keep_hidden(numbers, step.hidden)
-        if self.labels and not self._everywhere:
-            self._ask(numbers, step.past)
+    def _ask(self, numbers: list[int], past: Past) -> None:
+        """The query over the base model's cache, the adapter on for these tokens only."""
+        with self.backend.adapted(self.adapter.name if self.adapter is not None else None):
+            rows = [self.query.ids] * len(numbers)
+            step = self.backend.decoder.read(rows, past, cached=True)
+        self._keep_labels(numbers, step.hidden[:, -1])
+
+    @property
+    def _asked(self) -> tuple[int, ...]:
+        return self.query.ids if self.labels else ()
 
     @property
     def _asks_base(self) -> bool:
@@ -226,31 +235,55 @@ class ScoreJob:
         return self.logprobs or (not self._everywhere and (self.labels or self.hidden))
 
     @property
+    def _on_query(self) -> bool:
+        return self.adapter is not None and self.adapter.activation == "query"
+
+    @property
     def _everywhere(self) -> str | None:
         """The adapter's name when it acts on every token."""
         adapter = self.adapter
         return adapter.name if adapter is not None and adapter.activation == "all" else None
 
-    def _ask(self, numbers: list[int], past: Past) -> None:
-        """The query over the base model's cache, the adapter on for these tokens only."""
-        with self.backend.adapted(self.adapter.name if self.adapter is not None else None):
-            step = extend(self.backend.model, [self.query.ids] * len(numbers), past)
-        self._keep_labels(numbers, step.logits)
-
     # --- results --------------------------------------------------------------------------------
 
-    def _keep_labels(self, numbers: list[int], logits: torch.Tensor) -> None:
-        pairs = logits[:, -1, list(self.query.label_ids)].float().cpu().numpy()
-        if not np.isfinite(pairs).all():
+    def _keep_labels(self, numbers: list[int], hidden: torch.Tensor) -> None:
+        logits = self.backend.decoder.head.logits(hidden, self.query.label_ids).cpu().numpy()
+        if not np.isfinite(logits).all():
             raise NonFiniteScoreError(
                 "the model returned NaN or infinite logits: try --dtype float32"
             )
-        self.label_logits[numbers] = pairs
+        self.label_logits[numbers] = logits
 
-    def _keep_hidden(self, numbers: list[int], hidden: torch.Tensor | None) -> None:
-        if hidden is not None:
-            for number, row in zip(numbers, hidden.float().cpu().numpy(), strict=True):
-                self.hidden_rows[number] = row
+    def _keep_logprobs(
+        self, numbers: list[int], hidden: torch.Tensor, before: torch.Tensor | None
+    ) -> None:
+        """Of answers that end with `hidden` [B, columns, d]."""
+        answers = [self._answer(number) for number in numbers]
+        columns = hidden.shape[1]
+        places = []
+        for at, answer in enumerate(answers):
+            if before is None:
+                places.append(hidden[at, columns - len(answer) - 1 : columns - 1])
+            else:
+                places.append(before[at : at + 1])
+                places.append(hidden[at, columns - len(answer) : columns - 1])
+        ids = [token for answer in answers for token in answer]
+        found = self.backend.decoder.head.logprobs(torch.cat(places), ids).cpu().numpy()
+        if not np.isfinite(found).all():
+            raise NonFiniteScoreError("the model returned NaN or infinite log-probabilities")
+        ends = np.cumsum([len(answer) for answer in answers])
+        for number, part in zip(numbers, np.split(found, ends[:-1]), strict=True):
+            self.answer_logprobs[number] = part
+
+    def _answer(self, number: int) -> tuple[int, ...]:
+        item = self.items[number]
+        if isinstance(item.context, KV):
+            return item.context.ids[item.context.answer_start :]
+        return item.answer
+
+    def _keep_hidden(self, numbers: list[int], hidden: torch.Tensor) -> None:
+        for number, row in zip(numbers, hidden.float().cpu().numpy(), strict=True):
+            self.hidden_rows[number] = row
 
     def _result(self) -> ScoreBatch:
         return ScoreBatch(
@@ -260,12 +293,3 @@ class ScoreJob:
             cached_tokens=self.cached,
             prefilled_tokens=self.prefilled,
         )
-
-
-def _chosen(logits: torch.Tensor, answer: tuple[int, ...]) -> NDArray[np.float32]:
-    """Log-probabilities of `answer` from logits [len(answer), V], in float32."""
-    index = torch.tensor(answer, device=logits.device)[:, None]
-    chosen = logits.float().log_softmax(-1).gather(1, index)[:, 0].cpu().numpy()
-    if not np.isfinite(chosen).all():
-        raise NonFiniteScoreError("the model returned NaN or infinite log-probabilities")
-    return np.asarray(chosen, dtype=np.float32)

@@ -1,45 +1,321 @@
-"""The start-up check: a backend with wrong arithmetic is refused before it scores a row."""
+"""The start-up check: a backend with wrong arithmetic is refused before it scores a row.
+
+A few rows are scored as any others are, and read plainly: alone and whole. The two differ by the
+noise of the number format, or by a fault. What a fault would do is known, because the rows are also
+read plainly with each fault on purpose; and what noise does is known, because they are also read
+beside tokens that cannot matter. Many tokens' logits are compared, not the labels' alone:
+a fault that hides in the noise of two numbers stands out of that of a hundred.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ct_guard.errors import SelfTestError
+from ct_guard.errors import BackendError, SelfTestError
 from ct_guard.query import Query
 
-from .base import Adapter, Backend, Item
+from .base import NO_TOKENS, Adapter, Backend, Item, PlainRow
 
-__all__ = ["self_test"]
+__all__ = ["MannerWarning", "self_test"]
 
-_CONTEXT = "Question: What is 2 plus 2?\nAnswer:"
-_ANSWERS = (" 4", " It is 4, of course.")
+FloatArray = NDArray[np.float64]
+
+SHARED = ("Question: What is 2 plus 2?\nAnswer:", (" 4", " It is 4, of course.", " Five."))
+"""A context and its answers, of several lengths: they go on from one cache."""
+APART = (
+    ("Name the river that flows through Cairo, please.\n", " The Nile"),
+    ("Who?\n", " It was she, they said."),
+    ("Question: Is water wet?\nAnswer:", " Yes"),
+)
+PROBES = 32
+"""Tokens whose logits are compared, the labels among them."""
+BESIDE = (1, 7, 17)
+"""Numbers of tokens beside a row that change how its reading is rounded."""
+CLEAR = 4.0
+"""Standard errors that stand between a fault's whole effect and none, where it is judged. A fault
+that does less moves no logit by more than the noise that is reported."""
+MOST_UNEXPLAINED = 0.25
+"""Share of the squares of what is off that a fault may leave to others, to be named: then it is
+nearer to what is seen than its own half is."""
+SPREAD = 4.0
+"""How many times the noise of plain readings a sound backend may be off: batches take other
+kernels than single rows, with up to twice their rounding in 16 bits."""
 
 
-def self_test(
-    backend: Backend, query: Query, adapter: Adapter | None, *, tolerance: float = 0.05
-) -> None:
-    """Raise SelfTestError unless: plain text round-trips through the tokenizer, an adapter changes
-    the logits, and answers that share a cached context score as they do alone and cold.
+class MannerWarning(UserWarning):
+    """A base model is read row by row, because its batches are not right."""
 
-    `tolerance` in logits covers 16-bit arithmetic; float32 agrees to 1e-4.
+
+@dataclass(frozen=True)
+class _Fault:
+    """What differs, in logits, if something is wrong; NaN in rows where that is not known."""
+
+    name: str
+    effect: FloatArray
+    mendable: bool = False
+    """Whether reading the rows one by one avoids it."""
+
+
+@dataclass(frozen=True)
+class _Problem:
+    text: str
+    mendable: bool
+
+
+def self_test(backend: Backend, query: Query, adapter: Adapter | None) -> float:
+    """Returns the noise of the backend's number format, and keeps it as `Backend.noise`.
+
+    The fastest of `Backend.manners` that is right is taken, with a MannerWarning where it is not
+    the first. Raises SelfTestError, naming the fault, where none is: text that does not survive the
+    tokenizer, an adapter that is ignored or acts elsewhere, wrong positions, padding that counts,
+    exchanged labels, caches of other rows or adapters.
     """
-    context = tuple(backend.encode(_CONTEXT))
-    if backend.decode(context).strip() != _CONTEXT:
+    _check_text(backend)
+    rehearsal = _Rehearsal(backend, query, adapter)
+    first = ""
+    for manner in backend.manners:
+        backend.manner = manner
+        try:
+            off, problem = rehearsal.judge()
+        except BackendError as error:
+            off, problem = np.zeros((1, 2)), _Problem(str(error), mendable=True)
+        if problem is None:
+            backend.noise = _quantile_of_differences(off)
+            if first:
+                warnings.warn(
+                    f"this base model is read row by row, which is right and slower: {first}",
+                    MannerWarning,
+                    stacklevel=3,
+                )
+            return backend.noise
+        first = first or problem.text
+        if not problem.mendable:
+            break
+    raise SelfTestError(first)
+
+
+def _check_text(backend: Backend) -> None:
+    text = SHARED[0]
+    if backend.decode(backend.encode(text)).strip() != text:
         raise SelfTestError("token ids of a plain text do not decode to that text")
-    items = [Item(context, tuple(backend.encode(answer))) for answer in _ANSWERS]
-    together = _margins(backend, items, query, adapter)
-    alone = np.concatenate([_margins(backend, [item], query, adapter) for item in items])
-    worst = float(np.abs(together - alone).max())
-    if not worst <= tolerance:  # NaN too
-        raise SelfTestError(
-            f"batched and single scores differ by {worst:.3g} logits (at most {tolerance} allowed)"
+
+
+class _Rehearsal:
+    """The rows of the check, and what plain readings say of them."""
+
+    def __init__(self, backend: Backend, query: Query, adapter: Adapter | None) -> None:
+        self.backend, self.query, self.adapter = backend, query, adapter
+        self.shared = [self._item(SHARED[0], answer) for answer in SHARED[1]]
+        self.apart = [self._item(context, answer) for context, answer in APART]
+        self.items = [*self.shared, *self.apart]
+        self.prefixes = [(*_context(item), *item.answer) for item in self.items]
+        spread = np.linspace(0, backend.vocabulary_size - 1, PROBES - 2).astype(int).tolist()
+        others = [token for token in spread if token not in query.label_ids]
+        self.tokens = (*query.label_ids, *others)
+        self._acts_all = adapter is not None and adapter.activation == "all"
+
+    def judge(self) -> tuple[FloatArray, _Problem | None]:
+        """Score the rows in the backend's present manner: how far its logits are off, [rows,
+        PROBES], and what is wrong with that."""
+        wide = Query(self.query.ids, self.tokens)
+        parts = (self.shared, self.apart)
+        scored = np.concatenate([self._score(part, wide, self.adapter) for part in parts])
+        labels = self._score(self.items, self.query, self.adapter)
+        after = self._score(self.items, wide, None) if self.adapter is not None else None
+        right = self._plain(self.prefixes, self._own)
+        rounding = self._rounding(right)
+        truth = _figures(right, right)
+        off = _figures(scored, labels) - truth
+        problem = _verdict(off, list(self._faults(right, off)), rounding)
+        if problem is None and after is not None:
+            problem = self._after_verdict(after, right, rounding)
+        return off[:, :PROBES], problem
+
+    def _faults(self, right: FloatArray, off: FloatArray) -> Iterator[_Fault]:
+        truth = _figures(right, right)
+        few = [_shortest(self.prefixes, range(3)), _shortest(self.prefixes, range(3, 6))]
+        longest = [max(map(len, self.prefixes[:3])), max(map(len, self.prefixes[3:]))]
+        rows = [self.prefixes[at] for at in few]
+
+        def fault(name: str, wrong: FloatArray, *, mendable: bool = False) -> _Fault:
+            effect = np.full_like(truth, np.nan)
+            effect[few] = _figures(wrong, wrong) - truth[few]
+            return _Fault(name, effect, mendable)
+
+        exchanged = right[:, ::-1]
+        yield _Fault("the labels are exchanged", _figures(exchanged, -right) - truth)
+        nearest = np.abs((truth + off)[:, None] - truth[None]).sum(-1).argmin(axis=1)
+        yield _Fault("a row reads the cache of another row", truth[nearest] - truth)
+        if self.backend.capabilities.positions:
+            wrong = self._plain(rows, self._own, jump=True)
+            yield fault("positions are off by one where the query begins", wrong)
+        wrong = self._plain([row[:-1] for row in rows], self._own)
+        yield fault("the query is read behind one token too few", wrong)
+        padded = [
+            ((0,) * max(1, size - len(row)) + row) for row, size in zip(rows, longest, strict=True)
+        ]
+        wrong = self._plain(padded, self._own)
+        yield fault("padding is attended to", wrong, mendable=True)
+        wrong = self._plain([(*rows[1], *rows[0]), (*rows[0], *rows[1])], self._own)
+        yield fault("tokens of other rows are attended to", wrong)
+        if self.adapter is not None:
+            name, other = self.adapter.name, "query" if self._acts_all else "all"
+            base = self._plain(self.prefixes, _nowhere)
+            yield _Fault(
+                f"the adapter {name!r} changes nothing: it is being ignored",
+                _figures(base, base) - truth,
+            )
+            wrong = self._plain(rows, _everywhere if other == "all" else _on_query)
+            yield fault(
+                f"the adapter {name!r} acts on {_WHERE[other]}, not on"
+                f" {_WHERE[self.adapter.activation]}",
+                wrong,
+            )
+
+    def _after_verdict(
+        self, after: FloatArray, right: FloatArray, rounding: float
+    ) -> _Problem | None:
+        """What the base alone says once the adapter has been on."""
+        name = self.adapter.name if self.adapter is not None else ""
+        base = _centred(self._plain(self.prefixes, _nowhere))
+        left = _centred(self._plain(self.prefixes, _on_prefix))
+        faults = [
+            _Fault(f"the adapter {name!r} stays on behind its use", _centred(right) - base),
+            _Fault(f"the base goes on from a cache of the adapter {name!r}", left - base),
+        ]
+        return _verdict(_centred(after) - base, faults, rounding)
+
+    def _rounding(self, right: FloatArray) -> float:
+        """How much plain readings differ among each other: root mean square, in logits."""
+        found = [
+            self._plain([prefix], self._own, beside=BESIDE[at % len(BESIDE)])
+            for at, prefix in enumerate(self.prefixes)
+        ]
+        return _rms(_centred(np.concatenate(found)) - _centred(right))
+
+    # --- asking the backend ---------------------------------------------------------------------
+
+    def _item(self, context: str, answer: str) -> Item:
+        encode = self.backend.encode
+        return Item((*self.backend.start_ids, *encode(context)), tuple(encode(answer)))
+
+    def _score(self, items: Sequence[Item], query: Query, adapter: Adapter | None) -> FloatArray:
+        found = self.backend.score(items, query, adapter, frozenset({"labels"})).label_logits
+        if found is None:
+            raise SelfTestError("the backend returned no label logits")
+        return found.astype(np.float64)
+
+    def _own(self, prefix: int, end: int) -> range:
+        """Where the adapter acts by right."""
+        if self.adapter is None:
+            return NO_TOKENS
+        return _everywhere(prefix, end) if self._acts_all else _on_query(prefix, end)
+
+    def _plain(
+        self,
+        prefixes: Sequence[tuple[int, ...]],
+        acts: Callable[[int, int], range],
+        *,
+        beside: int = 0,
+        jump: bool = False,
+    ) -> FloatArray:
+        """Logits [rows, PROBES] behind the query."""
+        found = []
+        for prefix in prefixes:
+            ids = (*prefix, *self.query.ids)
+            row = PlainRow(
+                ids,
+                self.adapter,
+                acts(len(prefix), len(ids)),
+                beside=ids[:beside],
+                jump=len(prefix) if jump else None,
+            )
+            found.append(self.backend.read_plainly(row, self.tokens))
+        return np.stack(found).astype(np.float64)
+
+
+_WHERE = {"query": "the query alone", "all": "all tokens"}
+
+
+def _everywhere(prefix: int, end: int) -> range:
+    return range(end)
+
+
+def _on_query(prefix: int, end: int) -> range:
+    return range(prefix, end)
+
+
+def _on_prefix(prefix: int, end: int) -> range:
+    return range(prefix)
+
+
+def _nowhere(prefix: int, end: int) -> range:
+    return NO_TOKENS
+
+
+def _verdict(off: FloatArray, faults: Sequence[_Fault], rounding: float) -> _Problem | None:
+    """The fault that explains what is off, if one explains most of it; else whether it is more than
+    noise.
+
+    `off` and the effects are [rows, n]. Between a fault and none, the nearer one is taken, which is
+    the likelier under noise that is alike in all logits.
+    """
+    if not np.isfinite(off).all():
+        return _Problem("its scores are no numbers: try --dtype float32", mendable=False)
+    best, unexplained, least = None, MOST_UNEXPLAINED, np.inf
+    for fault in faults:
+        known = np.isfinite(fault.effect).all(axis=1)
+        effect, seen = fault.effect[known], off[known]
+        size = float((effect**2).sum())
+        if size == 0:
+            if "ignored" in fault.name:
+                return _Problem(fault.name, fault.mendable)
+            continue
+        least = min(least, _rms(effect))
+        is_clear = np.sqrt(size) > 2 * CLEAR * _rms(seen - effect)
+        left = float(((seen - effect) ** 2).sum() / max((seen**2).sum(), 1e-300))
+        if is_clear and left < unexplained:
+            best, unexplained = fault, left
+    if best is not None:
+        return _Problem(best.name, best.mendable)
+    # Of what is not among the faults: halfway, on a scale of sizes, from noise to the least fault.
+    allowed = max(SPREAD * rounding, np.sqrt(rounding * least) if np.isfinite(least) else 0.0)
+    if _rms(off) > allowed:
+        return _Problem(
+            f"its scores differ from those of plain single rows by {_rms(off):.2g} logits on"
+            f" average, and its rounding explains {allowed:.2g}",
+            mendable=True,
         )
-    if adapter is not None and np.array_equal(alone, _margins(backend, items, query, None)):
-        raise SelfTestError(f"the adapter {adapter.name!r} changes nothing: it is being ignored")
+    return None
 
 
-def _margins(
-    backend: Backend, items: list[Item], query: Query, adapter: Adapter | None
-) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
-    logits = backend.score(items, query, adapter, frozenset({"labels"})).label_logits
-    if logits is None:
-        raise SelfTestError("the backend returned no label logits")
-    return logits[:, 1] - logits[:, 0]
+def _figures(logits: FloatArray, labels: FloatArray) -> FloatArray:
+    """What is compared, [rows, PROBES + 1]: logits of which only the differences mean anything, and
+    z = z_yes - z_no of the pair that is served."""
+    return np.concatenate([_centred(logits), labels[:, 1:2] - labels[:, :1]], axis=1)
+
+
+def _context(item: Item) -> tuple[int, ...]:
+    return item.context if isinstance(item.context, tuple) else item.context.ids
+
+
+def _shortest(rows: Sequence[tuple[int, ...]], among: range) -> int:
+    return min(among, key=lambda at: len(rows[at]))
+
+
+def _centred(logits: FloatArray) -> FloatArray:
+    """Only differences of logits mean anything."""
+    return logits - logits.mean(axis=1, keepdims=True)
+
+
+def _rms(values: FloatArray) -> float:
+    return float(np.sqrt(np.mean(values**2)))
+
+
+def _quantile_of_differences(off: FloatArray) -> float:
+    """95% of the differences between two of a row's logits are off by less."""
+    first, second = np.triu_indices(off.shape[1], 1)
+    return float(np.quantile(np.abs(off[:, first] - off[:, second]), 0.95))

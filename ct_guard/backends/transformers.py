@@ -6,33 +6,51 @@ from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from peft import LoraConfig
 
 from ct_guard.errors import BackendError
 from ct_guard.query import Query
 from ct_guard.records import Message
 
-from .base import KV, Activation, Adapter, Capabilities, Generation, Item, ScoreBatch, Stream, Want
+from .base import (
+    KV,
+    Activation,
+    Adapter,
+    Capabilities,
+    Generation,
+    Item,
+    PlainRow,
+    ScoreBatch,
+    Stream,
+    Want,
+)
 from .decoding import AnswerStream, Settings, exhausted
 from .fingerprint import fingerprint
+from .forward import Decoder
 from .generation import CacheReader, end_ids, generate_batch
 from .loading import Device, Quantization, load_model, quiet
 from .lora import LoraAdapters
-from .placement import out_of_memory
-from .scoring import ScoreJob
+from .placement import number_format, out_of_memory
+from .plain import read_plainly
+from .scoring import Manner, ScoreJob
 from .tokens import TokenizerEncoder
 
 __all__ = ["TransformersBackend"]
 
 AUTO_BATCH_SIZE = 64
-AUTO_BATCH_TOKENS = 16_384
+AUTO_BATCH_TOKENS = {"cpu": 4_096}
+"""By kind of device; a processor's cores are busy with few."""
+AUTO_BATCH_TOKENS_ELSEWHERE = 16_384
 
 
 class TransformersBackend:
     """Owns a model, its adapters and one lock; safe to call from any thread, one call at a time."""
 
     name = "transformers"
+    manners: tuple[Manner, ...] = ("together", "alone", "whole")
 
     def __init__(
         self,
@@ -43,7 +61,11 @@ class TransformersBackend:
         batch_size: int | None = None,
     ) -> None:
         self._model = model.eval()
-        self._config = model.config
+        self._config = model.config.get_text_config(decoder=True)
+        self.decoder = Decoder(self._model)
+        self._takes_positions = self.decoder.takes_positions
+        self.manner: Manner = "together"
+        self.noise: float | None = None
         self._tokens = TokenizerEncoder(tokenizer)
         self._fingerprint = fingerprint
         self._auto = batch_size is None
@@ -88,7 +110,7 @@ class TransformersBackend:
 
     @property
     def vocabulary_size(self) -> int:
-        return int(self._config.get_text_config(decoder=True).vocab_size)
+        return int(self._config.vocab_size)
 
     @property
     def device(self) -> str:
@@ -98,18 +120,36 @@ class TransformersBackend:
     def capabilities(self) -> Capabilities:
         return Capabilities(
             activations=frozenset[Activation](("query", "all")),
-            kv_handles=True,
+            kv_handles=self.manner != "whole",
             answer_logprobs=True,
             hidden_states=True,
             generates=True,
+            positions=self._takes_positions,
         )
 
     @property
+    def format(self) -> str:
+        return number_format(self._model)
+
+    @property
     def max_tokens(self) -> int:
-        return int(getattr(self._config, "max_position_embeddings", None) or 2048)
+        """Where the rotary frequencies change with the longest row of a batch (`longrope`,
+        `dynamic`), it is the length up to which they do not."""
+        longest = getattr(self._config, "max_position_embeddings", None) or getattr(
+            self._config, "max_seq_len", None
+        )
+        rope = getattr(self._config, "rope_parameters", None) or {}
+        kinds = [rope, *(part for part in rope.values() if isinstance(part, dict))]
+        if any(part.get("rope_type") in ("longrope", "dynamic") for part in kinds):
+            first = [part.get("original_max_position_embeddings") for part in kinds]
+            first.append(getattr(self._config, "original_max_position_embeddings", None))
+            longest = min([length for length in (longest, *first) if length], default=None)
+        return int(longest or 2048)
 
     def close(self) -> None:
         with self._lock:
+            if not self._closed:
+                del self.decoder
             self._closed = True
             self._model, self._adapters = None, LoraAdapters(None)
 
@@ -187,17 +227,29 @@ class TransformersBackend:
             with self.working():
                 return ScoreJob(self, items, query, adapter, want).run()
 
+    def read_plainly(self, row: PlainRow, tokens: Sequence[int]) -> NDArray[np.float32]:
+        with self._lock:
+            if row.adapter is not None and not self._closed:
+                self.add_adapter(row.adapter)
+            with self.working():
+                return read_plainly(self, row, tokens)
+
     def in_batches(
         self, rows: Sequence[int], lengths: Sequence[int], work: Callable[[list[int]], None]
     ) -> None:
         """Call `work` on slices of `rows`, whose `lengths` in tokens ascend. A batch holds at most
         `batch_size` rows and, when its size is automatic, about `AUTO_BATCH_TOKENS` tokens with
-        padding. On out-of-memory, the size is halved for good and the slice done again."""
+        padding. 16-bit numbers on a CPU come in powers of two, as every shape is compiled there. On
+        out-of-memory, the size is halved for good and the slice done again."""
         start = 0
         while start < len(rows):
             size = min(self._batch_size, len(rows) - start)
-            while self._auto and size > 1 and size * lengths[start + size - 1] > AUTO_BATCH_TOKENS:
+            kind = self._model.device.type
+            most = AUTO_BATCH_TOKENS.get(kind, AUTO_BATCH_TOKENS_ELSEWHERE)
+            while self._auto and size > 1 and size * lengths[start + size - 1] > most:
                 size -= 1
+            if self.decoder.few_sizes:
+                size = 1 << (size.bit_length() - 1)
             batch = list(rows[start : start + size])
             try:
                 work(batch)

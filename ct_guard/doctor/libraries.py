@@ -3,10 +3,10 @@
 import re
 from importlib.metadata import PackageNotFoundError, requires, version
 
+from ct_guard.backends.machine import cpu_features
 from ct_guard.errors import BackendError, MissingExtraError
 
 from .finding import Finding, gigabytes
-from .machine import cpu_features
 
 __all__ = ["libraries"]
 

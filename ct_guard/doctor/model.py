@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from ct_guard.adapters import EMBEDDED, MANIFEST, base_place, load_manifest, locate
+from ct_guard.backends.machine import computes_in_bfloat16, memory
 from ct_guard.errors import BackendError, UsageError
 
 from .finding import Finding, gigabytes
-from .machine import memory
 
 __all__ = ["model_fits"]
 
@@ -59,7 +59,7 @@ def _place(name: str) -> Path:
 
 
 def _safetensors(folder: Path) -> Finding:
-    """Memory of the transformers backend: float32 on the CPU, as stored on a GPU."""
+    """Memory of the transformers backend: as stored on a GPU, on a CPU in what it is fast in."""
     parameters, stored = 0, 0
     for path in sorted(folder.glob("*.safetensors")):
         for entry in _header(path).values():
@@ -68,9 +68,11 @@ def _safetensors(folder: Path) -> Finding:
             stored += end - begin
     numbers, tokens = _cache_of(folder)
     gpu = _gpu_memory()
-    size = stored if gpu else 4 * parameters
-    each = stored // max(parameters, 1) if gpu else 4
-    form = "as stored, on the GPU" if gpu else "float32, on the CPU"
+    in_16_bits = computes_in_bfloat16(parameters)
+    each = stored // max(parameters, 1) if gpu else (2 if in_16_bits else 4)
+    size = stored if gpu else each * parameters
+    on_cpu = "bfloat16, on this CPU" if in_16_bits else "float32, on this CPU"
+    form = "as stored, on the GPU" if gpu else on_cpu
     return _verdict(
         f"{folder} ({parameters / 1e6:,.1f} million parameters, {form})",
         size,

@@ -38,8 +38,8 @@ class Query:
     """The uncertainty query of one tokenizer and style: constant ids behind every answer."""
 
     ids: tuple[int, ...]
-    label_ids: tuple[int, int]
-    """(no, yes): two different vocabulary entries."""
+    label_ids: tuple[int, ...]
+    """(no, yes): two different vocabulary entries. A start-up check reads more."""
 
 
 @dataclass(frozen=True)

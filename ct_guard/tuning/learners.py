@@ -22,7 +22,7 @@ from torch import nn
 
 from ct_guard.adapters import PROBE, PROBE_SIZES, ProbeHead, dump_probe
 from ct_guard.backends import Adapter, Item, Want
-from ct_guard.backends.forward import Past, extend
+from ct_guard.backends.forward import Past
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import BackendError, TuningError
 from ct_guard.files.replacing import replacing
@@ -30,12 +30,17 @@ from ct_guard.query import Query
 
 from .config import TuningConfig
 from .data import RenderedAnswer
+from .prefixes import Prefixes, row_length
 from .writing import writing
 
 __all__ = ["LEARNERS", "Before", "Learner", "LoraProbeLearner", "ProbeLearner", "QueryLearner"]
 
 Logits = NDArray[np.float32]
 Rows = Sequence[RenderedAnswer]
+OnRows = Callable[[int, int], None]
+
+_AHEAD = 256
+"""Rows that are read before the next word on how many there are."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +69,11 @@ class Learner(Protocol):
 
     @property
     def weights(self) -> list[nn.Parameter]: ...
+
+    def prepare(self, rows: Rows, budget: int, on_rows: OnRows) -> None:
+        """Read what the base alone says of rows, once for all steps, into at most `budget` bytes;
+        `on_rows` hears how many of how many are read. May be left out: then it is read when it is
+        needed."""
 
     def before(self, rows: Rows) -> Before:
         """Outside of `learning`."""
@@ -98,14 +108,17 @@ class QueryLearner:
         self.orders = (query,) if exchanged is None else (query, exchanged)
         self.adapter = _adapter(folder, config)
         self.weights: list[nn.Parameter] = _create(backend, self.adapter, config)
+        self._prefixes = Prefixes(backend)
+
+    def prepare(self, rows: Rows, budget: int, on_rows: OnRows) -> None:
+        self._prefixes.room = budget
+        if self.config.activation == "query":
+            self._prefixes.keep(rows, on_rows)
 
     def before(self, rows: Rows) -> Before:
         if self.config.activation == "all":
             return Before(answers=_base_answers(self.backend, rows, self.config))
-        with torch.no_grad():
-            past = extend(self.backend.model, [(*row.context, *row.answer) for row in rows]).past
-        _check_length(past)
-        return Before(past)
+        return Before(self._prefixes.of(rows))
 
     def learning(self) -> AbstractContextManager[None]:
         return self.backend.adapted(self.adapter.name, training=True)
@@ -116,24 +129,34 @@ class QueryLearner:
         return Reading(labels, readings[0].answers)
 
     def _read(self, rows: Rows, before: Before, query: Query) -> Reading:
-        asked, labels = query.ids, list(query.label_ids)
+        decoder = self.backend.decoder
+        asked, labels = query.ids, query.label_ids
         if before.past is not None:
-            step = extend(self.backend.model, [asked] * len(rows), before.past)
-            _check_length(step.past)
-            return Reading(step.logits[:, -1, labels])
-        longest = max(len(row.answer) for row in rows)
-        step = extend(
-            self.backend.model,
-            [(*row.context, *row.answer, *asked) for row in rows],
-            keep=1 if before.answers is None else 1 + longest + len(asked),
-            cached=False,
-        )
-        answers = None if before.answers is None else _at_answers(step.logits, rows, len(asked))
-        return Reading(step.logits[:, -1, labels], answers)
+            step = decoder.read([asked] * len(rows), before.past)
+            return Reading(decoder.head.logits(step.hidden[:, -1], labels))
+        step = decoder.read([(*row.context, *row.answer, *asked) for row in rows], cached=False)
+        answers = None
+        if before.answers is not None:
+            answers = decoder.head.every(_at_answers(step.hidden, rows, len(asked)))
+        return Reading(decoder.head.logits(step.hidden[:, -1], labels), answers)
 
     def logits(self, rows: Rows) -> Logits:
-        found = [_score(self.backend, rows, q, self.adapter, "labels") for q in self.orders]
-        return np.asarray(np.mean(found, axis=0), np.float32)
+        if self.config.activation == "all":
+            found = [_score(self.backend, rows, q, self.adapter, "labels") for q in self.orders]
+            return np.asarray(np.mean(found, axis=0), np.float32)
+        order = sorted(range(len(rows)), key=lambda at: row_length(rows[at]))
+        lengths = [row_length(rows[at]) for at in order]
+        logits = np.zeros((len(rows), 2), np.float32)
+
+        def read(batch: list[int]) -> None:
+            chosen = [rows[at] for at in batch]
+            before = self.before(chosen)
+            with self.backend.adapted(self.adapter.name):
+                logits[batch] = self.read(chosen, before).labels.cpu().numpy()
+
+        with torch.no_grad():
+            self.backend.in_batches(order, lengths, read)
+        return logits
 
     def save(self) -> None:
         _save_adapter(self.backend, self.adapter)
@@ -151,6 +174,11 @@ class ProbeLearner:
         self.head = _head(backend)
         self.weights: list[nn.Parameter] = list(self.head.parameters())
         self._read: dict[RenderedAnswer, Logits] = {}
+
+    def prepare(self, rows: Rows, budget: int, on_rows: OnRows) -> None:
+        for start in range(0, len(rows), _AHEAD):
+            self._hidden(rows[start : start + _AHEAD])
+            on_rows(min(start + _AHEAD, len(rows)), len(rows))
 
     def before(self, rows: Rows) -> Before:
         return Before()
@@ -190,6 +218,9 @@ class LoraProbeLearner:
             *self.head.parameters(),
         ]
 
+    def prepare(self, rows: Rows, budget: int, on_rows: OnRows) -> None:
+        """Everything is read through the LoRA."""
+
     def before(self, rows: Rows) -> Before:
         return Before(answers=_base_answers(self.backend, rows, self.config))
 
@@ -197,18 +228,12 @@ class LoraProbeLearner:
         return self.backend.adapted(self.adapter.name, training=True)
 
     def read(self, rows: Rows, before: Before) -> Reading:
-        longest = max(len(row.answer) for row in rows)
-        step = extend(
-            self.backend.model,
-            [(*row.context, *row.answer) for row in rows],
-            keep=1 if before.answers is None else 1 + longest,
-            want_hidden=True,
-            cached=False,
-        )
-        if step.hidden is None:
-            raise TuningError("this base model gives no hidden states: use the method 'query'")
-        answers = None if before.answers is None else _at_answers(step.logits, rows, 0)
-        return Reading(self.head(step.hidden.float()), answers)
+        decoder = self.backend.decoder
+        step = decoder.read([(*row.context, *row.answer) for row in rows], cached=False)
+        answers = None
+        if before.answers is not None:
+            answers = decoder.head.every(_at_answers(step.hidden, rows, 0))
+        return Reading(self.head(step.hidden[:, -1].float()), answers)
 
     def logits(self, rows: Rows) -> Logits:
         hidden = _score(self.backend, rows, self.query, self.adapter, "hidden")
@@ -262,30 +287,17 @@ def _base_answers(
     """The base model's logits at the answers' tokens, where the loss asks for a divergence."""
     if not config.divergence_weight:
         return None
+    decoder = backend.decoder
     with torch.no_grad():
-        step = extend(
-            backend.model,
-            [(*row.context, *row.answer) for row in rows],
-            keep=1 + max(len(row.answer) for row in rows),
-            cached=False,
-        )
-    return _at_answers(step.logits, rows, 0)
+        step = decoder.read([(*row.context, *row.answer) for row in rows], cached=False)
+        return decoder.head.every(_at_answers(step.hidden, rows, 0))
 
 
-def _at_answers(logits: torch.Tensor, rows: Rows, behind: int) -> torch.Tensor:
-    """Logits [T, V] that predict the T answer tokens, of logits [B, keep, V] whose last columns are
-    the answers' tokens and `behind` more."""
-    end = logits.shape[1] - behind - 1
-    return torch.cat([logits[at, end - len(row.answer) : end] for at, row in enumerate(rows)])
-
-
-def _check_length(past: Past) -> None:
-    """A cache that lost tokens would go unnoticed: some models drop it without an error."""
-    held, read = past.cache.get_seq_length(), past.mask.shape[1]
-    if held != read:
-        raise TuningError(
-            f"this base model kept {held} of {read} tokens in its cache: tune with activation 'all'"
-        )
+def _at_answers(hidden: torch.Tensor, rows: Rows, behind: int) -> torch.Tensor:
+    """Hidden states [T, d] that predict the T answer tokens, of those [B, columns, d] whose last
+    columns are the answers' tokens and `behind` more."""
+    end = hidden.shape[1] - behind - 1
+    return torch.cat([hidden[at, end - len(row.answer) : end] for at, row in enumerate(rows)])
 
 
 def _score(

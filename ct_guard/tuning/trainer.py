@@ -15,7 +15,7 @@ from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.adapters import ProbeHead
 from ct_guard.backends import Adapter
-from ct_guard.backends.placement import out_of_memory
+from ct_guard.backends.placement import free_bytes, number_format, out_of_memory
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import MismatchError, NonFiniteScoreError, TuningError, UsageError
 from ct_guard.metrics import auroc, log_loss
@@ -59,6 +59,8 @@ def tune(
     resume: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
+    cache_bytes: int | None = None,
+    on_rows: Callable[[int, int], None] = lambda done, total: None,
 ) -> Tuned:
     """Tune on graded answers and save the step with the best validation log loss (or the last one,
     see `TuningConfig.keep`).
@@ -80,6 +82,10 @@ def tune(
         resume: whether to go on from there.
         on_progress: called after every evaluation.
         on_step: called with every step and its loss.
+        cache_bytes: memory for what the base model has read, with activation `query`: rows beyond
+            it are read anew in every epoch. None: a quarter of what is free. The result is the
+            same, but for rounding.
+        on_rows: called while rows are read into it, with how many of how many.
 
     Raises:
         TuningError: a split has one class, the loss is not finite, the LoRA does not fit the base,
@@ -123,6 +129,9 @@ def tune(
         learner = QueryLearner(backend, query, folder, config, exchanged)
     else:
         learner = LEARNERS[method](backend, query, folder, config)
+    if group.count == 1:
+        room = free_bytes(backend.device) // 4 if cache_bytes is None else cache_bytes
+        learner.prepare([*rows, *held_out], room, on_rows)
     weights = learner.weights
     optimizer = torch.optim.AdamW(
         weights, lr=config.learning_rate, weight_decay=config.weight_decay
@@ -229,12 +238,6 @@ def backward(learner: Learner, part: Batch, batch: Batch, config: TuningConfig) 
             )
         loss.backward()  # type: ignore[no-untyped-call]
     return loss.detach().float()
-
-
-def number_format(model: torch.nn.Module) -> str:
-    """What the base model's weights are kept in: `float32`, or in 8 bits `float16, int8`."""
-    kinds = {str(weight.dtype) for name, weight in model.named_parameters() if "lora_" not in name}
-    return ", ".join(sorted(kind.removeprefix("torch.") for kind in kinds))
 
 
 def _margins(learner: Learner, rows: Sequence[RenderedAnswer]) -> list[float]:

@@ -217,7 +217,9 @@ def test_query_and_all_are_different_functions(backend: Backend, tiny_adapter: P
 
 
 def test_the_start_up_check_passes(case: Case) -> None:
-    self_test(case.backend, case.query, case.adapter, tolerance=1e-3)
+    noise = self_test(case.backend, case.query, case.adapter)
+    assert case.backend.noise == noise
+    assert noise < 1e-3
 
 
 # --- generation and live caches ------------------------------------------------------------------

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ct_guard.backends.base import (
     KV,
     Activation,
@@ -14,6 +17,7 @@ from ct_guard.backends.base import (
     Capabilities,
     Generation,
     Item,
+    PlainRow,
     ScoreBatch,
     Stream,
     Want,
@@ -28,6 +32,7 @@ from ct_guard.records import Message
 from .context import Context, KVType, Options
 from .generation import SlotReader
 from .model import Model
+from .plain import read_plainly
 from .scoring import LoadedAdapter, ScoreJob
 from .state import pack, unpack
 from .vocabulary import Vocabulary
@@ -45,6 +50,7 @@ class LlamaCppBackend:
     a time."""
 
     name = "llama_cpp"
+    manners = ("together",)
 
     def __init__(
         self,
@@ -60,6 +66,8 @@ class LlamaCppBackend:
         self._fingerprint = fingerprint
         self._batch_size = batch_size
         self._adapters: dict[str, tuple[Path, object]] = {}
+        self.manner = "together"
+        self.noise: float | None = None
         self._lock = threading.RLock()
         self._free = weakref.finalize(self, _free, self._lock, self._vocabulary, self.cache, model)
 
@@ -100,6 +108,10 @@ class LlamaCppBackend:
     @property
     def fingerprint(self) -> str:
         return self._fingerprint
+
+    @property
+    def format(self) -> str:
+        return self._model.info.format
 
     @property
     def vocabulary_size(self) -> int:
@@ -173,6 +185,14 @@ class LlamaCppBackend:
                 )
             validate_adapter(file, self._model.info)
             self._adapters[adapter.name] = adapter.path, self._model.load_adapter(file)
+
+    def read_plainly(self, row: PlainRow, tokens: Sequence[int]) -> NDArray[np.float32]:
+        with self.working():
+            handle = None
+            if row.adapter is not None:
+                self.add_adapter(row.adapter)
+                _, handle = self._adapters[row.adapter.name]
+            return read_plainly(self.cache, row, tokens, handle)
 
     def score(
         self,

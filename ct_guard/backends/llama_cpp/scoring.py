@@ -85,7 +85,7 @@ class ScoreJob:
         self.logprobs = "answer_logprobs" in want
         self.hidden = "hidden" in want
         size = len(items)
-        self.label_logits = np.zeros((size, 2), np.float32)
+        self.label_logits = np.zeros((size, len(query.label_ids)), np.float32)
         self.answer_logprobs: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
         self.hidden_rows: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
         self.cached = np.zeros(size, np.int32)

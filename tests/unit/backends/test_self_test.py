@@ -1,4 +1,4 @@
-"""The start-up check refuses engines with wrong arithmetic."""
+"""The start-up check tells faults from noise, on an engine whose scores are exact."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ct_guard.backends import Adapter, Item, ScoreBatch, Want, self_test
+from ct_guard.backends import Adapter, Item, MannerWarning, ScoreBatch, Want, self_test
 from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import SelfTestError
 from ct_guard.query import Query, build_query
@@ -16,7 +16,7 @@ ADAPTER = Adapter("tuned", Path("adapter"), "query")
 
 
 class Spoilt(FakeBackend):
-    """Changes the labels [B, 2] of every batch."""
+    """Changes the labels [B, K] of every batch."""
 
     def __init__(self, change: Callable[[np.ndarray], np.ndarray]) -> None:
         super().__init__()
@@ -45,18 +45,48 @@ class IgnoresAdapters(FakeBackend):
         return super().score(items, query, None, want)
 
 
+class TakesTheOtherActivation(FakeBackend):
+    def score(
+        self,
+        items: Sequence[Item],
+        query: Query,
+        adapter: Adapter | None,
+        want: frozenset[Want],
+    ) -> ScoreBatch:
+        other = adapter and dataclasses.replace(
+            adapter, activation="all" if adapter.activation == "query" else "query"
+        )
+        return super().score(items, query, other, want)
+
+
 class DropsCapitals(FakeBackend):
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         return super().encode(text.lower(), special=special)
 
 
-def check(backend: FakeBackend, adapter: Adapter | None = None) -> None:
-    self_test(backend, build_query("raw", backend), adapter)
+class RightOneByOne(Spoilt):
+    """Batches are off until rows are read alone."""
+
+    manners = ("together", "alone")
+
+    def __init__(self) -> None:
+        super().__init__(
+            lambda labels: labels if self.manner == "alone" else labels + noise(labels, 0.5)
+        )
 
 
-def test_a_sound_engine_passes() -> None:
-    check(FakeBackend())
-    check(FakeBackend(), ADAPTER)
+def noise(labels: np.ndarray, size: float) -> np.ndarray:
+    return np.random.default_rng(0).normal(0, size, labels.shape)
+
+
+def check(backend: FakeBackend, adapter: Adapter | None = None) -> float:
+    return self_test(backend, build_query("raw", backend), adapter)
+
+
+def test_a_sound_engine_passes_and_its_noise_is_kept() -> None:
+    backend = FakeBackend()
+    assert check(backend) == backend.noise == 0
+    assert check(FakeBackend(), ADAPTER) == 0
 
 
 def test_an_ignored_adapter_is_found() -> None:
@@ -64,18 +94,37 @@ def test_an_ignored_adapter_is_found() -> None:
         check(IgnoresAdapters(), ADAPTER)
 
 
-def test_scores_that_depend_on_their_neighbours_are_found() -> None:
-    def leak(labels: np.ndarray) -> np.ndarray:
-        return np.add(labels, [0.0, 0.1 * (len(labels) - 1)])
+def test_an_adapter_that_acts_elsewhere_is_found() -> None:
+    with pytest.raises(SelfTestError, match="'tuned' acts on all tokens, not on the query alone"):
+        check(TakesTheOtherActivation(), ADAPTER)
 
-    with pytest.raises(SelfTestError, match=r"batched and single scores differ by 0\.1 logits"):
-        check(Spoilt(leak))
+
+def test_exchanged_labels_are_found() -> None:
+    with pytest.raises(SelfTestError, match="labels are exchanged"):
+        check(Spoilt(lambda labels: labels[:, ::-1]))
+
+
+def test_another_rows_reading_is_found() -> None:
+    with pytest.raises(SelfTestError, match="reads the cache of another row"):
+        check(Spoilt(lambda labels: np.roll(labels, 1, axis=0)))
+
+
+def test_what_is_off_for_no_known_reason_is_found() -> None:
+    with pytest.raises(SelfTestError, match=r"differ from those of plain single rows by 0\.\d+"):
+        check(Spoilt(lambda labels: labels + noise(labels, 0.1)))
+
+
+def test_a_base_whose_batches_are_off_is_read_row_by_row_and_says_so() -> None:
+    backend = RightOneByOne()
+    with pytest.warns(MannerWarning, match="read row by row, which is right and slower"):
+        check(backend)
+    assert backend.manner == "alone"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_scores_that_are_no_numbers_are_found(value: float) -> None:
-    with np.errstate(invalid="ignore"), pytest.raises(SelfTestError, match="differ by nan"):
-        check(Spoilt(lambda labels: np.add(labels, [0.0, value])))
+    with np.errstate(invalid="ignore"), pytest.raises(SelfTestError, match="no numbers"):
+        check(Spoilt(lambda labels: labels + value))
 
 
 def test_a_tokenizer_that_loses_text_is_found() -> None:

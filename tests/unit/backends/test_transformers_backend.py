@@ -476,6 +476,7 @@ def test_the_fingerprint_notices_exchanged_files(tiny_base: Path, tmp_path: Path
 def limit_memory(monkeypatch: pytest.MonkeyPatch, model: Any, most: int) -> list[int]:
     """Make forwards of more than `most` rows run out of memory; returns the sizes tried."""
     sizes: list[int] = []
+    model = model.base_model
     whole: Callable[..., Any] = model.forward
 
     def forward(*args: Any, **kwargs: Any) -> Any:
@@ -565,8 +566,8 @@ def test_other_runtime_errors_are_not_taken_for_memory(
     def broken(*args: Any, **kwargs: Any) -> Any:
         raise RuntimeError("shape mismatch")
 
-    monkeypatch.setattr(backend.model, "forward", broken)
-    with pytest.raises(RuntimeError, match="shape mismatch"):
+    monkeypatch.setattr(backend.model.base_model, "forward", broken)
+    with pytest.raises(BackendError, match="cannot be read so: shape mismatch"):
         backend.score(items(backend), query, None, LABELS)
 
 

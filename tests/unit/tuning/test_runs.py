@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from ct_guard.adapters import PROBE, load_probe
+from ct_guard.backends.placement import number_format
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError, UsageError
 from ct_guard.records import GradedAnswer
@@ -20,7 +21,6 @@ from ct_guard.tuning.data import render_graded
 from ct_guard.tuning.learners import QueryLearner
 from ct_guard.tuning.loss import divergence
 from ct_guard.tuning.processes import Processes
-from ct_guard.tuning.trainer import number_format
 from tests.unit.tuning.rows import graded
 
 CONFIG = TuningConfig(

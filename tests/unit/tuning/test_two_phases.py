@@ -9,7 +9,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, DynamicCache
 
-from ct_guard.backends.forward import Past, Step, extend
+from ct_guard.backends.forward import Past, Step
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError, UsageError
 from ct_guard.query import build_query
@@ -86,11 +86,13 @@ def test_a_cache_that_was_dropped_is_noticed(
     rows = render_graded(graded(2), style="chat_turn", backend=backend, query=query, budget=512)
     learner = QueryLearner(backend, query, tmp_path / "adapter", CONFIG)
 
+    read = backend.decoder.read
+
     def dropping(*args: Any, **kwargs: Any) -> Step:
-        step = extend(*args, **kwargs)
+        step = read(*args, **kwargs)
         return replace(step, past=Past(DynamicCache(), step.past.mask))
 
-    monkeypatch.setattr("ct_guard.tuning.learners.extend", dropping)
+    monkeypatch.setattr(backend.decoder, "read", dropping)
     with pytest.raises(TuningError, match=r"kept 0 of .* tokens in its cache"):
         learner.before(rows)
 
