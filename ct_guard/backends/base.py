@@ -83,8 +83,8 @@ class PlainRow:
     acts: range = NO_TOKENS
     """The tokens that the adapter acts on."""
     beside: tuple[int, ...] = ()
-    """Read in the same step behind the row, or into cells of the cache that are not the row's: they
-    cannot matter, and change what is rounded."""
+    """Read in the same step, behind the row or as another sequence: they cannot matter, and change
+    what is rounded."""
     jump: int | None = None
     """From this token on, positions are one too high; needs `Capabilities.positions`."""
 

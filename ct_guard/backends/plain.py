@@ -66,7 +66,7 @@ def read_plainly(backend: Engine, row: PlainRow, tokens: Sequence[int]) -> NDArr
                     input_ids=torch.tensor([ids], device=model.device),
                     use_cache=cache is not None,
                     **({CACHE: cache} if cache is not None else {}),
-                    **({"position_ids": positions[None, part]} if row.jump is not None else {}),
+                    **(_jumping(positions[None, part]) if row.jump is not None else {}),
                     **({"logits_to_keep": 1 + behind} if "logits_to_keep" in takes else {}),
                 )
     finally:
@@ -81,3 +81,8 @@ def read_plainly(backend: Engine, row: PlainRow, tokens: Sequence[int]) -> NDArr
             f" differ from the model's by {float((found - own).abs().max()):.3g}"
         )
     return np.asarray(found.cpu().numpy(), np.float32)
+
+
+def _jumping(positions: torch.Tensor) -> dict[str, torch.Tensor]:
+    """Without a mask, transformers takes a jump for the start of another, packed sequence."""
+    return {"position_ids": positions, "attention_mask": torch.ones_like(positions)}

@@ -194,7 +194,8 @@ class _Rehearsal:
             self._plain([prefix], self._own, beside=BESIDE[at % len(BESIDE)])
             for at, prefix in enumerate(self.prefixes)
         ]
-        return _rms(_centred(np.concatenate(found)) - _centred(right))
+        own = np.finfo(np.float32).eps * float(np.abs(right).max())  # of the logits themselves
+        return max(own, _rms(_centred(np.concatenate(found)) - _centred(right)))
 
     # --- asking the backend ---------------------------------------------------------------------
 
@@ -265,7 +266,8 @@ def _verdict(off: FloatArray, faults: Sequence[_Fault], rounding: float) -> _Pro
     """
     if not np.isfinite(off).all():
         return _Problem("its scores are no numbers: try --dtype float32", mendable=False)
-    best, unexplained, least = None, MOST_UNEXPLAINED, np.inf
+    likest: _Fault | None = None
+    unexplained, least, named = 1.0, np.inf, False
     for fault in faults:
         known = np.isfinite(fault.effect).all(axis=1)
         effect, seen = fault.effect[known], off[known]
@@ -275,21 +277,22 @@ def _verdict(off: FloatArray, faults: Sequence[_Fault], rounding: float) -> _Pro
                 return _Problem(fault.name, fault.mendable)
             continue
         least = min(least, _rms(effect))
-        is_clear = np.sqrt(size) > 2 * CLEAR * _rms(seen - effect)
         left = float(((seen - effect) ** 2).sum() / max((seen**2).sum(), 1e-300))
-        if is_clear and left < unexplained:
-            best, unexplained = fault, left
-    if best is not None:
-        return _Problem(best.name, best.mendable)
+        is_clear = np.sqrt(size) > 2 * CLEAR * _rms(seen - effect)
+        if left < unexplained:
+            likest, unexplained, named = fault, left, is_clear and left < MOST_UNEXPLAINED
+    if likest is not None and named:
+        return _Problem(likest.name, likest.mendable)
     # Of what is not among the faults: halfway, on a scale of sizes, from noise to the least fault.
     allowed = max(SPREAD * rounding, np.sqrt(rounding * least) if np.isfinite(least) else 0.0)
-    if _rms(off) > allowed:
-        return _Problem(
-            f"its scores differ from those of plain single rows by {_rms(off):.2g} logits on"
-            f" average, and its rounding explains {allowed:.2g}",
-            mendable=True,
-        )
-    return None
+    if _rms(off) <= allowed:
+        return None
+    like = f"; most like it: {likest.name}" if likest is not None else ""
+    return _Problem(
+        f"its scores differ from those of plain single rows by {_rms(off):.2g} logits on average,"
+        f" and its rounding explains {allowed:.2g}{like}",
+        mendable=True,
+    )
 
 
 def _figures(logits: FloatArray, labels: FloatArray) -> FloatArray:

@@ -26,15 +26,14 @@ def read_plainly(
     ids, targets = np.array(row.ids, np.int64), np.array(tokens, np.int64)
     slot, other = cache.new(), cache.new()
     try:
-        if row.beside:
-            cache.read([Row(other, np.array(row.beside, np.int64))])
         for start, stop in pairwise(stops):
             on = start in row.acts
             if stop < len(row.ids):
                 part = Row(slot, ids[start:stop])
             else:
                 part = Row(slot, ids[start:], np.full(len(targets), stop - 1 - start), targets)
-            (reading,) = cache.read([part], adapter if on else None)
+            company = [Row(other, np.array(row.beside, np.int64))] if row.beside else []
+            *_, reading = cache.read([*company, part], adapter if on else None)
         return reading.logprobs
     finally:
         cache.free(slot)
