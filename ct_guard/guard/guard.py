@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
 
@@ -73,9 +73,9 @@ class Guard:
             raise UsageError(f"a window is a time in seconds, not {window!r}")
         if deadline is not None and not deadline > 0:
             raise UsageError(f"a deadline is a time in seconds above 0, not {deadline!r}")
-        for name, most in (("max_batch", max_batch), ("max_waiting", max_waiting)):
-            if most is not None and not most >= 1:
-                raise UsageError(f"{name} is a number of answers, at least 1, not {most!r}")
+        for name, number in (("max_batch", max_batch), ("max_waiting", max_waiting)):
+            if number is not None and not number >= 1:
+                raise UsageError(f"{name} is a number of answers, at least 1, not {number!r}")
         self.estimator = load_estimator(estimator)
         certificates = self.estimator.manifest.certificates
         self.policy: Policy = (
@@ -88,10 +88,10 @@ class Guard:
         """Whether the last model's answer counts, instead of the one with the best p."""
         self.on_error: OnError = on_error
         self.deadline = deadline
-        if max_batch is None:
-            gains = self.estimator.backend.capabilities.batching_gains
-            max_batch = Terms.max_batch if gains else 1
-        self.terms = Terms(window, max_batch, max_waiting)
+        self.window, self.max_batch, self.max_waiting = window, max_batch, max_waiting
+        gains = self.estimator.backend.capabilities.batching_gains
+        most = max_batch or (Terms.max_batch if gains else 1)
+        self._terms = Terms(window, most, max_waiting)
         self._worker = worker_of(self.estimator)
 
     def under(self, policy: Policy) -> "Guard":
@@ -101,7 +101,9 @@ class Guard:
             policy,
             on_error=self.on_error,
             deadline=self.deadline,
-            **asdict(self.terms),
+            window=self.window,
+            max_batch=self.max_batch,
+            max_waiting=self.max_waiting,
         )
 
     def assess(self, qa: QuestionAnswer, *, situation: Situation | None = None) -> Assessment:
@@ -166,7 +168,7 @@ class Guard:
         self.estimator.close()
 
     def _submit(self, items: Sequence[QuestionAnswer]) -> "Future[list[Confidence]]":
-        return self._worker.submit(items, due=self._due(), terms=self.terms)
+        return self._worker.submit(items, due=self._due(), terms=self._terms)
 
     def _submit_generated(self, qa: QuestionAnswer, kv: KV) -> "Future[list[Confidence]]":
         return self._worker.call(lambda: [self.estimator.score_generated(qa, kv)], due=self._due())
