@@ -9,29 +9,33 @@ import json
 import os
 import signal
 import sys
+import threading
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
 warnings.simplefilter("ignore")
 
-from ct_guard import Confidence, Guard, QuestionAnswer, load_estimator  # noqa: E402
+from ct_guard import Guard, QuestionAnswer, load_estimator  # noqa: E402
+from ct_guard.backends import Item, ScoreBatch  # noqa: E402
 
 READ, WRITE = os.pipe()
 ESTIMATOR = load_estimator("mini")
-SCORE = ESTIMATOR.score
+BACKEND = ESTIMATOR.backend
+SCORE = BACKEND.score
 ONE = QuestionAnswer(question="What is 7 plus 5?", answer="12")
-MANY = [QuestionAnswer(question=f"What is {n} plus 5?", answer=str(n)) for n in range(20_000)]
+MANY = [QuestionAnswer(question=f"What is {n} plus 5?", answer=str(n)) for n in range(1500)]
 
 
-def told(items: Sequence[QuestionAnswer]) -> list[Confidence]:
+def told(items: Sequence[Item], *rest: Any) -> ScoreBatch:
     """The model's score; says that many are being read."""
     if len(items) == len(MANY):
         os.write(WRITE, b"x")
-    return SCORE(items)
+    return SCORE(items, *rest)
 
 
-ESTIMATOR.score = told  # type: ignore[method-assign]
+BACKEND.score = told  # type: ignore[method-assign]
 GUARD = Guard(ESTIMATOR, 0.5)
 
 
@@ -55,8 +59,9 @@ def terminated_and_cleaned_up() -> None:
 
 
 def abandoned() -> None:
-    """The deadline is over, and the scoring goes on while the interpreter ends."""
-    Guard(ESTIMATOR, 0.5, deadline=0.2).assess_batch(MANY)
+    """The interpreter ends while a thread that nobody waits for is being answered."""
+    threading.Thread(target=GUARD.assess_batch, args=(MANY,), daemon=True).start()
+    os.read(READ, 1)
 
 
 SIGNALS = {
