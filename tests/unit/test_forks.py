@@ -1,6 +1,7 @@
 """Locks over a fork: no child begins in the middle of what somebody was doing."""
 
 import os
+import signal
 import threading
 from collections.abc import Callable
 
@@ -18,10 +19,11 @@ pytestmark = [
 
 
 def status_in_child(work: Callable[[], int]) -> int:
-    """What `work` returns in a forked process; -1 where it raises."""
+    """What `work` returns in a forked process; 255 where it raises, negative where it hangs."""
     child = os.fork()
     if child == 0:
         status = 255
+        signal.alarm(60)
         try:
             status = work()
         finally:
