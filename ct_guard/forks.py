@@ -85,12 +85,16 @@ def _watch() -> None:
     if not hasattr(os, "register_at_fork"):  # Windows does not fork
         return
 
+    def before() -> None:
+        for lock in _living():
+            lock._before_fork()
+
     def after(*, child: bool) -> None:
         for lock in _living():
             lock._after_fork(child=child)
 
     os.register_at_fork(
-        before=lambda: [lock._before_fork() for lock in _living()],
+        before=before,
         after_in_parent=lambda: after(child=False),
         after_in_child=lambda: after(child=True),
     )
