@@ -16,6 +16,7 @@
     ├── TuningError               training cannot start or went wrong
     ├── ExportError               a model or adapter that another format cannot express
     ├── DeadlineError             scoring did not finish in time; also a TimeoutError
+    ├── OverloadedError           too much waits to be scored already
     ├── LowConfidenceError        a policy was told to raise instead of passing an answer
     └── MissingExtraError         an optional dependency is absent: says what to install
 
@@ -37,6 +38,7 @@ __all__ = [
     "MissingExtraError",
     "NonFiniteScoreError",
     "OutputExistsError",
+    "OverloadedError",
     "PolicyError",
     "SelfTestError",
     "TuningError",
@@ -106,6 +108,10 @@ class ExportError(CtGuardError):
 
 class DeadlineError(CtGuardError, TimeoutError):
     """Scoring did not finish in time."""
+
+
+class OverloadedError(CtGuardError):
+    """Too much waits to be scored already."""
 
 
 class LowConfidenceError(CtGuardError):

@@ -103,6 +103,8 @@ class Capabilities:
     live_tokens: int | None = None
     """Most tokens that all live KVs hold together, shared beginnings counted once; None: as many as
     memory holds."""
+    batching_gains: bool = True
+    """Whether answers to different questions take less time together than one after the other."""
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """The caches of the latest conversations: a prompt that goes on from one reads its end only."""
 
-import threading
 from collections.abc import Sequence
+
+from ct_guard.forks import ForkLock
 
 from .base import KV, Backend, Stream
 from .decoding import common_prefix
@@ -21,7 +22,7 @@ class Conversations:
     def __init__(self, backend: Backend, size: int, *, reserve: int = 0) -> None:
         self._backend, self._size, self._reserve = backend, size, reserve
         self._kept: list[KV] = []
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
 
     def __len__(self) -> int:
         return len(self._kept)

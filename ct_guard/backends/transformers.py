@@ -1,8 +1,8 @@
 """Hugging Face causal language models with PEFT adapters, on CPU or GPU: the same code."""
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from peft import LoraConfig
 
 from ct_guard.errors import BackendError
+from ct_guard.forks import ForkLock
 from ct_guard.query import Query
 from ct_guard.records import Message
 
@@ -41,9 +42,15 @@ from .tokens import TokenizerEncoder
 __all__ = ["TransformersBackend"]
 
 AUTO_BATCH_SIZE = 64
+<<<<<<< HEAD
 AUTO_BATCH_TOKENS = {"cpu": 4_096}
 """By kind of device; a processor's cores are busy with few."""
 AUTO_BATCH_TOKENS_ELSEWHERE = 16_384
+=======
+AUTO_BATCH_TOKENS = 16_384
+SMALL = 20_000_000
+"""Parameters. Below, a forward's fixed cost outweighs its arithmetic also on a CPU."""
+>>>>>>> serving
 
 
 class TransformersBackend:
@@ -71,7 +78,8 @@ class TransformersBackend:
         self._auto = batch_size is None
         self._batch_size = batch_size or AUTO_BATCH_SIZE
         self._adapters = LoraAdapters(self._model)
-        self._lock = threading.RLock()
+        self._batching_gains = model.device.type != "cpu" or model.num_parameters() < SMALL
+        self._lock = ForkLock(partial(_after_fork, model.device))
         self._closed = False
 
     @classmethod
@@ -124,7 +132,11 @@ class TransformersBackend:
             answer_logprobs=True,
             hidden_states=True,
             generates=True,
+<<<<<<< HEAD
             positions=self._takes_positions,
+=======
+            batching_gains=self._batching_gains,
+>>>>>>> serving
         )
 
     @property
@@ -327,3 +339,13 @@ class TransformersBackend:
             if self._closed:
                 raise BackendError("this backend is closed")
             yield
+
+
+def _after_fork(device: torch.device) -> None:
+    """Only one thread computes in a forked child: the pools of the others are not there, and OpenMP
+    would wait for them."""
+    if device.type != "cpu":
+        raise BackendError(
+            f"a model on {device} does not outlive a fork: load the estimator after the fork"
+        )
+    torch.set_num_threads(1)

@@ -5,11 +5,12 @@ import signal
 import sys
 import warnings
 from importlib import import_module
+from typing import Any
 
 import click
 
 from ct_guard import __version__
-from ct_guard.errors import CtGuardError
+from ct_guard.errors import CtGuardError, MissingExtraError
 
 __all__ = ["cli", "main"]
 
@@ -32,6 +33,29 @@ COMMANDS = {
 }
 
 
+EXTRAS = {
+    "accelerate": "torch",
+    "bitsandbytes": "quant",
+    "datasets": "datasets",
+    "gguf": "gguf",
+    "huggingface_hub": "torch",
+    "jinja2": "torch",
+    "langchain": "agents",
+    "langchain_core": "langchain",
+    "langgraph": "agents",
+    "llama_cpp": "gguf",
+    "matplotlib": "report",
+    "peft": "torch",
+    "pyarrow": "parquet",
+    "relplot": "report",
+    "safetensors": "torch",
+    "tokenizers": "torch",
+    "torch": "torch",
+    "transformers": "torch",
+}
+"""The extra that brings a module."""
+
+
 class _Commands(click.Group):
     """Imports a command's module when the command is asked for."""
 
@@ -43,6 +67,16 @@ class _Commands(click.Group):
             return None
         command: click.Command = import_module(f"ct_guard.cli.{cmd_name}").command
         return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """A library that is not installed is an error of ours, whichever command needs it."""
+        try:
+            return super().invoke(ctx)
+        except ModuleNotFoundError as error:
+            extra = EXTRAS.get((error.name or "").partition(".")[0])
+            if extra is None or isinstance(error, CtGuardError):
+                raise
+            raise MissingExtraError(f"ct-guard {ctx.invoked_subcommand}", extra) from error
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -2,7 +2,8 @@
 
 from .guard import Guard
 from .ladder import Ladder, Outcome
+from .queue import Terms
 from .reply import Reply
 from .worker import Worker
 
-__all__ = ["Guard", "Ladder", "Outcome", "Reply", "Worker"]
+__all__ = ["Guard", "Ladder", "Outcome", "Reply", "Terms", "Worker"]

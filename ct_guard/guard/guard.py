@@ -1,6 +1,7 @@
 """The guard: an estimator and a policy behind one call."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import replace
@@ -23,6 +24,7 @@ from ct_guard.policies import (
 )
 from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 
+from .queue import Terms
 from .worker import worker_of
 
 __all__ = ["Guard"]
@@ -36,14 +38,21 @@ class Guard:
     `estimator` and `policy` are given by name, path or object; without a policy, the estimator's
     certified threshold is used where it has one, else every answer passes with its confidence
     attached. `deadline` bounds every call in seconds; what is late is an error of that answer, and
-    goes by `on_error` like any other ("pass", "block" = abstain, "raise").
+    goes by `on_error` like any other ("pass", "block" = abstain, "raise"). So is what finds more
+    than `max_waiting` answers waiting (OverloadedError), and what could not be scored by its
+    deadline for all that waits before it (DeadlineError, at once).
 
         guard = Guard("mini")
         guard.assess(QuestionAnswer(question="What is 2 plus 2?", answer="5")).action
 
     Safe to share between threads and event loops. Requests that arrive within `window` seconds (at
-    most 0.005 is sensible) are scored in one forward, also those of other guards over the same
-    estimator and window: they share its thread.
+    most 0.005 is sensible) are scored in one forward of at most `max_batch` answers, also those of
+    other guards over the same estimator: they share its thread. `max_batch` None joins requests
+    where the backend gains from it (`Capabilities.batching_gains`). A batch is never so large that
+    it could not end by the deadlines of its members.
+
+    A process that was forked goes on with the guard on one CPU thread; for more, or with a model on
+    a GPU, it loads an estimator of its own.
     """
 
     def __init__(
@@ -53,13 +62,20 @@ class Guard:
         *,
         on_error: OnError = "block",
         deadline: float | None = None,
-        window: float = 0.002,
+        window: float = Terms.window,
+        max_batch: int | None = None,
+        max_waiting: int = Terms.max_waiting,
     ) -> None:
         if on_error not in get_args(OnError):
             known = ", ".join(get_args(OnError))
             raise UsageError(f"unknown on_error {on_error!r}: there are {known}")
         if not window >= 0:
             raise UsageError(f"a window is a time in seconds, not {window!r}")
+        if deadline is not None and not deadline > 0:
+            raise UsageError(f"a deadline is a time in seconds above 0, not {deadline!r}")
+        for name, number in (("max_batch", max_batch), ("max_waiting", max_waiting)):
+            if number is not None and not number >= 1:
+                raise UsageError(f"{name} is a number of answers, at least 1, not {number!r}")
         self.estimator = load_estimator(estimator)
         certificates = self.estimator.manifest.certificates
         self.policy: Policy = (
@@ -72,7 +88,23 @@ class Guard:
         """Whether the last model's answer counts, instead of the one with the best p."""
         self.on_error: OnError = on_error
         self.deadline = deadline
-        self._worker = worker_of(self.estimator, window=window)
+        self.window, self.max_batch, self.max_waiting = window, max_batch, max_waiting
+        gains = self.estimator.backend.capabilities.batching_gains
+        most = max_batch or (Terms.max_batch if gains else 1)
+        self._terms = Terms(window, most, max_waiting)
+        self._worker = worker_of(self.estimator)
+
+    def under(self, policy: Policy) -> "Guard":
+        """A guard that differs in its policy only."""
+        return Guard(
+            self.estimator,
+            policy,
+            on_error=self.on_error,
+            deadline=self.deadline,
+            window=self.window,
+            max_batch=self.max_batch,
+            max_waiting=self.max_waiting,
+        )
 
     def assess(self, qa: QuestionAnswer, *, situation: Situation | None = None) -> Assessment:
         """Assess one answer."""
@@ -82,9 +114,11 @@ class Guard:
         self, items: Sequence[QuestionAnswer], *, situation: Situation | None = None
     ) -> list[Assessment]:
         """Assess many answers in one forward after another; results in order."""
-        if not items:
-            return []
-        return self._decided(self._wait(self._worker.submit(items), items), situation)
+        return self._decided(self.score_batch(items), situation)
+
+    def score_batch(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
+        """The confidences of many answers, nothing decided on them; results in order."""
+        return self._wait(self._submit(items), items) if items else []
 
     async def aassess(
         self, qa: QuestionAnswer, *, situation: Situation | None = None
@@ -97,24 +131,24 @@ class Guard:
         self, items: Sequence[QuestionAnswer], *, situation: Situation | None = None
     ) -> list[Assessment]:
         """`assess_batch` without blocking the event loop."""
-        if not items:
-            return []
-        scored = await self._await(self._worker.submit(items), items)
-        return self._decided(scored, situation)
+        return self._decided(await self.ascore_batch(items), situation)
+
+    async def ascore_batch(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
+        """`score_batch` without blocking the event loop."""
+        return await self._await(self._submit(items), items) if items else []
 
     def assess_generated(
         self, qa: QuestionAnswer, kv: KV, *, situation: Situation | None = None
     ) -> Assessment:
         """Assess an answer that the estimator's own base has just generated, from its live KV."""
-        future = self._worker.call(lambda: [self.estimator.score_generated(qa, kv)])
-        return self._decided(self._wait(future, [qa]), situation)[0]
+        return self._decided(self._wait(self._submit_generated(qa, kv), [qa]), situation)[0]
 
     async def aassess_generated(
         self, qa: QuestionAnswer, kv: KV, *, situation: Situation | None = None
     ) -> Assessment:
         """`assess_generated` without blocking the event loop."""
-        future = self._worker.call(lambda: [self.estimator.score_generated(qa, kv)])
-        return self._decided(await self._await(future, [qa]), situation)[0]
+        scored = await self._await(self._submit_generated(qa, kv), [qa])
+        return self._decided(scored, situation)[0]
 
     def decide(self, confidence: Confidence, situation: Situation | None = None) -> Decision:
         """The policy's decision on a confidence that is known already."""
@@ -126,10 +160,24 @@ class Guard:
         result: T = self._worker.call(function).result()
         return result
 
-    def close(self) -> None:
-        """Stop the worker and free the model, also for other guards over the same estimator."""
-        self._worker.close()
+    def close(self, timeout: float | None = 4.0) -> None:
+        """Finish what waits, stop the worker and free the model, also for other guards over the
+        same estimator.
+
+        Raises DeadlineError where that takes longer than `timeout` seconds (None: as long as it
+        takes): it says what is still running. The model is then not freed, until closed again.
+        """
+        self._worker.close(timeout)
         self.estimator.close()
+
+    def _submit(self, items: Sequence[QuestionAnswer]) -> "Future[list[Confidence]]":
+        return self._worker.submit(items, due=self._due(), terms=self._terms)
+
+    def _submit_generated(self, qa: QuestionAnswer, kv: KV) -> "Future[list[Confidence]]":
+        return self._worker.call(lambda: [self.estimator.score_generated(qa, kv)], due=self._due())
+
+    def _due(self) -> float | None:
+        return None if self.deadline is None else time.monotonic() + self.deadline
 
     def _wait(
         self, future: "Future[list[Confidence]]", items: Sequence[QuestionAnswer]
@@ -138,8 +186,9 @@ class Guard:
             return future.result(self.deadline)
         except Exception as error:
             raised = future.done() and not future.cancelled() and future.exception() is error
-            future.cancel()  # what nobody waits for any more need not be scored
             return self._failed(items, error if raised else self._late())
+        finally:
+            future.cancel()  # what nobody waits for any more need not be scored
 
     async def _await(
         self, future: "Future[list[Confidence]]", items: Sequence[QuestionAnswer]

@@ -3,163 +3,248 @@
 import threading
 import time
 import weakref
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from ct_guard.errors import BackendError, UsageError
+from ct_guard.errors import BackendError, CtGuardError, DeadlineError, UsageError
 from ct_guard.estimators import Estimator
+from ct_guard.forks import ForkLock
 from ct_guard.records import Confidence, QuestionAnswer
+
+from .lifetime import interrupt, watch
+from .queue import Batch, Call, Job, Queue, Request, Terms, weigh
 
 __all__ = ["Worker", "worker_of"]
 
-
-@dataclass
-class _Request:
-    items: Sequence[QuestionAnswer]
-    future: "Future[list[Confidence]]" = field(default_factory=Future)
-
-
-@dataclass
-class _Call:
-    function: Callable[[], Any]
-    future: "Future[Any]" = field(default_factory=Future)
+_CHARACTERS = 4
+"""Of a token, about."""
+_LEFT = UsageError("the process ends: nothing is scored any more")
 
 
 class Worker:
     """Runs `score` on a thread of its own.
 
-    What arrives while the thread is busy is scored together next. A batch also waits for company:
-    at most `window` seconds in all, and no longer than 1/16 of it after the last arrival, so that a
-    lone caller hardly waits. Batches hold at most `most` items unless one request alone is larger.
-    A thread without work for `idle` seconds ends; the next request starts another.
+    What arrives while the thread is busy is scored together next, as far as the requests' `Terms`
+    and deadlines allow. A batch also waits for company: at most the first request's window in all,
+    and no longer than 1/16 of it after the last arrival, so that a lone caller hardly waits. A
+    thread without work for `idle` seconds ends; the next request starts another.
+
+    `longest` is the most characters of an answer that are read. Deadlines are by `clock`.
     """
 
     def __init__(
         self,
         score: Callable[[Sequence[QuestionAnswer]], list[Confidence]],
         *,
-        window: float = 0.002,
-        most: int = 256,
+        longest: int = 100_000,
         idle: float = 5.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._score, self._window, self._most, self._idle = score, window, most, idle
-        self._waiting: deque[_Request | _Call] = deque()
+        self._score, self._longest, self._idle, self._clock = score, longest, idle, clock
+        self._closed = self._left = False
+        self._begin()
+
+    def _begin(self) -> None:
+        """Nothing waits, and no thread runs."""
+        self._waiting = Queue()
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._closed = False
+        self._running: Batch | Call | None = None
+        self._busy_until = 0.0
 
     @property
     def closed(self) -> bool:
         return self._closed
 
-    def submit(self, items: Sequence[QuestionAnswer]) -> "Future[list[Confidence]]":
-        """Score items, perhaps together with those of other callers."""
-        return self._enqueue(_Request(items))
+    def submit(
+        self,
+        items: Sequence[QuestionAnswer],
+        *,
+        due: float | None = None,
+        terms: Terms | None = None,
+    ) -> "Future[list[Confidence]]":
+        """Score items, perhaps together with those of other callers; whoever cancels what waits
+        takes it out of the queue.
 
-    def call(self, function: Callable[[], Any]) -> "Future[Any]":
+        The future may hold OverloadedError where too much waits, and DeadlineError where it cannot
+        be scored by `due`, without having waited until then. Raises UsageError when closed.
+        """
+        weight = weigh(items, self._longest)
+        return self._enqueue(Request(items, weight, terms or Terms(), due))
+
+    def call(self, function: Callable[[], Any], *, due: float | None = None) -> "Future[Any]":
         """Run a function alone on the thread: what touches the model must not run beside it."""
-        return self._enqueue(_Call(function))
+        return self._enqueue(Call(function, due))
 
-    def close(self) -> None:
-        """Finish what is waiting and stop. Later submissions raise UsageError."""
+    def close(self, timeout: float | None = None) -> None:
+        """Finish what is waiting and stop. Later submissions raise UsageError.
+
+        Raises DeadlineError where that takes longer than `timeout` seconds: what waits is given up
+        then, and what runs goes on.
+        """
         with self._wake:
             self._closed = True
             self._wake.notify()
             thread = self._thread
-        if thread is not None:
-            thread.join()
+        if thread is None:
+            return
+        thread.join(timeout)
+        if thread.is_alive():
+            given_up = self._give_up(UsageError("this guard was closed before scoring began"))
+            raise DeadlineError(
+                f"{self._what_runs()} still runs {timeout:g} s after closing ({given_up} requests"
+                " behind it are given up): close again later, to free the model"
+            )
 
-    def _enqueue(self, job: Any) -> "Future[Any]":
+    def _what_runs(self) -> str:
+        running = self._running
+        return f"scoring {running.rows} answers" if isinstance(running, Batch) else "a call"
+
+    def _give_up(self, error: CtGuardError) -> int:
+        with self._wake:
+            jobs = self._waiting.clear()
+        for job in jobs:
+            _fail(job, error)
+        return len(jobs)
+
+    # --- arriving -------------------------------------------------------------------------------
+
+    def _enqueue(self, job: Job) -> "Future[Any]":
+        future: Future[Any] = job.future
         with self._wake:
             if self._closed:
                 raise UsageError("this guard is closed")
+            busy_until = self._busy_until if self._running is not None else None
+            try:
+                self._waiting.add(job, now=self._clock(), busy_until=busy_until)
+            except CtGuardError as error:
+                future.set_exception(error)
+                return future
             if self._thread is None:
+                watch(self)
                 self._thread = threading.Thread(target=self._run, name="ct-guard", daemon=True)
                 self._thread.start()
-            self._waiting.append(job)
             self._wake.notify()
-        future: Future[Any] = job.future
+        future.add_done_callback(partial(self._forget, job))
         return future
+
+    def _forget(self, job: Job, future: "Future[Any]") -> None:
+        if future.cancelled():
+            with self._wake:
+                self._waiting.remove(job)
+
+    # --- the thread -----------------------------------------------------------------------------
 
     def _run(self) -> None:
         while True:
             with self._wake:
+                self._running = None
                 self._wake.wait_for(lambda: self._waiting or self._closed, self._idle)
-                if not self._waiting:
+                late = self._waiting.shed(self._clock())
+                if self._waiting:
+                    self._running = self._next()
+                elif not late:
                     self._thread = None
                     return
-                first = self._waiting.popleft()
-            if isinstance(first, _Call):
-                if first.future.set_running_or_notify_cancel():
-                    _settle(first.future, first.function)
-            else:
-                self._serve(self._gather(first))
+            for job, error in late:
+                _fail(job, error)
+            if isinstance(self._running, Batch):
+                self._serve(self._running)
+            elif self._running is not None and self._running.future.set_running_or_notify_cancel():
+                _settle(self._running.future, self._running.function)
 
-    def _gather(self, first: _Request) -> list[_Request]:
-        """`first` and what arrives within the window, as long as it fits into the batch."""
-        batch, size = [first], len(first.items)
-        until = time.monotonic() + self._window
-        with self._wake:
-            while size < self._most and not self._closed:
-                if not self._waiting:
-                    left = until - time.monotonic()
-                    if left <= 0 or not self._wake.wait(min(left, self._window / 16)):
-                        break
-                    continue
-                head = self._waiting[0]
-                if isinstance(head, _Call) or size + len(head.items) > self._most:
+    def _next(self) -> Batch | Call:
+        """The first job; a request with what arrives within its window, as long as that fits."""
+        first = self._waiting.pop()
+        if isinstance(first, Call):
+            return first
+        self._running = batch = Batch(first)
+        until = time.monotonic() + first.terms.window
+        while batch.rows < batch.most and not self._closed:
+            if not self._waiting:
+                left = until - time.monotonic()
+                if left <= 0 or not self._wake.wait(min(left, first.terms.window / 16)):
                     break
-                self._waiting.popleft()
-                batch.append(head)
-                size += len(head.items)
+            elif not self._waiting.pop_into(batch, self._clock()):
+                break
+        self._busy_until = self._clock() + self._waiting.pace.seconds(batch.weight)
         return batch
 
-    def _serve(self, batch: list[_Request]) -> None:
-        live = [request for request in batch if request.future.set_running_or_notify_cancel()]
-        if not live:
+    def _serve(self, batch: Batch) -> None:
+        live = [each for each in batch.requests if each.future.set_running_or_notify_cancel()]
+        if len(live) > 1 and self._serve_together(live):
             return
-        if len(live) == 1:
-            _settle(live[0].future, partial(self._scores, live[0].items))
-            return
-        try:
-            scored = self._scores([item for request in live for item in request.items])
-        except Exception:
-            # One request may have spoilt it for all: each gets its own result or its own error.
-            for request in live:
-                _settle(request.future, partial(self._scores, request.items))
-            return
-        at = 0
         for request in live:
+            if self._left:
+                request.future.set_exception(_LEFT)
+            elif len(live) > 1 and request.due is not None and request.due <= self._clock():
+                request.future.set_exception(DeadlineError("the deadline passed while scoring"))
+            else:
+                _settle(request.future, partial(self._scores, [request]))
+
+    def _serve_together(self, requests: Sequence[Request]) -> bool:
+        """False where something was raised: one request may have spoilt it for all, so that each
+        has to get its own result or its own error."""
+        try:
+            scored = self._scores(requests)
+        except BaseException:
+            return False
+        at = 0
+        for request in requests:
             request.future.set_result(scored[at : at + len(request.items)])
             at += len(request.items)
+        return True
 
-    def _scores(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
+    def _scores(self, requests: Sequence[Request]) -> list[Confidence]:
         """Exactly one score for each item: of fewer or more, nobody knows which is whose."""
+        items = [item for request in requests for item in request.items]
+        start = self._clock()
         scored = self._score(items)
         if len(scored) != len(items):
             raise BackendError(
                 f"the estimator returned {len(scored)} scores for {len(items)} answers"
             )
+        self._waiting.pace.took(sum(each.weight for each in requests), self._clock() - start)
         return scored
 
+    # --- the process ----------------------------------------------------------------------------
 
-_workers: "weakref.WeakValueDictionary[tuple[int, float], Worker]" = weakref.WeakValueDictionary()
-_workers_lock = threading.Lock()
+    def forked(self) -> None:
+        """In a child process, where no thread but the forking one lives: begin afresh. What waited
+        is the parent's."""
+        self._begin()
+
+    def leave(self, patience: float) -> None:
+        """The interpreter ends: give up what waits, and end what runs."""
+        with self._wake:
+            self._closed = self._left = True
+            self._waiting.clear()
+            self._wake.notify()
+            thread = self._thread
+        if thread is not None:
+            interrupt(thread, patience)
 
 
-def worker_of(estimator: Estimator, *, window: float) -> Worker:
-    """The worker of this estimator and window: all guards over them share one thread, so that their
-    requests join. It lives as long as one of them, and keeps the estimator alive meanwhile."""
-    key = id(estimator), window
+_workers: "weakref.WeakValueDictionary[int, Worker]" = weakref.WeakValueDictionary()
+_workers_lock = ForkLock()
+
+
+def worker_of(estimator: Estimator) -> Worker:
+    """The worker of this estimator: all guards over it share one thread, so that their requests
+    join. It lives as long as one of them, and keeps the estimator alive meanwhile."""
     with _workers_lock:
-        worker = _workers.get(key)
+        worker = _workers.get(id(estimator))
         if worker is None or worker.closed:
-            worker = _workers[key] = Worker(estimator.score, window=window)
+            longest = _CHARACTERS * estimator.budget
+            worker = _workers[id(estimator)] = Worker(estimator.score, longest=longest)
         return worker
+
+
+def _fail(job: Job, error: CtGuardError) -> None:
+    if job.future.set_running_or_notify_cancel():
+        job.future.set_exception(error)
 
 
 def _settle(future: "Future[Any]", work: Callable[[], Any]) -> None:

@@ -12,7 +12,7 @@ from langchain_core.tracers.context import register_configure_hook
 
 from ct_guard.errors import LowConfidenceError
 from ct_guard.estimators import Estimator
-from ct_guard.guard import Guard
+from ct_guard.guard import Guard, Terms
 from ct_guard.policies import OnError, Policy, Situation
 
 from .assess import assess
@@ -61,14 +61,26 @@ class ConfidenceCallbackHandler(Listener):
         *,
         on_error: OnError = "pass",
         deadline: float | None = None,
+        window: float = Terms.window,
+        max_batch: int | None = None,
+        max_waiting: int = Terms.max_waiting,
         raise_error: bool = False,
         events: bool = False,
         feedback: "Client | None" = None,
     ) -> None:
-        """`estimator`, `policy`, `on_error` and `deadline` are those of `ct_guard.Guard`."""
+        """`estimator` to `on_error` and `deadline` to `max_waiting` are those of
+        `ct_guard.Guard`."""
         super().__init__()
         self.raise_error = raise_error
-        self._guard = Guard(estimator, policy, on_error=on_error, deadline=deadline)
+        self._guard = Guard(
+            estimator,
+            policy,
+            on_error=on_error,
+            deadline=deadline,
+            window=window,
+            max_batch=max_batch,
+            max_waiting=max_waiting,
+        )
         self._decides = policy is not None
         self._events, self._feedback = events, feedback
         self._seen: list[Observation] = []

@@ -20,7 +20,7 @@ from pydantic import Field, PrivateAttr
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
-from ct_guard.guard import Guard
+from ct_guard.guard import Guard, Terms
 from ct_guard.policies import OnError, Policy
 
 from .assess import ABSTAIN_MESSAGE, may_replace
@@ -90,6 +90,10 @@ class GuardedChatModel(BaseChatModel):
     """Most seconds for one scoring; later counts as not scored."""
     window: float
     """Most seconds for which a scoring waits for others, to share a forward with them."""
+    max_batch: int | None
+    """Most answers in that forward. None: as many as the estimator's backend gains from."""
+    max_waiting: int
+    """Most answers that wait to be scored; what more arrives counts as not scored."""
     hold_stream: bool | None
     """Whether a stream waits for the decision. None: where the policy may replace the answer."""
     abstain_message: str
@@ -110,7 +114,9 @@ class GuardedChatModel(BaseChatModel):
         models: Sequence[Runnable[LanguageModelInput, AIMessage]] = (),
         on_error: OnError = "block",
         deadline: float | None = None,
-        window: float = 0.002,
+        window: float = Terms.window,
+        max_batch: int | None = None,
+        max_waiting: int = Terms.max_waiting,
         hold_stream: bool | None = None,
         abstain_message: str = ABSTAIN_MESSAGE,
         **kwargs: Any,
@@ -124,7 +130,15 @@ class GuardedChatModel(BaseChatModel):
             raise UsageError(f"a {type(inner).__name__} is no chat model: guard it with wrap(...)")
         for model in models:
             candidate_of(model)
-        guard = Guard(estimator, policy, on_error=on_error, deadline=deadline, window=window)
+        guard = Guard(
+            estimator,
+            policy,
+            on_error=on_error,
+            deadline=deadline,
+            window=window,
+            max_batch=max_batch,
+            max_waiting=max_waiting,
+        )
         super().__init__(
             inner=inner,
             estimator=guard.estimator,
@@ -133,6 +147,8 @@ class GuardedChatModel(BaseChatModel):
             on_error=on_error,
             deadline=deadline,
             window=window,
+            max_batch=max_batch,
+            max_waiting=max_waiting,
             hold_stream=hold_stream,
             abstain_message=abstain_message,
             **{**_lifted(inner), **kwargs},

@@ -23,7 +23,7 @@ from langgraph.types import Command
 
 from ct_guard.errors import BackendError
 from ct_guard.estimators import Estimator
-from ct_guard.guard import Guard
+from ct_guard.guard import Guard, Terms
 from ct_guard.policies import OnError, OnMissing, Policy
 
 from .agent_call import AgentCall
@@ -72,9 +72,13 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         hold_stream: bool | None = None,
         abstain_message: str = ABSTAIN_MESSAGE,
         deadline: float | None = None,
+        window: float = Terms.window,
+        max_batch: int | None = None,
+        max_waiting: int = Terms.max_waiting,
         name: str | None = None,
     ) -> None:
-        """`estimator`, `policy`, `on_error` and `deadline` are those of `ct_guard.Guard`.
+        """`estimator` to `on_error` and `deadline` to `max_waiting` are those of
+        `ct_guard.Guard`.
 
         `models` are stronger ones, in the order in which they are asked. `on_missing` says whether
         a tool call without a score may run, in place of the policy's own word on it. Several
@@ -84,7 +88,15 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         """
         super().__init__()
         self.tools = []
-        self.guard = Guard(estimator, policy, on_error=on_error, deadline=deadline)
+        self.guard = Guard(
+            estimator,
+            policy,
+            on_error=on_error,
+            deadline=deadline,
+            window=window,
+            max_batch=max_batch,
+            max_waiting=max_waiting,
+        )
         self.models = tuple(
             init_chat_model(model) if isinstance(model, str) else model for model in models
         )

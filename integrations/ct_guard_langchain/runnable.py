@@ -10,7 +10,7 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
-from ct_guard.guard import Guard
+from ct_guard.guard import Guard, Terms
 from ct_guard.policies import OnError, Policy, load_policy
 from ct_guard.records import Assessment
 
@@ -78,13 +78,24 @@ class ConfidenceGuard(Vectorised[Guarded]):
         *,
         on_error: OnError = "block",
         deadline: float | None = None,
+        window: float = Terms.window,
+        max_batch: int | None = None,
+        max_waiting: int = Terms.max_waiting,
         abstain_message: str = ABSTAIN_MESSAGE,
         input_key: str = "input",
         output_key: str = "output",
     ) -> None:
-        """`estimator`, `policy`, `on_error` and `deadline` are those of `ct_guard.Guard`; the keys
-        say where in a pair the question and the answer are."""
-        self.guard = Guard(estimator, policy, on_error=on_error, deadline=deadline)
+        """`estimator` to `on_error` and `deadline` to `max_waiting` are those of
+        `ct_guard.Guard`. The keys say where in a pair the question and the answer are."""
+        self.guard = Guard(
+            estimator,
+            policy,
+            on_error=on_error,
+            deadline=deadline,
+            window=window,
+            max_batch=max_batch,
+            max_waiting=max_waiting,
+        )
         self.abstain_message = abstain_message
         self.input_key, self.output_key = input_key, output_key
         self._others: dict[str, Guard] = {}
@@ -117,12 +128,7 @@ class ConfidenceGuard(Vectorised[Guarded]):
             if key not in self._others:
                 while len(self._others) >= _MOST_OTHERS:
                     self._others.pop(next(iter(self._others)))
-                self._others[key] = Guard(
-                    self.guard.estimator,
-                    policy,
-                    on_error=self.guard.on_error,
-                    deadline=self.guard.deadline,
-                )
+                self._others[key] = self.guard.under(policy)
             return self._others[key]
 
     def guarded(self, pair: Mapping[str, Any], assessment: Assessment, **tried: Any) -> Guarded:

@@ -29,6 +29,8 @@ class Options(TypedDict, total=False):
     on_error: OnError
     deadline: float | None
     window: float
+    max_batch: int | None
+    max_waiting: int
     hold_stream: bool | None
     abstain_message: str
 
@@ -131,10 +133,10 @@ class _Wrapping:
 def _guarded_chain(runnable: Runnable[Any, Any], options: Options) -> Runnable[Any, Any]:
     settings: dict[str, Any] = dict(options)
     stronger = settings.pop("models", ())
-    if unfit := [name for name in ("window", "hold_stream") if name in settings]:
+    if "hold_stream" in settings:
         raise UsageError(
-            f"{' and '.join(unfit)} cannot be set around a {type(runnable).__name__}: wrap the chat"
-            " model in it, or leave them out"
+            f"hold_stream cannot be set around a {type(runnable).__name__}: wrap the chat model in"
+            " it, or leave it out"
         )
     question = None
     if isinstance(runnable, GuardedChain):
@@ -149,5 +151,8 @@ def _settings_of(guarding: ConfidenceGuard) -> dict[str, Any]:
         "policy": guard.policy,
         "on_error": guard.on_error,
         "deadline": guard.deadline,
+        "window": guard.window,
+        "max_batch": guard.max_batch,
+        "max_waiting": guard.max_waiting,
         "abstain_message": guarding.abstain_message,
     }

@@ -1,5 +1,7 @@
 """What every backend promises, whatever computes its logits."""
 
+import os
+import signal
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -337,3 +339,32 @@ def test_a_closed_backend_says_so(own_backend: Backend) -> None:
         own_backend.score([item], query, None, LABELS)
     with pytest.raises(BackendError, match="closed"):
         own_backend.generate([prompt], max_tokens=2)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_child_scores_as_its_parent_does(case: Case) -> None:
+    """Also where another thread is in the middle of a scoring when the process forks."""
+    items = varied(case)
+    before = case.score(items).label_logits
+    assert before is not None
+    stop = threading.Event()
+
+    def keep_scoring() -> None:
+        while not stop.is_set():
+            case.score(items)
+
+    scoring = threading.Thread(target=keep_scoring)
+    scoring.start()
+    child = os.fork()
+    if child == 0:
+        status = 2
+        signal.alarm(60)
+        try:
+            logits = case.score(items).label_logits
+            status = 0 if logits is not None and np.allclose(logits, before, atol=TOLERANCE) else 1
+        finally:
+            os._exit(status)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    stop.set()
+    scoring.join(30)

@@ -1,6 +1,5 @@
 """GGUF models on CPUs, or wherever this build of llama.cpp computes."""
 
-import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -26,6 +25,7 @@ from ct_guard.backends.decoding import AnswerStream, Settings, exhausted
 from ct_guard.backends.fingerprint import file_fingerprint
 from ct_guard.backends.gguf_file import validate_adapter, validate_base
 from ct_guard.errors import BackendError, MismatchError, UsageError
+from ct_guard.forks import ForkLock
 from ct_guard.query import Query
 from ct_guard.records import Message
 
@@ -41,6 +41,8 @@ __all__ = ["ADAPTER_FILE", "LlamaCppBackend", "find_base"]
 
 ADAPTER_FILE = "adapter.gguf"
 """In an adapter's folder, beside the weights that it was converted from."""
+SMALL = 20_000_000
+"""Bytes of weights. Below, a read's fixed cost outweighs its arithmetic also on a CPU."""
 _PATIENCE = 10.0
 """Seconds that the end of the process waits for a call that still runs in another thread."""
 
@@ -68,7 +70,7 @@ class LlamaCppBackend:
         self._adapters: dict[str, tuple[Path, object]] = {}
         self.manner = "together"
         self.noise: float | None = None
-        self._lock = threading.RLock()
+        self._lock = ForkLock(self.cache.after_fork)
         self._free = weakref.finalize(self, _free, self._lock, self._vocabulary, self.cache, model)
 
     @classmethod
@@ -130,6 +132,7 @@ class LlamaCppBackend:
             hidden_states=True,
             generates=True,
             live_tokens=self.cache.size,
+            batching_gains=self._model.on_gpu or self._model.info.weight_bytes < SMALL,
         )
 
     def close(self) -> None:
@@ -318,7 +321,7 @@ def find_base(source: str | Path) -> Path:
     return found[0]
 
 
-def _free(lock: threading.RLock, vocabulary: Vocabulary, context: Context, model: Model) -> None:
+def _free(lock: ForkLock, vocabulary: Vocabulary, context: Context, model: Model) -> None:
     """Whoever holds a piece of the model goes before it. Runs also when the process ends, where a
     thread that goes on computing is not waited for."""
     if not lock.acquire(timeout=_PATIENCE):

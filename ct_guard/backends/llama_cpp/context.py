@@ -121,6 +121,16 @@ class Context:
     def closed(self) -> bool:
         return self._handle is None
 
+    def after_fork(self) -> None:
+        """Only one thread computes in a forked child: the pools of the others are not there, and
+        OpenMP would wait for them. Raises BackendError for a model on a GPU."""
+        if self._model.on_gpu:
+            raise BackendError(
+                "a model on a GPU does not outlive a fork: load the estimator after the fork"
+            )
+        if not self.closed:
+            self._c.llama_set_n_threads(self._handle, 1, 1)
+
     # --- sequences ------------------------------------------------------------------------------
 
     @property

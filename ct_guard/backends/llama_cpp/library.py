@@ -23,10 +23,11 @@ _REQUIRED = (
     "llama_model_get_vocab", "llama_model_has_encoder", "llama_model_is_diffusion",
     "llama_model_is_hybrid", "llama_model_is_recurrent", "llama_model_load_from_file",
     "llama_model_n_ctx_train", "llama_model_n_embd_out", "llama_model_n_swa", "llama_n_batch",
-    "llama_n_ctx", "llama_set_adapters_lora", "llama_set_embeddings", "llama_state_seq_get_data",
-    "llama_state_seq_get_size", "llama_state_seq_set_data", "llama_supports_gpu_offload",
-    "llama_token_to_piece", "llama_tokenize", "llama_vocab_bos", "llama_vocab_get_add_bos",
-    "llama_vocab_is_control", "llama_vocab_is_eog", "llama_vocab_n_tokens",
+    "llama_n_ctx", "llama_set_adapters_lora", "llama_set_embeddings", "llama_set_n_threads",
+    "llama_state_seq_get_data", "llama_state_seq_get_size", "llama_state_seq_set_data",
+    "llama_supports_gpu_offload", "llama_token_to_piece", "llama_tokenize", "llama_vocab_bos",
+    "llama_vocab_get_add_bos", "llama_vocab_is_control", "llama_vocab_is_eog",
+    "llama_vocab_n_tokens",
 )  # fmt: skip
 
 _WARNING, _ERROR, _CONTINUED = 3, 4, 5

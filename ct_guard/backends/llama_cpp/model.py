@@ -29,6 +29,7 @@ class Model:
             )
         parameters = self._c.llama_model_default_params()
         parameters.n_gpu_layers = ALL_LAYERS if n_gpu_layers is None else n_gpu_layers
+        self.on_gpu = bool(parameters.n_gpu_layers and self._c.llama_supports_gpu_offload())
         self._adapters: list[Any] = []
         with errors_logged() as errors:
             self.handle = self._c.llama_model_load_from_file(str(info.path).encode(), parameters)

@@ -3,7 +3,6 @@ tokens."""
 
 import ctypes
 import re
-import threading
 import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +13,7 @@ from ct_guard.backends.chat_template import ChatTemplate
 from ct_guard.backends.gguf_info import LABEL_IDS, NORMALIZER
 from ct_guard.backends.segments import PLAIN_TEXT_IS_SPECIAL, segment_encoder, single_id
 from ct_guard.errors import BackendError, MismatchError, UsageError
+from ct_guard.forks import ForkLock
 from ct_guard.query import LABELS
 from ct_guard.records import Message
 
@@ -48,7 +48,7 @@ class Vocabulary:
         pre = model.info.get("tokenizer.ggml.pre", "default")
         bytelevel = model.info.get("tokenizer.ggml.model") == "gpt2"
         self._recurses = bytelevel and pre not in _WITHOUT_REGEX
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._closed = False
         self._encode_plain = segment_encoder(partial(self._tokenize, special=False))
         encode_trusted = segment_encoder(partial(self._tokenize, special=True))
