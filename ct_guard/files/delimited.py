@@ -6,10 +6,11 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from ct_guard.errors import InputError
 
-from .columns import cell, input_names
+from .columns import cell, harmless, input_names
 from .paths import StrPath, numbered_lines, opened
 from .rows import Row, check_columns, decoded_row, raw_row, show_bytes
 from .spool import Spool
@@ -76,16 +77,24 @@ def count(path: StrPath) -> int:
     return max(0, sum(1 for _ in _records(path)) - 1)
 
 
-def write(path: Path, spool: Spool, results: Mapping[str, type]) -> None:
-    """Writes the spooled rows: input columns, then `results`. Null is an empty cell."""
+def write(
+    path: Path, spool: Spool, results: Mapping[str, type], *, spreadsheet: bool = False
+) -> None:
+    """Writes the spooled rows: input columns, then `results`. Null is an empty cell. For a
+    `spreadsheet`, text that it would run as a formula is made harmless."""
+
+    def written(value: Any) -> str | None:
+        text = cell(value)
+        return harmless(text) if spreadsheet and text is not None else text
+
     names = input_names(spool.columns, results)
     # The dialect's \r\n between records makes csv quote both, so that they survive inside cells.
     with path.open("w", encoding="utf-8", newline="") as stream:
         table = csv.writer(stream)
-        table.writerow(map(cell, [*names.values(), *results]))
+        table.writerow(map(written, [*names.values(), *results]))
         for _, fields, values in spool:
             cells = [fields.get(name) for name in names]
-            table.writerow(map(cell, [*cells, *(values[name] for name in results)]))
+            table.writerow(map(written, [*cells, *(values[name] for name in results)]))
 
 
 def _records(path: StrPath) -> Iterator[_Record]:
