@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import assignments, place_of
+from .shown import say, shown
 
 if TYPE_CHECKING:
     from ct_guard.evaluation import Evaluation
@@ -145,10 +146,10 @@ def command(
     else:
         _show(found)
         if plot is not None:
-            click.echo(f"Drawn to {plot}")
+            say(f"Drawn to {plot}", out=True)
     if folder is not None and target is not None:
         save_figures(folder, target, found, by=by, where=where, overwrite=overwrite)
-        click.echo(f"Written to {target}", err=True)
+        say(f"Written to {target}")
 
 
 def _show(found: "Evaluation") -> None:
@@ -162,6 +163,6 @@ def _show(found: "Evaluation") -> None:
     for one in found.estimators:
         for line in one.remarks:
             name = f"{one.name}: " if len(found.estimators) > 1 else ""
-            console.print(f"! {name}{line}", markup=False, highlight=False)
+            console.print(shown(f"! {name}{line}"), markup=False, highlight=False)
     for line in found.remarks:
-        console.print(f"! {line}", markup=False, highlight=False)
+        console.print(shown(f"! {line}"), markup=False, highlight=False)
