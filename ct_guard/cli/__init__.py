@@ -73,11 +73,11 @@ def cli() -> None:
 def main() -> None:
     """Entry point: errors of ours become one line on stderr and exit code 2, Ctrl-C and SIGTERM the
     exit codes 130 and 143."""
-    stopping.listen()
     warnings.showwarning = lambda message, *_, **__: say(f"Note: {one_line(str(message))}")
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
     try:
+        stopping.listen()
         sys.exit(cli(standalone_mode=False))
     except (click.Abort, KeyboardInterrupt):
         say("Interrupted.")

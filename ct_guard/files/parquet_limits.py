@@ -50,23 +50,22 @@ def _weights(array: Any) -> NDArray[np.float64]:
     import pyarrow.compute as pc
 
     kinds, kind = pa.types, array.type
+    found: Any = np.full(len(array), 8.0)
     if kinds.is_dictionary(kind):
         known = np.append(_weights(array.dictionary), 8.0)  # the last stands for null
         places = array.indices.fill_null(len(array.dictionary)).to_numpy(zero_copy_only=False)
-        return known[places]
-    if kinds.is_map(kind):
-        sides = (
-            pa.ListArray.from_arrays(array.offsets, side) for side in (array.keys, array.items)
-        )
-        return np.sum([_weights(side) for side in sides], axis=0)
-    if kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind):
+        found = known[places]
+    elif kinds.is_map(kind):
+        for side in (array.keys, array.items):
+            found = found + _weights(pa.ListArray.from_arrays(array.offsets, side))
+    elif kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind):
         parents = pc.list_parent_indices(array).to_numpy(zero_copy_only=False)
         parts = _weights(array.flatten()) + 8.0
-        return 8.0 + np.bincount(parents, parts, minlength=len(array))
-    if kinds.is_struct(kind):
-        parts = [_weights(part) for part in array.flatten()]
-        return np.sum(parts, axis=0) if parts else np.full(len(array), 8.0)
-    if kinds.is_string(kind) or kinds.is_binary(kind) or "large" in str(kind):
-        lengths = pc.binary_length(array).fill_null(0).to_numpy(zero_copy_only=False)
-        return lengths + 8.0
-    return np.full(len(array), 8.0)
+        found = found + np.bincount(parents, parts, minlength=len(array))
+    elif kinds.is_struct(kind):
+        for part in array.flatten():
+            found = found + _weights(part)
+    elif any(of(kind) for of in (kinds.is_string, kinds.is_binary, kinds.is_large_string,
+                                 kinds.is_large_binary)):  # fmt: skip
+        found = found + pc.binary_length(array).fill_null(0).to_numpy(zero_copy_only=False)
+    return np.asarray(found, np.float64)
