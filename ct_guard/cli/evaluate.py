@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import assignments, place_of
+from .progress import showing
 from .shown import say, shown
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ __all__ = ["command"]
     help="Bootstrap resamples, by question.",
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
     sources: tuple[str, ...],
     by: str | None,
@@ -76,6 +78,7 @@ def command(
     as_json: bool,
     resamples: int,
     seed: int,
+    quiet: bool,
 ) -> None:
     """Evaluate files that `ct-guard score` wrote and that have grades in a column `correct`.
 
@@ -129,11 +132,13 @@ def command(
             else seen_before(files[0], folder, manifest)
         )
     more = [PAPER_ECE] * paper_ece + [SMOOTH_ECE] * smooth_ece
-    found = evaluate_files(
-        files,
-        Options(metrics=(*METRICS, *more), by=by, prior=prior, resamples=resamples, seed=seed),
-        train=read_scored(train, need=need) if train is not None else None,
-    )
+    with showing("Evaluating", unit="figures", quiet=quiet) as work:
+        found = evaluate_files(
+            files,
+            Options(metrics=(*METRICS, *more), by=by, prior=prior, resamples=resamples, seed=seed),
+            train=read_scored(train, need=need) if train is not None else None,
+            on_part=work.reach,
+        )
     found.remarks.extend(said)
     if plot is not None:
         from ct_guard.evaluation.plot import draw

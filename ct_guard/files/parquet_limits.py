@@ -46,8 +46,8 @@ def unpacked(batch: Any) -> int:
 
 def _weights(array: Any) -> NDArray[np.float64]:
     """Bytes of each element of an Arrow array, about; of a null as of any other."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
+    import pyarrow as pa  # type: ignore[import-untyped]
+    import pyarrow.compute as pc  # type: ignore[import-untyped]
 
     kinds, kind = pa.types, array.type
     found: Any = np.full(len(array), 8.0)
