@@ -1,6 +1,8 @@
 """The model card of an estimator: what a reader must know before using it."""
 
+import html
 import json
+import re
 
 from ct_guard.records import Certificate
 
@@ -8,6 +10,9 @@ from .figures import Value, known_figures
 from .manifest import EVERY_MODEL, Manifest
 
 __all__ = ["model_card"]
+
+_MARKUP = re.compile(r"[\\`*_\[\]|~#]")
+_TICKS = re.compile(r"`+")
 
 LIMITS = """- A probability holds for questions like those it was calibrated on, and for the
   answering models named above; re-calibrate for others (`ct-guard calibrate`).
@@ -31,7 +36,7 @@ def model_card(manifest: Manifest, repo_id: str) -> str:
     header = "\n".join(f"{key}: {json.dumps(value)}" for key, value in front.items())
     parts = [
         f"---\n{header}\n---",
-        f"# {manifest.name}",
+        f"# {_text(manifest.name)}",
         "An estimator of P(correct): how likely a given answer to a given question is to be"
         " correct, whoever wrote it.",
         "```python\nfrom ct_guard import Guard, QuestionAnswer\n\n"
@@ -46,40 +51,43 @@ def model_card(manifest: Manifest, repo_id: str) -> str:
         "## Certificate",
         "\n".join(_certificate(known) for known in manifest.certificates) or "None.",
         "## Limits",
-        LIMITS + (f"\n- {manifest.scope.description}" if manifest.scope is not None else ""),
+        LIMITS + (f"\n- {_text(manifest.scope.description)}" if manifest.scope is not None else ""),
     ]
     return "\n\n".join(parts) + "\n"
 
 
 def _method(manifest: Manifest) -> str:
     base = manifest.base
-    at = f" at revision `{base.revision}`" if base.revision else ""
-    known = f" (fingerprint `{base.fingerprint}`)" if base.fingerprint else ""
+    at = f" at revision {_code(base.revision)}" if base.revision else ""
+    known = f" (fingerprint {_code(base.fingerprint)})" if base.fingerprint else ""
     lines = [
-        f"- method `{manifest.method}`, context style `{manifest.style}`, boundary"
-        f" `{manifest.boundary}`",
-        f"- base model `{base.id}`{at}{known}",
-        f"- uncertainty query `{manifest.query_hash[:16]}`",
+        f"- method {_code(manifest.method)}, context style {_code(manifest.style)}, boundary"
+        f" {_code(manifest.boundary)}",
+        f"- base model {_code(base.id)}{at}{known}",
+        f"- uncertainty query {_code(manifest.query_hash[:16])}",
     ]
     if manifest.activation is not None:
-        lines.append(f"- adapter: acts on `{manifest.activation}` tokens")
+        lines.append(f"- adapter: acts on {_code(manifest.activation)} tokens")
     if manifest.prior is not None:
         lines.append(
-            f"- question prior: trees over the question's text, in `{manifest.prior}`, which holds"
-            " words of the tuning questions; it helps on questions like those, and on no others"
+            f"- question prior: trees over the question's text, in {_code(manifest.prior)}, which"
+            " holds words of the tuning questions; it helps on questions like those, and no others"
         )
     for model, state in manifest.calibrators.items():
-        which = "every answering model" if model == EVERY_MODEL else f"`{model}`"
-        lines.append(f"- calibrator for {which}: {state.kind}, from {state.n:,} labels")
+        which = "every answering model" if model == EVERY_MODEL else _code(model)
+        lines.append(f"- calibrator for {which}: {_text(state.kind)}, from {state.n:,} labels")
     if not manifest.calibrators:
         lines.append("- no calibrator: the probabilities are uncalibrated")
-    lines += [f"- made with {name} {version}" for name, version in manifest.versions.items()]
+    lines += [
+        f"- made with {_text(name)} {_text(version)}" for name, version in manifest.versions.items()
+    ]
     return "\n".join(lines)
 
 
 def _data(manifest: Manifest) -> str:
     lines = [
-        f"- {split}: hash of its questions `{value}`" for split, value in manifest.data.items()
+        f"- {_text(split)}: hash of its questions {_code(value)}"
+        for split, value in manifest.data.items()
     ]
     return "\n".join(lines) or "Not recorded."
 
@@ -88,7 +96,10 @@ def _figures(figures: dict[str, Value]) -> str:
     if not figures:
         return "Not measured."
     lines = ["| figure | value | 95% interval |", "|---|---|---|"]
-    lines += [f"| {one.name} | {one.value} | {one.interval} |" for one in known_figures(figures)]
+    lines += [
+        f"| {_text(one.name)} | {_text(one.value)} | {_text(one.interval)} |"
+        for one in known_figures(figures)
+    ]
     return "\n".join(lines)
 
 
@@ -97,8 +108,22 @@ def _certificate(known: Certificate) -> str:
         f"at most {known.alpha:.0%} wrong among answered, with probability {1 - known.delta:.0%}"
     )
     if known.threshold is None:
-        return f"- no threshold for: {claim} ({known.reason})"
+        return f"- no threshold for: {claim} ({_text(known.reason)})"
     return (
         f"- p >= {known.threshold:.4f}: {claim}; {known.answered:,} of {known.n:,} certification"
         f" rows answered, {known.errors:,} of them wrong"
     )
+
+
+def _text(value: object) -> str:
+    """A value of the manifest as text on one line: no markup of its own, and no HTML."""
+    line = " ".join(str(value).split())
+    return _MARKUP.sub(r"\\\g<0>", html.escape(line, quote=False))
+
+
+def _code(value: object) -> str:
+    """A value of the manifest as code on one line, between more backticks than it holds."""
+    line = " ".join(str(value).split())
+    fence = "`" * (1 + max(map(len, _TICKS.findall(line)), default=0))
+    pad = " " if line[:1] == "`" or line[-1:] == "`" else ""
+    return f"{fence}{pad}{line}{pad}{fence}"

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from ct_guard import __version__
@@ -26,7 +27,6 @@ from ct_guard.files import (
     Needs,
     Rejected,
     Row,
-    check_output,
     columns_of,
     open_rows,
     open_writer,
@@ -34,7 +34,8 @@ from ct_guard.files import (
 from ct_guard.files.columns import input_names
 from ct_guard.files.paths import STDIO
 
-from .journal import open_journal, writing
+from .pace import Pace
+from .run import running
 
 __all__ = ["GRADED", "GradeSummary", "grade_file"]
 
@@ -51,9 +52,11 @@ GRADED: dict[str, type] = {
 """Columns of a graded file. What the input says already (`id`, `question`; of given answers also
 `answer`, `model`, `sample`) stays where it stands; the others are added to every row."""
 
-CHUNK_ANSWERS = 64
-"""Answers that are made, graded and written together: what an interruption can cost, at most,
-beside failures."""
+CHUNK_ANSWERS = 1024
+"""Answers that are made, graded and written together, at most; how many of them goes by the clock
+(`Pace`)."""
+OUTAGE = 64
+"""Failures after which no outage is to be feared: an answerer would have said so."""
 
 Result = dict[str, Any]
 Graded = tuple[Row, list[Result]]
@@ -126,7 +129,9 @@ def grade_file(
     source_name: str | None = None,
     overwrite: bool = False,
     resume: bool = False,
+    spreadsheet: bool = False,
     on_rows: Callable[[int], None] = lambda count: None,
+    on_resumed: Callable[[int], None] = lambda count: None,
 ) -> GradeSummary:
     """Write to `output` a row for every answer to the questions of `source`, with its grade, and
     beside it the manifest of the data.
@@ -134,16 +139,17 @@ def grade_file(
     A question that cannot be read, has no gold answer or got no answer becomes a row whose
     `correct` is empty and whose `grade_reason` says why; it stops nothing. With `resume`, what an
     earlier, interrupted run to the same output did is taken from its journal. `source_name` is what
-    the manifest calls the source, if not by the file's name. `on_rows` is told how
-    many questions each finished chunk held.
+    the manifest calls the source, if not by the file's name; `spreadsheet` is as for `open_writer`.
+    `on_rows` is told how many questions each finished chunk held, `on_resumed` how many were taken
+    from the journal. Chunks follow the clock, so that an interrupt costs some seconds of work, or
+    the requests that are under way.
 
     Raises InputError for files that cannot be read or written, OutputExistsError for an output or a
-    journal that is there, UsageError for a journal of another run, and BackendError where no
-    further answer can be had: all that was graded until then stays in the journal, but for the
-    failures that led there.
+    journal that is there, UsageError for a journal of another run and for an output that another
+    process is writing, and BackendError where no further answer can be had: all that was graded
+    until then stays in the journal, but for the failures that led there.
     """
     rows = open_rows(source, _needs(answering, gold))
-    check_output(output, source=source, overwrite=overwrite, resumable=True)
     columns, rows = _with_columns(source, rows)
     results = _results(columns, answering, gold)
     settings = {
@@ -153,45 +159,47 @@ def grade_file(
         "answering": dict(answering.settings),
     }
     summary = GradeSummary()
-    with writing(source, output):
-        journal = open_journal(source, output, settings, resume=resume, overwrite=overwrite)
+    with running(source, output, settings, overwrite=overwrite, resume=resume) as run:
         source_sha256 = None if str(source) == STDIO else sha256_of(source)
-        try:
-            with open_writer(output, results, source=source, overwrite=overwrite) as writer:
+        with open_writer(
+            output,
+            results,
+            source=source,
+            overwrite=run.overwrite,
+            spreadsheet=spreadsheet,
+            announce=run.announce,
+        ) as writer:
 
-                def keep(row: Row, graded: list[Result]) -> None:
-                    for result in graded:
-                        writer.write(row, {name: result[name] for name in results})
-                    summary.add(graded)
+            def keep(row: Row, graded: list[Result]) -> None:
+                for result in graded:
+                    writer.write(row, {name: result[name] for name in results})
+                summary.add(graded)
 
-                def settle(graded: list[Graded]) -> None:
-                    if journal is not None:
-                        journal.append({"answers": results} for _, results in graded)
-                    for row, several in graded:
-                        keep(row, several)
+            def settle(graded: list[Graded]) -> None:
+                run.append({"answers": results} for _, results in graded)
+                for row, several in graded:
+                    keep(row, several)
 
-                if journal is not None:
-                    stored = islice(rows, journal.stored)
-                    for row, record in zip(stored, journal.replay(), strict=True):
-                        keep(row, record["answers"])
-                    summary.replayed = journal.stored
-                    on_rows(journal.stored)
-                size = max(1, CHUNK_ANSWERS // answering.per_question)
-                waiting: list[Graded] = []
-                while chunk := list(islice(rows, size)):
-                    done, problem = _grade(chunk, answering, grader, gold)
-                    waiting += zip(chunk, done, strict=False)
-                    count = _settled(waiting)
-                    settle(waiting[:count])
-                    del waiting[:count]
-                    on_rows(len(done))
-                    if problem is not None:
-                        kept = "" if journal is None else "; --resume goes on from here"
-                        raise BackendError(f"no more answers: {problem}{kept}")
-                settle(waiting)
-        finally:
-            if journal is not None:
-                journal.close()
+            for row, record in zip(islice(rows, run.stored), run.replay(), strict=True):
+                keep(row, record["answers"])
+            summary.replayed = run.stored
+            on_resumed(run.stored)
+            pace = _pace(answering, grader)
+            waiting: list[Graded] = []
+            while chunk := list(islice(rows, pace.rows)):
+                begun = monotonic()
+                done, problem = _grade(chunk, answering, grader, gold)
+                asked = sum(any(one["answer"] is not None for one in several) for several in done)
+                pace.took(monotonic() - begun, rows=asked)
+                waiting += zip(chunk, done, strict=False)
+                count = _settled(waiting)
+                settle(waiting[:count])
+                del waiting[:count]
+                on_rows(len(done))
+                if problem is not None:
+                    kept = "" if run.journal is None else "; --resume goes on from here"
+                    raise BackendError(f"no more answers: {problem}{kept}")
+            settle(waiting)
         if str(output) != STDIO:
             DataManifest(
                 source=source_name or Path(source).name,
@@ -204,9 +212,14 @@ def grade_file(
                 counts=summary.counts,
                 version=__version__,
             ).save(output)
-        if journal is not None:
-            journal.finish()
     return summary
+
+
+def _pace(answering: Answering, grader: Grader) -> Pace:
+    """In questions. What is under way at the same time is lost together: fewer at a time would save
+    nothing."""
+    most = answering.most or max(1, CHUNK_ANSWERS // answering.per_question)
+    return Pace(most, least=max(answering.least, getattr(grader, "at_once", 1)))
 
 
 def _needs(answering: Answering, gold: str) -> Needs:
@@ -240,14 +253,14 @@ def _results(columns: tuple[str, ...], answering: Answering, gold: str) -> dict[
 def _settled(graded: list[Graded]) -> int:
     """How many of these rows stand, whatever follows: all up to the last one with an answer.
     Failures after it can be the beginning of an outage, after which they are asked again; of more
-    than a chunk of them, an answerer would have said so."""
+    than `OUTAGE`, an answerer would have said so."""
     with_answer = (
         at
         for at, (_, results) in enumerate(graded, start=1)
         if any(result["answer"] is not None for result in results)
     )
     count = max(with_answer, default=0)
-    return count if len(graded) - count <= CHUNK_ANSWERS else len(graded)
+    return count if len(graded) - count <= OUTAGE else len(graded)
 
 
 def _grade(

@@ -3,75 +3,23 @@
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ct_guard import __version__
-from ct_guard.errors import InputError, OutputExistsError, UsageError
-from ct_guard.files.paths import STDIO
+from ct_guard.errors import InputError, UsageError
 
-__all__ = ["Journal", "journal_path", "open_journal", "writing"]
+__all__ = ["Journal", "is_written", "journal_path"]
 
-JOURNAL_SCHEMA = 2
+_WRITTEN = "written"
+"""The one key of the line that says which file the run was about to finish."""
+_TAIL = 4096
+_SHOWN = 60
+"""Most characters of a setting in a message."""
 
 
 def journal_path(output: str | os.PathLike[str]) -> Path:
     """Where the journal of a run that writes `output` lies."""
     return Path(f"{os.fspath(output)}.journal")
-
-
-def open_journal(
-    source: str | os.PathLike[str],
-    output: str | os.PathLike[str],
-    settings: Mapping[str, Any],
-    *,
-    resume: bool,
-    overwrite: bool,
-) -> "Journal | None":
-    """The journal of the run from `source` to `output` under `settings` (JSON values); None for
-    pipes, which cannot be read again.
-
-    Raises OutputExistsError where an interrupted run left a journal and neither `resume` nor
-    `overwrite` says what to do with it, UsageError for a journal of another run.
-    """
-    if STDIO in (os.fspath(source), os.fspath(output)):
-        if resume:
-            raise UsageError("a pipe cannot be resumed: give files as input and output")
-        return None
-    if journal_path(output).exists() and not resume and not overwrite:
-        raise OutputExistsError(
-            f"an interrupted run to {os.fspath(output)} left its journal: --resume goes on with it,"
-            " --overwrite begins again"
-        )
-    stat = Path(source).stat()
-    fingerprint = {
-        "schema": JOURNAL_SCHEMA,
-        "input": str(Path(source).resolve()),
-        "input_size": stat.st_size,
-        "input_mtime_ns": stat.st_mtime_ns,
-        "version": __version__,
-        **settings,
-    }
-    return Journal.open(journal_path(output), fingerprint, resume=resume)
-
-
-@contextmanager
-def writing(source: str | os.PathLike[str], output: str | os.PathLike[str]) -> Iterator[None]:
-    """Raises InputError where the output cannot be written, with what is left and the way on."""
-    try:
-        yield
-    except BrokenPipeError:
-        raise  # nobody reads on: nothing is wrong
-    except OSError as error:
-        kept = (
-            "a pipe cannot be resumed, begin again"
-            if STDIO in (os.fspath(source), os.fspath(output))
-            else "make room, then the same command with --resume goes on from here"
-        )
-        raise InputError(
-            f"{output}: cannot be written: {error.strerror or error}; {kept}"
-        ) from error
 
 
 class Journal:
@@ -120,8 +68,8 @@ class Journal:
         if end:
             _check_same_run(path, first, fingerprint)
         stored = 0
-        for _, end in lines:  # noqa: B007  the end of the last whole line is what matters
-            stored += 1
+        for record, end in lines:  # noqa: B007  the end of the last whole line is what matters
+            stored += not _is_mark(record)
         file.seek(end)
         file.truncate()
         journal = cls(path, file, stored)
@@ -140,13 +88,19 @@ class Journal:
         with self._path.open("rb") as file:
             lines = _whole_lines(file)
             next(lines, None)
-            for result, _ in lines:
-                yield result
+            for record, _ in lines:
+                if not _is_mark(record):
+                    yield record
 
     def append(self, results: Iterable[Mapping[str, Any]]) -> None:
         """Adds results, and returns when they are on disk. Raises ValueError, and adds none of
         them, where a number is NaN or infinite."""
         self.stored += self._write(results)
+
+    def announce(self, output: os.stat_result) -> None:
+        """Notes the file that is about to become the output: a run that is killed before it deletes
+        its journal knows by this that the output is its own."""
+        self._write([{_WRITTEN: _identity(output)}])
 
     def close(self) -> None:
         """Keeps the journal for a later run."""
@@ -179,12 +133,41 @@ def _whole_lines(file: BinaryIO) -> Iterator[tuple[dict[str, Any], int]]:
         yield value, end
 
 
+def is_written(output: str | os.PathLike[str]) -> bool:
+    """Whether `output` is what the run of its journal wrote, which was then killed on its last
+    step."""
+    try:
+        with journal_path(output).open("rb") as file:
+            file.seek(0, os.SEEK_END)
+            file.seek(max(0, file.tell() - _TAIL))
+            mark = json.loads(file.readlines()[-1])
+        return bool(_is_mark(mark) and mark[_WRITTEN] == _identity(os.stat(output)))
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def _is_mark(record: Any) -> bool:
+    return isinstance(record, dict) and record.keys() == {_WRITTEN}
+
+
+def _identity(output: os.stat_result) -> dict[str, int]:
+    return {"size": output.st_size, "mtime_ns": output.st_mtime_ns}
+
+
 def _check_same_run(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -> None:
     differing = sorted(
         key for key in found.keys() | wanted.keys() if found.get(key) != wanted.get(key)
     )
     if differing:
+        named = ", ".join(_difference(key, found, wanted) for key in differing)
         raise UsageError(
-            f"{path}: belongs to a run with another {', '.join(differing)}; "
+            f"{path}: belongs to a run with another {named}; "
             "give the command that it began with, or --overwrite without --resume to start anew"
         )
+
+
+def _difference(key: str, found: dict[str, Any], wanted: dict[str, Any]) -> str:
+    """The setting, with both values where they can be read at a glance."""
+    values = [json.dumps(side.get(key)) for side in (found, wanted)]
+    shown = max(map(len, values)) <= _SHOWN
+    return f"{key} ({values[0]}, now {values[1]})" if shown else key

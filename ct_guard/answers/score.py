@@ -6,12 +6,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
+from ct_guard.backends.number_format import number_format
+from ct_guard.errors import BackendError, CtGuardError
 from ct_guard.files import (
     Rejected,
     Row,
-    check_output,
     correct_of,
     open_rows,
     open_writer,
@@ -19,9 +21,10 @@ from ct_guard.files import (
 )
 from ct_guard.guard import Guard
 from ct_guard.query import clean
-from ct_guard.records import Assessment, Confidence, QuestionAnswer
+from ct_guard.records import Assessment, Confidence, QuestionAnswer, Status
 
-from .journal import open_journal, writing
+from .pace import Pace
+from .run import running
 
 __all__ = ["RESULTS", "Preview", "Summary", "score_file"]
 
@@ -44,7 +47,12 @@ read it and never need the model again; `scorer` says what it follows from (`Man
 
 CHUNK_ROWS = 1024
 CHUNK_CHARACTERS = 4_000_000
-"""A chunk is scored and written together: large enough to batch by length, bounded in memory."""
+"""Most of a chunk, which is scored and written together: enough to batch by length, bounded in
+memory. How much of it is used goes by the clock (`Pace`)."""
+BOX = 64
+"""What a list or an object weighs beside its parts, in characters."""
+QUERY_CHARACTERS = 200
+"""What the query and the template add to the text of a row, about."""
 
 
 @dataclass(frozen=True)
@@ -86,89 +94,123 @@ def score_file(
     *,
     overwrite: bool = False,
     resume: bool = False,
+    spreadsheet: bool = False,
     preview: int = 0,
     on_rows: Callable[[int], None] = lambda count: None,
+    on_resumed: Callable[[int], None] = lambda count: None,
 ) -> Summary:
     """Write `source` with the columns of `RESULTS` to `output`; rows keep their order.
 
     A row that cannot be read becomes a row with a status and a message and stops nothing. With
     `resume`, results of an earlier, interrupted run to the same output are taken from its journal.
-    `on_rows` is told how many rows each finished chunk held.
+    `spreadsheet` is as for `open_writer`. `on_rows` is told how many rows each finished chunk held,
+    `on_resumed` how many were taken from the journal. The estimator works on the calling thread, so
+    that an interrupt ends it cleanly, and chunks follow the clock, so that it costs some seconds of
+    work: rows that are scored in other company agree within the noise of their number format.
 
     Raises InputError for files that cannot be read or written, OutputExistsError for an output or a
-    journal that is there, UsageError for a journal of another run.
+    journal that is there, UsageError for a journal of another run and for an output that another
+    process is writing.
     """
     summary = Summary()
     rows = open_rows(source)
-    check_output(output, source=source, overwrite=overwrite, resumable=True)
-    with writing(source, output):
-        journal = open_journal(source, output, _settings(guard), resume=resume, overwrite=overwrite)
-        try:
-            with open_writer(output, RESULTS, source=source, overwrite=overwrite) as writer:
+    with (
+        running(source, output, _settings(guard), overwrite=overwrite, resume=resume) as run,
+        open_writer(
+            output,
+            RESULTS,
+            source=source,
+            overwrite=run.overwrite,
+            spreadsheet=spreadsheet,
+            announce=run.announce,
+        ) as writer,
+    ):
 
-                def keep(row: Row, result: dict[str, Any]) -> None:
-                    writer.write(row, result)
-                    _count(summary, row, result, preview)
+        def keep(row: Row, result: dict[str, Any]) -> None:
+            writer.write(row, result)
+            _count(summary, row, result, preview)
 
-                if journal is not None:
-                    for row, result in zip(
-                        islice(rows, journal.stored), journal.replay(), strict=True
-                    ):
-                        keep(row, result)
-                    summary.replayed = journal.stored
-                    on_rows(journal.stored)
-                for chunk in _chunks(rows):
-                    results = _assess(guard, chunk)
-                    if journal is not None:
-                        journal.append(results)
-                    for row, result in zip(chunk, results, strict=True):
-                        keep(row, result)
-                    on_rows(len(chunk))
-        finally:
-            if journal is not None:
-                journal.close()
-        if journal is not None:
-            journal.finish()
+        for row, result in zip(islice(rows, run.stored), run.replay(), strict=True):
+            keep(row, result)
+        summary.replayed = run.stored
+        on_resumed(run.stored)
+        pace = Pace(CHUNK_ROWS)
+        for chunk in _chunks(rows, pace):
+            begun = monotonic()
+            results = _assess(guard, chunk)
+            read = [row for row, result in zip(chunk, results, strict=True) if _is_read(result)]
+            pace.took(monotonic() - begun, rows=len(read), text=sum(map(_text, read)))
+            run.append(results)
+            for row, result in zip(chunk, results, strict=True):
+                keep(row, result)
+            on_rows(len(chunk))
     return summary
 
 
 def _settings(guard: Guard) -> dict[str, Any]:
     """Whatever changes the result of a row."""
+    estimator = guard.estimator
     return {
-        "estimator": guard.estimator.fingerprint,
-        "backend": guard.estimator.backend.name,
-        "refusals": guard.estimator.refusals,
+        "scorer": estimator.manifest.scorer,
+        "estimator": estimator.fingerprint,
+        "backend": estimator.backend.name,
+        "dtype": number_format(estimator.backend),
+        "refusals": estimator.refusals,
         "policy": repr(guard.policy),
         "on_error": guard.on_error,
     }
 
 
-def _chunks(rows: Iterator[Row]) -> Iterator[list[Row]]:
+def _chunks(rows: Iterator[Row], pace: Pace) -> Iterator[list[Row]]:
+    """Rows to score together. Answers to one question stay together as far as twice the size: they
+    share what the model reads first."""
     chunk: list[Row] = []
-    size = 0
+    memory = text = 0
     for row in rows:
+        full = len(chunk) >= pace.rows or (pace.text is not None and text >= pace.text)
+        if chunk and full:
+            together = len(chunk) < 2 * pace.rows and _asked(row) == _asked(chunk[-1])
+            if not together or len(chunk) >= CHUNK_ROWS:
+                yield chunk
+                chunk, memory, text = [], 0, 0
         chunk.append(row)
-        size += sum(map(_size, row.fields.values()))
-        if len(chunk) == CHUNK_ROWS or size > CHUNK_CHARACTERS:
+        memory += _size(row.fields)
+        text += _text(row)
+        if memory > CHUNK_CHARACTERS:
             yield chunk
-            chunk, size = [], 0
+            chunk, memory, text = [], 0, 0
     if chunk:
         yield chunk
 
 
+def _asked(row: Row) -> tuple[Any, ...]:
+    return tuple(row.fields.get(name) for name in ("question", "context", "messages"))
+
+
+def _text(row: Row) -> int:
+    """Characters that the model reads of a row, about."""
+    return QUERY_CHARACTERS + sum(
+        _size(row.fields.get(name)) for name in ("question", "context", "messages", "answer")
+    )
+
+
+def _is_read(result: dict[str, Any]) -> bool:
+    """Whether a model may have worked on a row."""
+    return result["status"] in ("ok", "error")
+
+
 def _size(value: Any) -> int:
-    """Characters of text in a value, however nested."""
+    """Characters of text in a value, however nested, and what its lists and objects weigh."""
     if isinstance(value, str):
         return len(value)
-    if isinstance(value, dict):
-        return sum(map(_size, value.values()))
-    return sum(map(_size, value)) if isinstance(value, list) else 0
+    parts = value.values() if isinstance(value, dict) else value
+    return BOX + sum(map(_size, parts)) if isinstance(value, (dict, list)) else 0
 
 
 def _assess(guard: Guard, chunk: list[Row]) -> list[dict[str, Any]]:
     parsed = [question_answer(row) for row in chunk]
     readable = [item for item in parsed if isinstance(item, QuestionAnswer)]
-    assessed = iter(guard.assess_batch(readable))
+    assessed = iter(_assessments(guard, readable))
     scorer = guard.estimator.manifest.scorer
     return [
         _result(
@@ -178,15 +220,36 @@ def _assess(guard: Guard, chunk: list[Row]) -> list[dict[str, Any]]:
     ]
 
 
+def _assessments(guard: Guard, items: list[QuestionAnswer]) -> list[Assessment]:
+    """As `Guard.assess_batch`, on this thread: another one could still be computing when an
+    interrupt ends the process."""
+    try:
+        scored = guard.estimator.score(items) if items else []
+        if len(scored) != len(items):
+            raise BackendError(
+                f"the estimator returned {len(scored)} scores for {len(items)} answers"
+            )
+    except Exception as error:
+        if guard.on_error == "raise":
+            raise
+        said = str(error) if isinstance(error, CtGuardError) else repr(error)
+        scored = [_unscored(guard, "error", " ".join(said.split()))] * len(items)
+    return [Assessment(confidence=one, decision=guard.decide(one)) for one in scored]
+
+
 def _rejected(guard: Guard, rejected: Rejected) -> Assessment:
-    confidence = Confidence(
+    confidence = _unscored(guard, rejected.status, rejected.message)
+    return Assessment(confidence=confidence, decision=guard.decide(confidence))
+
+
+def _unscored(guard: Guard, status: Status, message: str) -> Confidence:
+    return Confidence(
         p=None,
-        status=rejected.status,
-        error=rejected.message,
+        status=status,
+        error=message,
         estimator=guard.estimator.name,
         backend=guard.estimator.backend.name,
     )
-    return Assessment(confidence=confidence, decision=guard.decide(confidence))
 
 
 def _result(assessment: Assessment, scorer: str) -> dict[str, Any]:

@@ -12,6 +12,9 @@ import click
 from ct_guard import __version__
 from ct_guard.errors import CtGuardError, MissingExtraError
 
+from . import stopping
+from .shown import one_line, say
+
 __all__ = ["cli", "main"]
 
 COMMANDS = {
@@ -87,7 +90,7 @@ class _Commands(click.Group):
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 ok; 2 usage or unreadable input; 3 finished, but some rows are invalid"
-    " or failed; 4 no threshold could be certified.",
+    " or failed; 4 no threshold could be certified; 130 Ctrl-C; 143 SIGTERM.",
 )
 @click.version_option(__version__, "--version", prog_name="ct-guard")
 def cli() -> None:
@@ -102,16 +105,17 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Entry point: errors of ours become one line on stderr and exit code 2."""
-    warnings.showwarning = lambda message, *_, **__: click.echo(f"Note: {message}", err=True)
+    """Entry point: errors of ours become one line on stderr and exit code 2, Ctrl-C and SIGTERM the
+    exit codes 130 and 143."""
+    warnings.showwarning = lambda message, *_, **__: say(f"Note: {one_line(str(message))}")
     warnings.filterwarnings("ignore", category=FutureWarning)
     warnings.filterwarnings("ignore", category=DeprecationWarning)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # runs the clean-up of open files
     try:
+        stopping.listen()
         sys.exit(cli(standalone_mode=False))
-    except click.Abort:
-        click.echo("Interrupted.", err=True)
-        sys.exit(130)
+    except (click.Abort, KeyboardInterrupt):
+        say("Interrupted.")
+        stopping.leave()
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
@@ -119,10 +123,10 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except CtGuardError as error:
-        click.echo(f"Error: {error}", err=True)
+        say(f"Error: {one_line(str(error))}")
         sys.exit(2)
     except OSError as error:
-        click.echo(f"Error: {_reason(error)}", err=True)
+        say(f"Error: {one_line(_reason(error))}")
         sys.exit(2)
 
 

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import click
 
 from .idle import refuse_idle
+from .shown import say, shown
 
 __all__ = ["command"]
 
@@ -93,7 +94,7 @@ def command(
 
         rows = read_graded(graded)
         for remark in rows.remarks():
-            click.echo(f"Note: {remark}", err=True)
+            say(f"Note: {shown(remark)}")
         manifest = save_question_prior(rows, output, overwrite=overwrite)
         found = manifest.figures
         click.echo(f"Fitted on {found['rows']:,} answers to {found['questions']:,} questions.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import assignments
+from .shown import say, shown
 
 if TYPE_CHECKING:
     from ct_guard.adapters import LogisticLayer
@@ -152,9 +153,9 @@ def command(
     questions = len(scored.question_keys())
     _show(found, f"{len(scored):,} labels on {questions:,} questions", err=output == "-")
     for line in [*found.remarks, *said]:
-        click.echo(f"! {line}", err=True)
+        say(f"! {shown(line)}")
     if output != "-":
-        click.echo(f"Written to {output}", err=True)
+        say(f"Written to {output}")
 
 
 def _show(found: "Calibration", title: str, *, err: bool) -> None:
@@ -172,7 +173,7 @@ def _show(found: "Calibration", title: str, *, err: bool) -> None:
         losses = ", ".join(f"{kind} {loss:.4f}" for kind, loss in ordered)
         which = "every other" if model == "*" and len(found.calibrators) > 1 else model
         table.add_row(
-            escape("every model" if which == "*" else which),
-            state.kind, f"{state.n:,}", choice.reason, losses or "not compared",
+            escape(shown("every model" if which == "*" else which)),
+            shown(state.kind), f"{state.n:,}", choice.reason, losses or "not compared",
         )  # fmt: skip
     Console(stderr=err).print(table)

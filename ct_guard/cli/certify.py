@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from .options import assignments, place_of
+from .shown import say, shown
 
 __all__ = ["NO_THRESHOLD", "command"]
 
@@ -112,7 +113,7 @@ def command(
         f" draw of {certificate.n:,} questions"
     )
     if certificate.threshold is None:
-        click.echo(f"No threshold: {claim}.\n{certificate.reason}")
+        say(f"No threshold: {claim}.\n{certificate.reason}", out=True)
     else:
         click.echo(
             f"P(correct) >= {certificate.threshold:.4f}: {claim}.\nAnswers"
@@ -140,8 +141,8 @@ def command(
     if len(models) > 1:
         said.append(f"The promise is for this mix of {len(models)} answering models, not for each.")
     for line in said:
-        click.echo(f"! {line}", err=True)
-    click.echo(f"Written to {target}", err=True)
+        say(f"! {shown(line)}")
+    say(f"Written to {target}")
     if certificate.threshold is None:
         raise click.exceptions.Exit(NO_THRESHOLD)
 

@@ -6,6 +6,8 @@ from dataclasses import asdict
 
 import click
 
+from .shown import say, shown
+
 __all__ = ["command"]
 
 DOES_NOT_FIT = 3
@@ -29,7 +31,7 @@ def command(model: str | None, as_json: bool) -> None:
     else:
         for finding in findings:
             mark = " " if finding.ok else "!"
-            click.echo(f"{mark} {finding.item:<13}{finding.value}")
-            click.echo(f"  {'':<13}-> {finding.advice}")
+            say(f"{mark} {finding.item:<13}{shown(finding.value)}", out=True)
+            say(f"  {'':<13}-> {shown(finding.advice)}", out=True)
     if not all(finding.ok for finding in findings if finding.item == "model"):
         sys.exit(DOES_NOT_FIT)

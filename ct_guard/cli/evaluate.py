@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import assignments, place_of
+from .progress import showing
+from .shown import say, shown
 
 if TYPE_CHECKING:
     from ct_guard.evaluation import Evaluation
@@ -59,6 +61,7 @@ __all__ = ["command"]
     help="Bootstrap resamples, by question.",
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(
     sources: tuple[str, ...],
     by: str | None,
@@ -75,6 +78,7 @@ def command(
     as_json: bool,
     resamples: int,
     seed: int,
+    quiet: bool,
 ) -> None:
     """Evaluate files that `ct-guard score` wrote and that have grades in a column `correct`.
 
@@ -128,11 +132,13 @@ def command(
             else seen_before(files[0], folder, manifest)
         )
     more = [PAPER_ECE] * paper_ece + [SMOOTH_ECE] * smooth_ece
-    found = evaluate_files(
-        files,
-        Options(metrics=(*METRICS, *more), by=by, prior=prior, resamples=resamples, seed=seed),
-        train=read_scored(train, need=need) if train is not None else None,
-    )
+    with showing("Evaluating", unit="figures", quiet=quiet) as work:
+        found = evaluate_files(
+            files,
+            Options(metrics=(*METRICS, *more), by=by, prior=prior, resamples=resamples, seed=seed),
+            train=read_scored(train, need=need) if train is not None else None,
+            on_part=work.reach,
+        )
     found.remarks.extend(said)
     if plot is not None:
         from ct_guard.evaluation.plot import draw
@@ -145,10 +151,10 @@ def command(
     else:
         _show(found)
         if plot is not None:
-            click.echo(f"Drawn to {plot}")
+            say(f"Drawn to {plot}", out=True)
     if folder is not None and target is not None:
         save_figures(folder, target, found, by=by, where=where, overwrite=overwrite)
-        click.echo(f"Written to {target}", err=True)
+        say(f"Written to {target}")
 
 
 def _show(found: "Evaluation") -> None:
@@ -162,6 +168,6 @@ def _show(found: "Evaluation") -> None:
     for one in found.estimators:
         for line in one.remarks:
             name = f"{one.name}: " if len(found.estimators) > 1 else ""
-            console.print(f"! {name}{line}", markup=False, highlight=False)
+            console.print(shown(f"! {name}{line}"), markup=False, highlight=False)
     for line in found.remarks:
-        console.print(f"! {line}", markup=False, highlight=False)
+        console.print(shown(f"! {line}"), markup=False, highlight=False)

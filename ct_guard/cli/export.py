@@ -36,6 +36,7 @@ def command() -> None:
 @click.option("--base-only", "only", flag_value="base", help="Export the base alone.")
 @click.option("--adapter-only", "only", flag_value="adapter", help="Export the adapter alone.")
 @click.option("--overwrite", is_flag=True, help="Replace files that exist.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def gguf(
     estimator: str,
     output: Path | None,
@@ -43,6 +44,7 @@ def gguf(
     base: Path | None,
     only: Literal["base", "adapter"] | None,
     overwrite: bool,
+    quiet: bool,
 ) -> None:
     """Export ESTIMATOR (a directory, 'mini', …, or the directory of a base model) to GGUF.
 
@@ -57,7 +59,7 @@ def gguf(
     except ModuleNotFoundError as error:
         extra = "gguf" if error.name in ("gguf", "llama_cpp") else "torch"
         raise MissingExtraError("ct-guard export gguf", extra) from error
-    with bytes_progress("writing") as report:
+    with bytes_progress("writing", quiet=quiet) as report:
         made = export_estimator(
             estimator,
             output,

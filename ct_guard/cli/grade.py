@@ -7,7 +7,9 @@ import click
 from .grading import answering_of, grader_of, idle_options
 from .idle import refuse_idle
 from .models import Engine
+from .options import check_spreadsheet, spreadsheet_option
 from .question_sets import OPTIONS, default_grader, question_file, set_options
+from .shown import one_line, say, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,7 +25,7 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "ju
 @click.command(
     "grade",
     epilog="Exit codes: 0 ok; 2 usage or unreadable input; 3 finished, but some rows have no"
-    " answer.",
+    " answer; 130 Ctrl-C; 143 SIGTERM.",
 )
 @click.argument("source", metavar="[FILE]", required=False)
 @set_options
@@ -119,7 +121,8 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "ju
     help="Replace existing outputs, and begin an interrupted run anew (but with --resume).",
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run to OUTPUT stopped.")
-@click.option("-q", "--quiet", is_flag=True, help="No summary.")
+@spreadsheet_option
+@click.option("-q", "--quiet", is_flag=True, help="No summary and no progress.")
 @click.pass_context
 def command(
     context: click.Context,
@@ -163,12 +166,16 @@ def command(
     """
     from ct_guard.answers.journal import journal_path
     from ct_guard.files import check_output
+    from ct_guard.files.locking import check_free
     from ct_guard.files.paths import STDIO
 
     sets = {name: options.pop(name) for name in OPTIONS}
     grader = grader or default_grader(dataset, sets)
     refuse_idle(context, idle_options(grader, {"dataset": dataset, **sets, **options}))
+    check_spreadsheet(options["spreadsheet"], output)
     check_output(output, source=source or "", overwrite=overwrite or resume)
+    if output != STDIO:
+        check_free(output)  # before its questions are touched
     begun = output != STDIO and journal_path(output).exists()
     replace = not begun or (overwrite and not resume)
     with question_file(source, dataset, output, sets, replace=replace) as (questions, name):
@@ -194,12 +201,14 @@ def _grade(
     audit_out: str | None,
     overwrite: bool,
     resume: bool,
+    spreadsheet: bool,
     quiet: bool,
     **options: Any,
 ) -> None:
     from rich.console import Console
 
     from ct_guard.answers import grade_file
+    from ct_guard.answers.run import check_run
     from ct_guard.datasets import draw, load_data_manifest
     from ct_guard.errors import UsageError
     from ct_guard.files import check_output, columns_of, count_rows
@@ -212,7 +221,7 @@ def _grade(
     if audit is not None and output == STDIO:
         raise UsageError("an audit draws from a file: name one with --output")
     to_check = audit_out or f"{output}.audit.csv"
-    check_output(output, source=source, overwrite=overwrite, resumable=True)
+    check_run(source, output, overwrite=overwrite, resume=resume)
     if audit is not None:
         check_output(to_check, source=source, overwrite=overwrite)
     columns_of(source)
@@ -233,7 +242,7 @@ def _grade(
     grading = grader_of(grader, tolerance, judge, judge_url, judge_key_env, engine)
     answering = answering_of(model, url, key_env, engine, options)
     try:
-        with rows_progress("Grading", count_rows(source)) as advance:
+        with rows_progress("Grading", count_rows(source), quiet=quiet) as work:
             summary = grade_file(
                 source,
                 output,
@@ -243,11 +252,13 @@ def _grade(
                 source_name=source_name,
                 overwrite=overwrite,
                 resume=resume,
-                on_rows=advance,
+                spreadsheet=spreadsheet,
+                on_rows=work.advance,
+                on_resumed=work.skip,
             )
     except KeyboardInterrupt:
         if STDIO not in (source, output):
-            click.echo("Stopped. The same command with --resume goes on from here.", err=True)
+            say("Stopped. The same command with --resume goes on from here.")
         raise
     drawn = None
     if audit is not None:
@@ -264,19 +275,18 @@ def _grade(
     if not quiet:
         _show(console, summary)
         if output != STDIO:
-            console.print(f"\nWritten to [bold]{output}[/bold]")
+            say(f"\nWritten to {output}", out=True)
         if drawn is not None:
-            console.print(
-                f"{drawn} rows to check are in [bold]{to_check}[/bold]: fill in 'correct', then\n"
-                f"  ct-guard audit {output} {to_check}"
+            say(
+                f"{drawn} rows to check are in {to_check}: fill in 'correct', then\n"
+                f"  ct-guard audit {output} {to_check}",
+                out=True,
             )
     for remark in summary.remarks():
-        click.echo(f"Note: {remark}", err=True)
+        say(f"Note: {shown(remark)}")
     if summary.failed:
-        click.echo(
-            f"{summary.failed} rows have no answer to grade; the first: {summary.first_failure}",
-            err=True,
-        )
+        first = one_line(str(summary.first_failure))
+        say(f"{summary.failed} rows have no answer to grade; the first: {first}")
         raise click.exceptions.Exit(FAILED_ROWS)
 
 

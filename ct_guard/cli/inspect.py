@@ -1,9 +1,12 @@
 """`ct-guard inspect`: what an estimator is."""
 
+import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+
+from .shown import shown
 
 if TYPE_CHECKING:
     from ct_guard.adapters import Manifest
@@ -25,15 +28,15 @@ def command(estimator: str, as_json: bool) -> None:
     folder = locate(estimator)
     manifest = load_manifest(folder)
     if as_json:
-        click.echo(manifest.model_dump_json(indent=1))
+        click.echo(json.dumps(manifest.model_dump(mode="json"), indent=1))
         return
     from rich.console import Console
     from rich.text import Text
 
     console = Console(highlight=False)
     for name, value in [*_lines(manifest), ("base files", _base_verdict(manifest, folder))]:
-        console.print(Text(f"{name:<15}", style="bold"), Text(value), sep="")
-    console.print(Text(f"{'directory':<15}", style="bold"), Text(str(folder)), sep="")
+        console.print(Text(f"{name:<15}", style="bold"), Text(shown(value)), sep="")
+    console.print(Text(f"{'directory':<15}", style="bold"), Text(shown(str(folder))), sep="")
 
 
 def _lines(manifest: "Manifest") -> list[tuple[str, str]]:

@@ -5,7 +5,19 @@ from pathlib import Path
 
 import click
 
-__all__ = ["assignments", "place_of"]
+__all__ = ["assignments", "check_spreadsheet", "place_of", "spreadsheet_option"]
+
+spreadsheet_option = click.option(
+    "--spreadsheet", is_flag=True,
+    help="For CSV that is opened in a spreadsheet: text that it would run as a formula (=, +, -, @"
+    " in front) gets an apostrophe. Without it every value is written exactly, for programs.",
+)  # fmt: skip
+
+
+def check_spreadsheet(spreadsheet: bool, output: str) -> None:
+    """Raises click.UsageError for the option with an output that is no CSV."""
+    if spreadsheet and not output.lower().endswith(".csv"):
+        raise click.UsageError("--spreadsheet is for an --output that ends in .csv: leave it out")
 
 
 def assignments(texts: Sequence[str]) -> dict[str, str]:

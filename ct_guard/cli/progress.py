@@ -1,123 +1,194 @@
-"""Progress on stderr: rate and remaining time where somebody watches, nothing in a pipe."""
+"""Progress of long work, on stderr: a bar where somebody watches, and a line every 30 seconds in a
+log. Every command shows its work through `showing`."""
 
 import sys
+from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from time import monotonic
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from . import stopping
+from .shown import say
 
 if TYPE_CHECKING:
     from ct_guard.tuning import Progress
 
-__all__ = ["bytes_progress", "rows_progress", "tuning_progress"]
+__all__ = ["Work", "bytes_progress", "rows_progress", "showing", "tuning_progress"]
+
+EVERY_SECONDS = 30.0
+WINDOW_SECONDS = 120.0
+"""The rate is that of the last two minutes."""
+Unit = Literal["rows", "steps", "figures", "bytes"]
+
+
+class Work(Protocol):
+    """What long work tells of itself."""
+
+    def advance(self, count: int) -> None:
+        """So many units more are done."""
+
+    def skip(self, count: int) -> None:
+        """So many were done before, by an interrupted run: they say nothing of the rate."""
+
+    def reach(self, done: int, total: int | None = None, note: str = "") -> None:
+        """So many are done, of so many in all where that is known now; `note` stands beside."""
+
+    def tell(self, line: str) -> None:
+        """A line of its own, at once."""
+
+    def left(self) -> timedelta | None:
+        """The time that is left at the rate of late, in seconds; None where that is not known."""
 
 
 @contextmanager
-def rows_progress(title: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A progress bar over rows; yields a function to call with the number of rows just done."""
-    if not sys.stderr.isatty():
-        yield lambda count: None
+def showing(
+    title: str, total: int | None = None, *, unit: Unit = "rows", quiet: bool = False
+) -> Iterator[Work]:
+    """Shows work of `total` units (None: not known yet) while the block runs; not if `quiet`."""
+    if quiet or not sys.stderr.isatty():
+        yield Lines(title, total, unit, (lambda line: None) if quiet else say)
         return
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
     with Progress(
         TextColumn("{task.description}"),
         BarColumn(),
-        MofNCompleteColumn(),
-        TaskProgressColumn(show_speed=True),
-        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[line]}"),
         TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
+        console=Console(stderr=True, highlight=False, soft_wrap=True),
         transient=True,
-    ) as progress:
-        task = progress.add_task(title, total=total, rate="")
+    ) as bar:
+        task = bar.add_task(title, total=total, line="")
 
-        def advance(count: int) -> None:
-            progress.advance(task, count)
-            speed = progress.tasks[0].finished_speed or progress.tasks[0].speed
-            progress.update(task, rate=f"{speed:,.0f} rows/s" if speed else "")
+        def draw(work: "Lines") -> None:
+            bar.update(task, completed=work.done, total=work.total, line=work.state())
 
-        yield advance
+        def write(line: str) -> None:
+            bar.console.print(line, markup=False)
+
+        yield Lines(title, total, unit, write, draw=draw, every=float("inf"))
+
+
+class Lines:
+    """Work that is told in lines of text, `every` so many seconds while it goes on."""
+
+    def __init__(
+        self,
+        title: str,
+        total: int | None,
+        unit: Unit,
+        write: Callable[[str], None],
+        *,
+        draw: Callable[["Lines"], None] = lambda work: None,
+        every: float = EVERY_SECONDS,
+        clock: Callable[[], float] = monotonic,
+    ) -> None:
+        self.done, self.total = 0, total
+        self.note = ""
+        self._title, self._unit = title, unit
+        self._write, self._draw, self._every, self._clock = write, draw, every, clock
+        self._said = clock()
+        self._seen: deque[tuple[float, int]] = deque([(self._said, 0)])
+
+    def advance(self, count: int) -> None:
+        self.reach(self.done + count)
+
+    def skip(self, count: int) -> None:
+        self.done += count
+        self._seen = deque([(self._clock(), self.done)])
+        self._draw(self)
+
+    def reach(self, done: int, total: int | None = None, note: str = "") -> None:
+        stopping.check()
+        now = self._clock()
+        self.done, self.note = done, note
+        self.total = self.total if total is None else total
+        self._seen.append((now, done))
+        while len(self._seen) > 2 and self._seen[1][0] < now - WINDOW_SECONDS:
+            self._seen.popleft()
+        self._draw(self)
+        if now - self._said >= self._every:
+            self._said = now
+            self._write(f"{self._title}: {self.state()}")
+
+    def tell(self, line: str) -> None:
+        self._write(line)
+
+    def left(self) -> timedelta | None:
+        rate = self.rate()
+        if rate is None or self.total is None or self.total < self.done:
+            return None
+        return timedelta(seconds=round((self.total - self.done) / rate))
+
+    def rate(self) -> float | None:
+        """Units a second; None before any was done."""
+        (begun, before), (now, done) = self._seen[0], self._seen[-1]
+        return (done - before) / (now - begun) if done > before and now > begun else None
+
+    def state(self) -> str:
+        """Done, in all, rate, and the time that is left, as far as they are known."""
+        rate = self.rate()
+        of = "" if self.total is None else f" of {self._amount(self.total)}"
+        parts = [f"{self._amount(self.done)}{of} {self._unit}".removesuffix(" bytes")]
+        if self.note:
+            parts.append(self.note)
+        if rate is not None:
+            parts.append(self._rate(rate))
+        if (left := self.left()) is not None:
+            parts.append(f"{left} left")
+        return ", ".join(parts)
+
+    def _amount(self, count: int) -> str:
+        return f"{count / 1e6:,.1f} MB" if self._unit == "bytes" else f"{count:,}"
+
+    def _rate(self, rate: float) -> str:
+        if self._unit == "bytes":
+            return f"{rate / 1e6:,.1f} MB/s"
+        return f"{rate:,.0f} {self._unit}/s" if rate >= 10 else f"{rate:.2g} {self._unit}/s"
 
 
 @contextmanager
-def bytes_progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """A progress bar over bytes; yields a function to call with the bytes done and in all."""
-    if not sys.stderr.isatty():
-        yield lambda done, total: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
+def rows_progress(title: str, total: int | None, *, quiet: bool = False) -> Iterator[Work]:
+    """Work over rows; `total` None: of a pipe."""
+    with showing(title, total, quiet=quiet) as work:
+        yield work
 
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-    ) as progress:
-        task = progress.add_task(title, total=None)
-        yield lambda done, total: progress.update(task, completed=done, total=total)
+
+@contextmanager
+def bytes_progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
+    """Yields a function to call with the bytes done and in all."""
+    with showing(title, unit="bytes", quiet=quiet) as work:
+        yield work.reach
 
 
 @contextmanager
 def tuning_progress(
     steps: int, *, shown: bool
 ) -> Iterator[tuple[Callable[[int, float], None], Callable[["Progress"], None]]]:
-    """Yields what to call with every step and its loss, and with every evaluation: a bar with the
-    remaining time where somebody watches, and one line an evaluation, all on stderr."""
-    if not shown:
-        yield lambda step, loss: None, lambda progress: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    console = Console(stderr=True, highlight=False, soft_wrap=True)
-    with Bar(
-        TextColumn("Tuning"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]}"),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=not sys.stderr.isatty(),
-    ) as bar:
-        task = bar.add_task("Tuning", total=steps, loss="…")
-        begun: list[tuple[int, float]] = []
+    """Yields what to call with every step and its loss, and with every evaluation, which is one
+    line on stderr."""
+    with showing("Tuning", steps, unit="steps", quiet=not shown) as work:
+        begun = False
 
         def stepped(step: int, loss: float) -> None:
+            nonlocal begun
             if not begun:  # a resumed run begins in the middle
-                begun.append((step - 1, monotonic()))
-            bar.update(task, completed=step, loss=f"{loss:.4f}")
-
-        def left(step: int) -> str:
-            if not begun or step >= steps:
-                return ""
-            first, at = begun[0]
-            seconds = (steps - step) * (monotonic() - at) / max(step - first, 1)
-            return f", at most {timedelta(seconds=round(seconds))} left"
+                work.skip(step - 1)
+                begun = True
+            work.reach(step, note=f"loss {loss:.4f}")
 
         def evaluated(progress: "Progress") -> None:
             area = progress.validation_auroc
-            console.print(
+            left = work.left() if progress.step < steps else None
+            work.tell(
                 f"step {progress.step:,}/{progress.steps:,}: loss {progress.loss:.4f}, validation"
                 f" log loss {progress.validation_log_loss:.4f}, AUROC"
                 f" {'not defined' if area is None else f'{area:.3f}'},"
-                f" {progress.rows_per_second:,.0f} rows/s{left(progress.step)}"
+                f" {progress.rows_per_second:,.0f} rows/s"
+                f"{'' if left is None else f', at most {left} left'}"
             )
 
         yield stepped, evaluated

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from .shown import say, shown
+
 __all__ = ["command"]
 
 
@@ -30,4 +32,5 @@ def command(
 
     folder = output or Path(repo.rpartition("/")[2])
     manifest = pull_estimator(repo, folder, revision=revision, offline=offline, overwrite=overwrite)
-    click.echo(f"{folder}: {manifest.name}, {len(manifest.files)} files verified")
+    verified = f"{len(manifest.files)} files verified"
+    say(f"{folder}: {shown(manifest.name)}, {verified}", out=True)

@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .options import check_spreadsheet, spreadsheet_option
+from .shown import one_line, say, shown
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -26,7 +29,7 @@ ACTIONS = {
 @click.command(
     "score",
     epilog="Exit codes: 0 ok; 2 usage or unreadable input; 3 finished, but some rows are invalid"
-    " or failed.",
+    " or failed; 130 Ctrl-C; 143 SIGTERM.",
 )
 @click.argument("source", metavar="FILE")
 @click.option(
@@ -72,7 +75,8 @@ ACTIONS = {
     help="Replace an existing output, and begin an interrupted run anew (but with --resume).",
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run to OUTPUT stopped.")
-@click.option("-q", "--quiet", is_flag=True, help="No table and no summary.")
+@spreadsheet_option
+@click.option("-q", "--quiet", is_flag=True, help="No table, no summary and no progress.")
 def command(
     source: str,
     estimator: str,
@@ -89,6 +93,7 @@ def command(
     refusals: bool,
     overwrite: bool,
     resume: bool,
+    spreadsheet: bool,
     quiet: bool,
 ) -> None:
     """Score every answer in FILE (.jsonl, .csv, .parquet, or '-' for JSONL on standard input).
@@ -114,15 +119,17 @@ def command(
     from rich.console import Console
 
     from ct_guard.answers import score_file
+    from ct_guard.answers.run import check_run
     from ct_guard.estimators import load_estimator
     from ct_guard.estimators.baselines import cost_of
-    from ct_guard.files import check_output, count_rows, open_rows
+    from ct_guard.files import count_rows, open_rows
     from ct_guard.guard import Guard
 
     from .progress import rows_progress
 
     console = Console(stderr=output == "-")
-    check_output(output, source=source, overwrite=overwrite, resumable=True)
+    check_spreadsheet(spreadsheet, output)
+    check_run(source, output, overwrite=overwrite, resume=resume)
     open_rows(source)
     options: dict[str, Any] = {}
     if quantization is not None:
@@ -143,32 +150,33 @@ def command(
     )
     guard = Guard(loaded, policy, on_error="pass" if on_error == "pass" else "block")
     if policy is None and guard.policy.name == "annotate":
-        click.echo(
-            f"Note: {loaded.name} has no certified threshold, so every answer passes;"
-            " --policy 0.7 sets one of your own.",
-            err=True,
+        say(
+            f"Note: {shown(loaded.name)} has no certified threshold, so every answer passes;"
+            " --policy 0.7 sets one of your own."
         )
     if (cost := cost_of(loaded.manifest)) is not None:
-        click.echo(f"Note: {loaded.name} costs {cost}.", err=True)
+        say(f"Note: {shown(loaded.name)} costs {cost}.")
     try:
-        with rows_progress("Scoring", count_rows(source)) as advance:
+        with rows_progress("Scoring", count_rows(source), quiet=quiet) as work:
             summary = score_file(
                 guard,
                 source,
                 output,
                 overwrite=overwrite,
                 resume=resume,
+                spreadsheet=spreadsheet,
                 preview=0 if quiet else ROWS_SHOWN,
-                on_rows=advance,
+                on_rows=work.advance,
+                on_resumed=work.skip,
             )
     except KeyboardInterrupt:
         if "-" not in (source, output):
-            click.echo("Stopped. The same command with --resume goes on from here.", err=True)
+            say("Stopped. The same command with --resume goes on from here.")
         raise
     if not quiet:
         _show(console, summary, guard.policy.name)
         if output != "-":
-            console.print(f"\nWritten to [bold]{Path(output)}[/bold]", highlight=False)
+            say(f"\nWritten to {Path(output)}", out=True)
     if summary.failed:
         click.echo(
             f"Invalid or failed rows: {summary.failed}; see their 'status' and 'error'.",
@@ -210,8 +218,8 @@ def _show(console: "Console", summary: "Summary", policy: str) -> None:
         p = Text(f"{row.p:.3f}") if row.p is not None else Text(row.status, style="dim")
         style = "green" if row.action == "pass" else "yellow"
         table.add_row(
-            Text(" ".join(row.question.split())),
-            Text(" ".join(row.answer.split())),
+            Text(one_line(row.question)),
+            Text(one_line(row.answer)),
             p,
             Text(row.action, style=style),
         )
@@ -219,7 +227,7 @@ def _show(console: "Console", summary: "Summary", policy: str) -> None:
     if summary.rows > len(summary.preview):
         console.print(f"… and {summary.rows - len(summary.preview):,} more rows")
     for name, value in _lines(summary, policy):
-        console.print(Text(f"{name:<12}", style="bold"), Text(value), sep="")
+        console.print(Text(f"{name:<12}", style="bold"), Text(shown(value)), sep="")
 
 
 def _lines(summary: "Summary", policy: str) -> list[tuple[str, str]]:

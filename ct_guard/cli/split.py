@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from .shown import say
+
 PARTS = ("tuning=50", "calibration=15", "certification=20", "test=15")
 
 
@@ -42,4 +44,5 @@ def command(source: str, output: Path, parts: tuple[str, ...], seed: int, overwr
             raise click.BadParameter(f"{text!r} is not NAME=SHARE", param_hint="--part") from None
     found = split_file(source, output, shares, seed=seed, overwrite=overwrite)
     for name, (rows, questions) in found.items():
-        click.echo(f"{output / name}{Path(source).suffix}: {rows:,} rows, {questions:,} questions")
+        part = f"{output / name}{Path(source).suffix}"
+        say(f"{part}: {rows:,} rows, {questions:,} questions", out=True)

@@ -5,11 +5,13 @@ from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
 from rich import box
-from rich.markup import escape
+from rich.markup import escape as without_markup
 from rich.table import Table
 
 from ct_guard.evaluation import Difference, Evaluated, Evaluation
 from ct_guard.metrics import Interval
+
+from .shown import shown
 
 __all__ = ["evaluation_tables"]
 
@@ -18,6 +20,11 @@ T = TypeVar("T")
 
 COLUMN, DIFFERENCE, FLOOR = 21, 24, 8
 """Width of a column with its interval and the space beside it, in characters; of a noise floor."""
+
+
+def escape(text: str) -> str:
+    """A text of somebody else's in a cell: no markup, and nothing that a terminal obeys."""
+    return without_markup(shown(text))
 
 
 def evaluation_tables(found: Evaluation, width: int) -> Iterator[Table]:

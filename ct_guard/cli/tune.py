@@ -156,6 +156,7 @@ HELD_OUT = 0.15
 @click.option("--plot", metavar="FILE", help="The curves as .png or .svg (extra 'report').")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run to DIR stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace DIR, and an interrupted run to it.")
+@click.option("-q", "--quiet", is_flag=True, help="No progress; the curves are in DIR.log.jsonl.")
 def command(
     source: str,
     base: str,
@@ -165,6 +166,7 @@ def command(
     plot: str | None,
     resume: bool,
     overwrite: bool,
+    quiet: bool,
     **options: Any,
 ) -> None:
     """Make an estimator from GRADED answers (.jsonl, .csv, .parquet): how likely is an answer to be
@@ -258,7 +260,7 @@ def command(
         log.unlink(missing_ok=True)
         checkpoint.unlink(missing_ok=True)
     group.wait()
-    with tuning_progress(config.steps, shown=group.first) as (on_step, show):
+    with tuning_progress(config.steps, shown=group.first and not quiet) as (on_step, show):
 
         def on_progress(progress: "Progress") -> None:
             show(progress)

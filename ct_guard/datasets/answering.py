@@ -34,6 +34,16 @@ class Answering(Protocol):
         """Answers that a question gets, about."""
         ...
 
+    @property
+    def least(self) -> int:
+        """Questions that are answered at the same time: fewer in a call would waste time."""
+        ...
+
+    @property
+    def most(self) -> int | None:
+        """Questions of a call, where its answers follow from all of them; None: they do not."""
+        ...
+
     def answers(self, questions: Sequence[Question]) -> list[list[Reply]]:
         """For each question its answers: the greedy one, then the sampled ones."""
         ...
@@ -45,6 +55,8 @@ class GivenAnswers:
     model = None
     settings: Mapping[str, str | float | int | bool | None] = {"answers": "given"}
     per_question = 1
+    least = 1
+    most: int | None = None
 
     def answers(self, questions: Sequence[Question]) -> list[list[Reply]]:
         missing = [Reply(None, "the row has no answer: add a column 'answer', or name a --model")]
@@ -133,6 +145,18 @@ class AskedAnswers:
     @property
     def per_question(self) -> int:
         return len(self._samplings)
+
+    @property
+    def least(self) -> int:
+        return self.most or -(-getattr(self._answerer, "concurrency", 1) // self.per_question)
+
+    @property
+    def most(self) -> int | None:
+        # What a local model draws follows from its batch: calls are of one size, a batch's.
+        batch = getattr(self._answerer, "batch_size", None)
+        if batch is None or self.per_question == 1:
+            return None
+        return int(max(1, batch // self.per_question))
 
     def answers(self, questions: Sequence[Question]) -> list[list[Reply]]:
         requests = [

@@ -11,7 +11,7 @@ from scipy.stats import binomtest  # type: ignore[import-untyped]
 
 from ct_guard.errors import InputError, UsageError
 from ct_guard.files import Needs, Rejected, Row, correct_of, open_rows, open_writer
-from ct_guard.files.columns import cell
+from ct_guard.files.columns import cell, harmless
 from ct_guard.files.paths import STDIO
 from ct_guard.records import Record
 
@@ -77,6 +77,8 @@ def draw(
     far as there are; unclear rows carry no label, so nothing rests on them. `gold` is the column of
     the gold answers. Returns how many rows were drawn: fewer than `size` where there are fewer.
 
+    The file is for a spreadsheet: as CSV, formulas in it are made harmless.
+
     Raises as `open_writer`, and UsageError for a size below 2 or a file without a graded row.
     """
     if size < 2:
@@ -92,7 +94,9 @@ def draw(
     half = min(len(strata[True]), max(size // 2, size - len(strata[False])))
     drawn = set(rng.sample(strata[True], half))
     drawn.update(rng.sample(strata[False], min(len(strata[False]), size - half)))
-    with open_writer(output, AUDIT_COLUMNS, source=STDIO, overwrite=overwrite) as writer:
+    with open_writer(
+        output, AUDIT_COLUMNS, source=STDIO, overwrite=overwrite, spreadsheet=True
+    ) as writer:
         for number, row in _numbered(graded):
             if number in drawn:
                 shown = {name: _text(row, name) for name in ("question", "answer")}
@@ -215,5 +219,6 @@ def _text(row: Row, name: str) -> str:
 
 
 def _words(text: str) -> list[str]:
-    """Spreadsheets change line ends and white space at the ends of cells."""
-    return text.split()
+    """Spreadsheets change line ends and white space at the ends of cells, and get formulas made
+    harmless."""
+    return harmless(text.strip()).split()

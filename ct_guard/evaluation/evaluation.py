@@ -1,7 +1,8 @@
 """Everything that `ct-guard evaluate` says of one or several scored files."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -114,12 +115,17 @@ def _by_name(figures: Iterable[Figure]) -> dict[str, dict[str, Any]]:
 
 
 def evaluate_files(
-    files: Sequence[Scored], options: Options | None = None, *, train: Scored | None = None
+    files: Sequence[Scored],
+    options: Options | None = None,
+    *,
+    train: Scored | None = None,
+    on_part: Callable[[int, int], None] = lambda done, total: None,
 ) -> Evaluation:
     """Evaluate scored files of the same rows side by side; others are compared to the first.
 
     The question prior is fitted on `train` (graded rows of other questions), or else cross-fitted
-    on the rows at hand; where they do not allow it, a remark says why.
+    on the rows at hand; where they do not allow it, a remark says why. `on_part` is told how many
+    sets of figures, each a bootstrap of its own, are done, and of how many.
 
     Raises:
         InputError: files without a row in common or with different grades.
@@ -142,12 +148,16 @@ def evaluate_files(
             said.append(f"No question prior: {reason}.")
     found: list[Difference] = []
     estimators = []
+    total = 2 * len(rows) - 1 if prior_p is None else 3 * len(rows)
+    done = count(1)
     names = _names(rows)
     for name, scored in zip(names, rows, strict=True):
         over_prior: list[Figure] = []
         if prior_p is not None:
             over_prior = differences(scored.p, prior_p, scored.correct, scored.question, **again)
+            on_part(next(done), total)
         one = _evaluated(name, scored.path, scored, scored.p, options)
+        on_part(next(done), total)
         estimators.append(
             Evaluated(
                 name, scored.path, scored.p, one.figures, one.slices,
@@ -157,6 +167,7 @@ def evaluate_files(
         if scored is not first:
             gain = differences(scored.p, first.p, first.correct, first.question, **again)
             found.append(Difference(name, names[0], gain))
+            on_part(next(done), total)
         if over_prior:
             found.append(Difference(name, PRIOR, over_prior))
     prior = None if prior_p is None else _evaluated(PRIOR, None, first, prior_p, options)

@@ -6,7 +6,10 @@ from typing import Any
 
 from ct_guard.errors import UsageError
 
-__all__ = ["cell", "input_names", "result_values"]
+__all__ = ["cell", "harmless", "input_names", "result_values"]
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+"""What a text begins with that a spreadsheet runs; the last four are the wide forms."""
 
 
 def input_names(columns: Iterable[str], results: Iterable[str]) -> dict[str, str]:
@@ -41,3 +44,15 @@ def cell(value: Any) -> str | None:
         return None
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
+
+
+def harmless(text: str) -> str:
+    """`text` as a spreadsheet shows it: with an apostrophe in front where it would run it as a
+    formula. Numbers stay as they are."""
+    if not text.lstrip(" ").startswith(_FORMULA):
+        return text
+    try:
+        float(text)
+    except ValueError:
+        return f"'{text}"
+    return text

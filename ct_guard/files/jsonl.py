@@ -3,18 +3,27 @@
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Any, BinaryIO, NoReturn
+from itertools import chain, islice
+from typing import Any, BinaryIO
+
+from ct_guard.errors import InputError
 
 from .columns import input_names, result_values
-from .paths import STDIO, StrPath, numbered_lines, opened
-from .rows import Row, raw_row
+from .dialect import check_text
+from .paths import STDIO, StrPath, check_readable, is_too_long, numbered_lines, opened
+from .rows import USED_COLUMNS, Row, overlong_row, raw_row
 
-__all__ = ["JsonlWriter", "count", "encode_line", "read"]
+__all__ = ["JsonlWriter", "count", "encode_line", "header", "read"]
 
 _BLOCK = 1 << 20
+_KEY = re.compile(rb'\s*"[^"]*"\s*:')
+_OBJECTS_AFTER_CR = re.compile(rb"\}\r+\s*\{")
+_OBEYED = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that JSON may hold as they are and that a terminal obeys."""
 
 
 def read(path: StrPath) -> Iterator[Row]:
@@ -38,9 +47,11 @@ def count(path: StrPath) -> int:
 
 
 def encode_line(value: Mapping[str, Any]) -> bytes:
-    """One line of UTF-8 JSON. A lone surrogate, which UTF-8 cannot hold, makes the line ASCII with
-    escapes. Raises ValueError for NaN and infinity."""
+    """One line of UTF-8 JSON, which a terminal only shows. A lone surrogate, which UTF-8 cannot
+    hold, makes the line ASCII with escapes. Raises ValueError for NaN and infinity."""
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if not text.isascii() or "\x7f" in text:
+        text = _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     try:
         return text.encode() + b"\n"
     except UnicodeEncodeError:
@@ -61,31 +72,79 @@ class JsonlWriter:
         self._stream.write(encode_line({**fields, **values}))
 
 
+def header(path: StrPath) -> tuple[str, ...]:
+    """No column is declared. Raises InputError for a file that cannot be opened or is no JSONL,
+    which its beginning shows."""
+    if os.fspath(path) != STDIO and not os.path.isfile(path):
+        check_readable(path)  # what can be read only once is not looked into
+    elif os.fspath(path) != STDIO:
+        with opened(path) as stream:
+            next(_rows(stream, os.fspath(path)), None)
+    return ()
+
+
 def _rows(stream: BinaryIO, source: str) -> Iterator[Row]:
-    for number, line in numbered_lines(stream):
-        if line.strip():
-            yield _row(number, f"{source}, line {number}", line.rstrip(b"\r\n"))
+    lines = ((number, line) for number, line in numbered_lines(stream) if line.strip())
+    first = list(islice(lines, 2))
+    if first:
+        _check_lines(source, *(line for _, line in first))
+    for number, line in chain(first, lines):
+        where = f"{source}, line {number}"
+        if is_too_long(line):
+            yield overlong_row(number, where, line)
+        else:
+            yield _row(number, where, line.rstrip(b"\r\n"))
+
+
+def _check_lines(source: str, first: bytes, second: bytes = b"") -> None:
+    """Raises InputError for what is no JSON Lines as a whole: one error, not one a line."""
+    check_text(source, first)
+    begins = first.strip()
+    if begins.startswith(b"[") or (begins == b"{" and _KEY.match(second)):
+        raise InputError(
+            f"{source}: is one JSON document, not JSON Lines: write one object {{…}} a line, as"
+            " jq -c '.[]' does of a list"
+        )
+    if _OBJECTS_AFTER_CR.search(first):
+        raise InputError(f"{source}: its line ends are CR: save it with line ends LF or CR LF")
 
 
 def _row(number: int, where: str, line: bytes) -> Row:
     text = line.decode("utf-8", "backslashreplace")
+    odd: list[float] = []
+
+    def number_of(digits: str) -> float:
+        value = float(digits)
+        if not math.isfinite(value):
+            odd.append(value)
+        return value
+
     try:
-        fields = json.loads(line.decode(), parse_constant=_constant, parse_float=_finite)
+        fields = json.loads(line.decode(), parse_constant=number_of, parse_float=number_of)
     except UnicodeDecodeError as error:
         return raw_row(number, where, text, f"is not UTF-8 text (byte {error.start + 1})")
     except (ValueError, RecursionError) as error:
         return raw_row(number, where, text, f"is not JSON: {error}")
     if not isinstance(fields, dict):
         return raw_row(number, where, text, "is JSON but not an object {…}")
+    if odd:
+        for name in USED_COLUMNS:
+            if isinstance(fields.get(name), float) and math.isinf(fields[name]):
+                problem = f"field '{name}' is a number out of range; write it as text, or null"
+                return raw_row(number, where, text, problem)
+        fields = {name: _written(value) for name, value in fields.items()}
     return Row(number, fields, None, where)
 
 
-def _constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no JSON number; write null")
-
-
-def _finite(digits: str) -> float:
-    number = float(digits)
-    if not math.isfinite(number):  # it could be read, but not written again
-        raise ValueError(f"number {digits[:20]} is out of range")
-    return number
+def _written(value: Any) -> Any:
+    """A value with what JSON cannot hold as Parquet files are read, too: NaN, which programs write
+    for what is missing, as null; infinity as text."""
+    match value:
+        case float():
+            return value if math.isfinite(value) else None if math.isnan(value) else str(value)
+        case list():
+            return [_written(item) for item in value]
+        case dict():
+            return {name: _written(item) for name, item in value.items()}
+        case _:
+            return value

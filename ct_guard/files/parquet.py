@@ -12,13 +12,14 @@ from typing import Any
 from ct_guard.errors import InputError, MissingExtraError
 
 from .columns import cell, input_names
+from .parquet_limits import BATCH_BYTES, packed, repeated_columns, unpacked
 from .paths import StrPath, check_readable
 from .rows import USED_COLUMNS, Row, check_columns, decoded_row
 from .spool import Spool, Spooled
 
 __all__ = ["copy", "count", "header", "read", "require", "write"]
 
-_READ_ROWS = 256
+_READ_ROWS = 64
 _GROUP_ROWS = 1 << 16
 _GROUP_BYTES = 1 << 25
 
@@ -33,7 +34,7 @@ def require(what: str) -> None:
 
 def header(path: StrPath) -> tuple[str, ...]:
     """The column names. Raises InputError where they cannot be used."""
-    with _parquet_file(path) as file:
+    with _parquet_file(path) as file, _reading(path):
         columns = tuple(file.schema_arrow.names)
     check_columns(os.fspath(path), columns)
     return columns
@@ -44,8 +45,14 @@ def read(path: StrPath) -> Iterator[Row]:
     as text, bytes in Base64 (as UTF-8 text in the columns that are scored), NaN as null."""
     columns = header(path)
     number = 0
-    for batch in _batches(path):
-        lists = [_cells(name, batch.column(i)) for i, name in enumerate(columns)]
+    for batch in _batches(path, by_reference=True):
+        if (size := unpacked(batch)) > BATCH_BYTES:
+            raise InputError(
+                f"{os.fspath(path)}: rows {number + 1:,} to {number + batch.num_rows:,} unpack to"
+                f" {size >> 20:,} MiB, more than {BATCH_BYTES >> 20}: leave out what is so large"
+            )
+        with _reading(path):
+            lists = [_cells(name, batch.column(i)) for i, name in enumerate(columns)]
         for cells in zip(*lists, strict=True):
             number += 1
             fields = dict(zip(columns, cells, strict=True))
@@ -96,30 +103,41 @@ def copy(path: Path, spool: Spool, results: Mapping[str, type], source: StrPath)
 
 
 @contextmanager
-def _parquet_file(path: StrPath) -> Iterator[Any]:
-    require("reading parquet")
+def _reading(path: StrPath) -> Iterator[None]:
+    """Whatever pyarrow finds wrong in the block is an error of the file."""
     import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(_damaged(path, error)) from None
+
+
+@contextmanager
+def _parquet_file(path: StrPath, *, by_reference: bool = False) -> Iterator[Any]:
+    """The file, opened; with texts and bytes read as references to their different values if asked
+    for."""
+    require("reading parquet")
     import pyarrow.parquet as pq
 
     check_readable(path)
-    try:
+    with _reading(path):
         file = pq.ParquetFile(os.fspath(path))
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(_damaged(path, error)) from None
+        if by_reference and (columns := repeated_columns(file.metadata)):
+            file.close()
+            file = pq.ParquetFile(os.fspath(path), read_dictionary=columns)
     with file:
+        if (reason := packed(file.metadata)) is not None:
+            raise InputError(f"{os.fspath(path)}: {reason}: leave out what is so large")
         yield file
 
 
-def _batches(path: StrPath) -> Iterator[Any]:
-    import pyarrow as pa
-
-    with _parquet_file(path) as file:
+def _batches(path: StrPath, *, by_reference: bool = False) -> Iterator[Any]:
+    with _parquet_file(path, by_reference=by_reference) as file:
         batches = file.iter_batches(batch_size=_READ_ROWS)
         while True:
-            try:
+            with _reading(path):
                 batch = next(batches, None)
-            except (pa.ArrowException, OSError) as error:
-                raise InputError(_damaged(path, error)) from None
             if batch is None:
                 return
             yield batch
@@ -134,6 +152,8 @@ def _cells(name: str, column: Any) -> list[Any]:
     import pyarrow as pa
 
     kinds = pa.types
+    if kinds.is_dictionary(column.type):
+        column = column.dictionary_decode()
     is_bytes = kinds.is_binary(column.type) or kinds.is_large_binary(column.type)
     if is_bytes and name in USED_COLUMNS:  # some writers do not mark text as text
         return [_decoded(scalar) for scalar in column]

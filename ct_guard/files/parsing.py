@@ -6,21 +6,18 @@ import re
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ct_guard.records import Message, QuestionAnswer
+from ct_guard.records import QuestionAnswer
 
+from .conversation import ROLES, Turn, read_calls, spoken_turns
 from .rows import Row
 
 __all__ = ["Rejected", "correct_of", "question_answer", "texts_of"]
 
-_ROLES: dict[str, Literal["system", "user", "assistant", "tool"]] = {
-    "system": "system",
-    "user": "user",
-    "human": "user",
-    "assistant": "assistant",
-    "ai": "assistant",
-    "tool": "tool",
-}
-_CORRECT = {"true": True, "1": True, "false": False, "0": False}
+_WORDS = {"true": 1.0, "false": 0.0}
+_TEXT_PARTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
+"""Types of parts that hold text, and where."""
+_UNSPOKEN = {"tool_use", "tool_call", "tool_result", "thinking", "redacted_thinking", "reasoning"}
+"""Types of parts that are read elsewhere, or that are thoughts: no part of what was said."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SUBSTITUTE = "\x1a"
 
@@ -46,8 +43,10 @@ def question_answer(row: Row) -> QuestionAnswer | Rejected:
     """The question and answer of a row.
 
     Absent, null and `""` mean the same for every column but `answer`, where null and `""` are an
-    empty answer. Numbers are accepted as `answer` and `id`. A lone surrogate, which no UTF-8 text
-    can hold, becomes U+001A SUBSTITUTE: a control character, which cleaning removes and reports.
+    empty answer, and without which the assistant's turn that ends `messages` is judged. Calls of
+    tools among `messages` are read as text of the conversation. Numbers are accepted as `answer`
+    and `id`. A lone surrogate, which no UTF-8 text can hold, becomes U+001A SUBSTITUTE: a control
+    character, which cleaning removes and reports.
     """
     if row.error is not None:
         return Rejected("invalid", row.error)
@@ -60,23 +59,33 @@ def question_answer(row: Row) -> QuestionAnswer | Rejected:
 def correct_of(row: Row) -> bool | Rejected | None:
     """Whether the answer is correct; None where the row does not say.
 
-    Accepted: true and false, 1 and 0, and these as text in any case.
+    Accepted: true and false, 1 and 0 however they are written (1.0, as programs write whole numbers
+    in a column with gaps), and these as text in any case.
     """
     if row.error is not None:
         return Rejected("invalid", row.error)
     value = row.fields.get("correct")
     if value is None or value == "":
         return None
-    correct = _CORRECT.get(value.strip().lower()) if isinstance(value, str) else None
-    if isinstance(value, (bool, int, float)) and value in (0, 1):
-        correct = bool(value)
-    if correct is None:
+    number = _number(value.strip().lower()) if isinstance(value, str) else value
+    if isinstance(number, float) and math.isnan(number):
+        return None
+    if not isinstance(number, (bool, int, float)) or number not in (0, 1):
         shown = json.dumps(value)[:40]
         return Rejected(
             "invalid",
             f"{row.where}: field 'correct' must be true or false (or 1 or 0), found {shown}",
         )
-    return correct
+    return bool(number)
+
+
+def _number(text: str) -> float | None:
+    if text in _WORDS:
+        return _WORDS[text]
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def texts_of(row: Row, name: str) -> tuple[str, ...] | Rejected:
@@ -106,14 +115,20 @@ def _list_of_texts(text: str) -> str | list[str]:
 
 
 def _question_answer(fields: dict[str, Any]) -> QuestionAnswer:
-    messages = _messages(fields.get("messages"))
+    turns = _turns(fields.get("messages"))
     question = _optional_text(fields, "question")
+    if "answer" in fields:
+        answer = _optional_text(fields, "answer", numbers=True) or ""
+    else:
+        answer = _last_said(turns, question)
+        turns = turns[:-1]
+    messages = spoken_turns(turns, question)
     if question is None and not (messages and messages[-1].role == "user"):
         ending = ", and 'messages' does not end in a user turn" if messages else ""
         raise _FieldError(f"field 'question' is missing{ending}")
     return QuestionAnswer(
         question=question or "",
-        answer=_answer(fields),
+        answer=answer,
         context=_optional_text(fields, "context"),
         messages=messages,
         id=_optional_text(fields, "id", numbers=True),
@@ -122,10 +137,13 @@ def _question_answer(fields: dict[str, Any]) -> QuestionAnswer:
     )
 
 
-def _answer(fields: dict[str, Any]) -> str:
-    if "answer" not in fields:
-        raise _FieldError("field 'answer' is missing")
-    return _optional_text(fields, "answer", numbers=True) or ""
+def _last_said(turns: list[Turn], question: str | None) -> str:
+    """The answer of a row without that field: the last turn of a conversation, as data sets of
+    chats have it."""
+    if question is None and turns and turns[-1].role == "assistant" and not turns[-1].calls:
+        return turns[-1].text
+    ending = ", and 'messages' does not end in an assistant's turn to be judged" if turns else ""
+    raise _FieldError(f"field 'answer' is missing{ending}")
 
 
 def _optional_text(fields: dict[str, Any], name: str, *, numbers: bool = False) -> str | None:
@@ -157,29 +175,41 @@ def _logprobs(value: Any) -> tuple[float, ...] | None:
     return tuple(float(one) for one in numbers) or None
 
 
-def _messages(value: Any) -> tuple[Message, ...]:
+def _turns(value: Any) -> list[Turn]:
     if isinstance(value, str) and value.strip():
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
             raise _FieldError(f"field 'messages' is not JSON: {error}") from None
     if value is None or value == "" or (isinstance(value, str) and not value.strip()):
-        return ()
+        return []
     if not isinstance(value, list):
         raise _FieldError(f"field 'messages' must be a list, found {_kind(value)}")
-    return tuple(_message(item, f"messages[{index}]") for index, item in enumerate(value))
+    return [_turn(item, f"messages[{index}]") for index, item in enumerate(value)]
 
 
-def _message(item: Any, name: str) -> Message:
+def _turn(item: Any, name: str) -> Turn:
     if not isinstance(item, dict):
         raise _FieldError(f"field '{name}' must be an object, found {_kind(item)}")
     role = item.get("role")
-    if not isinstance(role, str) or role not in _ROLES:
-        known = ", ".join(_ROLES)
+    if not isinstance(role, str) or role not in ROLES:
+        known = ", ".join(ROLES)
         raise _FieldError(f"field '{name}.role' must be one of {known}, found {_kind(role)}")
-    if "content" not in item:
+    try:
+        calls = tuple((call, _encodable(text)) for call, text in read_calls(item))
+    except ValueError as error:
+        raise _FieldError(f"field '{name}.tool_calls' {error}") from None
+    if "content" not in item and not calls:
         raise _FieldError(f"field '{name}.content' is missing")
-    return Message(role=_ROLES[role], content=_content(item["content"], f"{name}.content"))
+    content = item.get("content")
+    return Turn(
+        role=ROLES[role],
+        text=_content(content, f"{name}.content"),
+        calls=calls,
+        answers=_results(content, f"{name}.content"),
+        call=str(item.get("tool_call_id") or ""),
+        name=_encodable(str(item.get("name") or "")),
+    )
 
 
 def _content(content: Any, name: str) -> str:
@@ -192,17 +222,31 @@ def _content(content: Any, name: str) -> str:
     raise _FieldError(f"field '{name}' must be text or a list of parts, found {_kind(content)}")
 
 
+def _results(content: Any, name: str) -> tuple[tuple[str, str], ...]:
+    """Results of tools among the parts of a turn."""
+    return tuple(
+        (str(part.get("tool_use_id") or ""), _content(part.get("content"), f"{name}[{index}]"))
+        for index, part in enumerate(content if isinstance(content, list) else ())
+        if isinstance(part, dict) and part.get("type") == "tool_result"
+    )
+
+
 def _part(part: Any, name: str) -> str:
     if isinstance(part, str):
         return _encodable(part)
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(kind, str):
         raise _FieldError(f"field '{name}' must be a part with a 'type', found {_kind(part)}")
-    if kind != "text":
-        raise _FieldError(f"field '{name}' is of type '{kind}'; only text is scored", "unsupported")
-    if not isinstance(part.get("text"), str):
-        raise _FieldError(f"field '{name}.text' must be text, found {_kind(part.get('text'))}")
-    return _encodable(part["text"])
+    if kind in _UNSPOKEN:
+        return ""
+    if kind not in _TEXT_PARTS:
+        raise _FieldError(
+            f"field '{name}' is of type {kind[:40]!r}; only text is scored", "unsupported"
+        )
+    text = part.get(_TEXT_PARTS[kind])
+    if not isinstance(text, str):
+        raise _FieldError(f"field '{name}.{_TEXT_PARTS[kind]}' must be text, found {_kind(text)}")
+    return _encodable(text)
 
 
 def _encodable(text: str) -> str:

@@ -8,7 +8,17 @@ from typing import BinaryIO, Literal
 
 from ct_guard.errors import InputError
 
-__all__ = ["STDIO", "Format", "StrPath", "check_readable", "format_of", "numbered_lines"]
+__all__ = [
+    "ROW_LIMIT",
+    "STDIO",
+    "Format",
+    "StrPath",
+    "check_readable",
+    "format_of",
+    "is_too_long",
+    "numbered_lines",
+    "opened",
+]
 
 StrPath = str | os.PathLike[str]
 Format = Literal["jsonl", "csv", "parquet"]
@@ -22,6 +32,8 @@ _SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
     ".parquet": "parquet",
 }
+ROW_LIMIT = 1 << 24
+"""Bytes of one row, at most (16 MiB): what is not text can take twenty times as much in memory."""
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -63,6 +75,21 @@ def opened(path: StrPath) -> Iterator[BinaryIO]:
 
 
 def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:
-    """Lines as `\\n` ends them, with their ends, from number 1, without a byte order mark."""
-    for number, line in enumerate(stream, start=1):
-        yield number, line.removeprefix(_BOM) if number == 1 else line
+    """Lines as `\\n` ends them, with their ends, from number 1, without a byte order mark.
+
+    Of a line of more than `ROW_LIMIT` bytes one byte more than that comes (`is_too_long`), and the
+    rest is passed over: no line can take all memory.
+    """
+    number = 0
+    while line := stream.readline(ROW_LIMIT + 1):
+        number += 1
+        if is_too_long(line):
+            rest = line
+            while rest and not rest.endswith(b"\n"):
+                rest = stream.readline(ROW_LIMIT)
+        yield number, line.removeprefix(_BOM)
+
+
+def is_too_long(line: bytes) -> bool:
+    """Whether more than `ROW_LIMIT` bytes stand in one line."""
+    return len(line) > ROW_LIMIT

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 
 from . import delimited, jsonl, parquet
-from .paths import STDIO, StrPath, check_readable, format_of
+from .paths import STDIO, StrPath, format_of
 from .rows import SCORED, Needs, Row, check_needs
 
 __all__ = ["columns_of", "count_rows", "open_rows"]
@@ -45,5 +45,4 @@ def columns_of(path: StrPath) -> tuple[str, ...]:
         case "parquet":
             return parquet.header(path)
         case "jsonl":
-            check_readable(path)
-            return ()
+            return jsonl.header(path)

@@ -7,6 +7,8 @@ from typing import Any
 
 from ct_guard.errors import InputError
 
+from .paths import ROW_LIMIT
+
 __all__ = [
     "SCORED",
     "USED_COLUMNS",
@@ -15,11 +17,15 @@ __all__ = [
     "check_columns",
     "check_needs",
     "decoded_row",
+    "overlong_row",
     "raw_row",
 ]
 
 USED_COLUMNS = ("question", "answer", "id", "context", "messages", "model", "logprobs", "correct")
 """The columns that ct-guard reads; all others are only carried to the output."""
+
+_SHOWN = 1000
+"""Bytes that are kept of a row that is too long."""
 
 Needs = tuple[tuple[str, ...], ...]
 """Columns that a file must have: of each inner tuple one, the first being the usual one."""
@@ -48,6 +54,13 @@ class Row:
 def raw_row(number: int, where: str, text: str, problem: str) -> Row:
     """The row for `text`, which cannot be taken apart."""
     return Row(number, {"raw": text}, f"{where}: {problem}", where)
+
+
+def overlong_row(number: int, where: str, line: bytes) -> Row:
+    """The row for a `line` that is longer than any may be; its beginning is kept."""
+    text = line[:_SHOWN].decode("utf-8", "backslashreplace")
+    problem = f"is longer than {ROW_LIMIT >> 20} MiB, which no row may be; its beginning is kept"
+    return raw_row(number, where, text, problem)
 
 
 def decoded_row(number: int, where: str, fields: Mapping[str, Any]) -> Row:

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
@@ -30,7 +30,13 @@ class RowWriter(Protocol):
 
 @contextmanager
 def open_writer(
-    path: StrPath, results: Mapping[str, type], *, source: StrPath, overwrite: bool = False
+    path: StrPath,
+    results: Mapping[str, type],
+    *,
+    source: StrPath,
+    overwrite: bool = False,
+    spreadsheet: bool = False,
+    announce: Callable[[os.stat_result], None] = lambda stat: None,
 ) -> Iterator[RowWriter]:
     """A writer of the rows of `source`, to be used in a `with` block.
 
@@ -39,6 +45,9 @@ def open_writer(
         results: the result columns and their types: float, int, bool or str.
         source: the file (or `-`) that the rows come from.
         overwrite: whether an existing output may be replaced.
+        spreadsheet: of CSV: text that a spreadsheet would run as a formula gets an apostrophe in
+            front. Otherwise every value is written exactly.
+        announce: told the size and time of the file just before it becomes the output.
 
     Every input column is kept, in its order and before the results; one that has the name of a
     result becomes `input_<name>`. Nested values are JSON text in CSV and Parquet. From Parquet to
@@ -53,7 +62,7 @@ def open_writer(
         yield JsonlWriter(sys.stdout.buffer, results)
         sys.stdout.buffer.flush()
         return
-    with replacing(Path(path).resolve()) as temporary:
+    with replacing(Path(path).resolve(), announce) as temporary:
         if format_of(path) == "jsonl":
             with temporary.open("wb") as stream:
                 yield JsonlWriter(stream, results)
@@ -68,7 +77,7 @@ def open_writer(
                 elif format_of(path) == "parquet":
                     parquet.write(temporary, spool, results)
                 else:
-                    delimited.write(temporary, spool, results)
+                    delimited.write(temporary, spool, results, spreadsheet=spreadsheet)
 
 
 def check_output(

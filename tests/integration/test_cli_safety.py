@@ -53,7 +53,6 @@ def interrupted(
         return assess(guard, chunk)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "CHUNK_ROWS", 4)
         patch.setattr(engine, "_assess", dying)
         run("score", answers, "-e", tiny_estimator, "-o", output, "-p", "0.5")
     assert journal_path(output).exists()

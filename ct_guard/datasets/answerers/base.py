@@ -40,7 +40,8 @@ class Reply:
 
 
 class Answerer(Protocol):
-    """A language model that answers."""
+    """A language model that answers. It may also say its `concurrency`, requests that it has under
+    way at the same time, or its `batch_size`, requests that it draws together."""
 
     @property
     def name(self) -> str:

@@ -29,7 +29,7 @@ class LangChainAnswerer:
         """`make` gives the chat model for a number of tokens, at most, and a temperature."""
         self.name = name
         self._make = cache(make)
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._failures = 0
 
     @classmethod
@@ -74,7 +74,7 @@ class LangChainAnswerer:
             rows = list(group)
             said = self._make(max_tokens, temperature).batch(
                 [_messages(requests[at]) for at in rows],
-                config={"max_concurrency": self._concurrency},
+                config={"max_concurrency": self.concurrency},
                 return_exceptions=True,
             )
             for at, message in zip(rows, said, strict=True):

@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Literal
 
 from ct_guard.backends import Backend
+from ct_guard.backends.number_format import number_format
 from ct_guard.errors import BackendError, MismatchError
 from ct_guard.query import ContextStyle, render_prompt
 from ct_guard.records import Message
@@ -22,7 +23,7 @@ class LocalAnswerer:
     """Generates in batches of prompts of like length, which halve when memory runs out.
 
     A sampled answer depends on its batch, which is made from the requests of one call: the same
-    call with the same seeds gives the same answers.
+    call with the same seeds gives the same answers. Samples of a question share a batch.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class LocalAnswerer:
         self.name = name
         self.style = style_of(backend, style)
         self._backend = backend
-        self._batch_size = batch_size
+        self.batch_size = batch_size
         self._quantization = quantization
 
     @property
@@ -52,6 +53,7 @@ class LocalAnswerer:
         return {
             "backend": self._backend.name,
             "fingerprint": self._backend.fingerprint,
+            "dtype": number_format(self._backend),
             "style": self.style,
             "quantization": self._quantization,
         }
@@ -63,18 +65,16 @@ class LocalAnswerer:
 
         def drawn(at: int) -> tuple[object, ...]:
             sampling = requests[at].sampling
-            return (
-                sampling.temperature,
-                sampling.seed,
-                sampling.max_tokens,
-                sampling.first_line,
-            )
+            return sampling.temperature, sampling.max_tokens, sampling.first_line
 
         for _, group in groupby(sorted(ready, key=lambda at: (drawn(at), len(ready[at]))), drawn):
             rows = list(group)
             while rows:
-                batch, rows = rows[: self._batch_size], rows[self._batch_size :]
-                made = self._generate([ready[at] for at in batch], requests[batch[0]].sampling)
+                batch, rows = rows[: self.batch_size], rows[self.batch_size :]
+                seeds = [requests[at].sampling.seed for at in batch]
+                made = self._generate(
+                    [ready[at] for at in batch], seeds, requests[batch[0]].sampling
+                )
                 for at, reply in zip(batch, made, strict=True):
                     replies[at] = reply
         return replies
@@ -93,13 +93,15 @@ class LocalAnswerer:
             )
         return ids
 
-    def _generate(self, prompts: list[tuple[int, ...]], sampling: Sampling) -> list[Reply]:
+    def _generate(
+        self, prompts: list[tuple[int, ...]], seeds: list[int], sampling: Sampling
+    ) -> list[Reply]:
         try:
             made = self._backend.generate(
                 prompts,
                 max_tokens=sampling.max_tokens,
                 temperature=sampling.temperature,
-                seed=_seed(prompts, sampling) if sampling.temperature > 0 else None,
+                seed=_seed(prompts, seeds) if sampling.temperature > 0 else None,
                 stop=("\n",) if sampling.first_line else (),
             )
         except BackendError as error:
@@ -111,9 +113,9 @@ class LocalAnswerer:
                 raise
             if len(prompts) == 1:
                 return [Reply(None, "out of memory with one prompt: use fewer --max-tokens")]
-            half = self._batch_size = len(prompts) // 2
-            return self._generate(prompts[:half], sampling) + self._generate(
-                prompts[half:], sampling
+            half = self.batch_size = len(prompts) // 2
+            return self._generate(prompts[:half], seeds[:half], sampling) + self._generate(
+                prompts[half:], seeds[half:], sampling
             )
         return [Reply(self._backend.decode(generation.ids)) for generation in made]
 
@@ -132,7 +134,7 @@ def style_of(backend: Backend, style: Style) -> ContextStyle:
     return "chat_turn"
 
 
-def _seed(prompts: list[tuple[int, ...]], sampling: Sampling) -> int:
-    """Different for every batch and seed: like questions in different batches draw apart."""
-    digest = hashlib.sha256(repr((sampling.seed, prompts)).encode()).digest()
+def _seed(prompts: list[tuple[int, ...]], seeds: list[int]) -> int:
+    """Different for every batch and its seeds: like questions in different batches draw apart."""
+    digest = hashlib.sha256(repr((seeds, prompts)).encode()).digest()
     return int.from_bytes(digest[:4])

@@ -56,7 +56,7 @@ class OpenAIAnswerer:
         self._key = key_from(key_env) if key_env is not None else ""
         self._timeout = timeout
         self._attempts = retries + 1
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._first_wait = first_wait
         self._failures = 0
 
@@ -68,7 +68,7 @@ class OpenAIAnswerer:
         return asyncio.run(self._answer(requests))
 
     async def _answer(self, requests: Sequence[Request]) -> list[Reply]:
-        places = asyncio.Semaphore(self._concurrency)
+        places = asyncio.Semaphore(self.concurrency)
         headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
         async with httpx.AsyncClient(headers=headers, timeout=None) as client:  # noqa: S113  _post
             return await asyncio.gather(*(self._one(client, places, one) for one in requests))

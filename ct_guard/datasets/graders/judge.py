@@ -45,6 +45,11 @@ class Judge:
         self._model = model
 
     @property
+    def at_once(self) -> int:
+        """Answers that are judged at the same time."""
+        return int(getattr(self._model, "concurrency", 1))
+
+    @property
     def settings(self) -> Mapping[str, str | float | int | bool | None]:
         return {
             "judge": self._model.name,

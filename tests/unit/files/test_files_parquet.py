@@ -124,7 +124,7 @@ def test_row_groups_are_cut_by_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyP
     source = write(tmp_path / "in.parquet", table)
     score(source, tmp_path / "out.parquet")
     written = pq.ParquetFile(tmp_path / "out.parquet")
-    assert (written.num_row_groups, written.metadata.num_rows) == (4, 1_000)
+    assert (written.num_row_groups, written.metadata.num_rows) == (8, 1_000)
 
 
 def test_from_jsonl_input_columns_are_text(tmp_path: Path) -> None:
@@ -192,6 +192,47 @@ def test_a_damaged_page_is_an_error_of_the_file(tmp_path: Path) -> None:
     path.write_bytes(content)
     with pytest.raises(InputError, match="no complete Parquet file"):
         list(open_rows(path))
+
+
+def repeated(length: int) -> Any:
+    """A text of so many characters, in every one of 100 rows: in the file it stands once."""
+    return pa.DictionaryArray.from_arrays(pa.array([0] * 100, pa.int32()), ["x" * length])
+
+
+def one_long(values: Any) -> Any:
+    return pa.ListArray.from_arrays(pa.array([0, len(values)], pa.int32()), values)
+
+
+@pytest.mark.parametrize(
+    "bomb",
+    [
+        pytest.param(lambda: {"answer": repeated(9_000_000)}, id="one value in every row"),
+        pytest.param(lambda: {"x": pa.ListArray.from_arrays(
+            pa.array(range(101), pa.int32()), repeated(9_000_000))}, id="in every list"),
+        pytest.param(lambda: {"x": one_long(pa.repeat(7, 9_000_000))}, id="one long list"),
+        pytest.param(lambda: {"x": pa.StructArray.from_arrays(
+            [one_long(pa.repeat("", 9_000_000))], ["y"])}, id="one long list in a record"),
+        pytest.param(lambda: {"answer": ["x" * 100_000_000]}, id="one long text"),
+    ],
+)  # fmt: skip
+def test_a_small_file_that_would_fill_the_memory_is_refused(bomb: Any, tmp_path: Path) -> None:
+    columns = bomb()
+    rows = len(next(iter(columns.values())))
+    table = pa.table({"question": ["q"] * rows, "answer": ["a"] * rows} | columns)
+    path = write(tmp_path / "in.parquet", table, compression="zstd", store_schema=False)
+    del table, columns
+    assert path.stat().st_size < 100_000
+    before = pa.total_allocated_bytes()
+    with pytest.raises(InputError, match=r"in.parquet: .*so large") as caught:
+        list(open_rows(path))
+    assert "\n" not in str(caught.value)
+    assert pa.total_allocated_bytes() - before < 1 << 28
+
+
+def test_a_value_that_every_row_repeats_is_read_as_any_other(tmp_path: Path) -> None:
+    table = pa.table({"question": repeated(10), "answer": repeated(1_000)})
+    path = write(tmp_path / "in.parquet", table, store_schema=False)
+    assert {row.fields["answer"] for row in open_rows(path)} == {"x" * 1_000}
 
 
 def test_without_pyarrow_the_extra_is_named(

@@ -1,5 +1,6 @@
 """From fields to records: what is accepted, and what is said of the rest."""
 
+import math
 from typing import Any
 
 import pytest
@@ -112,9 +113,9 @@ def test_a_lone_surrogate_becomes_a_control_character_that_cleaning_reports() ->
 @pytest.mark.parametrize(
     ("value", "correct"),
     [
-        *((v, True) for v in (True, 1, 1.0, "true", "TRUE", " True ", "1")),
-        *((v, False) for v in (False, 0, 0.0, "false", "False", "0")),
-        *((v, None) for v in (None, "")),
+        *((v, True) for v in (True, 1, 1.0, "true", "TRUE", " True ", "1", "1.0", "1.00", "1e0")),
+        *((v, False) for v in (False, 0, 0.0, "false", "False", "0", "0.0", "-0", "0E-10")),
+        *((v, None) for v in (None, "", math.nan, "nan")),
     ],
 )
 def test_correct_in_its_spellings(value: Any, correct: bool | None) -> None:
@@ -125,7 +126,7 @@ def test_correct_may_be_absent() -> None:
     assert correct_of(row()) is None
 
 
-@pytest.mark.parametrize("value", [2, 0.5, "yes", "1.0", [1], {}])
+@pytest.mark.parametrize("value", [2, 0.5, "yes", "1.1", "1,0", "inf", 10**400, [1], {}])
 def test_any_other_correct_is_an_error(value: Any) -> None:
     refusal = correct_of(row(correct=value))
     assert isinstance(refusal, Rejected)

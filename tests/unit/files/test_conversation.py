@@ -1,0 +1,154 @@
+"""Calls of tools in `messages`: read as text, whoever wrote them, and as LangChain's are."""
+
+import json
+from typing import Any
+
+import pytest
+
+from ct_guard.files import Rejected, Row, question_answer
+from ct_guard.records import Message, QuestionAnswer
+
+ASKED = {"role": "user", "content": "How many legs have 3 spiders?"}
+RESULT = {"role": "tool", "tool_call_id": "c1", "content": "24"}
+CALL = 'multiply({"a": 3, "b": 8})'
+
+
+def parsed(**fields: Any) -> QuestionAnswer:
+    found = question_answer(Row(1, fields, None, "in.jsonl, line 1"))
+    assert isinstance(found, QuestionAnswer), found
+    return found
+
+
+def refused(**fields: Any) -> Rejected:
+    found = question_answer(Row(1, fields, None, "in.jsonl, line 1"))
+    assert isinstance(found, Rejected), found
+    return found
+
+
+def calling(name: str = "multiply", arguments: Any = '{"b":8,"a":3}') -> dict[str, Any]:
+    function = {"name": name, "arguments": arguments}
+    call = {"id": "c1", "type": "function", "function": function}
+    return {"role": "assistant", "content": None, "tool_calls": [call]}
+
+
+WRITTEN = {
+    "openai": [calling(), RESULT],
+    "langchain": [
+        {
+            "role": "ai",
+            "content": "",
+            "tool_calls": [{"name": "multiply", "args": {"b": 8, "a": 3}, "id": "c1"}],
+        },
+        RESULT,
+    ],
+    "anthropic": [
+        {
+            "role": "assistant",
+            "content": [
+                {"type": "thinking", "thinking": "Eight legs each."},
+                {"type": "tool_use", "id": "c1", "name": "multiply", "input": {"b": 8, "a": 3}},
+            ],
+        },
+        {
+            "role": "user",
+            "content": [{"type": "tool_result", "tool_use_id": "c1", "content": "24"}],
+        },
+    ],
+    "older": [
+        {"role": "assistant", "function_call": {"name": "multiply", "arguments": '{"b":8,"a":3}'}},
+        {"role": "function", "content": "24"},
+    ],
+}
+
+
+@pytest.mark.parametrize("work", WRITTEN.values(), ids=WRITTEN)
+def test_a_call_and_its_result_stand_before_what_was_asked(work: list[dict[str, Any]]) -> None:
+    qa = parsed(messages=[ASKED, *work], answer="24")
+    assert qa.messages == (
+        Message(role="user", content=f"{CALL} -> 24\n\nHow many legs have 3 spiders?"),
+    )
+
+
+def test_a_file_is_read_as_the_same_conversation_in_langchain() -> None:
+    from langchain_core.messages import convert_to_messages
+
+    from ct_guard_langchain.messages import question_answer as of_langchain
+
+    turns = [
+        {"role": "system", "content": "Be brief."},
+        ASKED,
+        calling(),
+        RESULT,
+        {"role": "assistant", "content": "24 legs."},
+        {"role": "user", "content": "And 4?"},
+        {"role": "assistant", "content": "Let me see.", "tool_calls": calling()["tool_calls"]},
+        {"role": "tool", "tool_call_id": "c1", "content": "32"},
+    ]
+    assert (
+        parsed(messages=turns, answer="32").messages
+        == of_langchain(convert_to_messages(json.loads(json.dumps(turns)))).messages
+    )
+
+
+def test_other_calls_are_another_conversation() -> None:
+    def of(work: dict[str, Any]) -> tuple[Message, ...]:
+        return parsed(messages=[ASKED, work, RESULT], answer="24").messages
+
+    assert of(calling()) != of(calling("add"))
+    assert of(calling()) != of(calling(arguments='{"a":3,"b":9}'))
+    assert of(calling()) == of(calling(arguments={"a": 3, "b": 8}))
+    assert "multiply(no JSON)" in of(calling(arguments="no JSON"))[0].content
+
+
+def test_a_call_without_a_result_and_a_result_without_a_call_are_kept() -> None:
+    turns = [ASKED, calling(), {"role": "tool", "name": "look_up", "content": "8 legs"}]
+    assert (
+        parsed(messages=turns, answer="24")
+        .messages[0]
+        .content.startswith(f"{CALL}\nlook_up -> 8 legs\n\n")
+    )
+
+
+@pytest.mark.parametrize(
+    ("question", "content"),
+    [
+        ("How many legs have 3 spiders?", f"{CALL} -> 24\n\nHow many legs have 3 spiders?"),
+        ("Sure?", f"{CALL} -> 24\n\nHow many legs have 3 spiders?\n\nSure?"),
+    ],
+)
+def test_a_question_beside_a_trace_is_asked_once(question: str, content: str) -> None:
+    qa = parsed(question=question, messages=[ASKED, calling(), RESULT], answer="24")
+    assert qa.conversation()[-1].content == content
+
+
+def test_without_an_answer_the_last_turn_is_judged() -> None:
+    turns = [ASKED, calling(), RESULT, {"role": "assistant", "content": "24"}]
+    qa = parsed(messages=turns)
+    assert (qa.answer, qa.messages) == ("24", parsed(messages=turns[:-1], answer="24").messages)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"messages": [ASKED]},
+        {"messages": [ASKED, calling()]},
+        {"question": "q", "messages": [ASKED, {"role": "assistant", "content": "24"}]},
+        {"question": "q"},
+    ],
+)
+def test_where_nothing_is_to_be_judged_the_answer_is_what_is_missing(
+    fields: dict[str, Any],
+) -> None:
+    assert "field 'answer' is missing" in refused(**fields).message
+
+
+@pytest.mark.parametrize("kind", ["text", "input_text", "output_text"])
+def test_text_parts_of_every_chat_api_are_text(kind: str) -> None:
+    asked = {"role": "user", "content": [{"type": kind, "text": "2+2?"}]}
+    assert parsed(messages=[asked], answer="4").messages[0].content == "2+2?"
+
+
+@pytest.mark.parametrize("calls", ["multiply", [7], [{"id": "c1"}], [{"function": "multiply"}]])
+def test_a_call_that_is_none_is_named(calls: Any) -> None:
+    turn = {"role": "assistant", "content": "", "tool_calls": calls}
+    assert "field 'messages[1].tool_calls' must" in refused(messages=[ASKED, turn]).message

@@ -1,0 +1,138 @@
+"""Files as spreadsheets and other programs save them: read, or refused once and by name."""
+
+import codecs
+import json
+from pathlib import Path
+
+import pytest
+
+from ct_guard.errors import InputError
+from ct_guard.files import count_rows, delimited, jsonl, open_rows, paths, rows
+
+TABLE = "question,answer\nWhat is 6 plus 7?,13\n"
+LINE = '{"question": "What is 6 plus 7?", "answer": "13"}\n'
+ROW = {"question": "What is 6 plus 7?", "answer": "13"}
+
+
+def written(folder: Path, name: str, content: bytes | str) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("t.csv", TABLE.replace(",", ";"), "separated by semicolons"),
+        ("t.csv", '"question";"answer"\n"6 plus 7,5?";"13,5"\n', "separated by semicolons"),
+        ("t.csv", TABLE.replace(",", "\t"), "separated by tabs"),
+        ("t.csv", "\ufeff" + TABLE.replace(",", ";"), "separated by semicolons"),
+        ("t.csv", "sep=;\n" + TABLE.replace(",", ";"), "line 'sep=;' of a spreadsheet: remove it"),
+        ("t.csv", "\ufeffsep=,\r\n" + TABLE, "line 'sep=,' of a spreadsheet: remove it"),
+        ("t.csv", codecs.BOM_UTF16_LE + TABLE.encode("utf-16-le"), "UTF-16 .* save it as UTF-8"),
+        ("t.csv", codecs.BOM_UTF16_BE + TABLE.encode("utf-16-be"), "UTF-16 .* save it as UTF-8"),
+        ("t.csv", TABLE.encode("utf-16-le"), "UTF-16 .* save it as UTF-8"),
+        ("t.csv", TABLE.replace("\n", "\r"), "line ends are CR"),
+        ("t.jsonl", LINE.encode("utf-16"), "UTF-16 .* save it as UTF-8"),
+        ("t.jsonl", LINE.encode("utf-16-be"), "UTF-16 .* save it as UTF-8"),
+        ("t.jsonl", LINE.replace("\n", "\r") * 2, "line ends are CR"),
+        ("t.jsonl", json.dumps([ROW, ROW], indent=1), "one JSON document, not JSON Lines"),
+        ("t.jsonl", json.dumps([ROW, ROW]), "one JSON document, not JSON Lines"),
+        ("t.jsonl", json.dumps(ROW, indent=2), "one JSON document, not JSON Lines"),
+    ],
+)
+def test_another_kind_of_file_is_refused_before_its_first_row(
+    name: str, content: bytes | str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=f"{name}: .*{said}") as caught:
+        open_rows(written(tmp_path, name, content))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "question,answer,,\nWhat is 6 plus 7?,13,,\n",
+        "question,answer,,\nWhat is 6 plus 7?,13\n",
+        "question,answer\nWhat is 6 plus 7?,13,,,\n",
+        "question,answer\n,\nWhat is 6 plus 7?,13\n,\n , \n",
+        "\ufeffquestion,answer\r\nWhat is 6 plus 7?,13\r\n,\r\n",
+    ],
+)
+def test_empty_cells_that_a_spreadsheet_leaves_are_no_data(content: str, tmp_path: Path) -> None:
+    path = written(tmp_path, "t.csv", content)
+    assert [(row.error, row.fields) for row in open_rows(path)] == [(None, ROW)]
+    assert count_rows(path) == 1
+
+
+def test_a_value_without_a_column_is_an_error_of_its_row(tmp_path: Path) -> None:
+    path = written(tmp_path, "t.csv", "question,answer,,\nq,a,,x\nq,a,,\n")
+    bad, good = open_rows(path)
+    assert bad.error == f"{path}, line 2: has 4 cells, the header has 2"
+    assert good.error is None
+
+
+def test_a_decimal_comma_is_data(tmp_path: Path) -> None:
+    [row] = open_rows(written(tmp_path, "t.csv", 'question,answer\nHalf of 3?,"1,5"\n'))
+    assert row.fields["answer"] == "1,5"
+
+
+def test_a_byte_order_mark_on_every_line_is_none(tmp_path: Path) -> None:
+    path = written(tmp_path, "t.jsonl", ("\ufeff" + LINE) * 2)
+    assert [row.fields for row in open_rows(path)] == [ROW, ROW]
+
+
+def test_nan_is_null_and_infinity_text_in_columns_that_nobody_reads(tmp_path: Path) -> None:
+    lines = [
+        '{"answer": "a", "took": NaN, "more": [1e400, {"deep": NaN}], "n": 0.5}',
+        '{"answer": NaN, "correct": NaN, "total": -Infinity}',
+    ]
+    first, second = open_rows(written(tmp_path, "t.jsonl", "\n".join(lines)))
+    assert (first.error, second.error) == (None, None)
+    assert first.fields == {"answer": "a", "took": None, "more": ["inf", {"deep": None}], "n": 0.5}
+    assert second.fields == {"answer": None, "correct": None, "total": "-inf"}
+
+
+@pytest.fixture
+def low_limit(monkeypatch: pytest.MonkeyPatch) -> int:
+    for module in (paths, rows, delimited):
+        monkeypatch.setattr(module, "ROW_LIMIT", 1 << 20)
+    return 1 << 20
+
+
+@pytest.mark.parametrize("block", [b"x", b"[],", b'"'])
+def test_an_endless_line_of_json_is_one_bad_row(
+    block: bytes, low_limit: int, tmp_path: Path
+) -> None:
+    endless = b'{"question": "q", "answer": "' + block * (3 * low_limit)
+    path = written(tmp_path, "t.jsonl", LINE.encode() + endless + b"\n" + LINE.encode())
+    first, bad, last = open_rows(path)
+    assert first.fields == last.fields == ROW
+    assert (bad.number, last.number) == (2, 3)
+    assert bad.error is not None
+    assert bad.error.startswith(f"{path}, line 2: is longer than 1 MiB")
+    assert bad.fields["raw"].startswith('{"question": "q"')
+    assert len(bad.fields["raw"]) == 1000
+
+
+@pytest.mark.parametrize(
+    "endless", [b"q," + b"x" * 3_000_000, b'q,"' + b"x\n" * 1_500_000, b"q" + b"," * 3_000_000]
+)
+def test_an_endless_record_of_csv_is_one_bad_row(
+    endless: bytes, low_limit: int, tmp_path: Path
+) -> None:
+    path = written(tmp_path, "t.csv", TABLE.encode() + endless + b"\nlast,row\n")
+    read = list(open_rows(path))
+    assert read[0].fields == ROW
+    assert read[1].error is not None
+    assert f"{path}, line 3: is not CSV: " in read[1].error
+    assert len(read[1].fields["raw"]) <= 1000
+    assert read[-1].fields == {"question": "last", "answer": "row"}
+
+
+def test_a_line_for_a_terminal_is_the_same_json_and_shows_everything() -> None:
+    value = {"answer": "a\x9b31m \u202eb\x7f é \u2028", "raw": "\x1b[2J"}
+    line = jsonl.encode_line(value).decode()
+    assert json.loads(line) == value
+    assert "é" in line
+    assert line[:-1].isprintable()

@@ -1,0 +1,98 @@
+"""One run a file: the second is told who is at it; a lock dies with its process."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ct_guard.errors import UsageError
+from ct_guard.files.locking import alone, check_free, lock_path
+
+HOLD = """
+import sys
+from ct_guard.files.locking import alone
+with alone(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def output(tmp_path: Path) -> Path:
+    return tmp_path / "out.jsonl"
+
+
+def holding(output: Path) -> "subprocess.Popen[str]":
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(output)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def ended(process: "subprocess.Popen[str]") -> None:
+    process.communicate()
+
+
+def test_a_file_in_use_is_refused_and_its_process_named(output: Path) -> None:
+    process = holding(output)
+    try:
+        with pytest.raises(UsageError, match=rf"out.jsonl: .*\(process {process.pid}\)"):
+            check_free(output)
+        with pytest.raises(UsageError, match="another run"), alone(output):
+            pass
+    finally:
+        ended(process)
+    check_free(output)
+    with alone(output):
+        pass
+
+
+def test_a_link_is_the_file_itself(output: Path) -> None:
+    output.touch()
+    link = output.with_name("link.jsonl")
+    link.symlink_to(output)
+    with alone(output), pytest.raises(UsageError, match="another run"):
+        check_free(link)
+
+
+def test_two_threads_of_one_process_are_two_runs(output: Path) -> None:
+    with alone(output), pytest.raises(UsageError, match=f"process {os.getpid()}"), alone(output):
+        pass
+
+
+def test_the_lock_of_a_killed_process_holds_nobody_up(output: Path) -> None:
+    process = holding(output)
+    process.send_signal(signal.SIGKILL)
+    ended(process)
+    assert lock_path(output).exists()
+    check_free(output)
+    with alone(output):
+        pass
+    assert list(output.parent.iterdir()) == []
+
+
+def test_another_file_is_another_lock(output: Path) -> None:
+    with alone(output), alone(output.with_name("other.jsonl")):
+        pass
+    assert list(output.parent.iterdir()) == []
+
+
+def test_what_killed_runs_left_is_removed_even_under_a_number_that_lives(output: Path) -> None:
+    """In a container the next process often has the number of the one that was killed."""
+    for number in (1, os.getpid(), os.getppid()):
+        output.with_name(f".out.jsonl.{number}-7.tmp").write_text("half")
+    other = output.with_name(f".other.jsonl.{os.getppid()}-7.tmp")
+    other.write_text("of another output")
+    with alone(output):
+        assert {path.name for path in output.parent.iterdir()} == {
+            lock_path(output).name,
+            other.name,
+        }
