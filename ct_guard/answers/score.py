@@ -9,7 +9,6 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from ct_guard.backends.number_format import number_format
 from ct_guard.errors import BackendError, CtGuardError
 from ct_guard.files import (
     Rejected,
@@ -154,7 +153,7 @@ def _settings(guard: Guard) -> dict[str, Any]:
         "scorer": estimator.manifest.scorer,
         "estimator": estimator.fingerprint,
         "backend": estimator.backend.name,
-        "dtype": number_format(estimator.backend),
+        "dtype": estimator.backend.format,
         "refusals": estimator.refusals,
         "policy": repr(guard.policy),
         "on_error": guard.on_error,

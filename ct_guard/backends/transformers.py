@@ -42,15 +42,11 @@ from .tokens import TokenizerEncoder
 __all__ = ["TransformersBackend"]
 
 AUTO_BATCH_SIZE = 64
-<<<<<<< HEAD
 AUTO_BATCH_TOKENS = {"cpu": 4_096}
 """By kind of device; a processor's cores are busy with few."""
 AUTO_BATCH_TOKENS_ELSEWHERE = 16_384
-=======
-AUTO_BATCH_TOKENS = 16_384
 SMALL = 20_000_000
 """Parameters. Below, a forward's fixed cost outweighs its arithmetic also on a CPU."""
->>>>>>> serving
 
 
 class TransformersBackend:
@@ -132,11 +128,8 @@ class TransformersBackend:
             answer_logprobs=True,
             hidden_states=True,
             generates=True,
-<<<<<<< HEAD
             positions=self._takes_positions,
-=======
             batching_gains=self._batching_gains,
->>>>>>> serving
         )
 
     @property

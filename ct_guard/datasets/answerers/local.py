@@ -6,7 +6,6 @@ from itertools import groupby
 from typing import Literal
 
 from ct_guard.backends import Backend
-from ct_guard.backends.number_format import number_format
 from ct_guard.errors import BackendError, MismatchError
 from ct_guard.query import ContextStyle, render_prompt
 from ct_guard.records import Message
@@ -53,7 +52,7 @@ class LocalAnswerer:
         return {
             "backend": self._backend.name,
             "fingerprint": self._backend.fingerprint,
-            "dtype": number_format(self._backend),
+            "dtype": self._backend.format,
             "style": self.style,
             "quantization": self._quantization,
         }
