@@ -82,9 +82,11 @@ class Guard:
         self, items: Sequence[QuestionAnswer], *, situation: Situation | None = None
     ) -> list[Assessment]:
         """Assess many answers in one forward after another; results in order."""
-        if not items:
-            return []
-        return self._decided(self._wait(self._worker.submit(items), items), situation)
+        return self._decided(self.score_batch(items), situation)
+
+    def score_batch(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
+        """The confidences of many answers, nothing decided on them; results in order."""
+        return self._wait(self._worker.submit(items), items) if items else []
 
     async def aassess(
         self, qa: QuestionAnswer, *, situation: Situation | None = None
@@ -97,10 +99,11 @@ class Guard:
         self, items: Sequence[QuestionAnswer], *, situation: Situation | None = None
     ) -> list[Assessment]:
         """`assess_batch` without blocking the event loop."""
-        if not items:
-            return []
-        scored = await self._await(self._worker.submit(items), items)
-        return self._decided(scored, situation)
+        return self._decided(await self.ascore_batch(items), situation)
+
+    async def ascore_batch(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
+        """`score_batch` without blocking the event loop."""
+        return await self._await(self._worker.submit(items), items) if items else []
 
     def assess_generated(
         self, qa: QuestionAnswer, kv: KV, *, situation: Situation | None = None
