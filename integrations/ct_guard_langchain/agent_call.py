@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 from uuid import uuid4
 
 from langchain.agents.middleware.types import ExtendedModelResponse, ModelRequest, ModelResponse
@@ -77,7 +77,7 @@ class AgentCall:
         """Around the handler: hears the models in it. Held, nobody else does before it is decided
         whose answer counts."""
         self._ears.append(LastCall())
-        return hearing(self._ears[-1], alone=self._hold)
+        return hearing(self._ears[-1], held=self._hold)
 
     def request_to(self, model: BaseChatModel) -> ModelRequest[Any]:
         """The request for this model; held, without callbacks of its own."""
@@ -121,7 +121,7 @@ class AgentCall:
         outcome = self.ladder.outcome()
         message = self._message(outcome)
         self._delivered = (outcome.result.call, message)
-        verdict = _verdict(message, outcome)
+        verdict = _verdict(cast("AIMessage", message), outcome)
         self._tell(self.record)
         update = {KEY: self.record, VERDICTS: {self._name: verdict}}
         return ExtendedModelResponse(_response(outcome, message), Command(update=update))
@@ -178,16 +178,14 @@ def _response(outcome: Outcome[Said], message: BaseMessage) -> ModelResponse[Any
     return ModelResponse(result=result, structured_response=response.structured_response)
 
 
-def _verdict(message: BaseMessage, outcome: Outcome[Said]) -> Verdict:
-    decision = outcome.assessments[0].decision
+def _verdict(said: AIMessage, outcome: Outcome[Said]) -> Verdict:
+    decision, calls = outcome.assessments[0].decision, outcome.assessments[0].calls
     return Verdict(
-        message_id=message.id,
+        message_id=said.id,
         action=decision.action,
         allowed=list(decision.allowed),
         reason=decision.reason,
-        calls=call_scores(outcome.result.message.tool_calls, outcome.assessments[0].calls)
-        if outcome.assessments[0].calls
-        else [],
+        calls=call_scores(said.tool_calls, calls) if calls and said.tool_calls else [],
         reviewed=[],
     )
 

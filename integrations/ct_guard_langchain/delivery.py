@@ -117,6 +117,7 @@ class Delivery:
         )
         if assessment.action != "abstain":
             return attach(message, record)
+        record.pop("calls", None)  # also a digest tells something of what is withheld
         if already is not None and is_withheld(message):
             if "original" in already:
                 record["original"] = already["original"]

@@ -14,7 +14,7 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import merge_configs, var_child_runnable_config
 from langchain_core.tracers.context import _configure_hooks
 
-__all__ = ["LastCall", "Listener", "ModelCall", "hearing", "unheard"]
+__all__ = ["LastCall", "Listener", "ModelCall", "alone", "hearing", "unheard"]
 
 _SUBGRAPH_STREAM = "__pregel_stream"
 """LangGraph's key in a config for the stream of the graph around: what runs inside writes to it."""
@@ -115,10 +115,10 @@ class LastCall(Listener):
 
 
 @contextmanager
-def hearing(ear: Listener, *, alone: bool) -> Iterator[None]:
+def hearing(ear: Listener, *, held: bool) -> Iterator[None]:
     """What is run inside, and takes its callbacks from the run around it, is heard by `ear` too;
-    `alone`: by nobody else."""
-    if alone:
+    `held`: by nobody else."""
+    if held:
         with unheard({"callbacks": [ear]}):
             yield
         return
@@ -129,15 +129,21 @@ def hearing(ear: Listener, *, alone: bool) -> Iterator[None]:
         var_child_runnable_config.reset(token)
 
 
+def alone(config: RunnableConfig, callbacks: list[BaseCallbackHandler]) -> RunnableConfig:
+    """The config for a run that is heard by these callbacks and writes to no stream around it."""
+    settings = config.get("configurable") or {}
+    kept = {key: value for key, value in settings.items() if key != _SUBGRAPH_STREAM}
+    return RunnableConfig(**{**config, "callbacks": callbacks, "configurable": kept})
+
+
 @contextmanager
 def unheard(config: RunnableConfig | None = None) -> Iterator[None]:
     """What is run inside, with callbacks of its own or those of `config`, is heard by no callback,
     tracer or stream of the runs around it: it may be withheld yet."""
     from langsmith.run_helpers import tracing_context  # slow, and LangChain loads it late as well
 
-    around = ensure_config()
-    kept = {key: value for key, value in around["configurable"].items() if key != _SUBGRAPH_STREAM}
-    quiet = RunnableConfig(**{**around, "callbacks": [], **(config or {}), "configurable": kept})
+    quiet = alone(ensure_config(), [])
+    quiet.update(config or {})
     hooks = [(hook[0], hook[0].set(None)) for hook in _configure_hooks]
     token = var_child_runnable_config.set(quiet)
     try:

@@ -15,7 +15,7 @@ from ct_guard.records import Assessment, Confidence, Decision
 
 from .assess import Case
 from .delivery import silent
-from .listening import LastCall, ModelCall
+from .listening import LastCall, ModelCall, alone
 from .outputs import Selector, answer_of, asked_of, context_in, context_of
 from .record import attach
 from .runnable import ConfidenceGuard, Guarded
@@ -73,7 +73,7 @@ class Row:
         self._ear = LastCall()
         self._heard.append(self._ear)
         if self.held:
-            return RunnableConfig(**{**self.config, "callbacks": [self._ear]})
+            return alone(self.config, [self._ear])
         return merge_configs(self.config, {"callbacks": [self._ear]})
 
     def told(self) -> Iterator[tuple[ModelCall, BaseMessage | None]]:

@@ -112,7 +112,7 @@ def test_abstaining_replaces_the_answer_and_keeps_id_usage_and_where_asked_the_o
     record = answer.response_metadata["ct_guard"]
     assert record["action"] == "abstain"
     assert record["original"] == 'unsure\nadd({"a": 2})'
-    assert set(record) == KEYS | {"original", "calls"}
+    assert set(record) == KEYS | {"original"}
 
 
 def test_the_abstain_message_is_the_callers(estimator):

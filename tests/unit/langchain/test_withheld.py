@@ -484,6 +484,24 @@ def test_guards_and_guarded_chains_can_be_tools(estimator):
     assert "confidence" in repr(guard.get_output_jsonschema())
 
 
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainDeprecationWarning")
+@SURFACES
+def test_no_history_around_keeps_it(estimator, surface):
+    from langchain_core.chat_history import InMemoryChatMessageHistory
+    from langchain_core.runnables.history import RunnableWithMessageHistory
+
+    if surface == "agent as a chain":
+        pytest.skip("an agent keeps its own history, in its state")
+    kept = InMemoryChatMessageHistory()
+    asked = RunnableLambda(lambda messages: messages[-1].text) | surfaces(estimator)[surface]
+    if surface != "model":
+        asked = asked.pick("output")
+    remembering = RunnableWithMessageHistory(asked, lambda session_id: kept)
+    remembering.invoke([HumanMessage("?")], {"configurable": {"session_id": "1"}})
+    assert [message.text for message in kept.messages] == ["?", "I don't know."]
+    assert "secret" not in repr(kept.messages)
+
+
 async def test_many_held_runs_at_once_keep_to_themselves(estimator):
     guarded = ConfidenceGuard(estimator, 0.7).wrap(
         FakeListChatModel(responses=["sure"]) | StrOutputParser()
