@@ -50,6 +50,16 @@ class DecidingChatModel(BaseChatModel):
         async for chunk in super().astream(input, config, **_with_policy(config, kwargs)):
             yield chunk
 
+    def stream_events(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        return super().stream_events(input, config, **_with_policy(config, kwargs))
+
+    def astream_events(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        return super().astream_events(input, config, **_with_policy(config, kwargs))
+
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
         """What a call's config can set, beside LangChain's own."""

@@ -96,7 +96,7 @@ class ChatLocal(DecidingChatModel):
         estimator: str | Path | Estimator | Guard | None = None,
         backend: str | Backend | None = None,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
-        on_error: OnError = "block",
+        on_error: OnError | None = None,
         max_tokens: int = 64,
         temperature: float = 0.0,
         top_p: float = 1.0,
@@ -111,8 +111,8 @@ class ChatLocal(DecidingChatModel):
     ) -> None:
         """`estimator`, which must be given, and `policy` are a name, path or object, as for
         `ct_guard.Guard`; `backend`, by name or object, runs an estimator that is given by name. A
-        `Guard` brings its own estimator, policy and on_error. Other keywords are those of every
-        chat model.
+        `Guard` brings its own estimator, policy and on_error, which are then not given. Other
+        keywords are those of every chat model.
 
         Raises MismatchError for an estimator of another style or a backend that cannot generate,
         UsageError for what does not go together, EstimatorError or PolicyError for what cannot be
@@ -311,19 +311,21 @@ def _guard(
     estimator: str | Path | Estimator | Guard,
     backend: str | Backend | None,
     policy: str | float | Path | dict[str, Any] | Policy | None,
-    on_error: OnError,
+    on_error: OnError | None,
 ) -> Guard:
     if backend is not None and not isinstance(estimator, str | Path):
         raise UsageError("a loaded estimator has its backend already: leave `backend` out")
     if isinstance(estimator, Guard):
         if policy is not None:
             raise UsageError("a Guard has its policy already: leave `policy` out")
+        if on_error is not None:
+            raise UsageError("a Guard has its on_error already: leave `on_error` out")
         return estimator
     if isinstance(estimator, Estimator) or backend is None:
         loaded = load_estimator(estimator)
     else:
         loaded = load_estimator(estimator, backend=backend)
-    return Guard(loaded, "annotate" if policy is None else policy, on_error=on_error)
+    return Guard(loaded, "annotate" if policy is None else policy, on_error=on_error or "block")
 
 
 def _check(estimator: Estimator) -> None:

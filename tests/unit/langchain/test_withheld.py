@@ -19,6 +19,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 
 from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError, UsageError
+from ct_guard.guard import Guard
 from ct_guard.policies import ToolGate
 from ct_guard_langchain import (
     ChatLocal,
@@ -274,6 +275,8 @@ def test_no_option_is_swallowed(estimator):
         GuardedChatModel(inner=Chatty(), estimator=estimator, threshold=0.99)
     with pytest.raises(UsageError, match="no option 'estimators': did you mean 'estimator'"):
         GuardedChatModel(inner=Chatty(), estimators=estimator)
+    with pytest.raises(UsageError, match="leave `on_error` out"):
+        ChatLocal(estimator=Guard("mini"), on_error="raise")
     with pytest.raises(UsageError, match="ChatLocal has no option 'treshold': give policy"):
         ChatLocal(estimator="mini", treshold=0.9)
 
@@ -344,6 +347,8 @@ async def test_a_call_can_set_its_policy_on_every_surface(estimator):
         (model | StrOutputParser()).invoke("?", config),
     ]
     assert said == ["I don't know."] * 7
+    events = [each async for each in model.astream_events("?", config, version="v2")]
+    assert "?" not in [e["data"]["chunk"].text for e in events if "stream" in e["event"]]
     local = ChatLocal(estimator="mini")
     assert local.invoke("What is 7 plus 5?").text != "I don't know."
     sure: Any = {"configurable": {"ct_guard_policy": 0.9999}}
