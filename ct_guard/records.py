@@ -106,6 +106,9 @@ class Confidence(Record):
     sanitized: bool = False
     """Control or invisible characters, or a forged copy of the uncertainty query, were removed
     from the text before scoring."""
+    ood: Probability | None = None
+    """p-value of an answer like those that the estimator was calibrated on: small is unlike them;
+    None: not measured."""
     read_apart: bool = False
     """The estimator reads text and query as one (boundary `joint`), and this tokenizer merges them
     here: they were read apart, which is not quite what it was tuned on."""
@@ -132,6 +135,8 @@ class Assessment(Record):
 
     confidence: Confidence
     decision: Decision
+    calls: tuple[Confidence, ...] = ()
+    """Of a turn that calls tools: the confidence of each call, in order."""
 
     @property
     def p(self) -> float | None:

@@ -27,7 +27,7 @@ def main() -> None:
     for asked, said in zip(QUESTIONS, chain.batch(QUESTIONS), strict=True):
         print(f"  {asked['a']} + {asked['b']}: {said}")
 
-    guard = ConfidenceGuard(mini, policy=0.5)
+    guard = ConfidenceGuard(mini, policy=0.5, keep_original=True)
     guarded = guard.wrap(chain)
     print("\nWrapped, it says how likely each answer is to be correct, and is silent below 0.5:\n")
     for made in guarded.batch(QUESTIONS):

@@ -120,7 +120,7 @@ class Ladder(Generic[Model, Result]):
         if decision.action in ("retry", "escalate"):
             reason = f"{decision.reason}; nothing is left to try"
             decision = decision.model_copy(update={"action": "abstain", "reason": reason})
-        return Assessment(confidence=assessment.confidence, decision=decision)
+        return assessment.model_copy(update={"decision": decision})
 
 
 def _worth(outcome: "Outcome[Result]") -> float:

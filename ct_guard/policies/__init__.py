@@ -6,6 +6,7 @@ from .decide import OnError, decide
 from .gate import OnMissing, ToolGate
 from .ledger import Ledger
 from .load import default_policy, load_policy
+from .require import Require
 from .rules import MOST_RETRIES, Annotate, Certified, Escalate, Retry, Review, Threshold
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "OnError",
     "OnMissing",
     "Policy",
+    "Require",
     "Retry",
     "Review",
     "Situation",

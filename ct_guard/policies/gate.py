@@ -3,10 +3,13 @@
 {"kind": "tools", "thresholds": {"delete_file": 0.9}, "default": 0.5, "answers": 0.7}
 """
 
+from collections.abc import Collection, Iterable
+from difflib import get_close_matches
 from typing import Literal
 
 from pydantic import ConfigDict
 
+from ct_guard.errors import PolicyError
 from ct_guard.records import Confidence, Decision, Probability, Record, ReviewChoice
 
 from .base import Policy, Situation
@@ -15,15 +18,16 @@ from .rules import Annotate, compare
 __all__ = ["OnMissing", "ToolGate"]
 
 OnMissing = Literal["allow", "block"]
-"""What happens to a call of a tool that has no score: let it run, or not."""
+"""What happens to a call of a tool that has no score: let it run, or treat it as one below its
+threshold, which does not run, or not before a person has decided."""
 
 
 class ToolGate(Record):
     """Each call of a tool needs the confidence of its tool's threshold; answers go by `answers`.
 
     Tools that `thresholds` does not name need `default`; None: they always run. A call below its
-    threshold does not run (`below` "abstain"), or a person decides ("human").
-    """
+    threshold does not run (`below` "abstain"), or a person decides ("human"); so does a call
+    without a score, unless `on_missing` is "allow"."""
 
     model_config = ConfigDict(arbitrary_types_allowed=True)
 
@@ -33,7 +37,7 @@ class ToolGate(Record):
     below: Literal["abstain", "human"] = "abstain"
     allowed: tuple[ReviewChoice, ...] = ("approve", "edit", "respond", "reject")
     """What a person may do about a call, where they decide."""
-    on_missing: OnMissing = "allow"
+    on_missing: OnMissing = "block"
     answers: Policy = Annotate()
 
     @property
@@ -42,13 +46,36 @@ class ToolGate(Record):
 
     def decide(self, confidence: Confidence, situation: Situation) -> Decision:
         """Unlike other policies, it also decides on calls (`situation.tool`) without a score. A
-        turn of calls passes as a whole, because each of its calls is decided on."""
+        turn of calls passes as a whole, because each of its calls is decided on: by whoever runs
+        them, or by `decide_turn`."""
         if situation.tool is not None:
             return self._call(confidence, situation.tool)
         if situation.turn == "tool_call":
             return Decision(action="pass", policy=self.name)
         decision = self.answers.decide(confidence, situation)
         return decision.model_copy(update={"policy": self.name})
+
+    def decide_turn(self, calls: Iterable[tuple[str, Confidence]]) -> Decision:
+        """For whoever can only deliver a turn of calls (name, confidence) whole: it passes where
+        each of its calls may run, else it goes as the first that may not."""
+        for tool, confidence in calls:
+            decision = self._call(confidence, tool)
+            if decision.action != "pass":
+                reason = f"{tool}: {decision.reason}"
+                return decision.model_copy(update={"reason": reason})
+        return Decision(action="pass", policy=self.name)
+
+    def check_names(self, known: Collection[str]) -> None:
+        """Raises PolicyError for a threshold of a tool that is not among the `known` ones:
+        misspelt, it would gate nothing."""
+        for name in self.thresholds:
+            if name in known:
+                continue
+            near = get_close_matches(name, known, n=1)
+            meant = (
+                f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
+            )
+            raise PolicyError(f"the tool gate names {name!r}, which is no tool here: {meant}")
 
     def _call(self, confidence: Confidence, tool: str) -> Decision:
         threshold = self.thresholds.get(tool, self.default)

@@ -14,11 +14,12 @@ from ct_guard.records import Action, Certificate, Probability, Record
 from .base import Policy
 from .budget import Budget
 from .gate import ToolGate
+from .require import Require
 from .rules import Annotate, Certified, Escalate, Retry, Review, Threshold
 
 __all__ = ["default_policy", "load_policy"]
 
-_Kind = Annotate | Threshold | Escalate | Retry | Review | ToolGate | Budget
+_Kind = Annotate | Threshold | Escalate | Retry | Review | ToolGate | Require | Budget
 
 _KINDS: dict[str, type[_Kind]] = {
     "annotate": Annotate,
@@ -27,6 +28,7 @@ _KINDS: dict[str, type[_Kind]] = {
     "retry": Retry,
     "review": Review,
     "tools": ToolGate,
+    "require": Require,
     "budget": Budget,
 }
 

@@ -9,8 +9,9 @@ A policy file holds one of these as JSON:
     {"kind": "retry", "threshold": 0.7, "times": 1, "otherwise": "abstain"}
     {"kind": "review", "threshold": 0.7, "hopeless": 0.1}
 
-and, around others, `tools` (see `gate.py`) and `budget` (see `budget.py`). They combine where
-`otherwise` is itself a policy. Ask again, then ask stronger models, then a person:
+and, around others, `require` (see `require.py`), `tools` (`gate.py`) and `budget` (`budget.py`).
+They combine where `otherwise` is itself a policy. Ask again, then ask stronger models, then a
+person:
 
     {"kind": "retry", "threshold": 0.7, "otherwise":
       {"kind": "escalate", "threshold": 0.7, "otherwise":

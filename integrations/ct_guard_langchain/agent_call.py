@@ -1,8 +1,9 @@
 """One call of an agent's model: who is asked, what is judged of what they say, what goes on."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, cast
 from uuid import uuid4
 
 from langchain.agents.middleware.types import ExtendedModelResponse, ModelRequest, ModelResponse
@@ -13,48 +14,41 @@ from langgraph.types import Command
 
 from ct_guard.errors import BackendError
 from ct_guard.guard import Guard, Ladder, Outcome
-from ct_guard.policies import Situation, Turn
 from ct_guard.records import Assessment
 
-from .assess import deliver
-from .holding import held
+from .assess import Case
+from .delivery import Delivery
+from .listening import LastCall, ModelCall, hearing
 from .messages import turn_of
-from .record import KEY, ConfidenceRecord, get_confidence
+from .record import KEY, ConfidenceRecord, call_scores, get_confidence, total_usage
 from .state import VERDICTS, Verdict
-from .usage import total_usage
 
 __all__ = ["AgentCall", "Said"]
 
 
 @dataclass(frozen=True)
 class Said:
-    """A response, and the AI message in it that is judged."""
+    """A response, the AI message in it that is judged, and the model call that it came of; None
+    where no model was heard to say it."""
 
     response: ModelResponse[Any]
     message: AIMessage
-    turn: Turn
-    calls: dict[str, float | None]
-    """P(correct) of each tool call, by its id."""
-
-    @property
-    def parts(self) -> list[AIMessage]:
-        """What is scored: the answer, or each call of a tool by itself."""
-        calls = self.message.tool_calls
-        if self.turn == "answer" or len(calls) < 2:
-            return [self.message]
-        return [
-            self.message.model_copy(update={"tool_calls": [call], "invalid_tool_calls": []})
-            for call in calls
-        ]
+    call: ModelCall | None
 
 
 class AgentCall:
     """Asks nobody itself, so that the sync and the async hook share it:
 
     for model in call.ladder:
-        said = call.heard(handler(call.request_to(model)))
-        call.judged(said, assess(…, said.parts, **call.about(said, model)))
+        with call.listening():
+            response = handler(call.request_to(model))
+        case = call.heard(response, model)
+        call.judged(assess([case])[0])
     call.delivered()
+    for each, said in call.told(): tell(each, said, …)
+
+    Judged is what the model was asked, however the middlewares inside have changed the request, and
+    by the calibrator of the one that answered.
     """
 
     def __init__(
@@ -65,80 +59,101 @@ class AgentCall:
         models: Sequence[BaseChatModel],
         *,
         hold: bool,
-        abstain_message: str,
+        delivery: Delivery,
     ) -> None:
         self._name, self._guard, self._request, self._hold = name, guard, request, hold
-        self._abstain_message = abstain_message
+        self._delivery = delivery
         self._schemas = _schemas(request)
-        self._heard: list[AIMessage] = []
+        self._ears: list[LastCall] = []
+        self._heard: list[Said] = []
+        self._delivered: tuple[ModelCall | None, BaseMessage] | None = None
         self.ladder = Ladder[BaseChatModel, Said](guard, (request.model, *models))
         system = [request.system_message] if request.system_message else []
-        self.messages: list[BaseMessage] = [*system, *request.messages]
-        """The conversation that was answered."""
+        self._messages: list[BaseMessage] = [*system, *request.messages]
+        self.misplaced = False
+        """Whether a middleware inside asked something else, or somebody else."""
+
+    def listening(self) -> AbstractContextManager[None]:
+        """Around the handler: hears the models in it. Held, nobody else does before it is decided
+        whose answer counts."""
+        self._ears.append(LastCall())
+        return hearing(self._ears[-1], held=self._hold)
 
     def request_to(self, model: BaseChatModel) -> ModelRequest[Any]:
-        """The request for this model. Held, its tokens do not reach the agent's stream before it is
-        decided whose answer counts; the answer itself does, as one message."""
-        if self._hold:
-            return self._request.override(model=held(model))
+        """The request for this model; held, without callbacks of its own."""
+        if self._hold and isinstance(model, BaseChatModel) and model.callbacks:
+            return self._request.override(model=model.model_copy(update={"callbacks": None}))
         unchanged = model is self._request.model
         return self._request if unchanged else self._request.override(model=model)
 
-    def heard(self, response: ModelResponse[Any]) -> Said | None:
-        """What a response says; None where nothing in it can be judged: no message of a model, or
+    def heard(self, response: ModelResponse[Any], model: object) -> Case | None:
+        """What is judged of a response; None where nothing in it can be: no message of a model, or
         a structured answer that does not fit its schema, which the agent asks for again."""
         message = next((said for said in response.result if isinstance(said, AIMessage)), None)
         if message is None:
             return None
-        self._heard.append(message)
+        said = Said(response, message, _call_of(message, self._ears[-1]))
+        self._heard.append(said)
         turn = turn_of(message, self._schemas)
         if turn == "answer" and message.tool_calls and response.structured_response is None:
             return None
-        return Said(response, message, turn, {})
+        asked, who = self._messages, _name(model)
+        if said.call is not None:
+            self.misplaced |= said.call.messages != asked or (
+                who is not None and said.call.model not in (None, who)
+            )
+            asked, who = said.call.messages, said.call.model or who
+        situation = self.ladder.situation
+        return Case(self._guard, asked, message, who, situation, self._schemas, gated=True)
 
-    def about(self, said: Said, model: BaseChatModel) -> dict[str, Any]:
-        """How its parts are assessed. The decision is taken later, once for all parts."""
-        return {
-            "model": _name(model),
-            "situation": Situation(models_left=0, exhausted=True, turn=said.turn),
-            "schemas": self._schemas,
-        }
+    def judged(self, case: Case, assessment: Assessment) -> None:
+        """The latest response was judged."""
+        self.ladder.answered(self._heard[-1], [assessment], turn=case.turn)
 
-    def judged(self, said: Said, assessments: Sequence[Assessment]) -> None:
-        """The parts were scored. A turn of several calls is as likely right as its weakest call."""
-        scores = [assessment.p for assessment in assessments]
-        ids = [call["id"] or "" for call in said.message.tool_calls]
-        if said.turn == "tool_call":
-            said = replace(said, calls=dict(zip(ids, scores, strict=bool(ids))))
-        weakest = min(assessments, key=lambda made: -1.0 if made.p is None else made.p)
-        decision = self._guard.decide(
-            weakest.confidence, replace(self.ladder.situation, turn=said.turn)
-        )
-        assessment = Assessment(confidence=weakest.confidence, decision=decision)
-        self.ladder.answered(said, [assessment], turn=said.turn)
+    def passed_on(self, response: ModelResponse[Any]) -> ModelResponse[Any]:
+        """A response in which nothing can be judged, as it is."""
+        if self._heard:
+            self._delivered = (self._heard[-1].call, self._heard[-1].message)
+        return response
 
     def delivered(self) -> ExtendedModelResponse[Any]:
         """The response that counts, its record on the message and in the state."""
         outcome = self.ladder.outcome()
         message = self._message(outcome)
-        record = get_confidence(message)
+        self._delivered = (outcome.result.call, message)
+        verdict = _verdict(cast("AIMessage", message), outcome)
+        self._tell(self.record)
+        update = {KEY: self.record, VERDICTS: {self._name: verdict}}
+        return ExtendedModelResponse(_response(outcome, message), Command(update=update))
+
+    @property
+    def record(self) -> ConfidenceRecord:
+        """The record of the message that is delivered. Raises BackendError before there is one."""
+        record = get_confidence(self._delivered[1]) if self._delivered is not None else None
         if record is None:
             raise BackendError("the delivered message carries no record")
-        verdict = _verdict(message, outcome)
-        self._tell(record)
-        update = {KEY: record, VERDICTS: {self._name: verdict}}
-        return ExtendedModelResponse(_response(outcome, message), Command(update=update))
+        return record
+
+    def told(self) -> Iterator[tuple[ModelCall, BaseMessage | None]]:
+        """The model calls that were held, and what may be told of each: the message that is
+        delivered, or only that it was made."""
+        if not self._hold or self._delivered is None:
+            return
+        call, message = self._delivered
+        for ear in self._ears:
+            for each in ear.calls:
+                yield each, message if each is call else None
 
     def _message(self, outcome: Outcome[Said]) -> BaseMessage:
         said = outcome.result
-        discarded = [message for message in self._heard if message is not said.message]
+        discarded = [other.message for other in self._heard if other is not said]
         message = said.message
         if message.id is None:
             message = message.model_copy(update={"id": str(uuid4())})
-        return deliver(
+        return self._delivery.deliver(
             message,
             outcome.assessments[0],
-            abstain_message=self._abstain_message,
+            said.call.messages if said.call is not None else self._messages,
             attempts=outcome.attempts,
             model_index=outcome.model_index,
             error=outcome.error,
@@ -163,16 +178,25 @@ def _response(outcome: Outcome[Said], message: BaseMessage) -> ModelResponse[Any
     return ModelResponse(result=result, structured_response=response.structured_response)
 
 
-def _verdict(message: BaseMessage, outcome: Outcome[Said]) -> Verdict:
-    decision = outcome.assessments[0].decision
+def _verdict(said: AIMessage, outcome: Outcome[Said]) -> Verdict:
+    decision, calls = outcome.assessments[0].decision, outcome.assessments[0].calls
     return Verdict(
-        message_id=message.id,
+        message_id=said.id,
         action=decision.action,
         allowed=list(decision.allowed),
         reason=decision.reason,
-        calls=outcome.result.calls,
+        calls=call_scores(said.tool_calls, calls) if calls and said.tool_calls else [],
         reviewed=[],
     )
+
+
+def _call_of(message: AIMessage, ear: LastCall) -> ModelCall | None:
+    """The model call that the message came of: others may have been made around it."""
+    for call in reversed(ear.calls):
+        said = call.answer
+        if said is message or (said.id is not None and said.id == message.id):
+            return call
+    return ear.calls[0] if len(ear.calls) == 1 else None
 
 
 def _name(model: object) -> str | None:

@@ -1,190 +1,216 @@
 """From LangChain messages to assessments: the one way by which every surface asks the guard."""
 
-from collections.abc import Collection, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
-from langchain_core.messages import BaseMessage
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages import AIMessage, BaseMessage
 
 from ct_guard.errors import UsageError
 from ct_guard.guard import Guard
-from ct_guard.policies import (
-    Annotate,
-    Budget,
-    Certified,
-    Escalate,
-    Policy,
-    Retry,
-    Situation,
-    Threshold,
-    ToolGate,
-    parts,
-)
-from ct_guard.records import Assessment, Confidence, QuestionAnswer
+from ct_guard.policies import Situation, ToolGate, Turn, parts
+from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 
-from .messages import question_answer, replace_answer, text_of, turn_of
-from .record import attach, make_record
+from .delivery import is_withheld
+from .messages import question_answer, turn_of
+from .record import confidence_in, get_confidence
 
-__all__ = [
-    "ABSTAIN_MESSAGE",
-    "Item",
-    "aassess",
-    "aassess_items",
-    "assess",
-    "assess_items",
-    "deliver",
-    "item_of",
-    "may_ask_person",
-    "may_replace",
-]
-
-ABSTAIN_MESSAGE = "I don't know."
+__all__ = ["Case", "aassess", "aassess_each", "assess", "assess_each", "tool_gate"]
 
 Item = QuestionAnswer | Confidence
-"""What is to be scored, or the status that says why it cannot be."""
+"""What is to be scored, or the status that says why it need not or cannot be."""
+
+_DATED = r"[-@:_](?:latest|\d{4}-\d\d-\d\d|\d{3,8})(?:-v\d+(?::\d+)?)?"
+"""What providers add to a model's name to say which of its versions answered."""
 
 
-def assess(
-    guard: Guard,
-    messages: Sequence[BaseMessage],
-    answers: Sequence[BaseMessage],
-    *,
-    model: str | None = None,
-    situation: Situation | None = None,
-    schemas: Collection[str] = (),
-) -> list[Assessment]:
-    """Assess answers to one conversation, in order; `model` is who answered, and a call of one of
-    the tools `schemas` is a structured answer.
+@dataclass(frozen=True)
+class Case:
+    """An answer, what it answers, and who judges it.
 
-    Content that is not text has the status `unsupported` and goes by the guard's `on_error`.
-    Raises CtGuardError when that is "raise".
+    A turn of several calls is scored call by call, and is as likely right as the weakest of them. A
+    tool gate decides on each call; `gated` says that whoever runs the calls asks it, else the turn
+    passes or not as a whole. An answer that a guard has withheld already is not judged again: it
+    has the confidence of what it stands for, and stays withheld unless the policy asks another.
+    Content that is not text has the status `unsupported`.
     """
-    items = [item_of(guard, messages, answer, model=model, schemas=schemas) for answer in answers]
-    return assess_items(guard, items, situation=situation)
+
+    guard: Guard
+    messages: Sequence[BaseMessage]
+    answer: BaseMessage
+    model: str | None = None
+    """Who was asked; who answered is what the message says."""
+    situation: Situation = field(default_factory=Situation)
+    schemas: Collection[str] = ()
+    """Tools whose call is a structured answer."""
+    context: str | None = None
+    gated: bool = False
+
+    @property
+    def turn(self) -> Turn:
+        return turn_of(self.answer, self.schemas)
+
+    def items(self) -> list[Item]:
+        """What is scored of it: the answer, or each call of a tool by itself."""
+        record = get_confidence(self.answer)
+        if record is not None and is_withheld(self.answer):
+            return [confidence_in(record)]
+        return [self._item(part) for part in self._parts()]
+
+    def judged(self, scored: Sequence[Confidence]) -> Assessment:
+        """The assessment, given the confidences of its items. Raises CtGuardError where it was not
+        scored and the guard's `on_error` is "raise"."""
+        confidence = _weakest(scored)
+        situation = replace(self.situation, turn=self.turn)
+        decision = self.guard.decide(confidence, situation)
+        record = get_confidence(self.answer)
+        if record is not None and is_withheld(self.answer):
+            if decision.action not in ("retry", "escalate"):
+                reason = "another guard withheld the answer"
+                decision = Decision(action="abstain", policy=decision.policy, reason=reason)
+            return Assessment(confidence=confidence, decision=decision)
+        calls = self.answer.tool_calls if isinstance(self.answer, AIMessage) else []
+        if self.turn != "tool_call" or len(calls) != len(scored):
+            return Assessment(confidence=confidence, decision=decision)
+        gate = tool_gate(self.guard)
+        if gate is not None and not self.gated and decision.action == "pass":
+            names = [call["name"] for call in calls]
+            decision = gate.decide_turn(zip(names, scored, strict=True))
+        return Assessment(confidence=confidence, decision=decision, calls=tuple(scored))
+
+    def _parts(self) -> list[BaseMessage]:
+        answer = self.answer
+        if not isinstance(answer, AIMessage) or self.turn == "answer" or len(answer.tool_calls) < 2:
+            return [answer]
+        return [
+            answer.model_copy(update={"tool_calls": [call], "invalid_tool_calls": []})
+            for call in answer.tool_calls
+        ]
+
+    def _item(self, part: BaseMessage) -> Item:
+        try:
+            return question_answer(
+                self.messages,
+                part,
+                model=self._answered_by(),
+                schemas=self.schemas,
+                context=self.context,
+            )
+        except UsageError as error:
+            return Confidence(
+                p=None,
+                status="unsupported",
+                estimator=self.guard.estimator.name,
+                backend=self.guard.estimator.backend.name,
+                error=str(error),
+            )
+
+    def _answered_by(self) -> str | None:
+        """Whose calibrator counts: of the model that the message names, before the one that was
+        asked. One that was asked by its plain name answers by that of a version."""
+        said = self.answer.response_metadata
+        named = [said.get(key) for key in ("model_name", "model", "model_id")]
+        answered = next((name for name in named if isinstance(name, str) and name), None)
+        if answered is None or self.model is None:
+            return answered or self.model
+        manifest = self.guard.estimator.manifest
+        known = {*manifest.calibrators, *manifest.provider}
+        is_version = re.fullmatch(re.escape(self.model) + _DATED, answered) is not None
+        return self.model if is_version and answered not in known else answered
 
 
-async def aassess(
-    guard: Guard,
-    messages: Sequence[BaseMessage],
-    answers: Sequence[BaseMessage],
-    *,
-    model: str | None = None,
-    situation: Situation | None = None,
-    schemas: Collection[str] = (),
-) -> list[Assessment]:
+def assess(cases: Sequence[Case]) -> list[Assessment]:
+    """Assess answers, all by one guard, in one batch; results in order.
+
+    Raises CtGuardError where one cannot be scored and the guard's `on_error` is "raise".
+    """
+    if not cases:
+        return []
+    items = [case.items() for case in cases]
+    return _judged(cases, items, cases[0].guard.score_batch(_scorable(items)))
+
+
+async def aassess(cases: Sequence[Case]) -> list[Assessment]:
     """`assess` without blocking the event loop."""
-    items = [item_of(guard, messages, answer, model=model, schemas=schemas) for answer in answers]
-    return await aassess_items(guard, items, situation=situation)
+    if not cases:
+        return []
+    items = [case.items() for case in cases]
+    return _judged(cases, items, await cases[0].guard.ascore_batch(_scorable(items)))
 
 
-def assess_items(
-    guard: Guard, items: Sequence[Item], *, situation: Situation | None = None
-) -> list[Assessment]:
-    """Assess answers to any conversations in one batch; results in order."""
-    scored = guard.assess_batch(_scorable(items), situation=situation)
-    return _in_order(guard, items, scored, situation)
+def assess_each(cases: Sequence[Case]) -> list[Assessment | Exception]:
+    """Assess answers, by any guards, in one batch for each guard; results in order.
+
+    Where `on_error` is "raise", a case that cannot be scored gets its own error, and the others
+    their assessments.
+    """
+    found: dict[int, Assessment | Exception] = {}
+    for places in _by_guard(cases):
+        results: Sequence[Assessment | Exception]
+        try:
+            results = assess([cases[place] for place in places])
+        except Exception as error:
+            results = [error]
+            if len(places) > 1:
+                results = [assess_each([cases[place]])[0] for place in places]
+        found |= zip(places, results, strict=True)
+    return [found[place] for place in range(len(cases))]
 
 
-async def aassess_items(
-    guard: Guard, items: Sequence[Item], *, situation: Situation | None = None
-) -> list[Assessment]:
-    """`assess_items` without blocking the event loop."""
-    scored = await guard.aassess_batch(_scorable(items), situation=situation)
-    return _in_order(guard, items, scored, situation)
+async def aassess_each(cases: Sequence[Case]) -> list[Assessment | Exception]:
+    """`assess_each` without blocking the event loop."""
+    found: dict[int, Assessment | Exception] = {}
+    for places in _by_guard(cases):
+        results: Sequence[Assessment | Exception]
+        try:
+            results = await aassess([cases[place] for place in places])
+        except Exception as error:
+            results = [error]
+            if len(places) > 1:
+                results = [(await aassess_each([cases[place]]))[0] for place in places]
+        found |= zip(places, results, strict=True)
+    return [found[place] for place in range(len(cases))]
 
 
-def item_of(
-    guard: Guard,
-    messages: Sequence[BaseMessage],
-    answer: BaseMessage,
-    *,
-    model: str | None = None,
-    schemas: Collection[str] = (),
-) -> Item:
-    """A conversation and its answer to assess; already a confidence where it is not text."""
-    try:
-        return question_answer(messages, answer, model=model, schemas=schemas)
-    except UsageError as error:
-        return Confidence(
-            p=None,
-            status="unsupported",
-            estimator=guard.estimator.name,
-            backend=guard.estimator.backend.name,
-            error=str(error),
-        )
+def tool_gate(guard: Guard) -> ToolGate | None:
+    """The tool gate in the guard's policy, if it has one."""
+    found = (part for part in parts(guard.policy) if isinstance(part, ToolGate))
+    return next(found, None)
 
 
-def deliver(
-    message: BaseMessage,
-    assessment: Assessment,
-    *,
-    abstain_message: str,
-    attempts: int = 1,
-    model_index: int = 0,
-    error: str | None = None,
-    discarded_usage: UsageMetadata | None = None,
-    schemas: Collection[str] = (),
-) -> BaseMessage:
-    """The message as its reader gets it, with its record: replaced by `abstain_message` where the
-    decision is to abstain (the scored text is then the record's `original`), else unchanged."""
-    turn, original = turn_of(message, schemas), None
-    if assessment.action == "abstain":
-        original = _said(message, schemas)
-        message = replace_answer(message, abstain_message)
-    record = make_record(
-        assessment,
-        attempts=attempts,
-        model_index=model_index,
-        error=error,
-        turn=turn,
-        original=original,
-        discarded_usage=discarded_usage,
-    )
-    return attach(message, record)
+def _by_guard(cases: Sequence[Case]) -> Iterator[list[int]]:
+    places: dict[int, list[int]] = {}
+    for place, case in enumerate(cases):
+        places.setdefault(id(case.guard), []).append(place)
+    yield from places.values()
 
 
-def may_replace(policy: Policy) -> bool:
-    """Whether an answer that a model gave may not be the one that is delivered. Then its stream has
-    to be held until the decision."""
-    return any(not isinstance(part, Annotate | ToolGate) for part in parts(policy))
+def _scorable(items: Sequence[Sequence[Item]]) -> list[QuestionAnswer]:
+    return [item for each in items for item in each if isinstance(item, QuestionAnswer)]
 
 
-def may_ask_person(policy: Policy) -> bool:
-    """Whether a person may have to decide on an answer or a call of a tool."""
-    return any(map(_asks_person, parts(policy)))
-
-
-def _asks_person(part: Policy) -> bool:
-    match part:
-        case Annotate() | Budget():
-            return False
-        case Threshold() | Certified() | ToolGate():
-            return part.below == "human"
-        case Escalate() | Retry():
-            return part.otherwise == "human"
-    return True  # a review, and a policy of the user's own
-
-
-def _scorable(items: Sequence[Item]) -> list[QuestionAnswer]:
-    return [item for item in items if isinstance(item, QuestionAnswer)]
-
-
-def _in_order(
-    guard: Guard,
-    items: Sequence[Item],
-    scored: Sequence[Assessment],
-    situation: Situation | None,
+def _judged(
+    cases: Sequence[Case], items: Sequence[Sequence[Item]], scored: Sequence[Confidence]
 ) -> list[Assessment]:
     rest = iter(scored)
     return [
-        next(rest)
-        if isinstance(item, QuestionAnswer)
-        else Assessment(confidence=item, decision=guard.decide(item, situation))
-        for item in items
+        case.judged([item if isinstance(item, Confidence) else next(rest) for item in each])
+        for case, each in zip(cases, items, strict=True)
     ]
 
 
-def _said(message: BaseMessage, schemas: Collection[str]) -> str:
-    try:
-        return text_of(message, schemas)
-    except UsageError:
-        return str(message.text)
+def _weakest(scored: Sequence[Confidence]) -> Confidence:
+    """The confidence of several parts together: the lowest p, of which as much is sure as of
+    all."""
+    weakest = min(scored, key=lambda each: -1.0 if each.p is None else each.p)
+    if len(scored) == 1:
+        return weakest
+    unlike = [each.ood for each in scored if each.ood is not None]
+    return weakest.model_copy(
+        update={
+            "calibrated": all(each.calibrated for each in scored),
+            "truncated": any(each.truncated for each in scored),
+            "sanitized": any(each.sanitized for each in scored),
+            "ood": min(unlike) if len(unlike) == len(scored) else None,
+        }
+    )

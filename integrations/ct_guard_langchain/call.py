@@ -1,10 +1,11 @@
 """One call of a guarded model: who is asked, what they answered, and what is delivered."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
@@ -12,11 +13,11 @@ from ct_guard.guard import Guard, Ladder
 from ct_guard.policies import Situation
 from ct_guard.records import Assessment
 
-from .assess import aassess, assess, deliver
+from .assess import Case, aassess, assess
 from .candidates import Candidate, checked
-from .messages import turn_of
-from .record import ConfidenceRecord, make_record
-from .usage import total_usage
+from .delivery import Delivery, harmless
+from .record import ConfidenceRecord, get_confidence, make_record, total_usage
+from .telling import note
 
 __all__ = ["Call"]
 
@@ -34,7 +35,9 @@ class Call:
     bound: Mapping[str, Any]
     """Those of them that were bound to the first candidate in its provider's form."""
     schemas: Collection[str]
-    abstain_message: str
+    delivery: Delivery
+    held: bool
+    """Whether nobody may hear of an answer before it is decided that it is delivered."""
 
     def generate(self, run_manager: CallbackManagerForLLMRun | None) -> ChatResult:
         """Ask, score and decide until the policy is content; every answer carries its record.
@@ -42,73 +45,75 @@ class Call:
         Raises what the first model raises, and CtGuardError where `on_error` is "raise".
         """
         attempts = _Attempts(self)
+        heard_by = None if self.held else run_manager
         for candidate in attempts.ladder:
             model, kwargs = candidate.model, candidate.keywords(self.kwargs, self.bound)
             try:
                 if attempts.results and model.rate_limiter is not None:
                     model.rate_limiter.acquire(blocking=True)
                 result = model._generate(
-                    self.messages, stop=self.stop, run_manager=run_manager, **kwargs
+                    self.messages, stop=self.stop, run_manager=heard_by, **kwargs
                 )
                 answers = attempts.heard(result, model)
             except Exception as error:
                 if not attempts.ladder.failed(error):
                     raise
                 continue
-            asked = self._asked(candidate, kwargs, answers, attempts.ladder.situation)
-            attempts.assessed(assess(self.guard, self.messages, answers, **asked))
-        return attempts.delivered()
+            cases = self._cases(candidate, kwargs, answers, attempts.ladder.situation)
+            attempts.assessed(cases, assess(cases))
+        return attempts.delivered(run_manager)
 
     async def agenerate(self, run_manager: AsyncCallbackManagerForLLMRun | None) -> ChatResult:
         """`generate` without blocking the event loop."""
         attempts = _Attempts(self)
+        heard_by = None if self.held else run_manager
         for candidate in attempts.ladder:
             model, kwargs = candidate.model, candidate.keywords(self.kwargs, self.bound)
             try:
                 if attempts.results and model.rate_limiter is not None:
                     await model.rate_limiter.aacquire(blocking=True)
                 result = await model._agenerate(
-                    self.messages, stop=self.stop, run_manager=run_manager, **kwargs
+                    self.messages, stop=self.stop, run_manager=heard_by, **kwargs
                 )
                 answers = attempts.heard(result, model)
             except Exception as error:
                 if not attempts.ladder.failed(error):
                     raise
                 continue
-            asked = self._asked(candidate, kwargs, answers, attempts.ladder.situation)
-            attempts.assessed(await aassess(self.guard, self.messages, answers, **asked))
-        return attempts.delivered()
+            cases = self._cases(candidate, kwargs, answers, attempts.ladder.situation)
+            attempts.assessed(cases, await aassess(cases))
+        return attempts.delivered(run_manager)
 
     def judge(self, answer: BaseMessage) -> ConfidenceRecord:
         """The record of an answer that is delivered already: nothing more can be done about it."""
-        about = self._delivered_already(answer)
-        return self._record(answer, assess(self.guard, self.messages, [answer], **about)[0])
+        case = self._delivered_already(answer)
+        return self._record(case, assess([case])[0])
 
     async def ajudge(self, answer: BaseMessage) -> ConfidenceRecord:
         """`judge` without blocking the event loop."""
-        about = self._delivered_already(answer)
-        assessments = await aassess(self.guard, self.messages, [answer], **about)
-        return self._record(answer, assessments[0])
+        case = self._delivered_already(answer)
+        return self._record(case, (await aassess([case]))[0])
 
-    def _delivered_already(self, answer: BaseMessage) -> dict[str, Any]:
+    def _delivered_already(self, answer: BaseMessage) -> Case:
         last = Situation(models_left=0, exhausted=True)
-        return self._asked(self.candidates[0], self.kwargs, [answer], last)
+        return self._cases(self.candidates[0], self.kwargs, [answer], last)[0]
 
-    def _asked(
+    def _cases(
         self,
         candidate: Candidate,
         kwargs: Mapping[str, Any],
         answers: Sequence[BaseMessage],
         situation: Situation,
-    ) -> dict[str, Any]:
-        return {
-            "model": candidate.name(kwargs),
-            "situation": replace(situation, turn=turn_of(answers[0], self.schemas)),
-            "schemas": self.schemas,
-        }
+    ) -> list[Case]:
+        name = candidate.name(kwargs)
+        return [
+            Case(self.guard, self.messages, answer, name, situation, self.schemas)
+            for answer in answers
+        ]
 
-    def _record(self, answer: BaseMessage, assessment: Assessment) -> ConfidenceRecord:
-        return make_record(assessment, turn=turn_of(answer, self.schemas))
+    def _record(self, case: Case, assessment: Assessment) -> ConfidenceRecord:
+        calls = getattr(case.answer, "tool_calls", ())
+        return make_record(assessment, turn=case.turn, calls=calls)
 
 
 class _Attempts:
@@ -119,18 +124,17 @@ class _Attempts:
         self.ladder: Ladder[Candidate, ChatResult] = Ladder(call.guard, call.candidates)
         self.results: list[ChatResult] = []
 
-    def heard(self, result: ChatResult, model: Any) -> list[BaseMessage]:
+    def heard(self, result: ChatResult, model: BaseChatModel) -> list[BaseMessage]:
         """The answers in a result. Raises BackendError where there is none."""
-        self.results.append(checked(result, model))
-        return [generation.message for generation in result.generations]
+        self.results.append(_told_whole(checked(result, model)))
+        return [generation.message for generation in self.results[-1].generations]
 
-    def assessed(self, assessments: Sequence[Assessment]) -> None:
+    def assessed(self, cases: Sequence[Case], assessments: Sequence[Assessment]) -> None:
         """The latest result was assessed."""
-        first = self.results[-1].generations[0].message
-        turn = turn_of(first, self.call.schemas)
-        self.ladder.answered(self.results[-1], assessments, turn=turn)
+        self.ladder.answered(self.results[-1], assessments, turn=cases[0].turn)
 
-    def delivered(self) -> ChatResult:
+    def delivered(self, run_manager: Any) -> ChatResult:
+        """The result that counts; the run that is told of it has its confidence noted."""
         outcome = self.ladder.outcome()
         discarded = [
             generation.message
@@ -138,22 +142,43 @@ class _Attempts:
             if result is not outcome.result
             for generation in result.generations
         ]
-        generations = [
-            ChatGeneration(
-                message=deliver(
-                    generation.message,
-                    assessment,
-                    abstain_message=self.call.abstain_message,
-                    attempts=outcome.attempts,
-                    model_index=outcome.model_index,
-                    error=outcome.error,
-                    discarded_usage=total_usage(discarded),
-                    schemas=self.call.schemas,
-                ),
-                generation_info=generation.generation_info,
+        generations = []
+        for generation, assessment in zip(
+            outcome.result.generations, outcome.assessments, strict=True
+        ):
+            message = self.call.delivery.deliver(
+                generation.message,
+                assessment,
+                self.call.messages,
+                attempts=outcome.attempts,
+                model_index=outcome.model_index,
+                error=outcome.error,
+                discarded_usage=total_usage(discarded),
+                schemas=self.call.schemas,
             )
-            for generation, assessment in zip(
-                outcome.result.generations, outcome.assessments, strict=True
-            )
-        ]
-        return ChatResult(generations=generations, llm_output=outcome.result.llm_output)
+            info = generation.generation_info
+            if info is not None and assessment.action == "abstain":
+                info = harmless(info)
+            generations.append(ChatGeneration(message=message, generation_info=info))
+        if (record := get_confidence(generations[0].message)) is not None:
+            asked = self.call.candidates[outcome.model_index]
+            answered = asked.name(self.call.kwargs) if outcome.model_index else None
+            note(run_manager, record, model=answered)
+        withheld = any(each.action == "abstain" for each in outcome.assessments)
+        about = outcome.result.llm_output
+        return ChatResult(
+            generations=generations, llm_output=harmless(about or {}) if withheld else about
+        )
+
+
+def _told_whole(result: ChatResult) -> ChatResult:
+    """With what a provider tells beside its message in the message's metadata, where LangChain puts
+    it once a model is through: log-probabilities, and who answered."""
+    beside = (result.llm_output or {}) if len(result.generations) == 1 else {}
+    generations = []
+    for generation in result.generations:
+        message = generation.message
+        told = {**beside, **(generation.generation_info or {}), **message.response_metadata}
+        message = message.model_copy(update={"response_metadata": told})
+        generations.append(generation.model_copy(update={"message": message}))
+    return ChatResult(generations=generations, llm_output=result.llm_output)

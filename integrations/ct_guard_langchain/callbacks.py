@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import dispatch_custom_event
+from langchain_core.runnables import ensure_config
 from langchain_core.tracers.context import register_configure_hook
 
 from ct_guard.errors import LowConfidenceError
@@ -15,11 +16,13 @@ from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Terms
 from ct_guard.policies import OnError, Policy, Situation
 
-from .assess import assess
+from .assess import Case, assess
 from .listening import Listener, ModelCall
 from .messages import turn_of
+from .per_call import POLICY, Guards, needs_estimator, policy_in
 from .record import ConfidenceRecord, confidence_in, get_confidence, make_record
 from .report import Observation, report
+from .telling import WITHHELD
 
 if TYPE_CHECKING:
     from langsmith import Client
@@ -43,6 +46,7 @@ class ConfidenceCallbackHandler(Listener):
     have done. With `raise_error=True` an answer that does not pass raises LowConfidenceError out of
     the run; a stream has then been seen already. An answer that carries a record, as those of a
     `GuardedChatModel` do, is not scored again; without a `policy` its decision is listed as it is.
+    A call's config or the run's context can set another policy by `ct_guard_policy`.
 
     `events=True` also sends every record as the custom event `ct_guard.confidence`, for
     `astream_events`; outside of a chain or graph there is no run to send it in, and it is left out.
@@ -56,7 +60,7 @@ class ConfidenceCallbackHandler(Listener):
 
     def __init__(
         self,
-        estimator: str | Path | Estimator = "mini",
+        estimator: str | Path | Estimator | None = None,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
         *,
         on_error: OnError = "pass",
@@ -68,18 +72,21 @@ class ConfidenceCallbackHandler(Listener):
         events: bool = False,
         feedback: "Client | None" = None,
     ) -> None:
-        """`estimator` to `on_error` and `deadline` to `max_waiting` are those of
-        `ct_guard.Guard`."""
+        """`estimator`, which must be given, to `on_error`, and `deadline` to `max_waiting` are those
+        of `ct_guard.Guard`."""
         super().__init__()
+        given = needs_estimator("ConfidenceCallbackHandler", estimator)
         self.raise_error = raise_error
-        self._guard = Guard(
-            estimator,
-            policy,
-            on_error=on_error,
-            deadline=deadline,
-            window=window,
-            max_batch=max_batch,
-            max_waiting=max_waiting,
+        self._guards = Guards(
+            Guard(
+                given,
+                policy,
+                on_error=on_error,
+                deadline=deadline,
+                window=window,
+                max_batch=max_batch,
+                max_waiting=max_waiting,
+            )
         )
         self._decides = policy is not None
         self._events, self._feedback = events, feedback
@@ -101,6 +108,8 @@ class ConfidenceCallbackHandler(Listener):
         return report(self.observations, lowest=lowest)
 
     def heard(self, call: ModelCall) -> None:
+        if (call.start.get("metadata") or {}).get(WITHHELD):
+            return
         record = self._judge(call)
         seen = Observation(call, record)
         with self._lock:
@@ -115,20 +124,19 @@ class ConfidenceCallbackHandler(Listener):
 
     def _judge(self, call: ModelCall) -> ConfidenceRecord:
         known = get_confidence(call.answer)
-        if known is not None and not self._decides:
+        given = policy_in(ensure_config())
+        if given is None:
+            given = (call.start.get("metadata") or {}).get(POLICY)
+        guard = self._guards.under(given)
+        if known is not None and not (self._decides or given is not None):
             return known
         if known is not None:
             situation = Situation(turn=known["turn"])
-            decision = self._guard.decide(confidence_in(known), situation)
+            decision = guard.decide(confidence_in(known), situation)
             return {**known, "action": decision.action, "policy": decision.policy}
-        (assessment,) = assess(
-            self._guard,
-            call.messages,
-            [call.answer],
-            model=call.model,
-            situation=Situation(turn=turn_of(call.answer)),
-        )
-        return make_record(assessment, turn=turn_of(call.answer))
+        case = Case(guard, call.messages, call.answer, call.model)
+        calls = getattr(call.answer, "tool_calls", ())
+        return make_record(assess([case])[0], turn=turn_of(call.answer), calls=calls)
 
     def _tell(self, seen: Observation) -> None:
         if self._events:
@@ -156,7 +164,7 @@ register_configure_hook(_current, inheritable=True)
 
 @contextmanager
 def get_confidence_callback(
-    estimator: str | Path | Estimator = "mini",
+    estimator: str | Path | Estimator | None = None,
     policy: str | float | Path | dict[str, Any] | Policy | None = None,
     **options: Any,
 ) -> Iterator[ConfidenceCallbackHandler]:

@@ -1,17 +1,21 @@
 """`GuardedChain`: a chain or an agent whose every answer has a confidence."""
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.base import RunnableLike, coerce_to_runnable
 from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
+from pydantic import BaseModel
 
-from .assess import may_replace
-from .cases import aassess_cases, assess_cases
-from .parts import Parts, joined
-from .rows import Row, by_chain, decide, hear, waiting
+from .assess import aassess_each, assess_each
+from .listening import unheard
+from .outputs import Selector
+from .rows import Reading, Row, by_chain, decide, hear, waiting
 from .runnable import ConfidenceGuard, Guarded
+from .streaming import Parts, joined
+from .telling import atell, tell
 from .vectorised import Vectorised
 
 __all__ = ["GuardedChain"]
@@ -27,7 +31,11 @@ class GuardedChain(Vectorised[Guarded]):
     What is asked is what the chain's last model call was asked: the filled prompt, retrieved
     passages, an agent's instructions and tool results. Where that is not the question, as in a
     chain that ends in two models side by side, `question` makes it from the chain's input; where
-    no model was heard, the input is the question.
+    no model was heard, the input is the question. Of an output that is a dict, the answer is what
+    the last model said, or what lies under `answer`, `output`, `text` or `result`; `answer` and
+    `context` name, or pick from the output, the answer and the passages that were read for it:
+
+        guard.wrap(rag, answer="answer", context="context")
 
     The policy acts: `retry` asks the chain again, `escalate` the next of `stronger`, the best
     answer counts, and one that is abstained from is replaced; `human` is left to the caller. A
@@ -39,7 +47,10 @@ class GuardedChain(Vectorised[Guarded]):
     adds to its thread: there, `ConfidenceMiddleware` is what retries and escalates.
 
     A stream passes through, unless the policy can replace an answer: then it is held until the
-    decision and comes in one part.
+    decision and comes in one part, and what runs in the chain is heard by no callback, tracer or
+    stream around it. They are told of the models' calls afterwards: with their answers where the
+    output is delivered, else without. The guard's `hold_stream=False` lets everything be heard at
+    once.
     """
 
     def __init__(
@@ -49,10 +60,12 @@ class GuardedChain(Vectorised[Guarded]):
         *,
         stronger: Sequence[RunnableLike[Any, Any]] = (),
         question: Callable[[Any], Any] | None = None,
+        answer: Selector | None = None,
+        context: Selector | None = None,
     ) -> None:
         """`question` gives a text or messages for an input of the chain. A chain that is guarded
         already is guarded once, by this guard."""
-        self.guard, self.question = guard, question
+        self.guard, self.reading = guard, Reading(question, answer, context)
         self.chains: tuple[Runnable[Any, Any], ...] = tuple(
             bare for each in (chain, *stronger) for bare in _unguarded(coerce_to_runnable(each))
         )
@@ -62,6 +75,19 @@ class GuardedChain(Vectorised[Guarded]):
         chains = [spec for chain in self.chains for spec in chain.config_specs]
         return get_unique_config_specs([*self.guard.config_specs, *chains])
 
+    @property
+    def InputType(self) -> Any:
+        return self.chains[0].InputType
+
+    @property
+    def OutputType(self) -> Any:
+        return self.guard.OutputType
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        schema: Any = self.chains[0].get_input_schema(config)
+        made: type[BaseModel] = schema
+        return made
+
     def answer_all(
         self, inputs: list[Any], config: list[RunnableConfig], **kwargs: Any
     ) -> list[Guarded | Exception]:
@@ -69,10 +95,14 @@ class GuardedChain(Vectorised[Guarded]):
         while groups := by_chain(rows):
             for chain, group in groups:
                 values, configs = [row.value for row in group], [row.listen() for row in group]
-                said = chain.batch(values, configs, return_exceptions=True, **kwargs)
+                with _around(group):
+                    said = chain.batch(values, configs, return_exceptions=True, **kwargs)
                 hear(group, said)
             cases = waiting(rows)
-            decide(cases, assess_cases([case for _, case in cases]))
+            decide(cases, assess_each([case for _, case in cases]))
+        for row in rows:
+            for call, answer in row.told():
+                tell(call, answer, row.config)
         return [row.made() for row in rows]
 
     async def aanswer_all(
@@ -82,10 +112,14 @@ class GuardedChain(Vectorised[Guarded]):
         while groups := by_chain(rows):
             for chain, group in groups:
                 values, configs = [row.value for row in group], [row.listen() for row in group]
-                said = await chain.abatch(values, configs, return_exceptions=True, **kwargs)
+                with _around(group):
+                    said = await chain.abatch(values, configs, return_exceptions=True, **kwargs)
                 hear(group, said)
             cases = waiting(rows)
-            decide(cases, await aassess_cases([case for _, case in cases]))
+            decide(cases, await aassess_each([case for _, case in cases]))
+        for row in rows:
+            for call, answer in row.told():
+                await atell(call, answer, row.config)
         return [row.made() for row in rows]
 
     def flow(
@@ -103,7 +137,7 @@ class GuardedChain(Vectorised[Guarded]):
         for said in self.chains[0].stream(value, row.listen(), **kwargs):
             yield from parts.add({self.guard.output_key: said})
         case = row.spoken(parts.whole.get(self.guard.output_key))
-        yield parts.last(row.judged(assess_cases([case])[0]))
+        yield parts.last(row.judged(case, assess_each([case])[0]))
 
     async def aflow(
         self, inputs: AsyncIterator[Any], config: RunnableConfig, **kwargs: Any
@@ -122,16 +156,21 @@ class GuardedChain(Vectorised[Guarded]):
             for passed in parts.add({self.guard.output_key: said}):
                 yield passed
         case = row.spoken(parts.whole.get(self.guard.output_key))
-        yield parts.last(row.judged((await aassess_cases([case]))[0]))
+        yield parts.last(row.judged(case, (await aassess_each([case]))[0]))
 
     def _rows(self, inputs: Sequence[Any], config: Sequence[RunnableConfig]) -> list[Row]:
         return [
-            Row(self.guard, self.chains, self.question, value, each)
+            Row(self.guard, self.chains, self.reading, value, each)
             for value, each in zip(inputs, config, strict=True)
         ]
 
     def _parts(self, row: Row) -> Parts:
-        return Parts(self.guard.output_key, hold=may_replace(row.guard.policy))
+        return Parts(self.guard.output_key, hold=row.held)
+
+
+def _around(rows: Sequence[Row]) -> AbstractContextManager[None]:
+    """Rows that are asked together are held together."""
+    return unheard() if rows[0].held else nullcontext()
 
 
 def _unguarded(chain: Runnable[Any, Any]) -> tuple[Runnable[Any, Any], ...]:

@@ -16,18 +16,23 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
-from pydantic import Field, PrivateAttr
+from langchain_core.utils.function_calling import convert_to_openai_tool
+from pydantic import Field
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Terms
 from ct_guard.policies import OnError, Policy
 
-from .assess import ABSTAIN_MESSAGE, may_replace
+from .assess import tool_gate
 from .call import Call
 from .candidates import Candidate, candidate_of
+from .deciding import DecidingChatModel
+from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact, may_replace
+from .per_call import POLICY, Guards, needs_estimator, refuse_unknown
 from .streaming import can_stream, last_chunk, opened, retold, whole
 from .structured import reader_of, reading, schema_names
+from .telling import note
 
 __all__ = ["GuardedChatModel"]
 
@@ -43,7 +48,7 @@ _LIFTED = (
 """What LangChain applies around a model: the inner one is called underneath, so it is lifted."""
 
 
-class GuardedChatModel(BaseChatModel):
+class GuardedChatModel(DecidingChatModel):
     """A drop-in chat model: asks `inner`, scores the answer, and does what the policy says.
 
         model = GuardedChatModel(inner=small, estimator="mini", policy=0.7, models=(large,))
@@ -55,16 +60,23 @@ class GuardedChatModel(BaseChatModel):
     * `pass`: it is returned as it is.
     * `retry` and `escalate`: the same model, or the next of `models`, is asked the same. The answer
       with the highest p counts, or the last, for a policy that keeps the last.
-    * `abstain`: it is replaced by `abstain_message`, without tool calls; its text is kept as the
-      record's `original`.
+    * `abstain`: it is replaced by `abstain_message`, without tool calls. With `keep_original` its
+      text, as `redact` leaves it, is kept as the record's `original`; nothing else of it is kept,
+      and no callback, tracer or stream hears of it.
     * `human`: it is returned as it is. A model cannot stop and wait for a person: whoever called it
       reads the action and does not use the answer before one has looked at it. In an agent,
       `ConfidenceMiddleware` interrupts.
 
+    With a `ToolGate`, a turn in which a call may not run is abstained from.
+
+    `config={"configurable": {"ct_guard_policy": 0.9}}`, or a `ct_guard_policy` in the context of a
+    LangGraph run, sets another policy for one call.
+
     The record (see `get_confidence`) lies in `response_metadata["ct_guard"]`. Token usage is that
     of the answer which is returned; the record's `discarded_usage` adds up what the others cost. A
     stronger model that raises is noted in the record and passed over; the inner model's error is
-    the caller's. With LangChain's cache, decisions are cached with their answers.
+    the caller's. With LangChain's cache, decisions are cached with their answers, but no answer
+    that something failed on: it is asked for again.
 
     A stream ends in an empty chunk with the record. Where the policy may replace an answer, nothing
     is streamed before the decision; `hold_stream=False` streams at once, and what the policy then
@@ -96,20 +108,27 @@ class GuardedChatModel(BaseChatModel):
     """Most answers that wait to be scored; what more arrives counts as not scored."""
     hold_stream: bool | None
     """Whether a stream waits for the decision. None: where the policy may replace the answer."""
-    abstain_message: str
+    abstain_message: Any
+    """A text, or a function of the record (and of the conversation, where it takes two arguments)
+    that returns one."""
+    keep_original: bool
+    """Whether the record keeps the text of an answer that was withheld."""
+    redact: Any
+    """A function from text to text, applied to what is kept."""
     bound: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     """Keywords that were bound to `inner` in its provider's form; stronger models with keywords of
     their own are not given them."""
     schemas: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
     """Tools whose call is a structured answer: its JSON is what is scored."""
 
-    _guard: Guard = PrivateAttr()
+    tools: tuple[str, ...] | None = Field(default=None, exclude=True, repr=False)
+    """The names of the tools that are bound, as far as `bind_tools` bound them."""
 
     def __init__(
         self,
         *,
         inner: BaseChatModel,
-        estimator: str | Path | Estimator = "mini",
+        estimator: str | Path | Estimator | None = None,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
         models: Sequence[Runnable[LanguageModelInput, AIMessage]] = (),
         on_error: OnError = "block",
@@ -118,20 +137,26 @@ class GuardedChatModel(BaseChatModel):
         max_batch: int | None = None,
         max_waiting: int = Terms.max_waiting,
         hold_stream: bool | None = None,
-        abstain_message: str = ABSTAIN_MESSAGE,
+        abstain_message: AbstainMessage = ABSTAIN_MESSAGE,
+        keep_original: bool = False,
+        redact: Redact | None = None,
         **kwargs: Any,
     ) -> None:
-        """`estimator` and `policy` are given by name, path or object, as for `ct_guard.Guard`;
-        other keywords are those of every chat model, by default the inner model's own.
+        """`estimator`, which must be given, and `policy` are a name, path or object, as for
+        `ct_guard.Guard`; other keywords are those of every chat model, by default the inner model's
+        own.
 
         Raises EstimatorError, PolicyError or UsageError that says what does not fit.
         """
         if not isinstance(inner, BaseChatModel):
             raise UsageError(f"a {type(inner).__name__} is no chat model: guard it with wrap(...)")
+        refuse_unknown("GuardedChatModel", kwargs, type(self).model_fields)
         for model in models:
             candidate_of(model)
+        given = needs_estimator("GuardedChatModel", estimator)
+        delivery = Delivery(abstain_message, keep_original, redact)
         guard = Guard(
-            estimator,
+            given,
             policy,
             on_error=on_error,
             deadline=deadline,
@@ -151,9 +176,22 @@ class GuardedChatModel(BaseChatModel):
             max_waiting=max_waiting,
             hold_stream=hold_stream,
             abstain_message=abstain_message,
+            keep_original=keep_original,
+            redact=redact,
             **{**_lifted(inner), **kwargs},
         )
-        self._guard = guard
+        self._guards, self._delivery = Guards(guard), delivery
+        self._check_gate(guard)
+
+    def _check_gate(self, guard: Guard) -> None:
+        gate = tool_gate(guard)
+        if gate is not None and gate.below == "human":
+            raise UsageError(
+                "a chat model cannot wait for a person before a call of a tool: give the tool gate"
+                " below='abstain', or use ConfidenceMiddleware"
+            )
+        if gate is not None and self.tools is not None:
+            gate.check_names(self.tools)
 
     # --- answering ------------------------------------------------------------------------------
 
@@ -182,7 +220,7 @@ class GuardedChatModel(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        for chunk in self._chunks(self._call(messages, stop, kwargs)):
+        for chunk in self._chunks(self._call(messages, stop, kwargs), run_manager):
             if run_manager is not None:
                 run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
@@ -194,53 +232,61 @@ class GuardedChatModel(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async for chunk in self._achunks(self._call(messages, stop, kwargs)):
+        async for chunk in self._achunks(self._call(messages, stop, kwargs), run_manager):
             if run_manager is not None:
                 await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
             yield chunk
 
-    def _chunks(self, call: Call) -> Iterator[ChatGenerationChunk]:
-        if self._holds(sync=True):
-            yield from retold(call.generate(None))
+    def _chunks(
+        self, call: Call, run_manager: CallbackManagerForLLMRun | None
+    ) -> Iterator[ChatGenerationChunk]:
+        if call.held or not can_stream(self.inner, sync=True):
+            yield from retold(call.generate(run_manager))
             return
-        parts: list[BaseMessage] = []
+        parts: list[ChatGenerationChunk] = []
         for chunk in map(opened, self.inner._stream(call.messages, stop=call.stop, **call.kwargs)):
-            parts.append(chunk.message)
+            parts.append(chunk)
             yield chunk
-        yield last_chunk(call.judge(whole(parts, self.inner)), parts[-1])
+        record = call.judge(whole(parts, self.inner))
+        note(run_manager, record)
+        yield last_chunk(record, parts[-1].message)
 
-    async def _achunks(self, call: Call) -> AsyncIterator[ChatGenerationChunk]:
-        if self._holds(sync=False):
-            for chunk in retold(await call.agenerate(None)):
+    async def _achunks(
+        self, call: Call, run_manager: AsyncCallbackManagerForLLMRun | None
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        if call.held or not can_stream(self.inner, sync=False):
+            for chunk in retold(await call.agenerate(run_manager)):
                 yield chunk
             return
-        parts: list[BaseMessage] = []
+        parts: list[ChatGenerationChunk] = []
         async for given in self.inner._astream(call.messages, stop=call.stop, **call.kwargs):
             chunk = opened(given)
-            parts.append(chunk.message)
+            parts.append(chunk)
             yield chunk
-        yield last_chunk(await call.ajudge(whole(parts, self.inner)), parts[-1])
+        record = await call.ajudge(whole(parts, self.inner))
+        note(run_manager, record)
+        yield last_chunk(record, parts[-1].message)
 
     def _call(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Any) -> Call:
+        kwargs = dict(kwargs)
+        guard = self._guards.under(kwargs.pop(POLICY, None))
+        self._check_gate(guard)
+        hold = may_replace(guard.policy) if self.hold_stream is None else self.hold_stream
         return Call(
-            guard=self._guard,
+            guard=guard,
             candidates=self._candidates,
             messages=messages,
             stop=stop,
             kwargs=kwargs,
             bound=self.bound,
             schemas=self.schemas,
-            abstain_message=self.abstain_message,
+            delivery=self._delivery,
+            held=hold,
         )
 
     @property
     def _candidates(self) -> list[Candidate]:
         return [Candidate(self.inner), *map(candidate_of, self.models)]
-
-    def _holds(self, *, sync: bool) -> bool:
-        """Whether a stream waits for the decision, or has to because the model has none."""
-        held = may_replace(self.policy) if self.hold_stream is None else self.hold_stream
-        return held or not can_stream(self.inner, sync=sync)
 
     def _streaming_disabled(self, **kwargs: Any) -> bool:
         inner = self.inner
@@ -267,15 +313,20 @@ class GuardedChatModel(BaseChatModel):
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """Bind tools to each model in its own provider's form; the answers stay guarded.
 
-        Raises NotImplementedError for a model that cannot call tools.
+        Raises NotImplementedError for a model that cannot call tools, and PolicyError where a tool
+        gate names a tool that is not among them.
         """
+        names = tuple(map(_tool_name, tools))
+        if (gate := tool_gate(self._guard)) is not None:
+            gate.check_names(names)
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
         return self._guarding(
             [
                 candidate_of(each.model.bind_tools(tools, **kwargs), within=each.kwargs)
                 for each in self._candidates
-            ]
+            ],
+            tools=names,
         )
 
     def with_structured_output(
@@ -295,7 +346,10 @@ class GuardedChatModel(BaseChatModel):
         return reading(guarded, readers, include_raw=include_raw)
 
     def _guarding(
-        self, candidates: Sequence[Candidate], schemas: tuple[str, ...] = ()
+        self,
+        candidates: Sequence[Candidate],
+        schemas: tuple[str, ...] = (),
+        tools: tuple[str, ...] | None = None,
     ) -> Runnable[LanguageModelInput, AIMessage]:
         """This guard around candidates that had something bound, with what the first one had."""
         inner, *stronger = candidates
@@ -305,6 +359,7 @@ class GuardedChatModel(BaseChatModel):
                 "models": tuple(each.binding() for each in stronger),
                 "bound": dict(inner.kwargs),
                 "schemas": schemas,
+                "tools": tools,
             }
         )
         return replace(inner, model=guarded).binding()
@@ -326,7 +381,7 @@ class GuardedChatModel(BaseChatModel):
                 "policy": repr(self.policy),
                 "on_error": self.on_error,
                 "deadline": self.deadline,
-                "abstain_message": self.abstain_message,
+                **self._delivery.identity,
                 "schemas": list(self.schemas),
                 "inner": _class_of(self.inner),
                 "models": [
@@ -343,8 +398,9 @@ class GuardedChatModel(BaseChatModel):
     def _get_llm_string(self, stop: list[str] | None = None, **kwargs: Any) -> str:
         """The cache's key: two guarded models share an entry only where the caches of all the
         models behind them would."""
+        asked = {key: value for key, value in kwargs.items() if key != POLICY}
         keys = [
-            each.model._get_llm_string(stop, **each.keywords(kwargs, self.bound))
+            each.model._get_llm_string(stop, **each.keywords(asked, self.bound))
             for each in self._candidates
         ]
         return "---".join([super()._get_llm_string(stop, **kwargs), *keys])
@@ -374,6 +430,12 @@ class GuardedChatModel(BaseChatModel):
             "a guarded model holds a loaded estimator and cannot be pickled: make it where it is"
             " used"
         )
+
+
+def _tool_name(tool: Any) -> str:
+    """The name that a call of the tool has; of a provider's own tool, what it is called there."""
+    made = convert_to_openai_tool(tool)
+    return str(made.get("function", made).get("name") or made.get("type"))
 
 
 def _lifted(inner: BaseChatModel) -> dict[str, Any]:

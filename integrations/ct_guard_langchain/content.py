@@ -1,5 +1,6 @@
 """The text in a message's content: plain strings, providers' parts and standard (v1) blocks."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,30 +38,51 @@ _UNSPOKEN = frozenset(
 provider's own tools did."""
 
 
-def spoken(message: BaseMessage) -> str:
-    """The text of a message without its tool calls. Where a provider reports a refusal apart from
-    an empty text, the refusal is what was said.
+_THOUGHT = re.compile(
+    r"<(?P<tag>think(?:ing)?|thoughts?|reasoning|scratchpad)>.*?(?:</(?P=tag)>|\Z)",
+    re.DOTALL | re.IGNORECASE,
+)
+_END = re.compile(r"</(?:think(?:ing)?|thoughts?|reasoning|scratchpad)>", re.IGNORECASE)
 
-    Raises UsageError for images, audio and other parts that are not text.
+
+def spoken(message: BaseMessage, *, earlier: bool = False) -> str:
+    """The text of a message without its tool calls and, of a model's, without its thoughts. Where a
+    provider reports a refusal apart from an empty text, the refusal is what was said.
+
+    Raises UsageError for images, audio and other parts that are not text; in an `earlier` turn a
+    word in brackets stands for each.
     """
     content = message.content
     if isinstance(content, str):
         text = content
     else:
-        text = "".join(_part(part, message) for part in content)
+        text = "".join(_part(part, message, earlier) for part in content)
+    if isinstance(message, AIMessage):
+        text = _without_thoughts(text)
     if not text and isinstance(message, AIMessage):
         text = str(message.additional_kwargs.get("refusal") or "")
     return text
 
 
-def _part(part: str | Mapping[Any, Any], message: BaseMessage) -> str:
+def _without_thoughts(text: str) -> str:
+    """What follows the thoughts in a text; templates that open a thought themselves leave its end
+    alone in the text."""
+    rest = _THOUGHT.sub("", text)
+    ends = list(_END.finditer(rest))
+    rest = rest[ends[-1].end() :] if ends else rest
+    return rest if rest == text else rest.strip()
+
+
+def _part(part: str | Mapping[Any, Any], message: BaseMessage, earlier: bool) -> str:
     if isinstance(part, str):
         return part
     kind: Any = part.get("type", "text")
     if kind in ("text", "refusal") and isinstance(part.get(kind), str):
         return str(part[kind])
     if kind == "non_standard" and isinstance(part.get("value"), Mapping):
-        return _part(part["value"], message)
+        return _part(part["value"], message, earlier)
     if kind in _UNSPOKEN:
         return ""
+    if earlier:
+        return f"[{kind}]"
     raise UsageError(f"{kind} content in a message of type {message.type} is not text")

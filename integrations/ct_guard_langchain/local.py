@@ -1,12 +1,12 @@
 """`ChatLocal`: an estimator's own base model as a chat model, at almost no cost for confidence."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LangSmithParams
+from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
@@ -22,9 +22,13 @@ from ct_guard.policies import OnError, Policy
 from ct_guard.query import ContextStyle
 from ct_guard.records import Assessment
 
-from .assess import ABSTAIN_MESSAGE, deliver, may_replace
+from .assess import tool_gate
+from .deciding import DecidingChatModel
+from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact, may_replace
 from .messages import question_answer
+from .per_call import POLICY, Guards, needs_estimator, refuse_unknown
 from .record import KEY, make_record
+from .telling import note
 
 __all__ = ["ChatLocal"]
 
@@ -32,7 +36,7 @@ _STYLE: ContextStyle = "chat_turn"
 _SETTINGS = ("max_tokens", "temperature", "top_p", "seed")
 
 
-class ChatLocal(BaseChatModel):
+class ChatLocal(DecidingChatModel):
     """Generates with an estimator's base model and scores each answer on the same live KV cache:
     the prompt is read once, and the confidence costs the query's few tokens.
 
@@ -43,8 +47,10 @@ class ChatLocal(BaseChatModel):
     what is new only: `usage_metadata["input_token_details"]["cache_read"]` counts the rest.
 
     Without a policy every answer passes with its record attached. With one, an answer that it
-    abstains from is replaced by `abstain_message` and kept as the record's `original`; every other
-    action returns the answer as it is, for the caller to act on.
+    abstains from is replaced by `abstain_message` (with `keep_original` its text, as `redact`
+    leaves it, is the record's `original`); every other action returns the answer as it is, for the
+    caller to act on. It calls no tools: a policy with a tool gate is refused.
+    `config={"configurable": {"ct_guard_policy": 0.9}}` sets another policy for one call.
 
     A stream's last chunk carries the record, the usage and no text. What may still be replaced is
     not streamed before the decision: see `hold_stream`.
@@ -68,7 +74,11 @@ class ChatLocal(BaseChatModel):
     seed: int | None
     stop: list[str] | None
     """An answer ends before the first of these."""
-    abstain_message: str
+    abstain_message: Any
+    """A text, or a function of the record (and of the conversation, where it takes two arguments)
+    that returns one."""
+    keep_original: bool
+    redact: Any
     hold_stream: bool | None
     """Whether a stream waits for the decision and then says all at once. None: with every policy
     but `annotate`. What was streamed cannot be taken back: of an answer that turns out not to be
@@ -78,36 +88,42 @@ class ChatLocal(BaseChatModel):
     """How many conversations' caches are kept, each as large as the cache of its tokens; 0 reads
     every prompt afresh."""
 
-    _guard: Guard = PrivateAttr()
     _conversations: Conversations = PrivateAttr()
 
     def __init__(
         self,
         *,
-        estimator: str | Path | Estimator | Guard = "mini",
+        estimator: str | Path | Estimator | Guard | None = None,
         backend: str | Backend | None = None,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
-        on_error: OnError = "block",
+        on_error: OnError | None = None,
         max_tokens: int = 64,
         temperature: float = 0.0,
         top_p: float = 1.0,
         seed: int | None = None,
         stop: list[str] | None = None,
-        abstain_message: str = ABSTAIN_MESSAGE,
+        abstain_message: AbstainMessage = ABSTAIN_MESSAGE,
+        keep_original: bool = False,
+        redact: Redact | None = None,
         hold_stream: bool | None = None,
         keep_conversations: int = 4,
         **kwargs: Any,
     ) -> None:
-        """`estimator` and `policy` are given by name, path or object, as for `ct_guard.Guard`;
-        `backend`, by name or object, runs an estimator that is given by name. A `Guard` brings its
-        own estimator, policy and on_error. Other keywords are those of every chat model.
+        """`estimator`, which must be given, and `policy` are a name, path or object, as for
+        `ct_guard.Guard`; `backend`, by name or object, runs an estimator that is given by name. A
+        `Guard` brings its own estimator, policy and on_error, which are then not given. Other
+        keywords are those of every chat model.
 
         Raises MismatchError for an estimator of another style or a backend that cannot generate,
         UsageError for what does not go together, EstimatorError or PolicyError for what cannot be
         loaded.
         """
-        guard = _guard(estimator, backend, policy, on_error)
+        refuse_unknown("ChatLocal", kwargs, type(self).model_fields)
+        given = needs_estimator("ChatLocal", estimator)
+        delivery = Delivery(abstain_message, keep_original, redact)
+        guard = _guard(given, backend, policy, on_error)
         _check(guard.estimator)
+        _check_policy(guard)
         super().__init__(
             estimator=guard.estimator,
             policy=guard.policy,
@@ -118,11 +134,13 @@ class ChatLocal(BaseChatModel):
             seed=seed,
             stop=stop,
             abstain_message=abstain_message,
+            keep_original=keep_original,
+            redact=redact,
             hold_stream=hold_stream,
             keep_conversations=keep_conversations,
             **kwargs,
         )
-        self._guard = guard
+        self._guards, self._delivery = Guards(guard), delivery
         self._conversations = Conversations(
             guard.estimator.backend,
             keep_conversations,
@@ -144,9 +162,10 @@ class ChatLocal(BaseChatModel):
         **kwargs: Any,
     ) -> ChatResult:
         """Raises UsageError for content that is not text and for a prompt that does not fit."""
-        with self._reply(messages, stop, **kwargs) as reply:
+        guard = self._guard_of(kwargs)
+        with self._reply(guard, messages, stop, **kwargs) as reply:
             reply.finish()
-            return self._result(reply.made, reply.assess())
+            return self._result(reply.made, reply.assess(), messages, run_manager)
 
     async def _agenerate(
         self,
@@ -155,9 +174,10 @@ class ChatLocal(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        async with self._areply(messages, stop, **kwargs) as reply:
+        guard = self._guard_of(kwargs)
+        async with self._areply(guard, messages, stop, **kwargs) as reply:
             await run_in_executor(None, reply.finish)
-            return self._result(reply.made, await reply.aassess())
+            return self._result(reply.made, await reply.aassess(), messages, run_manager)
 
     def _stream(
         self,
@@ -166,11 +186,15 @@ class ChatLocal(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        with self._reply(messages, stop, **kwargs) as reply:
+        guard = self._guard_of(kwargs)
+        held = self._holds(guard)
+        with self._reply(guard, messages, stop, **kwargs) as reply:
             for text in reply:
-                if text and not self._held:
+                if text and not held:
                     yield _text_chunk(text)
-            yield from self._last_chunks(reply.made, reply.assess())
+            made, assessment = reply.made, reply.assess()
+            result = self._result(made, assessment, messages, run_manager)
+            yield from _last_chunks(result, made, assessment, held=held)
 
     async def _astream(
         self,
@@ -179,32 +203,49 @@ class ChatLocal(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async with self._areply(messages, stop, **kwargs) as reply:
+        guard = self._guard_of(kwargs)
+        held = self._holds(guard)
+        async with self._areply(guard, messages, stop, **kwargs) as reply:
             while (text := await run_in_executor(None, next, reply, None)) is not None:
-                if text and not self._held:
+                if text and not held:
                     yield _text_chunk(text)
-            for chunk in self._last_chunks(reply.made, await reply.aassess()):
+            made, assessment = reply.made, await reply.aassess()
+            result = self._result(made, assessment, messages, run_manager)
+            for chunk in _last_chunks(result, made, assessment, held=held):
                 yield chunk
 
-    @property
-    def _held(self) -> bool:
-        return may_replace(self.policy) if self.hold_stream is None else self.hold_stream
+    def _guard_of(self, kwargs: Mapping[str, Any]) -> Guard:
+        """The guard with the policy that a call sets."""
+        guard = self._guards.under(kwargs.get(POLICY))
+        _check_policy(guard)
+        return guard
+
+    def _holds(self, guard: Guard) -> bool:
+        return may_replace(guard.policy) if self.hold_stream is None else self.hold_stream
 
     def _reply(
-        self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, **kwargs: Any
+        self,
+        guard: Guard,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        **kwargs: Any,
     ) -> Reply:
         asked = question_answer(messages, model=self._model_name)
         settings = {name: kwargs.get(name, getattr(self, name)) for name in _SETTINGS}
         marks = self.stop if stop is None else stop
-        return Reply(self._guard, self._conversations, asked, stop=tuple(marks or ()), **settings)
+        return Reply(guard, self._conversations, asked, stop=tuple(marks or ()), **settings)
 
     @asynccontextmanager
     async def _areply(
-        self, messages: Sequence[BaseMessage], stop: Sequence[str] | None, **kwargs: Any
+        self,
+        guard: Guard,
+        messages: Sequence[BaseMessage],
+        stop: Sequence[str] | None,
+        **kwargs: Any,
     ) -> AsyncIterator[Reply]:
         """`_reply` without blocking the event loop, which also a cancelled answer does not: its
         token in the making is waited for elsewhere."""
-        reply = await run_in_executor(None, self._reply, messages, stop, **kwargs)
+        reply = await run_in_executor(None, self._reply, guard, messages, stop, **kwargs)
         try:
             yield reply
         finally:
@@ -212,34 +253,22 @@ class ChatLocal(BaseChatModel):
 
     # --- what it says ---------------------------------------------------------------------------
 
-    def _result(self, made: Generation, assessment: Assessment) -> ChatResult:
+    def _result(
+        self,
+        made: Generation,
+        assessment: Assessment,
+        messages: Sequence[BaseMessage],
+        run_manager: Any,
+    ) -> ChatResult:
         message = AIMessage(
             content=made.text,
             response_metadata={"model_name": self._model_name},
             usage_metadata=_usage(made),
         )
-        delivered = deliver(message, assessment, abstain_message=self.abstain_message)
+        delivered = self._delivery.deliver(message, assessment, messages)
+        note(run_manager, delivered.response_metadata[KEY])
         info = {"finish_reason": made.finish}
         return ChatResult(generations=[ChatGeneration(message=delivered, generation_info=info)])
-
-    def _last_chunks(
-        self, made: Generation, assessment: Assessment
-    ) -> Iterator[ChatGenerationChunk]:
-        """What a held stream has to say, then the empty chunk that ends every stream."""
-        generation = self._result(made, assessment).generations[0]
-        message = generation.message
-        metadata = dict(message.response_metadata)
-        if self._held and message.text:
-            yield _text_chunk(message.text)
-        elif not self._held:
-            metadata[KEY] = make_record(assessment)
-        end = AIMessageChunk(
-            content="",
-            response_metadata=metadata,
-            usage_metadata=_usage(made),
-            chunk_position="last",
-        )
-        yield ChatGenerationChunk(message=end, generation_info=generation.generation_info)
 
     # --- identity -------------------------------------------------------------------------------
 
@@ -263,7 +292,7 @@ class ChatLocal(BaseChatModel):
             "backend": self._guard.estimator.backend.name,
             "policy": repr(self.policy),
             "on_error": self.on_error,
-            "abstain_message": self.abstain_message,
+            **self._delivery.identity,
             "stop": self.stop,
             **{name: getattr(self, name) for name in _SETTINGS},
         }
@@ -282,19 +311,21 @@ def _guard(
     estimator: str | Path | Estimator | Guard,
     backend: str | Backend | None,
     policy: str | float | Path | dict[str, Any] | Policy | None,
-    on_error: OnError,
+    on_error: OnError | None,
 ) -> Guard:
     if backend is not None and not isinstance(estimator, str | Path):
         raise UsageError("a loaded estimator has its backend already: leave `backend` out")
     if isinstance(estimator, Guard):
         if policy is not None:
             raise UsageError("a Guard has its policy already: leave `policy` out")
+        if on_error is not None:
+            raise UsageError("a Guard has its on_error already: leave `on_error` out")
         return estimator
     if isinstance(estimator, Estimator) or backend is None:
         loaded = load_estimator(estimator)
     else:
         loaded = load_estimator(estimator, backend=backend)
-    return Guard(loaded, "annotate" if policy is None else policy, on_error=on_error)
+    return Guard(loaded, "annotate" if policy is None else policy, on_error=on_error or "block")
 
 
 def _check(estimator: Estimator) -> None:
@@ -309,6 +340,34 @@ def _check(estimator: Estimator) -> None:
             f"the backend {estimator.backend.name} cannot generate with a live cache: use"
             " GuardedChatModel over a model that answers"
         )
+
+
+def _check_policy(guard: Guard) -> None:
+    if tool_gate(guard) is not None:
+        raise UsageError(
+            "ChatLocal calls no tools, so that a tool gate has nothing to gate there: use"
+            " ConfidenceMiddleware, or GuardedChatModel over a model that calls tools"
+        )
+
+
+def _last_chunks(
+    result: ChatResult, made: Generation, assessment: Assessment, *, held: bool
+) -> Iterator[ChatGenerationChunk]:
+    """What a held stream has to say, then the empty chunk that ends every stream."""
+    generation = result.generations[0]
+    message = generation.message
+    metadata = dict(message.response_metadata)
+    if held and message.text:
+        yield _text_chunk(message.text)
+    elif not held:
+        metadata[KEY] = make_record(assessment)
+    end = AIMessageChunk(
+        content="",
+        response_metadata=metadata,
+        usage_metadata=_usage(made),
+        chunk_position="last",
+    )
+    yield ChatGenerationChunk(message=end, generation_info=generation.generation_info)
 
 
 def _text_chunk(text: str) -> ChatGenerationChunk:

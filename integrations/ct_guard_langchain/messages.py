@@ -2,15 +2,17 @@
 
 * **The question** is the last human turn, read with what leads to it: the system's instructions,
   the earlier turns, and the tool results that came in since.
-* **The answer** is what the AI message says: its text. Thoughts are no part of it.
+* **The answer** is what the AI message says: its text. Thoughts are no part of it, also where they
+  stand in the text between `<think>` and `</think>`; one that does not end leaves no answer.
 * **A turn that calls tools** is judged as that call: its text, then every call in one canonical
   form, `name({"arg": value, …})` with sorted arguments. It is of the group `tool_call`, which can
   have a calibrator of its own.
 * **A structured answer** is its JSON, whether it comes as text or as a call of the schema's tool.
 * **Log-probabilities** that the answering model reports with its answer go along: an estimator that
   has learnt what they say (`ct-guard calibrate --logprobs`) uses them.
-* **Images, audio and files** cannot be judged: UsageError, which the surfaces turn into the status
-  `unsupported`.
+* **Images, audio and files** in what is asked or answered cannot be judged: UsageError, which the
+  surfaces turn into the status `unsupported`. In earlier turns, which have had their answers, a
+  word such as `[image]` stands for them.
 
 The estimator reads a conversation as human and assistant turns that alternate, which is what every
 chat template can render: instructions stand together in front, and calls with their results stand
@@ -43,7 +45,6 @@ __all__ = [
     "as_json",
     "question_answer",
     "render_call",
-    "replace_answer",
     "text_of",
     "turn_of",
     "turns_of",
@@ -76,18 +77,24 @@ def question_answer(
     *,
     model: str | None = None,
     schemas: Collection[str] = (),
+    context: str | None = None,
 ) -> QuestionAnswer:
     """A conversation and its answer (None: not answered yet), `model` being who answered.
 
-    `schemas` are the names of tools whose call *is* a structured answer.
+    `schemas` are the names of tools whose call *is* a structured answer. `context`, a passage, goes
+    along unless it stands in the conversation already.
     Raises UsageError for content that is not text, naming it.
     """
     calls_tools = answer is not None and turn_of(answer, schemas) == "tool_call"
     said = text_of(answer, schemas) if answer is not None else ""
+    turns = turns_of(messages)
+    if context is not None and any(context in turn.content for turn in turns):
+        context = None
     return QuestionAnswer(
         question="",
         answer=said,
-        messages=turns_of(messages),
+        context=context,
+        messages=turns,
         model=model,
         group="tool_call" if calls_tools else None,
         logprobs=provider_logprobs(answer, said) if answer is not None else None,
@@ -100,16 +107,18 @@ def turn_of(answer: BaseMessage, schemas: Collection[str] = ()) -> Turn:
     return "tool_call" if calls and not _structured(calls, schemas) else "answer"
 
 
-def text_of(message: BaseMessage, schemas: Collection[str] = ()) -> str:
+def text_of(message: BaseMessage, schemas: Collection[str] = (), *, earlier: bool = False) -> str:
     """What a message says: its text, then its tool calls, one a line; of a structured answer the
     JSON alone.
 
-    Raises UsageError for images, audio and other parts that are not text.
+    Raises UsageError for images, audio and other parts that are not text; in an `earlier` turn a
+    word in brackets stands for them.
     """
     calls = _calls(message)
     if structured := _structured(calls, schemas):
         return "\n".join(as_json(call["args"]) for call in structured)
-    return "\n".join(filter(None, [spoken(message), *map(render_call, calls)]))
+    text = spoken(message, earlier=earlier)
+    return "\n".join(filter(None, [text, *map(render_call, calls)]))
 
 
 def render_call(call: Mapping[str, Any]) -> str:
@@ -128,35 +137,28 @@ def as_json(value: object) -> str:
         raise UsageError(f"this {kind} cannot be read as an answer: {error}") from error
 
 
-def replace_answer(message: BaseMessage, text: str) -> BaseMessage:
-    """A copy that says `text` and nothing else: no tool calls, no provider's extras of the old
-    content. Id, usage and response metadata stay."""
-    update: dict[str, Any] = {"content": text, "additional_kwargs": {}}
-    if isinstance(message, AIMessage):
-        update |= {"tool_calls": [], "invalid_tool_calls": []}
-    return message.model_copy(update=update)
-
-
 def turns_of(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
     """The conversation as an estimator reads it; the last turn is a user's and is what was asked.
 
     A prompt without a human turn asks by its system turn. Raises UsageError for content that is
-    not text.
+    not text in what is asked or in the instructions.
     """
     system: list[str] = []
     exchanges: list[_Exchange] = []
     for message in messages:
-        role, text = _role(message), text_of(message)
+        role = _role(message)
         if role == "system":
-            system.append(text)
+            system.append(text_of(message))
             continue
         if not exchanges or (role == "user" and exchanges[-1].replies):
             exchanges.append(_Exchange())
-        exchanges[-1].add(role, message, text)
+        exchanges[-1].add(role, message)
     if not any(exchange.asked for exchange in exchanges):
         exchanges.append(_Exchange(asked=system))
         system = []
     exchanges[-1].reopen()
+    if (unread := exchanges[-1].unread) is not None:
+        raise unread
     turns = [Message(role="system", content="\n\n".join(system))] if system else []
     turns += [turn for exchange in exchanges[:-1] for turn in exchange.turns()]
     return (*turns, Message(role="user", content=exchanges[-1].question()))
@@ -171,8 +173,14 @@ class _Exchange:
     replies: list[str] = field(default_factory=list)
     calls: dict[str, int] = field(default_factory=dict)
     """Where in `work` a call stands, by its id."""
+    unread: UsageError | None = None
+    """What in it is not text."""
 
-    def add(self, role: Role, message: BaseMessage, text: str) -> None:
+    def add(self, role: Role, message: BaseMessage) -> None:
+        try:
+            text = text_of(message)
+        except UsageError as error:
+            self.unread, text = error, text_of(message, earlier=True)
         calls = _calls(message)
         if role == "user":
             self.asked.append(text)
@@ -181,7 +189,7 @@ class _Exchange:
             self._result(getattr(message, "tool_call_id", None), message.name, text)
         elif calls:
             self.reopen()
-            self.work += filter(None, [spoken(message)])
+            self.work += filter(None, [spoken(message, earlier=True)])
             for call in calls:
                 self.calls[call["id"] or ""] = len(self.work)
                 self.work.append(render_call(call))

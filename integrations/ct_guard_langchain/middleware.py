@@ -1,6 +1,7 @@
 """`ConfidenceMiddleware`: calibrated confidence, retry, escalation, review and tool gates for
 `create_agent`."""
 
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,27 +17,41 @@ from langchain.agents.middleware.types import (
 )
 from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.messages import AIMessage, ToolCall, ToolMessage
+from langchain_core.runnables import ensure_config
 from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from ct_guard.errors import BackendError
+from ct_guard.errors import BackendError, PolicyError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Terms
 from ct_guard.policies import OnError, OnMissing, Policy
 
 from .agent_call import AgentCall
-from .assess import ABSTAIN_MESSAGE, aassess, assess, may_ask_person, may_replace
-from .review import review_answer, review_calls
+from .assess import aassess, assess
+from .delivery import (
+    ABSTAIN_MESSAGE,
+    AbstainMessage,
+    Delivery,
+    Redact,
+    may_ask_person,
+    may_replace,
+)
+from .per_call import Guards, policy_in
+from .record import KEY, call_digest, get_confidence
+from .review import review_answer, review_call, review_calls
 from .state import VERDICTS, ConfidenceState, Verdict, last_ai, verdict_on
-from .tools import decide_call, gate_of, refused
+from .telling import atell, note_in, tell
+from .tools import CallGate, gate_of, refused
 
 __all__ = ["ConfidenceMiddleware"]
 
 Request = ModelRequest[Any]
 Response = ModelResponse[Any]
 ToolResult = ToolMessage | Command[Any]
+
+_logger = logging.getLogger(__name__)
 
 
 class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
@@ -50,14 +65,25 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
 
     * retry, escalate: the model, then each of `models`, is asked the same; the best answer counts.
       A stronger model that raises is noted in the record and passed over.
-    * abstain: the answer becomes `abstain_message`, without tool calls, and the agent ends.
+    * abstain: the answer becomes `abstain_message`, without tool calls, and the agent ends. With
+      `keep_original` its text, as `redact` leaves it, is kept as the record's `original`.
     * human: the agent interrupts, and is resumed as after LangChain's own human review; this needs
       a checkpointer. What waits for review is in the state already: show it as a draft.
-    * a `ToolGate` in the policy keeps calls below their tool's threshold from running.
+    * a `ToolGate` in the policy keeps calls below their tool's threshold from running, or asks a
+      person. A score is that of a call as it was made: one that another middleware, a person or an
+      update of the state has changed since counts as not scored.
 
-    `hold_stream`: keep tokens out of the agent's stream until it is decided whose answer counts. By
-    default they are held where the policy can replace an answer.
-    """
+    List it last. A middleware inside of it, which is one listed after it, can change a call of a
+    tool after the gate has let it through; the question, the model and the answer are judged as
+    they were in the end, wherever it stands. The log says once when something inside has changed
+    them.
+
+    `hold_stream`: nothing that models say inside is heard by a stream, callback or tracer until it
+    is decided whose answer counts; then they are told of that answer, and of other calls only that
+    they were made and their tokens. By default it is held where the policy can replace an answer.
+
+    `config={"configurable": {"ct_guard_policy": 0.9}}`, or a `ct_guard_policy` in the context of
+    the run (`context_schema`), sets another policy for one call."""
 
     state_schema = ConfidenceState
 
@@ -70,15 +96,16 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         on_error: OnError = "block",
         on_missing: OnMissing | None = None,
         hold_stream: bool | None = None,
-        abstain_message: str = ABSTAIN_MESSAGE,
+        abstain_message: AbstainMessage = ABSTAIN_MESSAGE,
+        keep_original: bool = False,
+        redact: Redact | None = None,
         deadline: float | None = None,
         window: float = Terms.window,
         max_batch: int | None = None,
         max_waiting: int = Terms.max_waiting,
         name: str | None = None,
     ) -> None:
-        """`estimator` to `on_error` and `deadline` to `max_waiting` are those of
-        `ct_guard.Guard`.
+        """`estimator` to `on_error` and `deadline` to `max_waiting` are those of `ct_guard.Guard`.
 
         `models` are stronger ones, in the order in which they are asked. `on_missing` says whether
         a tool call without a score may run, in place of the policy's own word on it. Several
@@ -88,24 +115,33 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         """
         super().__init__()
         self.tools = []
-        self.guard = Guard(
-            estimator,
-            policy,
-            on_error=on_error,
-            deadline=deadline,
-            window=window,
-            max_batch=max_batch,
-            max_waiting=max_waiting,
+        self.delivery = Delivery(abstain_message, keep_original, redact)
+        self.guards = Guards(
+            Guard(
+                estimator,
+                policy,
+                on_error=on_error,
+                deadline=deadline,
+                window=window,
+                max_batch=max_batch,
+                max_waiting=max_waiting,
+            )
         )
         self.models = tuple(
             init_chat_model(model) if isinstance(model, str) else model for model in models
         )
-        self.gate = gate_of(self.guard.policy, on_missing)
-        self.hold_stream = may_replace(self.guard.policy) if hold_stream is None else hold_stream
-        self.abstain_message = abstain_message
+        gate_of(self.guard.policy, on_missing)
+        self.on_missing, self.hold_stream = on_missing, hold_stream
         self._name = name
-        if not may_ask_person(self.guard.policy):
+        self._reviews = may_ask_person(self.guard.policy)
+        self._said_misplaced = False
+        if not self._reviews:
             self.__class__ = _without_review(type(self))
+
+    @property
+    def guard(self) -> Guard:
+        """The guard with the policy of this object."""
+        return self.guards.guard
 
     @property
     def name(self) -> str:
@@ -121,21 +157,26 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         call = self._call(request)
         for model in call.ladder:
             try:
-                response = handler(call.request_to(model))
+                with call.listening():
+                    response = handler(call.request_to(model))
             except GraphBubbleUp:
                 raise
             except Exception as error:
                 if not call.ladder.failed(error):
                     raise
                 continue
-            said = call.heard(response)
-            if said is None:
+            case = call.heard(response, model)
+            if case is None:
                 if not call.ladder.failed(_NOTHING_SAID):
-                    return response
+                    passed = call.passed_on(response)
+                    self._tell(call, request)
+                    return passed
                 continue
-            about = call.about(said, model)
-            call.judged(said, assess(self.guard, call.messages, said.parts, **about))
-        return call.delivered()
+            call.judged(case, (assess([case]))[0])
+        delivered = call.delivered()
+        note_in(ensure_config(), call.record)
+        self._tell(call, request)
+        return delivered
 
     async def awrap_model_call(
         self, request: Request, handler: Callable[[Request], Awaitable[Response]]
@@ -144,31 +185,74 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         call = self._call(request)
         for model in call.ladder:
             try:
-                response = await handler(call.request_to(model))
+                with call.listening():
+                    response = await handler(call.request_to(model))
             except GraphBubbleUp:
                 raise
             except Exception as error:
                 if not call.ladder.failed(error):
                     raise
                 continue
-            said = call.heard(response)
-            if said is None:
+            case = call.heard(response, model)
+            if case is None:
                 if not call.ladder.failed(_NOTHING_SAID):
-                    return response
+                    passed = call.passed_on(response)
+                    await self._atell(call, request)
+                    return passed
                 continue
-            about = call.about(said, model)
-            call.judged(said, await aassess(self.guard, call.messages, said.parts, **about))
-        return call.delivered()
+            call.judged(case, (await aassess([case]))[0])
+        delivered = call.delivered()
+        note_in(ensure_config(), call.record)
+        await self._atell(call, request)
+        return delivered
 
     def _call(self, request: Request) -> AgentCall:
+        guard = self._guard_for(request.runtime)
+        self._gate(guard).check(request.tools, all_known=False)
+        hold = may_replace(guard.policy, gated=True)
         return AgentCall(
             self.name,
-            self.guard,
+            guard,
             request,
             self.models,
-            hold=self.hold_stream,
-            abstain_message=self.abstain_message,
+            hold=hold if self.hold_stream is None else self.hold_stream,
+            delivery=self.delivery,
         )
+
+    def _guard_for(self, runtime: Any) -> Guard:
+        """The guard with the policy that a call sets, if it does."""
+        guard = self.guards.under(policy_in(ensure_config(), getattr(runtime, "context", None)))
+        if may_ask_person(guard.policy, about_calls=False) and not self._reviews:
+            raise PolicyError(
+                f"the policy {guard.policy.name!r} asks a person about answers, and this agent was"
+                " made without a review: give ConfidenceMiddleware a policy that asks one as well"
+            )
+        return guard
+
+    def _gate(self, guard: Guard) -> CallGate:
+        return gate_of(guard.policy, self.on_missing)
+
+    def _tell(self, call: AgentCall, request: Request) -> None:
+        self._say_misplaced(call)
+        for each, said in call.told():
+            tell(each, said, ensure_config(), callbacks=getattr(request.model, "callbacks", None))
+
+    async def _atell(self, call: AgentCall, request: Request) -> None:
+        self._say_misplaced(call)
+        for each, said in call.told():
+            own = getattr(request.model, "callbacks", None)
+            await atell(each, said, ensure_config(), callbacks=own)
+
+    def _say_misplaced(self, call: AgentCall) -> None:
+        if call.misplaced and not self._said_misplaced:
+            self._said_misplaced = True
+            _logger.warning(
+                "a middleware listed after %s changed what the model was asked, or which model:"
+                " that is what was judged, but what it does to calls of tools is not seen; list %s"
+                " last",
+                self.name,
+                self.name,
+            )
 
     # --- review ---------------------------------------------------------------------------------
 
@@ -185,11 +269,15 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
             return None
         structured = state.get("structured_response") is not None
         if message.tool_calls and not structured:
-            return self._review_calls(message, verdict)
+            return self._review_calls(message, verdict, self._gate(self._guard_for(runtime)))
         if verdict["action"] != "human":
             return None
         return review_answer(
-            message, reason=verdict["reason"], allowed=verdict["allowed"], structured=structured
+            message,
+            reason=verdict["reason"],
+            allowed=verdict["allowed"],
+            structured=structured,
+            delivery=self.delivery,
         )
 
     @hook_config(can_jump_to=["model"])
@@ -199,48 +287,82 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         """`after_model`: it waits for nothing but a person, which interrupts the graph."""
         return self.after_model(state, runtime)
 
-    def _review_calls(self, message: AIMessage, verdict: Verdict) -> dict[str, Any] | None:
+    def _review_calls(
+        self, message: AIMessage, verdict: Verdict, gate: CallGate
+    ) -> dict[str, Any] | None:
         """All calls of a turn that waits for a person, else those that the gate sends to one."""
         calls, reasons = list(message.tool_calls), [verdict["reason"]] * len(message.tool_calls)
         allowed = verdict["allowed"]
         if verdict["action"] != "human":
-            decided = [(call, decide_call(self.gate, call, verdict)) for call in calls]
+            decided = [(call, gate.decide(call, message, verdict)) for call in calls]
             waiting = [(call, made) for call, made in decided if made.action == "human"]
             calls, reasons = [call for call, _ in waiting], [made.reason for _, made in waiting]
-            allowed = list(self.gate.allowed)
+            allowed = list(gate.gate.allowed) if gate.gate is not None else []
         if not calls:
             return None
         update = review_calls(message, calls, reasons=reasons, allowed=allowed)
+        places = [at for at, call in enumerate(message.tool_calls) if _is_among(call, calls)]
+        revised = update["messages"][0].tool_calls
         done: Verdict = {
             **verdict,
             "action": "pass",
-            "reviewed": [call["id"] or "" for call in calls],
+            "reviewed": [call_digest(revised[at]) for at in places],
         }
         return {**update, VERDICTS: {self.name: done}}
+
+    def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """Where another middleware has ended the run with a message of its own, the state's record
+        is not that of an earlier one."""
+        message = last_ai(state["messages"])
+        if KEY not in state or verdict_on(message, state, self.name) is not None:
+            return None
+        return {KEY: get_confidence(message)}
+
+    async def aafter_agent(
+        self, state: AgentState[Any], runtime: Runtime[Any]
+    ) -> dict[str, Any] | None:
+        """`after_agent`, which waits for nothing."""
+        return self.after_agent(state, runtime)
 
     # --- tools ----------------------------------------------------------------------------------
 
     def wrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolResult]
     ) -> ToolResult:
-        """Run the tool, unless its call scored too low; then the model is told so instead."""
-        refusal = self._refusal(request)
-        return handler(request) if refusal is None else refusal
+        """Run the tool, unless its call scored too low; then the model is told so instead, or a
+        person is asked who was not before."""
+        allowed = self._allowed(request)
+        return allowed if isinstance(allowed, ToolMessage) else handler(allowed)
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolResult]]
     ) -> ToolResult:
         """`wrap_tool_call`, async."""
-        refusal = self._refusal(request)
-        return await handler(request) if refusal is None else refusal
+        allowed = self._allowed(request)
+        return allowed if isinstance(allowed, ToolMessage) else await handler(allowed)
 
-    def _refusal(self, request: ToolCallRequest) -> ToolMessage | None:
+    def _allowed(self, request: ToolCallRequest) -> ToolCallRequest | ToolMessage:
+        """The request as it may run, or what stands in place of its result."""
         call, state = request.tool_call, request.state
-        verdict = verdict_on(last_ai(state["messages"]), state, self.name)
-        if verdict is not None and call["id"] in verdict["reviewed"]:
-            return None
-        decision = decide_call(self.gate, call, verdict)
-        return None if decision.action == "pass" else refused(call, decision)
+        gate = self._gate(self._guard_for(request.runtime))
+        gate.check(getattr(request.runtime, "tools", ()), all_known=True)
+        message = last_ai(state["messages"])
+        verdict = verdict_on(message, state, self.name)
+        if verdict is not None and call_digest(call) in verdict["reviewed"]:
+            return request
+        decision = gate.decide(call, message, verdict)
+        if decision.action == "pass":
+            return request
+        if decision.action != "human":
+            return refused(call, decision)
+        reviewed = review_call(call, reason=decision.reason, allowed=decision.allowed)
+        if isinstance(reviewed, ToolMessage):
+            return reviewed
+        return request.override(tool_call=reviewed)
+
+
+def _is_among(call: ToolCall, calls: Sequence[ToolCall]) -> bool:
+    return any(call is each for each in calls)
 
 
 def _without_review(kind: type[ConfidenceMiddleware]) -> type[ConfidenceMiddleware]:

@@ -4,15 +4,17 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableConfig, RunnableLambda
 
 from ct_guard.errors import UsageError
 from ct_guard.guard import Guard
 from ct_guard.policies import Situation
 from ct_guard.records import Action, Assessment
 
-from .assess import ABSTAIN_MESSAGE, aassess, assess, deliver
+from .assess import Case, aassess, assess
+from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact
 from .messages import turn_of
+from .per_call import Guards, policy_in
 from .record import get_confidence
 
 __all__ = ["confidence_node", "route_by_confidence"]
@@ -22,7 +24,9 @@ def confidence_node(
     guard: Guard,
     *,
     models: int | None = None,
-    abstain_message: str = ABSTAIN_MESSAGE,
+    abstain_message: AbstainMessage = ABSTAIN_MESSAGE,
+    keep_original: bool = False,
+    redact: Redact | None = None,
     schemas: Collection[str] = (),
 ) -> RunnableLambda[Any, dict[str, Any]]:
     """A node that judges the last AI message of a messages state and writes its record.
@@ -35,32 +39,38 @@ def confidence_node(
     The graph carries out what is decided: edges lead to whoever retries, escalates or asks a
     person. `models` is to how many stronger models they lead; None: to as many as the policy wants.
     Earlier answers to the same question that were sent back so are told from the answer at hand by
-    their records. An answer that is abstained from becomes `abstain_message`. `schemas` are the
-    names of tools whose call is a structured answer.
+    their records. An answer that is abstained from becomes `abstain_message`, and so does a turn of
+    calls of which a `ToolGate` lets one not run; with `keep_original` its text, as `redact` leaves
+    it, is kept in the record. `schemas` are the names of tools whose call is a structured answer.
+    What the model's own node has streamed is seen before it is judged: put a `GuardedChatModel`
+    there to hold it. A call's config or the run's context can set another policy by
+    `ct_guard_policy`.
 
     Raises UsageError, when it runs, for a state whose last message is no AI message, and
     CtGuardError where the guard's `on_error` is "raise".
     """
 
-    def judge(state: Any) -> dict[str, Any]:
-        asked = _asked(state, models, schemas)
-        made = assess(
-            guard, asked.messages, [asked.answer], situation=asked.situation, schemas=schemas
-        )
-        return _update(asked, made[0])
+    delivery, guards = Delivery(abstain_message, keep_original, redact), Guards(guard)
 
-    async def ajudge(state: Any) -> dict[str, Any]:
+    def judge(state: Any, config: RunnableConfig) -> dict[str, Any]:
         asked = _asked(state, models, schemas)
-        made = await aassess(
-            guard, asked.messages, [asked.answer], situation=asked.situation, schemas=schemas
-        )
-        return _update(asked, made[0])
+        case = _case(asked, config)
+        return _update(asked, case, assess([case])[0])
 
-    def _update(asked: "_Asked", made: Assessment) -> dict[str, Any]:
-        delivered = deliver(
+    async def ajudge(state: Any, config: RunnableConfig) -> dict[str, Any]:
+        asked = _asked(state, models, schemas)
+        case = _case(asked, config)
+        return _update(asked, case, (await aassess([case]))[0])
+
+    def _case(asked: "_Asked", config: RunnableConfig) -> Case:
+        under = guards.under(policy_in(config))
+        return Case(under, asked.messages, asked.answer, None, asked.situation, schemas)
+
+    def _update(asked: "_Asked", case: Case, made: Assessment) -> dict[str, Any]:
+        delivered = delivery.deliver(
             asked.answer,
             made,
-            abstain_message=abstain_message,
+            case.messages,
             attempts=asked.attempts,
             model_index=asked.situation.model_index,
             schemas=schemas,

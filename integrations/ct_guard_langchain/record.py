@@ -1,22 +1,47 @@
 """The one record of a confidence in LangChain: where it lives, how it is made and read."""
 
-from collections.abc import Mapping
-from typing import Literal, NotRequired, TypedDict, TypeVar, cast
+from collections.abc import Iterable, Mapping, Sequence
+from hashlib import sha256
+from typing import Any, Literal, NotRequired, TypeVar, cast
 
 from langchain_core.messages import AIMessage, BaseMessage
-from langchain_core.messages.ai import UsageMetadata
+from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
+from typing_extensions import TypedDict
 
 from ct_guard.policies import Turn
 from ct_guard.records import Action, Assessment, Confidence, ReviewChoice, Status
 
-__all__ = ["KEY", "ConfidenceRecord", "attach", "confidence_in", "get_confidence", "make_record"]
+from .messages import render_call
+
+__all__ = [
+    "KEY",
+    "CallScore",
+    "ConfidenceRecord",
+    "attach",
+    "call_digest",
+    "call_scores",
+    "confidence_in",
+    "get_confidence",
+    "make_record",
+    "total_usage",
+]
 
 KEY = "ct_guard"
 """The record's key in `response_metadata`, which is kept by caches, checkpoints and traces and is
 not sent back to the provider."""
 
 M = TypeVar("M", bound=BaseMessage)
+
+
+class CallScore(TypedDict):
+    """The score of one call of a tool."""
+
+    call: str
+    """A digest of the call's name and arguments: another call, or this one after an edit, has
+    another one."""
+    p: float | None
+    """P(correct) of the call; None when not measured."""
 
 
 class ConfidenceRecord(TypedDict):
@@ -42,13 +67,20 @@ class ConfidenceRecord(TypedDict):
     """What went wrong on the way: why there is no score, or which stronger model failed."""
     turn: Turn
     """What was judged: an answer, or a call of tools."""
+    sanitized: NotRequired[Literal[True]]
+    """Only where something was taken out of the text before it was scored."""
+    ood: NotRequired[float]
+    """Only where measured: the p-value, in [0, 1], of an answer like those of the calibration."""
+    calls: NotRequired[list[CallScore]]
+    """Only of calls of tools: the score of each, by its position."""
     provider_logprobs: NotRequired[Literal["used", "unused"]]
     """Only where the provider reported log-probabilities of the answer: whether the estimator has a
     layer for this model's."""
     discarded_usage: NotRequired[UsageMetadata]
     """Only where other answers were paid for: their tokens, not in the message's usage."""
-    original: NotRequired[str]
-    """Only where the answer was replaced: the text that was scored."""
+    original: NotRequired[str | None]
+    """Only where the answer was replaced: the text that was scored; None unless `keep_original` is
+    set."""
     review: NotRequired[ReviewChoice]
     """Only where a person decided: what they chose. With `edit` and `respond` the answer is theirs,
     and `p` that of the original."""
@@ -61,10 +93,11 @@ def make_record(
     model_index: int = 0,
     error: str | None = None,
     turn: Turn = "answer",
-    original: str | None = None,
     discarded_usage: UsageMetadata | None = None,
+    calls: Sequence[Mapping[str, Any]] = (),
 ) -> ConfidenceRecord:
-    """The record of an assessment; `error` is added to the one that the confidence has."""
+    """The record of an assessment; `error` is added to the one that the confidence has. `calls` are
+    those of the message, of which the assessment has the scores."""
     confidence, decision = assessment.confidence, assessment.decision
     record = ConfidenceRecord(
         p=confidence.p,
@@ -82,8 +115,12 @@ def make_record(
     )
     if confidence.provider_logprobs is not None:
         record["provider_logprobs"] = confidence.provider_logprobs
-    if original is not None:
-        record["original"] = original
+    if confidence.sanitized:
+        record["sanitized"] = True
+    if confidence.ood is not None:
+        record["ood"] = confidence.ood
+    if assessment.calls:
+        record["calls"] = call_scores(calls, assessment.calls)
     if discarded_usage is not None:
         record["discarded_usage"] = discarded_usage
     return record
@@ -97,6 +134,8 @@ def confidence_in(record: ConfidenceRecord) -> Confidence:
         status=record["status"],
         calibrated=record["calibrated"],
         truncated=record["truncated"],
+        sanitized=record.get("sanitized", False),
+        ood=record.get("ood"),
         estimator=record["estimator"],
         provider_logprobs=record.get("provider_logprobs"),
         error=record["error"],
@@ -109,29 +148,93 @@ def attach(message: M, record: ConfidenceRecord) -> M:
     return message.model_copy(update={"response_metadata": metadata})
 
 
+def call_digest(call: Mapping[str, Any]) -> str:
+    """Equal for calls of the same tool with the same arguments, whatever their ids."""
+    return sha256(render_call(call).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def call_scores(
+    calls: Sequence[Mapping[str, Any]], scored: Sequence[Confidence]
+) -> list[CallScore]:
+    """The scores of a message's calls, by position."""
+    return [
+        CallScore(call=call_digest(call), p=confidence.p)
+        for call, confidence in zip(calls, scored, strict=True)
+    ]
+
+
+def total_usage(messages: Iterable[BaseMessage]) -> UsageMetadata | None:
+    """The tokens that the messages report, added up; None where none of them does."""
+    total: UsageMetadata | None = None
+    for message in messages:
+        if isinstance(message, AIMessage) and message.usage_metadata is not None:
+            total = add_usage(total, message.usage_metadata)
+    return total
+
+
 def get_confidence(source: object) -> ConfidenceRecord | None:
     """The record that something carries, None where nothing was assessed.
 
-    Reads a message or chunk, a generation, a ChatResult or LLMResult (of several generations the
-    first counts, as for `invoke`), a list of messages (the last AI message counts), an agent's
-    state or result, and what a `ConfidenceGuard` returns.
-    """
+    Reads a message or chunk, also as plain JSON; a generation, a ChatResult or LLMResult (of
+    several generations the first counts, as for `invoke`); a list of messages (the last AI message
+    counts); an agent's state, result or snapshot; a part of its stream in any mode; what structured
+    output with `include_raw` gives; and what a `ConfidenceGuard` returns."""
     match source:
         case BaseMessage():
-            return cast("ConfidenceRecord | None", source.response_metadata.get(KEY))
+            return _record(source.response_metadata.get(KEY))
         case ChatGeneration():
             return get_confidence(source.message)
         case ChatResult() | LLMResult():
             return get_confidence(source.generations)
-        case [BaseMessage(), *_]:
-            said = [message for message in source if isinstance(message, AIMessage)]
-            return get_confidence(said[-1]) if said else None
-        case [first, *_]:
-            return get_confidence(first)
+        case {"p": _, "action": _, "status": _}:
+            return _record(source)
         case {"confidence": {"p": _, "action": _} as record}:
-            return cast("ConfidenceRecord", record)
+            return _record(record)
+        case {"response_metadata": {**metadata}}:
+            return _record(metadata.get(KEY))
+        case {"raw": raw, "parsed": _}:
+            return get_confidence(raw)
         case {"messages": messages}:
             return get_confidence(messages)
+        case {"type": _, "data": data}:
+            return get_confidence(data)
         case Mapping():
-            return cast("ConfidenceRecord | None", source.get(KEY))
-    return None
+            return _record(source.get(KEY)) or _in_updates(source)
+        case tuple():  # a part of a stream of several modes or of subgraphs
+            return next(filter(None, map(get_confidence, reversed(source))), None)
+        case [first, *_]:
+            said = [each for each in source if _is_said(each)]
+            return get_confidence(said[-1] if said else None if _is_message(first) else first)
+    inside = (getattr(source, name, None) for name in ("value", "values", "update", "messages"))
+    held = next((each for each in inside if isinstance(each, Mapping | list)), None)
+    return get_confidence(held) if held is not None else None
+
+
+def _record(found: object) -> ConfidenceRecord | None:
+    return cast("ConfidenceRecord", found) if isinstance(found, Mapping) else None
+
+
+def _in_updates(part: Mapping[Any, Any]) -> ConfidenceRecord | None:
+    """What the nodes of a graph have written, the last one first."""
+    updates = [
+        update
+        for written in reversed(list(part.values()))
+        for update in (written if isinstance(written, list) else [written])
+        if isinstance(update, Mapping) and ("messages" in update or KEY in update)
+    ]
+    return next(filter(None, map(get_confidence, updates)), None)
+
+
+def _is_message(source: object) -> bool:
+    if isinstance(source, Mapping):
+        return "content" in source or ("type" in source and "data" in source)
+    return isinstance(source, BaseMessage)
+
+
+def _is_said(source: object) -> bool:
+    """Whether it is a message of a model, also as plain JSON."""
+    if isinstance(source, Mapping):
+        kinds = (source.get("type"), source.get("role"))
+        said = any(kind in ("ai", "AIMessageChunk", "assistant") for kind in kinds)
+        return said and _is_message(source)
+    return isinstance(source, AIMessage)

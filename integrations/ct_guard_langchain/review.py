@@ -25,10 +25,11 @@ from typing_extensions import TypedDict
 from ct_guard.errors import UsageError
 from ct_guard.records import ReviewChoice
 
-from .messages import replace_answer, text_of
+from .delivery import Delivery, replace_answer
+from .messages import text_of
 from .record import KEY, attach, get_confidence
 
-__all__ = ["FINAL_ANSWER", "review_answer", "review_calls"]
+__all__ = ["FINAL_ANSWER", "review_answer", "review_call", "review_calls"]
 
 FINAL_ANSWER = "final_answer"
 """The name of the action that stands for a final answer."""
@@ -41,11 +42,17 @@ class _Response(TypedDict):
 
 
 def review_answer(
-    message: AIMessage, *, reason: str, allowed: Sequence[ReviewChoice], structured: bool
+    message: AIMessage,
+    *,
+    reason: str,
+    allowed: Sequence[ReviewChoice],
+    structured: bool,
+    delivery: Delivery,
 ) -> dict[str, Any]:
     """Ask about a final answer; return the update of the agent's state.
 
-    approve: the answer stays. edit, respond: the person's text takes its place. reject: the model
+    approve: the answer stays. edit, respond: the person's text takes its place, and the model's is
+    kept as `delivery` says. reject: the model
     is told so and answers again. A structured answer can only be approved or rejected, because
     what a person writes need not fit its schema. Raises UsageError for a reply of another shape;
     the question then stays open.
@@ -69,7 +76,18 @@ def review_answer(
         said = decision["edited_action"]["args"]["answer"]
     elif decision["type"] == "respond":
         said = decision["message"]
-    return _signed(message, decision["type"], original=text, said=said)
+    return _signed(message, decision["type"], delivery.kept(text), said)
+
+
+def review_call(
+    call: ToolCall, *, reason: str, allowed: Sequence[ReviewChoice]
+) -> ToolCall | ToolMessage:
+    """Ask about one call that is about to run; return the call as it may run, or what stands in
+    place of its result. Raises UsageError as `review_answer` does."""
+    description = f"This call may be wrong: {reason}"
+    action = ActionRequest(name=call["name"], args=call["args"], description=description)
+    decision = _ask([action], allowed)[0]
+    return _result(call, decision) or _revised(call, decision)
 
 
 def review_calls(
@@ -79,7 +97,8 @@ def review_calls(
     reasons: Sequence[str],
     allowed: Sequence[ReviewChoice],
 ) -> dict[str, Any]:
-    """Ask about some of a message's tool calls; return the update of the agent's state.
+    """Ask about some of a message's tool calls, in their order; return the update of the agent's
+    state.
 
     approve: the call runs. edit: it runs as the person wrote it. respond: their text is its result.
     reject: it does not run, and the model is told why. Raises UsageError as `review_answer` does.
@@ -93,11 +112,15 @@ def review_calls(
         for call, reason in zip(calls, reasons, strict=True)
     ]
     decisions = _ask(actions, allowed)
-    decided = {call["id"]: made for call, made in zip(calls, decisions, strict=True)}
-    revised = [_revised(call, decided.get(call["id"])) for call in message.tool_calls]
-    results = [
-        result for call in calls if (result := _result(call, decided[call["id"]])) is not None
-    ]
+    rest = list(zip(calls, decisions, strict=True))
+    revised: list[ToolCall] = []
+    results: list[ToolMessage] = []
+    for call in message.tool_calls:
+        asked = bool(rest) and rest[0][0] is call
+        decision = rest.pop(0)[1] if asked else None
+        revised.append(_revised(call, decision))
+        if decision is not None and (result := _result(call, decision)) is not None:
+            results.append(result)
     return {"messages": [message.model_copy(update={"tool_calls": revised}), *results]}
 
 
@@ -142,7 +165,7 @@ def _check_edit(decision: EditDecision) -> None:
 
 
 def _signed(
-    message: AIMessage, choice: ReviewChoice, *, original: str, said: str
+    message: AIMessage, choice: ReviewChoice, original: str | None, said: str
 ) -> dict[str, Any]:
     """The message as the person leaves it, with their choice in its record."""
     record = get_confidence(message)
@@ -171,4 +194,6 @@ def _result(call: ToolCall, decision: _Decision) -> ToolMessage | None:
         content, status = f"A reviewer rejected this call of {call['name']}: {why}", "error"
     else:
         return None
-    return ToolMessage(content=content, name=call["name"], tool_call_id=call["id"], status=status)
+    return ToolMessage(
+        content=content, name=call["name"], tool_call_id=call["id"] or "", status=status
+    )

@@ -1,7 +1,8 @@
 """The inputs of a guarded chain, each on its way from one answer to the next."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -12,15 +13,28 @@ from ct_guard.guard import Guard, Ladder
 from ct_guard.policies import Situation
 from ct_guard.records import Assessment, Confidence, Decision
 
-from .cases import Case
-from .listening import LastCall
-from .messages import turn_of
-from .outputs import answer_of, asked_of
+from .assess import Case
+from .delivery import silent
+from .listening import LastCall, ModelCall, alone
+from .outputs import Selector, answer_of, asked_of, context_in, context_of
+from .record import attach
 from .runnable import ConfidenceGuard, Guarded
+from .telling import note_in
 
-__all__ = ["Row", "by_chain", "decide", "hear", "waiting"]
+__all__ = ["Reading", "Row", "by_chain", "decide", "hear", "waiting"]
 
 Chain = Runnable[Any, Any]
+
+
+@dataclass(frozen=True)
+class Reading:
+    """Where in what goes into a chain and comes out of it the parts are that are judged; None:
+    where they are known to be."""
+
+    question: Callable[[Any], Any] | None = None
+    answer: Selector | None = None
+    context: Selector | None = None
+
 
 _INTERRUPT = "__interrupt__"
 """LangGraph's key for what a paused graph waits for."""
@@ -33,27 +47,52 @@ class Row:
         self,
         over: ConfidenceGuard,
         chains: Sequence[Chain],
-        question: Callable[[Any], Any] | None,
+        reading: Reading,
         value: Any,
         config: RunnableConfig,
     ) -> None:
         self.value = value
+        self.config = config
         self.guard: Guard = over.guard_for(config)
+        self.held = over.holds(config)
+        """Whether nobody may hear what is said in the chain before it is decided on."""
         self.case: Case | None = None
         """The answer that waits for its assessment."""
-        self._over, self._question, self._config = over, question, config
-        self._ladder = Ladder[Chain, Any](self.guard, chains)
+        self._over, self._reading = over, reading
+        self._ladder = Ladder[Chain, _Answer](self.guard, chains)
         self._climb = iter(self._ladder)
         self.chain: Chain | None = next(self._climb)
         """Who is asked next; None when nobody is."""
         self._ear = LastCall()
+        self._heard: list[LastCall] = []
         self._output: Any = None
         self._error: Exception | None = None
 
     def listen(self) -> RunnableConfig:
         """The config to ask with, which hears what the models in the chain are asked."""
         self._ear = LastCall()
-        return merge_configs(self._config, {"callbacks": [self._ear]})
+        self._heard.append(self._ear)
+        if self.held:
+            return alone(self.config, [self._ear])
+        return merge_configs(self.config, {"callbacks": [self._ear]})
+
+    def told(self) -> Iterator[tuple[ModelCall, BaseMessage | None]]:
+        """The model calls that were held, with what may be told of each: its answer where the
+        output that it led to is delivered, else only that it was made."""
+        if not self.held:
+            return
+        made = self.made()
+        counts = None if isinstance(made, Exception) else self._ladder.outcome().result.ear
+        for ear in self._heard:
+            for call in ear.calls:
+                if isinstance(made, Exception) or ear is not counts:
+                    yield call, None
+                elif made["confidence"]["action"] != "abstain":
+                    yield call, call.answer
+                elif call is ear.call:
+                    yield call, attach(silent(call.answer), made["confidence"])
+                else:
+                    yield call, None
 
     def answered(self, output: Any) -> None:
         """The chain that was asked returned this, or raised it."""
@@ -64,9 +103,12 @@ class Row:
                     raise output
                 self.chain = next(self._climb, None)
             elif isinstance(output, Mapping) and _INTERRUPT in output:
-                self._ladder.answered(output, [_not_answered(self.guard)])
+                nothing = Case(self.guard, [], answer_of(output.get("messages") or ""))
+                self._ladder.answered(
+                    _Answer(output, nothing, self._ear), [_not_answered(self.guard)]
+                )
             else:
-                self.case = self._case(answer_of(output), self._ladder.situation)
+                self.case = self._case(output, self._answer(output), self._ladder.situation)
                 self._output = output
         except Exception as error:
             self._error = error
@@ -77,7 +119,8 @@ class Row:
         if case is None or isinstance(assessment, Exception):
             self._error = assessment if isinstance(assessment, Exception) else None
             return
-        self._ladder.answered(self._output, [assessment], turn=turn_of(case.answer))
+        answer = _Answer(self._output, case, self._ear)
+        self._ladder.answered(answer, [assessment], turn=case.turn)
         self.chain = next(self._climb, None)
 
     def made(self) -> Guarded | Exception:
@@ -85,8 +128,8 @@ class Row:
         if self._error is not None:
             return self._error
         outcome = self._ladder.outcome()
-        return self._over.guarded(
-            self._pair(outcome.result),
+        return self._made(
+            outcome.result,
             outcome.assessments[0],
             attempts=outcome.attempts,
             model_index=outcome.model_index,
@@ -97,36 +140,68 @@ class Row:
         """The case of an answer that was streamed: its reader has it, and nothing more can be done.
         Where its parts make no text or message, as an agent's updates, it is the model's own."""
         self._output = output
-        answer = answer_of(output)
-        if not isinstance(output, str | BaseMessage) and self._ear.call is not None:
-            answer = self._ear.call.answer
-        return self._case(answer, Situation(models_left=0, exhausted=True))
+        heard, situation = self._ear.call, Situation(models_left=0, exhausted=True)
+        if heard is None or isinstance(output, str | BaseMessage) or self._reading.answer:
+            return self._case(output, self._answer(output), situation)
+        return self._case(output, heard.answer, situation)
 
-    def judged(self, assessment: Assessment | Exception) -> Guarded | Exception:
+    def judged(self, case: Case, assessment: Assessment | Exception) -> Guarded | Exception:
         """What comes of a streamed answer."""
         if isinstance(assessment, Exception):
             return assessment
-        return self._over.guarded(self._pair(self._output), assessment)
+        return self._made(_Answer(self._output, case, self._ear), assessment)
 
-    def _case(self, answer: BaseMessage, situation: Situation) -> Case:
+    def _made(self, answer: "_Answer", assessment: Assessment, **tried: Any) -> Guarded:
+        heard = answer.ear.call
+        made = self._over.guarded(
+            self._pair(answer.output),
+            assessment,
+            answer.case,
+            answer=self._reading.answer,
+            heard=heard.answer if heard is not None else None,
+            **tried,
+        )
+        note_in(self.config, made["confidence"])
+        return made
+
+    def _answer(self, output: Any) -> BaseMessage:
         heard = self._ear.call
-        if self._question is not None:
-            messages = asked_of(self._question(self.value))
+        said = heard.answer if heard is not None else None
+        return answer_of(output, answer=self._reading.answer, heard=said)
+
+    def _case(self, output: Any, answer: BaseMessage, situation: Situation) -> Case:
+        heard, reading = self._ear.call, self._reading
+        read = None
+        if reading.question is not None:
+            messages = asked_of(reading.question(self.value))
+        elif heard is not None:
+            messages = heard.messages
         else:
-            messages = heard.messages if heard is not None else asked_of(self.value)
+            messages, read = asked_of(self.value), context_in(self.value)
+        if reading.context is not None:
+            read = context_of(output, self.value, reading.context) or None
         who = heard.model if heard is not None else None
-        return Case(self.guard, messages, answer, who, situation)
+        return Case(self.guard, messages, answer, who, situation, context=read)
 
     def _pair(self, output: Any) -> dict[str, Any]:
         return {self._over.input_key: self.value, self._over.output_key: output}
 
 
+@dataclass(frozen=True)
+class _Answer:
+    """What a chain returned, and what is judged of it."""
+
+    output: Any
+    case: Case
+    ear: LastCall
+
+
 def by_chain(rows: Sequence[Row]) -> list[tuple[Chain, list[Row]]]:
-    """Who is asked in this round, and by which rows."""
-    groups: dict[int, tuple[Chain, list[Row]]] = {}
+    """Who is asked in this round, and by which rows; those that are held by themselves."""
+    groups: dict[tuple[int, bool], tuple[Chain, list[Row]]] = {}
     for row in rows:
         if row.chain is not None:
-            groups.setdefault(id(row.chain), (row.chain, []))[1].append(row)
+            groups.setdefault((id(row.chain), row.held), (row.chain, []))[1].append(row)
     return list(groups.values())
 
 

@@ -1,24 +1,28 @@
 """`ConfidenceGuard`: confidence for any chain, and for answers that are there already."""
 
-import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, NotRequired, cast
 
+from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.utils import ConfigurableFieldSpec
+from pydantic import BaseModel, create_model
+from typing_extensions import TypedDict
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Terms
-from ct_guard.policies import OnError, Policy, load_policy
+from ct_guard.policies import OnError, Policy
 from ct_guard.records import Assessment
 
-from .assess import ABSTAIN_MESSAGE, deliver, may_replace
-from .cases import Case, aassess_cases, assess_cases
-from .outputs import answer_of, asked_of, with_answer
-from .parts import Parts
+from .assess import Case, aassess_each, assess_each
+from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact, may_replace
+from .outputs import Selector, answer_of, asked_of, context_in, with_answer
+from .per_call import POLICY, POLICY_SPEC, Guards, needs_estimator, policy_in
 from .record import ConfidenceRecord, get_confidence
+from .streaming import Parts
+from .telling import note_in
 from .vectorised import Vectorised
 
 if TYPE_CHECKING:
@@ -26,13 +30,16 @@ if TYPE_CHECKING:
 
     from .chain import GuardedChain
 
-__all__ = ["POLICY", "ConfidenceGuard", "Guarded"]
+__all__ = ["POLICY", "ConfidenceGuard", "Guarded", "Pair"]
 
-POLICY = "ct_guard_policy"
-"""The key in `config["configurable"]` that sets another policy for one call."""
 
-_MOST_OTHERS = 32
-"""Policies set by calls that are remembered."""
+class Pair(TypedDict):
+    """An answer and what it answers."""
+
+    input: Any
+    output: Any
+    context: NotRequired[Any]
+    """Passages that the question is about: texts or documents."""
 
 
 class Guarded(TypedDict):
@@ -57,23 +64,26 @@ class ConfidenceGuard(Vectorised[Guarded]):
         guarded.invoke({"question": "What is 2 plus 2?"})["confidence"]["p"]
 
     Alone it takes pairs, which is the way to judge answers that are there already; it adds the key
-    `confidence` and keeps the others:
+    `confidence` and keeps the others, of which `context` is what was read for the answer:
 
         guard.batch([{"input": "What is 2 plus 2?", "output": "4"}])
 
-    `output` can be text, a message, messages, an agent's state or structured output. An answer that
-    the policy abstains from becomes `abstain_message`, in the same form (structured output becomes
-    None), and its text is kept in the record; with every other action it stays as it is, for the
-    caller to act on, for example by a `confidence_router`.
+    `output` can be text, a message, messages, an agent's state, a dict with an answer in it or
+    structured output. An answer that the policy abstains from becomes `abstain_message`, in the
+    same form (structured output becomes None); with `keep_original` its text, as `redact` leaves
+    it, is kept in the record. With every other action it stays as it is, for the caller to act on,
+    for example by a `confidence_router`. With a `ToolGate`, calls of which one may not run are an
+    answer that is abstained from, or left to a person.
 
     `batch` scores all its pairs in one batch. A stream of pairs passes through, with the confidence
-    in its last part, unless the policy can replace an answer: then nothing leaves before the
-    decision. `config={"configurable": {"ct_guard_policy": 0.9}}` sets another policy for one call.
+    in its last part, unless the policy can replace an answer, or `hold_stream` says otherwise: then
+    nothing leaves before the decision. `config={"configurable": {"ct_guard_policy": 0.9}}`, or a
+    `ct_guard_policy` in the context of a LangGraph run, sets another policy for one call.
     """
 
     def __init__(
         self,
-        estimator: str | Path | Estimator = "mini",
+        estimator: str | Path | Estimator | None = None,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
         *,
         on_error: OnError = "block",
@@ -81,25 +91,35 @@ class ConfidenceGuard(Vectorised[Guarded]):
         window: float = Terms.window,
         max_batch: int | None = None,
         max_waiting: int = Terms.max_waiting,
-        abstain_message: str = ABSTAIN_MESSAGE,
+        hold_stream: bool | None = None,
+        abstain_message: AbstainMessage = ABSTAIN_MESSAGE,
+        keep_original: bool = False,
+        redact: Redact | None = None,
         input_key: str = "input",
         output_key: str = "output",
     ) -> None:
-        """`estimator` to `on_error` and `deadline` to `max_waiting` are those of
-        `ct_guard.Guard`. The keys say where in a pair the question and the answer are."""
-        self.guard = Guard(
-            estimator,
-            policy,
-            on_error=on_error,
-            deadline=deadline,
-            window=window,
-            max_batch=max_batch,
-            max_waiting=max_waiting,
+        """`estimator`, which must be given, to `on_error`, and `deadline` to `max_waiting` are those
+        of `ct_guard.Guard`; the keys say where in a pair the question and the answer are."""
+        given = needs_estimator("ConfidenceGuard", estimator)
+        self.delivery = Delivery(abstain_message, keep_original, redact)
+        self.guards = Guards(
+            Guard(
+                given,
+                policy,
+                on_error=on_error,
+                deadline=deadline,
+                window=window,
+                max_batch=max_batch,
+                max_waiting=max_waiting,
+            )
         )
-        self.abstain_message = abstain_message
+        self.hold_stream = hold_stream
         self.input_key, self.output_key = input_key, output_key
-        self._others: dict[str, Guard] = {}
-        self._lock = threading.Lock()
+
+    @property
+    def guard(self) -> Guard:
+        """The guard with the policy of this object."""
+        return self.guards.guard
 
     def wrap(
         self,
@@ -107,48 +127,69 @@ class ConfidenceGuard(Vectorised[Guarded]):
         *,
         stronger: "Sequence[RunnableLike[Any, Any]]" = (),
         question: Callable[[Any], Any] | None = None,
+        answer: Selector | None = None,
+        context: Selector | None = None,
     ) -> "GuardedChain":
         """The chain with a confidence on every answer: see `GuardedChain`."""
         from .chain import GuardedChain
 
-        return GuardedChain(self, chain, stronger=stronger, question=question)
+        return GuardedChain(
+            self, chain, stronger=stronger, question=question, answer=answer, context=context
+        )
 
     def guard_for(self, config: RunnableConfig) -> Guard:
-        """The guard with the policy that a call's config sets, if it does. Equal policies share a
-        guard, and with it a batch and a budget.
+        """The guard with the policy that a call's config or context sets, if it does.
 
         Raises PolicyError for a policy that makes no sense.
         """
-        given = config.get("configurable", {}).get(POLICY)
-        if given is None:
-            return self.guard
-        policy = load_policy(given, self.guard.estimator.manifest.certificates)
-        with self._lock:
-            key = repr(policy)
-            if key not in self._others:
-                while len(self._others) >= _MOST_OTHERS:
-                    self._others.pop(next(iter(self._others)))
-                self._others[key] = self.guard.under(policy)
-            return self._others[key]
+        return self.guards.under(policy_in(config))
 
-    def guarded(self, pair: Mapping[str, Any], assessment: Assessment, **tried: Any) -> Guarded:
+    def holds(self, config: RunnableConfig) -> bool:
+        """Whether nobody may hear of an answer before it is decided on."""
+        if self.hold_stream is not None:
+            return self.hold_stream
+        return may_replace(self.guard_for(config).policy)
+
+    def guarded(
+        self,
+        pair: Mapping[str, Any],
+        assessment: Assessment,
+        case: Case,
+        *,
+        answer: Selector | None = None,
+        heard: BaseMessage | None = None,
+        **tried: Any,
+    ) -> Guarded:
         """The pair with its confidence; `tried` says what the answer took."""
         output = pair[self.output_key]
-        answer = deliver(
-            answer_of(output), assessment, abstain_message=self.abstain_message, **tried
-        )
+        said = self.delivery.deliver(case.answer, assessment, case.messages, **tried)
+        replaced = assessment.action == "abstain"
         made = {
             **pair,
-            self.output_key: with_answer(output, answer, replaced=assessment.action == "abstain"),
-            "confidence": get_confidence(answer),
+            self.output_key: with_answer(
+                output, said, replaced=replaced, answer=answer, heard=heard
+            ),
+            "confidence": get_confidence(said),
         }
         return cast(Guarded, made)
 
     @property
+    def InputType(self) -> Any:
+        return Pair if (self.input_key, self.output_key) == ("input", "output") else dict[str, Any]
+
+    def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
+        """With `context` left out where there is none, which the type alone cannot tell a tool."""
+        keys: dict[str, Any] = {self.input_key: (Any, ...), self.output_key: (Any, ...)}
+        return create_model("Pair", **keys, context=(Any, None))
+
+    @property
+    def OutputType(self) -> Any:
+        return Guarded if self.output_key == "output" else dict[str, Any]
+
+    @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
         """What a call's config can set, beside LangChain's own."""
-        about = "A threshold such as 0.9, or any other policy, for this call"
-        return [ConfigurableFieldSpec(POLICY, Any, name="Policy", description=about)]
+        return [POLICY_SPEC]
 
     # --- over pairs ---------------------------------------------------------------------------
 
@@ -156,15 +197,15 @@ class ConfidenceGuard(Vectorised[Guarded]):
         self, inputs: list[Any], config: list[RunnableConfig], **kwargs: Any
     ) -> list[Guarded | Exception]:
         cases = self._cases(inputs, config)
-        found = assess_cases([case for case in cases if isinstance(case, Case)])
-        return self._in_order(inputs, cases, found)
+        found = assess_each([case for case in cases if isinstance(case, Case)])
+        return self._in_order(inputs, cases, found, config)
 
     async def aanswer_all(
         self, inputs: list[Any], config: list[RunnableConfig], **kwargs: Any
     ) -> list[Guarded | Exception]:
         cases = self._cases(inputs, config)
-        found = await aassess_cases([case for case in cases if isinstance(case, Case)])
-        return self._in_order(inputs, cases, found)
+        found = await aassess_each([case for case in cases if isinstance(case, Case)])
+        return self._in_order(inputs, cases, found, config)
 
     def flow(
         self, inputs: Iterator[Any], config: RunnableConfig, **kwargs: Any
@@ -192,8 +233,9 @@ class ConfidenceGuard(Vectorised[Guarded]):
         try:
             self._checked(pair, self.input_key, self.output_key)
             answer = answer_of(pair[self.output_key])
-            who = answer.response_metadata.get("model_name")
-            return Case(self.guard_for(config), asked_of(pair[self.input_key]), answer, who)
+            read = context_in(pair) or context_in(pair[self.input_key])
+            guard, asked = self.guard_for(config), asked_of(pair[self.input_key])
+            return Case(guard, asked, answer, context=read)
         except UsageError as error:
             return error
 
@@ -212,13 +254,22 @@ class ConfidenceGuard(Vectorised[Guarded]):
         pairs: Sequence[Any],
         cases: Sequence[Case | Exception],
         found: Sequence[Assessment | Exception],
+        config: Sequence[RunnableConfig],
     ) -> list[Guarded | Exception]:
         rest = iter(found)
-        results = [next(rest) if isinstance(case, Case) else case for case in cases]
-        return [
-            result if isinstance(result, Exception) else self.guarded(pair, result)
-            for pair, result in zip(pairs, results, strict=True)
-        ]
+        made: list[Guarded | Exception] = []
+        for pair, case, each in zip(pairs, cases, config, strict=True):
+            if isinstance(case, Exception):
+                made.append(case)
+                continue
+            result = next(rest)
+            if isinstance(result, Exception):
+                made.append(result)
+                continue
+            guarded = self.guarded(pair, result, case)
+            note_in(each, guarded["confidence"])
+            made.append(guarded)
+        return made
 
     def _parts(self, config: RunnableConfig) -> Parts:
-        return Parts(self.output_key, hold=may_replace(self.guard_for(config).policy))
+        return Parts(self.output_key, hold=self.holds(config))

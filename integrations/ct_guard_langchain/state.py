@@ -1,14 +1,15 @@
 """What the middleware keeps in an agent's state."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, NotRequired, TypedDict, cast
+from typing import Annotated, Any, NotRequired, cast
 
 from langchain.agents.middleware.types import AgentState, OmitFromInput, PrivateStateAttr
 from langchain_core.messages import AIMessage, AnyMessage
+from typing_extensions import TypedDict
 
 from ct_guard.records import Action, ReviewChoice
 
-from .record import ConfidenceRecord
+from .record import CallScore, ConfidenceRecord
 
 __all__ = ["VERDICTS", "ConfidenceState", "Verdict", "last_ai", "verdict_on", "verdicts_in"]
 
@@ -23,10 +24,10 @@ class Verdict(TypedDict):
     allowed: list[ReviewChoice]
     """What a person may do, with the action `human`."""
     reason: str
-    calls: dict[str, float | None]
-    """P(correct) of each tool call, by its id."""
+    calls: list[CallScore]
+    """The score of each tool call, by its position."""
     reviewed: list[str]
-    """Tool calls that a person has decided on."""
+    """Digests of the tool calls that a person let run."""
 
 
 def _latest(old: Any, new: Any) -> Any:

@@ -21,7 +21,7 @@ from ct_guard.errors import LowConfidenceError, UsageError
 from .candidates import Candidate, candidate_of
 from .record import get_confidence
 
-__all__ = ["Reader", "reader_of", "reading", "schema_names"]
+__all__ = ["Reader", "reader_of", "reading", "schema_names", "withheld_error"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ def reading(
         record = get_confidence(raw)
         if record is None:
             return readers[0].parser
-        return _WITHHELD if "original" in record else readers[record["model_index"]].parser
+        return _WITHHELD if record["action"] == "abstain" else readers[record["model_index"]].parser
 
     def read(made: dict[str, Any], config: RunnableConfig) -> Any:
         return given(parser_for(made["raw"]).invoke(made, config))
@@ -98,14 +98,18 @@ def _rest(sequence: RunnableSequence[Any, Any]) -> Runnable[Any, Any]:
 
 
 def _nothing_to_read(made: dict[str, Any]) -> dict[str, Any]:
-    record: Mapping[str, Any] = get_confidence(made["raw"]) or {}
-    p = record.get("p")
-    error = LowConfidenceError(
-        f"the answer was withheld by the policy {record.get('policy')!r}"
-        f" ({'no p' if p is None else f'p {p:.3f}'}, status {record.get('status')}):"
+    return {**made, "parsed": None, "parsing_error": withheld_error(get_confidence(made["raw"]))}
+
+
+def withheld_error(record: Mapping[str, Any] | None) -> LowConfidenceError:
+    """What is raised, or given as a parsing error, where an answer was to be an object."""
+    about: Mapping[str, Any] = record or {}
+    p = about.get("p")
+    return LowConfidenceError(
+        f"the answer was withheld by the policy {about.get('policy')!r}"
+        f" ({'no p' if p is None else f'p {p:.3f}'}, status {about.get('status')}):"
         " ask with include_raw=True to see its record"
     )
-    return {**made, "parsed": None, "parsing_error": error}
 
 
 _WITHHELD: Runnable[Any, Any] = RunnableLambda(_nothing_to_read)

@@ -1,35 +1,101 @@
 """Which calls of tools may run: the gate before each call, and a predicate for human review."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import get_args
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from typing import Any, get_args
 
 from langchain.agents.middleware.types import ToolCallRequest
-from langchain_core.messages import AIMessage, BaseMessage, ToolCall, ToolMessage
+from langchain_core.messages import AIMessage, ToolCall, ToolMessage
 
 from ct_guard.errors import UsageError
 from ct_guard.policies import OnMissing, Policy, Situation, ToolGate, parts
 from ct_guard.records import Confidence, Decision
 
-from .record import get_confidence
-from .state import Verdict, verdicts_in
+from .delivery import may_replace
+from .record import CallScore, call_digest, get_confidence
+from .state import Verdict, last_ai, verdict_on, verdicts_in
 
-__all__ = ["decide_call", "gate_of", "low_confidence", "refused"]
+__all__ = ["CallGate", "gate_of", "low_confidence", "refused", "tool_names"]
+
+_UNSCORED = "it was never scored as it stands"
 
 
-def gate_of(policy: Policy, on_missing: OnMissing | None) -> ToolGate:
-    """The tool gate in a policy; where it has none, one that every scored call passes.
-    `on_missing`, if given, goes before the gate's own. Raises UsageError for an unknown one."""
+@dataclass(frozen=True)
+class CallGate:
+    """Which calls of tools may run. A score is that of a call at its position, with its name and
+    its arguments: one that was changed since, or put in, has none."""
+
+    gate: ToolGate | None
+    """The policy's own, or one that `on_missing` asks for; None: what was scored and not withheld
+    runs."""
+    blocks: bool
+    """Without a gate: whether a call that was never scored is kept from running."""
+    policy: str
+
+    def decide(
+        self, call: Mapping[str, Any], message: AIMessage | None, verdict: Verdict | None
+    ) -> Decision:
+        """Whether this call of the message may run."""
+        scores = verdict["calls"] if verdict is not None else []
+        found = scores_of(call, message, scores)
+        if self.gate is None:
+            if found or not self.blocks:
+                return Decision(action="pass", policy=self.policy)
+            return Decision(action="abstain", policy=self.policy, reason=_UNSCORED)
+        known = [p for p in found if p is not None]
+        p = min(known) if known and len(known) == len(found) else None
+        decision = self.gate.decide(Confidence(p=p), Situation(tool=call["name"], turn="tool_call"))
+        if found or decision.action == "pass":
+            return decision
+        return decision.model_copy(update={"reason": f"{decision.reason}: {_UNSCORED}"})
+
+    def check(self, tools: Iterable[Any], *, all_known: bool) -> None:
+        """Raises PolicyError for a threshold of a tool that is not among `tools`; unless all are
+        known, only for one that is named like a tool."""
+        names = tool_names(tools)
+        if self.gate is None or not names:
+            return
+        for name in self.gate.thresholds:
+            if name not in names and (all_known or get_close_matches(name, names, n=1)):
+                self.gate.check_names(names)
+
+
+def gate_of(policy: Policy, on_missing: OnMissing | None) -> CallGate:
+    """The gate in a policy. `on_missing`, if given, goes before the policy's own word on it;
+    without either, unscored calls run only where the policy never withholds anything. Raises
+    UsageError for an unknown one."""
     if on_missing is not None:
         _check(on_missing)
-    found = [part for part in parts(policy) if isinstance(part, ToolGate)]
-    gate = found[0] if found else ToolGate(default=0.0)
-    return gate if on_missing is None else gate.model_copy(update={"on_missing": on_missing})
+    gate = next((part for part in parts(policy) if isinstance(part, ToolGate)), None)
+    if on_missing is not None:
+        gate = (gate or ToolGate(default=0.0)).model_copy(update={"on_missing": on_missing})
+    return CallGate(gate, may_replace(policy, gated=True), policy.name)
 
 
-def decide_call(gate: ToolGate, call: ToolCall, verdict: Verdict | None) -> Decision:
-    """Whether this call may run, by the score that it got with the message it came in."""
-    score = verdict["calls"].get(call["id"] or "") if verdict is not None else None
-    return gate.decide(Confidence(p=score), Situation(tool=call["name"], turn="tool_call"))
+def scores_of(
+    call: Mapping[str, Any], message: AIMessage | None, scores: Sequence[CallScore]
+) -> list[float | None]:
+    """The scores of the places in a message at which this very call stands; none where it stands
+    nowhere, or was something else there when it was scored."""
+    digest = call_digest(call)
+    calls = message.tool_calls if message is not None else []
+    return [
+        score["p"]
+        for each, score in zip(calls, scores, strict=False)
+        if call_digest(each) == digest == score["call"]
+    ]
+
+
+def tool_names(tools: Iterable[Any]) -> set[str]:
+    """The names of tools, also of those that are a provider's own."""
+    names = [
+        tool.get("name", tool.get("function", {}).get("name"))
+        if isinstance(tool, Mapping)
+        else getattr(tool, "name", None)
+        for tool in tools
+    ]
+    return {name for name in names if isinstance(name, str)}
 
 
 def refused(call: ToolCall, decision: Decision) -> ToolMessage:
@@ -41,7 +107,7 @@ def refused(call: ToolCall, decision: Decision) -> ToolMessage:
             " another way."
         ),
         name=call["name"],
-        tool_call_id=call["id"],
+        tool_call_id=call["id"] or "",
         status="error",
     )
 
@@ -64,7 +130,7 @@ def low_confidence(
     _check(on_missing)
 
     def is_low(request: ToolCallRequest) -> bool:
-        scores = _scores(request.state, request.tool_call["id"], name)
+        scores = _scores(request.state, request.tool_call, name)
         return min(scores) < threshold if scores else on_missing == "block"
 
     return is_low
@@ -76,23 +142,13 @@ def _check(on_missing: str) -> None:
         raise UsageError(f"unknown on_missing {on_missing!r}: there are {known}")
 
 
-def _scores(state: object, call_id: str | None, name: str | None) -> list[float]:
+def _scores(state: object, call: ToolCall, name: str | None) -> list[float]:
     """What is known of a call: by the middlewares, else by its message's own record."""
-    known = verdicts_in(state)
-    verdicts = [verdict for by, verdict in known.items() if name in (None, by)]
-    scores = [verdict["calls"].get(call_id or "") for verdict in verdicts]
-    if not any(score is not None for score in scores) and name is None:
-        scores = [_recorded(state, call_id)]
-    return [score for score in scores if score is not None]
-
-
-def _recorded(state: object, call_id: str | None) -> float | None:
     found = state.get("messages") if isinstance(state, Mapping) else getattr(state, "messages", [])
-    messages: Sequence[BaseMessage] = found or []
-    for message in reversed(messages):
-        if isinstance(message, AIMessage) and any(
-            call["id"] == call_id for call in message.tool_calls
-        ):
-            record = get_confidence(message)
-            return record["p"] if record else None
-    return None
+    message = last_ai(found or [])
+    verdicts = [verdict_on(message, state, by) for by in verdicts_in(state) if name in (None, by)]
+    known = [scores_of(call, message, verdict["calls"]) for verdict in verdicts if verdict]
+    record = get_confidence(message)
+    if not any(known) and name is None and record is not None:
+        known = [scores_of(call, message, record.get("calls", []))]
+    return [score for scores in known for score in scores if score is not None]

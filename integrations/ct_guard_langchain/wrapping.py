@@ -1,13 +1,14 @@
 """`wrap()`: put a guard around whatever answers."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypedDict, Unpack, overload
+from typing import Any, Unpack, overload
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.runnables import Runnable, RunnableWithFallbacks
 from langchain_core.runnables.base import RunnableBindingBase
+from typing_extensions import TypedDict
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator, load_estimator
@@ -15,13 +16,17 @@ from ct_guard.policies import Certified, OnError, Policy
 
 from .chain import GuardedChain
 from .chat_model import GuardedChatModel
+from .delivery import AbstainMessage, Redact
+from .outputs import Selector
+from .per_call import needs_estimator, refuse_unknown
 from .runnable import ConfidenceGuard
 
 __all__ = ["Options", "wrap"]
 
 
 class Options(TypedDict, total=False):
-    """What `GuardedChatModel` is told besides the model that answers."""
+    """What `GuardedChatModel` is told besides the model that answers, and `GuardedChain` besides
+    the chain: the last three."""
 
     estimator: str | Path | Estimator
     policy: str | float | Path | dict[str, Any] | Policy | None
@@ -32,7 +37,16 @@ class Options(TypedDict, total=False):
     max_batch: int | None
     max_waiting: int
     hold_stream: bool | None
-    abstain_message: str
+    abstain_message: AbstainMessage
+    keep_original: bool
+    redact: Redact | None
+    question: Callable[[Any], Any] | None
+    answer: Selector | None
+    context: Selector | None
+
+
+_OF_CHAINS = ("question", "answer", "context")
+"""Options that say where in a chain's input and output the parts are."""
 
 
 @overload
@@ -49,7 +63,8 @@ def wrap(runnable: Runnable[Any, Any], **options: Unpack[Options]) -> Runnable[A
     * A chat model becomes a `GuardedChatModel`; also inside of `bind`, `bind_tools`, `with_config`
       and `with_retry`, each one of `with_fallbacks`, and whichever `init_chat_model` chooses.
     * Any other runnable, a chain or an agent, becomes a `GuardedChain` (`ConfidenceGuard.wrap`),
-      `models` being stronger ones of its kind.
+      `models` being stronger ones of its kind; `question`, `answer` and `context` say where in its
+      input and output they are.
 
     What is guarded already is not guarded twice: its settings are kept, and `options` change them.
     Keywords that were bound before wrapping reach stronger models as they are; bind tools after
@@ -57,8 +72,17 @@ def wrap(runnable: Runnable[Any, Any], **options: Unpack[Options]) -> Runnable[A
 
     Raises EstimatorError, PolicyError or UsageError that says what does not fit.
     """
-    guarded = _Wrapping(options).around(runnable)
-    return guarded if guarded is not None else _guarded_chain(runnable, options)
+    refuse_unknown("wrap", options, Options.__annotations__)
+    of_models: Any = {name: value for name, value in options.items() if name not in _OF_CHAINS}
+    guarded = _Wrapping(of_models).around(runnable)
+    if guarded is None:
+        return _guarded_chain(runnable, options)
+    if unfit := [name for name in _OF_CHAINS if name in options]:
+        raise UsageError(
+            f"{' and '.join(unfit)} cannot be set around a {type(runnable).__name__}, whose"
+            " question and answer are its messages: wrap the chain that it is in"
+        )
+    return guarded
 
 
 class _Wrapping:
@@ -69,7 +93,7 @@ class _Wrapping:
 
     @cached_property
     def _estimator(self) -> Estimator:
-        return load_estimator(self._options.get("estimator", "mini"))
+        return load_estimator(needs_estimator("wrap", self._options.get("estimator")))
 
     def around(self, runnable: Runnable[Any, Any]) -> Runnable[Any, Any] | None:
         """The runnable with the chat model in it guarded; None where there is none."""
@@ -133,19 +157,16 @@ class _Wrapping:
 def _guarded_chain(runnable: Runnable[Any, Any], options: Options) -> Runnable[Any, Any]:
     settings: dict[str, Any] = dict(options)
     stronger = settings.pop("models", ())
-    if "hold_stream" in settings:
-        raise UsageError(
-            f"hold_stream cannot be set around a {type(runnable).__name__}: wrap the chat model in"
-            " it, or leave it out"
-        )
-    question = None
+    reading = {name: settings.pop(name) for name in _OF_CHAINS if name in settings}
     if isinstance(runnable, GuardedChain):
-        settings, question = {**_settings_of(runnable.guard), **settings}, runnable.question
-    return ConfidenceGuard(**settings).wrap(runnable, stronger=stronger, question=question)
+        settings = {**_settings_of(runnable.guard), **settings}
+        reading = {**{name: getattr(runnable.reading, name) for name in _OF_CHAINS}, **reading}
+    needs_estimator("wrap", settings.get("estimator"))
+    return ConfidenceGuard(**settings).wrap(runnable, stronger=stronger, **reading)
 
 
 def _settings_of(guarding: ConfidenceGuard) -> dict[str, Any]:
-    guard = guarding.guard
+    guard, delivery = guarding.guard, guarding.delivery
     return {
         "estimator": guard.estimator,
         "policy": guard.policy,
@@ -154,5 +175,10 @@ def _settings_of(guarding: ConfidenceGuard) -> dict[str, Any]:
         "window": guard.window,
         "max_batch": guard.max_batch,
         "max_waiting": guard.max_waiting,
-        "abstain_message": guarding.abstain_message,
+        "hold_stream": guarding.hold_stream,
+        "abstain_message": delivery.abstain_message,
+        "keep_original": delivery.keep_original,
+        "redact": delivery.redact,
+        "input_key": guarding.input_key,
+        "output_key": guarding.output_key,
     }

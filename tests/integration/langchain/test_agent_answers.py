@@ -47,8 +47,8 @@ CASES = {
     "pass: a good answer passes": Case(
         0.7, ["I am sure"], "I am sure", {"action": "pass", "p": 0.953, "attempts": 1}
     ),
-    "abstain: a bad answer is replaced and kept in the record": Case(
-        0.7, ["unsure"], ABSTAINED, {"action": "abstain", "p": 0.047, "original": "unsure"}
+    "abstain: a bad answer is replaced, and nothing of it kept": Case(
+        0.7, ["unsure"], ABSTAINED, {"action": "abstain", "p": 0.047, "original": None}
     ),
     "abstain: an empty answer has no worth": Case(
         0.7, [""], ABSTAINED, {"action": "abstain", "p": None, "status": "empty"}
@@ -85,7 +85,7 @@ CASES = {
         Escalate(threshold=0.7),
         ["unsure"],
         ABSTAINED,
-        {"action": "abstain", "attempts": 3, "model_index": 1, "original": "perhaps"},
+        {"action": "abstain", "attempts": 3, "model_index": 1, "original": None},
         [["perhaps"], ["unsure"]],
     ),
     "escalate: the last word where the last model is trusted": Case(

@@ -64,8 +64,8 @@ async def test_the_interrupt_is_langchains_own_review_request(estimator, memory,
     ("decision", "text", "original"),
     [
         ({"type": "approve"}, "unsure", None),
-        (edited("final_answer", answer="About 3 km."), "About 3 km.", "unsure"),
-        ({"type": "respond", "message": "Ask me later."}, "Ask me later.", "unsure"),
+        (edited("final_answer", answer="About 3 km."), "About 3 km.", "[unsure]"),
+        ({"type": "respond", "message": "Ask me later."}, "Ask me later.", "[unsure]"),
     ],
     ids=["approve", "edit", "respond"],
 )
@@ -74,7 +74,8 @@ async def test_a_person_approves_edits_or_answers(
 ):
     for way in ways:
         thread = {"configurable": {"thread_id": way}}
-        agent = reviewed(estimator, memory, "unsure", "sure")
+        kept = {"keep_original": True, "redact": lambda text: f"[{text}]"}
+        agent = reviewed(estimator, memory, "unsure", "sure", **kept)
         draft = (await run(way, agent, ASK, thread))["messages"][-1]
         state = await run(way, agent, decided(decision), thread)
         answer = state["messages"][-1]

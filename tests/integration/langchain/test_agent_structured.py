@@ -81,7 +81,7 @@ async def test_abstaining_leaves_no_structured_response_and_no_dangling_call(
     state = await run(way, agent, ASK, THREAD)
     assert state.get("structured_response") is None
     assert state["messages"][-1].text == "I don't know."
-    assert json.loads(state["ct_guard"]["original"]) == {"town": "unsure"}
+    assert "unsure" not in str(state)
     assert is_valid(state["messages"])
     state = await run(way, agent, {"messages": [("user", "And he?")]}, THREAD)
     assert state["structured_response"] == Place(town="sure")

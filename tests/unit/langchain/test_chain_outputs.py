@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from ct_guard.errors import UsageError
 from ct_guard_langchain.outputs import answer_of, asked_of, with_answer
-from ct_guard_langchain.parts import joined
+from ct_guard_langchain.streaming import joined
 
 
 class Person(BaseModel):

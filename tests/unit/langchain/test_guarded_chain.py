@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from langchain.agents import create_agent
-from langchain_core.language_models import FakeListLLM
+from langchain_core.language_models import FakeListChatModel, FakeListLLM
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
@@ -126,13 +126,15 @@ def test_a_plain_llm_is_heard_too(make_guard, backend):
 
 
 def test_the_answering_model_selects_the_calibrator(make_estimator):
-    class Named(RuleChatModel):
+    class Named(FakeListChatModel):
+        """Says its name when it is asked only, and not with its answers."""
+
         def _get_ls_params(self, *args: Any, **kwargs: Any) -> Any:
             return {"ls_model_name": "small-1"}
 
     flat = {"kind": "platt", "params": {"a": 0.0, "b": 0.0}, "n": 10}
     guard = ConfidenceGuard(make_estimator(calibrators={"small-1": flat}))
-    made = guard.wrap(Named(reply="I am sure.") | StrOutputParser()).invoke("?")
+    made = guard.wrap(Named(responses=["I am sure."]) | StrOutputParser()).invoke("?")
     assert made["confidence"]["p"] == 0.5
 
 
@@ -148,7 +150,7 @@ async def test_a_chat_model_by_itself_returns_a_message_that_carries_the_record(
     for made in (guarded.invoke("?"), await guarded.ainvoke("?")):
         assert made["output"].text == "I don't know."
         assert get_confidence(made["output"]) == made["confidence"]
-        assert made["confidence"]["original"] == "unsure"
+        assert made["confidence"]["original"] is None
 
 
 def test_structured_output_is_judged_by_its_json(make_guard, backend):

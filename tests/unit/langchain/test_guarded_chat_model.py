@@ -96,13 +96,15 @@ def test_the_record_is_plain_json(estimator):
     assert all(type(value) in (float, str, int, bool, type(None)) for value in record.values())
 
 
-def test_abstaining_replaces_the_answer_and_keeps_id_usage_and_the_original_in_the_record(
+def test_abstaining_replaces_the_answer_and_keeps_id_usage_and_where_asked_the_original(
     estimator,
 ):
     usage = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
     call = {"name": "add", "args": {"a": 2}, "id": "call-1"}
     said = AIMessage("unsure", id="message-1", usage_metadata=usage, tool_calls=[call])
-    model = GuardedChatModel(inner=saying(said), estimator=estimator, policy=0.7)
+    model = GuardedChatModel(
+        inner=saying(said), estimator=estimator, policy=0.7, keep_original=True
+    )
     answer = model.invoke("?")
     assert answer.content == "I don't know."
     assert answer.tool_calls == []
@@ -275,7 +277,7 @@ def test_of_several_generations_each_has_its_record_and_the_first_decides(estima
     result = model.generate([[HumanMessage("?")]])
     first, second = result.generations[0]
     assert (first.text, second.text) == ("sure", "I don't know.")
-    assert get_confidence(second)["original"] == "unsure"
+    assert get_confidence(second)["original"] is None
     assert get_confidence(result) == get_confidence(first)
 
 

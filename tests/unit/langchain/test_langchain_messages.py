@@ -13,15 +13,16 @@ from langchain_core.messages import (
 
 from ct_guard.errors import UsageError
 from ct_guard.records import Message
+from ct_guard_langchain.delivery import replace_answer
 from ct_guard_langchain.messages import (
     question_answer,
     render_call,
-    replace_answer,
     text_of,
     turn_of,
 )
 
 CALL = {"name": "add", "args": {"a": 2, "b": "ü"}, "id": "call-1"}
+HUMAN = HumanMessage("?")
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}}
 
 
@@ -202,8 +203,34 @@ def test_named_roles_are_understood(role, known):
     ],
 )
 def test_what_is_not_text_is_named(message, named):
+    said = isinstance(message, AIMessage)
+    asked, answer = ([HUMAN], message) if said else ([message, HUMAN], None)
     with pytest.raises(UsageError, match=named):
-        question_answer([message, HumanMessage("?")])
+        question_answer(asked, answer)
+
+
+def test_what_is_not_text_in_an_earlier_turn_is_a_word_in_brackets():
+    """Only what is asked now has to be read: an image that was talked about before does not make
+    every later answer unreadable."""
+    asked = HumanMessage([{"type": "text", "text": "What is this? "}, IMAGE])
+    turns = question_answer([asked, AIMessage("A cat."), HUMAN]).conversation()
+    assert [turn.content for turn in turns] == ["What is this? [image_url]", "A cat.", "?"]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("<think>Seven and five.</think>\n\n12", "12"),
+        ("<think>\n\n</think>\n\n12", "12"),
+        ("Seven and five.</think>12", "12"),
+        ("<thinking>a</thinking>b<thinking>c</thinking>", "b"),
+        ("<think>It is 12, or", ""),
+        ("I think so: 12 < 13", "I think so: 12 < 13"),
+    ],
+)
+def test_thoughts_in_the_text_are_no_part_of_the_answer(text: str, said: str):
+    assert question_answer([HUMAN], AIMessage(text)).answer == said
+    assert text_of(HumanMessage(text)) == text
 
 
 def test_a_replaced_answer_keeps_who_and_what_it_cost_but_nothing_that_was_said():

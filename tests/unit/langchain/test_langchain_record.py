@@ -4,12 +4,19 @@ import json
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, ToolMessage
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    HumanMessage,
+    ToolMessage,
+    message_to_dict,
+)
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
+from langgraph.types import Command, GraphOutput
 
 from ct_guard.records import Assessment, Confidence, Decision
 from ct_guard_langchain import get_confidence
-from ct_guard_langchain.record import attach, confidence_in, make_record
+from ct_guard_langchain.record import attach, call_digest, confidence_in, make_record
 
 ASSESSMENT = Assessment(
     confidence=Confidence(p=0.75, logit=1.1, calibrated=True, estimator="mini", backend="fake"),
@@ -51,6 +58,23 @@ def test_a_call_of_tools_is_told_apart_from_an_answer():
     assert make_record(ASSESSMENT, turn="tool_call")["turn"] == "tool_call"
 
 
+def test_what_was_found_out_on_the_way_can_be_read_back():
+    odd = Confidence(p=0.5, sanitized=True, ood=0.01, estimator="mini")
+    record = make_record(Assessment(confidence=odd, decision=ASSESSMENT.decision))
+    assert (record["sanitized"], record["ood"]) == (True, 0.01)
+    assert confidence_in(record) == odd
+
+
+def test_a_turn_of_calls_has_the_score_of_each_by_its_position():
+    sure, weak = Confidence(p=0.9), Confidence(p=0.2)
+    calls = [{"name": name, "args": {"x": 1}, "id": "0"} for name in ("search", "delete")]
+    made = Assessment(confidence=weak, decision=ASSESSMENT.decision, calls=(sure, weak))
+    first, second = make_record(made, turn="tool_call", calls=calls)["calls"]
+    assert (first["p"], second["p"]) == (0.9, 0.2)
+    assert first["call"] == call_digest({"name": "search", "args": {"x": 1}, "id": "another"})
+    assert second["call"] != call_digest({"name": "delete", "args": {"x": 2}, "id": "0"})
+
+
 def test_attaching_leaves_the_original_alone():
     message = AIMessage("4", response_metadata={"model_name": "small"})
     attached = attach(message, make_record(ASSESSMENT))
@@ -78,6 +102,18 @@ GENERATION = ChatGeneration(message=MESSAGE)
         {"messages": [HumanMessage("?"), MESSAGE]},
         {"ct_guard": RECORD},
         {"input": "?", "output": "4", "confidence": RECORD},
+        {"raw": MESSAGE, "parsed": 4, "parsing_error": None},
+        MESSAGE.model_dump(),
+        message_to_dict(MESSAGE),
+        {"messages": [HumanMessage("?").model_dump(), MESSAGE.model_dump()]},
+        {"retrieve": None, "model": {"messages": [MESSAGE]}},
+        {"model": [{"messages": [MESSAGE]}]},
+        ("updates", {"model": {"messages": [MESSAGE]}}),
+        (("outer:1",), "messages", (CHUNK, {"langgraph_node": "model"})),
+        {"type": "updates", "ns": (), "data": {"model": {"messages": [MESSAGE]}}},
+        GraphOutput({"messages": [HumanMessage("?"), MESSAGE]}),
+        Command(update={"messages": [MESSAGE]}),
+        {"type": "ct_guard.confidence", **RECORD},
     ],
     ids=[
         "message",
@@ -92,10 +128,24 @@ GENERATION = ChatGeneration(message=MESSAGE)
         "result of an agent",
         "state without messages",
         "result of a guard",
+        "raw and parsed",
+        "message as JSON",
+        "message as a dict with its type",
+        "state as JSON",
+        "part of updates",
+        "part of updates of a node with several",
+        "part of several modes",
+        "part of a subgraph",
+        "part of version 2",
+        "result of version 2",
+        "command",
+        "custom event",
     ],
 )
 def test_the_record_is_found_in(source: Any):
-    assert get_confidence(source) == RECORD
+    found = get_confidence(source)
+    assert found is not None
+    assert {key: found[key] for key in RECORD} == RECORD
 
 
 @pytest.mark.parametrize(

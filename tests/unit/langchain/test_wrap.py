@@ -98,13 +98,15 @@ def test_an_agent(estimator):
     agent = create_agent(RuleChatModel(reply="unsure"), tools=[])
     made = wrap(agent, estimator=estimator, policy=0.7).invoke({"messages": [HumanMessage("?")]})
     record = get_confidence(made)
-    assert (record["action"], record["original"]) == ("abstain", "unsure")
+    assert (record["action"], record["original"]) == ("abstain", None)
 
 
 def test_what_makes_no_sense_around_a_chain_is_refused(estimator):
     chain = RuleChatModel() | StrOutputParser()
-    with pytest.raises(UsageError, match="hold_stream cannot be set around a RunnableSequence"):
-        wrap(chain, estimator=estimator, hold_stream=True)
+    with pytest.raises(UsageError, match="wrap has no option 'threshold': give policy"):
+        wrap(chain, estimator=estimator, threshold=0.9)
+    with pytest.raises(UsageError, match="answer cannot be set around a RuleChatModel"):
+        wrap(RuleChatModel(), estimator=estimator, answer="answer")
 
 
 # --- once -----------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ct_guard.errors import PolicyError
 from ct_guard.policies import Escalate, OnMissing, Situation, Threshold, ToolGate
 from ct_guard.records import Action, Confidence
 
@@ -44,3 +45,25 @@ def test_answers_go_by_their_own_policy_and_a_turn_of_calls_passes_to_its_gate()
     assert GATE.decide(low, Situation(turn="tool_call")).action == "pass"
     climbing = ToolGate(answers=Escalate(threshold=0.7))
     assert climbing.decide(low, Situation(models_left=1)).action == "escalate"
+
+
+def test_by_default_a_call_without_a_score_is_one_below_its_threshold() -> None:
+    assert call(ToolGate(thresholds={"delete": 0.9}), None, "delete") == "abstain"
+    assert call(ToolGate(thresholds={"delete": 0.9}, below="human"), None, "delete") == "human"
+
+
+def test_a_turn_of_calls_that_is_delivered_whole_goes_as_the_first_that_may_not_run() -> None:
+    fine, low = ("search", Confidence(p=0.6)), ("delete", Confidence(p=0.6))
+    assert GATE.decide_turn([fine, fine]).action == "pass"
+    decision = GATE.decide_turn([fine, low])
+    assert (decision.action, decision.reason) == ("abstain", "delete: p 0.600 < 0.900")
+    assert GATE.decide_turn([("delete", Confidence(p=None))]).reason == "delete: no score"
+
+
+def test_a_misspelt_tool_is_an_error_that_says_what_was_meant() -> None:
+    gate = ToolGate(thresholds={"delet": 0.9})
+    gate.check_names({"delet", "search"})
+    with pytest.raises(PolicyError, match="names 'delet', which is no tool here: did you mean"):
+        gate.check_names({"delete", "search"})
+    with pytest.raises(PolicyError, match="there are lookup, search"):
+        gate.check_names({"search", "lookup"})

@@ -1,0 +1,125 @@
+"""What chat models share that decide on their own answers: a policy for one call, and what a cache
+is given of it."""
+
+from collections.abc import AsyncIterator, Iterator, Sequence
+from typing import Any
+
+from langchain_core.caches import BaseCache
+from langchain_core.globals import get_llm_cache
+from langchain_core.language_models import BaseChatModel, LanguageModelInput
+from langchain_core.messages import AIMessage, AIMessageChunk
+from langchain_core.outputs import ChatResult, Generation
+from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.runnables.utils import ConfigurableFieldSpec
+from pydantic import PrivateAttr
+
+from ct_guard.guard import Guard
+
+from .delivery import Delivery
+from .per_call import POLICY, POLICY_SPEC, Guards, policy_in
+from .record import get_confidence
+
+__all__ = ["DecidingChatModel", "LastingCache"]
+
+
+class DecidingChatModel(BaseChatModel):
+    """A chat model with a guard in it. LangChain hands down a call's keywords, and nothing else of
+    its config: the policy that a call sets goes along as the keyword `ct_guard_policy`."""
+
+    _guards: Guards = PrivateAttr()
+    _delivery: Delivery = PrivateAttr()
+
+    def invoke(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AIMessage:
+        return super().invoke(input, config, **_with_policy(config, kwargs))
+
+    async def ainvoke(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AIMessage:
+        return await super().ainvoke(input, config, **_with_policy(config, kwargs))
+
+    def stream(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Iterator[AIMessageChunk]:
+        yield from super().stream(input, config, **_with_policy(config, kwargs))
+
+    async def astream(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> AsyncIterator[AIMessageChunk]:
+        async for chunk in super().astream(input, config, **_with_policy(config, kwargs)):
+            yield chunk
+
+    def stream_events(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        return super().stream_events(input, config, **_with_policy(config, kwargs))
+
+    def astream_events(
+        self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
+    ) -> Any:
+        return super().astream_events(input, config, **_with_policy(config, kwargs))
+
+    @property
+    def config_specs(self) -> list[ConfigurableFieldSpec]:
+        """What a call's config can set, beside LangChain's own."""
+        return [*super().config_specs, POLICY_SPEC]
+
+    @property
+    def _guard(self) -> Guard:
+        return self._guards.guard
+
+    def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
+        made: ChatResult = BaseChatModel._generate_with_cache(self._caching(), *args, **kwargs)
+        return made
+
+    async def _agenerate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
+        return await BaseChatModel._agenerate_with_cache(self._caching(), *args, **kwargs)
+
+    def _caching(self) -> "DecidingChatModel":
+        """This model, or where there is a cache, a copy that puts in it what will hold tomorrow."""
+        cache = self.cache if isinstance(self.cache, BaseCache) else get_llm_cache()
+        if cache is None or self.cache is False:
+            return self
+        return self.model_copy(update={"cache": LastingCache(cache)})
+
+
+def _with_policy(config: RunnableConfig | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    given = policy_in(ensure_config(config))
+    return kwargs if given is None else {**kwargs, POLICY: given}
+
+
+_LASTING = ("unsupported", "invalid", "too_long")
+"""Why an answer was not scored that will be so again."""
+
+
+class LastingCache(BaseCache):
+    """A cache that is not given answers on which something has failed: the estimator, or a stronger
+    model. Asked again, it may work."""
+
+    def __init__(self, cache: BaseCache) -> None:
+        self._cache = cache
+
+    def lookup(self, prompt: str, llm_string: str) -> Any:
+        return self._cache.lookup(prompt, llm_string)
+
+    def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        if not any(map(_failed, return_val)):
+            self._cache.update(prompt, llm_string, return_val)
+
+    async def alookup(self, prompt: str, llm_string: str) -> Any:
+        return await self._cache.alookup(prompt, llm_string)
+
+    async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
+        if not any(map(_failed, return_val)):
+            await self._cache.aupdate(prompt, llm_string, return_val)
+
+    def clear(self, **kwargs: Any) -> None:
+        self._cache.clear(**kwargs)
+
+
+def _failed(generation: Generation) -> bool:
+    record = get_confidence(generation)
+    if record is None or record["status"] in _LASTING:
+        return False
+    return record["status"] == "error" or record["error"] is not None

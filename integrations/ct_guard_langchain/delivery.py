@@ -1,0 +1,236 @@
+"""How an answer reaches its reader: as it is with its record, or withheld."""
+
+import inspect
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages.ai import UsageMetadata
+
+from ct_guard.errors import UsageError
+from ct_guard.policies import (
+    Annotate,
+    Budget,
+    Certified,
+    Escalate,
+    Policy,
+    Require,
+    Retry,
+    Threshold,
+    ToolGate,
+    parts,
+)
+from ct_guard.records import Assessment
+
+from .messages import text_of, turn_of
+from .record import ConfidenceRecord, attach, get_confidence, make_record
+
+__all__ = [
+    "ABSTAIN_MESSAGE",
+    "AbstainMessage",
+    "Delivery",
+    "harmless",
+    "is_silent",
+    "is_withheld",
+    "may_ask_person",
+    "may_replace",
+    "replace_answer",
+    "silent",
+]
+
+ABSTAIN_MESSAGE = "I don't know."
+
+AbstainMessage = str | Callable[..., str]
+"""A text, or a function of the record, or of the record and the conversation, which returns one."""
+
+Redact = Callable[[str], str]
+
+_HARMLESS = frozenset(
+    {
+        "created",
+        "created_at",
+        "done_reason",
+        "finish_reason",
+        "id",
+        "ls_model_name",
+        "model",
+        "model_id",
+        "model_name",
+        "model_provider",
+        "service_tier",
+        "stop_reason",
+        "system_fingerprint",
+        "token_usage",
+        "usage",
+    }
+)
+"""What providers say about an answer that cannot hold its words; log-probabilities, citations and
+whatever else they add can."""
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What stands in for an answer that is withheld, and what is kept of it.
+
+    Raises UsageError for an abstain message that is neither text nor a function.
+    """
+
+    abstain_message: AbstainMessage = ABSTAIN_MESSAGE
+    keep_original: bool = False
+    """Whether the record keeps the text of an answer that was replaced."""
+    redact: Redact | None = None
+    """Applied to every text that is kept."""
+
+    def __post_init__(self) -> None:
+        said = self.abstain_message
+        if not isinstance(said, str) and not callable(said):
+            raise UsageError(
+                f"an abstain message is a text or a function that returns one, not {said!r}"
+            )
+        if self.redact is not None and not callable(self.redact):
+            raise UsageError(f"redact is a function from text to text, not {self.redact!r}")
+
+    def deliver(
+        self,
+        message: BaseMessage,
+        assessment: Assessment,
+        messages: Sequence[BaseMessage] = (),
+        *,
+        attempts: int = 1,
+        model_index: int = 0,
+        error: str | None = None,
+        discarded_usage: UsageMetadata | None = None,
+        schemas: Collection[str] = (),
+    ) -> BaseMessage:
+        """The message with its record; replaced where the decision is to abstain, unless it stands
+        for a withheld answer already."""
+        turn, already = turn_of(message, schemas), get_confidence(message)
+        record = make_record(
+            assessment,
+            attempts=attempts,
+            model_index=model_index,
+            error=error,
+            turn=turn,
+            discarded_usage=discarded_usage,
+            calls=message.tool_calls if isinstance(message, AIMessage) else (),
+        )
+        if assessment.action != "abstain":
+            return attach(message, record)
+        record.pop("calls", None)  # also a digest tells something of what is withheld
+        if already is not None and is_withheld(message):
+            if "original" in already:
+                record["original"] = already["original"]
+            return attach(message, record)
+        record["original"] = self.kept(_said(message, schemas))
+        return attach(replace_answer(message, self.says(record, messages)), record)
+
+    def kept(self, text: str) -> str | None:
+        """A text that was replaced, as it may be kept; None: not at all."""
+        if not self.keep_original:
+            return None
+        return text if self.redact is None else self.redact(text)
+
+    def says(self, record: ConfidenceRecord, messages: Sequence[BaseMessage]) -> str:
+        """What is said instead of an answer. Raises UsageError where that is no text."""
+        if isinstance(self.abstain_message, str):
+            return self.abstain_message
+        given = (record, messages)[: _arity(self.abstain_message)]
+        said = self.abstain_message(*given)
+        if not isinstance(said, str):
+            kind = type(said).__name__
+            raise UsageError(f"the abstain message must be a text; its function gave a {kind}")
+        return said
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What tells two of them apart, for caches and traces."""
+        said = self.abstain_message
+        return {
+            "abstain_message": said if isinstance(said, str) else _name(said),
+            "keep_original": self.keep_original,
+            "redact": None if self.redact is None else _name(self.redact),
+        }
+
+
+def is_withheld(message: BaseMessage) -> bool:
+    """Whether a guard has replaced this message already."""
+    record = get_confidence(message)
+    return record is not None and record["action"] == "abstain"
+
+
+def replace_answer(message: BaseMessage, text: str) -> BaseMessage:
+    """A copy that says `text` and nothing else: no tool calls, and nothing of a provider's that
+    could hold the old words. Id, usage and who answered stay."""
+    update: dict[str, Any] = {
+        "content": text,
+        "additional_kwargs": {},
+        "response_metadata": harmless(message.response_metadata),
+    }
+    if isinstance(message, AIMessage):
+        update |= {"tool_calls": [], "invalid_tool_calls": []}
+    return message.model_copy(update=update)
+
+
+def silent(message: BaseMessage) -> BaseMessage:
+    """A copy that says nothing, for whoever counts tokens."""
+    return replace_answer(message, "")
+
+
+def is_silent(message: BaseMessage) -> bool:
+    """Whether a message says nothing and calls nothing."""
+    return not message.content and not getattr(message, "tool_calls", None)
+
+
+def harmless(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """What a provider says about an answer, without its words."""
+    return {name: value for name, value in metadata.items() if name in _HARMLESS}
+
+
+def may_replace(policy: Policy, *, gated: bool = False) -> bool:
+    """Whether an answer that a model gave may not be the one that is delivered. Then its stream has
+    to be held until the decision. `gated`: a tool gate replaces nothing, as whoever runs the calls
+    asks it."""
+    harmless = (Annotate, ToolGate) if gated else (Annotate,)
+    return any(not isinstance(part, harmless) for part in parts(policy))
+
+
+def may_ask_person(policy: Policy, *, about_calls: bool = True) -> bool:
+    """Whether a person may have to decide on an answer or, as a tool gate wants it, on a call."""
+    asked = (part for part in parts(policy) if about_calls or not isinstance(part, ToolGate))
+    return any(map(_asks_person, asked))
+
+
+def _asks_person(part: Policy) -> bool:
+    match part:
+        case Annotate() | Budget():
+            return False
+        case Threshold() | Certified() | ToolGate():
+            return part.below == "human"
+        case Escalate() | Retry() | Require():
+            return part.otherwise == "human"
+    return True  # a review, and a policy of the user's own
+
+
+def _arity(function: Callable[..., str]) -> int:
+    """How many of two arguments a function takes."""
+    try:
+        signature = inspect.signature(function)
+        signature.bind(None, None)
+    except TypeError:
+        return 1 if signature.parameters else 0
+    except ValueError:  # a builtin that does not say
+        return 1
+    return 2
+
+
+def _name(function: Callable[..., Any]) -> str:
+    module = getattr(function, "__module__", "")
+    return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
+
+
+def _said(message: BaseMessage, schemas: Collection[str]) -> str:
+    try:
+        return text_of(message, schemas)
+    except UsageError:
+        return str(message.text)

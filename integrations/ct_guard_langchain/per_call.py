@@ -1,0 +1,97 @@
+"""Another policy for one call, set where the call is made."""
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.utils import ConfigurableFieldSpec
+
+from ct_guard.errors import UsageError
+from ct_guard.guard import Guard
+from ct_guard.policies import load_policy
+
+__all__ = ["POLICY", "POLICY_SPEC", "Guards", "needs_estimator", "policy_in", "refuse_unknown"]
+
+POLICY = "ct_guard_policy"
+"""The key in `config["configurable"]`, or in the context of a LangGraph run, that sets another
+policy for one call."""
+
+POLICY_SPEC = ConfigurableFieldSpec(
+    POLICY,
+    Any,
+    name="Policy",
+    description="A threshold such as 0.9, or any other policy, for this call",
+)
+
+_RUNTIME = "__pregel_runtime"
+"""LangGraph's key in a config for what belongs to the run, its context among it."""
+
+_MOST = 32
+"""Policies set by calls that are remembered."""
+
+
+def policy_in(config: RunnableConfig | Mapping[str, Any] | None, context: Any = None) -> Any:
+    """The policy that a call sets, in its config or in the context of its run; None: it sets none.
+    The config's goes first."""
+    configurable = (config or {}).get("configurable") or {}
+    if configurable.get(POLICY) is not None:
+        return configurable[POLICY]
+    if context is None:
+        context = getattr(configurable.get(_RUNTIME), "context", None)
+    if isinstance(context, Mapping):
+        return context.get(POLICY)
+    return getattr(context, POLICY, None)
+
+
+class Guards:
+    """A guard, and the same with the policies that calls have set. Equal policies share a guard,
+    and with it a batch and a budget. Safe to share between threads."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.guard = guard
+        self._others: dict[str, Guard] = {}
+        self._lock = threading.Lock()
+
+    def under(self, policy: Any) -> Guard:
+        """The guard with this policy, given as to `Guard`; None: its own.
+
+        Raises PolicyError for a policy that makes no sense.
+        """
+        if policy is None:
+            return self.guard
+        loaded = load_policy(policy, self.guard.estimator.manifest.certificates)
+        with self._lock:
+            key = repr(loaded)
+            if key not in self._others:
+                while len(self._others) >= _MOST:
+                    self._others.pop(next(iter(self._others)))
+                self._others[key] = self.guard.under(loaded)
+            return self._others[key]
+
+
+def needs_estimator(surface: str, given: Any) -> Any:
+    """What was given. Raises UsageError, which says what to give, where nothing was."""
+    if given is None:
+        raise UsageError(
+            f"{surface} needs an estimator: give the directory or hub name of one, as from"
+            " 'ct-guard tune'; 'mini' is a toy that knows its own small world only"
+        )
+    return given
+
+
+def refuse_unknown(surface: str, given: Mapping[str, Any], known: Any) -> None:
+    """Raises UsageError for options that a surface does not have, saying what it has instead."""
+    from difflib import get_close_matches
+
+    for name in given:
+        if name in known:
+            continue
+        near = get_close_matches(name, known, n=1)
+        if name.startswith(("thresh", "tresh", "min_p", "min_conf", "cutoff")):
+            instead = "give policy=0.7, or any other policy"
+        elif near:
+            instead = f"did you mean {near[0]!r}?"
+        else:
+            instead = f"it has {', '.join(sorted(known))}"
+        raise UsageError(f"{surface} has no option {name!r}: {instead}")

@@ -1,0 +1,267 @@
+"""The gate of an agent's tools: a score is that of one call, at its position, with its name and its
+arguments, and what has none does not run."""
+
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    HumanInTheLoopMiddleware,
+    InterruptOnConfig,
+)
+from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.tools import tool
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.types import Command
+
+from ct_guard.errors import PolicyError
+from ct_guard.policies import Annotate, Require, Threshold, ToolGate
+from ct_guard_langchain import ConfidenceMiddleware, low_confidence
+from tests.integration.langchain.scripted import calling, model
+from tests.integration.langchain.surfaces import is_valid, run
+
+ASK = {"messages": [("user", "Please tidy up.")]}
+THREAD = {"configurable": {"thread_id": "one"}}
+GATE = ToolGate(thresholds={"delete": 0.9})
+WAYS = pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+
+
+@pytest.fixture
+def ran() -> list[str]:
+    return []
+
+
+@pytest.fixture
+def tools(ran: list[str]) -> list[Any]:
+    @tool
+    def delete(path: str) -> str:
+        """Delete a file."""
+        ran.append(f"delete {path}")
+        return "deleted"
+
+    @tool
+    def search(word: str) -> str:
+        """Search for a word."""
+        ran.append(f"search {word}")
+        return "found"
+
+    return [delete, search]
+
+
+def calls(*made: tuple[str, dict[str, str], str | None]) -> AIMessage:
+    return AIMessage("", tool_calls=[{"name": n, "args": a, "id": i} for n, a, i in made])
+
+
+class Edits(AgentMiddleware):
+    """Another middleware, which changes a call after the model has made it."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def after_model(self, state: Any, runtime: Any) -> dict[str, Any] | None:
+        last = state["messages"][-1]
+        if not last.tool_calls:
+            return None
+        changed = [{**call, "args": {"path": self.path}} for call in last.tool_calls]
+        return {"messages": [last.model_copy(update={"tool_calls": changed})]}
+
+
+@WAYS
+@pytest.mark.parametrize("ids", [("0", "0"), ("", ""), ("a", "b")])
+@pytest.mark.parametrize("first", ["delete", "search"])
+async def test_a_trusted_call_lends_its_score_to_no_other(estimator, tools, ran, way, ids, first):
+    made = [("delete", {"path": "perhaps"}, ids[0]), ("search", {"word": "sure"}, ids[1])]
+    said = model(calls(*(made if first == "delete" else made[::-1])), "sure")
+    agent = create_agent(said, tools, middleware=[ConfidenceMiddleware(estimator, GATE)])
+    await run(way, agent, ASK)
+    assert "delete perhaps" not in ran
+
+
+async def test_a_call_without_an_id_is_gated_as_well(estimator, tools, ran):
+    said = model(calls(("delete", {"path": "perhaps"}, None)), "sure")
+    agent = create_agent(said, tools, middleware=[ConfidenceMiddleware(estimator, GATE)])
+    state = await run("invoke", agent, ASK)
+    assert (ran, state["messages"][2].status) == ([], "error")
+
+
+async def test_two_calls_of_one_tool_have_a_score_each(estimator, tools, ran):
+    made = [("delete", {"path": "a sure thing"}, "0"), ("delete", {"path": "perhaps"}, "0")]
+    agent = create_agent(
+        model(calls(*made), "sure"), tools, middleware=[ConfidenceMiddleware(estimator, GATE)]
+    )
+    await run("invoke", agent, ASK)
+    assert ran == ["delete a sure thing"]
+
+
+@WAYS
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("policy", [GATE, Threshold(threshold=0.3)], ids=["gate", "threshold"])
+async def test_a_call_that_another_middleware_has_changed_does_not_run(
+    estimator, tools, ran, way, order, policy
+):
+    middleware = [ConfidenceMiddleware(estimator, policy), Edits("everything, sure")]
+    said = model(calling("delete", path="a sure thing"), "sure")
+    agent = create_agent(said, tools, middleware=middleware[::order])
+    state = await run(way, agent, ASK)
+    assert ran == []
+    assert "it was never scored as it stands" in state["messages"][2].text
+    assert is_valid(state["messages"])
+
+
+async def test_where_nothing_is_ever_withheld_a_changed_call_runs(estimator, tools, ran):
+    said = model(calling("delete", path="a sure thing"), "sure")
+    middleware = [ConfidenceMiddleware(estimator, Annotate()), Edits("another")]
+    await run("invoke", create_agent(said, tools, middleware=middleware), ASK)
+    assert ran == ["delete another"]
+
+
+async def test_a_call_that_a_person_has_changed_in_the_stock_review_does_not_run(
+    estimator, tools, ran
+):
+    config = InterruptOnConfig(allowed_decisions=["approve", "edit"])
+    stock = HumanInTheLoopMiddleware(interrupt_on={"delete": config})
+    agent = create_agent(
+        model(calling("delete", path="a sure thing"), "sure"),
+        tools,
+        middleware=[stock, ConfidenceMiddleware(estimator, GATE)],
+        checkpointer=InMemorySaver(),
+    )
+    await run("invoke", agent, ASK, THREAD)
+    edited = {"name": "delete", "args": {"path": "everything, sure"}}
+    resume = Command(resume={"decisions": [{"type": "edit", "edited_action": edited}]})
+    state = await run("invoke", agent, resume, THREAD)
+    assert ran == []
+    assert is_valid(state["messages"])
+
+
+@WAYS
+@pytest.mark.parametrize("below", ["abstain", "human"])
+async def test_a_call_that_an_update_of_the_state_has_changed_does_not_run(
+    estimator, tools, ran, way, below
+):
+    gate = ToolGate(thresholds={"delete": 0.9}, below=below)
+    agent = create_agent(
+        model(calling("delete", path="a sure thing"), "sure"),
+        tools,
+        middleware=[ConfidenceMiddleware(estimator, gate)],
+        checkpointer=InMemorySaver(),
+        interrupt_before=["tools"],
+    )
+    paused = await run(way, agent, ASK, THREAD)
+    last = paused["messages"][-1]
+    changed = [{**last.tool_calls[0], "args": {"path": "everything, sure"}}]
+    agent.update_state(THREAD, {"messages": [last.model_copy(update={"tool_calls": changed})]})
+    state = await run(way, agent, None, THREAD)
+    assert ran == []
+    asked = state.get("__interrupt__")
+    assert bool(asked) is (below == "human")
+    if not asked:
+        return
+    assert asked[0].value["action_requests"][0]["args"] == {"path": "everything, sure"}
+    decided = {"decisions": [{"type": "approve"}]}
+    state = await run(way, agent, Command(resume=decided), THREAD)
+    assert ran == ["delete everything, sure"]
+    assert is_valid(state["messages"])
+
+
+@pytest.mark.parametrize(
+    ("decision", "expected", "result"),
+    [
+        ({"type": "reject", "message": "no"}, [], "A reviewer rejected this call of delete: no"),
+        ({"type": "respond", "message": "It is gone."}, [], "It is gone."),
+        (
+            {"type": "edit", "edited_action": {"name": "delete", "args": {"path": "one"}}},
+            ["delete one"],
+            "deleted",
+        ),
+    ],
+    ids=["reject", "respond", "edit"],
+)
+async def test_a_person_decides_on_a_call_that_was_never_scored(
+    estimator, tools, ran, decision, expected, result
+):
+    middleware = ConfidenceMiddleware(estimator, ToolGate(default=0.9, below="human"))
+    agent = create_agent(
+        model(calling("delete", path="a sure thing"), "sure"),
+        tools,
+        middleware=[Edits("everything"), middleware],
+        checkpointer=InMemorySaver(),
+    )
+    state = await run("invoke", agent, ASK, THREAD)
+    assert state["__interrupt__"]
+    resume = Command(resume={"decisions": [decision]})
+    state = await run("invoke", agent, resume, THREAD)
+    assert ran == expected
+    assert [m.text for m in state["messages"] if isinstance(m, ToolMessage)] == [result]
+    assert is_valid(state["messages"])
+
+
+@WAYS
+async def test_a_pending_call_that_nobody_scored_does_not_run(broken, tools, ran, way):
+    middleware = ConfidenceMiddleware(broken, GATE, on_error="pass")
+    said = model(calling("delete", path="a sure thing"), "sure")
+    state = await run(way, create_agent(said, tools, middleware=[middleware]), ASK)
+    assert ran == []
+    assert "no score" in state["messages"][2].text
+
+
+async def test_a_call_put_into_the_state_does_not_run(estimator, tools, ran):
+    agent = create_agent(
+        model("sure", "sure"),
+        tools,
+        middleware=[ConfidenceMiddleware(estimator, GATE)],
+        checkpointer=InMemorySaver(),
+    )
+    await run("invoke", agent, ASK, THREAD)
+    agent.update_state(
+        THREAD, {"messages": [calling("delete", path="a sure thing")]}, as_node="model"
+    )
+    agent.invoke(None, THREAD)
+    assert ran == []
+
+
+async def test_the_predicate_for_the_stock_review_believes_no_score_of_another_call(
+    estimator, tools, ran
+):
+    when = low_confidence(0.9)
+    config = InterruptOnConfig(allowed_decisions=["approve"], when=when)
+    stock = HumanInTheLoopMiddleware(interrupt_on={"delete": config})
+    made = [("delete", {"path": "perhaps"}, "0"), ("search", {"word": "sure"}, "0")]
+    agent = create_agent(
+        model(calls(*made), "sure"),
+        tools,
+        middleware=[stock, ConfidenceMiddleware(estimator, Annotate())],
+        checkpointer=InMemorySaver(),
+    )
+    state = await run("invoke", agent, ASK, THREAD)
+    assert [each["name"] for each in state["__interrupt__"][0].value["action_requests"]] == [
+        "delete"
+    ]
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("delet", "I am sure"),
+        ("remove", calling("delete", path="a sure thing")),
+    ],
+    ids=["like a tool's", "like none"],
+)
+async def test_a_misspelt_tool_is_an_error(estimator, tools, ran, way, name, said):
+    gate = ToolGate(thresholds={name: 0.9})
+    agent = create_agent(
+        model(said, "sure"), tools, middleware=[ConfidenceMiddleware(estimator, gate)]
+    )
+    with pytest.raises(PolicyError, match=f"the tool gate names '{name}', which is no tool here"):
+        await run(way, agent, ASK)
+    assert ran == []
+
+
+async def test_what_a_reading_requires_holds_for_every_call_of_a_turn(estimator, tools, ran):
+    policy = Require(policy=GATE, calibrated=True)
+    said = model(calling("delete", path="a sure thing"), "sure")
+    agent = create_agent(said, tools, middleware=[ConfidenceMiddleware(estimator, policy)])
+    state = await run("invoke", agent, ASK)
+    assert (ran, state["messages"][-1].text) == ([], "I don't know.")

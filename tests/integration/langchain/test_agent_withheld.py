@@ -1,0 +1,318 @@
+"""What an agent withholds is heard by nobody: no stream, event, callback, tracer or record,
+wherever the guard stands among the middlewares."""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain.agents.middleware import (
+    AgentMiddleware,
+    ModelCallLimitMiddleware,
+    ModelFallbackMiddleware,
+    PIIMiddleware,
+    dynamic_prompt,
+    wrap_model_call,
+)
+from langchain_core.callbacks import get_usage_metadata_callback
+from langchain_core.messages import AIMessage
+from langchain_core.tools import tool
+from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
+
+from ct_guard.backends.fake import FakeBackend
+from ct_guard.errors import PolicyError
+from ct_guard.records import CalibratorState
+from ct_guard_langchain import ConfidenceMiddleware, get_confidence
+from tests.integration.langchain.scripted import Scripted, calling, model
+from tests.integration.langchain.surfaces import run
+from tests.known_confidence import by_word, estimator_on
+
+ASK = {"messages": [("user", "Where is it?")]}
+SECRET = "unsure secret"
+WAYS = pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+MODES = ["updates", "values", "messages", "custom", "debug", "tasks", "checkpoints"]
+
+
+class Hears(RunCollectorCallbackHandler):
+    """A tracer that also keeps the tokens."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens: list[str] = []
+
+    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:
+        self.tokens.append(token)
+        return super().on_llm_new_token(token, **kwargs)
+
+    @property
+    def heard(self) -> str:
+        def outputs(run: Any) -> list[Any]:
+            inside = [each for child in run.child_runs for each in outputs(child)]
+            return [run.outputs, run.events, *inside]
+
+        return repr([self.tokens, *(outputs(run) for run in self.traced_runs)])
+
+
+def secretive(estimator: Any, *before: Any, policy: Any = 0.7, said: Any = SECRET) -> Any:
+    asked = [model(said), model("sure, the answer")] if policy == "escalate" else [model(said)]
+    guard = ConfidenceMiddleware(
+        estimator, 0.7 if policy == "escalate" else policy, models=asked[1:]
+    )
+    return create_agent(
+        asked[0], middleware=[*before, guard], checkpointer=InMemorySaver(), name="told"
+    )
+
+
+@pytest.mark.parametrize("policy", [0.7, "escalate"])
+@pytest.mark.parametrize("mode", MODES)
+async def test_no_stream_mode_tells(estimator, mode, policy):
+    thread: Any = {"configurable": {"thread_id": "1"}}
+    parts = list(secretive(estimator, policy=policy).stream(ASK, thread, stream_mode=mode))
+    agent = secretive(estimator, policy=policy)
+    parts += [part async for part in agent.astream(ASK, thread, stream_mode=mode)]
+    assert parts
+    assert "secret" not in repr(parts)
+
+
+@pytest.mark.parametrize("policy", [0.7, "escalate"])
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_no_event_tells_and_the_delivered_answer_is_one(estimator, version, policy):
+    thread: Any = {"configurable": {"thread_id": "1"}}
+    agent = secretive(estimator, policy=policy)
+    events = [part async for part in agent.astream_events(ASK, thread, version=version)]
+    assert "secret" not in repr([event["data"] for event in events])
+    said = [e["data"]["chunk"].text for e in events if e["event"] == "on_chat_model_stream"]
+    assert said == ["sure, the answer" if policy == "escalate" else "I don't know."]
+
+
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+async def test_no_log_patch_tells(estimator):
+    thread: Any = {"configurable": {"thread_id": "1"}}
+    patches = [patch async for patch in secretive(estimator).astream_log(ASK, thread)]
+    assert "secret" not in repr([op["value"] for patch in patches for op in patch.ops])
+
+
+async def test_nothing_tells_in_a_subgraph(estimator):
+    for mode in MODES:
+        guard = ConfidenceMiddleware(estimator, 0.7)
+        outer = StateGraph(MessagesState)
+        outer.add_node("inside", create_agent(model(SECRET), middleware=[guard]))
+        outer.add_edge(START, "inside")
+        parts = list(outer.compile().stream(ASK, stream_mode=mode, subgraphs=True))
+        assert "secret" not in repr(parts)
+
+
+@WAYS
+@pytest.mark.parametrize("policy", [0.7, "escalate"])
+async def test_no_tracer_or_callback_tells_and_tokens_are_counted(estimator, way, policy):
+    usage = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
+    said = AIMessage(SECRET, usage_metadata=usage, response_metadata={"model_name": "small"})
+    config: Any = {"configurable": {"thread_id": "1"}, "callbacks": [hears := Hears()]}
+    with get_usage_metadata_callback() as counted:
+        await run(way, secretive(estimator, policy=policy, said=said), ASK, config)
+    assert "secret" not in hears.heard
+    assert counted.usage_metadata["small"]["total_tokens"] == 5
+
+
+@WAYS
+async def test_a_models_own_callbacks_hear_what_is_delivered(estimator, way):
+    own = Hears()
+    asked = Scripted(script=[SECRET], callbacks=[own])
+    agent = create_agent(asked, middleware=[ConfidenceMiddleware(estimator, 0.7)])
+    await run(way, agent, ASK)
+    assert own.tokens == ["I don't know."]
+    assert "secret" not in own.heard
+
+
+@WAYS
+async def test_p_stands_in_the_metadata_of_the_runs(estimator, way):
+    for policy in (0.7, "annotate"):
+        tracer = RunCollectorCallbackHandler()
+        agent = create_agent(model("perhaps"), middleware=[ConfidenceMiddleware(estimator, policy)])
+        await run(way, agent, ASK, {"callbacks": [tracer]})
+        node = tracer.traced_runs[0].child_runs[0]
+        assert (node.name, node.metadata["ct_guard_p"]) == ("model", 0.5)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_what_another_middleware_redacts_is_not_in_the_record(estimator, order):
+    redacts = PIIMiddleware("email", strategy="redact", apply_to_output=True)
+    middleware = [ConfidenceMiddleware(estimator, 0.7), redacts]
+    agent = create_agent(model("unsure, ask ann@example.org"), middleware=middleware[::order])
+    assert "ann@example.org" not in repr(await run("invoke", agent, ASK))
+
+
+async def test_what_is_kept_is_redacted(estimator):
+    guard = ConfidenceMiddleware(
+        estimator, 0.7, keep_original=True, redact=lambda text: text.replace("secret", "*")
+    )
+    state = await run("invoke", create_agent(model(SECRET), middleware=[guard]), ASK)
+    assert state["ct_guard"]["original"] == "unsure *"
+
+
+async def test_log_probabilities_and_citations_of_a_withheld_answer_go_with_it(estimator):
+    told = {
+        "logprobs": {"content": [{"token": SECRET, "logprob": -0.1}]},
+        "citations": [SECRET],
+        "model_name": "small",
+        "finish_reason": "stop",
+    }
+    state = await run(
+        "invoke",
+        create_agent(
+            model(AIMessage(SECRET, response_metadata=told)),
+            middleware=[ConfidenceMiddleware(estimator, 0.7)],
+        ),
+        ASK,
+    )
+    assert "secret" not in repr(state)
+    assert state["messages"][-1].response_metadata["model_name"] == "small"
+
+
+# --- wherever it stands ---------------------------------------------------------------------------
+
+
+class Named(Scripted):
+    """Says its name when it is asked, and not with its answers."""
+
+    named: str
+
+    def _get_ls_params(self, *args: Any, **kwargs: Any) -> Any:
+        return {"ls_model_name": self.named}
+
+
+def inside(kind: str) -> AgentMiddleware[Any, Any, Any]:
+    big = Named(script=["sure"], named="big")
+    if kind == "fallback":
+        return ModelFallbackMiddleware(big)
+    return wrap_model_call(lambda request, handler: handler(request.override(model=big)))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("kind", ["fallback", "chosen"])
+async def test_the_calibrator_is_that_of_the_model_that_answered(kind, order):
+    def flat(b: float) -> CalibratorState:
+        return CalibratorState(kind="platt", params={"a": 0.0, "b": b}, n=10)
+
+    estimator = estimator_on(
+        FakeBackend(logit=by_word), calibrators={"small": flat(-9.0), "big": flat(0.0)}
+    )
+    small = Named(script=[ConnectionError("gone")], named="small")
+    middleware = [ConfidenceMiddleware(estimator, "annotate"), inside(kind)]
+    agent = create_agent(small, middleware=middleware[::order])
+    state = await run("invoke", agent, ASK)
+    assert (state["ct_guard"]["p"], state["ct_guard"]["calibrated"]) == (0.5, True)
+
+
+async def test_a_models_name_in_its_message_goes_before_the_one_it_was_asked_by():
+    flat = CalibratorState(kind="platt", params={"a": 0.0, "b": 0.0}, n=10)
+    estimator = estimator_on(FakeBackend(logit=by_word), calibrators={"router": flat, "v": flat})
+
+    async def calibrated(asked: str, answered: str) -> bool:
+        said = AIMessage("sure", response_metadata={"model_name": answered})
+        agent = create_agent(
+            Named(script=[said], named=asked),
+            middleware=[ConfidenceMiddleware(estimator, "annotate")],
+        )
+        return bool((await run("invoke", agent, ASK))["ct_guard"]["calibrated"])
+
+    assert not await calibrated("router", "somebody else")
+    assert await calibrated("somebody else", "router")
+    assert await calibrated("v", "v-2024-08-06")
+    assert not await calibrated("v", "v-mini")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+async def test_what_an_inner_middleware_adds_to_the_prompt_is_judged_and_said_once(order, caplog):
+    heard: list[str] = []
+
+    class Listening(FakeBackend):
+        def score(self, items: Any, *args: Any, **kwargs: Any) -> Any:
+            heard.extend(self.decode(item.context) for item in items)
+            return super().score(items, *args, **kwargs)
+
+    @dynamic_prompt
+    def retrieved(request: Any) -> str:
+        return "PASSAGE: it is in the attic."
+
+    guard = ConfidenceMiddleware(estimator_on(Listening(logit=by_word)), 0.7)
+    agent = create_agent(model("sure", "sure"), middleware=[guard, retrieved][::order])
+    with caplog.at_level(logging.WARNING, logger="ct_guard_langchain"):
+        await run("invoke", agent, ASK)
+        await run("invoke", agent, ASK)
+    assert all("PASSAGE" in context for context in heard)
+    said = [message for message in caplog.messages if "list ConfidenceMiddleware last" in message]
+    assert len(said) == (1 if order == 1 else 0)
+
+
+@pytest.mark.parametrize("kind", ["fallback", "chosen"])
+async def test_what_an_inner_middleware_asks_is_held_as_well(estimator, kind):
+    big = Named(script=[SECRET], named="big")
+    inner: Any = ModelFallbackMiddleware(big)
+    if kind == "chosen":
+        inner = wrap_model_call(lambda request, handler: handler(request.override(model=big)))
+    agent = create_agent(
+        model(ConnectionError("gone")), middleware=[ConfidenceMiddleware(estimator, 0.7), inner]
+    )
+    parts = list(agent.stream(ASK, stream_mode="messages"))
+    assert [part.text for part, _ in parts] == ["I don't know."]
+
+
+@WAYS
+async def test_where_another_middleware_ends_the_run_the_state_has_no_older_record(estimator, way):
+    @tool
+    def search(word: str) -> str:
+        """Search."""
+        return "found"
+
+    limit = ModelCallLimitMiddleware(run_limit=1)
+    agent = create_agent(
+        model(calling("search", word="sure")),
+        [search],
+        middleware=[ConfidenceMiddleware(estimator, "annotate"), limit],
+    )
+    state = await run(way, agent, ASK)
+    assert "limit" in state["messages"][-1].text
+    assert (state["ct_guard"], get_confidence(state)) == (None, None)
+
+
+# --- a policy for one call ------------------------------------------------------------------------
+
+
+@dataclass
+class Context:
+    ct_guard_policy: Any = None
+
+
+@WAYS
+async def test_a_run_can_set_its_policy(estimator, way):
+    agent = create_agent(
+        model(*["perhaps"] * 4),
+        middleware=[ConfidenceMiddleware(estimator, 0.3)],
+        context_schema=Context,
+    )
+
+    async def text(config: Any = None, **context: Any) -> str:
+        given = Context(**context)
+        if way == "invoke":
+            state = agent.invoke(ASK, config, context=given)
+        else:
+            state = await agent.ainvoke(ASK, config, context=given)
+        return str(state["messages"][-1].text)
+
+    configured = {"configurable": {"ct_guard_policy": 0.9}}
+    assert await text() == "perhaps"
+    assert await text(ct_guard_policy=0.9) == "I don't know."
+    assert await text(configured) == "I don't know."
+    assert await text(configured, ct_guard_policy=0.1) == "I don't know."
+
+
+async def test_a_policy_that_the_agent_has_no_review_for_is_refused(estimator):
+    agent = create_agent(model("perhaps"), middleware=[ConfidenceMiddleware(estimator, 0.3)])
+    config = {"configurable": {"ct_guard_policy": {"kind": "review", "threshold": 0.9}}}
+    with pytest.raises(PolicyError, match="made without a review"):
+        await run("invoke", agent, ASK, config)

@@ -1,0 +1,516 @@
+"""What a guarded model or chain withholds is heard by nobody and kept nowhere, unless asked for."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from langchain.agents import create_agent
+from langchain_core.caches import InMemoryCache
+from langchain_core.callbacks import CallbackManagerForLLMRun
+from langchain_core.documents import Document
+from langchain_core.language_models import BaseChatModel, FakeListChatModel
+from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.output_parsers import StrOutputParser
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
+from langgraph.graph import START, MessagesState, StateGraph
+
+from ct_guard.backends.fake import FakeBackend
+from ct_guard.errors import BackendError, UsageError
+from ct_guard.guard import Guard
+from ct_guard.policies import ToolGate
+from ct_guard_langchain import (
+    ChatLocal,
+    ConfidenceCallbackHandler,
+    ConfidenceGuard,
+    GuardedChatModel,
+    get_confidence,
+    get_confidence_callback,
+    wrap,
+)
+from tests.known_confidence import by_word
+from tests.rule_model import RuleChatModel
+
+SECRET = "unsure secret"
+
+
+class Chatty(BaseChatModel):
+    """Tells its callbacks of its tokens also where it answers in one piece, as local models do."""
+
+    reply: str = SECRET
+
+    def _generate(
+        self,
+        messages: Any,
+        stop: Any = None,
+        run_manager: CallbackManagerForLLMRun | None = None,
+        **kwargs: Any,
+    ) -> ChatResult:
+        if run_manager is not None:
+            run_manager.on_llm_new_token(self.reply)
+        logprobs = {"content": [{"token": self.reply, "logprob": -0.1}]}
+        generation = ChatGeneration(
+            message=AIMessage(self.reply), generation_info={"logprobs": logprobs}
+        )
+        return ChatResult(generations=[generation], llm_output={"model_name": "chatty"})
+
+    def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
+        yield ChatGenerationChunk(message=AIMessageChunk(self.reply))
+
+    @property
+    def _llm_type(self) -> str:
+        return "chatty"
+
+
+class Hears(RunCollectorCallbackHandler):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens: list[str] = []
+
+    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:
+        self.tokens.append(token)
+        return super().on_llm_new_token(token, **kwargs)
+
+    @property
+    def heard(self) -> str:
+        def outputs(run: Any) -> list[Any]:
+            return [run.outputs, run.events, *map(outputs, run.child_runs)]
+
+        return repr([self.tokens, *map(outputs, self.traced_runs)])
+
+
+def surfaces(estimator: Any) -> dict[str, Any]:
+    guard = ConfidenceGuard(estimator, 0.7)
+    return {
+        "model": GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7),
+        "chain": guard.wrap(Chatty() | StrOutputParser()),
+        "chain of a model": guard.wrap(Chatty()),
+        "agent as a chain": guard.wrap(create_agent(Chatty(), [])),
+        "chain of a chain": RunnableLambda(lambda v: v) | guard.wrap(Chatty() | StrOutputParser()),
+    }
+
+
+SURFACES = pytest.mark.parametrize(
+    "surface", ["model", "chain", "chain of a model", "agent as a chain", "chain of a chain"]
+)
+
+
+def given(surface: str) -> Any:
+    return {"messages": [HumanMessage("?")]} if surface == "agent as a chain" else "?"
+
+
+@SURFACES
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream", "batch"])
+async def test_no_callback_or_tracer_hears_of_it(estimator, surface, way):
+    asked, hears = surfaces(estimator)[surface], Hears()
+    config: Any = {"callbacks": [hears]}
+    if way == "invoke":
+        said: Any = asked.invoke(given(surface), config)
+    elif way == "ainvoke":
+        said = await asked.ainvoke(given(surface), config)
+    elif way == "stream":
+        said = list(asked.stream(given(surface), config))
+    elif way == "astream":
+        said = [part async for part in asked.astream(given(surface), config)]
+    else:
+        said = asked.batch([given(surface)], config)
+    assert "I don't know." in repr(said)
+    assert "secret" not in repr(said)
+    assert hears.traced_runs
+    assert "secret" not in hears.heard
+
+
+@SURFACES
+async def test_no_event_tells_of_it(estimator, surface):
+    asked = surfaces(estimator)[surface]
+    events = [each async for each in asked.astream_events(given(surface), version="v2")]
+    assert "secret" not in repr([each["data"] for each in events])
+
+
+@SURFACES
+async def test_no_stream_of_a_graph_around_tells_of_it(estimator, surface):
+    asked = surfaces(estimator)[surface]
+
+    def node(state: Any, config: RunnableConfig) -> Any:
+        said = asked.invoke({"messages": state["messages"]} if "agent" in surface else "?", config)
+        return {"messages": [AIMessage(repr(get_confidence(said)))]}
+
+    graph = StateGraph(MessagesState)
+    graph.add_node("node", node)
+    graph.add_edge(START, "node")
+    for mode in ("messages", "updates", "values", "debug", "tasks", "custom"):
+        state = {"messages": [HumanMessage("?")]}
+        parts = list(graph.compile().stream(state, stream_mode=mode, subgraphs=True))
+        assert "secret" not in repr(parts)
+
+
+async def test_a_watcher_around_hears_of_the_decision_and_not_of_the_answer(estimator):
+    with get_confidence_callback(estimator, 0.7) as watch:
+        surfaces(estimator)["chain"].invoke("?")
+        await surfaces(estimator)["chain"].ainvoke("?")
+    assert [record["action"] for record in watch.records] == ["abstain", "abstain"]
+    assert "secret" not in watch.report()
+
+
+def test_what_passes_is_told_of_as_it_was(make_estimator):
+    hears = Hears()
+    guarded = ConfidenceGuard(make_estimator(), 0.7).wrap(Chatty(reply="sure") | StrOutputParser())
+    assert guarded.invoke("?", {"callbacks": [hears]})["output"] == "sure"
+    (run,) = hears.traced_runs
+    (told,) = run.child_runs
+    assert (run.name, run.metadata["ct_guard_action"]) == ("GuardedChain", "pass")
+    assert told.outputs["generations"][0][0]["text"] == "sure"
+
+
+def test_streams_that_are_not_to_be_held_are_heard_at_once(estimator):
+    hears = Hears()
+    guard = ConfidenceGuard(estimator, 0.7, hold_stream=False)
+    parts = list(guard.wrap(Chatty() | StrOutputParser()).stream("?", {"callbacks": [hears]}))
+    assert hears.tokens == [SECRET, ""]
+    assert get_confidence(parts[-1])["action"] == "abstain"
+
+
+def test_a_run_tells_whose_answer_it_is_and_how_sure(estimator):
+    hears = Hears()
+    large = RuleChatModel(reply="sure", model_name="large")
+    model = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7, models=[large])
+    model.invoke("?", {"callbacks": [hears]})
+    (run,) = hears.traced_runs
+    assert run.metadata["ct_guard_p"] == pytest.approx(0.953, abs=1e-3)
+    assert run.outputs["generations"][0][0]["message"]["kwargs"]["response_metadata"][
+        "model_name"
+    ] == run.metadata.get("ls_model_name", "large")
+
+
+# --- what is kept ---------------------------------------------------------------------------------
+
+
+def test_what_is_kept_is_what_was_asked_for(estimator):
+    def original(**options: Any) -> Any:
+        model = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7, **options)
+        return get_confidence(model.invoke("?"))["original"]
+
+    assert original() is None
+    assert original(keep_original=True) == SECRET
+    assert original(keep_original=True, redact=str.upper) == SECRET.upper()
+
+
+@pytest.mark.parametrize(
+    ("message", "said"),
+    [
+        (lambda record: f"p is {record['p']:.2f}", "p is 0.05"),
+        (lambda record, messages: f"No answer to {messages[-1].text}", "No answer to ?"),
+        (lambda: "Nothing.", "Nothing."),
+    ],
+)
+def test_the_abstain_message_may_depend_on_the_record_and_the_conversation(
+    estimator, message, said
+):
+    options: Any = {"policy": 0.7, "abstain_message": message}
+    model = GuardedChatModel(inner=Chatty(), estimator=estimator, **options)
+    assert model.invoke("?").text == said
+    guard = ConfidenceGuard(estimator, **options)
+    assert guard.invoke({"input": "?", "output": SECRET})["output"] == said
+
+
+def test_an_abstain_message_that_is_none_is_refused(estimator):
+    with pytest.raises(UsageError, match="a text or a function that returns one, not 7"):
+        ConfidenceGuard(estimator, abstain_message=7)
+    model = GuardedChatModel(
+        inner=Chatty(), estimator=estimator, policy=0.7, abstain_message=lambda record: 7
+    )
+    with pytest.raises(UsageError, match="its function gave a int"):
+        model.invoke("?")
+
+
+async def test_a_passing_fault_is_not_cached_with_its_answer(make_estimator):
+    class Flaky(FakeBackend):
+        fails = True
+
+        def score(self, *args: Any, **kwargs: Any) -> Any:
+            if self.fails:
+                raise BackendError("out of memory")
+            return super().score(*args, **kwargs)
+
+    for way in ("invoke", "ainvoke"):
+        backend, inner = Flaky(logit=by_word), RuleChatModel(reply="sure", cache=InMemoryCache())
+        model = GuardedChatModel(inner=inner, estimator=make_estimator(backend=backend), policy=0.7)
+
+        async def ask(way: str = way, model: Any = model) -> tuple[str, str]:
+            said = model.invoke("?") if way == "invoke" else await model.ainvoke("?")
+            return said.text, get_confidence(said)["status"]
+
+        assert await ask() == ("I don't know.", "error")
+        backend.fails = False
+        assert [await ask(), await ask()] == [("sure", "ok")] * 2
+        assert len(inner.asked) == 2
+
+
+def test_a_guard_around_a_guard_does_not_judge_an_abstention(make_estimator):
+    heard: list[str] = []
+    estimator = make_estimator(logit=lambda text: heard.append(text) or by_word(text))
+    inner = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7)
+    outer = GuardedChatModel(inner=inner, estimator=estimator, policy=0.01)
+    said = outer.invoke("?")
+    assert (said.text, get_confidence(said)["action"]) == ("I don't know.", "abstain")
+    made = ConfidenceGuard(estimator, "annotate").wrap(inner | StrOutputParser()).invoke("?")
+    assert (made["output"], made["confidence"]["action"]) == ("I don't know.", "abstain")
+    assert heard == [SECRET, SECRET]
+
+
+def test_a_guard_around_a_guard_may_ask_a_stronger_model(estimator):
+    inner = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7)
+    large = RuleChatModel(reply="sure")
+    outer = GuardedChatModel(inner=inner, estimator=estimator, policy=0.7, models=[large])
+    assert outer.invoke("?").text == "sure"
+
+
+# --- what a surface is told -----------------------------------------------------------------------
+
+
+def test_no_option_is_swallowed(estimator):
+    with pytest.raises(UsageError, match="no option 'threshold': give policy"):
+        GuardedChatModel(inner=Chatty(), estimator=estimator, threshold=0.99)
+    with pytest.raises(UsageError, match="no option 'estimators': did you mean 'estimator'"):
+        GuardedChatModel(inner=Chatty(), estimators=estimator)
+    with pytest.raises(UsageError, match="leave `on_error` out"):
+        ChatLocal(estimator=Guard("mini"), on_error="raise")
+    with pytest.raises(UsageError, match="ChatLocal has no option 'treshold': give policy"):
+        ChatLocal(estimator="mini", treshold=0.9)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: GuardedChatModel(inner=Chatty()),
+        ChatLocal,
+        ConfidenceGuard,
+        ConfidenceCallbackHandler,
+        lambda: wrap(Chatty()),
+        lambda: wrap(Chatty() | StrOutputParser()),
+    ],
+)
+def test_an_estimator_is_never_guessed(make):
+    with pytest.raises(UsageError, match="needs an estimator: give the directory or hub name"):
+        make()
+
+
+GATE = ToolGate(thresholds={"be_sure": 0.9})
+
+
+def be_sure(about: str) -> str:
+    """Be sure of something."""
+    return about
+
+
+@pytest.mark.parametrize(("about", "kept"), [("a sure thing", 1), ("unsure", 0)])
+async def test_a_gate_holds_on_every_surface(estimator, about, kept):
+    model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=GATE)
+    bound = model.bind_tools([be_sure], tool_choice="any")
+    said = [bound.invoke(about), await bound.ainvoke(about), *bound.batch([about])]
+    chunks = list(bound.stream(about))
+    assert sum(len(chunk.tool_calls) for chunk in chunks) == kept
+    bare = RuleChatModel().bind_tools([be_sure], tool_choice="any")
+    said.append(ConfidenceGuard(estimator, GATE).wrap(bare).invoke(about)["output"])
+    assert [len(each.tool_calls) for each in said] == [kept] * 4
+    watch = ConfidenceCallbackHandler(estimator, GATE)
+    bare.invoke(about, {"callbacks": [watch]})
+    assert watch.records[0]["action"] == ("pass" if kept else "abstain")
+
+
+def test_a_gate_that_a_surface_cannot_keep_is_refused(estimator):
+    asks = GATE.model_copy(update={"below": "human"})
+    with pytest.raises(UsageError, match="cannot wait for a person before a call of a tool"):
+        GuardedChatModel(inner=Chatty(), estimator=estimator, policy=asks)
+    with pytest.raises(UsageError, match="ChatLocal calls no tools"):
+        ChatLocal(estimator="mini", policy=GATE)
+    model = GuardedChatModel(
+        inner=RuleChatModel(), estimator=estimator, policy=ToolGate(thresholds={"be_sur": 0.9})
+    )
+    with pytest.raises(UsageError, match="did you mean 'be_sure'"):
+        model.bind_tools([be_sure])
+
+
+async def test_a_call_can_set_its_policy_on_every_surface(estimator):
+    config: Any = {"configurable": {"ct_guard_policy": 0.9}}
+    model = GuardedChatModel(inner=RuleChatModel(reply="?"), estimator=estimator, policy=0.3)
+    assert model.invoke("?").text == "?"
+    said = [
+        model.invoke("?", config).text,
+        (await model.ainvoke("?", config)).text,
+        "".join(chunk.text for chunk in model.stream("?", config)),
+        "".join([chunk.text async for chunk in model.astream("?", config)]),
+        model.with_config(config).invoke("?").text,
+        model.batch(["?"], config)[0].text,
+        (model | StrOutputParser()).invoke("?", config),
+    ]
+    assert said == ["I don't know."] * 7
+    events = [each async for each in model.astream_events("?", config, version="v2")]
+    assert "?" not in [e["data"]["chunk"].text for e in events if "stream" in e["event"]]
+    local = ChatLocal(estimator="mini")
+    assert local.invoke("What is 7 plus 5?").text != "I don't know."
+    sure: Any = {"configurable": {"ct_guard_policy": 0.9999}}
+    assert local.invoke("What is 7 plus 5?", sure).text == "I don't know."
+    watch = ConfidenceCallbackHandler(estimator, 0.3)
+    chain = RuleChatModel(reply="?") | StrOutputParser()
+    chain.invoke("?", {"callbacks": [watch], **config})
+    assert watch.records[0]["action"] == "abstain"
+
+
+# --- what providers tell --------------------------------------------------------------------------
+
+
+async def test_log_probabilities_beside_a_message_are_read_and_go_with_a_withheld_answer(
+    make_estimator,
+):
+    """OpenAI's integration puts them in `generation_info`, and who answered in `llm_output`."""
+    for reply, seen in (("sure", "unused"), (SECRET, "unused")):
+        model = GuardedChatModel(inner=Chatty(reply=reply), estimator=make_estimator(), policy=0.7)
+        chunks = list(model.stream("?"))
+        for said in (model.invoke("?"), await model.ainvoke("?"), sum(chunks[1:], chunks[0])):
+            assert get_confidence(said)["provider_logprobs"] == seen
+            assert said.response_metadata["model_name"] == "chatty"
+            assert ("logprobs" in said.response_metadata) is (reply == "sure")
+
+
+# --- retrieval ------------------------------------------------------------------------------------
+
+
+def rag(**extra: Any) -> Any:
+    read = [Document("Ada is a pilot."), Document("Ada flies.")]
+    return RunnableLambda(lambda v: {"question": v, "context": read, **extra})
+
+
+def test_the_answer_of_a_dict_is_replaced_and_all_else_stays(estimator):
+    made = ConfidenceGuard(estimator, 0.7).wrap(rag(answer="unsure")).invoke("Who?")
+    assert made["output"]["answer"] == "I don't know."
+    assert made["output"]["question"] == "Who?"
+    assert len(made["output"]["context"]) == 2
+
+
+def test_answer_and_passages_are_where_the_caller_says(make_estimator):
+    heard: list[tuple[str, str]] = []
+
+    class Listening(FakeBackend):
+        def score(self, items: Any, *args: Any, **kwargs: Any) -> Any:
+            heard.extend((self.decode(item.context), self.decode(item.answer)) for item in items)
+            return super().score(items, *args, **kwargs)
+
+    guard = ConfidenceGuard(make_estimator(backend=Listening(logit=by_word)), 0.7)
+    chain = rag(reply="sure", answer="a note")
+    for selectors in (
+        {"answer": "reply", "context": "context"},
+        {"answer": lambda out: out["reply"], "context": lambda out: out["context"]},
+    ):
+        guard.wrap(chain, **selectors).invoke("Who?")
+        wrap(chain, estimator=guard.guard.estimator, policy=0.7, **selectors).invoke("Who?")
+    read = "Ada is a pilot.\n\nAda flies.\n\nWho?"
+    assert len(heard) == 4
+    assert all(read in context and answer == "sure" for context, answer in heard)
+
+
+def test_pairs_keep_their_context(make_estimator):
+    heard: list[str] = []
+
+    class Listening(FakeBackend):
+        def score(self, items: Any, *args: Any, **kwargs: Any) -> Any:
+            heard.extend(self.decode(item.context) for item in items)
+            return super().score(items, *args, **kwargs)
+
+    guard = ConfidenceGuard(make_estimator(backend=Listening(logit=by_word)), 0.7)
+    guard.batch(
+        [
+            {"input": "Who?", "context": "Ada is a pilot.", "output": "sure"},
+            {"input": "Who?", "context": [Document("Ada is a pilot.")], "output": "sure"},
+            {"input": {"question": "Who?", "context": "Ada is a pilot."}, "output": "sure"},
+        ]
+    )
+    assert len(heard) == 3
+    assert all("Ada is a pilot.\n\nWho?" in context for context in heard)
+
+
+def test_a_dict_without_a_known_answer_says_what_to_name(estimator):
+    guard = ConfidenceGuard(estimator, 0.7)
+    with pytest.raises(UsageError, match=r"name it, as in guard.wrap\(chain, answer='reply'\)"):
+        guard.wrap(rag(said="sure")).invoke("Who?")
+    with pytest.raises(UsageError, match="no answer is under 'reply': the chain's output has"):
+        guard.wrap(rag(said="sure"), answer="reply").invoke("Who?")
+    with pytest.raises(UsageError, match="no passages are under 'docs'"):
+        guard.wrap(rag(answer="sure"), context="docs").invoke("Who?")
+
+
+@pytest.mark.parametrize(
+    "output",
+    [
+        {"input": "?", "output": "unsure"},
+        {"question": "?", "text": "unsure"},
+        {"query": "?", "result": "unsure"},
+        {"answer": "unsure"},
+    ],
+)
+def test_dicts_that_chains_are_known_to_answer_with(estimator, output):
+    made = ConfidenceGuard(estimator, 0.7).wrap(RunnableLambda(lambda v: output)).invoke("?")
+    key = next(key for key, value in output.items() if value == "unsure")
+    assert made["output"] == {**output, key: "I don't know."}
+    assert made["confidence"]["p"] == pytest.approx(0.047, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("said", "replaced"),
+    [
+        ({"type": "ai", "content": "unsure"}, {"type": "ai", "content": "I don't know."}),
+        (
+            {"role": "assistant", "content": "unsure", "tool_calls": None},
+            {"role": "assistant", "content": "I don't know."},
+        ),
+        (("ai", "unsure"), ("ai", "I don't know.")),
+    ],
+)
+def test_messages_as_plain_json_are_messages(estimator, said, replaced):
+    state = {"messages": [("user", "?"), said], "notes": "kept"}
+    if isinstance(said, dict):
+        said.pop("tool_calls", None)
+    made = ConfidenceGuard(estimator, 0.7).wrap(RunnableLambda(lambda v: state)).invoke("?")
+    assert made["output"] == {"messages": [("user", "?"), replaced], "notes": "kept"}
+    made = ConfidenceGuard(estimator, "annotate").wrap(RunnableLambda(lambda v: state)).invoke("?")
+    assert made["output"] == state
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
+def test_guards_and_guarded_chains_can_be_tools(estimator):
+    guard = ConfidenceGuard(estimator, 0.7)
+    judge = guard.as_tool(name="judge", description="Judge an answer.")
+    assert judge.invoke({"input": "?", "output": "unsure"})["output"] == "I don't know."
+    answering = RunnableLambda(lambda v: "sure").with_types(input_type=str)
+    chain = guard.wrap(answering).as_tool(name="ask", description="Ask.")
+    assert chain.invoke("?")["output"] == "sure"
+    assert "confidence" in repr(guard.get_output_jsonschema())
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainDeprecationWarning")
+@SURFACES
+def test_no_history_around_keeps_it(estimator, surface):
+    from langchain_core.chat_history import InMemoryChatMessageHistory
+    from langchain_core.runnables.history import RunnableWithMessageHistory
+
+    if surface == "agent as a chain":
+        pytest.skip("an agent keeps its own history, in its state")
+    kept = InMemoryChatMessageHistory()
+    asked = RunnableLambda(lambda messages: messages[-1].text) | surfaces(estimator)[surface]
+    if surface != "model":
+        asked = asked.pick("output")
+    remembering = RunnableWithMessageHistory(asked, lambda session_id: kept)
+    remembering.invoke([HumanMessage("?")], {"configurable": {"session_id": "1"}})
+    assert [message.text for message in kept.messages] == ["?", "I don't know."]
+    assert "secret" not in repr(kept.messages)
+
+
+async def test_many_held_runs_at_once_keep_to_themselves(estimator):
+    guarded = ConfidenceGuard(estimator, 0.7).wrap(
+        FakeListChatModel(responses=["sure"]) | StrOutputParser()
+    )
+    hears = [Hears() for _ in range(20)]
+    await asyncio.gather(*(guarded.ainvoke("?", {"callbacks": [each]}) for each in hears))
+    assert [len(each.traced_runs[0].child_runs) for each in hears] == [1] * 20
