@@ -18,8 +18,9 @@ __all__ = [
     "Status",
 ]
 
-Status = Literal["ok", "empty", "refusal", "unsupported", "invalid", "too_long", "error"]
-"""Why there is, or is not, a probability. Only `ok` carries one."""
+Status = Literal["ok", "empty", "refusal", "forged", "unsupported", "invalid", "too_long", "error"]
+"""Why there is, or is not, a probability. Only `ok` carries one. `forged`: a text of the row speaks
+as the uncertainty query does, and would answer for the model."""
 
 Action = Literal["pass", "retry", "escalate", "human", "abstain"]
 
@@ -104,8 +105,8 @@ class Confidence(Record):
     calibrated: bool = False
     truncated: bool = False
     sanitized: bool = False
-    """Control or invisible characters, or a forged copy of the uncertainty query, were removed
-    from the text before scoring."""
+    """What was read is not, letter for letter, what stands in the row: invisible characters,
+    thoughts or filler were left out. Also set where the status is `forged`."""
     read_apart: bool = False
     """The estimator reads text and query as one (boundary `joint`), and this tokenizer merges them
     here: they were read apart, which is not quite what it was tuned on."""
