@@ -15,6 +15,7 @@ __all__ = [
     "Message",
     "QuestionAnswer",
     "ReviewChoice",
+    "Role",
     "Status",
 ]
 
@@ -23,6 +24,8 @@ Status = Literal["ok", "empty", "refusal", "forged", "unsupported", "invalid", "
 as the uncertainty query does, and would answer for the model."""
 
 Action = Literal["pass", "retry", "escalate", "human", "abstain"]
+
+Role = Literal["system", "user", "assistant", "tool"]
 
 ReviewChoice = Literal["approve", "edit", "respond", "reject"]
 """What a person may do about an answer, or a call of a tool, that waits for them."""
@@ -39,7 +42,7 @@ class Record(BaseModel):
 class Message(Record):
     """One turn of a conversation."""
 
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Role
     content: str
 
 

@@ -1,7 +1,7 @@
-"""Chat templates outside of transformers: the same Jinja, in the same sandbox."""
+"""Chat templates of any backend: Jinja in a sandbox, as transformers runs it, without a clock."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -13,6 +13,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ct_guard.errors import MismatchError
+from ct_guard.query import TEMPLATE_DATE
 from ct_guard.records import Message
 
 from .gguf_info import GGUFInfo
@@ -29,7 +30,7 @@ _SPECIAL = {
 class ChatTemplate:
     """A model's template, or its absence."""
 
-    def __init__(self, source: str | None, special_tokens: dict[str, str]) -> None:
+    def __init__(self, source: str | None, special_tokens: Mapping[str, Any]) -> None:
         self._source, self._special_tokens = source, special_tokens
 
     @classmethod
@@ -41,6 +42,11 @@ class ChatTemplate:
             info.chat_template,
             {name: str(tokens[at]) for name, at in ids.items() if at is not None},
         )
+
+    @property
+    def source(self) -> str:
+        """Its program; "" without one."""
+        return self._source or ""
 
     def render(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
         """The conversation as the model was trained to read it.
@@ -85,7 +91,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
-    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    environment.globals["strftime_now"] = datetime.fromisoformat(TEMPLATE_DATE).strftime
     return environment
 
 

@@ -24,7 +24,7 @@ from .render import (
     render_prompt,
 )
 from .styles import RAW_STYLES, ContextStyle
-from .template import LABELS, QUERY_HASH, QUERY_TEXT
+from .template import LABELS, QUERY_HASH, QUERY_TEXT, TEMPLATE_DATE
 from .thoughts import without_thoughts
 
 __all__ = [
@@ -35,6 +35,7 @@ __all__ = [
     "QUERY_HASH",
     "QUERY_TEXT",
     "RAW_STYLES",
+    "TEMPLATE_DATE",
     "Boundary",
     "ContextStyle",
     "Encoder",

@@ -1,7 +1,7 @@
 """Blanks and dots move no score: an answer is read with few of them, and flagged."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ct_guard.query import read_answer, without_filler
@@ -57,6 +57,7 @@ def test_white_space_around_an_answer_is_no_filler() -> None:
     assert without_filler("\n\n\n\n  13    \n") == ("\n\n\n\n  13    \n", False)
 
 
+@settings(deadline=None)
 @given(st.text() | st.text(" \n\t.\u00a0\u2800\u2026a,!"))
 def test_nothing_is_left_to_shorten_and_no_word_is_lost(answer: str) -> None:
     read, _ = without_filler(answer)

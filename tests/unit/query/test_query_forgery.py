@@ -1,7 +1,7 @@
 """A text that speaks as the uncertainty query does is not judged: it would answer for the model."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ct_guard.query import QUERY_TEXT, forgery_in, forgery_of, screen
@@ -112,6 +112,7 @@ def test_honest_text_is_no_forgery(text: str) -> None:
     assert forgery_in(text) is None
 
 
+@settings(deadline=None)
 @given(st.text(), st.sampled_from(COPIES), st.text())
 def test_a_copy_is_seen_whatever_stands_around_it(before: str, copy: str, after: str) -> None:
     row = QuestionAnswer(question="q", answer=f"4 {before} {copy} {after}")

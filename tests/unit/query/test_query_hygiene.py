@@ -5,7 +5,7 @@ import unicodedata
 from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ct_guard.query import (
@@ -102,6 +102,7 @@ def test_as_many_marks_as_a_language_needs_are_kept() -> None:
 marked_text = st.lists(st.sampled_from(["a", "\u1ed9", "\uac00", *"".join(MARKS)])).map("".join)
 
 
+@settings(deadline=None)
 @given(any_text | marked_text.map(lambda text: text * 20))
 def test_cleaning_leaves_nothing_to_clean(text: str) -> None:
     cleaned, _ = clean(text)

@@ -273,6 +273,70 @@ class DropsSystem(FakeBackend):
         return super().render_chat(kept, generation_prompt=generation_prompt)
 
 
+class RefusesSystem(FakeBackend):
+    """A template that knows no system turn."""
+
+    def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
+        if any(turn.role == "system" for turn in messages):
+            raise MismatchError("no system turn here")
+        return super().render_chat(messages, generation_prompt=generation_prompt)
+
+
+class Alternates(RefusesSystem):
+    """One that wants user and assistant to take turns, too, and the user to begin."""
+
+    def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
+        if [turn.role == "user" for turn in messages] != [
+            at % 2 == 0 for at in range(len(messages))
+        ]:
+            raise MismatchError("turns have to alternate")
+        return super().render_chat(messages, generation_prompt=generation_prompt)
+
+
+class MovesSystem(FakeBackend):
+    """A template that shows the system turn right before the last turn."""
+
+    def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
+        first, *rest, last = messages
+        moved = [*rest, first, last] if first.role == "system" else messages
+        return super().render_chat(moved, generation_prompt=generation_prompt)
+
+
+def turns(*said: str) -> tuple[Message, ...]:
+    roles = {"S": "system", "U": "user", "A": "assistant"}
+    return tuple(Message.model_validate({"role": roles[text[0]], "content": text}) for text in said)
+
+
+@pytest.mark.parametrize(
+    ("backend", "said", "shown"),
+    [
+        (DropsSystem(), "S U", "<|user|>S\n\nU<|end|>"),
+        (RefusesSystem(), "S U", "<|user|>S\n\nU<|end|>"),
+        (RefusesSystem(), "S1 S2 U", "<|user|>S1\n\nS2\n\nU<|end|>"),
+        (
+            RefusesSystem(),
+            "S1 U1 A S2 U2",
+            "<|user|>S1\n\nU1<|end|><|assistant|>A<|end|><|user|>S2\n\nU2<|end|>",
+        ),
+        (Alternates(), "S U", "<|user|>S\n\nU<|end|>"),
+        (Alternates(), "U1 U2", "<|user|>U1\n\nU2<|end|>"),
+        (Alternates(), "A U", "<|user|>A\n\nU<|end|>"),
+        (
+            Alternates(),
+            "U1 A1 A2 U2",
+            "<|user|>U1<|end|><|assistant|>A1\n\nA2<|end|><|user|>U2<|end|>",
+        ),
+        (MovesSystem(), "S U1 A U2", "<|user|>U1<|end|><|assistant|>A<|end|><|system|>S<|end|>"
+         "<|user|>U2<|end|>"),
+    ],
+)  # fmt: skip
+def test_every_turn_reaches_a_template_that_does_not_know_its_form(
+    backend: FakeBackend, said: str, shown: str
+) -> None:
+    prompt = render_prompt(turns(*said.split()), "chat_turn", backend)
+    assert readable(prompt) == f"<|begin|>{shown}<|assistant|>"
+
+
 class RepeatsLast(FakeBackend):
     """A template that shows the last turn twice."""
 
@@ -281,8 +345,8 @@ class RepeatsLast(FakeBackend):
         return super().render_chat(twice, generation_prompt=generation_prompt)
 
 
-@pytest.mark.parametrize("backend", [DropsSystem(), RepeatsLast()])
-def test_a_template_that_does_not_show_every_turn_once_is_refused(backend: FakeBackend) -> None:
+def test_a_template_that_does_not_show_every_turn_once_is_refused() -> None:
+    backend = RepeatsLast()
     query = build_query("raw", backend)
     qa = QuestionAnswer(question="q", answer="a", messages=HISTORY)
     with pytest.raises(MismatchError, match="chat template"):

@@ -1,7 +1,7 @@
 """Thoughts are taken out of what a model said, however its family marks them."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ct_guard.query import read_answer, read_turns, screen, without_thoughts
@@ -58,6 +58,7 @@ def test_a_text_without_thoughts_is_the_same_text(text: str) -> None:
     assert without_thoughts(text) == (text, False)
 
 
+@settings(deadline=None)
 @given(st.text() | st.lists(st.sampled_from(["<think>", "</think>", "a", " ", "`"])).map("".join))
 def test_nothing_is_left_to_take_out(text: str) -> None:
     answer, _ = without_thoughts(text)
