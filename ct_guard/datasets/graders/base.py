@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ct_guard.datasets.questions import Question
+from ct_guard.query import read_answer
 
 __all__ = ["Grade", "Grader", "GradesAlone"]
 
@@ -44,10 +45,12 @@ class GradesAlone:
 
     def grade(self, answers: Sequence[str], questions: Sequence[Question]) -> list[Grade]:
         return [
-            self.grade_one(answer, question)
+            self.grade_one(read, question)
+            if (read := read_answer(answer)[0]).strip()
+            else Grade(False, "the answer is empty")
             for answer, question in zip(answers, questions, strict=True)
         ]
 
     def grade_one(self, answer: str, question: Question) -> Grade:
-        """The grade of an answer that is not empty."""
+        """The grade of an answer that is not empty, as it is read: without thoughts."""
         raise NotImplementedError
