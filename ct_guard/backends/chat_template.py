@@ -16,32 +16,14 @@ from ct_guard.errors import MismatchError
 from ct_guard.query import TEMPLATE_DATE
 from ct_guard.records import Message
 
-from .gguf_info import GGUFInfo
-
 __all__ = ["ChatTemplate"]
-
-_SPECIAL = {
-    "bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding",
-    "sep_token": "seperator", "mask_token": "mask",
-}  # fmt: skip
-"""Names in templates, and in the file, which spells one of them so."""
 
 
 class ChatTemplate:
-    """A model's template, or its absence."""
+    """A model's template, or its absence; `special_tokens` are texts by the names of templates."""
 
     def __init__(self, source: str | None, special_tokens: Mapping[str, Any]) -> None:
         self._source, self._special_tokens = source, special_tokens
-
-    @classmethod
-    def of(cls, info: GGUFInfo) -> "ChatTemplate":
-        """That of a GGUF file."""
-        tokens = info.get("tokenizer.ggml.tokens")
-        ids = {name: info.get(f"tokenizer.ggml.{key}_token_id") for name, key in _SPECIAL.items()}
-        return cls(
-            info.chat_template,
-            {name: str(tokens[at]) for name, at in ids.items() if at is not None},
-        )
 
     @property
     def source(self) -> str:

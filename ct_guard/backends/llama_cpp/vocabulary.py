@@ -49,7 +49,7 @@ class Vocabulary:
         self._c = library()
         self._vocabulary = model.vocabulary
         self._size = model.vocabulary_size
-        self._template = ChatTemplate.of(model.info)
+        self._template = ChatTemplate(model.info.chat_template, model.info.special_tokens)
         self._form: Any = model.info.get(NORMALIZER, "")
         known = model.info.get(LABEL_IDS, ())
         self._labels = dict(zip(LABELS, map(int, known), strict=False))

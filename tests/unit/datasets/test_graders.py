@@ -190,3 +190,9 @@ def test_an_article_is_no_letter() -> None:
 )
 def test_thoughts_are_not_graded(name: str, answer: str, expected: bool) -> None:
     assert correct(name, answer, "7", choices=("7", "8")) is expected
+
+
+@pytest.mark.parametrize("text", ["\uf900", "e\u0301", "a    b", "a\u200bb"])
+def test_answer_and_gold_are_read_alike(text: str) -> None:
+    for name in ("exact", "normalised", "substring"):
+        assert correct(name, text, text) is True
