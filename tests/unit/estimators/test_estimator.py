@@ -166,7 +166,7 @@ class NoTools(FakeBackend):
 
 
 def test_a_conversation_that_the_template_cannot_show_is_unsupported_alone(make: Make) -> None:
-    tool = (Message(role="tool", content="14"),)
+    tool = (Message(role="user", content="8 + 6?"), Message(role="tool", content="14"))
     found = make(NoTools(), style="chat_turn").score([qa("a", messages=tool), qa("a")])
     assert [c.status for c in found] == ["unsupported", "ok"]
     assert "tool turn" in (found[0].error or "")
