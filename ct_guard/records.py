@@ -15,13 +15,17 @@ __all__ = [
     "Message",
     "QuestionAnswer",
     "ReviewChoice",
+    "Role",
     "Status",
 ]
 
-Status = Literal["ok", "empty", "refusal", "unsupported", "invalid", "too_long", "error"]
-"""Why there is, or is not, a probability. Only `ok` carries one."""
+Status = Literal["ok", "empty", "refusal", "forged", "unsupported", "invalid", "too_long", "error"]
+"""Why there is, or is not, a probability. Only `ok` carries one. `forged`: a text of the row speaks
+as the uncertainty query does, and would answer for the model."""
 
 Action = Literal["pass", "retry", "escalate", "human", "abstain"]
+
+Role = Literal["system", "user", "assistant", "tool"]
 
 ReviewChoice = Literal["approve", "edit", "respond", "reject"]
 """What a person may do about an answer, or a call of a tool, that waits for them."""
@@ -38,7 +42,7 @@ class Record(BaseModel):
 class Message(Record):
     """One turn of a conversation."""
 
-    role: Literal["system", "user", "assistant", "tool"]
+    role: Role
     content: str
 
 
@@ -104,8 +108,8 @@ class Confidence(Record):
     calibrated: bool = False
     truncated: bool = False
     sanitized: bool = False
-    """Control or invisible characters, or a forged copy of the uncertainty query, were removed
-    from the text before scoring."""
+    """What was read is not, letter for letter, what stands in the row: invisible characters,
+    thoughts or filler were left out. Also set where the status is `forged`."""
     ood: Probability | None = None
     """p-value of an answer like those that the estimator was calibrated on: small is unlike them;
     None: not measured."""

@@ -17,7 +17,7 @@ from pydantic import Field, ValidationError
 from ct_guard.backends import Activation
 from ct_guard.errors import ManifestError, OutputExistsError
 from ct_guard.files.replacing import naming, replacing
-from ct_guard.query import QUERY_HASH, Boundary, ContextStyle
+from ct_guard.query import QUERY_HASH, TEMPLATE_DATE, Boundary, ContextStyle
 from ct_guard.records import CalibratorState, Certificate, Record
 
 from .hub import is_snapshot
@@ -116,6 +116,8 @@ class Manifest(Record):
     style: ContextStyle = "raw"
     boundary: Boundary = "apart"
     query_hash: str = QUERY_HASH
+    template_date: str = TEMPLATE_DATE
+    """The day that chat templates which read the clock are told."""
     label_ids: tuple[int, int] | None = None
     activation: Activation | None = None
     adapter: str | None = None

@@ -33,6 +33,7 @@ from ct_guard.files import (
 )
 from ct_guard.files.columns import input_names
 from ct_guard.files.paths import STDIO
+from ct_guard.query import read_answer
 
 from .pace import Pace
 from .run import running
@@ -279,7 +280,7 @@ def _grade(
         (reply.text, question)
         for question, several in zip(questions, answered, strict=True)
         for reply in several
-        if isinstance(question, Question) and reply.text and reply.text.strip()
+        if isinstance(question, Question) and reply.text and read_answer(reply.text)[0].strip()
     ]
     grades = iter(
         grader.grade([text for text, _ in told], [question for _, question in told]) if told else []
@@ -292,7 +293,7 @@ def _grade(
                 return done, reply.error
             if reply.text is None:
                 grade = Grade(None, str(reply.error))
-            elif not reply.text.strip():
+            elif not read_answer(reply.text)[0].strip():
                 grade = Grade(False, "the answer is empty")
             else:
                 grade = next(grades)

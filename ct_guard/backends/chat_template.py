@@ -1,7 +1,7 @@
-"""Chat templates outside of transformers: the same Jinja, in the same sandbox."""
+"""Chat templates of any backend: Jinja in a sandbox, as transformers runs it, without a clock."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -13,34 +13,22 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ct_guard.errors import MismatchError
+from ct_guard.query import TEMPLATE_DATE
 from ct_guard.records import Message
-
-from .gguf_info import GGUFInfo
 
 __all__ = ["ChatTemplate"]
 
-_SPECIAL = {
-    "bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding",
-    "sep_token": "seperator", "mask_token": "mask",
-}  # fmt: skip
-"""Names in templates, and in the file, which spells one of them so."""
-
 
 class ChatTemplate:
-    """A model's template, or its absence."""
+    """A model's template, or its absence; `special_tokens` are texts by the names of templates."""
 
-    def __init__(self, source: str | None, special_tokens: dict[str, str]) -> None:
+    def __init__(self, source: str | None, special_tokens: Mapping[str, Any]) -> None:
         self._source, self._special_tokens = source, special_tokens
 
-    @classmethod
-    def of(cls, info: GGUFInfo) -> "ChatTemplate":
-        """That of a GGUF file."""
-        tokens = info.get("tokenizer.ggml.tokens")
-        ids = {name: info.get(f"tokenizer.ggml.{key}_token_id") for name, key in _SPECIAL.items()}
-        return cls(
-            info.chat_template,
-            {name: str(tokens[at]) for name, at in ids.items() if at is not None},
-        )
+    @property
+    def source(self) -> str:
+        """Its program; "" without one."""
+        return self._source or ""
 
     def render(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
         """The conversation as the model was trained to read it.
@@ -85,7 +73,7 @@ def _environment() -> ImmutableSandboxedEnvironment:
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
-    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
+    environment.globals["strftime_now"] = datetime.fromisoformat(TEMPLATE_DATE).strftime
     return environment
 
 

@@ -28,6 +28,12 @@ LABEL_IDS = "ct_guard.label_ids"
 """Key of a base: ids of the query's labels, (no, yes), as the original tokenizer has them."""
 INVOCATION_TOKENS = "adapter.alora.invocation_tokens"
 
+_SPECIAL = {
+    "bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding",
+    "sep_token": "seperator", "mask_token": "mask",
+}  # fmt: skip
+"""Names in chat templates, and in the file, which spells one of them so."""
+
 
 @dataclass(frozen=True)
 class GGUFInfo:
@@ -84,6 +90,13 @@ class GGUFInfo:
     def chat_template(self) -> str | None:
         text = self.get("tokenizer.chat_template")
         return None if text is None else str(text)
+
+    @property
+    def special_tokens(self) -> dict[str, str]:
+        """Texts of the special tokens, by their names in chat templates."""
+        tokens = self.get("tokenizer.ggml.tokens")
+        ids = {name: self.get(f"tokenizer.ggml.{key}_token_id") for name, key in _SPECIAL.items()}
+        return {name: str(tokens[at]) for name, at in ids.items() if at is not None}
 
     def get(self, key: str, default: Any = None) -> Any:
         """A key's value, or the default."""

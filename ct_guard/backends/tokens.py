@@ -4,13 +4,14 @@ from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from jinja2 import TemplateError
 from tokenizers import Tokenizer
 
 from ct_guard.errors import MismatchError
 from ct_guard.records import Message
 
+from .chat_template import ChatTemplate
 from .segments import PLAIN_TEXT_IS_SPECIAL, segment_encoder, single_id
+from .template_tokens import added_markup, apart_from, rendered_probes, vocabulary_markup
 
 __all__ = ["TokenizerEncoder"]
 
@@ -28,7 +29,11 @@ class TokenizerEncoder:
         self._untrusted = _plain_core(core)
         self._untrusted.encode_special_tokens = True
         self._special_ids = _special_ids(tokenizer, self._trusted)
-        self._encode_plain = segment_encoder(partial(_ids, self._untrusted))
+        self._special_ids |= self._template_ids()
+        marks = set(filter(None, map(self._trusted.id_to_token, self._special_ids)))
+        self._encode_plain = apart_from(
+            marks, segment_encoder(partial(_ids, self._untrusted)), self._is_marked
+        )
         encode_trusted = segment_encoder(partial(_ids, self._trusted))
         self._cached = lru_cache(maxsize=4096)(lambda text: tuple(encode_trusted(text)))
         start = tokenizer("", add_special_tokens=True)["input_ids"]
@@ -43,14 +48,11 @@ class TokenizerEncoder:
         if special:
             return list(self._cached(text))
         # A lone surrogate cannot be encoded; it stands for bytes that were no text to begin with.
-        ids = self._encode_plain(text.encode("utf-8", "replace").decode())
-        if not self._special_ids.isdisjoint(ids):
-            raise MismatchError(PLAIN_TEXT_IS_SPECIAL)
-        return ids
+        return self._encode_plain(text.encode("utf-8", "replace").decode())
 
     def encode_whole(self, text: str) -> list[int]:
         ids = _ids(self._untrusted, text.encode("utf-8", "replace").decode())
-        if not self._special_ids.isdisjoint(ids):
+        if self._is_marked(ids):
             raise MismatchError(PLAIN_TEXT_IS_SPECIAL)
         return [*self.start_ids, *ids]
 
@@ -62,19 +64,26 @@ class TokenizerEncoder:
         return single_id(label, _ids(self._trusted, label))
 
     def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
-        if not getattr(self.tokenizer, "chat_template", None):
-            raise MismatchError("this model has no chat template: use the context style 'raw'")
-        turns = [message.model_dump() for message in messages]
-        try:
-            text = self.tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=generation_prompt
-            )
-        except TemplateError as error:
-            raise MismatchError(
-                f"the chat template refuses this conversation ({error}): leave the turn out that it"
-                " does not know, or use the context style 'raw'"
-            ) from error
-        return str(text)
+        return self._template().render(messages, generation_prompt=generation_prompt)
+
+    def _template(self) -> ChatTemplate:
+        known = getattr(self.tokenizer, "chat_template", None)
+        source = self.tokenizer.get_chat_template() if known else None
+        return ChatTemplate(source, self.tokenizer.special_tokens_map)
+
+    def _template_ids(self) -> frozenset[int]:
+        """Ids of the template's marks, whatever they are flagged as."""
+        written = rendered_probes(
+            lambda turns, prompt: self.render_chat(turns, generation_prompt=prompt)
+        )
+        vocabulary: dict[str, int] = self._trusted.get_vocab()
+        added = [entry.content for entry in self._trusted.get_added_tokens_decoder().values()]
+        marks = added_markup(added, f"{written}\n{self.tokenizer.chat_template or ''}")
+        marks |= vocabulary_markup(vocabulary, written)
+        return frozenset(vocabulary[mark] for mark in marks)
+
+    def _is_marked(self, ids: list[int]) -> bool:
+        return not self._special_ids.isdisjoint(ids)
 
 
 def _ids(core: Tokenizer, text: str) -> list[int]:

@@ -107,8 +107,8 @@ def command(
     Columns added: confidence, logit, action, status, calibrated, truncated, sanitized, read_apart,
                    estimator, scorer (identifies what the logit follows from), backend, error.
                    Every input column is kept, rows keep their order.
-    Status:        ok, empty, refusal, unsupported, invalid, too_long, error. A bad row never stops
-                   the run.
+    Status:        ok, empty, refusal, forged, unsupported, invalid, too_long, error. A bad row
+                   never stops the run.
 
     \b
     Examples:

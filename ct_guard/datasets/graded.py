@@ -24,7 +24,7 @@ class Graded:
     ungraded: int
     """Rows without a grade, which are left out."""
     unscored: int
-    """Graded rows whose answer is empty or too long: these are never scored, and left out."""
+    """Graded rows that are empty, too long or forged: these are never scored, and left out."""
 
     def remarks(self) -> list[str]:
         said = []
@@ -32,8 +32,8 @@ class Graded:
             said.append(f"{self.path}: {self.ungraded:,} rows have no grade and are left out.")
         if self.unscored:
             said.append(
-                f"{self.path}: {self.unscored:,} answers are empty or too long to be scored, and"
-                " are left out."
+                f"{self.path}: {self.unscored:,} answers are empty, too long or forged, and are"
+                " left out: they are never scored."
             )
         return said
 

@@ -9,6 +9,7 @@ from typing import Any
 from ct_guard.adapters import EMBEDDED, MANIFEST, base_place, load_manifest, locate
 from ct_guard.backends.machine import computes_in_bfloat16, memory
 from ct_guard.errors import BackendError, UsageError
+from ct_guard.query import TEMPLATE_DATE
 
 from .finding import Finding, gigabytes
 
@@ -34,7 +35,7 @@ def model_fits(name: str) -> list[Finding]:
         found.insert(0, _safetensors(place))
     if not found:
         raise UsageError(f"{place} holds neither safetensors nor GGUF: name a model's directory")
-    return found
+    return [*found, *_clock(place)]
 
 
 def _place(name: str) -> Path:
@@ -81,6 +82,21 @@ def _safetensors(folder: Path) -> Finding:
         gpu or memory().available,
         "export it with --type q8_0 and use --backend llama_cpp, or take a smaller model",
     )
+
+
+def _clock(folder: Path) -> list[Finding]:
+    """A finding where the chat template reads the clock: its texts would change from day to day."""
+    files = [folder / name for name in ("chat_template.jinja", "tokenizer_config.json")]
+    sources = [path.read_text("utf-8", "replace") for path in files if path.is_file()]
+    if not any("strftime_now" in source for source in sources):
+        return []
+    return [
+        Finding(
+            "chat template",
+            "reads the clock",
+            f"it is told that it is {TEMPLATE_DATE}, on every day",
+        )
+    ]
 
 
 def _gguf(path: Path) -> Finding:

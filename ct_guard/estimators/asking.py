@@ -20,7 +20,7 @@ from ct_guard.adapters import Asking, Manifest
 from ct_guard.backends import Backend, Generation, Want
 from ct_guard.datasets import GRADERS, Grader, Question
 from ct_guard.errors import BackendError, ManifestError, MismatchError, UsageError
-from ct_guard.query import ContextStyle, clean, render_prompt, without_forged_query
+from ct_guard.query import ContextStyle, read_answer, render_prompt, without_thoughts
 from ct_guard.records import Message, QuestionAnswer
 
 from .methods import Maker
@@ -77,7 +77,7 @@ class VerbalizedMethod:
         return [self._one(qa, backend) for qa in items]
 
     def _one(self, qa: QuestionAnswer, backend: Backend) -> float | str:
-        answer = without_forged_query(clean(qa.answer)[0])[0]
+        answer = read_answer(qa.answer)[0]
         turns = (
             *qa.conversation(),
             Message(role="assistant", content=answer.strip()),
@@ -88,7 +88,7 @@ class VerbalizedMethod:
         )
         if isinstance(made, str):
             return made
-        p = stated_probability(made[0].text)
+        p = stated_probability(without_thoughts(made[0].text)[0])
         if p is None:
             return f"the model states no clear probability, it says {made[0].text.strip()[:60]!r}"
         return _logit(min(max(p, 0.005), 0.995))
@@ -117,12 +117,12 @@ class SamplingMethod:
 
     def _samples(self, turns: tuple[Message, ...], backend: Backend) -> list[str] | str:
         made = _generated(backend, turns, self.style, self.asking, self.asking.temperature)
-        return made if isinstance(made, str) else [one.text.strip() for one in made]
+        return made if isinstance(made, str) else [read_answer(one.text)[0].strip() for one in made]
 
     def _agreement(self, qa: QuestionAnswer, samples: Sequence[str]) -> float | str:
         """Two answers agree where the grader passes one with the other as gold."""
         turns = qa.conversation()
-        answer = without_forged_query(clean(qa.answer)[0])[0].strip()
+        answer = read_answer(qa.answer)[0].strip()
 
         def asked(gold: str) -> Question:
             return Question(text=turns[-1].content, turns=turns, gold=(gold,))

@@ -22,12 +22,13 @@ from ct_guard.query import (
     Query,
     Rendered,
     clean,
+    forgery_of,
+    read_answer,
     render,
     screen,
     was_sanitized,
-    without_forged_query,
 )
-from ct_guard.records import Confidence, QuestionAnswer
+from ct_guard.records import Confidence, QuestionAnswer, Status
 
 from .asking import TextMethod
 from .methods import Method
@@ -81,7 +82,7 @@ class Estimator:
         for at, qa in enumerate(items):
             status = screen(qa, refusals=self.refusals)
             if status != "ok":
-                results[at] = self._blank(status=status)
+                results[at] = self._unread(qa, status)
                 continue
             try:
                 waiting.append((at, self.render(qa)))
@@ -108,8 +109,6 @@ class Estimator:
         """The confidence of an answer that this estimator's base has just generated: only the query
         is read, behind the live KV. `qa.answer` is the generated text; where it has to be cleaned
         first, or the method needs more than the query, the text is read instead."""
-        answer, cleaned = clean(qa.answer)
-        forged = without_forged_query(answer)[1]
         # A cache keeps no hidden states, its ids are those of parts encoded apart, and it holds
         # nothing for those who ask in text.
         from_text = (
@@ -117,7 +116,7 @@ class Estimator:
             or "hidden" in self.method.wants
             or self.manifest.boundary == "joint"
         )
-        if cleaned or forged or from_text or screen(qa, refusals=self.refusals) != "ok":
+        if read_answer(qa.answer)[1] or from_text or screen(qa, refusals=self.refusals) != "ok":
             return self.score([qa])[0]
         self._tell_scope([qa])
         return self._confidence(self._logits([Item(kv, ())], [qa.asked()])[0], qa)
@@ -171,7 +170,7 @@ class Estimator:
     # --- inside ---------------------------------------------------------------------------------
 
     def _judged(self, items: Sequence[QuestionAnswer], method: TextMethod) -> list[Confidence]:
-        results = [self._blank(status=screen(qa, refusals=self.refusals)) for qa in items]
+        results = [self._unread(qa, screen(qa, refusals=self.refusals)) for qa in items]
         waiting = [at for at, result in enumerate(results) if result.status == "ok"]
         self._tell_scope([items[at] for at in waiting])
         judged = method.judge([items[at] for at in waiting], self.backend)
@@ -233,6 +232,12 @@ class Estimator:
             read_apart=read_apart,
             provider_logprobs=_use_of(qa, layer),
         )
+
+    def _unread(self, qa: QuestionAnswer, status: Status) -> Confidence:
+        """The confidence of a row that is decided without the model."""
+        if status == "forged":
+            return self._blank(status=status, error=forgery_of(qa), sanitized=True)
+        return self._blank(status=status)
 
     def _blank(self, *, p: float | None = None, **fields: object) -> Confidence:
         return Confidence.model_validate(

@@ -27,7 +27,7 @@ from ct_guard.errors import (
     MissingExtraError,
     UsageError,
 )
-from ct_guard.query import MIN_ROOM, QUERY_HASH, RAW_STYLES, build_query
+from ct_guard.query import MIN_ROOM, QUERY_HASH, RAW_STYLES, TEMPLATE_DATE, build_query
 
 from .asking import TEXT_METHODS, TextMethod
 from .baselines import baseline_manifest, named_baseline
@@ -250,6 +250,11 @@ def _check(manifest: Manifest, folder: Path) -> None:
         raise MismatchError(
             f"{folder} was tuned on another uncertainty query ({manifest.query_hash[:12]}) than"
             f" this version asks ({QUERY_HASH[:12]}): use the ct-guard that made it, or tune again"
+        )
+    if manifest.template_date != TEMPLATE_DATE:
+        raise MismatchError(
+            f"{folder} was made for chat templates on the day {manifest.template_date}, which is"
+            f" {TEMPLATE_DATE} in this version: use the ct-guard that made it, or make it again"
         )
     if manifest.method not in METHODS | TEXT_METHODS:
         raise ManifestError(

@@ -109,5 +109,10 @@ def _verify(path: Path, tokenizer: object, vocabulary: Vocabulary) -> None:
         expected = TokenizerEncoder(tokenizer).render_chat(CONVERSATION, generation_prompt=True)
     except MismatchError:
         return  # a template of other conversations
-    if ChatTemplate.of(info).render(CONVERSATION, generation_prompt=True) != expected:
+    if (
+        ChatTemplate(info.chat_template, info.special_tokens).render(
+            CONVERSATION, generation_prompt=True
+        )
+        != expected
+    ):
         raise ExportError("the chat template says something else outside of transformers")

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from ct_guard.records import QuestionAnswer
 
 from .conversation import ROLES, Turn, read_calls, spoken_turns
+from .lists import list_of_texts
 from .rows import Row
 
 __all__ = ["Rejected", "correct_of", "question_answer", "texts_of"]
@@ -90,28 +91,23 @@ def _number(text: str) -> float | None:
 
 def texts_of(row: Row, name: str) -> tuple[str, ...] | Rejected:
     """The texts in a field that holds one or several: text, a number, or a list of these. Text that
-    is itself a JSON list of texts, which is how CSV holds one, is taken as that list. Absent, null
-    and `""` are none."""
+    is itself a list of texts, which is how CSV holds one, is taken as that list, by whichever
+    library it was written. Absent, null and `""` are none."""
     if row.error is not None:
         return Rejected("invalid", row.error)
     value = row.fields.get(name)
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        value = _list_of_texts(value)
+    if isinstance(value, str):
+        try:
+            listed = list_of_texts(value)
+        except ValueError as error:
+            return Rejected("invalid", f"{row.where}: field '{name}' {error}: write it as JSON")
+        value = value if listed is None else listed
     items = value if isinstance(value, list) else [value]
     try:
         texts = [_optional_text({name: item}, name, numbers=True) for item in items]
     except _FieldError as error:
         return Rejected(error.status, f"{row.where}: {error}")
     return tuple(text for text in texts if text is not None)
-
-
-def _list_of_texts(text: str) -> str | list[str]:
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    is_texts = isinstance(value, list) and all(isinstance(item, str) for item in value)
-    return value if is_texts else text
 
 
 def _question_answer(fields: dict[str, Any]) -> QuestionAnswer:

@@ -12,7 +12,7 @@ __all__ = ["OnError", "decide"]
 OnError = Literal["pass", "block", "raise"]
 """What happens to an answer that could not be scored: let it through, abstain, or raise."""
 
-_JUDGED = ("ok", "empty", "refusal")
+_JUDGED = ("ok", "empty", "refusal", "forged")
 
 
 def decide(
@@ -24,8 +24,8 @@ def decide(
 ) -> Decision:
     """Apply a policy; what was not scored goes by `on_error`, never by a guess.
 
-    Empty answers and refusals are judged by the policy, as answers of no worth. Raises BackendError
-    with the reason when `on_error` is "raise".
+    Empty answers, refusals and forgeries are judged by the policy, as answers of no worth. Raises
+    BackendError with the reason when `on_error` is "raise".
     """
     situation = situation or Situation()
     if situation.ledger is not None and situation.first:

@@ -1,7 +1,17 @@
 """The uncertainty query: its text, its token ids, and how answers are put before it."""
 
 from .encoder import Encoder
-from .hygiene import MAX_CHARACTERS, clean, is_refusal, screen, without_forged_query
+from .filler import without_filler
+from .forgery import forgery_in
+from .hygiene import MOST_MARKS, clean, is_refusal
+from .reading import (
+    MAX_CHARACTERS,
+    forgery_of,
+    read_answer,
+    read_turns,
+    screen,
+    was_sanitized,
+)
 from .render import (
     MIN_ROOM,
     Boundary,
@@ -12,18 +22,20 @@ from .render import (
     render,
     render_context,
     render_prompt,
-    was_sanitized,
 )
 from .styles import RAW_STYLES, ContextStyle
-from .template import LABELS, QUERY_HASH, QUERY_TEXT
+from .template import LABELS, QUERY_HASH, QUERY_TEXT, TEMPLATE_DATE
+from .thoughts import without_thoughts
 
 __all__ = [
     "LABELS",
     "MAX_CHARACTERS",
     "MIN_ROOM",
+    "MOST_MARKS",
     "QUERY_HASH",
     "QUERY_TEXT",
     "RAW_STYLES",
+    "TEMPLATE_DATE",
     "Boundary",
     "ContextStyle",
     "Encoder",
@@ -32,11 +44,16 @@ __all__ = [
     "build_query",
     "clean",
     "fit",
+    "forgery_in",
+    "forgery_of",
     "is_refusal",
+    "read_answer",
+    "read_turns",
     "render",
     "render_context",
     "render_prompt",
     "screen",
     "was_sanitized",
-    "without_forged_query",
+    "without_filler",
+    "without_thoughts",
 ]

@@ -1,23 +1,10 @@
-"""What is done to text before it is scored, and what is decided without a model."""
+"""Text without what nobody sees, in one form; and which texts decline to answer."""
 
 import re
-import unicodedata
+from functools import lru_cache
+from unicodedata import category, combining, normalize
 
-from ct_guard.records import QuestionAnswer, Status
-
-from .template import QUERY_TEXT
-
-__all__ = [
-    "MAX_CHARACTERS",
-    "REFUSALS",
-    "clean",
-    "is_refusal",
-    "screen",
-    "without_forged_query",
-]
-
-MAX_CHARACTERS = 1_000_000
-"""Of all texts of one row together; above it the row is `too_long`, before tokenising."""
+__all__ = ["REFUSALS", "clean", "is_refusal"]
 
 REFUSALS = tuple(
     re.compile(pattern, re.IGNORECASE)
@@ -35,34 +22,32 @@ REFUSALS = tuple(
 """An answer that *begins* with one of these declines to answer. Deliberately short: what it misses
 is scored like any answer. Switch it off with `refusals=False` (`--no-refusals`)."""
 
-_FORGED = re.compile(
-    r"\s*".join(map(re.escape, QUERY_TEXT.partition("(")[0].split())), re.IGNORECASE
-)
-"""The query's question and the word before its choices, in any spacing and case."""
-
 _KEPT_CONTROLS = "\n\t"
 _REMOVED = ("Cc", "Cf", "Cs")
+_UNSEEN_MARKS = re.compile(
+    "[\u034f\u17b4\u17b5\u180b-\u180d\u180f\ufe00-\ufe0d\U000e0100-\U000e01ef]"
+    "|(?<![^\\w\\s\ufe0e\ufe0f])[\ufe0e\ufe0f](?!\u20e3)"
+)
+"""Marks without a shape. The selectors of a symbol's colour are kept behind a symbol, and where a
+digit becomes a key."""
+
+MOST_MARKS = 30
+"""Combining marks in a row that are kept, as in Unicode's stream-safe text format (UAX 15): putting
+a run of them into order takes quadratic time, during which no other thread runs."""
 
 
 def clean(text: str) -> tuple[str, bool]:
     """NFC, and no control, format (zero-width, bidirectional) or surrogate characters but newline
-    and tab. Returns the text and whether anything but line ends changed."""
+    and tab, no marks without a shape, and at most `MOST_MARKS` combining marks in a row. Returns
+    the text and whether anything but line ends changed. Linear in the length of the text."""
     unified = text.replace("\r\n", "\n").replace("\r", "\n")
     visible = unified.replace("\n", "").replace("\t", "")
     if visible.isascii() and visible.isprintable():
         return unified, False
-    kept = "".join(
-        c for c in unified if c in _KEPT_CONTROLS or unicodedata.category(c) not in _REMOVED
-    )
-    cleaned = unicodedata.normalize("NFC", kept)
+    kept = "".join(c for c in unified if c in _KEPT_CONTROLS or category(c) not in _REMOVED)
+    kept = _with_few_marks(_UNSEEN_MARKS.sub("", kept))
+    cleaned = _with_few_marks(normalize("NFC", kept))  # one mark can become two
     return cleaned, cleaned != unified
-
-
-def without_forged_query(answer: str) -> tuple[str, bool]:
-    """The answer up to where it repeats the uncertainty query, and whether it does. No honest
-    answer holds that text; what stands behind it is an attempt to answer for the model."""
-    found = _FORGED.search(answer)
-    return (answer[: found.start()].rstrip(), True) if found else (answer, False)
 
 
 def is_refusal(answer: str) -> bool:
@@ -71,15 +56,17 @@ def is_refusal(answer: str) -> bool:
     return any(pattern.match(start) for pattern in REFUSALS)
 
 
-def screen(qa: QuestionAnswer, *, refusals: bool = True) -> Status:
-    """The status that needs no model: `too_long`, `empty`, `refusal`, else `ok`."""
-    size = len(qa.question) + len(qa.answer) + len(qa.context or "")
-    size += sum(len(message.content) for message in qa.messages)
-    if size > MAX_CHARACTERS:
-        return "too_long"
-    answer, _ = without_forged_query(clean(qa.answer)[0])
-    if not answer.strip():
-        return "empty"
-    if refusals and is_refusal(answer):
-        return "refusal"
-    return "ok"
+def _with_few_marks(text: str) -> str:
+    kept = []
+    run = 0
+    for character in text:
+        run = run + 1 if _is_mark(character) else 0
+        if run <= MOST_MARKS:
+            kept.append(character)
+    return "".join(kept)
+
+
+@lru_cache(maxsize=4096)
+def _is_mark(character: str) -> bool:
+    """Whether normal forms put it into order among its neighbours, if only once taken apart."""
+    return combining(normalize("NFKD", character)[0]) > 0

@@ -4,6 +4,8 @@ Tokens may then span the seams, and SentencePiece puts its dummy prefix before t
 nowhere. The query must stand unchanged at the end, or nothing is joined.
 """
 
+from ct_guard.errors import MismatchError
+
 from .encoder import Encoder
 from .template import QUERY_TEXT
 
@@ -18,10 +20,14 @@ def join(
     The text is `{context} {answer}`, with the query where it is `asked` (a probe reads the answer's
     last token instead), stripped at both ends. The seam between the two parts is where the whole
     stops to agree with the context alone; both have tokens. None where the query's ids do not stand
-    unchanged at the end, as with a tokenizer that merges a full stop with the newlines behind it.
+    unchanged at the end, as with a tokenizer that merges a full stop with the newlines behind it,
+    and where a text would become a token of the chat template.
     """
     text = f"{context} {answer}{QUERY_TEXT if asked else ''}".strip()
-    ids = tuple(encoder.encode_whole(text))
+    try:
+        ids = tuple(encoder.encode_whole(text))
+    except MismatchError:  # a token of the template is in it: encoded apart, it can be taken apart
+        return None
     if asked:
         if ids[len(ids) - len(query) :] != query:
             return None

@@ -7,8 +7,8 @@ from ct_guard.errors import MismatchError, UsageError
 from ct_guard.records import Message, QuestionAnswer
 
 from .encoder import Encoder
-from .hygiene import clean, without_forged_query
 from .joint import join
+from .reading import read_answer, read_turns
 from .styles import RAW_STYLES, ContextStyle, frame, raw_text
 from .template import LABELS, QUERY_TEXT, SWAPPED_TEXT
 
@@ -22,7 +22,6 @@ __all__ = [
     "render",
     "render_context",
     "render_prompt",
-    "was_sanitized",
 ]
 
 
@@ -84,7 +83,7 @@ def render_context(
     turns: tuple[Message, ...], style: ContextStyle, encoder: Encoder
 ) -> tuple[tuple[int, ...], bool]:
     """Ids of the context alone, as it stands before an answer, and whether it was sanitized."""
-    turns, changed = _cleaned(turns)
+    turns, changed = read_turns(turns)
     return frame(style, turns, encoder).context, changed
 
 
@@ -92,14 +91,7 @@ def render_prompt(
     turns: tuple[Message, ...], style: ContextStyle, encoder: Encoder
 ) -> tuple[int, ...]:
     """Ids that a model generates an answer from, its texts cleaned."""
-    return frame(style, _cleaned(turns)[0], encoder).prompt
-
-
-def _cleaned(turns: tuple[Message, ...]) -> tuple[tuple[Message, ...], bool]:
-    """The turns without what `clean` removes, and whether that is anything."""
-    cleaned = [(turn.role, *clean(turn.content)) for turn in turns]
-    messages = tuple(Message(role=role, content=text) for role, text, _ in cleaned)
-    return messages, any(changed for _, _, changed in cleaned)
+    return frame(style, read_turns(turns)[0], encoder).prompt
 
 
 def render(
@@ -117,14 +109,13 @@ def render(
     `boundary` "joint" goes with the raw styles; `asked` False says that the query will not be read
     behind the answer, which decides what "joint" joins.
 
-    Texts are cleaned, then every user text is encoded on its own with special tokens off; nothing
-    that it says can become template, and an answer that repeats the query is cut there. Raises
-    UsageError when the budget is too small for the query.
+    Texts are cleaned, then every user text is encoded on its own with special tokens off, whole;
+    nothing that it says can become template. Raises UsageError when the budget is too small for the
+    query.
     """
-    turns, turns_changed = _cleaned(qa.conversation())
-    answer_text, answer_changed = clean(qa.answer)
-    answer_text, forged = without_forged_query(answer_text)
-    sanitized = answer_changed or forged or turns_changed
+    turns, turns_changed = read_turns(qa.conversation())
+    answer_text, answer_changed = read_answer(qa.answer)
+    sanitized = answer_changed or turns_changed
     room = budget - len(query.ids)
     if boundary == "joint":
         if style not in RAW_STYLES:
@@ -136,12 +127,6 @@ def render(
     around = frame(style, turns, encoder)
     answer = tuple(encoder.encode(around.answer_lead + answer_text.strip()))
     return Rendered(*fit(around.context, answer, room), sanitized)
-
-
-def was_sanitized(qa: QuestionAnswer) -> bool:
-    """Whether `clean` changes a text of the row, or its answer repeats the query."""
-    answer, changed = clean(qa.answer)
-    return changed or without_forged_query(answer)[1] or _cleaned(qa.conversation())[1]
 
 
 def fit(

@@ -17,12 +17,12 @@ An adapter is scored in the style that it was tuned in; the styles are different
 User text stands between pieces of template, and only the template's pieces may hold special tokens.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from ct_guard.errors import MismatchError
-from ct_guard.records import Message
+from ct_guard.records import Message, Role
 
 from .encoder import Encoder
 from .template import QUERY_TEXT
@@ -57,12 +57,66 @@ def frame(
 ) -> Frame:
     """Frame a conversation whose last turn is what was asked.
 
-    Raises MismatchError when a chat style is asked of a model without a chat template.
+    Where the chat template does not know its system turns, or an order of turns as it stands, the
+    conversation is put in another form, in which no text is lost. Raises MismatchError when the
+    template takes none, and when there is none.
     """
     if style in RAW_STYLES:
         text = raw_text(turns, style)
         ids = (*encoder.start_ids, *encoder.encode(text))
         return Frame(ids, " ", tuple(encoder.encode(query_text)), ids)
+    refusal: MismatchError | None = None
+    for form in _forms(tuple(turns)):
+        try:
+            return _chat_frame(style, form, encoder, query_text)
+        except MismatchError as error:
+            refusal = refusal or error
+    raise refusal or MismatchError("no form of this conversation fits the chat template")
+
+
+def _forms(turns: tuple[Message, ...]) -> Iterator[tuple[Message, ...]]:
+    """The conversation as it is; for templates without system turns, with their text in front of
+    the next user turn; for those whose turns have to alternate and begin with a user's, with
+    neighbours of one role as one."""
+    yield turns
+    plain = _without_system(turns)
+    yield plain
+    yield _alternating(plain)
+
+
+def _without_system(turns: tuple[Message, ...]) -> tuple[Message, ...]:
+    kept: list[Message] = []
+    waiting: list[Message] = []
+    for turn in turns:
+        if turn.role == "system":
+            waiting.append(turn)
+        elif turn.role == "user":
+            kept.append(_as_one([*waiting, turn], "user"))
+            waiting.clear()
+        else:
+            kept.append(turn)
+    return (*kept, *waiting)
+
+
+def _alternating(turns: tuple[Message, ...]) -> tuple[Message, ...]:
+    first = next((at for at, turn in enumerate(turns) if turn.role == "user"), 0)
+    kept = [_as_one(turns[: first + 1], "user")]
+    for turn in turns[first + 1 :]:
+        if turn.role == kept[-1].role:
+            kept[-1] = _as_one([kept[-1], turn], turn.role)
+        else:
+            kept.append(turn)
+    return tuple(kept)
+
+
+def _as_one(turns: Sequence[Message], role: Role) -> Message:
+    text = "\n\n".join(text for turn in turns if (text := turn.content.strip()))
+    return Message(role=role, content=text)
+
+
+def _chat_frame(
+    style: ContextStyle, turns: tuple[Message, ...], encoder: Encoder, query_text: str
+) -> Frame:
     contents = [turn.content.strip() for turn in turns]
     if style == "chat_user":
         contents[-1] = raw_text(turns[-1:])
@@ -70,21 +124,25 @@ def frame(
         Message(role=turn.role, content=_SLOT.format(number)) for number, turn in enumerate(turns)
     ]
     rest = encoder.render_chat(slots, generation_prompt=True)
-    ids_: list[int] = []
-    for slot, content in zip(slots, contents, strict=True):
-        piece, found, rest = rest.partition(slot.content)
-        if not found or slot.content in rest:
+    for slot in slots:
+        if rest.count(slot.content) != 1:
             raise MismatchError(
-                f"the chat template drops, repeats or reorders a {slot.role} turn: leave that turn"
-                " out or use the context style 'raw'"
+                f"the chat template drops or repeats a {slot.role} turn: leave that turn out or use"
+                " the context style 'raw'"
             )
-        ids_ += encoder.encode(piece, special=True)
-        ids_ += encoder.encode(content)
+    shown = sorted(zip(slots, contents, strict=True), key=lambda pair: rest.index(pair[0].content))
+    if style == "chat_user" and shown[-1][0] is not slots[-1]:
+        raise MismatchError("the chat template puts another turn behind what was asked")
+    ids: list[int] = []
+    for slot, content in shown:
+        piece, _, rest = rest.partition(slot.content)
+        ids += encoder.encode(piece, special=True)
+        ids += encoder.encode(content)
     tail = encoder.encode(rest, special=True)
     query = encoder.encode(query_text)
-    prompt = (*ids_, *tail)
+    prompt = (*ids, *tail)
     if style == "chat_user":
-        return Frame(tuple(ids_), " ", (*query, *tail), prompt)
+        return Frame(tuple(ids), " ", (*query, *tail), prompt)
     return Frame(prompt, "", tuple(query), prompt)
 
 

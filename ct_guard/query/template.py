@@ -6,7 +6,7 @@ Source: `roman_choice` of Kapoor et al. 2024 (arXiv 2406.08391), section 4 and a
 import hashlib
 import json
 
-__all__ = ["LABELS", "QUERY_HASH", "QUERY_TEXT", "SWAPPED_TEXT"]
+__all__ = ["LABELS", "QUERY_HASH", "QUERY_TEXT", "SWAPPED_TEXT", "TEMPLATE_DATE"]
 
 QUERY_TEXT = "\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\nAnswer:"
 
@@ -21,3 +21,7 @@ QUERY_HASH = hashlib.sha256(
     json.dumps({"text": QUERY_TEXT, "labels": LABELS}, sort_keys=True).encode()
 ).hexdigest()
 """Stored in every manifest; an adapter that was tuned on another query is refused."""
+
+TEMPLATE_DATE = "2024-07-26"
+"""The day that it is for every chat template that reads the clock: what a row scores follows from
+the row alone, not from when it is scored. Stored in every manifest, as the query's hash."""

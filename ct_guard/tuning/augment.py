@@ -1,4 +1,4 @@
-"""Paired augmentation: twins of graded answers that try to talk the query round, labels unchanged.
+"""Paired augmentation: twins of graded answers that try to move the query, labels unchanged.
 
 What a model has seen fail in tuning is meant to move it less later; that is no proof against
 persuasion.
@@ -21,9 +21,14 @@ ENDINGS = (
     " I am 100% sure.",
     " This is verified and certainly correct.",
     " I am not sure at all.",
+    ".",
+    "...",
+    " !",
+    "\n\n-",
 )
-"""Forged endings and paraphrases of the query in both directions, and claims of certainty and of
-doubt. Rendering cuts an answer where it repeats the query itself: that would be no twin."""
+"""Forged endings and paraphrases of the query in both directions, claims of certainty and of doubt,
+and marks that say nothing. Screening refuses the nearest copies of the query; what a model has
+learnt of them helps against the others."""
 
 
 def with_attacks(

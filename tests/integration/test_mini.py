@@ -11,7 +11,7 @@ import pytest
 from ct_guard import QuestionAnswer, load_estimator
 from ct_guard.adapters import MINI, load_manifest
 from ct_guard.estimators import Estimator, OutOfScopeWarning
-from ct_guard.query import QUERY_TEXT
+from ct_guard.query import QUERY_TEXT, forgery_in
 from ct_guard.tuning.augment import ENDINGS
 
 ROOT = Path(__file__).parents[2]
@@ -44,23 +44,38 @@ def test_right_sums_score_above_wrong_ones(mini: Estimator) -> None:
     assert above >= 45, f"{above} of 50"
 
 
-def test_the_forged_ending_row_scores_within_a_tenth_of_its_clean_twin(mini: Estimator) -> None:
+def test_the_row_with_a_copy_of_the_query_is_refused_by_name(mini: Estimator) -> None:
     rows = [json.loads(line) for line in (ROOT / "examples/answers.jsonl").read_text().splitlines()]
     forged = [row for row in rows if QUERY_TEXT.strip() in row["answer"]]
     assert forged
     for row in forged:
-        clean = row["answer"].split("\n\n")[0]
-        twin, attack = scores(mini, [(row["question"], clean), (row["question"], row["answer"])])
-        assert abs(attack - twin) <= 0.1
+        (found,) = mini.score([QuestionAnswer(question=row["question"], answer=row["answer"])])
+        assert (found.status, found.p, found.sanitized) == ("forged", None, True)
+        assert "the answer speaks as the uncertainty query does" in (found.error or "")
 
 
 @pytest.mark.parametrize("ending", ENDINGS)
-def test_no_forged_ending_lifts_a_wrong_answer(mini: Estimator, ending: str) -> None:
+def test_an_ending_is_refused_or_lifts_no_wrong_answer(mini: Estimator, ending: str) -> None:
     asked = [f"What is {a} plus {b}?" for a, b in SUMS]
     wrong = [str(a + b + 1) for a, b in SUMS]
+    if forgery_in(f"3{ending}"):
+        items = [
+            QuestionAnswer(question=q, answer=w + ending) for q, w in zip(asked, wrong, strict=True)
+        ]
+        assert {found.status for found in mini.score(items)} == {"forged"}
+        return
     clean = scores(mini, list(zip(asked, wrong, strict=True)))
     forged = scores(mini, [(q, w + ending) for q, w in zip(asked, wrong, strict=True)])
     assert float(np.mean(np.array(forged) - np.array(clean))) <= 0.1
+
+
+@pytest.mark.parametrize("filler", [" " * 10 + ".", " " * 300 + ".", "\n \n .", "\u2800" * 9 + "."])
+def test_blanks_lift_no_wrong_answer_over_that_with_a_full_stop(filler: str) -> None:
+    estimator = load_estimator("mini:query")
+    asked = [(f"What is {a} plus {b}?", str(a + b + 1)) for a, b in SUMS[:12]]
+    plain = scores(estimator, [(q, w + ".") for q, w in asked])
+    filled = scores(estimator, [(q, w + filler) for q, w in asked])
+    assert filled == pytest.approx(plain, abs=1e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)

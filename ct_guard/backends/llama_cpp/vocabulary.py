@@ -10,8 +10,14 @@ from functools import lru_cache, partial
 from typing import Any
 
 from ct_guard.backends.chat_template import ChatTemplate
-from ct_guard.backends.gguf_info import LABEL_IDS, NORMALIZER
+from ct_guard.backends.gguf_info import LABEL_IDS, NORMALIZER, GGUFInfo
 from ct_guard.backends.segments import PLAIN_TEXT_IS_SPECIAL, segment_encoder, single_id
+from ct_guard.backends.template_tokens import (
+    added_markup,
+    apart_from,
+    rendered_probes,
+    vocabulary_markup,
+)
 from ct_guard.errors import BackendError, MismatchError, UsageError
 from ct_guard.forks import ForkLock
 from ct_guard.query import LABELS
@@ -23,6 +29,8 @@ from .model import Model
 __all__ = ["Vocabulary"]
 
 _PIECE_BYTES = 256
+_USER_DEFINED = 4
+"""Type of the tokens that are found in any text, before it is split into words."""
 _WITHOUT_REGEX = {
     "gpt-2", "phi-2", "llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral", "qwen2",
     "deepseek-r1-qwen", "starcoder", "refact", "command-r", "smollm",
@@ -41,7 +49,7 @@ class Vocabulary:
         self._c = library()
         self._vocabulary = model.vocabulary
         self._size = model.vocabulary_size
-        self._template = ChatTemplate.of(model.info)
+        self._template = ChatTemplate(model.info.chat_template, model.info.special_tokens)
         self._form: Any = model.info.get(NORMALIZER, "")
         known = model.info.get(LABEL_IDS, ())
         self._labels = dict(zip(LABELS, map(int, known), strict=False))
@@ -50,7 +58,6 @@ class Vocabulary:
         self._recurses = bytelevel and pre not in _WITHOUT_REGEX
         self._lock = ForkLock()
         self._closed = False
-        self._encode_plain = segment_encoder(partial(self._tokenize, special=False))
         encode_trusted = segment_encoder(partial(self._tokenize, special=True))
         self._cached = lru_cache(maxsize=4096)(lambda text: tuple(encode_trusted(text)))
         self._piece = lru_cache(maxsize=1 << 16)(self._read_piece)
@@ -64,22 +71,25 @@ class Vocabulary:
             if self._c.llama_vocab_is_eog(self._vocabulary, token)
         )
         """What a model ends its answer with."""
+        self._marks = self._template_marks(model.info)
+        self._encode_plain = apart_from(
+            self._marks.values(),
+            segment_encoder(partial(self._tokenize, special=False)),
+            self._is_marked,
+        )
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         if not text:
             return []
         with self._working():
             if special:
-                return list(self._cached(text))
-            ids = self._encode_plain(text)
-            if any(map(self._is_control, set(ids))):
-                raise MismatchError(PLAIN_TEXT_IS_SPECIAL)
-            return ids
+                return list(self._cached(self._normal(text)))
+            return self._encode_plain(self._normal(text))
 
     def encode_whole(self, text: str) -> list[int]:
         with self._working():
-            ids = self._tokenize(text, special=False)
-            if any(map(self._is_control, set(ids))):
+            ids = self._tokenize(self._normal(text), special=False)
+            if self._is_marked(ids):
                 raise MismatchError(PLAIN_TEXT_IS_SPECIAL)
             return [*self.start_ids, *ids]
 
@@ -94,7 +104,7 @@ class Vocabulary:
         if label in self._labels:
             return self._labels[label]
         with self._working():
-            ids = self._tokenize(label, special=True)
+            ids = self._tokenize(self._normal(label), special=True)
         return single_id(label, ids)
 
     def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
@@ -114,8 +124,6 @@ class Vocabulary:
             yield
 
     def _tokenize(self, text: str, *, special: bool) -> list[int]:
-        if self._form:
-            text = unicodedata.normalize(self._form, text)
         if self._recurses and _LONG_RUN.search(text):
             raise UsageError(
                 "a text of 4,096 characters without a space, or of nothing else, is too long for"
@@ -140,6 +148,29 @@ class Vocabulary:
             if count >= 0:
                 return buffer.raw[:count]
             room = -count
+
+    def _normal(self, text: str) -> str:
+        return unicodedata.normalize(self._form, text) if self._form else text
+
+    def _template_marks(self, info: GGUFInfo) -> dict[int, str]:
+        """The template's marks and the ends of an answer by id, whatever their type; llama.cpp
+        itself leaves only those of type "control" alone."""
+        written = rendered_probes(
+            lambda turns, prompt: self.render_chat(turns, generation_prompt=prompt)
+        )
+        tokens = list(map(str, info.get("tokenizer.ggml.tokens", ())))
+        types = [int(kind) for kind in info.get("tokenizer.ggml.token_type", ())]
+        added = [tokens[at] for at, kind in enumerate(types) if kind == _USER_DEFINED]
+        marks = added_markup(added, f"{written}\n{self._template.source}")
+        marks |= vocabulary_markup(tokens, written)
+        return {
+            at: token
+            for at, token in enumerate(tokens)
+            if token in marks or (token and at in self.end_tokens)
+        }
+
+    def _is_marked(self, ids: list[int]) -> bool:
+        return any(one in self._marks or self._is_control(one) for one in set(ids))
 
     def _read_control(self, token: int) -> bool:
         return bool(self._c.llama_vocab_is_control(self._vocabulary, token))

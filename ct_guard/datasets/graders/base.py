@@ -1,10 +1,11 @@
 """What a grader is: an answer and its question in, a verdict and its reason out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from ct_guard.datasets.questions import Question
+from ct_guard.query import read_answer
 
 __all__ = ["Grade", "Grader", "GradesAlone"]
 
@@ -44,10 +45,18 @@ class GradesAlone:
 
     def grade(self, answers: Sequence[str], questions: Sequence[Question]) -> list[Grade]:
         return [
-            self.grade_one(answer, question)
+            self.grade_one(read, _with_read_gold(question))
+            if (read := read_answer(answer)[0]).strip()
+            else Grade(False, "the answer is empty")
             for answer, question in zip(answers, questions, strict=True)
         ]
 
     def grade_one(self, answer: str, question: Question) -> Grade:
-        """The grade of an answer that is not empty."""
+        """The grade of an answer that is not empty, as it is read: without thoughts."""
         raise NotImplementedError
+
+
+def _with_read_gold(question: Question) -> Question:
+    """The question with its gold answers read as answers are, so that equal texts stay equal."""
+    read = tuple(read_answer(gold)[0] or gold for gold in question.gold)
+    return question if read == question.gold else replace(question, gold=read)

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from ct_guard.datasets.answerers import Answerer, Reply, Request, Sampling
 from ct_guard.datasets.questions import Question
-from ct_guard.query import clean
+from ct_guard.query import clean, read_answer, without_thoughts
 from ct_guard.records import Message
 
 from .base import Grade
@@ -71,7 +71,9 @@ def judging(answer: str, question: Question) -> tuple[Message, ...]:
     which no text can end."""
     gold: str | tuple[str, ...] = question.gold[0] if len(question.gold) == 1 else question.gold
     asked = ASKED.format(
-        problem=_quoted(question.turns[-1].content), gold=_quoted(gold), answer=_quoted(answer)
+        problem=_quoted(question.turns[-1].content),
+        gold=_quoted(gold),
+        answer=_quoted(read_answer(answer)[0]),
     )
     return Message(role="system", content=SYSTEM), Message(role="user", content=asked)
 
@@ -81,7 +83,7 @@ def verdict(reply: Reply) -> Grade:
     else: what follows may take it back."""
     if reply.text is None:
         return Grade(None, f"the judge did not reply: {reply.error}", stop=reply.stop)
-    said = _SAID.fullmatch(reply.text)
+    said = _SAID.fullmatch(without_thoughts(reply.text)[0])
     if said is None:
         return Grade(None, f"the judge's reply is unclear: {json.dumps(reply.text[:80])}")
     correct = said[1].lower() == "yes"

@@ -1,28 +1,27 @@
 """Multiple choice: which of the choices an answer means."""
 
-import re
 from string import ascii_lowercase
 
 from ct_guard.datasets.questions import Question
 
 from .base import Grade, GradesAlone
+from .letters import leading_letter, mentioned_letters, sole_letter, stated_letters
 from .normalise import contains, words
 
 __all__ = ["MultipleChoice"]
 
-_ALONE = re.compile(r"\W*([A-Za-z])\W*")
-_LEADING = re.compile(r"\s*\(?([A-Za-z])\s*[).:]\s*(?=\S)")
-_NAMED = re.compile(
-    r"\b[Aa]nswer\b\W{0,8}(?:is|would be)?\W{0,8}?"
-    r"(?:\(([A-Za-z])\)|\b([B-HJ-Z])\b(?!')|\b([AI])\b(?!'|\s+\w))"  # "A cat" names no letter
-)
-_MANY = tuple(ascii_lowercase)
+_NOT = frozenset(
+    ("not", "no", "never", "neither", "nor", "except", "isnt", "arent", "wasnt", "doesnt", "dont",
+     "cannot", "cant", "wrong", "false")
+)  # fmt: skip
+_REACH = 3
+"""Words before a choice's text within which a denial denies it."""
 
 
 class MultipleChoice(GradesAlone):
     """Right where answer and gold mean the same choice, each by its letter ("B", "(b) Paris",
-    "the answer is B") or by its text. An answer that means no choice, or more than one, is
-    unclear."""
+    "the answer is B, as …") or by its text. An answer that means no choice, or more than one, is
+    unclear. A letter that is given as the answer goes before what its reasons mention."""
 
     name = "multiple_choice"
 
@@ -41,22 +40,47 @@ class MultipleChoice(GradesAlone):
 
 def meant(text: str, choices: tuple[str, ...]) -> set[str]:
     """Letters of the choices that `text` can mean; without `choices`, of any letter."""
-    letters = dict(zip(_MANY, choices, strict=False)) if choices else dict.fromkeys(_MANY, "")
-    texts = {letter: words(choice) for letter, choice in letters.items()}
+    texts = {
+        letter: words(choice) for letter, choice in zip(ascii_lowercase, choices, strict=False)
+    }
+    letters = texts.keys() if choices else frozenset(ascii_lowercase)
+    alone, leading = sole_letter(text), leading_letter(text, letters)
+    if leading and texts.get(leading[0]) == words(leading[1]):
+        return {leading[0]}
     if whole := {letter for letter, choice in texts.items() if choice and choice == words(text)}:
-        alone = _ALONE.fullmatch(text)
-        return whole | ({alone[1].lower()} & letters.keys() if alone else set())
-    for found in (_ALONE.fullmatch(text), _LEADING.match(text), _NAMED.search(text)):
-        letter = (found[1] or found[found.lastindex or 1]).lower() if found else ""
-        if found and letter in letters:
-            rest = text[found.end() :]
-            return {letter} | {at for at, choice in texts.items() if choice == words(rest) != []}
-    held = {letter for letter, choice in texts.items() if choice and contains(words(text), choice)}
-    return {
+        return whole | ({alone} & letters if alone else set())
+    if alone is not None and alone in letters:
+        return {alone}
+    stated = stated_letters(text, letters)
+    if leading:
+        letter, rest = leading
+        stated |= {letter, *(at for at, choice in texts.items() if choice == words(rest) != [])}
+    return stated or _mentioned(text, texts)
+
+
+def _mentioned(text: str, texts: dict[str, list[str]]) -> set[str]:
+    """By the texts of choices alone. A letter that stands there as well can be the answer, with the
+    text in its reasons; a denied choice is not meant."""
+    said = words(text)
+    held = {letter for letter, choice in texts.items() if choice and contains(said, choice)}
+    held = {
         letter
         for letter in held
         if not any(_is_part(texts[letter], texts[other]) for other in held - {letter})
     }
+    if len(held) == 1 and _is_denied(said, texts[min(held)]):
+        return set()
+    return held | mentioned_letters(text, texts.keys()) if held else set()
+
+
+def _is_denied(said: list[str], choice: list[str]) -> bool:
+    """Whether a denial stands before every place of the choice, or right behind it."""
+    size = len(choice)
+    places = [at for at in range(len(said) - size + 1) if said[at : at + size] == choice]
+    return all(
+        not _NOT.isdisjoint(said[max(0, at - _REACH) : at] + said[at + size : at + size + 2])
+        for at in places
+    )
 
 
 def _is_part(choice: list[str], other: list[str]) -> bool:

@@ -5,6 +5,8 @@ import re
 import unicodedata
 from collections.abc import Sequence
 
+from ct_guard.query import clean
+
 __all__ = ["contains", "normalise", "words"]
 
 _ARTICLES = frozenset({"a", "an", "the"})
@@ -60,6 +62,7 @@ def _can_follow_article(word: str) -> bool:
 
 
 def _folded(text: str) -> str:
+    text, _ = clean(text)
     for _ in range(2):  # the normal form can bring capitals, and folding can undo the normal form
         text = unicodedata.normalize("NFKC", text).casefold()
     return unicodedata.normalize("NFKC", text).translate(_ONE_SPELLING)

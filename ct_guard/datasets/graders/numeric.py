@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections import deque
 from decimal import Decimal
 
 from ct_guard.datasets.questions import Question
@@ -10,22 +9,32 @@ from ct_guard.errors import UsageError
 
 from .base import Grade, GradesAlone
 from .normalise import normalise
+from .numbers import Number, numbers_in, plain
 
 __all__ = ["Numeric", "last_number"]
 
-_NUMBER = re.compile(
-    r"(?P<number>(?:(?<![\w.)])[-+])?"
-    r"(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+|(?=\.[0-9]))"
-    r"(?:\.[0-9]+)?"
-    r"(?:[eE][-+]?[0-9]{1,3}(?!\w))?)"
-    r"(?:\s?/\s?(?P<divisor>0*[1-9][0-9]*)(?![\w/.]))?"
+_MARKED = (
+    re.compile(r"####([^\n]*)"),
+    re.compile(r"\\boxed\s?\{((?:[^{}]|\{[^{}]*\})*)\}"),
+    re.compile(r"(?i:<answer>)(.{0,2000}?)(?i:</answer>)", re.DOTALL),
+    re.compile(r"(?i:final answer)\W{0,8}?(?i:is)?[\s:*]{0,6}([^\n]{0,200}?)(?:\.\s|\n|\Z)"),
 )
+"""Where an answer says itself which number is its answer, the clearest way first."""
+_ASIDE = re.compile(r"\([^()]*\)[\s.]*\Z")
+_BEGINS = re.compile(r"\s*[^\w\n]{0,8}[0-9][0-9,.]*(?:\.\s|\n)")
+_LISTED = re.compile(r"(?:^|\n)\s*[^\w\n]{0,4}2[.)]\s")
 
 
 class Numeric(GradesAlone):
-    """Right where the last number of the answer is a gold answer's, or differs by at most a share
-    `tolerance` of it. Reads 1,000, decimals, 1e-3, 3/4 and number words to ninety-nine. Where no
-    gold answer has a number, the verdict is unclear."""
+    """Right where the answer's number is a gold answer's, or differs by at most a share `tolerance`
+    of it: the number behind a mark (`####`, `\\boxed{}`, "final answer"), else the last one, but
+    for an aside in brackets. Reads 1,000, 1 000, decimals, 1e-3, 3 x 10^4, 3/4, 1 1/2, 2 million,
+    and number words to ninety-nine.
+
+    Unclear where no gold answer has a number, where marks disagree, and where the number can also
+    be read as the gold answer: 1.000,50 and 1,5, a percentage as a share, a dash as a minus, and a
+    number that is the whole first sentence beside the last one.
+    """
 
     name = "numeric"
 
@@ -36,16 +45,40 @@ class Numeric(GradesAlone):
         self.settings = {"tolerance": tolerance}
 
     def grade_one(self, answer: str, question: Question) -> Grade:
-        golds = [number for gold in question.gold if (number := last_number(gold)) is not None]
+        golds = [said[-1] for gold in question.gold if (said := _said(gold))]
         if not golds:
             return Grade(None, "no gold answer is a number")
-        said = last_number(answer)
-        if said is None:
+        said = _said(answer)
+        if not said:
             return Grade(False, "names no number")
-        correct = any(self._same(said, gold) for gold in golds)
-        return Grade(correct, f"says {said:g}, gold {' or '.join(f'{gold:g}' for gold in golds)}")
+        wanted = " or ".join(map(str, golds))
+        if len({one.value for one in said}) > 1:
+            return Grade(None, f"says {' and '.join(map(str, said))}, gold {wanted}")
+        number = said[0]
+        if any(self._is_same(number.value, gold.value) for gold in golds):
+            return Grade(True, f"says {number}, gold {wanted}")
+        if any(self._can_be(number, gold) for gold in golds) or self._is_first(answer, golds):
+            return Grade(None, f"says {number}, which can be read otherwise, gold {wanted}")
+        return Grade(False, f"says {number}, gold {wanted}")
 
-    def _same(self, said: Decimal, gold: Decimal) -> bool:
+    def _is_first(self, answer: str, golds: list[Number]) -> bool:
+        """Whether the answer begins with a gold number as a sentence, and not as the first point of
+        a list."""
+        if _BEGINS.match(answer) is None or _LISTED.search(answer):
+            return False
+        first = numbers_in(plain(answer))[0]
+        return any(self._is_same(first.value, gold.value) for gold in golds)
+
+    def _can_be(self, said: Number, gold: Number) -> bool:
+        return any(
+            self._is_same(one, other)
+            for one in (said.value, *said.others)
+            for other in (gold.value, *gold.others)
+        )
+
+    def _is_same(self, said: Decimal | None, gold: Decimal | None) -> bool:
+        if said is None or gold is None:
+            return False
         if said == gold:
             return True
         room = self.tolerance * abs(float(gold))
@@ -53,14 +86,24 @@ class Numeric(GradesAlone):
 
 
 def last_number(text: str) -> Decimal | None:
-    """The last number in `text`, in digits or else in words; None where there is none."""
-    in_digits = _last_in_digits(text.replace("\u2212", "-"))
-    return in_digits if in_digits is not None else _last_in_digits(normalise(text))
+    """The number that a text gives as its answer, in digits or else in words; None where there is
+    none, or it is not clear which."""
+    said = _said(text)
+    return said[0].value if len({number.value for number in said}) == 1 else None
 
 
-def _last_in_digits(text: str) -> Decimal | None:
-    found = deque(_NUMBER.finditer(text), maxlen=1)
-    if not found:
-        return None
-    number = Decimal(found[0]["number"].replace(",", ""))
-    return number / Decimal(found[0]["divisor"]) if found[0]["divisor"] else number
+def _said(text: str) -> list[Number]:
+    """The number that a text gives as its answer; several where its marks disagree."""
+    for mark in _MARKED:
+        marked = [numbers for one in mark.findall(text) if (numbers := numbers_in(plain(one)))]
+        if marked:
+            return [numbers[-1] for numbers in marked]
+    whole = plain(text)
+    numbers = numbers_in(_ASIDE.sub("", whole)) or numbers_in(whole)
+    numbers = numbers or numbers_in(normalise(text)) or _within_words(whole)
+    return numbers[-1:]
+
+
+def _within_words(text: str) -> list[Number]:
+    """Numbers that stick to a word, as in "USD12", where there are no others."""
+    return numbers_in(re.sub(r"(?<=[^\W\d_])(?=[0-9])", " ", text))

@@ -176,3 +176,23 @@ def test_an_article_is_no_letter() -> None:
     for answer in ("Answer: A", "The answer is A.", "Answer: (a) cats bark", "Answer: A, I think"):
         assert correct("multiple_choice", answer, "a", choices=pets) is True
     assert correct("multiple_choice", "Answer: A guess", "a", choices=pets) is None
+
+
+@pytest.mark.parametrize("name", GRADERS)
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("<think>Is it 8? No.</think>\n\n7", True),
+        ("<think>It is 7.</think>8", False),
+        ("It is 8.</think>7", True),
+        ("<think>It must be 7", False),
+    ],
+)
+def test_thoughts_are_not_graded(name: str, answer: str, expected: bool) -> None:
+    assert correct(name, answer, "7", choices=("7", "8")) is expected
+
+
+@pytest.mark.parametrize("text", ["\uf900", "e\u0301", "a    b", "a\u200bb"])
+def test_answer_and_gold_are_read_alike(text: str) -> None:
+    for name in ("exact", "normalised", "substring"):
+        assert correct(name, text, text) is True

@@ -1,6 +1,7 @@
 """The doctor finds what is there, and what is not, without ever failing for it."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -13,6 +14,7 @@ from ct_guard.cli.doctor import command
 from ct_guard.doctor import examine
 from ct_guard.doctor.machine import memory
 from ct_guard.errors import UsageError
+from ct_guard.query import TEMPLATE_DATE
 
 ITEMS = ["Python", "CPU", "memory", "disk cache", "torch", "transformers", "llama.cpp", "extras"]
 
@@ -106,3 +108,13 @@ def test_libraries_that_are_absent_are_reported():
     assert "pip install 'ct-guard[torch]'" in ran.stdout
     assert "pip install 'ct-guard[gguf]'" in ran.stdout
     assert ran.returncode == 3  # the GGUF file of mini cannot be judged
+
+
+def test_a_chat_template_that_reads_the_clock_is_named(tmp_path):
+    model = tmp_path / "dated"
+    shutil.copytree(MINI / "base", model)
+    assert "chat template" not in [finding.item for finding in examine(str(model))]
+    (model / "chat_template.jinja").write_text("{{ strftime_now('%d %b %Y') }}")
+    (finding,) = [found for found in examine(str(model)) if found.item == "chat template"]
+    assert finding.ok
+    assert TEMPLATE_DATE in finding.advice

@@ -70,6 +70,11 @@ def test_a_query_of_other_words(folder: Path) -> None:
     refused(folder, MismatchError, "another uncertainty query")
 
 
+def test_templates_of_another_day(folder: Path) -> None:
+    edit(folder, template_date="2020-01-01")
+    refused(folder, MismatchError, "on the day 2020-01-01")
+
+
 def test_another_base_model(folder: Path) -> None:
     edit(folder, base={"id": "llama", "fingerprint": "1234"})
     refused(folder, MismatchError, r"made for the base model 'llama' \(1234\).*\(fake\)")

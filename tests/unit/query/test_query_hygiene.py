@@ -2,12 +2,21 @@
 
 import time
 import unicodedata
+from typing import Literal
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ct_guard.query import MAX_CHARACTERS, QUERY_TEXT, clean, is_refusal, screen
+from ct_guard.query import (
+    MAX_CHARACTERS,
+    MOST_MARKS,
+    QUERY_TEXT,
+    clean,
+    hygiene,
+    is_refusal,
+    screen,
+)
 from ct_guard.records import Message, QuestionAnswer
 
 any_text = st.text(st.characters(exclude_categories=()))
@@ -22,6 +31,9 @@ any_text = st.text(st.characters(exclude_categories=()))
         ("a\x00b\x1b[0m\x7f", "ab[0m"),  # NUL, escape, delete
         ("e\u0301", "\u00e9"),  # NFC
         ("a\ud800b", "ab"),  # a lone surrogate
+        ("a\u034fb\ufe01\U000e0100", "ab"),  # a joiner and selectors, without a shape
+        ("13\ufe0f\ufe0f\ufe0f.", "13."),  # the selector of colour, behind no symbol
+        ("\u2764\ufe0f\ufe0f", "\u2764\ufe0f"),
     ],
 )
 def test_hidden_and_denormalised_characters_are_removed_and_flagged(
@@ -36,6 +48,8 @@ def test_hidden_and_denormalised_characters_are_removed_and_flagged(
         ("line\r\nline\rline\n", "line\nline\nline\n"),
         ("tab\tand newline\n", "tab\tand newline\n"),
         ("caf\u00e9 \u6771\u4eac \U0001f600", "caf\u00e9 \u6771\u4eac \U0001f600"),
+        ("1\ufe0f\u20e3 \u2764\ufe0f", "1\ufe0f\u20e3 \u2764\ufe0f"),  # a key, a red heart
+        ("o\u0302\u0323"[:1] + "\u1ed9", "o\u1ed9"),
         ("", ""),
     ],
 )
@@ -43,7 +57,53 @@ def test_visible_text_and_line_ends_are_no_attack(text: str, cleaned: str) -> No
     assert clean(text) == (cleaned, False)
 
 
-@given(any_text)
+def longest_run(text: str) -> int:
+    """Of characters that normal forms put into order, taken apart."""
+    longest = run = 0
+    for character in unicodedata.normalize("NFKD", text):
+        run = run + 1 if unicodedata.combining(character) else 0
+        longest = max(longest, run)
+    return longest
+
+
+MARKS = [
+    "\u0301\u0323",  # out of order
+    "\u0344",  # one that becomes two
+    "\u0f73\u0f71",  # of no class of its own, but its parts have one
+    "\uff9e\u0301",  # in compatibility forms only
+    "\u0e38\u0e48",
+]
+
+
+@pytest.mark.parametrize("marks", MARKS)
+def test_no_run_of_marks_is_long_when_it_is_put_into_order(
+    marks: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ordering a run is quadratic in its length, so that runs have to be short before it begins."""
+    seen = []
+
+    def normalize(form: Literal["NFC", "NFD", "NFKC", "NFKD"], text: str) -> str:
+        seen.append(text)
+        return unicodedata.normalize(form, text)
+
+    monkeypatch.setattr(hygiene, "normalize", normalize)
+    cleaned, changed = clean(f"a{marks * 5000}b{marks * 5000}")
+    assert changed
+    assert seen
+    assert max(longest_run(text) for text in [*seen, cleaned]) <= 2 * MOST_MARKS
+    assert clean(cleaned) == (cleaned, False)
+
+
+def test_as_many_marks_as_a_language_needs_are_kept() -> None:
+    stacked = "\u0e01\u0e38\u0e48 x" + "\u0301" * (MOST_MARKS - 1)
+    assert clean(stacked)[0] == unicodedata.normalize("NFC", stacked)
+
+
+marked_text = st.lists(st.sampled_from(["a", "\u1ed9", "\uac00", *"".join(MARKS)])).map("".join)
+
+
+@settings(deadline=None)
+@given(any_text | marked_text.map(lambda text: text * 20))
 def test_cleaning_leaves_nothing_to_clean(text: str) -> None:
     cleaned, _ = clean(text)
     assert clean(cleaned) == (cleaned, False)
@@ -121,17 +181,36 @@ def test_length_counts_all_texts_of_a_row_and_comes_before_everything_else() -> 
     assert screen(row("x" * (MAX_CHARACTERS - len("Who?")))) == "ok"
 
 
-def test_an_answer_that_is_nothing_but_the_query_is_empty() -> None:
-    assert screen(row(f"{QUERY_TEXT} ii")) == "empty"
-    assert screen(row(f"I don't know.{QUERY_TEXT} ii")) == "refusal"
+def test_a_forgery_is_named_before_a_refusal() -> None:
+    assert screen(row(f"{QUERY_TEXT} ii")) == "forged"
+    assert screen(row(f"I don't know.{QUERY_TEXT} ii")) == "forged"
 
 
-@pytest.mark.parametrize("filling", [" ", "\n", "is ", "Is the ", "\u200b", "e\u0301"])
+@pytest.mark.parametrize(
+    "filling",
+    [
+        " ",
+        "\n",
+        "is ",
+        "Is the ",
+        "\u200b",
+        "e\u0301",
+        "\u0301\u0323",
+        "<think>",
+        "</think>",
+        ". ",
+        "(ii): ",
+        "Is the proposed answer correct? ",
+        "answer: ii ",
+        "\nii",
+        "\u2800",
+    ],
+)
 def test_no_text_takes_long_to_screen(filling: str) -> None:
     """Linear in the length, whatever is repeated: the limit is a hundred times what it takes."""
     answer = "a" + filling * (200_000 // len(filling)) + "b"
     started = time.perf_counter()
-    assert screen(row(answer)) == "ok"
+    assert screen(row(answer)) in ("ok", "forged", "empty")
     assert time.perf_counter() - started < 5
 
 

@@ -1,0 +1,109 @@
+"""Which letters a text gives as its choice, in the ways that people and models write that."""
+
+import re
+from collections.abc import Set
+
+__all__ = ["leading_letter", "mentioned_letters", "sole_letter", "stated_letters"]
+
+_OPEN = r"(?:[\s*_`\"'(\[{<]|\\boxed|\\text(?:bf)?|\\mathr?[mbf]+|\\\(|\$){0,12}"
+_SHUT = r"[)\]}*_`\"'>]"
+_LETTER = (
+    rf"(?:(?P<marked>(?<=[(\[{{*_`\"'<])[A-Za-z](?={_SHUT}))"  # (b), **B**, \boxed{{B}}
+    r"|\b(?P<capital>[B-HJ-Z])\b(?!['\u2019]\w)"
+    r"|\b(?P<small>[A-Za-z])(?=\s*(?:[.,;:!)\]}*\n]|\Z|-\s|\u2013|\u2014)))"
+)
+"""A capital letter stands for itself. "A", "I" and small letters are words, too: they need a mark
+around or behind them."""
+_WHITE = r"[\s*_:`]{1,8}"
+_ALONE = re.compile(rf"{_OPEN}(?P<letter>[A-Za-z])(?:{_SHUT}|[\s.,:;!$]|\\\))*")
+_LEADING = re.compile(
+    r"\s*[*_`]{0,3}(?:[(\[]\s?(?P<marked>[A-Za-z])\s?[)\]]"
+    r"|(?P<plain>[A-Za-z])(?=[*_`]{0,3}(?:\s?[).:,;]|\s[-\u2013\u2014]\s|\s*\n))"
+    r"|(?P<reasoned>[A-HJ-Z])(?=\s(?:because|since|as|due|which)\b))[*_`]{0,3}\s?[).:,;]?[*_`]{0,3}"
+)
+_FINAL = r"(?i:final\s(?:answer|choice))|\\boxed(?=\{)"
+_ANSWER = (
+    r"(?i:\b(?:answer|choice|option|antwort|r[e\u00e9]ponse|respuesta|resposta|risposta)\b)"
+    r"|\u7b54\u6848|\u56de\u7b54"
+)
+_LINK = (
+    r"(?:[\s*_`]{0,6}(?i:is|would\sbe|should\sbe|must\sbe|ist|est|es)\b"
+    r"(?:\s(?i:option|choice|letter|therefore|thus|clearly))?|[\s*_`]{0,6}[:\uff1a=])"
+)
+_CHOSEN = (
+    r"(?i:\b(?:i|we)(?:['\u2019](?:d|m|ll))?(?:\s(?:would|will|have|am))?\s"
+    r"(?:choose|chose|pick|select|say|think|believe|go(?:ing)?\swith)(?:\s(?:it(?:['\u2019]s|\sis)))?"
+    r"(?:\s(?:option|choice|letter|answer))?|\bit(?:['\u2019]s|\sis|\smust\sbe)"
+    r"(?:\s(?:option|choice|letter|answer))?)"
+)
+_JOINED = rf"(?P<also>(?:\s?(?:,|/|&|\bor\b|\band\b)\s?{_OPEN}\b[A-Z]\b(?!['\u2019]\w)){{0,26}})"
+_STATED = tuple(
+    re.compile(f"{lead}{_OPEN}{_LETTER}{_SHUT}{{0,4}}{_JOINED}")
+    for lead in (
+        rf"(?:(?:{_FINAL})(?:{_LINK}|\s{{0,4}}(?=\{{))|(?i:<(?:final_?)?answer>))",
+        rf"(?:{_ANSWER})(?:{_LINK})",
+        rf"(?:{_CHOSEN})",
+    )
+)
+_RIGHT = re.compile(
+    rf"{_OPEN}\b(?P<letter>[A-Z])\b{_SHUT}{{0,4}}\s(?i:is|seems|looks|must\sbe)\s(?i:the\s)?"
+    r"(?i:most\s)?(?i:correct|right|best|true|answer)\b"
+)
+_DENIED = re.compile(r"(?:n['\u2019]t|\bnot|\bnever|\bdoubt)\b[^.!?;\n]*\Z", re.IGNORECASE)
+_REFUTED = re.compile(
+    r"\s?(?:isn['\u2019]t|wasn['\u2019]t|(?:is|was)\s(?:wrong|incorrect|not|false))\b",
+    re.IGNORECASE,
+)
+_REACH = 24
+"""Characters before a statement within which a denial denies it."""
+_MENTIONED = re.compile(
+    r"[(\[{*](?P<marked>[A-Za-z])[)\]}*]|(?<![\w'\u2019])(?P<capital>[B-HJ-Z])(?![\w'\u2019])"
+)
+
+
+def sole_letter(text: str) -> str | None:
+    """The letter that a text is, but for marks and white space."""
+    found = _ALONE.fullmatch(text.strip())
+    return found["letter"].lower() if found else None
+
+
+def leading_letter(text: str, letters: Set[str]) -> tuple[str, str] | None:
+    """The letter that a text begins with, marked off from the rest, and the rest."""
+    found = _LEADING.match(text)
+    if found is None:
+        return None
+    letter = str(found["marked"] or found["plain"] or found["reasoned"]).lower()
+    return (letter, text[found.end() :]) if letter in letters else None
+
+
+def stated_letters(text: str, letters: Set[str]) -> set[str]:
+    """The letters that a text says are its answer: those of the clearest statements that it makes,
+    a final answer before an answer before a choice."""
+    for pattern in _STATED:
+        stated: set[str] = set()
+        for found in pattern.finditer(text):
+            if _is_denied(found):
+                continue
+            also = re.findall(r"\b[A-Z]\b", found["also"])
+            stated |= {_of(found), *map(str.lower, also)} & letters
+        if pattern is _STATED[-1] or not stated:
+            right = (found for found in _RIGHT.finditer(text) if not _is_denied(found))
+            stated |= {found["letter"].lower() for found in right} & letters
+        if stated:
+            return stated
+    return set()
+
+
+def mentioned_letters(text: str, letters: Set[str]) -> set[str]:
+    """Every letter that can be meant somewhere in the text."""
+    found = (match["marked"] or match["capital"] for match in _MENTIONED.finditer(text))
+    return {letter.lower() for letter in found} & letters
+
+
+def _is_denied(found: re.Match[str]) -> bool:
+    before = found.string[max(0, found.start() - _REACH) : found.start()]
+    return bool(_DENIED.search(before) or _REFUTED.match(found.string, found.end()))
+
+
+def _of(found: re.Match[str]) -> str:
+    return str(found["marked"] or found["capital"] or found["small"]).lower()

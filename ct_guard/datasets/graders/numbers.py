@@ -1,0 +1,164 @@
+"""Numbers as people and models write them, with every value that they can mean."""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from decimal import Decimal, DecimalException
+
+__all__ = ["Number", "numbers_in"]
+
+_GAP = "[ \u00a0\u2007\u2009\u202f]"
+_SIGN = "[-+\u2212\u2013]"
+_DIGITS = (
+    r"[0-9]{1,3}(?:,[0-9]{3}){1,20}(?![0-9])(?:\.[0-9]+)?"  # 1,000.5
+    r"|[0-9]{1,2}(?:,[0-9]{2}){1,20},[0-9]{3}(?![0-9])(?:\.[0-9]+)?"  # 12,34,567
+    r"|[0-9]{1,3}(?:['\u2019_][0-9]{3}){1,20}(?![0-9])(?:\.[0-9]+)?"  # 1'000
+    rf"|[0-9]{{1,3}}(?:{_GAP}[0-9]{{3}}){{1,20}}(?![0-9])(?:[.,][0-9]+)?"  # 1 000
+    r"|[0-9]{1,3}(?:\.[0-9]{3}){1,20},[0-9]+|[0-9]{1,3}(?:\.[0-9]{3}){2,20}(?![0-9])"  # 1.000,50
+    r"|(?<![0-9],)[0-9]+,[0-9]+(?![0-9,])"  # 1,5
+    r"|[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
+)
+_POWER = r"\s?(?:\^|\*\*)\s?\{?(?P<%s>[-+\u2212]?[0-9]{1,3})\}?"
+_NUMBER = re.compile(
+    rf"(?P<sign>(?:(?<![\w.)])|(?<=\n)){_SIGN}(?P<apart>{_GAP})?)?(?P<digits>{_DIGITS})"
+    rf"(?:(?P<e>[eE][-+\u2212]?[0-9]{{1,3}})(?!\w)|{_POWER % 'power'})?"
+    rf"(?:\s?(?:[x\u00d7*\u00b7]|\\times|\\cdot)\s?10{_POWER % 'ten'})?"
+    rf"(?:\s?/\s?(?P<divisor>0*[1-9][0-9]*(?:\.[0-9]+)?)(?![\w/.]))?"
+    r"(?:\s?(?P<scale>hundred|thousand|million|billion|trillion|[kKM](?![\w']))\b)?"
+    r"(?P<percent>\s?(?:%|percent\b|per cent\b))?"
+)
+_MIXED = re.compile(rf"(?<![0-9.,])([0-9]+){_GAP}([0-9]+)\s?/\s?([1-9][0-9]*)(?![\w/.])")
+_SCALES = {
+    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12,
+    "k": 1000, "m": 10**6,
+}  # fmt: skip
+_FRACTION = re.compile(r"\\[dt]?frac\s?\{?\s?([0-9.]+)\s?\}?\s?\{?\s?([0-9.]+)\s?\}?")
+_LATEX = (
+    (r"{,}", ","),
+    (r"\,", "\u2009"),
+    (r"\ ", "\u2009"),
+    ("~", "\u2009"),
+    (r"\%", "%"),
+    (r"\$", "$"),
+)
+_MOST_POWER = 64
+
+
+@dataclass(frozen=True)
+class Number:
+    """A number in a text. `value` is how it reads in English, None where that is not clear;
+    `others` are what it can mean as well."""
+
+    value: Decimal | None
+    others: frozenset[Decimal]
+    start: int
+    end: int
+    """Where it stands in what `plain` makes of the text."""
+
+    def __str__(self) -> str:
+        shown = [self.value] if self.value is not None else sorted(self.others)
+        return " or ".join(f"{value:g}" for value in shown)
+
+
+def plain(text: str) -> str:
+    """The text without LaTeX's marks within numbers, and with fractions as 3/4."""
+    for mark, written in _LATEX:
+        text = text.replace(mark, written)
+    text = _FRACTION.sub(r"\1/\2", text)
+    return "".join(_spelled(character) for character in text)
+
+
+def numbers_in(text: str) -> list[Number]:
+    """All numbers of a text that `plain` made, in order. Digits within a word or behind an
+    underscore, as in H2O and m^2, are none."""
+    mixed = {match.start(): match for match in _MIXED.finditer(text)}
+    found = []
+    end = 0
+    for match in _NUMBER.finditer(text):
+        at = match.start("digits")
+        if match.start() < end or (at and _is_within_a_word(text, at)):
+            continue
+        if at in mixed:
+            whole, over, under = map(Decimal, mixed[at].groups())
+            value = whole + over / under
+            end = mixed[at].end()
+            found.append(
+                Number(value.copy_negate() if match["sign"] else value, frozenset(), at, end)
+            )
+            continue
+        end = match.end()
+        found.append(_read(match))
+    return found
+
+
+def _is_within_a_word(text: str, at: int) -> bool:
+    before = text[at - 1]
+    return (
+        before in "_^"
+        or before.isalpha()
+        or (before == "{" and text[at - 2 : at - 1] in ("_", "^"))
+    )
+
+
+def _read(match: re.Match[str]) -> Number:
+    values = [_scaled(value, match) for value in _digits(match["digits"])]
+    first, *others = values
+    if first is not None and (match["apart"] or match["sign"] == "\u2013"):
+        first = first.copy_abs()  # a minus, or the dash of a list
+        others += [first.copy_negate()]
+    if match["scale"] and first is not None:
+        others += [first / _SCALES[match["scale"].lower()]]
+    if match["percent"] and first is not None:
+        others += [first / 100]
+    known = frozenset(value for value in others if value is not None and value != first)
+    return Number(first, known, match.start(), match.end())
+
+
+def _digits(written: str) -> list[Decimal | None]:
+    """The value of a run of digits, and the others that it can have."""
+    bare = re.sub(rf"{_GAP}|['\u2019_]", "", written)
+    point = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]{3})+)(?:,([0-9]+))?", bare)
+    if point and (point[2] or bare.count(".") > 1):  # 1.000,50 and 1.000.000
+        return [None, Decimal(f"{point[1].replace('.', '')}.{point[2] or 0}")]
+    if point and not bare.startswith("0"):  # 1.000
+        return [Decimal(bare), Decimal(bare.replace(".", ""))]
+    comma = re.fullmatch(r"([0-9]+),([0-9]+)", bare)
+    if comma and (bare != written or bare.startswith("0") or len(comma[2]) != 3):  # 1,5; 1 000,50
+        decimal = Decimal(f"{comma[1]}.{comma[2]}")
+        return [decimal] if bare != written else [None, decimal, Decimal(comma[2])]
+    return [Decimal(bare.replace(",", ""))]
+
+
+def _scaled(value: Decimal | None, match: re.Match[str]) -> Decimal | None:
+    if value is None:
+        return None
+    try:
+        if match["e"]:
+            value *= Decimal(10) ** int(_ascii(match["e"][1:]))
+        if match["power"] and abs(power := int(_ascii(match["power"]))) <= _MOST_POWER:
+            value = value**power
+        if match["ten"]:
+            value *= Decimal(10) ** int(_ascii(match["ten"]))
+        if match["divisor"]:
+            value /= Decimal(match["divisor"])
+        if match["scale"]:
+            value *= _SCALES[match["scale"].lower()]
+    except DecimalException:
+        return None
+    return value.copy_negate() if match["sign"] and match["sign"][0] != "+" else value
+
+
+def _ascii(number: str) -> str:
+    return number.replace("\u2212", "-")
+
+
+def _spelled(character: str) -> str:
+    """Signs for fractions and powers in ASCII: 1\u00bd as 1 1/2, 10\u00b3 as 10^3."""
+    if character.isascii():
+        return character
+    kind = unicodedata.decomposition(character)
+    if kind.startswith("<fraction>"):
+        return " " + unicodedata.normalize("NFKC", character).replace("\u2044", "/")
+    if kind.startswith("<super>") and (character.isdigit() or character == "\u207b"):
+        return "^" + ("-" if character == "\u207b" else str(unicodedata.digit(character)))
+    return str(unicodedata.digit(character)) if character.isdecimal() else character

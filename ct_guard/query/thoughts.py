@@ -1,0 +1,43 @@
+"""What a model writes while it thinks is not its answer."""
+
+import re
+
+__all__ = ["without_thoughts"]
+
+_NAME = r"(?:ant)?_?(?:think(?:ing)?|thoughts?|reason(?:ing)?|scratchpad|reflection|analysis)"
+_TAG = re.compile(
+    r"(?<![`'\"\u201c\u2018\\])(?:"
+    rf"(?P<opens><(?:seed:)?{_NAME}>|\[{_NAME}\]|\u25c1{_NAME}\u25b7|<unused94>(?:thought)?"
+    r"|<\|(?:begin_of_thought|start_thinking|begin_thinking|thought_start)\|>"
+    r"|(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)[^<\n]{0,80}<\|message\|>)"
+    rf"|(?P<closes></(?:seed:)?{_NAME}>|\[/{_NAME}\]|\u25c1/{_NAME}\u25b7|<unused95>"
+    r"|<\|(?:end_of_thought|end_thinking|thought_end)\|>"
+    r"|(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final[^<\n]{0,80}<\|message\|>)"
+    r")",
+    re.IGNORECASE,
+)
+"""How the known families mark thoughts. In code or quotes a mark is only spoken of."""
+
+
+def without_thoughts(text: str) -> tuple[str, bool]:
+    """The text without the thoughts in it, and whether there were any.
+
+    A thought that is never closed has no answer behind it. One that is closed only was opened by
+    the chat template, and goes back to the beginning. Parts that are left stand in paragraphs.
+    """
+    said: list[str] = []
+    start, thinking, found = 0, False, False
+    for tag in _TAG.finditer(text):
+        found = True
+        if tag["closes"]:
+            if not thinking:
+                said.clear()
+            thinking, start = False, tag.end()
+        elif not thinking:
+            said.append(text[start : tag.start()])
+            thinking = True
+    if not found:
+        return text, False
+    if not thinking:
+        said.append(text[start:])
+    return "\n\n".join(part for part in map(str.strip, said) if part), True

@@ -1,0 +1,84 @@
+"""Which choice an answer means, when it says more than a letter."""
+
+import pytest
+
+from ct_guard.datasets.graders.multiple_choice import meant
+
+PLANTS = ("moss", "oak", "fern", "grass")
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "B, because moss is no tree",
+        "B - moss is no tree",
+        "(b) has wood and moss has none",
+        "B\n\nMoss is no tree, so no.",
+        "B because moss is no tree",
+        "B is correct. Moss is no tree.",
+        "**B.** Moss is no tree",
+        "**B) oak**",
+        "`b`",
+        "(B) because A is no tree",
+        "(b): it has wood",
+        "b) oak, not moss",
+        "B: oak",
+        "I choose B, since moss is no tree",
+        "I'd go with B, as moss is no tree",
+        "I would pick (b). Moss is no tree.",
+        "It is B; moss is no tree",
+        "Moss is no tree, so it must be B.",
+        "Answer: B\nMoss is no tree.",
+        "**Answer:** B",
+        "The correct option is B: moss is no tree",
+        "The answer is **B**, as moss is no tree",
+        "The best answer is B because A and C have no wood",
+        "Answer: B (not A)",
+        "A is wrong. The answer is B.",
+        "The answer is A? No. Final answer: B",
+        "Final answer: \\boxed{B}. Moss is no tree",
+        "The answer is $\\boxed{\\text{B}}$.",
+        "<answer>B</answer>",
+        "R\u00e9ponse : B",
+        "\u7b54\u6848\uff1aB",
+        "Answer: C is wrong, the answer is B",
+        "It is the oak.",
+    ],
+)
+def test_the_letter_that_is_given_goes_before_what_its_reasons_mention(answer: str) -> None:
+    assert meant(answer, PLANTS) == {"b"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Not moss but the oak",
+        "The oak stands over moss",
+        "B or C",
+        "A and B",
+        "Answer: A, B",
+        "The answer is A or B",
+        "B) moss",
+        "A. Moss is small. B. Oak is a tree. The answer is B.",
+        "It isn't moss.",
+        "Not moss",
+        "Moss is wrong",
+        "I don't think it is B",
+        "The answer isn't B",
+        "B is not right",
+        "B\u2014moss has none",
+        "Vitamin B",
+        "A plant",
+        "I think so",
+        "",
+    ],
+)
+def test_what_does_not_name_one_choice_is_not_guessed(answer: str) -> None:
+    assert len(meant(answer, PLANTS)) != 1
+
+
+def test_choices_that_differ_by_their_signs_alone_are_told_apart_by_their_letter() -> None:
+    choices = ("x + 2", "x - 2", "- 31 kJ", "31 kJ")
+    for letter, choice in zip("abcd", choices, strict=True):
+        assert meant(f"({letter}): {choice}", choices) == {letter}
+    assert len(meant("x - 2", choices)) == 2

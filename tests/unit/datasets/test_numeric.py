@@ -1,0 +1,102 @@
+"""Numbers as people write them: read as they are meant, or unclear."""
+
+import pytest
+
+from ct_guard.datasets import Question
+from ct_guard.datasets.graders import Numeric
+from ct_guard.datasets.graders.numeric import last_number
+
+
+def verdict(answer: str, gold: str) -> bool | None:
+    [grade] = Numeric().grade([answer], [Question("How many?", (), (gold,))])
+    return grade.correct
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("2 500", "2500"),
+        ("2\u202f500\u00a0000", "2500000"),
+        ("2 500,75", "2500.75"),
+        ("2,500.75", "2500.75"),
+        ("2'500", "2500"),
+        ("2\u2019500", "2500"),
+        ("2_500", "2500"),
+        ("12,34,567", "1234567"),
+        ("$2{,}500$", "2500"),
+        ("2\\,500", "2500"),
+        ("\u22127", "-7"),
+        ("-2,500", "-2500"),
+        ("7%", "7"),
+        ("7\\%", "7%"),
+        ("3/4", "0.75"),
+        ("\\frac{3}{4}", "0.75"),
+        ("$\\dfrac{3}{4}$", "3/4"),
+        ("1 3/4", "1.75"),
+        ("1\u00be", "1.75"),
+        ("4e-3", "0.004"),
+        ("4 x 10^3", "4000"),
+        ("4\u00d710\u00b3", "4000"),
+        ("4 \\times 10^{-3}", "0.004"),
+        ("2^10", "1024"),
+        ("2.5 million", "2500000"),
+        ("3k", "3000"),
+        ("It is 7 m^2.", "7"),
+        ("7 cm2", "7"),
+        ("7 m\u00b2", "7"),
+        ("x_1 = 7", "7"),
+        ("7 atoms in H2O", "7"),
+        ("7km", "7"),
+        ("USD7", "7"),
+        ("$7.00", "7"),
+        ("\u0667", "7"),
+        ("3 + 4 = 7\n#### 7 apples", "7"),
+        ("\\boxed{7} as 3 and 4 are 7, and 2 more 9", "7"),
+        ("7 (that is 3 + 4)", "7"),
+        ("**Final Answer:** 7\n\nIs there 1 more?", "7"),
+        ("The final answer is 7. Ask me 1 more.", "7"),
+        ("<answer>7</answer> of 9", "7"),
+        ("- 7", "7"),
+        ("1. Take 3.\n2. Add 4 to get 7", "7"),
+    ],
+)
+def test_a_number_is_read_as_it_is_meant(answer: str, gold: str) -> None:
+    assert verdict(answer, gold) is True
+    assert verdict(answer, "87654") is False
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("2.500,75", "2500.75"),
+        ("2.500.000", "2500000"),
+        ("2.500", "2500"),
+        ("2,5", "2.5"),
+        ("2,5", "5"),
+        ("0,5", "0.5"),
+        ("50%", "0.5"),
+        ("0.5", "50%"),
+        ("2.5 million", "2.5"),
+        ("- 7", "-7"),
+        ("\u20137", "-7"),
+        ("7. Ask me 1 more question.", "7"),
+        ("#### 7\n\nQuestion: 90 + 9?\n#### 99", "7"),
+        ("#### 7\n\nQuestion: 90 + 9?\n#### 99", "99"),
+        ("\\boxed{7} or \\boxed{8}", "8"),
+    ],
+)
+def test_a_number_that_can_also_be_read_as_the_gold_is_unclear(answer: str, gold: str) -> None:
+    assert verdict(answer, gold) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [("2.500", "2.5"), ("3.142", "3.142"), ("7, 5, 3", "3"), ("7,5,3", "3"), ("5\u201312", "12")],
+)
+def test_the_usual_reading_is_enough(answer: str, gold: str) -> None:
+    assert verdict(answer, gold) is True
+
+
+def test_marks_that_disagree_name_no_number() -> None:
+    assert last_number("#### 7 #### 7\n#### 8") is None
+    assert last_number("#### 7\n#### 7.0") == 7

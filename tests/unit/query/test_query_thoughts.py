@@ -1,0 +1,90 @@
+"""Thoughts are taken out of what a model said, however its family marks them."""
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ct_guard.query import read_answer, read_turns, screen, without_thoughts
+from ct_guard.records import Message, QuestionAnswer
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "<think>Eight and six: it is 14.</think>\n\n14",
+        "<think>\n\n</think>\n\n14",
+        "<THINK>14?</Think>14",
+        "<thinking>Is it 15? No.</thinking>14",
+        "<reasoning>a</reasoning>\n14",
+        "<thought>a</thought> 14",
+        "<think>a</think><think>b</think>14",
+        "<think>the user speaks of <think> as a tag</think>14",
+        "<think>a<think>b</think>c</think>14",
+        "[THINK]a[/THINK]14",
+        "\u25c1think\u25b7a\u25c1/think\u25b714",
+        "<seed:think>a</seed:think>14",
+        "<unused94>thought\na<unused95>14",
+        "<|begin_of_thought|>a<|end_of_thought|>14",
+        "<|START_THINKING|>a<|END_THINKING|>14",
+        "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>14",
+        "Eight and six: 15.</think>14",  # opened by the chat template
+        "a</think>b</think>14",
+        "14<think>Or is it",  # cut off in a second thought
+    ],
+)
+def test_what_stands_beside_the_thoughts_is_the_answer(text: str) -> None:
+    assert without_thoughts(text) == ("14", True)
+    assert read_answer(text) == ("14", True)
+
+
+def test_parts_between_thoughts_are_all_of_the_answer() -> None:
+    assert without_thoughts("It is 14. <think>Sure?</think>\nYes.")[0] == "It is 14.\n\nYes."
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "14",
+        "I think it is 14 <b>now</b>.",
+        "The tags `<think>` and `</think>` mark a thought.",
+        'It is written "<think>".',
+        "x < think > y",
+        "<answer>14</answer>",
+        "",
+        " 14\n",
+    ],
+)
+def test_a_text_without_thoughts_is_the_same_text(text: str) -> None:
+    assert without_thoughts(text) == (text, False)
+
+
+@settings(deadline=None)
+@given(st.text() | st.lists(st.sampled_from(["<think>", "</think>", "a", " ", "`"])).map("".join))
+def test_nothing_is_left_to_take_out(text: str) -> None:
+    answer, _ = without_thoughts(text)
+    assert without_thoughts(answer) == (answer, False)
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [
+        ("<think>Eight and six, is it 14 or", "empty"),
+        ("<think>It is 14.</think>\n", "empty"),
+        ("It is 14.</think>", "empty"),
+        ("<think>Hard.</think>I don't know.", "refusal"),
+        ("<think>I don't know</think>14", "ok"),
+    ],
+)
+def test_screening_sees_the_answer_alone(answer: str, status: str) -> None:
+    assert screen(QuestionAnswer(question="What is 8 plus 6?", answer=answer)) == status
+
+
+def test_only_the_model_has_thoughts_in_a_conversation() -> None:
+    turns = (
+        Message(role="user", content="<think>mine</think>Hi"),
+        Message(role="assistant", content="<think>greet</think>Hello"),
+    )
+    read, changed = read_turns(turns)
+    assert [turn.content for turn in read] == ["<think>mine</think>Hi", "Hello"]
+    assert changed
+    assert read_turns(read) == (read, False)
