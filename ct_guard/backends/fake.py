@@ -31,6 +31,7 @@ class FakeBackend:
 
     name = "fake"
     fingerprint = "fake"
+    digest = ""
     max_tokens = 4096
     vocabulary_size = 512
     start_ids: tuple[int, ...] = (_SPECIALS["<|begin|>"],)

@@ -30,8 +30,8 @@ def command() -> None:
     " base's file where one is there.",
 )  # fmt: skip
 @click.option(
-    "--base", type=click.Path(path_type=Path, file_okay=False),
-    help="The base model's directory, when the manifest names none on this machine.",
+    "--base", type=click.Path(path_type=Path),
+    help="The base model's directory or GGUF file, when the manifest names none on this machine.",
 )  # fmt: skip
 @click.option("--base-only", "only", flag_value="base", help="Export the base alone.")
 @click.option("--adapter-only", "only", flag_value="adapter", help="Export the adapter alone.")

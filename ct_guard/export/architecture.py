@@ -6,7 +6,6 @@ query and key projections, their biases and their LoRA B matrices are put into t
 `qwen2` keeps Hugging Face's.
 """
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+from ct_guard.backends.rope import llama3_factors
 from ct_guard.errors import ExportError
 
 __all__ = ["Architecture", "read_architecture"]
@@ -100,21 +100,10 @@ class Architecture:
         return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(values.shape))
 
     def extra_tensors(self) -> dict[str, Floats]:
-        """Tensors that stand in no checkpoint: the frequency factors of Llama 3's long contexts.
-
-        Source: `_compute_llama3_parameters` of transformers' modeling_rope_utils.
-        """
+        """Tensors that stand in no checkpoint: the factors of Llama 3's long contexts."""
         if self.rope.get("rope_type") != "llama3":
             return {}
-        base, size = self.rope["rope_theta"], self.head_size
-        wavelengths = 2 * math.pi * base ** (np.arange(0, size, 2, dtype=np.float64) / size)
-        factor, low, high = (
-            float(self.rope[key]) for key in ("factor", "low_freq_factor", "high_freq_factor")
-        )
-        original = float(self.rope["original_max_position_embeddings"])
-        smooth = np.clip((original / wavelengths - low) / (high - low), 0.0, 1.0)
-        factors = 1.0 / ((1.0 - smooth) / factor + smooth)
-        return {"rope_freqs.weight": factors.astype(np.float32)}
+        return {"rope_freqs.weight": llama3_factors(self.rope, self.head_size)}
 
     def describe(self, writer: gguf.GGUFWriter) -> None:
         """Write the architecture's keys."""

@@ -11,11 +11,12 @@ from ct_guard.backends.chat_template import ChatTemplate
 from ct_guard.backends.fingerprint import fingerprint
 from ct_guard.backends.gguf_file import validate_base
 from ct_guard.backends.gguf_info import FINGERPRINT
+from ct_guard.backends.gguf_probe import CONVERSATION, first_difference
 from ct_guard.backends.tokens import TokenizerEncoder
 from ct_guard.errors import ExportError, MismatchError
 
 from .architecture import Architecture, read_architecture
-from .probe import CONVERSATION, first_difference, matching_vocabulary
+from .probe import matching_vocabulary
 from .tokenizer import Vocabulary, read_vocabularies
 from .weights import Weights
 from .writing import OnProgress, Planned, WeightType, fresh, write
