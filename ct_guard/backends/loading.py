@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
+from logging import ERROR
 from pathlib import Path
 from typing import Any, Literal
 
@@ -79,10 +80,12 @@ def load_model(
                 dtype=number,
                 use_safetensors=True,
                 trust_remote_code=False,
+                ignore_mismatched_sizes=True,  # named by the report, which is checked
                 output_loading_info=True,
                 **options,
             )
         check_whole(report, str(named))
+        _check_tied(model, str(named))
         if quantization is None:
             model = model.to(where)
     except _FAULTS as error:
@@ -93,11 +96,9 @@ def load_model(
     return model, tokenizer
 
 
-_FAULTS = (
-    OSError, ValueError, ImportError, RuntimeError, SafetensorError,
-    AttributeError, KeyError, TypeError, ZeroDivisionError, StrictDataclassError,
-)  # fmt: skip
-"""What the libraries raise; the second line, over a configuration that they do not expect."""
+_OF_CONFIG = (AttributeError, KeyError, TypeError, ZeroDivisionError, StrictDataclassError)
+"""What the libraries raise over a configuration that they do not expect."""
+_FAULTS = (OSError, ValueError, ImportError, RuntimeError, SafetensorError, *_OF_CONFIG)
 
 
 from_pretrained: Any = AutoModelForCausalLM.from_pretrained
@@ -124,6 +125,21 @@ def check_whole(report: Mapping[str, Any], name: str) -> None:
             )
     if report["error_msgs"]:
         raise BackendError(f"cannot load the base model {name!r}: {report['error_msgs'][0]}")
+
+
+def _check_tied(model: Any, name: str) -> None:
+    """Raise BackendError where the configuration ties the output matrix to the embeddings, and the
+    checkpoint holds another: which of them was trained, nobody knows."""
+    written = model.get_output_embeddings()
+    ties = model.config.get_text_config(decoder=True).tie_word_embeddings
+    if not (ties and model._tied_weights_keys) or written is None:
+        return
+    if written.weight is not model.get_input_embeddings().weight:
+        raise BackendError(
+            f"cannot load the base model {name!r}: its config.json ties the output matrix to the"
+            " embeddings, and the checkpoint holds one of its own: set tie_word_embeddings to false"
+            " where that one was trained, or take it out of the checkpoint"
+        )
 
 
 def _check_embeddings(model: Any, tokenizer: Any, name: str) -> None:
@@ -173,18 +189,23 @@ def loading_problem(error: BaseException) -> str:
     for name, advice in _ADVICE.items():
         if name in names:
             return advice
+    if isinstance(error, _OF_CONFIG):
+        text = " ".join(str(error).split())
+        return f"its configuration cannot be read ({type(error).__name__}: {text[:200]})"
     return str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the model libraries' progress bars and warnings about each other."""
-    shown = logging.is_progress_bar_enabled()
+    """Without the model libraries' progress bars, reports, and warnings about each other."""
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity(max(level, ERROR))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]
