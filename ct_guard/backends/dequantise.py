@@ -208,7 +208,9 @@ def _tokenizer(read: Any, split: Any, info: GGUFInfo) -> PreTrainedTokenizerFast
 
 def _check_arithmetic(model: Any, info: GGUFInfo) -> None:
     """Raise BackendError unless llama.cpp finds a text as likely as the model does."""
-    engine = LlamaCppBackend.load(info.path, n_ctx=1024, kv_type="f32")
+    engine = LlamaCppBackend.load(
+        info.path, n_ctx=1024, kv_type="f32", threads=torch.get_num_threads()
+    )
     try:
         ids = engine.encode(" ".join((QUERY_TEXT, *PROBES[3:6])))[:_PROBE_TOKENS]
         start = (*engine.start_ids, ids[0])

@@ -86,6 +86,7 @@ class ChatLocal(BaseChatModel):
         *,
         estimator: str | Path | Estimator | Guard = "mini",
         backend: str | Backend | None = None,
+        base: str | Path | None = None,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
         on_error: OnError = "block",
         max_tokens: int = 64,
@@ -99,14 +100,15 @@ class ChatLocal(BaseChatModel):
         **kwargs: Any,
     ) -> None:
         """`estimator` and `policy` are given by name, path or object, as for `ct_guard.Guard`;
-        `backend`, by name or object, runs an estimator that is given by name. A `Guard` brings its
+        `backend`, by name or object, runs an estimator that is given by name, over `base` where
+        that is given: a directory, a GGUF file, `hub:owner/name/FILE.gguf`. A `Guard` brings its
         own estimator, policy and on_error. Other keywords are those of every chat model.
 
         Raises MismatchError for an estimator of another style or a backend that cannot generate,
         UsageError for what does not go together, EstimatorError or PolicyError for what cannot be
         loaded.
         """
-        guard = _guard(estimator, backend, policy, on_error)
+        guard = _guard(estimator, backend, base, policy, on_error)
         _check(guard.estimator)
         super().__init__(
             estimator=guard.estimator,
@@ -281,19 +283,19 @@ class ChatLocal(BaseChatModel):
 def _guard(
     estimator: str | Path | Estimator | Guard,
     backend: str | Backend | None,
+    base: str | Path | None,
     policy: str | float | Path | dict[str, Any] | Policy | None,
     on_error: OnError,
 ) -> Guard:
-    if backend is not None and not isinstance(estimator, str | Path):
-        raise UsageError("a loaded estimator has its backend already: leave `backend` out")
+    if not isinstance(estimator, str | Path):
+        for name, given in (("backend", backend), ("base", base)):
+            if given is not None:
+                raise UsageError(f"a loaded estimator has its {name} already: leave `{name}` out")
     if isinstance(estimator, Guard):
         if policy is not None:
             raise UsageError("a Guard has its policy already: leave `policy` out")
         return estimator
-    if isinstance(estimator, Estimator) or backend is None:
-        loaded = load_estimator(estimator)
-    else:
-        loaded = load_estimator(estimator, backend=backend)
+    loaded = load_estimator(estimator, backend=backend or "transformers", base=base)
     return Guard(loaded, "annotate" if policy is None else policy, on_error=on_error)
 
 
