@@ -7,6 +7,7 @@ probe texts as the tokenizer that was made, and must find a text as likely as th
 
 import contextlib
 import io
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,7 @@ _SPECIAL = {
     "bos_token": "bos", "eos_token": "eos", "unk_token": "unknown", "pad_token": "padding",
 }  # fmt: skip
 _PROBE_TOKENS = 96
+_SPACE = "▁"
 _ELSEWHERE = "use --backend llama_cpp, or the directory that it was made from"
 
 
@@ -90,9 +92,11 @@ def _count(info: GGUFInfo) -> int:
 
 def _completed(config: Any, info: GGUFInfo) -> Any:
     """With what the library does not read of a header. Raises ValueError for what has no place."""
-    head = info.own("attention.key_length", info.own("rope.dimension_count"))
-    if head is not None and info.architecture not in ("phi3", "gpt2"):
-        config.head_dim = int(head)
+    rotary = int(info.own("rope.dimension_count", info.head_size))
+    if info.architecture == "phi3":
+        config.rope_parameters["partial_rotary_factor"] = rotary / info.head_size
+    elif hasattr(config, "rope_parameters"):
+        config.head_dim = info.head_size
     window = info.own("attention.sliding_window")
     if window and getattr(config, "sliding_window", 0) is None:
         config.sliding_window = int(window)
@@ -157,12 +161,12 @@ def _check_count(model: Any, info: GGUFInfo) -> None:
 
 
 def _save_tokenizer(info: GGUFInfo, folder: Path) -> None:
-    """The first way to split texts in which llama.cpp encodes every probe alike."""
+    """The first way to cut texts in which llama.cpp encodes every probe alike."""
     with _silent():
         read = AutoTokenizer.from_pretrained(info.path.parent, gguf_file=info.path.name)
     failed: list[tuple[int, str]] = []
-    for split in _splits(read.backend_tokenizer.pre_tokenizer, info):
-        tokenizer = _tokenizer(read, split, info)
+    for way in _ways(info):
+        tokenizer = _tokenizer(read, way, info)
         passed, text = first_difference(tokenizer, info.path, info.get(NORMALIZER, ""))
         if text is None:
             tokenizer.save_pretrained(folder)
@@ -174,24 +178,34 @@ def _save_tokenizer(info: GGUFInfo, folder: Path) -> None:
     )
 
 
-def _splits(given: Any, info: GGUFInfo) -> Iterator[Any]:
-    """The library's own way, which knows some of llama.cpp's; then digits one by one, as many
-    byte-level tokenizers want them."""
-    yield given
+def _ways(info: GGUFInfo) -> Iterator[dict[str, Any]]:
+    """Parts of the tokenizer to exchange: none, as the library knows many of llama.cpp's; digits
+    one by one, as other byte-level ones want them; SentencePiece's space before a text, which comes
+    after special tokens too, or never."""
+    yield {}
     if info.get("tokenizer.ggml.model") == "gpt2":
         bytelevel = pre_tokenizers.ByteLevel(add_prefix_space=False)
-        yield pre_tokenizers.Sequence([pre_tokenizers.Digits(individual_digits=True), bytelevel])
-        yield bytelevel
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        yield {"pre_tokenizer": pre_tokenizers.Sequence([digits, bytelevel])}
+        yield {"pre_tokenizer": bytelevel}
+    elif info.get("tokenizer.ggml.model") == "llama":
+        spaces = normalizers.Replace(" ", _SPACE)
+        prefixed = normalizers.Sequence([normalizers.Prepend(_SPACE), spaces])
+        yield {"pre_tokenizer": None, "normalizer": prefixed}
+        yield {"pre_tokenizer": None, "normalizer": spaces}
 
 
-def _tokenizer(read: Any, split: Any, info: GGUFInfo) -> PreTrainedTokenizerFast:
-    """With the file's own template, special tokens and beginning."""
-    core = Tokenizer.from_str(read.backend_tokenizer.to_str())
-    if split is not None:
-        core.pre_tokenizer = split
+def _tokenizer(read: Any, way: dict[str, Any], info: GGUFInfo) -> PreTrainedTokenizerFast:
+    """With the file's own tokens, template and beginning."""
+    tokens: list[str] = info.get("tokenizer.ggml.tokens")
+    data = json.loads(read.backend_tokenizer.to_str())
+    # The library's class may add tokens of the model that it is named after.
+    data["added_tokens"] = [entry for entry in data["added_tokens"] if entry["id"] < len(tokens)]
+    core = Tokenizer.from_str(json.dumps(data))
+    for part, value in way.items():
+        setattr(core, part, value)
     if form := info.get(NORMALIZER):
         core.normalizer = getattr(normalizers, form)()
-    tokens: list[str] = info.get("tokenizer.ggml.tokens")
     ids = {name: info.get(f"tokenizer.ggml.{key}_token_id") for name, key in _SPECIAL.items()}
     special = {name: tokens[at] for name, at in ids.items() if at is not None}
     core.post_processor = processors.TemplateProcessing(single="$A")
@@ -212,7 +226,8 @@ def _check_arithmetic(model: Any, info: GGUFInfo) -> None:
         info.path, n_ctx=1024, kv_type="f32", threads=torch.get_num_threads()
     )
     try:
-        ids = engine.encode(" ".join((QUERY_TEXT, *PROBES[3:6])))[:_PROBE_TOKENS]
+        ids = engine.encode(" ".join((QUERY_TEXT, *PROBES[3:6])))
+        ids = ids[: min(_PROBE_TOKENS, engine.max_tokens - len(engine.start_ids) - 1)]
         start = (*engine.start_ids, ids[0])
         item = Item(start, tuple(ids[1:]))
         query = Query(ids=(ids[0],), label_ids=(0, 1))

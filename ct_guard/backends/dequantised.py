@@ -8,6 +8,7 @@ twice, wherever it lies, and another is never taken for it.
 import json
 import logging
 import shutil
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -52,18 +53,29 @@ def origin(source: str | Path) -> Origin | None:
     if not path.is_file():
         return None
     try:
+        about = path.stat()
+        state = (about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)
+        return _origin_of(path.resolve(), state)
+    except OSError as error:
+        raise BackendError(f"cannot read the base model {path}: {error.strerror}") from error
+
+
+@lru_cache(maxsize=8)
+def _origin_of(path: Path, state: tuple[int, ...]) -> Origin:
+    """Of a file in this state: a header may hold 300,000 texts, and is read once."""
+    try:
         from .gguf_header import InvalidGGUF, read_header
         from .gguf_info import FINGERPRINT
     except ModuleNotFoundError as error:
         raise MissingExtraError("a GGUF file", "gguf") from error
     try:
         named = read_header(path).fields.get(FINGERPRINT)
-        digest = file_digest(path)
-    except (InvalidGGUF, OSError) as error:
+    except InvalidGGUF as error:
         raise BackendError(
             f"cannot use the base model {path}: {error}; fetch or export it again"
         ) from error
-    return Origin(str(path.resolve()), digest[:16] if named is None else str(named.value), digest)
+    digest = file_digest(path)
+    return Origin(str(path), digest[:16] if named is None else str(named.value), digest)
 
 
 def local_form(source: str | Path) -> str | Path:

@@ -9,12 +9,10 @@ from numpy.typing import NDArray
 
 __all__ = ["llama3_factors", "llama3_parameters"]
 
-_TRAINED = {
-    "low_freq_factor": 1.0,
-    "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 8192,
-}
-"""What every published Llama 3.1 to 3.3 has; GGUF keeps the factors that follow alone."""
+_PUBLISHED = {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
+"""What every Llama 3.1 to 3.3 has. GGUF keeps none of it, but the factors that follow."""
+_ORIGINAL = tuple(1 << power for power in range(5, 18))
+"""Lengths that a model may have been trained on before; theirs is 8,192."""
 
 
 def llama3_factors(rope: Mapping[str, Any], size: int) -> NDArray[np.float32]:
@@ -33,7 +31,10 @@ def llama3_factors(rope: Mapping[str, Any], size: int) -> NDArray[np.float32]:
 
 
 def llama3_parameters(theta: float, factors: NDArray[np.float32]) -> dict[str, Any] | None:
-    """The parameters that give these factors; None where no published model's do."""
-    rope = {"rope_type": "llama3", "rope_theta": theta, "factor": float(factors.max()), **_TRAINED}
-    same = np.allclose(llama3_factors(rope, 2 * len(factors)), factors, rtol=1e-4)
-    return rope if same else None
+    """Parameters that give these factors; None where no Llama's do."""
+    rope = {"rope_type": "llama3", "rope_theta": theta, "factor": float(factors.max())}
+    for original in _ORIGINAL:
+        tried = {**rope, **_PUBLISHED, "original_max_position_embeddings": original}
+        if np.allclose(llama3_factors(tried, 2 * len(factors)), factors, rtol=1e-4):
+            return tried
+    return None

@@ -94,7 +94,18 @@ def test_what_is_tuned_on_the_file_is_served_from_it(
     ]
     graded.write_text("".join(json.dumps(row) + "\n" for row in rows))
     made = tmp_path / "made"
-    settings = ["--steps", "2", "--warmup", "1", "--batch-size", "4", "--evaluate-every", "2"]
+    settings = [
+        "--calibrator",
+        "none",
+        "--steps",
+        "2",
+        "--warmup",
+        "1",
+        "--batch-size",
+        "4",
+        "--evaluate-every",
+        "2",
+    ]
     run("tune", graded, "--base", smol_gguf, "-o", made, *settings)
     manifest = load_manifest(made)
     assert manifest.base.id == str(smol_gguf.resolve())
