@@ -25,11 +25,10 @@ from ct_guard.errors import BackendError
 from ct_guard.query import QUERY_TEXT, Query
 
 from .base import Item
-from .gguf_file import validate_base
 from .gguf_info import NORMALIZER, GGUFInfo
 from .gguf_probe import PROBES, first_difference, starts_with_bos
 from .llama_cpp import LlamaCppBackend
-from .loading import check_whole, from_pretrained, loading_problem, quiet
+from .loading import FAULTS, check_whole, from_pretrained, loading_problem, quiet
 from .rope import llama3_parameters
 
 __all__ = ["dequantise"]
@@ -48,29 +47,44 @@ _SPACE = "▁"
 _ELSEWHERE = "use --backend llama_cpp, or the directory that it was made from"
 
 
-def dequantise(file: Path, folder: Path) -> None:
-    """Write the directory `folder`, which must not exist. Raises BackendError that says what of the
-    file cannot be had so, OSError where it cannot be written."""
-    info = validate_base(file)
+def dequantise(info: GGUFInfo, folder: Path) -> None:
+    """Write the directory `folder`, which must not exist, of a file that passed `validate_base`.
+    Raises BackendError that says what of it cannot be had so, OSError where it cannot be written.
+    """
     try:
+        model = _read_model(info)
         with _silent():
-            config = _completed(AutoConfig.from_pretrained(file.parent, gguf_file=file.name), info)
-            made, report = from_pretrained(
-                file.parent, gguf_file=file.name, config=config, dtype=_number(info),
-                output_loading_info=True,
-            )  # fmt: skip
-            model = _plain(made)
-    except (ValueError, KeyError, ImportError, NotImplementedError, RuntimeError) as error:
+            model.save_pretrained(folder)
+        _save_tokenizer(info, folder)
+    except FAULTS as error:
+        if isinstance(error, OSError):
+            raise
         raise BackendError(
-            f"cannot unpack {file} (architecture {info.architecture!r}):"
-            f" {loading_problem(error)}; {_ELSEWHERE}"
+            f"cannot unpack {info.path} (architecture {info.architecture!r}):"
+            f" {loading_problem(error).rstrip('.')}; {_ELSEWHERE}"
         ) from error
+    _check_arithmetic(model, info)
+
+
+def _read_model(info: GGUFInfo) -> Any:
+    file = info.path
+    with _silent():
+        config = _completed(AutoConfig.from_pretrained(file.parent, gguf_file=file.name), info)
+        model, report = from_pretrained(
+            file.parent,
+            gguf_file=file.name,
+            config=config,
+            dtype=_number(info),
+            output_loading_info=True,
+        )
     check_whole(report, str(file))
     _check_count(model, info)
-    with _silent():
-        model.save_pretrained(folder)
-    _save_tokenizer(info, folder)
-    _check_arithmetic(model, info)
+    # Marks of how it was read would keep it from being saved.
+    model.hf_quantizer = None
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.config.architectures = [type(model).__name__]
+    return model.eval()
 
 
 @contextlib.contextmanager
@@ -138,15 +152,6 @@ def _read_floats(info: GGUFInfo, name: str) -> np.ndarray[Any, np.dtype[np.float
     with info.path.open("rb") as stream:
         stream.seek(tensor.offset)
         return np.frombuffer(stream.read(tensor.size), dtype="<f4")
-
-
-def _plain(read: Any) -> Any:
-    """Without the marks of how it was read, which keep it from being saved."""
-    read.hf_quantizer = None
-    if hasattr(read.config, "quantization_config"):
-        del read.config.quantization_config
-    read.config.architectures = [type(read).__name__]
-    return read.eval()
 
 
 def _check_count(model: Any, info: GGUFInfo) -> None:

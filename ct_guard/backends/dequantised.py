@@ -108,7 +108,9 @@ def local_form(source: str | Path) -> str | Path:
 
 def _make(found: Origin, folder: Path) -> None:
     from .dequantise import dequantise
+    from .gguf_file import validate_base
 
+    info = validate_base(Path(found.file))
     _LOGGER.warning(
         "Unpacking %s for the transformers backend: this is done once, and kept in %s",
         found.file, folder,
@@ -117,7 +119,7 @@ def _make(found: Origin, folder: Path) -> None:
     for leftover in (scratch, folder):  # of a run that was killed, or damaged
         shutil.rmtree(leftover, ignore_errors=True)
     try:
-        dequantise(Path(found.file), scratch)
+        dequantise(info, scratch)
         made = {path.name: file_digest(path) for path in sorted(scratch.iterdir())}
         note = {"origin": found._asdict(), "files": made}
         (scratch / ORIGIN).write_text(json.dumps(note, indent=1), encoding="utf-8")

@@ -111,8 +111,8 @@ def _vocabulary_of(path: Path) -> Iterator[Any]:
         model = llama.llama_model_load_from_file(str(path).encode(), parameters)
     if not model:
         raise BackendError(
-            f"llama.cpp cannot read the tokenizer of {path}: {' '.join(errors[:1])}; take another"
-            " file of this model"
+            f"llama.cpp cannot read the tokenizer of {path}: {' '.join(errors[:1])}; update"
+            " llama-cpp-python, or take another file of this model"
         )
     try:
         yield llama.llama_model_get_vocab(model)

@@ -20,6 +20,7 @@ from .dequantised import local_form
 from .placement import pick_device, pick_dtype
 
 __all__ = [
+    "FAULTS",
     "Device",
     "Quantization",
     "check_whole",
@@ -88,7 +89,7 @@ def load_model(
         _check_tied(model, str(named))
         if quantization is None:
             model = model.to(where)
-    except _FAULTS as error:
+    except FAULTS as error:
         raise BackendError(
             f"cannot load the base model {str(named)!r}: {loading_problem(error)}"
         ) from error
@@ -98,7 +99,8 @@ def load_model(
 
 _OF_CONFIG = (AttributeError, KeyError, TypeError, ZeroDivisionError, StrictDataclassError)
 """What the libraries raise over a configuration that they do not expect."""
-_FAULTS = (OSError, ValueError, ImportError, RuntimeError, SafetensorError, *_OF_CONFIG)
+FAULTS = (OSError, ValueError, ImportError, RuntimeError, SafetensorError, *_OF_CONFIG)
+"""What they raise over a model that they cannot load."""
 
 
 from_pretrained: Any = AutoModelForCausalLM.from_pretrained
@@ -120,7 +122,7 @@ def check_whole(report: Mapping[str, Any], name: str) -> None:
             more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
             raise BackendError(
                 f"cannot load the base model {name!r}: {what.format(repr(found[0]))}{more}: its"
-                " config.json and its weights do not belong together; save the model again, or"
+                " configuration and its weights do not belong together; save the model again, or"
                 " fetch the original"
             )
     if report["error_msgs"]:
