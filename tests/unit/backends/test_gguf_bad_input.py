@@ -91,9 +91,7 @@ def test_a_file_that_was_cut_off(kept: int, load: Load, tiny_gguf: Path, tmp_pat
 
 def test_a_text_in_place_of_the_file(load: Load, tmp_path: Path) -> None:
     path = tmp_path / "pointer.gguf"
-    path.write_text(
-        "version 1\noid sha256:4d7a214614ab2935"
-    )
+    path.write_text("version 1\noid sha256:4d7a214614ab2935")
     assert "magic" in refused(load, path)
 
 
