@@ -97,7 +97,9 @@ def load_model(
     return model, tokenizer
 
 
-_OF_CONFIG = (AttributeError, KeyError, TypeError, ZeroDivisionError, StrictDataclassError)
+_OF_CONFIG = (
+    AssertionError, AttributeError, LookupError, TypeError, ArithmeticError, StrictDataclassError,
+)  # fmt: skip
 """What the libraries raise over a configuration that they do not expect."""
 FAULTS = (OSError, ValueError, ImportError, RuntimeError, SafetensorError, *_OF_CONFIG)
 """What they raise over a model that they cannot load."""

@@ -88,6 +88,7 @@ def replaced(name: str, weight: torch.Tensor) -> Callable[[Weights], Weights]:
         ({"config": {"rope_parameters": {"rope_type": "spiral"}}}, "configuration cannot be read"),
         ({"config": {"hidden_act": "unheard_of"}}, "configuration cannot be read"),
         ({"config": {"num_attention_heads": 0}}, "configuration cannot be read"),
+        ({"config": {"pad_token_id": 5000}}, "configuration cannot be read"),
         ({"config": {"num_hidden_layers": "two"}}, "configuration cannot be read"),
         ({"config": {"model_type": "unheard_of"}}, "unheard_of"),
     ],
