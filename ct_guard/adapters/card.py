@@ -7,6 +7,7 @@ import re
 from ct_guard.records import Certificate
 
 from .figures import Value, known_figures
+from .locate import ON_HUB
 from .manifest import EVERY_MODEL, Manifest
 
 __all__ = ["model_card"]
@@ -30,7 +31,9 @@ def model_card(manifest: Manifest, repo_id: str) -> str:
     base = manifest.base
     front = {
         "library_name": "ct-guard",
-        "base_model": base.id,
+        "base_model": "/".join(base.id.removeprefix(ON_HUB).split("/")[:2])
+        if base.id.startswith(ON_HUB)
+        else base.id,
         "tags": ["ct-guard", "calibration", "uncertainty", manifest.method],
     }
     header = "\n".join(f"{key}: {json.dumps(value)}" for key, value in front.items())

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ct_guard.errors import EstimatorError, HubError, MissingExtraError
+from ct_guard.files.cache import cache_folder
 
 __all__ = [
     "ESTIMATOR_FILES",
-    "cache_folder",
     "endpoint",
+    "fetch_file",
     "is_fetched",
     "is_repo_id",
     "is_snapshot",
@@ -45,14 +46,6 @@ def endpoint() -> str:
     from huggingface_hub import constants
 
     return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
-
-
-def cache_folder() -> Path:
-    """Where checkpoints are kept as estimators: `CT_GUARD_CACHE`, else the user's cache."""
-    named = os.environ.get("CT_GUARD_CACHE")
-    if named:
-        return Path(named)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ct-guard"
 
 
 def is_fetched(folder: Path) -> bool:
@@ -110,6 +103,36 @@ def resolve(
                 allow_patterns=None if only is None else list(only),
             )
         )
+
+
+def fetch_file(
+    repo_id: str, name: str, revision: str | None = None, *, offline: bool = False
+) -> Path:
+    """One file of the repository `repo_id`, from the cache where it is there already.
+
+    Raises HubError as `resolve`, and for a file that the repository has not; MissingExtraError.
+    """
+    try:
+        from huggingface_hub import constants, hf_hub_download
+        from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
+    except ModuleNotFoundError as error:
+        raise MissingExtraError("the hub", "torch") from error
+    with translated(repo_id, revision):
+        try:
+            return Path(
+                hf_hub_download(
+                    repo_id,
+                    name,
+                    revision=revision,
+                    endpoint=endpoint(),
+                    token=token() or False,
+                    local_files_only=offline or constants.HF_HUB_OFFLINE,
+                )
+            )
+        except LocalEntryNotFoundError:
+            raise
+        except EntryNotFoundError:
+            raise HubError(f"{repo_id!r} has no file {name!r}: check its list of files") from None
 
 
 @contextmanager

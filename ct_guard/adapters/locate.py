@@ -1,15 +1,17 @@
 """From a name to an estimator's directory."""
 
 import json
+import re
 from pathlib import Path
 
 from ct_guard.errors import EstimatorError, HubError, UsageError
+from ct_guard.files.cache import cache_folder
 
 from .checkpoint import CHECKPOINT_FILES, import_checkpoint, is_checkpoint
-from .hub import cache_folder, is_repo_id, resolve
+from .hub import fetch_file, is_repo_id, resolve
 from .published import ORGANISATION, PUBLISHED, Published, published
 
-__all__ = ["BASELINES", "EMBEDDED", "MINI", "base_place", "locate"]
+__all__ = ["BASELINES", "EMBEDDED", "MINI", "ON_HUB", "base_place", "locate"]
 
 BASELINES = ("zero-shot", "likelihood", "perplexity", "verbalized", "sampling")
 """Methods that need no tuning, over any base model: named so, they have no directory."""
@@ -19,6 +21,9 @@ MINI = Path(__file__).parent.parent / "mini"
 
 EMBEDDED = "mini"
 """How users and manifests call it, wherever the package is installed."""
+
+ON_HUB = "hub:"
+"""What the name of a single file of the hub's begins with."""
 
 
 def locate(source: str | Path, revision: str | None = None, *, offline: bool = False) -> Path:
@@ -62,14 +67,41 @@ def locate(source: str | Path, revision: str | None = None, *, offline: bool = F
     return import_checkpoint(folder, cache_folder()) if is_checkpoint(folder) else folder
 
 
-def base_place(base: str | Path, folder: Path | None = None) -> str | Path:
-    """Where a base model is: `mini`, a path (one that begins with a dot is relative to `folder`,
-    the estimator's directory, where that is given), or an id of the hub's, which stays as it is."""
-    if str(base) == EMBEDDED:
+def base_place(
+    base: str | Path,
+    folder: Path | None = None,
+    *,
+    revision: str | None = None,
+    offline: bool = False,
+) -> str | Path:
+    """Where a base model is, for every backend: `mini`, a path (one that begins with a dot is
+    relative to `folder`, the estimator's directory, where that is given), a GGUF file of the hub's,
+    `hub:owner/name/FILE.gguf`, which is fetched, or an id of the hub's, which stays as it is.
+
+    Raises UsageError for a name of another form after `hub:`, HubError where the hub cannot help.
+    """
+    text = str(base)
+    if text == EMBEDDED:
         return MINI / "base"
-    if folder is not None and str(base).startswith("."):
+    if text.startswith(ON_HUB):
+        return _file_on_hub(text, revision, offline)
+    if folder is not None and text.startswith("."):
         return (folder / base).resolve()
     return base
+
+
+def _file_on_hub(text: str, revision: str | None, offline: bool) -> Path:
+    owner, _, rest = text.removeprefix(ON_HUB).partition("/")
+    name, _, file = rest.partition("/")
+    repo_id = f"{owner}/{name}"
+    if not is_repo_id(repo_id) or not file.endswith(".gguf") or ".." in file.split("/"):
+        raise UsageError(f"{text!r}: a GGUF file of the hub's is named hub:owner/name/FILE.gguf")
+    if re.search(r"-\d{5}-of-\d{5}\.gguf$", file):
+        raise UsageError(
+            f"{text!r} is one of several parts: name a file that holds the whole model, or fetch"
+            " all parts and join them with llama-gguf-split --merge"
+        )
+    return fetch_file(repo_id, file, revision, offline=offline)
 
 
 def _no_directory(text: str, method: str, base: str) -> str:

@@ -51,12 +51,15 @@ EVERY_MODEL = "*"
 
 
 class BaseModelRef(Record):
-    """The language model underneath. `id` is a hub id, a path, or (beginning with a dot) a path
-    relative to the estimator's directory."""
+    """The language model underneath. `id` is a hub id, `hub:owner/name/FILE.gguf`, a path, or
+    (beginning with a dot) a path relative to the estimator's directory."""
 
     id: str
     revision: str | None = None
     fingerprint: str = ""
+    digests: tuple[str, ...] = ()
+    """Of every form that the estimator was made with or exported to (see `Backend.digest`): no
+    other is its base. Empty in manifests that were made before they were kept."""
     quantization: Literal["8bit", "4bit"] | None = None
     """How it was loaded for tuning and calibration, and is loaded again."""
 

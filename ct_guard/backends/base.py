@@ -194,7 +194,12 @@ class Backend(Encoder, Protocol):
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the base model's files: config, tokenizer, weights."""
+        """Identifies the base model, in whatever form it is: see `backends.fingerprint`."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """Hash of this form's very bytes; "" where there are none."""
         ...
 
     @property

@@ -43,6 +43,7 @@ class FakeBackend:
     format = "none"
     manners = ("together",)
     fingerprint = "fake"
+    digest = ""
     max_tokens = 4096
     vocabulary_size = 512
     start_ids: tuple[int, ...] = (_SPECIALS["<|begin|>"],)

@@ -1,7 +1,7 @@
 """GGUF files are checked here before llama.cpp sees them: what it answers with an abort of the
 process is an error of ours.
 
-The architectures that ct-guard exports (`llama`, `qwen2`) are checked tensor by tensor; of others
+The architectures that ct-guard exports (`gguf_tensors`) are checked tensor by tensor; of others
 what they all have in common, and llama.cpp checks the rest itself.
 """
 

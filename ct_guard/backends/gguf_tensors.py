@@ -9,7 +9,7 @@ from .gguf_info import GGUFInfo
 
 __all__ = ["check_pairs", "check_tensors"]
 
-_CHECKED = ("llama", "qwen2")
+_CHECKED = ("llama", "qwen2", "qwen3", "gemma3", "phi3")
 """Architectures that ct-guard exports: checked tensor by tensor."""
 _NO_WEIGHTS = {
     GGMLQuantizationType[name]
@@ -55,20 +55,21 @@ def _experts(info: GGUFInfo) -> int:
 def _layout(
     info: GGUFInfo,
 ) -> tuple[_Shapes, _Shapes]:
-    """Shapes of the tensors that `llama` and `qwen2` must and may have."""
+    """Shapes of the tensors that an architecture of ours must and may have."""
     name = info.architecture
     width, hidden = int(info.own("embedding_length")), info.own("feed_forward_length")
     counts = (hidden, info.own("attention.head_count"), info.own("attention.head_count_kv", 1))
     if not all(isinstance(count, int) for count in counts):
         raise InvalidGGUF(f"{name} has one feed_forward_length and head_count for all layers")
     head, heads, kv_heads = info.head_size, info.heads, info.kv_heads
+    rotary = info.own("rope.dimension_count", head)
     if (
         head % 2
         or not kv_heads
         or heads % kv_heads
         or info.own("attention.value_length", head) != head
-        or info.own("rope.dimension_count", head) != head
-        or (name == "qwen2" and head * heads != width)
+        or not (rotary == head or (name == "phi3" and 0 < rotary < head and rotary % 2 == 0))
+        or (name in ("qwen2", "phi3") and head * heads != width)
     ):
         raise InvalidGGUF(
             f"{heads} heads, {kv_heads} of them for keys, of {head} numbers do not fit the width"
@@ -82,12 +83,31 @@ def _layout(
     for block in (f"blk.{layer}." for layer in range(info.layers)):
         required |= {
             f"{block}attn_norm.weight": (width,),
-            f"{block}attn_q.weight": (width, queries),
-            f"{block}attn_k.weight": (width, keys),
-            f"{block}attn_v.weight": (width, keys),
             f"{block}attn_output.weight": (queries, width),
             f"{block}ffn_norm.weight": (width,),
         }
+        if name == "phi3":  # projections that are read together lie in one matrix
+            required |= {
+                f"{block}attn_qkv.weight": (width, queries + 2 * keys),
+                f"{block}ffn_up.weight": (width, 2 * hidden),
+                f"{block}ffn_down.weight": (hidden, width),
+            }
+            continue
+        required |= {
+            f"{block}attn_q.weight": (width, queries),
+            f"{block}attn_k.weight": (width, keys),
+            f"{block}attn_v.weight": (width, keys),
+        }
+        if name in ("qwen3", "gemma3"):
+            required |= {
+                f"{block}attn_q_norm.weight": (head,),
+                f"{block}attn_k_norm.weight": (head,),
+            }
+        if name == "gemma3":
+            required |= {
+                f"{block}post_attention_norm.weight": (width,),
+                f"{block}post_ffw_norm.weight": (width,),
+            }
         optional |= {
             f"{block}attn_q.bias": (queries,),
             f"{block}attn_k.bias": (keys,),

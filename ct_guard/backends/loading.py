@@ -1,23 +1,35 @@
 """Load a Hugging Face model and its tokenizer; where that fails, say in one line what to do."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
+from logging import ERROR
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from transformers.utils import logging
 
 from ct_guard.errors import BackendError, MissingExtraError
 
+from .dequantised import local_form
 from .machine import computes_in_bfloat16
 from .placement import pick_device, pick_dtype
 
-__all__ = ["Device", "Quantization", "load_model", "loading_problem", "quiet"]
+__all__ = [
+    "FAULTS",
+    "Device",
+    "Quantization",
+    "check_whole",
+    "from_pretrained",
+    "load_model",
+    "loading_problem",
+    "quiet",
+]
 
 Device = Literal["auto", "cpu", "cuda", "mps"] | str
 Quantization = Literal["8bit", "4bit"]
@@ -44,14 +56,17 @@ def load_model(
     dtype: str,
     quantization: Quantization | None,
 ) -> tuple[Any, Any]:
-    """Model and tokenizer, from a directory or the hub: safetensors only, no remote code.
+    """Model and tokenizer, from a directory, a GGUF file or the hub: safetensors only, no remote
+    code. Every weight of the model stands in the checkpoint, and every one of the checkpoint in the
+    model; every token has an embedding.
 
     Raises:
         BackendError: they cannot be loaded.
-        MissingExtraError: quantization without bitsandbytes.
+        MissingExtraError: quantization without bitsandbytes, a GGUF file without the extra `gguf`.
     """
-    if not Path(source).is_dir() and _is_path(source):
-        raise BackendError(f"no base model at {str(source)!r}: there is no such directory")
+    if not Path(source).exists() and _is_path(source):
+        raise BackendError(f"no base model at {str(source)!r}: there is no such directory or file")
+    named, source = source, local_form(source)
     where = pick_device(device)
     number = pick_dtype(dtype, where)
     options: dict[str, Any] = {"revision": revision} if revision else {}
@@ -65,15 +80,24 @@ def load_model(
             if number is None:
                 few = not computes_in_bfloat16(_parameters(source, revision))
                 number = torch.float32 if few else torch.bfloat16
-            model = AutoModelForCausalLM.from_pretrained(
-                source, dtype=number, use_safetensors=True, trust_remote_code=False, **options
+            model, report = from_pretrained(
+                source,
+                dtype=number,
+                use_safetensors=True,
+                trust_remote_code=False,
+                ignore_mismatched_sizes=True,  # named by the report, which is checked
+                output_loading_info=True,
+                **options,
             )
+        check_whole(report, str(named))
+        _check_tied(model, str(named))
         if quantization is None:
-            model = model.to(where)  # type: ignore[arg-type]
-    except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
+            model = model.to(where)
+    except FAULTS as error:
         raise BackendError(
-            f"cannot load the base model {str(source)!r}: {loading_problem(error)}"
+            f"cannot load the base model {str(named)!r}: {loading_problem(error)}"
         ) from error
+    _check_embeddings(model, tokenizer, str(named))
     return model, tokenizer
 
 
@@ -83,6 +107,73 @@ def _parameters(source: str | Path, revision: str | None) -> int:
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
     return sum(weight.numel() for weight in model.parameters())
+
+
+_OF_CONFIG = (
+    AssertionError, AttributeError, LookupError, TypeError, ArithmeticError, StrictDataclassError,
+)  # fmt: skip
+"""What the libraries raise over a configuration that they do not expect."""
+FAULTS = (OSError, ValueError, ImportError, RuntimeError, SafetensorError, *_OF_CONFIG)
+"""What they raise over a model that they cannot load."""
+
+
+from_pretrained: Any = AutoModelForCausalLM.from_pretrained
+"""Typed as if it never returned a report beside the model."""
+
+
+def check_whole(report: Mapping[str, Any], name: str) -> None:
+    """Raise BackendError unless a checkpoint and its model have the same weights, by a report of
+    `from_pretrained`: what is missing would be random numbers, what is left over belongs to another
+    model. Matrices that are tied, and buffers that follow from the configuration, are in neither
+    list of the library's."""
+    for key, what in (
+        ("missing_keys", "the checkpoint lacks the weight {}, which would be random numbers"),
+        ("unexpected_keys", "the model has no place for the checkpoint's weight {}"),
+        ("mismatched_keys", "the weight {} has another shape than the model's"),
+    ):
+        found = sorted(entry if isinstance(entry, str) else entry[0] for entry in report[key])
+        if found:
+            more = f" (and {len(found) - 1:,} more)" if len(found) > 1 else ""
+            raise BackendError(
+                f"cannot load the base model {name!r}: {what.format(repr(found[0]))}{more}: its"
+                " configuration and its weights do not belong together; save the model again, or"
+                " fetch the original"
+            )
+    if report["error_msgs"]:
+        raise BackendError(f"cannot load the base model {name!r}: {report['error_msgs'][0]}")
+
+
+def _check_tied(model: Any, name: str) -> None:
+    """Raise BackendError where the configuration ties the output matrix to the embeddings, and the
+    checkpoint holds another: which of them was trained, nobody knows."""
+    written = model.get_output_embeddings()
+    ties = model.config.get_text_config(decoder=True).tie_word_embeddings
+    if not (ties and model._tied_weights_keys) or written is None:
+        return
+    if written.weight is not model.get_input_embeddings().weight:
+        raise BackendError(
+            f"cannot load the base model {name!r}: its config.json ties the output matrix to the"
+            " embeddings, and the checkpoint holds one of its own: set tie_word_embeddings to false"
+            " where that one was trained, or take it out of the checkpoint"
+        )
+
+
+def _check_embeddings(model: Any, tokenizer: Any, name: str) -> None:
+    """Raise BackendError where a text may hold a token that the model has no embedding for. One
+    that only pads is exchanged for one that has."""
+    rows = int(model.get_input_embeddings().weight.shape[0])
+    beyond = {text: token for text, token in tokenizer.get_vocab().items() if token >= rows}
+    pad = tokenizer.pad_token
+    if pad in beyond:
+        del beyond[pad]
+        tokenizer.pad_token = tokenizer.eos_token
+    if beyond:
+        text, token = min(beyond.items(), key=lambda entry: entry[1])
+        raise BackendError(
+            f"cannot load the base model {name!r}: its tokenizer has the token {text!r} with the id"
+            f" {token}, and the model embeddings for ids below {rows:,}: take the token out of the"
+            " tokenizer, or the model that it was added to"
+        )
 
 
 def _quantized(quantization: Quantization) -> Any:
@@ -114,18 +205,23 @@ def loading_problem(error: BaseException) -> str:
     for name, advice in _ADVICE.items():
         if name in names:
             return advice
+    if isinstance(error, _OF_CONFIG):
+        text = " ".join(str(error).split())
+        return f"its configuration cannot be read ({type(error).__name__}: {text[:200]})"
     return str(error).strip().splitlines()[0] if str(error).strip() else repr(error)
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the model libraries' progress bars and warnings about each other."""
-    shown = logging.is_progress_bar_enabled()
+    """Without the model libraries' progress bars, reports, and warnings about each other."""
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
     logging.disable_progress_bar()  # type: ignore[no-untyped-call]
+    logging.set_verbosity(max(level, ERROR))
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             yield
     finally:
+        logging.set_verbosity(level)
         if shown:
             logging.enable_progress_bar()  # type: ignore[no-untyped-call]

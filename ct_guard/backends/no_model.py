@@ -17,6 +17,7 @@ class NoModel:
 
     name = "none"
     fingerprint = ""
+    digest = ""
     max_tokens = 1_000_000_000
     vocabulary_size = 258
     start_ids: tuple[int, ...] = ()

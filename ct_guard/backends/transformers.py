@@ -29,7 +29,7 @@ from .base import (
     Want,
 )
 from .decoding import AnswerStream, Settings, exhausted
-from .fingerprint import fingerprint
+from .fingerprint import digest, fingerprint
 from .forward import Decoder
 from .generation import CacheReader, end_ids, generate_batch
 from .loading import Device, Quantization, load_model, quiet
@@ -61,6 +61,7 @@ class TransformersBackend:
         tokenizer: Any,
         *,
         fingerprint: str = "",
+        digest: str = "",
         batch_size: int | None = None,
     ) -> None:
         self._model = model.eval()
@@ -70,7 +71,7 @@ class TransformersBackend:
         self.manner: Manner = "together"
         self.noise: float | None = None
         self._tokens = TokenizerEncoder(tokenizer)
-        self._fingerprint = fingerprint
+        self._fingerprint, self._digest = fingerprint, digest
         self._auto = batch_size is None
         self._batch_size = batch_size or AUTO_BATCH_SIZE
         self._adapters = LoraAdapters(self._model)
@@ -89,7 +90,8 @@ class TransformersBackend:
         batch_size: int | None = None,
         quantization: Quantization | None = None,
     ) -> "TransformersBackend":
-        """Load a base model from a directory or the hub: safetensors only, no remote code.
+        """Load a base model from a directory, a GGUF file or the hub: safetensors only, no remote
+        code.
 
         `device` "auto" takes CUDA, then MPS, then the CPU; `dtype` "auto" is float32 on the CPU and
         the checkpoint's own elsewhere. Raises BackendError when the model cannot be loaded.
@@ -98,7 +100,11 @@ class TransformersBackend:
             source, revision=revision, device=device, dtype=dtype, quantization=quantization
         )
         return cls(
-            model, tokenizer, fingerprint=fingerprint(source, revision), batch_size=batch_size
+            model,
+            tokenizer,
+            fingerprint=fingerprint(source, revision),
+            digest=digest(source, revision),
+            batch_size=batch_size,
         )
 
     # --- the model ------------------------------------------------------------------------------
@@ -111,6 +117,10 @@ class TransformersBackend:
     @property
     def fingerprint(self) -> str:
         return self._fingerprint
+
+    @property
+    def digest(self) -> str:
+        return self._digest
 
     @property
     def vocabulary_size(self) -> int:

@@ -22,7 +22,8 @@ OF_SAMPLING = ("samples", "temperature", "max_tokens", "grader", "seed")
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR",
     help="The new estimator directory.",
 )  # fmt: skip
-@click.option("--base", default=None, help="The base model: a directory, a hub id, or 'mini'.")
+@click.option("--base", default=None, help="The base model: a directory, a GGUF file, a hub id,"
+              " hub:owner/name/FILE.gguf, or 'mini'.")  # fmt: skip
 @click.option("--graded", default=None, metavar="FILE", help="For question_prior: graded rows.")
 @click.option("-k", "--samples", type=click.IntRange(1, 1000), default=10, show_default=True,
               help="For sampling: answers drawn to each question.")  # fmt: skip

@@ -17,8 +17,9 @@ DOES_NOT_FIT = 3
     "doctor", epilog="Exit codes: 0 ok; 2 no such model here; 3 the named model does not fit."
 )
 @click.option(
-    "--model", default=None, metavar="NAME",
-    help="Does it fit? An estimator ('mini'), a base's directory, a GGUF file, a downloaded id.",
+    "--model", "--base", default=None, metavar="NAME",
+    help="Does it fit? An estimator ('mini'), a base's directory, a GGUF file, a downloaded id,"
+    " hub:owner/name/FILE.gguf.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
 def command(model: str | None, as_json: bool) -> None:

@@ -30,8 +30,8 @@ def command() -> None:
     " base's file where one is there.",
 )  # fmt: skip
 @click.option(
-    "--base", type=click.Path(path_type=Path, file_okay=False),
-    help="The base model's directory, when the manifest names none on this machine.",
+    "--base", type=click.Path(path_type=Path),
+    help="The base model's directory or GGUF file, when the manifest names none on this machine.",
 )  # fmt: skip
 @click.option("--base-only", "only", flag_value="base", help="Export the base alone.")
 @click.option("--adapter-only", "only", flag_value="adapter", help="Export the adapter alone.")
@@ -48,9 +48,10 @@ def gguf(
 ) -> None:
     """Export ESTIMATOR (a directory, 'mini', …, or the directory of a base model) to GGUF.
 
-    The base becomes model.gguf in its directory, the adapter adapter.gguf in the estimator's. Bases
-    of architecture Llama, Mistral and Qwen2. After converting, llama.cpp must read probe texts
-    exactly as the original tokenizer does; if not, nothing is written.
+    The base becomes model.gguf in its directory, the adapter adapter.gguf in the estimator's; of a
+    base that is a GGUF file already, the adapter alone is written. Architectures: Llama, Mistral,
+    Qwen 2 and 3, Gemma 3 and Phi-3. After converting, llama.cpp must read probe texts exactly as
+    the original tokenizer does; if not, nothing is written.
     """
     from ct_guard.errors import MissingExtraError
 

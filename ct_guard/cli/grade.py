@@ -35,8 +35,9 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "ju
 )  # fmt: skip
 @click.option(
     "-m", "--model", default=None,
-    help="Who answers: 'mini' (embedded), a model directory, a hub id, a LangChain"
-    " 'provider:model', or with --url a model's name there. Default: the answers in FILE.",
+    help="Who answers: 'mini' (embedded), a model directory, a GGUF file, a hub id,"
+    " hub:owner/name/FILE.gguf, a LangChain 'provider:model', or with --url a model's name there."
+    " Default: the answers in FILE.",
 )  # fmt: skip
 @click.option("--url", default=None, help="Base URL of an OpenAI-compatible server, ending in /v1.")
 @click.option(

@@ -129,7 +129,7 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
 
 def _base_verdict(manifest: "Manifest", folder: Path) -> str:
     from ct_guard.adapters import EMBEDDED, base_place
-    from ct_guard.backends.fingerprint import fingerprint
+    from ct_guard.backends.fingerprint import digest, fingerprint
 
     if not manifest.base.fingerprint:
         return "no fingerprint is recorded: any base is accepted"
@@ -137,4 +137,6 @@ def _base_verdict(manifest: "Manifest", folder: Path) -> str:
         return "verified when the estimator is loaded"
     place = Path(base_place(manifest.base.id, folder))
     same = fingerprint(place) == manifest.base.fingerprint
+    if same and manifest.base.digests:
+        same = digest(place) in manifest.base.digests
     return "verified" if same else "DIFFER from the fingerprint: the estimator will be refused"

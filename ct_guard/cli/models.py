@@ -45,13 +45,15 @@ def load_answerer(model: str, url: str | None, key_env: str | None, engine: Engi
             retries=engine.retries,
             concurrency=engine.concurrency,
         )
+    from ct_guard.adapters import ON_HUB
+
     if key_env is not None:
         raise UsageError(
             "a key goes with a URL; a LangChain provider reads its own environment variable"
         )
     if model.startswith("mini:"):
         raise UsageError(f"{model!r} names an estimator; the embedded model is --model mini")
-    if ":" in model and not Path(model).exists():
+    if ":" in model and not model.startswith(ON_HUB) and not Path(model).exists():
         from ct_guard.datasets.answerers import LangChainAnswerer
 
         return LangChainAnswerer.load(

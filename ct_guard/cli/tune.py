@@ -22,7 +22,8 @@ HELD_OUT = 0.15
 @click.argument("source", metavar="GRADED")
 @click.option(
     "-b", "--base", required=True, metavar="MODEL",
-    help="The language model underneath: a directory, a hub id, or 'mini' (embedded).",
+    help="The language model underneath: a directory, a GGUF file, a hub id,"
+    " hub:owner/name/FILE.gguf, or 'mini' (embedded).",
 )  # fmt: skip
 @click.option("-o", "--output", required=True, metavar="DIR", help="The new estimator's directory.")
 @click.option(
@@ -276,6 +277,7 @@ def command(
                 base=reference.model_copy(
                     update={
                         "fingerprint": backend.fingerprint,
+                        "digests": (backend.digest,),
                         "quantization": None if quantization == "none" else quantization,
                     }
                 ),
@@ -300,6 +302,7 @@ def command(
             raise
     if manifest is None:
         return
+    _export_for_llama_cpp(where, target)
     shutil.rmtree(runs, ignore_errors=True)
     if plot is not None:
         draw_curves(Path(plot), history)
@@ -307,14 +310,30 @@ def command(
 
 
 def _base(base: str, revision: str | None) -> tuple[str | Path, "BaseModelRef"]:
-    """Where the base model is loaded from, and how the manifest names it: a directory of the
-    user's by its full path."""
+    """Where the base model is loaded from, and how the manifest names it: a directory or file of
+    the user's by its full path."""
     from ct_guard.adapters import EMBEDDED, BaseModelRef, base_place
 
-    where = base_place(base)
-    if base != EMBEDDED and Path(base).is_dir():
+    where = base_place(base, revision=revision)
+    if base != EMBEDDED and Path(base).exists():
         return where, BaseModelRef(id=str(Path(base).resolve()))
     return where, BaseModelRef(id=base, revision=revision)
+
+
+def _export_for_llama_cpp(base: str | Path, target: Path) -> None:
+    """The adapter's file beside its weights, where the base is a GGUF file: that is where its user
+    will serve it."""
+    from ct_guard.backends.dequantised import origin
+
+    if origin(base) is None or not (target / "adapter").is_dir():
+        return
+    from ct_guard.errors import ExportError
+    from ct_guard.export import export_estimator
+
+    try:
+        export_estimator(target, only="adapter")
+    except ExportError as error:
+        click.echo(f"! No adapter.gguf for --backend llama_cpp: {error}", err=True)
 
 
 def _parts_line(parts: dict[str, Any]) -> str:

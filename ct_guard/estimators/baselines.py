@@ -89,6 +89,7 @@ def baseline_manifest(
         base=BaseModelRef(
             id=str(Path(base).resolve()) if own_path else str(base),
             fingerprint=engine.fingerprint,
+            digests=(engine.digest,) if engine.digest else (),
             quantization=quantization,
         ),
         style=style_of(engine, "auto"),

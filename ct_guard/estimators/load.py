@@ -150,7 +150,7 @@ def load_estimator(
 
     named = named_baseline(source, base)
     if named is not None:
-        engine = engine_over(base_place(named[1]))
+        engine = engine_over(base_place(named[1], offline=offline))
         manifest = baseline_manifest(*named, engine)
         folder, digest = Path(manifest.name), manifest_text(manifest).encode()
     else:
@@ -163,7 +163,11 @@ def load_estimator(
         if manifest.adapter is not None and reader == "transformers":
             read_lora_config(folder / manifest.adapter)
         if isinstance(backend, str):
-            where = base_place(base) if base is not None else _base_of(manifest, folder)
+            where = (
+                base_place(base, revision=manifest.base.revision, offline=offline)
+                if base is not None
+                else _base_of(manifest, folder, offline=offline)
+            )
             _check_revision(manifest, where)
             if reader == "transformers" and manifest.base.quantization is not None:
                 options.setdefault("quantization", manifest.base.quantization)
@@ -176,6 +180,13 @@ def load_estimator(
             f"{folder} was made for the base model {manifest.base.id!r} ({expected}), but this base"
             f" is another ({engine.fingerprint or 'unknown'}): give the right one with --base"
             + (f", at revision {manifest.base.revision}" if manifest.base.revision else "")
+        )
+    if manifest.base.digests and engine.digest not in manifest.base.digests:
+        raise MismatchError(
+            f"{folder}: the weights, configuration or tokenizer of its base model"
+            f" {manifest.base.id!r} are not those that it was made with: they were changed or"
+            " damaged; fetch the base again, or, where you converted it, write the file by"
+            " 'ct-guard export gguf'"
         )
     if not all(0 <= token < engine.vocabulary_size for token in manifest.label_ids or ()):
         raise MismatchError(
@@ -323,10 +334,10 @@ def _check_revision(manifest: Manifest, base: str | Path) -> None:
         )
 
 
-def _base_of(manifest: Manifest, folder: Path) -> str | Path:
+def _base_of(manifest: Manifest, folder: Path, *, offline: bool) -> str | Path:
     if not manifest.base.id:
         raise MismatchError(f"{folder} names no base model: give it with --base")
-    base = base_place(manifest.base.id, folder)
-    if manifest.base.id.startswith(".") and not Path(base).is_dir():
+    base = base_place(manifest.base.id, folder, revision=manifest.base.revision, offline=offline)
+    if manifest.base.id.startswith(".") and not Path(base).exists():
         raise MismatchError(f"the base model of {folder} is not at {base}: give it with --base")
     return base

@@ -136,7 +136,7 @@ def _is_the_bases(name: str, weights: Weights, base: Weights) -> bool:
 def _read_b(
     weights: Weights, name: str, architecture: Architecture, module: str, factor: float
 ) -> NDArray[np.float32]:
-    return architecture.ordered(module, weights.read(name)) * np.float32(factor)
+    return architecture.stored(module, weights.read(name)) * np.float32(factor)
 
 
 def _factor(config: dict[str, Any], module: str, rank: int) -> float:

@@ -1,12 +1,11 @@
-"""How Llama, Mistral and Qwen2 are called and ordered in a GGUF file.
+"""How Llama, Mistral, Qwen 2 and 3, Gemma 3 and Phi-3 are called and ordered in a GGUF file.
 
 Rotary position embedding pairs the numbers of a head differently: Hugging Face keeps the two
 halves one after the other, llama.cpp's architecture `llama` wants them interleaved. Rows of the
-query and key projections, their biases and their LoRA B matrices are put into that order.
-`qwen2` keeps Hugging Face's.
+query and key projections, their biases and their LoRA B matrices are put into that order. The
+others keep Hugging Face's. Gemma's norms multiply by 1 + w, and llama.cpp's by what is stored.
 """
 
-import math
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+from ct_guard.backends.rope import llama3_factors
 from ct_guard.errors import ExportError
 
 __all__ = ["Architecture", "read_architecture"]
@@ -22,7 +22,13 @@ _ARCHITECTURES = {
     "LlamaForCausalLM": gguf.MODEL_ARCH.LLAMA,
     "MistralForCausalLM": gguf.MODEL_ARCH.LLAMA,
     "Qwen2ForCausalLM": gguf.MODEL_ARCH.QWEN2,
+    "Qwen3ForCausalLM": gguf.MODEL_ARCH.QWEN3,
+    "Gemma3ForCausalLM": gguf.MODEL_ARCH.GEMMA3,
+    "Phi3ForCausalLM": gguf.MODEL_ARCH.PHI3,
 }
+_GEMMA_PERIOD = 6
+"""In llama.cpp, every sixth layer of Gemma 3 attends to everything; the others, to a window."""
+_GEMMA_LOCAL_THETA = 10_000.0
 _BUFFERS = ("rotary_emb.inv_freq",)
 """Left in old checkpoints; they follow from the configuration."""
 
@@ -39,26 +45,55 @@ class Architecture:
         self.heads = int(config.num_attention_heads)
         self.kv_heads = int(getattr(config, "num_key_value_heads", None) or self.heads)
         self.head_size = int(getattr(config, "head_dim", None) or config.hidden_size // self.heads)
-        self.rope = dict(getattr(config, "rope_parameters", None) or {})
+        rope = getattr(config, "rope_parameters", None) or {}
+        self.rope = dict(rope.get("full_attention", rope))
+        self.rotary_size = int(self.head_size * self.rope.get("partial_rotary_factor", 1.0))
         self._kind = kind
         self._names = gguf.get_tensor_name_map(kind, self.layers)
         self._refuse()
 
     def _refuse(self) -> None:
         config, rope = self.config, self.rope.get("rope_type", "default")
+        gemma = self.name == "gemma3"
+        act = getattr(config, "hidden_activation" if gemma else "hidden_act", None)
         reasons = {
-            f"hidden_act {config.hidden_act!r}": config.hidden_act != "silu",
+            f"hidden_act {act!r}": act != ("gelu_pytorch_tanh" if gemma else "silu"),
             "a quantised checkpoint": getattr(config, "quantization_config", None) is not None,
             f"rope_type {rope!r}": rope not in ("default", "linear", "llama3"),
-            "rope_type 'llama3' in qwen2": rope == "llama3" and self.name != "llama",
-            "a partial rotary embedding": self.rope.get("partial_rotary_factor", 1.0) != 1.0,
+            f"rope_type {rope!r} in {self.name}": rope == "llama3" and self.name != "llama",
+            "a partial rotary embedding": self.rotary_size != self.head_size
+            and self.name != "phi3",
             "an odd head size": self.head_size % 2 == 1,
-            "heads that do not fill the width of qwen2": self.name == "qwen2"
+            f"heads that do not fill the width of {self.name}": self.name in ("qwen2", "phi3")
             and self.heads * self.head_size != config.hidden_size,
+            "attention biases in qwen3": self.name == "qwen3" and config.attention_bias,
+            **(self._gemma_reasons() if gemma else {}),
         }
         for what, present in reasons.items():
             if present:
                 raise ExportError(f"{what} cannot be exported to GGUF: use --backend transformers")
+
+    def _gemma_reasons(self) -> dict[str, bool]:
+        """What llama.cpp has no keys for, and takes for granted."""
+        config = self.config
+        local = config.rope_parameters["sliding_attention"]
+        types = [
+            "sliding_attention" if (layer + 1) % _GEMMA_PERIOD else "full_attention"
+            for layer in range(self.layers)
+        ]
+        scalar = config.query_pre_attn_scalar
+        return {
+            "another order of windows than Gemma 3's": list(config.layer_types) != types,
+            "a local rotation other than Gemma 3's": local.get("rope_type", "default") != "default"
+            or float(local["rope_theta"]) != _GEMMA_LOCAL_THETA,
+            f"query_pre_attn_scalar {scalar}": scalar
+            != (config.hidden_size // self.heads if self.layers == 62 else self.head_size),
+            "soft-capped logits in gemma3": bool(
+                config.attn_logit_softcapping or config.final_logit_softcapping
+            ),
+            "attention in both directions": bool(config.use_bidirectional_attention),
+            "attention biases in gemma3": config.attention_bias,
+        }
 
     @property
     def tied(self) -> bool:
@@ -67,10 +102,10 @@ class Architecture:
 
     @property
     def context_length(self) -> int:
-        """What the file promises to read. llama.cpp attends to every token in these architectures,
-        so that a model with a sliding window is exported up to the window."""
+        """What the file promises to read. llama.cpp attends to every token in these architectures
+        but Gemma 3, so that a model with a sliding window is exported up to the window."""
         longest, window = int(self.config.max_position_embeddings), self._window()
-        return longest if window is None else min(longest, window)
+        return longest if window is None or self.name == "gemma3" else min(longest, window)
 
     def _window(self) -> int | None:
         window = getattr(self.config, "sliding_window", None)
@@ -90,9 +125,11 @@ class Architecture:
             )
         return found
 
-    def ordered(self, name: str, values: Floats) -> Floats:
-        """Rows of a weight, bias or LoRA B of module `name` in the order of GGUF."""
+    def stored(self, name: str, values: Floats) -> Floats:
+        """A weight, bias or LoRA B of module `name` as GGUF has it."""
         module = name.rpartition(".")[0] if name.endswith((".weight", ".bias")) else name
+        if self.name == "gemma3" and module.endswith("norm"):
+            return values + np.float32(1.0)
         if self.name != "llama" or not module.endswith(("q_proj", "k_proj")):
             return values
         heads = self.heads if module.endswith("q_proj") else self.kv_heads
@@ -100,21 +137,10 @@ class Architecture:
         return np.ascontiguousarray(halves.swapaxes(1, 2).reshape(values.shape))
 
     def extra_tensors(self) -> dict[str, Floats]:
-        """Tensors that stand in no checkpoint: the frequency factors of Llama 3's long contexts.
-
-        Source: `_compute_llama3_parameters` of transformers' modeling_rope_utils.
-        """
+        """Tensors that stand in no checkpoint: the factors of Llama 3's long contexts."""
         if self.rope.get("rope_type") != "llama3":
             return {}
-        base, size = self.rope["rope_theta"], self.head_size
-        wavelengths = 2 * math.pi * base ** (np.arange(0, size, 2, dtype=np.float64) / size)
-        factor, low, high = (
-            float(self.rope[key]) for key in ("factor", "low_freq_factor", "high_freq_factor")
-        )
-        original = float(self.rope["original_max_position_embeddings"])
-        smooth = np.clip((original / wavelengths - low) / (high - low), 0.0, 1.0)
-        factors = 1.0 / ((1.0 - smooth) / factor + smooth)
-        return {"rope_freqs.weight": factors.astype(np.float32)}
+        return {"rope_freqs.weight": llama3_factors(self.rope, self.head_size)}
 
     def describe(self, writer: gguf.GGUFWriter) -> None:
         """Write the architecture's keys."""
@@ -128,7 +154,7 @@ class Architecture:
         writer.add_head_count_kv(self.kv_heads)
         writer.add_key_length(self.head_size)
         writer.add_value_length(self.head_size)
-        writer.add_rope_dimension_count(self.head_size)
+        writer.add_rope_dimension_count(self.rotary_size)
         writer.add_layer_norm_rms_eps(float(config.rms_norm_eps))
         writer.add_rope_freq_base(float(self.rope.get("rope_theta", 10_000.0)))
         if self.rope.get("rope_type") == "linear":

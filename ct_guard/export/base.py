@@ -11,11 +11,12 @@ from ct_guard.backends.chat_template import ChatTemplate
 from ct_guard.backends.fingerprint import fingerprint
 from ct_guard.backends.gguf_file import validate_base
 from ct_guard.backends.gguf_info import FINGERPRINT
+from ct_guard.backends.gguf_probe import CONVERSATION, first_difference
 from ct_guard.backends.tokens import TokenizerEncoder
 from ct_guard.errors import ExportError, MismatchError
 
 from .architecture import Architecture, read_architecture
-from .probe import CONVERSATION, first_difference, matching_vocabulary
+from .probe import matching_vocabulary
 from .tokenizer import Vocabulary, read_vocabularies
 from .weights import Weights
 from .writing import OnProgress, Planned, WeightType, fresh, write
@@ -39,7 +40,7 @@ def export_base(
     overwrite: bool = False,
     on_progress: OnProgress | None = None,
 ) -> None:
-    """Convert a directory of architecture Llama, Mistral or Qwen2 to the file `target`.
+    """Convert a directory of an architecture of `export.architecture` to the file `target`.
 
     Nothing is left behind unless llama.cpp reads the probe texts exactly as the original tokenizer
     does. Raises ExportError that names what cannot be expressed, OutputExistsError.
@@ -81,6 +82,7 @@ def _rows(weights: Weights) -> int:
 
 
 def _plan(architecture: Architecture, weights: Weights, kind: WeightType) -> list[Planned]:
+    _check_tied(architecture, weights)
     tensors = []
     for name, shape in weights.shapes.items():
         found = architecture.gguf_name(name)
@@ -93,8 +95,19 @@ def _plan(architecture: Architecture, weights: Weights, kind: WeightType) -> lis
     return tensors
 
 
+def _check_tied(architecture: Architecture, weights: Weights) -> None:
+    read, written = "model.embed_tokens.weight", "lm_head.weight"
+    if not architecture.tied or written not in weights.shapes:
+        return
+    if not np.array_equal(weights.read(written), weights.read(read)):
+        raise ExportError(
+            "config.json ties the output matrix to the embeddings, and the checkpoint holds one of"
+            " its own: set tie_word_embeddings to false, or take it out of the checkpoint"
+        )
+
+
 def _read(architecture: Architecture, weights: Weights, name: str) -> NDArray[np.float32]:
-    return architecture.ordered(name, weights.read(name))
+    return architecture.stored(name, weights.read(name))
 
 
 def _verify(path: Path, tokenizer: object, vocabulary: Vocabulary) -> None:

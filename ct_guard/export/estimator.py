@@ -18,7 +18,8 @@ from ct_guard.adapters import (
     with_file,
     write_manifest,
 )
-from ct_guard.backends.fingerprint import fingerprint
+from ct_guard.backends.dequantised import local_form, origin
+from ct_guard.backends.fingerprint import digest, fingerprint
 from ct_guard.backends.gguf_file import validate_adapter, validate_base
 from ct_guard.backends.llama_cpp.backend import ADAPTER_FILE
 from ct_guard.backends.tokens import TokenizerEncoder
@@ -66,8 +67,9 @@ def export_estimator(
 
     `kind` None: f16, or the type of the base's file that is there and fits.
 
-    `base` is the base's directory where the manifest names none on this machine. Raises
-    ExportError, EstimatorError, OutputExistsError.
+    `base` is the base's directory or GGUF file where the manifest names none on this machine. Of a
+    base that is a GGUF file the adapter alone is written. Raises ExportError, EstimatorError,
+    OutputExistsError.
     """
     if (Path(source) / "config.json").is_file() and not (Path(source) / MANIFEST).is_file():
         if only == "adapter":
@@ -81,18 +83,21 @@ def export_estimator(
     manifest = load_manifest(folder)
     if only == "adapter" and manifest.adapter is None:
         raise UsageError(f"{source} has no adapter: its method is {manifest.method!r}")
-    model = _base_of(manifest, folder, base).resolve()
+    model = _base_of(manifest, folder, base)
     wanted = _Wanted(kind, only, overwrite or output is not None, on_progress)
     if output is None:
-        made, manifest = _export(folder, manifest, model, model / BASE_FILE, wanted)
-        if made.adapter is not None:
-            write_manifest(folder, manifest)
+        made, changed = _export(folder, manifest, model, model.file, wanted)
+        if changed != manifest:
+            write_manifest(folder, changed)
         return made
     with _copy(folder, output, overwrite=overwrite) as building:
-        where = str(model) if only == "adapter" else f"./{_OWN_BASE}"
+        where = str(model.source) if only == "adapter" else f"./{_OWN_BASE}"
         moved = manifest.base.model_copy(update={"id": where})
         manifest = manifest.model_copy(update={"base": moved})
         target = building / _OWN_BASE / BASE_FILE
+        if model.is_file and only != "adapter":
+            target.parent.mkdir()
+            shutil.copyfile(model.file, target)
         made, manifest = _export(building, manifest, model, target, wanted)
         write_manifest(building, manifest)
     return Exported(
@@ -109,48 +114,71 @@ class _Wanted:
     on_progress: OnProgress | None
 
 
+@dataclass(frozen=True)
+class _Base:
+    """A base model: what is named, and both of its forms."""
+
+    source: Path
+    folder: Path
+    """Of Hugging Face's form."""
+    file: Path
+    """The GGUF file, which may not be there yet."""
+
+    @property
+    def is_file(self) -> bool:
+        """Whether the GGUF file is the original: it is never written."""
+        return self.source == self.file
+
+
 def _export(
-    folder: Path, manifest: Manifest, model: Path, target: Path, wanted: _Wanted
+    folder: Path, manifest: Manifest, model: _Base, target: Path, wanted: _Wanted
 ) -> tuple[Exported, Manifest]:
     """Both files, the adapter's under its name only when the base's is there and they fit."""
     if manifest.adapter is None or wanted.only == "base":
         kept = _base(model, target, manifest, wanted)
-        return Exported(base=target, kept=kept), manifest
+        return Exported(base=target, kept=kept), _knowing(manifest, model, target)
     name = f"{manifest.adapter}/{ADAPTER_FILE}"
     kept = False
     with fresh(folder / name, overwrite=wanted.overwrite) as path:
         export_adapter(
             folder / manifest.adapter,
             path,
-            architecture=read_architecture(model),
-            base=Weights.of(model),
-            base_fingerprint=fingerprint(model),
-            invocation=_invocation(manifest, model),
+            architecture=read_architecture(model.folder),
+            base=Weights.of(model.folder),
+            base_fingerprint=fingerprint(model.source),
+            invocation=_invocation(manifest, model.folder),
         )
         if wanted.only is None:
             kept = _base(model, target, manifest, wanted)
         if target.is_file():
             validate_adapter(path, validate_base(target))
     base = target if wanted.only is None else None
-    return Exported(base, folder / name, kept), with_file(manifest, folder, name)
+    manifest = _knowing(with_file(manifest, folder, name), model, target)
+    return Exported(base, folder / name, kept), manifest
 
 
-def _base(model: Path, target: Path, manifest: Manifest, wanted: _Wanted) -> bool:
+def _base(model: _Base, target: Path, manifest: Manifest, wanted: _Wanted) -> bool:
     """Export the base unless a file of the same base and of a type that will do is there:
     estimators share it. Returns whether it was there."""
+    if model.is_file:
+        if wanted.kind is not None:
+            raise UsageError(
+                f"{model.file} is a GGUF file already, in its own precision: leave --type out"
+            )
+        return True
     if target.is_file() and not wanted.overwrite:
         info = validate_base(target)
         same_type = wanted.kind is None or info.get("general.file_type") == int(
             FILE_TYPES[wanted.kind]
         )
-        if info.fingerprint == fingerprint(model) and same_type:
+        if info.fingerprint == fingerprint(model.source) and same_type:
             return True
         raise OutputExistsError(
             f"{target} exists already, of another base or type: --overwrite replaces it,"
             " --adapter-only leaves it, -o makes a copy of its own"
         )
     export_base(
-        model,
+        model.folder,
         target,
         kind=wanted.kind or _USUAL,
         overwrite=wanted.overwrite,
@@ -159,19 +187,38 @@ def _base(model: Path, target: Path, manifest: Manifest, wanted: _Wanted) -> boo
     return False
 
 
-def _base_of(manifest: Manifest, folder: Path, base: Path | None) -> Path:
-    """The base's directory, verified against the manifest's fingerprint."""
-    model = base or Path(base_place(manifest.base.id, folder))
-    if not (model / "config.json").is_file():
+def _knowing(manifest: Manifest, model: _Base, target: Path) -> Manifest:
+    """The manifest with the hashes of the forms in which its base is here now."""
+    found = [digest(model.source), *([digest(target)] if target.is_file() else [])]
+    known = tuple(dict.fromkeys((*manifest.base.digests, *found)))
+    base = manifest.base.model_copy(update={"digests": known})
+    return manifest.model_copy(update={"base": base})
+
+
+def _base_of(manifest: Manifest, folder: Path, base: Path | None) -> _Base:
+    """The base, verified against the manifest's fingerprint."""
+    where = base or base_place(manifest.base.id, folder, revision=manifest.base.revision)
+    source = Path(where).resolve()
+    gguf = origin(source)
+    if gguf is not None:
+        model = _Base(Path(gguf.file), Path(local_form(source)), Path(gguf.file))
+    elif (source / "config.json").is_file():
+        model = _Base(source, source, source / BASE_FILE)
+    else:
         raise ExportError(
-            f"the base model {manifest.base.id!r} is no directory on this machine: give its"
-            " directory with --base"
+            f"the base model {manifest.base.id!r} is no directory or GGUF file on this machine:"
+            " give it with --base"
         )
-    expected, found = manifest.base.fingerprint, fingerprint(model)
+    expected, found = manifest.base.fingerprint, fingerprint(model.source)
     if expected and found != expected:
         raise MismatchError(
-            f"{folder} was made for a base with the fingerprint {expected}, and {model} has"
+            f"{folder} was made for a base with the fingerprint {expected}, and {source} has"
             f" {found}: give the right one with --base"
+        )
+    if manifest.base.digests and digest(model.source) not in manifest.base.digests:
+        raise MismatchError(
+            f"the weights, configuration or tokenizer of {source} are not those that {folder} was"
+            " made with: fetch the base again"
         )
     return model
 

@@ -47,6 +47,8 @@ def main(
     for name in reports:
         if (target / name / "adapter").is_dir():
             export_estimator(target / name, only="adapter", overwrite=True)
+        else:
+            export_estimator(target / name, only="base")  # is there: its hash joins the manifest
     default = json.loads((target / "index.json").read_text())["default"]
     rounds = " ".join(f"--steps {count}" for count in steps)
     command = f"python -m examples.mini_world {rounds} --seed {seed}"

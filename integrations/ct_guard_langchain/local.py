@@ -95,6 +95,7 @@ class ChatLocal(DecidingChatModel):
         *,
         estimator: str | Path | Estimator | Guard | None = None,
         backend: str | Backend | None = None,
+        base: str | Path | None = None,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
         on_error: OnError | None = None,
         max_tokens: int = 64,
@@ -110,9 +111,10 @@ class ChatLocal(DecidingChatModel):
         **kwargs: Any,
     ) -> None:
         """`estimator`, which must be given, and `policy` are a name, path or object, as for
-        `ct_guard.Guard`; `backend`, by name or object, runs an estimator that is given by name. A
-        `Guard` brings its own estimator, policy and on_error, which are then not given. Other
-        keywords are those of every chat model.
+        `ct_guard.Guard`; `backend`, by name or object, runs an estimator that is given by name, over
+        `base` where that is given: a directory, a GGUF file, `hub:owner/name/FILE.gguf`. A `Guard`
+        brings its own estimator, policy and on_error, which are then not given. Other keywords are
+        those of every chat model.
 
         Raises MismatchError for an estimator of another style or a backend that cannot generate,
         UsageError for what does not go together, EstimatorError or PolicyError for what cannot be
@@ -121,7 +123,7 @@ class ChatLocal(DecidingChatModel):
         refuse_unknown("ChatLocal", kwargs, type(self).model_fields)
         given = needs_estimator("ChatLocal", estimator)
         delivery = Delivery(abstain_message, keep_original, redact)
-        guard = _guard(given, backend, policy, on_error)
+        guard = _guard(given, backend, base, policy, on_error)
         _check(guard.estimator)
         _check_policy(guard)
         super().__init__(
@@ -310,21 +312,21 @@ class ChatLocal(DecidingChatModel):
 def _guard(
     estimator: str | Path | Estimator | Guard,
     backend: str | Backend | None,
+    base: str | Path | None,
     policy: str | float | Path | dict[str, Any] | Policy | None,
     on_error: OnError | None,
 ) -> Guard:
-    if backend is not None and not isinstance(estimator, str | Path):
-        raise UsageError("a loaded estimator has its backend already: leave `backend` out")
+    if not isinstance(estimator, str | Path):
+        for name, given in (("backend", backend), ("base", base)):
+            if given is not None:
+                raise UsageError(f"a loaded estimator has its {name} already: leave `{name}` out")
     if isinstance(estimator, Guard):
         if policy is not None:
             raise UsageError("a Guard has its policy already: leave `policy` out")
         if on_error is not None:
             raise UsageError("a Guard has its on_error already: leave `on_error` out")
         return estimator
-    if isinstance(estimator, Estimator) or backend is None:
-        loaded = load_estimator(estimator)
-    else:
-        loaded = load_estimator(estimator, backend=backend)
+    loaded = load_estimator(estimator, backend=backend or "transformers", base=base)
     return Guard(loaded, "annotate" if policy is None else policy, on_error=on_error or "block")
 
 

@@ -22,9 +22,9 @@ from ct_guard.backends.base import (
     Want,
 )
 from ct_guard.backends.decoding import AnswerStream, Settings, exhausted
-from ct_guard.backends.fingerprint import file_fingerprint
 from ct_guard.backends.gguf_file import validate_adapter, validate_base
 from ct_guard.errors import BackendError, MismatchError, UsageError
+from ct_guard.files.cache import file_digest
 from ct_guard.forks import ForkLock
 from ct_guard.query import Query
 from ct_guard.records import Message
@@ -60,12 +60,13 @@ class LlamaCppBackend:
         options: Options,
         *,
         fingerprint: str = "",
+        digest: str = "",
         batch_size: int | None = None,
     ) -> None:
         self._model = model
         self.cache = Context(model, options)
         self._vocabulary = Vocabulary(model)
-        self._fingerprint = fingerprint
+        self._fingerprint, self._digest = fingerprint, digest
         self._batch_size = batch_size
         self._adapters: dict[str, tuple[Path, object]] = {}
         self.manner = "together"
@@ -97,10 +98,13 @@ class LlamaCppBackend:
         """
         options = Options(n_ctx, n_batch, threads, kv_type, max_sequences)
         info = validate_base(find_base(source))
-        fingerprint = info.fingerprint or file_fingerprint(info.path)
+        digest = file_digest(info.path)
+        fingerprint = info.fingerprint or digest[:16]
         model = Model(info, n_gpu_layers=n_gpu_layers)
         try:
-            return cls(model, options, fingerprint=fingerprint, batch_size=batch_size)
+            return cls(
+                model, options, fingerprint=fingerprint, digest=digest, batch_size=batch_size
+            )
         except BackendError:
             model.free()
             raise
@@ -114,6 +118,10 @@ class LlamaCppBackend:
     @property
     def format(self) -> str:
         return self._model.info.format
+
+    @property
+    def digest(self) -> str:
+        return self._digest
 
     @property
     def vocabulary_size(self) -> int:
@@ -297,7 +305,7 @@ class LlamaCppBackend:
 
     @property
     def _state_kind(self) -> str:
-        return f"{self._fingerprint}/{self.cache.options.kv_type}"
+        return f"{self._digest}/{self.cache.options.kv_type}"
 
 
 def find_base(source: str | Path) -> Path:

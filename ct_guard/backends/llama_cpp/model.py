@@ -34,7 +34,11 @@ class Model:
         with errors_logged() as errors:
             self.handle = self._c.llama_model_load_from_file(str(info.path).encode(), parameters)
         if not self.handle:
-            raise BackendError(f"cannot load the base model {info.path}: {_reason(errors)}")
+            raise BackendError(
+                f"cannot load the base model {info.path}: {_reason(errors)}; update"
+                " llama-cpp-python, or use --backend transformers over the directory that it was"
+                " made from"
+            )
         try:
             self._check_kind()
         except BackendError:

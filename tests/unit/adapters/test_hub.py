@@ -12,6 +12,7 @@ import pytest
 from ct_guard import load_estimator
 from ct_guard.adapters import (
     MINI,
+    base_place,
     load_manifest,
     locate,
     pull_estimator,
@@ -215,3 +216,57 @@ def test_a_question_prior_goes_with_its_estimator_and_the_card_says_what_it_hold
     assert hub.files("me/mini")["prior.json"] == (MINI / "hybrid" / "prior.json").read_bytes()
     assert "which holds words of the tuning questions" in hub.files("me/mini")["README.md"].decode()
     assert pull_estimator("me/mini", tmp_path / "got").prior == "prior.json"
+
+
+class TestAFileOfTheHub:
+    """`hub:owner/name/FILE.gguf` is a base like a file that lies here."""
+
+    NAME = "hub:someone/models/small/tiny.gguf"
+
+    @pytest.fixture(autouse=True)
+    def _file(self, hub: Hub, tiny_gguf: Path) -> None:
+        hub.make("someone/models")
+        hub.commit("someone/models", "main", {"small/tiny.gguf": tiny_gguf.read_bytes()})
+
+    def test_it_is_fetched_once(self, hub: Hub, tiny_gguf: Path) -> None:
+        place = Path(base_place(self.NAME))
+        assert place.read_bytes() == tiny_gguf.read_bytes()
+        hub.commits.clear()
+        assert base_place(self.NAME, offline=True) == place
+
+    @pytest.mark.parametrize("backend", ["transformers", "llama_cpp"])
+    def test_both_backends_score_with_it(
+        self, backend: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("CT_GUARD_CACHE", str(tmp_path / "cache"))
+        estimator = load_estimator("likelihood", base=self.NAME, backend=backend)
+        assert estimator.manifest.base.id == self.NAME
+        assert estimator.manifest.base.digests == (estimator.backend.digest,)
+        estimator.close()
+
+    def test_a_file_that_is_not_there(self) -> None:
+        with pytest.raises(HubError, match=r"has no file 'small/other.gguf'"):
+            base_place("hub:someone/models/small/other.gguf")
+
+    def test_offline_without_the_file(self) -> None:
+        with pytest.raises(HubError, match="not in the local cache"):
+            base_place(self.NAME, offline=True)
+
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "hub:someone/models",
+            "hub:someone/models/model.safetensors",
+            "hub:someone/models/../../secret.gguf",
+            "hub:some one/models/tiny.gguf",
+            "hub:",
+        ],
+    )
+    def test_another_form(self, name: str) -> None:
+        with pytest.raises(UsageError, match=r"hub:owner/name/FILE.gguf"):
+            base_place(name)
+
+    def test_one_of_several_parts_is_not_even_fetched(self, hub: Hub) -> None:
+        with pytest.raises(UsageError, match="one of several parts"):
+            base_place("hub:someone/models/big-00001-of-00003.gguf")
+        assert hub.requests == []

@@ -132,6 +132,8 @@ def make_adapter(tmp_path_factory: pytest.TempPathFactory) -> MakeAdapter:
     def make(base: Path, **options: Any) -> Path:
         torch.manual_seed(1)
         targets = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+        if json.loads((base / "config.json").read_text())["model_type"] == "phi3":
+            targets = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
         config = LoraConfig(
             **{
                 "r": 4,

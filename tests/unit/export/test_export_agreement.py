@@ -10,9 +10,12 @@ from peft import PeftModel
 from transformers import (
     AutoModelForCausalLM,
     AutoTokenizer,
+    Gemma3TextConfig,
     LlamaConfig,
     MistralConfig,
+    Phi3Config,
     Qwen2Config,
+    Qwen3Config,
 )
 
 from ct_guard.adapters import MINI
@@ -27,6 +30,13 @@ LLAMA3_ROPE = {
     "rope_type": "llama3", "rope_theta": 10_000.0, "factor": 8.0, "low_freq_factor": 1.0,
     "high_freq_factor": 4.0, "original_max_position_embeddings": 64,
 }  # fmt: skip
+GEMMA = {
+    "head_dim": 24, "query_pre_attn_scalar": 24, "num_hidden_layers": 7, "sliding_window": 5,
+    "initializer_range": 0.1,
+}  # fmt: skip
+"""Seven layers, of which the sixth attends to everything, the others to fewer tokens than IDS."""
+GELU_TABLE = 0.02
+"""llama.cpp looks the activation of Gemma up in a table of 16-bit numbers."""
 CASES = {
     "llama": (LlamaConfig, {}),
     "llama-biased": (LlamaConfig, {"attention_bias": True, "mlp_bias": True}),
@@ -40,7 +50,30 @@ CASES = {
     "mistral": (MistralConfig, {"sliding_window": 128, "head_dim": 16}),
     "qwen2": (Qwen2Config, {}),
     "qwen2-tied": (Qwen2Config, {"tie_word_embeddings": True}),
-}
+    "qwen3": (Qwen3Config, {"head_dim": 24}),
+    "qwen3-tied": (Qwen3Config, {"tie_word_embeddings": True, "head_dim": 16}),
+    "gemma3": (Gemma3TextConfig, GEMMA),
+    "gemma3-linear-rope": (
+        Gemma3TextConfig,
+        {
+            **GEMMA,
+            "rope_parameters": {
+                "full_attention": {"rope_type": "linear", "factor": 8.0, "rope_theta": 1e6},
+                "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+            },
+        },
+    ),
+    "phi3": (Phi3Config, {"pad_token_id": 0}),
+    "phi3-partial-rope": (
+        Phi3Config,
+        {
+            "pad_token_id": 0,
+            "rope_parameters": {
+                "rope_type": "default", "rope_theta": 1e4, "partial_rotary_factor": 0.5,
+            },
+        },
+    ),
+}  # fmt: skip
 
 
 def reference(base: Path, adapter: Path | None = None, ids: list[int] = IDS) -> NDArray[np.float32]:
@@ -57,11 +90,12 @@ def test_logits_of_every_architecture_with_and_without_an_adapter(
     name, make_model, make_adapter, llama_logits, tmp_path
 ):
     kind, changes = CASES[name]
+    exact = GELU_TABLE if kind is Gemma3TextConfig else 1e-4
     folder = make_model(kind, **changes)
     export_base(folder, tmp_path / "model.gguf", kind="f32")
     expected = reference(folder)
     np.testing.assert_allclose(
-        llama_logits(tmp_path / "model.gguf", IDS), expected, atol=1e-4, rtol=0
+        llama_logits(tmp_path / "model.gguf", IDS), expected, atol=exact, rtol=0
     )
     adapter = make_adapter(folder)
     export_adapter(
@@ -77,7 +111,7 @@ def test_logits_of_every_architecture_with_and_without_an_adapter(
     np.testing.assert_allclose(
         llama_logits(tmp_path / "model.gguf", IDS, tmp_path / "adapter.gguf"),
         adapted,
-        atol=1e-4,
+        atol=exact,
         rtol=0,
     )
 

@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from ct_guard import QuestionAnswer, load_estimator
 from ct_guard.adapters import Manifest, load_manifest, with_file, write_manifest
-from ct_guard.backends.fingerprint import fingerprint
+from ct_guard.backends.fingerprint import digest, fingerprint
 from ct_guard.backends.gguf_file import validate_base
 from ct_guard.backends.gguf_header import read_header
 from ct_guard.backends.tokens import TokenizerEncoder
@@ -205,3 +205,49 @@ def test_progress_is_told_in_bytes(base, tmp_path):
     done, total = zip(*seen, strict=True)
     assert list(done) == sorted(done)
     assert done[-1] == total[0] == validate_base(tmp_path / "model.gguf").weight_bytes
+
+
+class TestOverAGGUFFile:
+    """An estimator that was tuned on a GGUF file serves on that very file."""
+
+    @pytest.fixture
+    def over_file(self, estimator, tiny_gguf, tmp_path, monkeypatch):
+        monkeypatch.setenv("CT_GUARD_CACHE", str(tmp_path / "cache"))
+        manifest = load_manifest(estimator)
+        file = tmp_path / "elsewhere.gguf"
+        file.write_bytes(
+            tiny_gguf.read_bytes().replace(b"ct_guard.fingerprint", b"ct_elsewhere.printed")
+        )
+        named = {
+            "id": str(file), "fingerprint": fingerprint(file), "digests": (digest(file),)
+        }  # fmt: skip
+        write_manifest(
+            estimator, manifest.model_copy(update={"base": manifest.base.model_copy(update=named)})
+        )
+        return estimator
+
+    def test_the_adapter_is_written_and_the_file_stays(self, over_file, tmp_path):
+        before = (tmp_path / "elsewhere.gguf").read_bytes()
+        made = export_estimator(over_file)
+        assert (made.base, made.kept) == (tmp_path / "elsewhere.gguf", True)
+        assert (tmp_path / "elsewhere.gguf").read_bytes() == before
+        manifest = load_manifest(over_file)
+        assert "adapter/adapter.gguf" in manifest.files
+        assert manifest.base.digests == (digest(tmp_path / "elsewhere.gguf"),)
+        there = p(over_file, "transformers")
+        assert p(over_file, "llama_cpp", kv_type="f32", threads=1) == pytest.approx(there, abs=1e-4)
+
+    def test_a_copy_stands_alone(self, over_file, tmp_path):
+        export_estimator(over_file, tmp_path / "copy")
+        (tmp_path / "elsewhere.gguf").unlink()
+        there = p(tmp_path / "copy", "transformers")
+        here = p(tmp_path / "copy", "llama_cpp", kv_type="f32", threads=1)
+        assert here == pytest.approx(there, abs=1e-4)
+
+    def test_its_precision_is_its_own(self, over_file):
+        with pytest.raises(UsageError, match="leave --type out"):
+            export_estimator(over_file, kind="q8_0")
+
+    def test_another_file_is_refused(self, over_file, tiny_gguf):
+        with pytest.raises(MismatchError, match="fingerprint"):
+            export_estimator(over_file, base=tiny_gguf)
