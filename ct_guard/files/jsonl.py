@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, NoReturn
 from .columns import input_names, result_values
 from .paths import STDIO, StrPath, numbered_lines, opened
 from .rows import Row, raw_row
+from .untrusted_json import DEPTH, is_too_deep
 
 __all__ = ["JsonlWriter", "count", "encode_line", "read"]
 
@@ -77,6 +78,8 @@ def _row(number: int, where: str, line: bytes) -> Row:
         return raw_row(number, where, text, f"is not JSON: {error}")
     if not isinstance(fields, dict):
         return raw_row(number, where, text, "is JSON but not an object {…}")
+    if line.count(b"[") + line.count(b"{") > DEPTH and is_too_deep(fields):
+        return raw_row(number, where, text, f"is nested more than {DEPTH} deep")
     return Row(number, fields, None, where)
 
 
