@@ -1,21 +1,22 @@
-"""Chat templates outside of transformers: the same Jinja, in the same sandbox."""
+"""Chat templates: the Jinja of transformers, with a budget for each rendering."""
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jinja2 import Template, TemplateError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.nodes import Node
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ct_guard.errors import MismatchError
 from ct_guard.records import Message
 
-from .gguf_info import GGUFInfo
+from .template_limits import LimitedEnvironment, budget
+
+if TYPE_CHECKING:
+    from .gguf_info import GGUFInfo
 
 __all__ = ["ChatTemplate"]
 
@@ -29,11 +30,11 @@ _SPECIAL = {
 class ChatTemplate:
     """A model's template, or its absence."""
 
-    def __init__(self, source: str | None, special_tokens: dict[str, str]) -> None:
+    def __init__(self, source: str | None, special_tokens: Mapping[str, Any]) -> None:
         self._source, self._special_tokens = source, special_tokens
 
     @classmethod
-    def of(cls, info: GGUFInfo) -> "ChatTemplate":
+    def of(cls, info: "GGUFInfo") -> "ChatTemplate":
         """That of a GGUF file."""
         tokens = info.get("tokenizer.ggml.tokens")
         ids = {name: info.get(f"tokenizer.ggml.{key}_token_id") for name, key in _SPECIAL.items()}
@@ -50,13 +51,14 @@ class ChatTemplate:
         if self._source is None:
             raise MismatchError("this model has no chat template: use the context style 'raw'")
         try:
-            return _compiled(self._source).render(
-                messages=[message.model_dump() for message in messages],
-                tools=None,
-                documents=None,
-                add_generation_prompt=generation_prompt,
-                **self._special_tokens,
-            )
+            with budget():
+                return _compiled(self._source).render(
+                    messages=[message.model_dump() for message in messages],
+                    tools=None,
+                    documents=None,
+                    add_generation_prompt=generation_prompt,
+                    **self._special_tokens,
+                )
         except Exception as error:  # a template is a program, and may fail like one
             raise MismatchError(
                 f"the chat template refuses this conversation ({error}): leave the turn out that it"
@@ -79,19 +81,13 @@ def _compiled(source: str) -> Template:
     return _environment().from_string(source)
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+def _environment() -> LimitedEnvironment:
+    environment = LimitedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
-    environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
     return environment
-
-
-def _to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
-    """Without the HTML escapes of Jinja's own filter."""
-    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
 
 
 def _refuse(message: str) -> None:
