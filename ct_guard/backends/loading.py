@@ -9,12 +9,13 @@ from typing import Any, Literal
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoModelForCausalLM
 from transformers.utils import logging
 
 from ct_guard.errors import BackendError, MissingExtraError
 
 from .placement import pick_device, pick_dtype
+from .tokenizer_file import load_tokenizer
 
 __all__ = ["Device", "Quantization", "load_model", "loading_problem", "quiet"]
 
@@ -58,9 +59,7 @@ def load_model(
         options |= {"quantization_config": _quantized(quantization), "device_map": {"": where}}
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(
-                source, revision=revision, trust_remote_code=False
-            )
+            tokenizer = load_tokenizer(source, revision)
             model = AutoModelForCausalLM.from_pretrained(
                 source, dtype=number, use_safetensors=True, trust_remote_code=False, **options
             )

@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from functools import lru_cache, partial
 from typing import Any
 
-from jinja2 import TemplateError
 from tokenizers import Tokenizer
 
-from ct_guard.errors import MismatchError
+from ct_guard.errors import BackendError, MismatchError
 from ct_guard.records import Message
 
+from .chat_template import ChatTemplate
+from .foreign import digesting
 from .segments import PLAIN_TEXT_IS_SPECIAL, segment_encoder, single_id
 
 __all__ = ["TokenizerEncoder"]
@@ -62,23 +63,16 @@ class TokenizerEncoder:
         return single_id(label, _ids(self._trusted, label))
 
     def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
-        if not getattr(self.tokenizer, "chat_template", None):
-            raise MismatchError("this model has no chat template: use the context style 'raw'")
-        turns = [message.model_dump() for message in messages]
-        try:
-            text = self.tokenizer.apply_chat_template(
-                turns, tokenize=False, add_generation_prompt=generation_prompt
-            )
-        except TemplateError as error:
-            raise MismatchError(
-                f"the chat template refuses this conversation ({error}): leave the turn out that it"
-                " does not know, or use the context style 'raw'"
-            ) from error
-        return str(text)
+        source = None
+        if getattr(self.tokenizer, "chat_template", None):
+            source = self.tokenizer.get_chat_template()
+        template = ChatTemplate(source, self.tokenizer.special_tokens_map)
+        return template.render(messages, generation_prompt=generation_prompt)
 
 
 def _ids(core: Tokenizer, text: str) -> list[int]:
-    return list(core.encode(text, add_special_tokens=False).ids)
+    with digesting(BackendError, "this base model's tokenizer fails on a text ({}): take another"):
+        return list(core.encode(text, add_special_tokens=False).ids)
 
 
 def _special_ids(tokenizer: Any, core: Tokenizer) -> frozenset[int]:
