@@ -25,6 +25,13 @@ class TokenizerEncoder:
         if core is None:
             raise MismatchError("this model has no fast tokenizer (tokenizer.json)")
         self.tokenizer = tokenizer
+        with digesting(
+            BackendError, "this base model's tokenizer cannot be used ({}): fetch it again"
+        ):
+            self._prepare(core)
+
+    def _prepare(self, core: Tokenizer) -> None:
+        tokenizer = self.tokenizer
         self._trusted = _plain_core(core)
         self._untrusted = _plain_core(core)
         self._untrusted.encode_special_tokens = True

@@ -1,6 +1,5 @@
 """Does a model fit this machine? Weights and cache in bytes, against the memory that is free."""
 
-import json
 import math
 import struct
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from ct_guard.adapters import EMBEDDED, MANIFEST, base_place, load_manifest, locate
 from ct_guard.errors import BackendError, UsageError
+from ct_guard.files.untrusted_json import JsonError, parse_json, read_json
 
 from .finding import Finding, gigabytes
 from .machine import memory
@@ -124,22 +124,33 @@ def _header(path: Path) -> dict[str, Any]:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > path.stat().st_size:
                 raise ValueError("its header is longer than the file")
-            entries: dict[str, Any] = json.loads(file.read(length))
-        except (struct.error, ValueError) as error:
+            entries = parse_json(file.read(length))
+            tensors = {name: one for name, one in entries.items() if name != "__metadata__"}
+            for one in tensors.values():
+                begin, end = one["data_offsets"]
+                if not 0 <= begin <= end or not all(size >= 0 for size in one["shape"]):
+                    raise ValueError("a tensor lies nowhere")
+        except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{path} is damaged ({error}): fetch it again") from error
-    entries.pop("__metadata__", None)
-    return entries
+    return tensors
 
 
 def _cache_of(folder: Path) -> tuple[int, int]:
     """Numbers in a cache, keys and values, and how many tokens it holds."""
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config = config.get("text_config", config)
-    heads = int(config.get("num_attention_heads", 1))
-    kv_heads = int(config.get("num_key_value_heads") or heads)
-    size = int(config.get("head_dim") or config.get("hidden_size", heads) // heads)
-    tokens = min(_TOKENS, int(config.get("max_position_embeddings", _TOKENS)))
-    return 2 * int(config.get("num_hidden_layers", 1)) * kv_heads * size * tokens, tokens
+    path = folder / "config.json"
+    try:
+        config = read_json(path)
+        config = config.get("text_config", config)
+        heads = int(config.get("num_attention_heads", 1))
+        kv_heads = int(config.get("num_key_value_heads") or heads)
+        size = int(config.get("head_dim") or config.get("hidden_size", heads) // heads)
+        tokens = min(_TOKENS, int(config.get("max_position_embeddings", _TOKENS)))
+        layers = int(config.get("num_hidden_layers", 1))
+    except JsonError as error:
+        raise UsageError(f"{path} cannot be read ({error}): fetch it again") from error
+    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        raise UsageError(f"{path} holds no sizes of a model ({error}): fetch it again") from error
+    return 2 * layers * kv_heads * size * tokens, tokens
 
 
 def _gpu_memory() -> int:

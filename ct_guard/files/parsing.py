@@ -202,7 +202,9 @@ def _part(part: Any, name: str) -> str:
     if not isinstance(kind, str):
         raise _FieldError(f"field '{name}' must be a part with a 'type', found {_kind(part)}")
     if kind != "text":
-        raise _FieldError(f"field '{name}' is of type '{kind}'; only text is scored", "unsupported")
+        raise _FieldError(
+            f"field '{name}' is of type {kind[:40]!r}; only text is scored", "unsupported"
+        )
     if not isinstance(part.get("text"), str):
         raise _FieldError(f"field '{name}.text' must be text, found {_kind(part.get('text'))}")
     return _encodable(part["text"])
