@@ -36,7 +36,7 @@ def limit(size: int) -> None:
 
 def main(path: str) -> None:
     limit(os.path.getsize(path))
-    core = Tokenizer.from_file(path)
+    core = Tokenizer.from_str(Tokenizer.from_file(path).to_str())  # it is copied so later
     core.no_truncation()
     core.no_padding()
     for special in (False, True):

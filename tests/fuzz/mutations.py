@@ -64,10 +64,10 @@ def damaged_json(data: bytes, rng: random.Random) -> bytes:
     """A tree with other values, fields, lengths and depths; sometimes damaged as bytes."""
     if rng.random() < 0.2:
         return damaged_bytes(data, rng)
-    tree = copy.deepcopy(json.loads(data))
-    for _ in range(rng.choice((1, 1, 1, 2, 4))):
-        tree = _changed(tree, rng)
     try:
+        tree = copy.deepcopy(json.loads(data))
+        for _ in range(rng.choice((1, 1, 1, 2, 4))):
+            tree = _changed(tree, rng)
         text = json.dumps(tree, ensure_ascii=rng.random() < 0.8)
     except RecursionError:
         return b"[" * rng.choice((900, 2000)) + data
