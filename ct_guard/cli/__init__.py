@@ -85,11 +85,17 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except CtGuardError as error:
-        click.echo(f"Error: {error}", err=True)
+        _say(str(error))
         sys.exit(2)
     except OSError as error:
-        click.echo(f"Error: {_reason(error)}", err=True)
+        _say(_reason(error))
         sys.exit(2)
+
+
+def _say(problem: str) -> None:
+    from ct_guard.datasets.answerers.secrets import without_credentials
+
+    click.echo(f"Error: {without_credentials(problem)}", err=True)
 
 
 def _reason(error: OSError) -> str:

@@ -69,7 +69,7 @@ def damaged_json(data: bytes, rng: random.Random) -> bytes:
         for _ in range(rng.choice((1, 1, 1, 2, 4))):
             tree = _changed(tree, rng)
         text = json.dumps(tree, ensure_ascii=rng.random() < 0.8)
-    except RecursionError:
+    except (RecursionError, OverflowError):
         return b"[" * rng.choice((900, 2000)) + data
     if rng.random() < 0.1:
         places = [at for at, letter in enumerate(text) if letter in "0123456789"]
