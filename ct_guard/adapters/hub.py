@@ -131,8 +131,8 @@ def translated(repo_id: str, revision: str | None = None) -> Iterator[None]:
         yield
     except errors.GatedRepoError:
         raise HubError(
-            f"{repo_id!r} is gated: accept its terms at {shown_endpoint()}/{repo_id}, and set HF_TOKEN to"
-            " a token of that account"
+            f"{repo_id!r} is gated: accept its terms at {shown_endpoint()}/{repo_id}, and set"
+            " HF_TOKEN to a token of that account"
         ) from None
     except errors.RevisionNotFoundError:
         raise HubError(
@@ -140,8 +140,8 @@ def translated(repo_id: str, revision: str | None = None) -> Iterator[None]:
         ) from None
     except errors.RepositoryNotFoundError:
         raise HubError(
-            f"no repository {repo_id!r} at {shown_endpoint()}, or none that you may see: check the id;"
-            " for a private one set HF_TOKEN"
+            f"no repository {repo_id!r} at {shown_endpoint()}, or none that you may see: check"
+            " the id; for a private one set HF_TOKEN"
         ) from None
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
         raise HubError(
