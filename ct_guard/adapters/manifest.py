@@ -148,7 +148,7 @@ class Manifest(Record):
     base: BaseModelRef
     style: ContextStyle = "raw"
     boundary: Boundary = "apart"
-    query_hash: str = QUERY_HASH
+    query_hash: SHA256 = QUERY_HASH
     label_ids: tuple[int, int] | None = None
     activation: Activation | None = None
     adapter: FileName | None = None

@@ -25,6 +25,7 @@ __all__ = ["check_tokenizer", "load_tokenizer"]
 _EMBEDDED = Path(__file__).resolve().parents[1] / "mini"
 _TRIAL = Path(__file__).with_name("tokenizer_trial.py")
 _MOST_BYTES = 256 << 20
+_MOST_SETTINGS = 8 << 20
 _WAIT = 120.0
 """Seconds: the trial has a limit on its own computing time, this is for a machine that stands."""
 
@@ -36,14 +37,15 @@ def load_tokenizer(source: str | Path, revision: str | None = None) -> Any:
     from transformers import AutoTokenizer
     from transformers.utils.hub import cached_file
 
-    found = cached_file(
-        str(source),
-        "tokenizer.json",
-        revision=revision,
-        _raise_exceptions_for_missing_entries=False,
-    )
-    if found is not None:
-        check_tokenizer(Path(found))
+    for name, check in (
+        ("tokenizer_config.json", _check_size),
+        ("tokenizer.json", check_tokenizer),
+    ):
+        found = cached_file(
+            str(source), name, revision=revision, _raise_exceptions_for_missing_entries=False
+        )
+        if found is not None:
+            check(Path(found))
     said = f"the tokenizer of {str(source)!r} cannot be loaded ({{}}): fetch it again"
     with digesting(BackendError, said, passing=(OSError, ValueError)):
         return AutoTokenizer.from_pretrained(source, revision=revision, trust_remote_code=False)
@@ -58,6 +60,11 @@ def check_tokenizer(path: Path) -> None:
     except OSError as error:
         raise BackendError(f"{path} cannot be read: {error.strerror}") from error
     _tried(path, here.st_size, here.st_mtime_ns, here.st_ino)
+
+
+def _check_size(path: Path) -> None:
+    if path.stat().st_size > _MOST_SETTINGS:
+        raise BackendError(f"{path} has more than {_MOST_SETTINGS:,} bytes: fetch it again")
 
 
 @lru_cache(maxsize=64)

@@ -1,5 +1,6 @@
 """Does a model fit this machine? Weights and cache in bytes, against the memory that is free."""
 
+import json
 import math
 import struct
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 from ct_guard.adapters import EMBEDDED, MANIFEST, base_place, load_manifest, locate
 from ct_guard.errors import BackendError, UsageError
-from ct_guard.files.untrusted_json import JsonError, parse_json, read_json
+from ct_guard.files.untrusted_json import parse_json
 
 from .finding import Finding, gigabytes
 from .machine import memory
@@ -139,18 +140,25 @@ def _cache_of(folder: Path) -> tuple[int, int]:
     """Numbers in a cache, keys and values, and how many tokens it holds."""
     path = folder / "config.json"
     try:
-        config = read_json(path)
+        config: dict[str, Any] = json.loads(path.read_bytes())  # may hold Infinity
         config = config.get("text_config", config)
         heads = int(config.get("num_attention_heads", 1))
         kv_heads = int(config.get("num_key_value_heads") or heads)
         size = int(config.get("head_dim") or config.get("hidden_size", heads) // heads)
         tokens = min(_TOKENS, int(config.get("max_position_embeddings", _TOKENS)))
-        layers = int(config.get("num_hidden_layers", 1))
-    except JsonError as error:
-        raise UsageError(f"{path} cannot be read ({error}): fetch it again") from error
-    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
+        numbers = 2 * int(config.get("num_hidden_layers", 1)) * kv_heads * size * tokens
+        if not 0 <= numbers < 1 << 60:
+            raise ValueError(f"a cache of {numbers:.3g} numbers")
+    except (
+        OSError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        AttributeError,
+        RecursionError,
+    ) as error:
         raise UsageError(f"{path} holds no sizes of a model ({error}): fetch it again") from error
-    return 2 * layers * kv_heads * size * tokens, tokens
+    return numbers, tokens
 
 
 def _gpu_memory() -> int:

@@ -54,7 +54,8 @@ class Tree(Record):
         if {len(column) for column in columns} != {size}:
             raise ValueError("a tree needs one entry of each kind for every node")
         for at, (left, right) in enumerate(zip(self.left, self.right, strict=True)):
-            if left != -1 and not (at < left < size and at < right < size):
+            inside = -1 <= right < size if left == -1 else at < left < size and at < right < size
+            if not inside:
                 raise ValueError("a node's children stand behind it in the same tree")
         return self
 

@@ -104,7 +104,8 @@ def _parquet_file(path: StrPath) -> Iterator[Any]:
     check_readable(path)
     try:
         file = pq.ParquetFile(os.fspath(path))
-    except (pa.ArrowException, OSError) as error:
+        _ = file.schema_arrow.names  # read late, and perhaps no text
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise InputError(_damaged(path, error)) from None
     with file:
         yield file
@@ -118,7 +119,7 @@ def _batches(path: StrPath) -> Iterator[Any]:
         while True:
             try:
                 batch = next(batches, None)
-            except (pa.ArrowException, OSError) as error:
+            except (pa.ArrowException, OSError, ValueError, LookupError) as error:
                 raise InputError(_damaged(path, error)) from None
             if batch is None:
                 return

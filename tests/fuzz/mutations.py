@@ -115,7 +115,7 @@ def _changed(tree: Any, rng: random.Random) -> Any:
 def _places(tree: Any) -> list[tuple[Any, Any]]:
     """Every (container, key) of the tree; few of long lists, so that all kinds have their turn."""
     found: list[tuple[Any, Any]] = []
-    level = [tree]
+    level = [tree] if isinstance(tree, (dict, list)) else []
     while level:
         following = []
         for one in level:
