@@ -15,8 +15,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 
 from ct_guard.backends import Activation
-from ct_guard.calibration import check
-from ct_guard.errors import CalibrationError, ManifestError, OutputExistsError
+from ct_guard.errors import ManifestError, OutputExistsError
 from ct_guard.files.replacing import naming, replacing
 from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.query import QUERY_HASH, Boundary, ContextStyle
@@ -218,11 +217,6 @@ def load_manifest(folder: Path) -> Manifest:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise ManifestError(f"{path}: field {where!r}: {first['msg']}") from error
-    for model, state in manifest.calibrators.items():
-        try:
-            check(state)
-        except CalibrationError as error:
-            raise ManifestError(f"{path}: calibrator {model!r}: {error}") from error
     for name, expected in manifest.files.items():
         file = folder / name
         if not any(file.resolve().is_relative_to(root) for root in _roots(folder)):

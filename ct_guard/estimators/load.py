@@ -19,7 +19,9 @@ from ct_guard.adapters.layer import PROVIDER_FEATURES
 from ct_guard.adapters.lora_config import read_lora_config
 from ct_guard.backends import Adapter, Backend, Item, self_test
 from ct_guard.backends.no_model import NoModel
+from ct_guard.calibration import check
 from ct_guard.errors import (
+    CalibrationError,
     ManifestError,
     MismatchError,
     MissingExtraError,
@@ -287,6 +289,11 @@ def _check(manifest: Manifest, folder: Path) -> None:
                 f"{folder}: the layer over the log-probabilities of {model!r} does not fit this"
                 " version: fit it again with 'ct-guard calibrate --logprobs'"
             )
+    for model, state in manifest.calibrators.items():
+        try:
+            check(state)
+        except CalibrationError as error:
+            raise ManifestError(f"{folder}: calibrator {model!r}: {error}") from error
 
 
 def _check_gguf_adapter(manifest: Manifest, folder: Path) -> None:

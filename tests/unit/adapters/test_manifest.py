@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ct_guard.adapters import (
@@ -18,7 +19,8 @@ from ct_guard.adapters import (
     load_manifest,
     save_estimator,
 )
-from ct_guard.errors import ManifestError, OutputExistsError
+from ct_guard.adapters.calibrated import calibrated
+from ct_guard.errors import CalibrationError, ManifestError, OutputExistsError
 from ct_guard.query import QUERY_HASH
 from ct_guard.records import CalibratorState, Certificate
 
@@ -264,11 +266,10 @@ def test_a_name_cannot_draw_on_the_terminal(tmp_path: Path) -> None:
         ("entrails", {}),
     ],
 )
-def test_a_calibrator_that_no_fit_gives(tmp_path: Path, kind: str, params: Any) -> None:
-    save_estimator(tmp_path / "e", small())
-    state = {"kind": kind, "params": params, "n": 20}
-    edit(tmp_path / "e", lambda data: data.update(calibrators={"m": state}))
-    refused(tmp_path / "e", "calibrator 'm'")
+def test_a_calibrator_that_no_fit_gives_is_never_applied(kind: str, params: Any) -> None:
+    states = {"m": CalibratorState(kind=kind, params=params, n=20)}
+    with pytest.raises(CalibrationError):
+        calibrated(states, np.zeros(1), "m")
 
 
 @pytest.mark.parametrize(
