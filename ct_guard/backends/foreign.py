@@ -33,10 +33,8 @@ def digesting(
     that are `passing`."""
     try:
         yield
-    except (CtGuardError, *passing):
-        raise
     except BaseException as error:
-        if not _is_indigestion(error):
+        if isinstance(error, (CtGuardError, *passing)) or not _is_indigestion(error):
             raise
         raise kind(message.replace("{}", first_line(error))) from error
 

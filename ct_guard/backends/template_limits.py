@@ -87,7 +87,7 @@ class LimitedEnvironment(ImmutableSandboxedEnvironment):
         if len(source) > MOST_TEMPLATE:
             raise SecurityError(f"it has more than {MOST_TEMPLATE:,} characters")
         tree = super()._parse(source, name, filename)
-        tree = _Counting().visit(tree)
+        _Counting().visit(tree)
         tree.set_environment(self)
         return tree
 
@@ -152,7 +152,7 @@ class _Counting(NodeTransformer):
         return _filtered(node, "made")
 
 
-def _filtered(node: nodes.Expr, name: str) -> nodes.Filter:
+def _filtered(node: Any, name: str) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
@@ -219,7 +219,7 @@ def _replace(text: Any, old: Any, new: Any, count: Any = -1) -> str:
     text, old, new = (str(_measured(one)) for one in (text, old, new))
     times = text.count(old) if count is None or count < 0 else min(count, text.count(old))
     spend(STEP + len(text) + times * len(new))
-    return text.replace(old, new, times)
+    return str(text.replace(old, new, times))
 
 
 def _indent(text: str, width: Any = 4, first: bool = False, blank: bool = False) -> str:
