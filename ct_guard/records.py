@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "Action",
@@ -176,6 +176,12 @@ class Certificate(Record):
     """Share of wrong answers that the grader calls correct: among the graded rows, alpha times one
     less this share is what had to hold."""
     reason: str = ""
+
+    @model_validator(mode="after")
+    def _counts_fit(self) -> "Certificate":
+        if not self.errors <= self.answered <= self.n:
+            raise ValueError("a certificate counts errors among its answered rows, and these in n")
+        return self
 
     @property
     def coverage(self) -> float | None:

@@ -9,8 +9,9 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
-from ct_guard.errors import EstimatorError, HubError, MissingExtraError
+from ct_guard.errors import CtGuardError, EstimatorError, HubError, MissingExtraError
 from ct_guard.files.cache import cache_folder
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "is_repo_id",
     "is_snapshot",
     "resolve",
+    "shown_endpoint",
     "token",
     "translated",
 ]
@@ -46,6 +48,12 @@ def endpoint() -> str:
     from huggingface_hub import constants
 
     return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+
+
+def shown_endpoint() -> str:
+    """The same for messages: without the user and password that a proxy's URL may hold."""
+    url = urlsplit(endpoint())
+    return urlunsplit(url._replace(netloc=url.netloc.rpartition("@")[2]))
 
 
 def is_fetched(folder: Path) -> bool:
@@ -146,8 +154,8 @@ def translated(repo_id: str, revision: str | None = None) -> Iterator[None]:
         yield
     except errors.GatedRepoError:
         raise HubError(
-            f"{repo_id!r} is gated: accept its terms at {endpoint()}/{repo_id}, and set HF_TOKEN to"
-            " a token of that account"
+            f"{repo_id!r} is gated: accept its terms at {shown_endpoint()}/{repo_id}, and set"
+            " HF_TOKEN to a token of that account"
         ) from None
     except errors.RevisionNotFoundError:
         raise HubError(
@@ -155,8 +163,8 @@ def translated(repo_id: str, revision: str | None = None) -> Iterator[None]:
         ) from None
     except errors.RepositoryNotFoundError:
         raise HubError(
-            f"no repository {repo_id!r} at {endpoint()}, or none that you may see: check the id;"
-            " for a private one set HF_TOKEN"
+            f"no repository {repo_id!r} at {shown_endpoint()}, or none that you may see: check"
+            " the id; for a private one set HF_TOKEN"
         ) from None
     except (errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled):
         raise HubError(
@@ -175,8 +183,15 @@ def translated(repo_id: str, revision: str | None = None) -> Iterator[None]:
         raise HubError(f"the hub answered {status} for {where}: {hint}") from None
     except (_transport_error(), ConnectionError, TimeoutError) as error:
         raise HubError(
-            f"no connection to {endpoint()} for {where} ({type(error).__name__}): check the"
+            f"no connection to {shown_endpoint()} for {where} ({type(error).__name__}): check the"
             " network; what is in the cache loads with HF_HUB_OFFLINE=1"
+        ) from None
+    except CtGuardError:
+        raise
+    except (ValueError, LookupError, TypeError, AttributeError):
+        raise HubError(
+            f"the hub's answer for {where} cannot be used: its names or numbers are none; check"
+            " HF_ENDPOINT"
         ) from None
     except RuntimeError:  # what the client makes of a failed upload of one file
         raise HubError(

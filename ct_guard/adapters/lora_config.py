@@ -2,12 +2,17 @@
 
 import json
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from ct_guard.backends.safe_patterns import check_pattern
 from ct_guard.errors import MismatchError
+from ct_guard.files.untrusted_json import JsonError, parse_json, read_json
 
-__all__ = ["LORA_CONFIG", "plain_lora", "read_lora_config"]
+__all__ = ["LORA_CONFIG", "in_order", "plain_lora", "read_lora_config"]
 
 LORA_CONFIG = "adapter_config.json"
 
@@ -33,16 +38,42 @@ CHANGES_THE_BASE = ("pissa", "olora", "corda", "loftq")
 """Ways to begin that put a part of the base model's weights into the adapter."""
 
 
+Pattern = Annotated[
+    str, Field(max_length=1000), AfterValidator(partial(check_pattern, most_repetitions=4))
+]
+"""PEFT takes these for regular expressions, and matches them with the names of all modules."""
+MOST = 10_000
+Names = Annotated[list[Pattern], Field(max_length=MOST)]
+
+
+class _Values(BaseModel):
+    """Types and ranges of `KEPT`, as PEFT computes with them."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, strict=True)
+
+    alpha_pattern: Annotated[dict[Pattern, float], Field(max_length=MOST)] | None = None
+    base_model_name_or_path: str | None = None
+    bias: str = "none"
+    fan_in_fan_out: bool | None = None
+    layers_pattern: Names | Pattern | None = None
+    layers_to_transform: list[int] | int | None = None
+    lora_alpha: float | None = None
+    lora_dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
+    r: Annotated[int, Field(ge=1, le=1 << 16)] | None = None
+    rank_pattern: Annotated[dict[Pattern, int], Field(max_length=MOST)] | None = None
+    revision: str | None = None
+    target_modules: Names | Pattern | None = None
+    use_rslora: bool | None = None
+
+
 def read_lora_config(folder: Path) -> dict[str, Any]:
     """The config as it stands. Raises MismatchError, in one line that names the field, for anything
     but a plain LoRA of a causal language model with the query of this package."""
     path = folder / LORA_CONFIG
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = read_json(path)
+    except JsonError as error:
         raise MismatchError(f"{path} cannot be read ({error}): fetch the adapter again") from error
-    if not isinstance(config, dict):
-        raise MismatchError(f"{path} must hold one JSON object: fetch the adapter again")
     for field, known in (
         ("peft_type", PEFT_TYPES),
         ("task_type", TASK_TYPES),
@@ -51,24 +82,46 @@ def read_lora_config(folder: Path) -> dict[str, Any]:
         if config.get(field) not in known:
             wanted = ", ".join(str(value) for value in known if value is not None)
             raise MismatchError(
-                f"{path}: {field} is {config.get(field)!r} and must be one of {wanted}: only"
+                f"{path}: {field} is {_shown(config.get(field))} and must be one of {wanted}: only"
                 " a plain LoRA of a causal language model can be loaded; make one with 'ct-guard"
                 " tune'"
             )
     if str(config.get("init_lora_weights")).lower().startswith(CHANGES_THE_BASE):
         raise MismatchError(
-            f"{path}: init_lora_weights {config['init_lora_weights']!r} changes the base model:"
-            " convert the adapter to a plain LoRA with PEFT first"
+            f"{path}: init_lora_weights {_shown(config['init_lora_weights'])} changes the base"
+            " model: convert the adapter to a plain LoRA with PEFT first"
         )
     for field, value in config.items():
         if value and field not in KEPT and field not in WITHOUT_EFFECT:
             raise MismatchError(
-                f"{path}: {field} is {value!r}, and only a plain LoRA can be loaded (no DoRA, no"
-                " modules_to_save): merge what it adds into the base model, or tune again"
+                f"{path}: {_shown(field)[1:-1]} is {_shown(value)}, and only a plain LoRA can be"
+                " loaded (no DoRA, no modules_to_save): merge what it adds into the base model, or"
+                " tune again"
             )
     if config.get("bias", "none") != "none":
-        raise MismatchError(f"{path}: bias is {config['bias']!r} and must be 'none': tune again")
+        raise MismatchError(
+            f"{path}: bias is {_shown(config['bias'])} and must be 'none': tune again"
+        )
+    try:
+        _Values.model_validate(config)
+    except ValidationError as error:
+        last = error.errors()[-1]
+        raise MismatchError(f"{path}: {last['loc'][0]}: {last['msg']}: tune again") from error
     return config
+
+
+def in_order(config: bytes) -> bytes:
+    """The same config with its names in alphabetical order. PEFT keeps them in a set, whose order
+    changes from one process to the next, and a hash of the file would with it."""
+    data = parse_json(config)
+    for field in ("target_modules", "exclude_modules", "modules_to_save"):
+        if isinstance(data.get(field), list):
+            data[field] = sorted(data[field])
+    return (json.dumps(data, indent=1, sort_keys=True) + "\n").encode()
+
+
+def _shown(value: Any) -> str:
+    return repr(value)[:60]
 
 
 def plain_lora(config: Mapping[str, Any]) -> bytes:

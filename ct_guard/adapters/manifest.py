@@ -10,17 +10,19 @@ import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError, model_validator
 
 from ct_guard.backends import Activation
 from ct_guard.errors import ManifestError, OutputExistsError
 from ct_guard.files.replacing import naming, replacing
+from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.query import QUERY_HASH, TEMPLATE_DATE, Boundary, ContextStyle
 from ct_guard.records import CalibratorState, Certificate, Record
 
 from .hub import is_snapshot
+from .lora_config import LORA_CONFIG, in_order
 
 __all__ = [
     "EVERY_MODEL",
@@ -40,7 +42,7 @@ __all__ = [
 ]
 
 MANIFEST = "manifest.json"
-ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+ADAPTER_FILES = (LORA_CONFIG, "adapter_model.safetensors")
 SCORING = (
     "method", "style", "boundary", "query_hash", "label_ids", "activation", "layer",
     "label_orders", "asking", "budget",
@@ -50,12 +52,38 @@ EVERY_MODEL = "*"
 """Key of the calibrator that serves answering models without one of their own."""
 
 
+MOST_SAMPLES, MOST_TOKENS = 1000, 1 << 16
+"""Of answers to one question that an estimator may have generated, and of tokens in each."""
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("control and invisible characters are not allowed in a name")
+    return text
+
+
+def _inside(name: str) -> str:
+    parts = name.split("/")
+    if not all(parts) or {".", ".."} & set(parts) or "\\" in name or ":" in parts[0]:
+        raise ValueError(f"{name!r} may lie outside its directory: give a plain relative path")
+    if any(len(part.encode()) > 255 for part in parts) or len(name) > 1000:
+        raise ValueError("the name of a file is too long")
+    return _printable(name)
+
+
+Name = Annotated[str, AfterValidator(_printable)]
+"""Text that is shown in one line."""
+FileName = Annotated[str, AfterValidator(_inside)]
+"""A path relative to the estimator's directory that cannot lead out of it, on any system."""
+SHA256 = Annotated[str, StringConstraints(pattern="^[0-9a-f]{64}$")]
+
+
 class BaseModelRef(Record):
     """The language model underneath. `id` is a hub id, `hub:owner/name/FILE.gguf`, a path, or
     (beginning with a dot) a path relative to the estimator's directory."""
 
-    id: str
-    revision: str | None = None
+    id: Name
+    revision: Name | None = None
     fingerprint: str = ""
     digests: tuple[str, ...] = ()
     """Of every form that the estimator was made with or exported to (see `Backend.digest`): no
@@ -76,22 +104,26 @@ class LogisticLayer(Record):
     coef: tuple[float, ...]
     intercept: float
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether there is one number for each feature, and scales are above 0."""
+    @model_validator(mode="after")
+    def _is_whole(self) -> "LogisticLayer":
         columns = (self.low, self.high, self.mean, self.scale, self.coef)
-        lengths = {len(column) for column in columns}
-        return lengths == {len(self.features)} and min(self.scale) > 0
+        if {len(column) for column in columns} != {len(self.features)}:
+            raise ValueError("a layer needs one number of each kind for each feature")
+        if not self.features or min(self.scale) <= 0:
+            raise ValueError("a layer needs features, and scales above 0")
+        if any(low > high for low, high in zip(self.low, self.high, strict=True)):
+            raise ValueError("a layer's lows must not be above its highs")
+        return self
 
 
 class Asking(Record):
     """How the base model is asked, where it answers in text instead of by the query."""
 
-    samples: int = Field(default=10, ge=1, le=1000)
+    samples: int = Field(default=10, ge=1, le=MOST_SAMPLES)
     """Answers drawn to each question."""
     temperature: float = Field(default=1.0, gt=0, le=5)
-    seed: int = 0
-    max_tokens: int = Field(default=64, ge=1)
+    seed: int = Field(default=0, ge=0)
+    max_tokens: int = Field(default=64, ge=1, le=MOST_TOKENS)
     """Most new tokens of each answer."""
     grader: str = "substring"
     """Says which sampled answers agree with the one that is judged."""
@@ -113,25 +145,25 @@ class Manifest(Record):
     """Everything about an estimator but its weights."""
 
     schema_version: Literal[1] = 1
-    name: str
-    method: str
+    name: Name
+    method: Name
     base: BaseModelRef
     style: ContextStyle = "raw"
     boundary: Boundary = "apart"
-    query_hash: str = QUERY_HASH
+    query_hash: SHA256 = QUERY_HASH
     template_date: str = TEMPLATE_DATE
     """The day that chat templates which read the clock are told."""
     label_ids: tuple[int, int] | None = None
     activation: Activation | None = None
-    adapter: str | None = None
+    adapter: FileName | None = None
     """Folder of the LoRA, relative to the manifest."""
-    probe: str | None = None
+    probe: FileName | None = None
     """File of the probe's head, relative to the manifest (see `adapters.probe`)."""
     layer: LogisticLayer | None = None
     label_orders: Literal["fixed", "both"] = "fixed"
     """`both`: the query is also asked with its labels exchanged, and the two logits averaged."""
     asking: Asking | None = None
-    prior: str | None = None
+    prior: FileName | None = None
     """File of the question prior, relative to the manifest."""
     budget: int | None = Field(default=None, gt=0)
     """Most tokens of context + answer + query; None: what the base model reads."""
@@ -143,11 +175,11 @@ class Manifest(Record):
     answers that carry them."""
     certificates: tuple[Certificate, ...] = ()
     scope: Scope | None = None
-    files: dict[str, str] = {}
+    files: dict[FileName, SHA256] = {}
     """SHA-256 of every other file of the directory, by relative path."""
     data: dict[str, str] = {}
     """One hash of the set of questions of each split, by split name."""
-    questions: str | None = None
+    questions: FileName | None = None
     """File with a short hash of every question, by split name (see `adapters.questions`)."""
     figures: dict[str, float | int | str | None] = {}
     versions: dict[str, str] = {}
@@ -174,13 +206,11 @@ def load_manifest(folder: Path) -> Manifest:
     if not path.is_file():
         raise ManifestError(f"no {MANIFEST} in {folder}: this is not an estimator directory")
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        data = read_json(path)
+    except JsonError as error:
         raise ManifestError(
             f"{path} is not valid JSON ({error}): restore it from its source"
         ) from error
-    if not isinstance(data, dict):
-        raise ManifestError(f"{path} must hold one JSON object: restore it from its source")
     version = data.get("schema_version")
     if version != 1:
         raise ManifestError(
@@ -267,6 +297,8 @@ def _filled(
         (building / "adapter").mkdir()
         for name in ADAPTER_FILES:
             shutil.copyfile(adapter / name, building / "adapter" / name)
+        config = building / "adapter" / LORA_CONFIG
+        config.write_bytes(in_order(config.read_bytes()))
         manifest = manifest.model_copy(update={"adapter": "adapter"})
     for name, content in files.items():
         (building / name).parent.mkdir(parents=True, exist_ok=True)

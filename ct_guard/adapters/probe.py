@@ -45,10 +45,11 @@ class ProbeHead:
                 "a probe's head has tensors '0.weight', '0.bias', '2.weight'…; wrong or missing:"
                 f" {', '.join(wrong) or 'all'}"
             )
-        head = cls(
-            tuple(np.asarray(tensors[f"{layer}.weight"], np.float32) for layer in layers),
-            tuple(np.asarray(tensors[f"{layer}.bias"], np.float32) for layer in layers),
-        )
+        with np.errstate(over="ignore"):  # what overflows is infinite, which `_check` refuses
+            head = cls(
+                tuple(np.asarray(tensors[f"{layer}.weight"], np.float32) for layer in layers),
+                tuple(np.asarray(tensors[f"{layer}.bias"], np.float32) for layer in layers),
+            )
         head._check()
         return head
 
@@ -100,7 +101,7 @@ def load_probe(path: Path) -> ProbeHead:
         raise MissingExtraError("a probe", "torch") from error
     try:
         return ProbeHead.of(load_file(path))
-    except (SafetensorError, OSError, TypeError, MismatchError) as error:
+    except (SafetensorError, OSError, TypeError, ValueError, KeyError, MismatchError) as error:
         raise ManifestError(f"{path} holds no head of a probe: {error}") from error
 
 
@@ -113,4 +114,4 @@ def dump_probe(head: ProbeHead) -> bytes:
 
 
 def _number(text: str) -> tuple[bool, int]:
-    return (False, int(text)) if text.isdecimal() else (True, 0)
+    return (False, int(text)) if text.isdecimal() and len(text) < 10 else (True, 0)

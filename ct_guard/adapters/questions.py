@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ct_guard.errors import ManifestError
+from ct_guard.files.untrusted_json import JsonError, read_json
 
 __all__ = ["dump_questions", "load_questions", "question_hash", "questions_name", "set_hash"]
 
@@ -48,17 +49,20 @@ def questions_name(content: bytes) -> str:
 def load_questions(path: Path) -> dict[str, frozenset[str]]:
     """Hashes by split. Raises ManifestError where the file is not what `dump_questions` writes."""
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-        if data["schema_version"] != 1:
-            raise ManifestError(
-                f"{path} has schema version {data['schema_version']!r}, this ct-guard reads 1:"
-                " upgrade ct-guard"
-            )
-        return {
-            name: frozenset(text[at : at + LETTERS] for at in range(0, len(text), LETTERS))
-            for name, text in data["splits"].items()
-        }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        data = read_json(path)
+    except JsonError as error:
         raise ManifestError(
-            f"{path} holds no hashes of questions: restore it from its source"
+            f"{path} holds no hashes of questions ({error}): restore it from its source"
         ) from error
+    if data.get("schema_version", 1) != 1:
+        raise ManifestError(
+            f"{path} has schema version {data['schema_version']!r}, this ct-guard reads 1:"
+            " upgrade ct-guard"
+        )
+    splits = data.get("splits")
+    if not isinstance(splits, dict) or not all(isinstance(one, str) for one in splits.values()):
+        raise ManifestError(f"{path} holds no hashes of questions: restore it from its source")
+    return {
+        name: frozenset(text[at : at + LETTERS] for at in range(0, len(text), LETTERS))
+        for name, text in splits.items()
+    }

@@ -7,7 +7,7 @@ from pathlib import Path
 from ct_guard.errors import MissingExtraError, UsageError
 
 from .card import model_card
-from .hub import endpoint, is_repo_id, token, translated
+from .hub import endpoint, is_repo_id, shown_endpoint, token, translated
 from .locate import EMBEDDED, locate
 from .manifest import MANIFEST, Manifest, check_target, load_manifest, manifest_text, take_place
 
@@ -53,7 +53,7 @@ def push_estimator(
     if token() is None:
         raise UsageError(
             "pushing needs a token: set HF_TOKEN to one with write access, from"
-            f" {endpoint()}/settings/tokens"
+            f" {shown_endpoint()}/settings/tokens"
         )
     contents: dict[str, bytes | str] = {
         MANIFEST: manifest_text(manifest).encode(),

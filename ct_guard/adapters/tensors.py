@@ -41,7 +41,20 @@ def read_tensors(path: Path) -> Tensors:
         ) from error
     if not isinstance(data, Mapping) or not all(map(torch.is_tensor, data.values())):
         raise MismatchError(f"{path} must hold tensors by name and nothing else")
-    return dict(data)
+    tensors = {str(name): value.detach() for name, value in data.items()}
+    for name, value in tensors.items():
+        _check_plain(path, name, value)
+    return tensors
+
+
+def _check_plain(path: Path, name: str, value: Any) -> None:
+    """A view may have more elements than its file has bytes: it is never copied out."""
+    import torch
+
+    plain = value.layout == torch.strided and value.device.type == "cpu"
+    plain = plain and not (value.is_complex() or value.is_quantized)
+    if not plain or value.numel() * value.element_size() > path.stat().st_size:
+        raise MismatchError(f"{path}: the tensor {name[:60]!r} is not stored whole: fetch it again")
 
 
 def dump_tensors(tensors: Tensors) -> bytes:

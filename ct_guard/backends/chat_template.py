@@ -1,6 +1,5 @@
 """Chat templates of any backend: Jinja in a sandbox, as transformers runs it, without a clock."""
 
-import json
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
@@ -10,11 +9,12 @@ from jinja2 import Template, TemplateError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.nodes import Node
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from ct_guard.errors import MismatchError
 from ct_guard.query import TEMPLATE_DATE
 from ct_guard.records import Message
+
+from .template_limits import LimitedEnvironment, budget
 
 __all__ = ["ChatTemplate"]
 
@@ -38,13 +38,14 @@ class ChatTemplate:
         if self._source is None:
             raise MismatchError("this model has no chat template: use the context style 'raw'")
         try:
-            return _compiled(self._source).render(
-                messages=[message.model_dump() for message in messages],
-                tools=None,
-                documents=None,
-                add_generation_prompt=generation_prompt,
-                **self._special_tokens,
-            )
+            with budget():
+                return _compiled(self._source).render(
+                    messages=[message.model_dump() for message in messages],
+                    tools=None,
+                    documents=None,
+                    add_generation_prompt=generation_prompt,
+                    **self._special_tokens,
+                )
         except Exception as error:  # a template is a program, and may fail like one
             raise MismatchError(
                 f"the chat template refuses this conversation ({error}): leave the turn out that it"
@@ -67,19 +68,13 @@ def _compiled(source: str) -> Template:
     return _environment().from_string(source)
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+def _environment() -> LimitedEnvironment:
+    environment = LimitedEnvironment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
-    environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _refuse
     environment.globals["strftime_now"] = datetime.fromisoformat(TEMPLATE_DATE).strftime
     return environment
-
-
-def _to_json(value: Any, ensure_ascii: bool = False, **options: Any) -> str:
-    """Without the HTML escapes of Jinja's own filter."""
-    return json.dumps(value, ensure_ascii=ensure_ascii, **options)
 
 
 def _refuse(message: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils import logging
 
 from ct_guard.errors import BackendError, MissingExtraError
@@ -19,6 +19,7 @@ from ct_guard.errors import BackendError, MissingExtraError
 from .dequantised import local_form
 from .machine import computes_in_bfloat16
 from .placement import pick_device, pick_dtype
+from .tokenizer_file import load_tokenizer
 
 __all__ = [
     "FAULTS",
@@ -74,9 +75,7 @@ def load_model(
         options |= {"quantization_config": _quantized(quantization), "device_map": {"": where}}
     try:
         with quiet():
-            tokenizer = AutoTokenizer.from_pretrained(
-                source, revision=revision, trust_remote_code=False
-            )
+            tokenizer = load_tokenizer(source, revision)
             if number is None:
                 few = not computes_in_bfloat16(_parameters(source, revision))
                 number = torch.float32 if few else torch.bfloat16

@@ -6,10 +6,11 @@ from typing import Any
 
 from tokenizers import Tokenizer
 
-from ct_guard.errors import MismatchError
+from ct_guard.errors import BackendError, MismatchError
 from ct_guard.records import Message
 
 from .chat_template import ChatTemplate
+from .foreign import digesting
 from .segments import PLAIN_TEXT_IS_SPECIAL, segment_encoder, single_id
 from .template_tokens import added_markup, apart_from, rendered_probes, vocabulary_markup
 
@@ -25,6 +26,13 @@ class TokenizerEncoder:
         if core is None:
             raise MismatchError("this model has no fast tokenizer (tokenizer.json)")
         self.tokenizer = tokenizer
+        with digesting(
+            BackendError, "this base model's tokenizer cannot be used ({}): fetch it again"
+        ):
+            self._prepare(core)
+
+    def _prepare(self, core: Tokenizer) -> None:
+        tokenizer = self.tokenizer
         self._trusted = _plain_core(core)
         self._untrusted = _plain_core(core)
         self._untrusted.encode_special_tokens = True
@@ -87,7 +95,8 @@ class TokenizerEncoder:
 
 
 def _ids(core: Tokenizer, text: str) -> list[int]:
-    return list(core.encode(text, add_special_tokens=False).ids)
+    with digesting(BackendError, "this base model's tokenizer fails on a text ({}): take another"):
+        return list(core.encode(text, add_special_tokens=False).ids)
 
 
 def _special_ids(tokenizer: Any, core: Tokenizer) -> frozenset[int]:

@@ -15,6 +15,7 @@ __all__ = [
     "Params",
     "check_fit",
     "check_logits",
+    "check_names",
     "number",
     "numbers",
 ]
@@ -28,15 +29,21 @@ MIN_ROWS = 10
 
 
 class Calibrator(Protocol):
-    """A method, as a module with these two functions; its arguments are already checked."""
+    """A method, as a module with these three functions."""
+
+    def check(self, params: Params) -> None:
+        """Raises CalibrationError unless these are parameters that `fit` may return."""
+        ...
 
     def fit(self, logits: Floats, correct: Bools) -> Params:
-        """Parameters, all finite. `logits` is finite, shape (n,), n >= MIN_ROWS; `correct` has both
-        classes. A degenerate fit is a UserWarning and still calibrates."""
+        """Parameters, all finite. The arguments are checked already: `logits` is finite, shape
+        (n,), n >= MIN_ROWS; `correct` has both classes. A degenerate fit is a UserWarning and still
+        calibrates."""
         ...
 
     def apply(self, params: Params, logits: Floats) -> Floats:
-        """P(correct), shape (n,), in [0, 1], never decreasing in the logit but for rounding."""
+        """P(correct), shape (n,), in [0, 1], never decreasing in the logit but for rounding. The
+        arguments are checked already."""
         ...
 
 
@@ -82,6 +89,15 @@ def check_fit(logits: ArrayLike, correct: ArrayLike) -> tuple[Floats, Bools]:
             "calibration needs both, grade more rows"
         )
     return scores, right
+
+
+def check_names(params: Params, *names: str) -> None:
+    """Raises CalibrationError for a parameter of another name."""
+    unknown = sorted(params.keys() - set(names))
+    if unknown:
+        raise CalibrationError(
+            f"the calibrator's state has an unknown {unknown[0]!r}: fit it again"
+        )
 
 
 def number(params: Params, name: str) -> float:

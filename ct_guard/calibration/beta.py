@@ -9,9 +9,21 @@ import numpy as np
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 from scipy.special import expit, logit  # type: ignore[import-untyped]
 
-from ct_guard.calibration.base import Bools, Floats, Params, number
+from ct_guard.calibration.base import Bools, Floats, Params, check_names, number
+from ct_guard.errors import CalibrationError
 
-__all__ = ["apply", "fit"]
+__all__ = ["apply", "check", "fit"]
+
+
+def check(params: Params) -> None:
+    """Raises CalibrationError unless a, b >= 0: calibration never turns a ranking around."""
+    check_names(params, "a", "b", "c")
+    number(params, "c")
+    for name in "ab":
+        if number(params, name) < 0:
+            raise CalibrationError(
+                f"the slope {name} is {params[name]}, below 0: fit the calibrator again"
+            )
 
 
 def fit(logits: Floats, correct: Bools) -> Params:

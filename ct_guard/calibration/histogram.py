@@ -5,7 +5,7 @@ import numpy as np
 from ct_guard.calibration import steps
 from ct_guard.calibration.base import Bools, Floats, Params
 
-__all__ = ["BINS", "apply", "fit"]
+__all__ = ["BINS", "apply", "check", "fit"]
 
 BINS = 10
 ROWS_A_BIN = 20
@@ -37,4 +37,4 @@ def fit(logits: Floats, correct: Bools) -> Params:
     return {"edges": edges.tolist(), "p": steps.monotone(right / size, size).tolist()}
 
 
-apply = steps.apply
+apply, check = steps.apply, steps.check

@@ -5,7 +5,7 @@ import numpy as np
 from ct_guard.calibration import steps
 from ct_guard.calibration.base import Bools, Floats, Params
 
-__all__ = ["apply", "fit"]
+__all__ = ["apply", "check", "fit"]
 
 
 def fit(logits: Floats, correct: Bools) -> Params:
@@ -32,4 +32,4 @@ def fit(logits: Floats, correct: Bools) -> Params:
     }
 
 
-apply = steps.apply
+apply, check = steps.apply, steps.check

@@ -8,10 +8,18 @@ from scipy.special import expit, logit  # type: ignore[import-untyped]
 from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
 from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
-from ct_guard.calibration.base import Bools, Floats, Params, number
+from ct_guard.calibration.base import Bools, Floats, Params, check_names, number
 from ct_guard.errors import CalibrationError
 
-__all__ = ["apply", "fit"]
+__all__ = ["apply", "check", "fit"]
+
+
+def check(params: Params) -> None:
+    """Raises CalibrationError unless a >= 0: calibration never turns a ranking around."""
+    check_names(params, "a", "b")
+    number(params, "b")
+    if number(params, "a") < 0:
+        raise CalibrationError(f"the slope a is {params['a']}, below 0: fit the calibrator again")
 
 
 def fit(logits: Floats, correct: Bools) -> Params:

@@ -7,7 +7,7 @@ from ct_guard.calibration.base import Calibrator, Floats, check_fit, check_logit
 from ct_guard.errors import CalibrationError
 from ct_guard.records import CalibratorState
 
-__all__ = ["CALIBRATORS", "apply", "fit"]
+__all__ = ["CALIBRATORS", "apply", "check", "fit"]
 
 CALIBRATORS: dict[str, Calibrator] = {
     "beta": beta,
@@ -55,10 +55,17 @@ def apply(state: CalibratorState, logits: ArrayLike) -> Floats:
         float64, shape (n,), in [0, 1], never decreasing in the logit but for rounding.
 
     Raises:
-        CalibrationError: an unknown kind or a missing parameter in the state, logits that are not
-            finite or not one-dimensional.
+        CalibrationError: what `check` refuses, logits that are not finite or not one-dimensional.
     """
+    check(state)
     return _get(state.kind).apply(state.params, check_logits(logits))
+
+
+def check(state: CalibratorState) -> None:
+    """Raises CalibrationError for a state that no fit gives: an unknown kind, parameters that are
+    missing or unknown, a slope below 0, a temperature that is not above 0, values that are no
+    probabilities or descend."""
+    _get(state.kind).check(state.params)
 
 
 def _get(kind: str) -> Calibrator:

@@ -4,10 +4,27 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.isotonic import isotonic_regression  # type: ignore[import-untyped]
 
-from ct_guard.calibration.base import Floats, Params, numbers
+from ct_guard.calibration.base import Floats, Params, check_names, numbers
 from ct_guard.errors import CalibrationError
 
-__all__ = ["apply", "between", "monotone"]
+__all__ = ["apply", "between", "check", "monotone"]
+
+
+def check(params: Params) -> None:
+    """Raises CalibrationError unless edges ascend, and values are probabilities that do not
+    descend, one more than there are edges."""
+    check_names(params, "edges", "p")
+    edges, p = numbers(params, "edges"), numbers(params, "p")
+    if p.size != edges.size + 1:
+        raise CalibrationError(
+            f"the calibrator's state has {edges.size} edges and {p.size} values: fit it again"
+        )
+    if (edges[1:] <= edges[:-1]).any():
+        raise CalibrationError("the calibrator's edges do not ascend: fit it again")
+    if (p < 0).any() or (p > 1).any() or (p[1:] < p[:-1]).any():
+        raise CalibrationError(
+            "the calibrator's values are no probabilities that ascend: fit it again"
+        )
 
 
 def monotone(means: NDArray[np.floating], weights: NDArray[np.floating]) -> Floats:
@@ -28,8 +45,4 @@ def apply(params: Params, logits: Floats) -> Floats:
     `params` holds k ascending "edges" and k + 1 values "p"; step i is edge[i-1] <= z < edge[i].
     """
     edges, p = numbers(params, "edges"), numbers(params, "p")
-    if p.size != edges.size + 1:
-        raise CalibrationError(
-            f"the calibrator's state has {edges.size} edges and {p.size} values: fit it again"
-        )
     return p[np.searchsorted(edges, logits, side="right")]

@@ -6,12 +6,22 @@ import numpy as np
 from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
 from scipy.special import expit  # type: ignore[import-untyped]
 
-from ct_guard.calibration.base import Bools, Floats, Params, number
+from ct_guard.calibration.base import Bools, Floats, Params, check_names, number
+from ct_guard.errors import CalibrationError
 
-__all__ = ["apply", "fit"]
+__all__ = ["apply", "check", "fit"]
 
 _LOG_BOUNDS = (np.log(1e-6), np.log(1e3))
 """Of T over the largest |logit|, whose p is then sigma(1e6) = 1 or sigma(1e-3) = 0.50025."""
+
+
+def check(params: Params) -> None:
+    """Raises CalibrationError unless T > 0."""
+    check_names(params, "temperature")
+    if number(params, "temperature") <= 0:
+        raise CalibrationError(
+            f"the temperature is {params['temperature']}, not above 0: fit the calibrator again"
+        )
 
 
 def fit(logits: Floats, correct: Bools) -> Params:

@@ -123,11 +123,17 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(128 + signal.SIGPIPE)
     except CtGuardError as error:
-        say(f"Error: {one_line(str(error))}")
+        _complain(str(error))
         sys.exit(2)
     except OSError as error:
-        say(f"Error: {one_line(_reason(error))}")
+        _complain(_reason(error))
         sys.exit(2)
+
+
+def _complain(problem: str) -> None:
+    from ct_guard.datasets.answerers.secrets import without_credentials
+
+    say(f"Error: {one_line(without_credentials(problem))}")
 
 
 def _reason(error: OSError) -> str:

@@ -89,7 +89,9 @@ def load_data_manifest(graded: str | Path) -> DataManifest:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "the file"
-        raise InputError(f"{path}: {where}: {first['msg']}; grade the answers again") from None
+        raise InputError(
+            f"{path}: {where[:60]!r}: {first['msg']}; grade the answers again"
+        ) from None
     if sha256_of(graded) != manifest.sha256:
         raise InputError(
             f"{graded}: is not the file that its manifest describes: it was changed after grading;"

@@ -9,6 +9,7 @@ from typing import Any
 from ct_guard.adapters import EMBEDDED, MANIFEST, ON_HUB, base_place, load_manifest, locate
 from ct_guard.backends.machine import computes_in_bfloat16, memory
 from ct_guard.errors import BackendError, UsageError
+from ct_guard.files.untrusted_json import parse_json
 from ct_guard.query import TEMPLATE_DATE
 
 from .finding import Finding, gigabytes
@@ -144,22 +145,40 @@ def _header(path: Path) -> dict[str, Any]:
             (length,) = struct.unpack("<Q", file.read(8))
             if length > path.stat().st_size:
                 raise ValueError("its header is longer than the file")
-            entries: dict[str, Any] = json.loads(file.read(length))
-        except (struct.error, ValueError) as error:
+            entries = parse_json(file.read(length))
+            tensors = {name: one for name, one in entries.items() if name != "__metadata__"}
+            for one in tensors.values():
+                begin, end = one["data_offsets"]
+                if not 0 <= begin <= end or not all(size >= 0 for size in one["shape"]):
+                    raise ValueError("a tensor lies nowhere")
+        except (struct.error, ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(f"{path} is damaged ({error}): fetch it again") from error
-    entries.pop("__metadata__", None)
-    return entries
+    return tensors
 
 
 def _cache_of(folder: Path) -> tuple[int, int]:
     """Numbers in a cache, keys and values, and how many tokens it holds."""
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    config = config.get("text_config", config)
-    heads = int(config.get("num_attention_heads", 1))
-    kv_heads = int(config.get("num_key_value_heads") or heads)
-    size = int(config.get("head_dim") or config.get("hidden_size", heads) // heads)
-    tokens = min(_TOKENS, int(config.get("max_position_embeddings", _TOKENS)))
-    return 2 * int(config.get("num_hidden_layers", 1)) * kv_heads * size * tokens, tokens
+    path = folder / "config.json"
+    try:
+        config: dict[str, Any] = json.loads(path.read_bytes())  # may hold Infinity
+        config = config.get("text_config", config)
+        heads = int(config.get("num_attention_heads", 1))
+        kv_heads = int(config.get("num_key_value_heads") or heads)
+        size = int(config.get("head_dim") or config.get("hidden_size", heads) // heads)
+        tokens = min(_TOKENS, int(config.get("max_position_embeddings", _TOKENS)))
+        numbers = 2 * int(config.get("num_hidden_layers", 1)) * kv_heads * size * tokens
+        if not 0 <= numbers < 1 << 60:
+            raise ValueError(f"a cache of {numbers:.3g} numbers")
+    except (
+        OSError,
+        TypeError,
+        ValueError,
+        ArithmeticError,
+        AttributeError,
+        RecursionError,
+    ) as error:
+        raise UsageError(f"{path} holds no sizes of a model ({error}): fetch it again") from error
+    return numbers, tokens
 
 
 def _gpu_memory() -> int:

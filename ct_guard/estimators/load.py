@@ -19,7 +19,7 @@ from ct_guard.adapters.layer import PROVIDER_FEATURES
 from ct_guard.adapters.lora_config import read_lora_config
 from ct_guard.backends import Adapter, Backend, Item, self_test
 from ct_guard.backends.no_model import NoModel
-from ct_guard.calibration import apply
+from ct_guard.calibration import check
 from ct_guard.errors import (
     CalibrationError,
     ManifestError,
@@ -300,14 +300,14 @@ def _check(manifest: Manifest, folder: Path) -> None:
     if manifest.provider and manifest.method != "hybrid":
         raise ManifestError(f"{folder}: layers over log-probabilities are of the method hybrid")
     for model, layer in manifest.provider.items():
-        if layer.features != PROVIDER_FEATURES or not layer.is_whole:
+        if layer.features != PROVIDER_FEATURES:
             raise ManifestError(
                 f"{folder}: the layer over the log-probabilities of {model!r} does not fit this"
                 " version: fit it again with 'ct-guard calibrate --logprobs'"
             )
     for model, state in manifest.calibrators.items():
         try:
-            apply(state, [0.0])
+            check(state)
         except CalibrationError as error:
             raise ManifestError(f"{folder}: calibrator {model!r}: {error}") from error
 

@@ -180,11 +180,6 @@ def _hybrid(manifest: Manifest, folder: Path | None = None) -> Method:
             "this hybrid estimator's layer is missing, or uses features that this version does not"
             " compute: upgrade ct-guard, or make the estimator again"
         )
-    if not layer.is_whole:
-        raise ManifestError(
-            "this hybrid estimator's layer needs one number for each feature, and scales above 0:"
-            " make the estimator again"
-        )
     reads_prior = not set(layer.features).isdisjoint(PRIOR_FEATURES)
     if reads_prior != (manifest.prior is not None):
         raise ManifestError(

@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import Field, ValidationError, model_validator
 
 from ct_guard.errors import ManifestError, UsageError
+from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.query import clean
 from ct_guard.records import Record
 
@@ -53,7 +54,8 @@ class Tree(Record):
         if {len(column) for column in columns} != {size}:
             raise ValueError("a tree needs one entry of each kind for every node")
         for at, (left, right) in enumerate(zip(self.left, self.right, strict=True)):
-            if left != -1 and not (at < left < size and at < right < size):
+            inside = -1 <= right < size if left == -1 else at < left < size and at < right < size
+            if not inside:
                 raise ValueError("a node's children stand behind it in the same tree")
         return self
 
@@ -111,6 +113,9 @@ class QuestionPrior(Record):
 
     @model_validator(mode="after")
     def _knows_its_features(self) -> "QuestionPrior":
+        for ngrams in (self.words, self.letters):
+            if len(set(ngrams)) != len(ngrams):
+                raise ValueError("an n-gram is named twice")
         known = SHAPES + len(self.words) + len(self.letters)
         if any(not 0 <= at < known for tree in self.trees for at in tree.feature):
             raise ValueError(f"a tree asks for a feature that is none of the {known}")
@@ -178,8 +183,8 @@ def fit_question_prior(questions: Sequence[str], correct: ArrayLike) -> Question
 def load_question_prior(path: Path) -> QuestionPrior:
     """Raises ManifestError, in one line, for a file that holds no prior."""
     try:
-        return QuestionPrior.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
+        return QuestionPrior.model_validate(read_json(path))
+    except (JsonError, ValidationError) as error:
         said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise ManifestError(f"{path} holds no question prior: {said}") from error
 

@@ -245,7 +245,9 @@ def _number(value: Any) -> float | None:
     """None for an absent value, NaN for one that is no number."""
     if value is None or value == "":
         return None
+    if isinstance(value, bool):
+        return math.nan
     try:
         return float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return math.nan

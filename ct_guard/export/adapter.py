@@ -4,7 +4,6 @@ The file holds one alpha for all matrices, and llama.cpp scales each pair by alp
 PEFT scales otherwise (rsLoRA, alpha patterns) is multiplied into B.
 """
 
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 
 from ct_guard.backends.gguf_info import BASE_FINGERPRINT, INVOCATION_TOKENS
 from ct_guard.errors import ExportError
+from ct_guard.files.untrusted_json import JsonError, read_json
 
 from .architecture import Architecture
 from .weights import Weights
@@ -77,8 +77,8 @@ def export_adapter(
 def _read_config(source: Path) -> dict[str, Any]:
     path = source / "adapter_config.json"
     try:
-        config: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        config = read_json(path)
+    except JsonError as error:
         raise ExportError(f"cannot read {path}: {error}") from error
     for key, allowed in _PLAIN.items():
         if config.get(key, allowed[0]) not in allowed:

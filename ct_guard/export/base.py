@@ -12,8 +12,9 @@ from ct_guard.backends.fingerprint import fingerprint
 from ct_guard.backends.gguf_file import validate_base
 from ct_guard.backends.gguf_info import FINGERPRINT
 from ct_guard.backends.gguf_probe import CONVERSATION, first_difference
+from ct_guard.backends.tokenizer_file import load_tokenizer
 from ct_guard.backends.tokens import TokenizerEncoder
-from ct_guard.errors import ExportError, MismatchError
+from ct_guard.errors import BackendError, ExportError, MismatchError
 
 from .architecture import Architecture, read_architecture
 from .probe import matching_vocabulary
@@ -45,14 +46,12 @@ def export_base(
     Nothing is left behind unless llama.cpp reads the probe texts exactly as the original tokenizer
     does. Raises ExportError that names what cannot be expressed, OutputExistsError.
     """
-    from transformers import AutoTokenizer
-
     architecture = read_architecture(source)
     weights = Weights.of(source)
     planned = _plan(architecture, weights, kind)
     try:
-        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        tokenizer = load_tokenizer(source)
+    except (OSError, ValueError, BackendError) as error:
         raise ExportError(f"cannot read the tokenizer of {source}: {error}") from error
     with fresh(target, overwrite=overwrite) as path:
         vocabulary = matching_vocabulary(

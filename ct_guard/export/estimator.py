@@ -22,6 +22,7 @@ from ct_guard.backends.dequantised import local_form, origin
 from ct_guard.backends.fingerprint import digest, fingerprint
 from ct_guard.backends.gguf_file import validate_adapter, validate_base
 from ct_guard.backends.llama_cpp.backend import ADAPTER_FILE
+from ct_guard.backends.tokenizer_file import load_tokenizer
 from ct_guard.backends.tokens import TokenizerEncoder
 from ct_guard.errors import ExportError, MismatchError, OutputExistsError, UsageError
 from ct_guard.query import build_query
@@ -227,10 +228,9 @@ def _invocation(manifest: Manifest, model: Path) -> tuple[int, ...]:
     """The query's ids, when the adapter acts on them alone."""
     if manifest.activation != "query":
         return ()
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
-    return build_query(manifest.style, TokenizerEncoder(tokenizer), manifest.label_ids).ids
+    return build_query(
+        manifest.style, TokenizerEncoder(load_tokenizer(model)), manifest.label_ids
+    ).ids
 
 
 @contextmanager

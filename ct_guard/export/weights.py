@@ -1,6 +1,5 @@
 """Tensors of a safetensors checkpoint, in one file or in shards, read one at a time."""
 
-import json
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
 from ct_guard.errors import ExportError
+from ct_guard.files.untrusted_json import JsonError, read_json
 
 __all__ = ["Weights"]
 
@@ -42,8 +42,7 @@ class Weights:
         """Of a model's directory: `model.safetensors`, or the shards that its index names."""
         index = folder / "model.safetensors.index.json"
         if index.is_file():
-            names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-            return cls([folder / name for name in sorted(set(names))])
+            return cls([folder / name for name in _shards(index)])
         whole = folder / "model.safetensors"
         if not whole.is_file():
             raise ExportError(f"no model.safetensors in {folder}: only safetensors are exported")
@@ -55,3 +54,16 @@ class Weights:
         if not np.isfinite(values).all():
             raise ExportError(f"the tensor {name!r} holds values that are not finite numbers")
         return values
+
+
+def _shards(index: Path) -> list[str]:
+    """The files that an index names, which lie beside it."""
+    try:
+        named = read_json(index).get("weight_map")
+    except JsonError as error:
+        raise ExportError(f"cannot read {index}: {error}; fetch it again") from error
+    files = list(named.values()) if isinstance(named, dict) else []
+    plain = all(isinstance(name, str) and name.isprintable() for name in files)
+    if not files or not plain or any(Path(name).name != name for name in files):
+        raise ExportError(f"{index} names no files beside it as its weight_map: fetch it again")
+    return sorted(set(files))

@@ -16,6 +16,7 @@ from .columns import input_names, result_values
 from .dialect import check_text
 from .paths import STDIO, StrPath, check_readable, is_too_long, numbered_lines, opened
 from .rows import USED_COLUMNS, Row, overlong_row, raw_row
+from .untrusted_json import DEPTH, is_too_deep
 
 __all__ = ["JsonlWriter", "count", "encode_line", "header", "read"]
 
@@ -133,6 +134,8 @@ def _row(number: int, where: str, line: bytes) -> Row:
                 problem = f"field '{name}' is a number out of range; write it as text, or null"
                 return raw_row(number, where, text, problem)
         fields = {name: _written(value) for name, value in fields.items()}
+    if line.count(b"[") + line.count(b"{") > DEPTH and is_too_deep(fields):
+        return raw_row(number, where, text, f"is nested more than {DEPTH} deep")
     return Row(number, fields, None, where)
 
 

@@ -109,7 +109,7 @@ def _reading(path: StrPath) -> Iterator[None]:
 
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError, LookupError) as error:
         raise InputError(_damaged(path, error)) from None
 
 
@@ -123,6 +123,7 @@ def _parquet_file(path: StrPath, *, by_reference: bool = False) -> Iterator[Any]
     check_readable(path)
     with _reading(path):
         file = pq.ParquetFile(os.fspath(path))
+        _ = file.schema_arrow.names  # read late, and perhaps no text
         if by_reference and (columns := repeated_columns(file.metadata)):
             file.close()
             file = pq.ParquetFile(os.fspath(path), read_dictionary=columns)

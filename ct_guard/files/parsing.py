@@ -168,7 +168,10 @@ def _logprobs(value: Any) -> tuple[float, ...] | None:
         for one in numbers
     ):
         raise _FieldError("field 'logprobs' must be a list of finite numbers, none above 0")
-    return tuple(float(one) for one in numbers) or None
+    try:
+        return tuple(float(one) for one in numbers) or None
+    except OverflowError:
+        raise _FieldError("field 'logprobs' holds a number that is out of range") from None
 
 
 def _turns(value: Any) -> list[Turn]:

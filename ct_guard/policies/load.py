@@ -1,6 +1,5 @@
 """Policies by what users write: a number, a word, a file, or the policy itself."""
 
-import json
 import os.path
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any, Literal, get_args
 from pydantic import ValidationError
 
 from ct_guard.errors import PolicyError
+from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.records import Action, Certificate, Probability, Record
 
 from .base import Policy
@@ -52,8 +52,19 @@ def load_policy(
 
     `certificates` are the estimator's, for "certified". Raises PolicyError that says what to write.
     """
+    try:
+        return _load(spec, certificates)
+    except RecursionError:  # more than one file may nest: a policy may name another's file
+        raise PolicyError(
+            "a policy is nested too deeply, or its file names itself: combine fewer"
+        ) from None
+
+
+def _load(
+    spec: "str | float | Path | dict[str, Any] | Policy", certificates: Sequence[Certificate]
+) -> Policy:
     if isinstance(spec, int | float) and not isinstance(spec, bool):
-        return _threshold(float(spec))
+        return _threshold(spec)
     if isinstance(spec, dict):
         return _from_json(spec, certificates, "policy")
     if not isinstance(spec, str | Path):
@@ -75,11 +86,11 @@ def load_policy(
             " file"
         )
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
-        raise PolicyError(f"{path} is not valid JSON: {error}") from error
-    if not isinstance(data, dict):
-        raise PolicyError(f'{path} must hold one object such as {{"kind": "threshold", …}}')
+        data = read_json(path)
+    except JsonError as error:
+        raise PolicyError(
+            f'{path} is not valid JSON: {error}; it holds one such as {{"kind": "threshold", …}}'
+        ) from error
     return _from_json(data, certificates, str(path))
 
 
@@ -91,7 +102,7 @@ def default_policy(certificates: Sequence[Certificate]) -> Policy:
 
 def _threshold(value: float) -> Threshold:
     if not 0 <= value <= 1:
-        raise PolicyError(f"a threshold is a probability between 0 and 1, not {value:g}")
+        raise PolicyError(f"a threshold is a probability between 0 and 1, not {str(value)[:20]}")
     return Threshold(threshold=value)
 
 
@@ -104,6 +115,8 @@ def _from_json(data: dict[str, Any], certificates: Sequence[Certificate], where:
             known = ", ".join([*_KINDS, "certified"])
             raise PolicyError(f"{where}: unknown kind {kind!r}: there are {known}")
         return _KINDS[kind].model_validate(_with_inner(data, certificates, where))
+    except OverflowError as error:
+        raise PolicyError(f"{where}: a number is out of range") from error
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(map(str, first["loc"])) or "value"
@@ -120,7 +133,7 @@ def _with_inner(
         if isinstance(value, dict):
             loaded[field] = _from_json(value, certificates, f"{where}: {field}")
         elif not (isinstance(value, str) and value in get_args(Action)):
-            loaded[field] = load_policy(value, certificates)
+            loaded[field] = _load(value, certificates)
     return loaded
 
 

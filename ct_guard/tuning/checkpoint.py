@@ -144,7 +144,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         with safe_open(path, framework="pt") as file:
             yield file
-    except (SafetensorError, OSError, ValueError, KeyError, TypeError) as error:
+    except (SafetensorError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise TuningError(
             f"{path} is no checkpoint of a run, or a damaged one: start anew with --overwrite"
         ) from error

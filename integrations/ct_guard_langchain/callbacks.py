@@ -72,7 +72,7 @@ class ConfidenceCallbackHandler(Listener):
         events: bool = False,
         feedback: "Client | None" = None,
     ) -> None:
-        """`estimator`, which must be given, to `on_error`, and `deadline` to `max_waiting` are those
+        """`estimator`, which must be given, to `on_error` and `deadline` to `max_waiting` are those
         of `ct_guard.Guard`."""
         super().__init__()
         given = needs_estimator("ConfidenceCallbackHandler", estimator)

@@ -111,10 +111,10 @@ class ChatLocal(DecidingChatModel):
         **kwargs: Any,
     ) -> None:
         """`estimator`, which must be given, and `policy` are a name, path or object, as for
-        `ct_guard.Guard`; `backend`, by name or object, runs an estimator that is given by name, over
-        `base` where that is given: a directory, a GGUF file, `hub:owner/name/FILE.gguf`. A `Guard`
-        brings its own estimator, policy and on_error, which are then not given. Other keywords are
-        those of every chat model.
+        `ct_guard.Guard`; `backend`, by name or object, runs an estimator that is given by name,
+        over `base` where that is given: a directory, a GGUF file, `hub:owner/name/FILE.gguf`. A
+        `Guard` brings its own estimator, policy and on_error, which are then not given. Other
+        keywords are those of every chat model.
 
         Raises MismatchError for an estimator of another style or a backend that cannot generate,
         UsageError for what does not go together, EstimatorError or PolicyError for what cannot be

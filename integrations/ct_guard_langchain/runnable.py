@@ -98,7 +98,7 @@ class ConfidenceGuard(Vectorised[Guarded]):
         input_key: str = "input",
         output_key: str = "output",
     ) -> None:
-        """`estimator`, which must be given, to `on_error`, and `deadline` to `max_waiting` are those
+        """`estimator`, which must be given, to `on_error` and `deadline` to `max_waiting` are those
         of `ct_guard.Guard`; the keys say where in a pair the question and the answer are."""
         given = needs_estimator("ConfidenceGuard", estimator)
         self.delivery = Delivery(abstain_message, keep_original, redact)

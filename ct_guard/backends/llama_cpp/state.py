@@ -42,7 +42,7 @@ def unpack(data: bytes, kind: str) -> tuple[KV, bytes]:
             answer_start=int(head["answer_start"]),
             answer_logprobs=np.array(head["answer_logprobs"], np.float32),
         )
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, OverflowError, RecursionError) as error:
         raise BackendError(f"a saved KV is damaged ({error}): generate the answer again") from error
     if head["kind"] != kind:
         raise BackendError(

@@ -1,6 +1,7 @@
 """Models behind a URL that speaks the OpenAI chat protocol: hosted ones, vLLM, llama-server, …"""
 
 import asyncio
+import json
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -27,6 +28,8 @@ _HINTS = {
     404: "check the URL (it usually ends in /v1) and the model's name",
 }
 _SHOWN = 200
+MOST_BYTES = 16 << 20
+"""Of a reply, unpacked: what is longer is no answer, and is not read to its end."""
 
 
 class OpenAIAnswerer:
@@ -106,19 +109,24 @@ class OpenAIAnswerer:
     ) -> tuple[Reply, float | None]:
         """One attempt: the reply, and the seconds to wait before another one; None: final."""
         try:
-            async with asyncio.timeout(self._timeout):
-                response = await client.post(self._url, json=payload)
+            async with (
+                asyncio.timeout(self._timeout),
+                client.stream("POST", self._url, json=payload) as response,
+            ):
+                body = await _bounded(response)
         except TimeoutError:
             return self._failed(f"no reply within {self._timeout:g} seconds"), 0.0
         except httpx.RequestError as error:
             return self._failed(f"no connection: {error or type(error).__name__}"), 0.0
+        if body is None:
+            return self._failed(f"the reply is longer than {MOST_BYTES >> 20} MB"), None
         status = response.status_code
         if status == httpx.codes.OK:
-            text = _text_in(response)
+            text = _text_in(body)
             if text is None:
-                return self._failed(f"no answer in the reply: {response.text[:_SHOWN]}"), 0.0
+                return self._failed(f"no answer in the reply: {_shown(body)}"), 0.0
             return Reply(without_secrets(text, self._key)), None
-        said = f"HTTP {status}: {' '.join(response.text[:_SHOWN].split())}"
+        said = f"HTTP {status}: {_shown(body)}"
         if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
             return self._failed(said), _seconds(response.headers.get("Retry-After"))
         hint = _HINTS.get(status)
@@ -143,7 +151,9 @@ def _checked(url: str) -> str:
     except (ValueError, httpx.InvalidURL):
         usable = False
     if not usable:
-        raise UsageError(f"{url!r} is no http(s) URL; it looks like http://localhost:8000/v1")
+        raise UsageError(  # the text is not shown: it may hold a password
+            "the URL given is no http(s) URL; it looks like http://localhost:8000/v1"
+        )
     if "@" in parts.netloc or parts.query or parts.fragment:
         raise UsageError(
             "the URL must hold neither credentials nor a query: name the environment variable of"
@@ -152,10 +162,27 @@ def _checked(url: str) -> str:
     return url.rstrip("/").removesuffix("/chat/completions")
 
 
-def _text_in(response: httpx.Response) -> str | None:
+async def _bounded(response: httpx.Response) -> bytes | None:
+    """The body; None where it is longer than `MOST_BYTES`."""
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > MOST_BYTES:
+            return None
+    return bytes(body)
+
+
+def _shown(body: bytes) -> str:
+    """The beginning of a body in one line, without what a terminal would act on."""
+    text = body[: 4 * _SHOWN].decode("utf-8", "replace")
+    printable = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(printable.split())[:_SHOWN]
+
+
+def _text_in(body: bytes) -> str | None:
     """The text of the first choice, None where there is none."""
     try:
-        content = response.json()["choices"][0]["message"]["content"]
+        content = json.loads(body)["choices"][0]["message"]["content"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return None
     if isinstance(content, list):

@@ -5,9 +5,10 @@ import re
 
 from ct_guard.errors import UsageError
 
-__all__ = ["key_from", "without_secrets"]
+__all__ = ["key_from", "without_credentials", "without_secrets"]
 
 _SECRET = re.compile(r"(?:\A|_)(?:API)?(?:KEY|TOKEN|SECRET|PASSWORD)(?:_|\Z)", re.IGNORECASE)
+_CREDENTIALS = re.compile(r"://\S*@")
 _LEAST = 8
 """A shorter value is no key, and would be found in innocent text."""
 
@@ -31,3 +32,8 @@ def without_secrets(text: str, *secrets: str) -> str:
         if len(secret) >= _LEAST:
             text = text.replace(secret, "***")
     return text
+
+
+def without_credentials(text: str) -> str:
+    """`text` with *** for the user and password in each URL, of whatever scheme."""
+    return _CREDENTIALS.sub("://***@", text)

@@ -10,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from ct_guard.adapters import import_checkpoint, load_manifest
+from ct_guard.adapters.tensors import read_tensors, to_float32
 from ct_guard.errors import MismatchError
 from tests.lookalikes import make_adapter, make_classifier
 
@@ -42,6 +43,15 @@ def edit(folder: Path, **changes: Any) -> None:
         ({"bias": "all"}, "bias is 'all'"),
         ({"init_lora_weights": "pissa_niter_4"}, "changes the base model"),
         ({"something_new": 3}, "something_new is 3"),
+        ({"r": "16"}, "r: "),
+        ({"r": 0}, "r: "),
+        ({"lora_alpha": {}}, "lora_alpha: "),
+        ({"lora_dropout": 2.0}, "lora_dropout: "),
+        ({"rank_pattern": {"q": "x"}}, "rank_pattern: "),
+        ({"target_modules": 3}, "target_modules: "),
+        ({"target_modules": "(q+)+x"}, "target_modules: .*without end"),
+        ({"target_modules": ".*.*.*.*.*.*x"}, "target_modules: .*over 4 repetitions"),
+        ({"base_model_name_or_path": ["some/base"]}, "base_model_name_or_path: "),
     ],
 )
 def test_configs_of_anything_but_a_plain_lora(
@@ -158,3 +168,16 @@ def test_the_config_that_is_written_is_one_that_peft_reads(folder: Path, tmp_pat
     assert isinstance(config, LoraConfig)
     assert (config.r, config.lora_alpha, config.peft_type.value) == (4, 32, "LORA")
     assert set(config.target_modules or ()) == {"q_proj", "v_proj"}
+
+
+def test_a_tensor_that_claims_more_than_its_file_holds_is_never_copied_out(folder: Path) -> None:
+    (folder / "adapter_model.safetensors").unlink()
+    huge = torch.zeros(1).expand(1 << 40, 4)
+    torch.save({"a.lora_A.weight": huge.T, "a.lora_B.weight": huge}, folder / "adapter_model.bin")
+    refused(folder, "not stored whole")
+
+
+def test_parameters_with_gradients_are_tensors_like_others(tmp_path: Path) -> None:
+    path = tmp_path / "temperature_head.bin"
+    torch.save({"log_temperature": torch.nn.Parameter(torch.zeros(1))}, path)
+    assert to_float32(read_tensors(path))["log_temperature"].tolist() == [0.0]

@@ -125,6 +125,45 @@ def test_a_changed_file_is_refused_before_use(
     assert not (tmp_path / "got").exists()
 
 
+@pytest.mark.parametrize("name", ["../../blobs/SHA", "../evil.txt", "/tmp/evil.txt", "a/../../b"])
+def test_a_manifest_that_names_a_file_elsewhere_writes_nothing(
+    hub: Hub, probed: Path, tmp_path: Path, name: str
+) -> None:
+    """The cache keeps contents two folders above a snapshot: they are files that do exist."""
+    push_estimator(probed, "me/mine", base_id=BASE)
+    files = hub.files("me/mine")
+    content = files["adapter/adapter_config.json"]
+    blob = hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+    manifest = json.loads(files["manifest.json"])
+    manifest["files"][name.replace("SHA", blob)] = hashlib.sha256(content).hexdigest()
+    hub.commit("me/mine", "main", {"manifest.json": json.dumps(manifest).encode()})
+    target = tmp_path / "a" / "b" / "c"
+    with pytest.raises(ManifestError, match="outside its directory"):
+        pull_estimator("me/mine", target / "got")
+    assert not (tmp_path / "a").exists()
+
+
+def test_a_hub_that_names_files_elsewhere_writes_nothing(
+    hub: Hub, probed: Path, tmp_path: Path
+) -> None:
+    push_estimator(probed, "me/mine", base_id=BASE)
+    hub.commit("me/mine", "main", {"../../../evil.txt": b"evil"})
+    with pytest.raises((HubError, ManifestError)):
+        pull_estimator("me/mine", tmp_path / "got")
+    assert not list(tmp_path.rglob("evil.txt"))
+    assert not (tmp_path / "got").exists()
+
+
+def test_a_password_in_the_hub_s_url_is_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setenv("HF_ENDPOINT", "http://me:hunter2@127.0.0.1:1")
+    with pytest.raises(HubError, match=r"http://127\.0\.0\.1:1") as caught:
+        resolve("me/mine")
+    assert "hunter2" not in str(caught.value)
+
+
 def test_another_base_is_refused(hub: Hub, probed: Path, tiny_base: Path, tmp_path: Path) -> None:
     manifest = json.loads((probed / "manifest.json").read_text())
     manifest["base"] |= {"revision": "abc", "fingerprint": "0" * 16}

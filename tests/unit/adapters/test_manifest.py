@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ct_guard.adapters import (
@@ -18,7 +19,8 @@ from ct_guard.adapters import (
     load_manifest,
     save_estimator,
 )
-from ct_guard.errors import ManifestError, OutputExistsError
+from ct_guard.adapters.calibrated import calibrated
+from ct_guard.errors import CalibrationError, ManifestError, OutputExistsError
 from ct_guard.query import QUERY_HASH
 from ct_guard.records import CalibratorState, Certificate
 
@@ -43,7 +45,13 @@ def full() -> Manifest:
         label_ids=(3, 4),
         activation="query",
         layer=LogisticLayer(
-            features=("z",), low=six, high=six, mean=six, scale=six, coef=six, intercept=0.1
+            features=tuple("abcdef"),
+            low=six,
+            high=six,
+            mean=six,
+            scale=six,
+            coef=six,
+            intercept=0.1,
         ),
         budget=512,
         calibrators={"*": CalibratorState(kind="platt", params={"a": 1 / 3, "b": -0.1}, n=20)},
@@ -187,7 +195,7 @@ def test_no_manifest(tmp_path: Path) -> None:
     refused(tmp_path, "not an estimator directory")
 
 
-@pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe\x00", b"[1, 2"])
+@pytest.mark.parametrize("content", [b"{", b"", b"\xff\xfe\x00", b"[1, 2", b'{"figures": NaN}'])
 def test_broken_json(tmp_path: Path, content: bytes) -> None:
     (tmp_path / MANIFEST).write_bytes(content)
     refused(tmp_path, "not valid JSON")
@@ -225,6 +233,60 @@ def test_a_file_outside_the_directory(tmp_path: Path, where: str) -> None:
     refused(tmp_path / "e", "outside its directory")
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["a\\b", "C:secret", "a//b", "", "./a", "a/.", "a\0b", "a\nb", "\x1b[2J", "x" * 256, "é" * 128],
+)
+def test_a_file_whose_name_is_no_plain_path(tmp_path: Path, name: str) -> None:
+    save_estimator(tmp_path / "e", small())
+    for change in ({"files": {name: "0" * 64}}, {"adapter": name}, {"prior": name}):
+        edit(tmp_path / "e", lambda data, change=change: data.update(change))
+        refused(tmp_path / "e", "field '")
+
+
+def test_a_name_cannot_draw_on_the_terminal(tmp_path: Path) -> None:
+    save_estimator(tmp_path / "e", small())
+    edit(tmp_path / "e", lambda data: data.update(name="mine\x1b[1A\rcertificate p >= 0"))
+    refused(tmp_path / "e", "field 'name': .*invisible characters")
+
+
+@pytest.mark.parametrize(
+    ("kind", "params"),
+    [
+        ("platt", {"a": -1.0, "b": 0.0}),
+        ("beta", {"a": 1.0, "b": -1e-9, "c": 0.0}),
+        ("temperature", {"temperature": 0.0}),
+        ("temperature", {"temperature": -2.0}),
+        ("isotonic", {"edges": [0.0], "p": [0.5, 2.0]}),
+        ("histogram", {"edges": [0.0], "p": [-0.1, 0.5]}),
+        ("isotonic", {"edges": [0.0], "p": [0.9, 0.1]}),
+        ("isotonic", {"edges": [1.0, 0.0], "p": [0.1, 0.2, 0.3]}),
+        ("platt", {"a": 1.0, "b": 0.0, "charm": 1.0}),
+        ("platt", {"a": [1.0], "b": 0.0}),
+        ("entrails", {}),
+    ],
+)
+def test_a_calibrator_that_no_fit_gives_is_never_applied(kind: str, params: Any) -> None:
+    states = {"m": CalibratorState(kind=kind, params=params, n=20)}
+    with pytest.raises(CalibrationError):
+        calibrated(states, np.zeros(1), "m")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"answered": 10},
+        {"errors": 5},
+        {"alpha": 1.5},
+        {"threshold": -0.1},
+    ],
+)
+def test_a_certificate_whose_numbers_do_not_fit(tmp_path: Path, change: dict[str, float]) -> None:
+    save_estimator(tmp_path / "e", full())
+    edit(tmp_path / "e", lambda data: data["certificates"][0].update(change))
+    refused(tmp_path / "e", "field 'certificates")
+
+
 def test_a_link_that_leads_outside(tmp_path: Path) -> None:
     save_estimator(tmp_path / "e", small())
     (tmp_path / "secret").write_text("secret")
@@ -248,7 +310,7 @@ def test_adapter_weights_without_a_hash(tmp_path: Path, lora: Path) -> None:
         ("budget", 0),
         ("name", None),
         ("label_ids", [1]),
-        ("figures", {"auroc": float("nan")}),
+        ("files", {"weights": "no hash"}),
     ],
 )
 def test_a_field_that_is_unknown_or_wrong_is_named(
@@ -280,3 +342,13 @@ def test_the_scorer_is_what_a_raw_score_follows_from(lora: Path, tmp_path: Path)
     again = save_estimator(tmp_path / "again", full(), adapter=lora)
     others = [again, *(made.model_copy(update=one) for one in ({"budget": 99}, {"layer": None}))]
     assert len({made.scorer, *(other.scorer for other in others)}) == 4
+
+
+def test_the_scorer_does_not_follow_the_order_of_a_set(lora: Path, tmp_path: Path) -> None:
+    """PEFT writes the names of the modules in the order of a set, which changes by process."""
+    made = []
+    for name, modules in (("a", ["q", "v", "k"]), ("b", ["v", "k", "q"])):
+        config = {"peft_type": "LORA", "target_modules": modules}
+        (lora / "adapter_config.json").write_text(json.dumps(config))
+        made.append(save_estimator(tmp_path / name, full(), adapter=lora))
+    assert made[0].scorer == made[1].scorer

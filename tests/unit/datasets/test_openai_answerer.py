@@ -1,5 +1,6 @@
 """The client of OpenAI-compatible servers, against a real socket."""
 
+import gzip
 import logging
 import socket
 import threading
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from ct_guard.datasets.answerers import OpenAIAnswerer, Reply, Request, Sampling
-from ct_guard.datasets.answerers.openai import FAILURES_IN_A_ROW
+from ct_guard.datasets.answerers.openai import FAILURES_IN_A_ROW, MOST_BYTES
 from ct_guard.errors import UsageError
 from ct_guard.records import Message
 
@@ -227,3 +228,32 @@ def test_a_url_may_end_as_users_write_it(server: ChatServer) -> None:
     for ending in ("", "/", "/chat/completions"):
         OpenAIAnswerer(server.url + ending, "m").answer(asking("hi"))
     assert set(server.paths) == {"/v1/chat/completions"}
+
+
+@pytest.mark.parametrize(
+    "url", ["ftp://me:hunter2@host/v1", "htp:/me:hunter2@host", "me:hunter2@h"]
+)
+def test_a_mistyped_url_is_not_shown(url: str) -> None:
+    with pytest.raises(UsageError, match="no http") as refused:
+        OpenAIAnswerer(url, "m")
+    assert "hunter2" not in str(refused.value)
+
+
+def test_a_reply_that_is_too_long_is_not_read_to_its_end(server: ChatServer) -> None:
+    body = b'{"choices": [{"message": {"content": "' + b"a" * (MOST_BYTES + 1) + b'"}}]}'
+    server.behave = lambda server, asked: (200, {}, body)
+    [reply] = client(server, retries=1).answer(asking("hi"))
+    assert reply == Reply(None, "the reply is longer than 16 MB")
+    assert len(server.asked) == 1
+
+
+def test_a_reply_that_unpacks_to_gigabytes_is_not_unpacked(server: ChatServer) -> None:
+    packed = gzip.compress(b"0" * (100 << 20))  # some 100 kB
+    server.behave = lambda server, asked: (200, {"Content-Encoding": "gzip"}, packed)
+    [reply] = client(server, retries=0).answer(asking("hi"))
+    assert reply == Reply(None, "the reply is longer than 16 MB")
+
+
+def test_what_a_server_says_cannot_draw_on_the_terminal(server: ChatServer) -> None:
+    server.behave = lambda server, asked: (400, {}, b"no\x1b[2J\x1b[1A way\r\n\x07")
+    assert client(server).answer(asking("hi")) == [Reply(None, "HTTP 400: no [2J [1A way")]

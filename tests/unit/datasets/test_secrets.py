@@ -2,7 +2,7 @@
 
 import pytest
 
-from ct_guard.datasets.answerers.secrets import without_secrets
+from ct_guard.datasets.answerers.secrets import without_credentials, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -28,3 +28,16 @@ def test_other_text_is_left_alone(name: str, value: str, monkeypatch: pytest.Mon
 def test_a_key_within_another_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LONG_KEY", "abcdefgh-1234")
     assert without_secrets("abcdefgh-1234", "abcdefgh") == "***"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("no file ftp://me:hunter2@host/v1: check it", "no file ftp://***@host/v1: check it"),
+        ("'https://hunter2@host'", "'https://***@host'"),
+        ("postgres://me:p/s@ss@host and x@y.z", "postgres://***@host and x@y.z"),
+        ("http://host/v1, me@host", "http://host/v1, me@host"),
+    ],
+)
+def test_the_credentials_of_a_url_are_hidden(text: str, shown: str) -> None:
+    assert without_credentials(text) == shown

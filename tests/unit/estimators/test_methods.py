@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from pydantic import ValidationError
 
 from ct_guard.adapters import BaseModelRef, LogisticLayer, Manifest
 from ct_guard.backends import ScoreBatch
@@ -157,17 +158,20 @@ def test_values_beyond_what_was_fitted_count_as_its_border() -> None:
 
 @pytest.mark.parametrize(
     "layer",
-    [None, LAYER.model_copy(update={"features": ("z", "charm")})],
+    [None, LAYER.model_copy(update={"features": (*FEATURES[1:], "charm")})],
 )
 def test_a_hybrid_without_its_layer_is_refused(layer: LogisticLayer | None) -> None:
     with pytest.raises(ManifestError, match="layer"):
         METHODS["hybrid"](manifest("hybrid", layer))
 
 
-@pytest.mark.parametrize("change", [{"mean": (0.0,)}, {"scale": (0.0,) * 6}])
+@pytest.mark.parametrize(
+    "change",
+    [{"mean": (0.0,)}, {"scale": (0.0,) * 9}, {"low": (99.0,) * 9}, {"features": ()}],
+)
 def test_a_layer_that_does_not_fit_together_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(ManifestError, match="layer"):
-        METHODS["hybrid"](manifest("hybrid", LAYER.model_copy(update=change)))
+    with pytest.raises(ValidationError, match="layer"):
+        LogisticLayer.model_validate(LAYER.model_dump() | change)
 
 
 @pytest.mark.parametrize("name", ["query", "likelihood"])

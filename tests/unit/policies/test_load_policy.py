@@ -162,8 +162,10 @@ def test_a_promise_that_could_not_be_kept_says_why() -> None:
     [
         (b"{", "is not valid JSON"),
         (b"\xff\xfe{", "is not valid JSON"),
-        (b"[0.7]", "must hold one object"),
+        (b"[0.7]", "must hold one JSON object"),
         (b'{"kind": "threshold", "threshold": "high"}', r"policy\.json: field 'threshold'"),
+        (b'{"kind": "threshold", "threshold": ' + b"9" * 400 + b"}", "out of range"),
+        (b'{"kind": "retry", "otherwise": ' * 2000 + b"1" + b"}" * 2000, "nested more than"),
     ],
 )
 def test_a_broken_file_is_named(tmp_path: Path, content: bytes, message: str) -> None:
@@ -177,3 +179,17 @@ def test_a_broken_file_is_named(tmp_path: Path, content: bytes, message: str) ->
 def test_a_directory_is_no_policy(tmp_path: Path) -> None:
     with pytest.raises(PolicyError, match="no policy"):
         load_policy(tmp_path)
+
+
+def test_a_file_that_names_itself_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "policy.json"
+    path.write_text(json.dumps({"kind": "retry", "threshold": 0.5, "otherwise": str(path)}))
+    with pytest.raises(PolicyError, match="nested"):
+        load_policy(path)
+
+
+@pytest.mark.parametrize("number", [10**400, -(10**400)])
+def test_a_number_beyond_all_floats_is_no_threshold(number: int) -> None:
+    for spec in (number, {"kind": "threshold", "threshold": number}):
+        with pytest.raises(PolicyError):
+            load_policy(spec)
