@@ -23,6 +23,7 @@ __all__ = [
     "Finish",
     "Generation",
     "Item",
+    "Manner",
     "Piece",
     "PlainRow",
     "ScoreBatch",
@@ -34,6 +35,10 @@ Activation = Literal["query", "all"]
 """Where an adapter acts: on the query's tokens over the base model's KV, or on every token."""
 
 Want = Literal["labels", "answer_logprobs", "hidden"]
+
+Manner = Literal["together", "alone", "whole"]
+"""How a base reads rows to the same effect as one by one: in batches over shared caches; one at a
+time, the query over the row's own cache; or one at a time without any cache."""
 
 Finish = Literal["stop", "length"]
 """Why an answer ends: the model or a stop string ended it, or `max_tokens` or `Stream.close` did
@@ -176,14 +181,14 @@ class Backend(Encoder, Protocol):
     noise: float | None
     """Of the number format, in logits: 95% of z = z_yes - z_no move by less when a row is read in
     other company. Measured by the start-up check; None before."""
-    manner: str
+    manner: Manner
     """How rows are read, one of `manners`. The start-up check takes the first that is right."""
 
     @property
     def name(self) -> str: ...
 
     @property
-    def manners(self) -> tuple[str, ...]:
+    def manners(self) -> tuple[Manner, ...]:
         """From the fastest to the safest."""
         ...
 

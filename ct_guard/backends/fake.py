@@ -22,6 +22,7 @@ from .base import (
     Capabilities,
     Generation,
     Item,
+    Manner,
     PlainRow,
     ScoreBatch,
     Want,
@@ -41,7 +42,7 @@ class FakeBackend:
 
     name = "fake"
     format = "none"
-    manners = ("together",)
+    manners: tuple[Manner, ...] = ("together",)
     fingerprint = "fake"
     digest = ""
     max_tokens = 4096
@@ -62,7 +63,7 @@ class FakeBackend:
         self._reply = reply
         self._closed = False
         self._scored: dict[tuple[int, ...], float] = {}
-        self.manner = "together"
+        self.manner: Manner = "together"
         self.noise: float | None = None
         self.calls: list[int] = []
         """Sizes of the batches scored so far."""

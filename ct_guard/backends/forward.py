@@ -126,7 +126,7 @@ def select(past: Past, index: Sequence[int]) -> Past:
 def split(past: Past) -> list[Past] | None:
     """Every row on its own, without padding, in memory of its own. None for a cache that does not
     keep every token's keys and values: a window, a state."""
-    layers = past.cache.layers
+    layers: list[Any] = list(past.cache.layers)
     if not all(type(layer) is DynamicLayer for layer in layers):
         return None
     rows = []

@@ -76,9 +76,10 @@ class Head:
     def magnitude(self, hidden: torch.Tensor, ids: Sequence[int]) -> torch.Tensor:
         """What the rounding of these logits is relative to: the largest sum of |W| |h|, scaled."""
         if not self._plain:
-            return self.every(hidden).abs().max()
+            return torch.as_tensor(self.every(hidden).abs().max())
         weight = self.layer.weight[torch.tensor(ids, device=self.layer.weight.device)]
-        return (weight.float().abs() @ hidden.float().abs()).max() * abs(self.scale)
+        sums: torch.Tensor = weight.float().abs() @ hidden.float().abs()
+        return sums.max() * abs(self.scale)
 
     @property
     def _plain(self) -> bool:

@@ -104,7 +104,9 @@ def _parameters(source: str | Path, revision: str | None) -> int:
     """How many a model has by its config, without its weights."""
     config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
     with torch.device("meta"):
-        model = AutoModelForCausalLM.from_config(config, trust_remote_code=False)
+        model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
+            config, trust_remote_code=False
+        )
     return sum(weight.numel() for weight in model.parameters())
 
 

@@ -3,11 +3,25 @@
 from collections.abc import Sequence
 from typing import NoReturn
 
+import numpy as np
+from numpy.typing import NDArray
+
 from ct_guard.errors import BackendError
 from ct_guard.query import Query
 from ct_guard.records import Message
 
-from .base import KV, Adapter, Capabilities, Generation, Item, ScoreBatch, Stream, Want
+from .base import (
+    KV,
+    Adapter,
+    Capabilities,
+    Generation,
+    Item,
+    Manner,
+    PlainRow,
+    ScoreBatch,
+    Stream,
+    Want,
+)
 
 __all__ = ["NoModel"]
 
@@ -16,6 +30,10 @@ class NoModel:
     """Its tokens are UTF-8 bytes; whatever needs a model raises BackendError."""
 
     name = "none"
+    format = "none"
+    manner: Manner = "together"
+    manners: tuple[Manner, ...] = ("together",)
+    noise: float | None = 0.0
     fingerprint = ""
     digest = ""
     max_tokens = 1_000_000_000
@@ -43,6 +61,9 @@ class NoModel:
         return 255 + len(label)
 
     def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
+        self._refuse()
+
+    def read_plainly(self, row: PlainRow, tokens: Sequence[int]) -> NDArray[np.float32]:
         self._refuse()
 
     def score(

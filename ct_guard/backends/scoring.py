@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -11,18 +11,14 @@ from numpy.typing import NDArray
 from ct_guard.errors import BackendError, NonFiniteScoreError, UsageError
 from ct_guard.query import Query
 
-from .base import KV, Adapter, Item, ScoreBatch, Want
+from .base import KV, Adapter, Item, Manner, ScoreBatch, Want
 from .forward import Decoder, Past, live, select
 
-__all__ = ["Manner", "ScoreJob"]
+__all__ = ["ScoreJob"]
 
 SHARE_FROM = 0.15
 """Answers share a prefilled context when that saves this share of the call's tokens."""
 
-
-Manner = Literal["together", "alone", "whole"]
-"""How a base reads rows to the same effect as one by one: in padded batches over shared caches; one
-at a time, the query over the row's own cache; or one at a time without any cache."""
 
 Row = tuple[int, tuple[int, ...], tuple[int, ...]]
 """An item's number, its context and its answer."""

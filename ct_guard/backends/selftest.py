@@ -196,7 +196,7 @@ class _Rehearsal:
             _centred(self._plain(self.prefixes, self._own, beside=count)) - _centred(right)
             for count in counts
         ]
-        return max(own, float(np.sqrt(np.square(np.stack(found)).mean(-1)).max()))
+        return float(max(own, np.sqrt(np.square(np.stack(found)).mean(-1)).max()))
 
     # --- asking the backend ---------------------------------------------------------------------
 
@@ -313,7 +313,7 @@ def _shortest(rows: Sequence[tuple[int, ...]], among: range) -> int:
 
 def _centred(logits: FloatArray) -> FloatArray:
     """Only differences of logits mean anything."""
-    return logits - logits.mean(axis=1, keepdims=True)
+    return np.asarray(logits - logits.mean(axis=1, keepdims=True))
 
 
 def _rms(values: FloatArray) -> float:

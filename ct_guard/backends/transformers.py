@@ -23,6 +23,7 @@ from .base import (
     Capabilities,
     Generation,
     Item,
+    Manner,
     PlainRow,
     ScoreBatch,
     Stream,
@@ -36,7 +37,7 @@ from .loading import Device, Quantization, load_model, quiet
 from .lora import LoraAdapters
 from .placement import number_format, out_of_memory
 from .plain import read_plainly
-from .scoring import Manner, ScoreJob
+from .scoring import ScoreJob
 from .tokens import TokenizerEncoder
 
 __all__ = ["TransformersBackend"]

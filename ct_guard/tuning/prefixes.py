@@ -2,6 +2,7 @@
 read once, and not once an epoch, as far as memory goes."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 
@@ -64,7 +65,8 @@ def row_length(row: RenderedAnswer) -> int:
 
 
 def _size(past: Past) -> int:
-    return sum(layer.keys.nbytes + layer.values.nbytes for layer in past.cache.layers)
+    layers: list[Any] = list(past.cache.layers)
+    return sum(int(layer.keys.nbytes + layer.values.nbytes) for layer in layers)
 
 
 def _check_length(past: Past) -> None:

@@ -16,6 +16,7 @@ from ct_guard.backends.base import (
     Capabilities,
     Generation,
     Item,
+    Manner,
     PlainRow,
     ScoreBatch,
     Stream,
@@ -52,7 +53,7 @@ class LlamaCppBackend:
     a time."""
 
     name = "llama_cpp"
-    manners = ("together",)
+    manners: tuple[Manner, ...] = ("together",)
 
     def __init__(
         self,
@@ -69,7 +70,7 @@ class LlamaCppBackend:
         self._fingerprint, self._digest = fingerprint, digest
         self._batch_size = batch_size
         self._adapters: dict[str, tuple[Path, object]] = {}
-        self.manner = "together"
+        self.manner: Manner = "together"
         self.noise: float | None = None
         self._lock = ForkLock(self.cache.after_fork)
         self._free = weakref.finalize(self, _free, self._lock, self._vocabulary, self.cache, model)
