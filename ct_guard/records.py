@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 __all__ = [
     "Action",
+    "Arithmetic",
     "Assessment",
     "CalibratorState",
     "Certificate",
@@ -160,6 +161,25 @@ class CalibratorState(Record):
     """Labels that it was fitted on."""
 
 
+class Arithmetic(Record):
+    """What logits were computed in: another backend or number format moves them."""
+
+    backend: str
+    format: str
+    """What the base's weights are kept in: `bfloat16`, `Q4_1`…"""
+    noise: float | None = Field(default=None, ge=0)
+    """In logits: 95% of scores move by less when a row is read in other company. None: not
+    measured."""
+
+    def __str__(self) -> str:
+        noise = "" if self.noise is None else f", noise {self.noise:.2g} logits"
+        return f"{self.backend} in {self.format}{noise}"
+
+    def same_as(self, other: "Arithmetic") -> bool:
+        """Whether it is the same backend in the same format; noise is found anew at every load."""
+        return (self.backend, self.format) == (other.backend, other.format)
+
+
 class Certificate(Record):
     """With probability at least 1 - delta over the certification sample, the error rate among
     answers with p >= `threshold` is at most alpha. `threshold` None: no threshold passed."""
@@ -176,6 +196,8 @@ class Certificate(Record):
     """Share of wrong answers that the grader calls correct: among the graded rows, alpha times one
     less this share is what had to hold."""
     reason: str = ""
+    arithmetic: Arithmetic | None = None
+    """What the logits of the certification sample were computed in; None: not recorded."""
 
     @model_validator(mode="after")
     def _counts_fit(self) -> "Certificate":

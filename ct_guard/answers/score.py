@@ -39,10 +39,13 @@ RESULTS: dict[str, type] = {
     "estimator": str,
     "scorer": str,
     "backend": str,
+    "format": str,
+    "noise": float,
     "error": str,
 }
 """Columns added to every row. `logit` is the raw score: calibration, certification and evaluation
-read it and never need the model again; `scorer` says what it follows from (`Manifest.scorer`)."""
+read it and never need the model again; `scorer` says what it follows from (`Manifest.scorer`), and
+`backend`, `format` and `noise` what it was computed in (`Arithmetic`)."""
 
 CHUNK_ROWS = 1024
 CHUNK_CHARACTERS = 4_000_000
@@ -74,6 +77,8 @@ class Summary:
     statuses: Counter[str] = field(default_factory=Counter)
     actions: Counter[str] = field(default_factory=Counter)
     truncated: int = 0
+    within_noise: int = 0
+    """Rows that the noise of the number format alone puts on their side of the threshold."""
     replayed: int = 0
     unreadable_grades: int = 0
     p: "array[float]" = field(default_factory=lambda: array("d"))
@@ -136,7 +141,7 @@ def score_file(
         pace = Pace(CHUNK_ROWS)
         for chunk in _chunks(rows, pace):
             begun = monotonic()
-            results = _assess(guard, chunk)
+            results = _assess(guard, chunk, summary)
             read = [row for row, result in zip(chunk, results, strict=True) if _is_read(result)]
             pace.took(monotonic() - begun, rows=len(read), text=sum(map(_text, read)))
             run.append(results)
@@ -206,14 +211,24 @@ def _size(value: Any) -> int:
     return BOX + sum(map(_size, parts)) if isinstance(value, (dict, list)) else 0
 
 
-def _assess(guard: Guard, chunk: list[Row]) -> list[dict[str, Any]]:
+def _assess(guard: Guard, chunk: list[Row], summary: Summary) -> list[dict[str, Any]]:
     parsed = [question_answer(row) for row in chunk]
     readable = [item for item in parsed if isinstance(item, QuestionAnswer)]
-    assessed = iter(_assessments(guard, readable))
-    scorer = guard.estimator.manifest.scorer
+    assessments = _assessments(guard, readable)
+    for item, made in zip(readable, assessments, strict=True):
+        at = made.decision.threshold
+        if at is not None and guard.estimator.is_within_noise(made.confidence, item, at):
+            summary.within_noise += 1
+    assessed = iter(assessments)
+    computed = guard.estimator.arithmetic
+    origin = {
+        "scorer": guard.estimator.manifest.scorer,
+        "format": computed.format,
+        "noise": computed.noise,
+    }
     return [
         _result(
-            next(assessed) if isinstance(item, QuestionAnswer) else _rejected(guard, item), scorer
+            next(assessed) if isinstance(item, QuestionAnswer) else _rejected(guard, item), origin
         )
         for item in parsed
     ]
@@ -251,10 +266,10 @@ def _unscored(guard: Guard, status: Status, message: str) -> Confidence:
     )
 
 
-def _result(assessment: Assessment, scorer: str) -> dict[str, Any]:
+def _result(assessment: Assessment, origin: dict[str, Any]) -> dict[str, Any]:
     fields = assessment.confidence.model_dump(exclude={"provider_logprobs"})
     fields["confidence"] = fields.pop("p")
-    return {"action": assessment.action, **fields, "scorer": scorer}
+    return {"action": assessment.action, **fields, **origin}
 
 
 def _count(summary: Summary, row: Row, result: dict[str, Any], preview: int) -> None:

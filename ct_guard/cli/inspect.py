@@ -110,7 +110,8 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
                 (
                     "certificate",
                     f"p >= {known.threshold:.3f}: {claim}; answers {known.coverage:.0%} of the"
-                    f" {known.n:,} certification rows, {known.errors} of them wrong",
+                    f" {known.n:,} certification rows, {known.errors} of them wrong"
+                    + (f"; on scores by {known.arithmetic}" if known.arithmetic else ""),
                 )
             )
     if not manifest.certificates:

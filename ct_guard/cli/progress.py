@@ -167,11 +167,16 @@ def bytes_progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[int
 @contextmanager
 def tuning_progress(
     steps: int, *, shown: bool
-) -> Iterator[tuple[Callable[[int, float], None], Callable[["Progress"], None]]]:
-    """Yields what to call with every step and its loss, and with every evaluation, which is one
-    line on stderr."""
+) -> Iterator[
+    tuple[Callable[[int, int], None], Callable[[int, float], None], Callable[["Progress"], None]]
+]:
+    """Yields what to call while rows are read ahead, with every step and its loss, and with every
+    evaluation, which is one line on stderr."""
     with showing("Tuning", steps, unit="steps", quiet=not shown) as work:
         begun = False
+
+        def read(done: int, total: int) -> None:
+            work.reach(0, note=f"first reading {done:,} of {total:,} rows")
 
         def stepped(step: int, loss: float) -> None:
             nonlocal begun
@@ -191,4 +196,4 @@ def tuning_progress(
                 f"{'' if left is None else f', at most {left} left'}"
             )
 
-        yield stepped, evaluated
+        yield read, stepped, evaluated

@@ -75,6 +75,11 @@ ACTIONS = {
     help="Replace an existing output, and begin an interrupted run anew (but with --resume).",
 )  # fmt: skip
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run to OUTPUT stopped.")
+@click.option(
+    "--compare-with", metavar="SCORED", default=None,
+    help="Say how far the scores of the same rows moved since this file, which another backend or"
+    " number format scored.",
+)  # fmt: skip
 @spreadsheet_option
 @click.option("-q", "--quiet", is_flag=True, help="No table, no summary and no progress.")
 def command(
@@ -93,6 +98,7 @@ def command(
     refusals: bool,
     overwrite: bool,
     resume: bool,
+    compare_with: str | None,
     spreadsheet: bool,
     quiet: bool,
 ) -> None:
@@ -105,8 +111,9 @@ def command(
     What is asked: `messages`, then `question`; where `messages` ends in a user turn, that turn is
                    the question. `context` stands before the question, in the same turn.
     Columns added: confidence, logit, action, status, calibrated, truncated, sanitized, read_apart,
-                   estimator, scorer (identifies what the logit follows from), backend, error.
-                   Every input column is kept, rows keep their order.
+                   estimator, scorer (identifies what the logit follows from), backend, format and
+                   noise (what it was computed in), error. Every input column is kept, rows keep
+                   their order.
     Status:        ok, empty, refusal, forged, unsupported, invalid, too_long, error. A bad row
                    never stops the run.
 
@@ -118,7 +125,7 @@ def command(
     """
     from rich.console import Console
 
-    from ct_guard.answers import score_file
+    from ct_guard.answers import moved, score_file
     from ct_guard.answers.run import check_run
     from ct_guard.estimators import load_estimator
     from ct_guard.estimators.baselines import cost_of
@@ -129,6 +136,10 @@ def command(
 
     console = Console(stderr=output == "-")
     check_spreadsheet(spreadsheet, output)
+    if compare_with is not None and output == "-":
+        raise click.UsageError("--compare-with reads the output again: give --output a file")
+    if compare_with is not None:
+        open_rows(compare_with)
     check_run(source, output, overwrite=overwrite, resume=resume)
     open_rows(source)
     options: dict[str, Any] = {}
@@ -156,6 +167,12 @@ def command(
         )
     if (cost := cost_of(loaded.manifest)) is not None:
         say(f"Note: {shown(loaded.name)} costs {cost}.")
+    for known in loaded.manifest.certificates[:1]:
+        if known.arithmetic is not None and not known.arithmetic.same_as(loaded.arithmetic):
+            say(
+                f"Note: {shown(loaded.name)} was certified on scores by {known.arithmetic}; these"
+                f" are by {loaded.arithmetic}. How far the same rows move, --compare-with says."
+            )
     try:
         with rows_progress("Scoring", count_rows(source), quiet=quiet) as work:
             summary = score_file(
@@ -174,9 +191,11 @@ def command(
             say("Stopped. The same command with --resume goes on from here.")
         raise
     if not quiet:
-        _show(console, summary, guard.policy.name)
+        _show(console, summary, guard.policy.name, str(loaded.arithmetic))
         if output != "-":
             say(f"\nWritten to {Path(output)}", out=True)
+    if compare_with is not None:
+        say(f"Compared with {Path(compare_with)}: {moved(output, compare_with)}", out=True)
     if summary.failed:
         click.echo(
             f"Invalid or failed rows: {summary.failed}; see their 'status' and 'error'.",
@@ -203,7 +222,7 @@ def _limit_threads(threads: int) -> None:
     torch.set_num_threads(threads)
 
 
-def _show(console: "Console", summary: "Summary", policy: str) -> None:
+def _show(console: "Console", summary: "Summary", policy: str, computed: str) -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -226,15 +245,16 @@ def _show(console: "Console", summary: "Summary", policy: str) -> None:
     console.print(table)
     if summary.rows > len(summary.preview):
         console.print(f"… and {summary.rows - len(summary.preview):,} more rows")
-    for name, value in _lines(summary, policy):
+    for name, value in _lines(summary, policy, computed):
         console.print(Text(f"{name:<12}", style="bold"), Text(shown(value)), sep="")
 
 
-def _lines(summary: "Summary", policy: str) -> list[tuple[str, str]]:
+def _lines(summary: "Summary", policy: str, computed: str) -> list[tuple[str, str]]:
     resumed = f", {summary.replayed:,} of them resumed" if summary.replayed else ""
     lines = [
         ("rows", f"{summary.rows:,}{resumed}"),
         ("status", ", ".join(f"{n:,} {name}" for name, n in summary.statuses.most_common())),
+        ("computed", f"by {computed}"),
         ("policy", policy),
     ]
     for action, title in ACTIONS.items():
@@ -242,6 +262,13 @@ def _lines(summary: "Summary", policy: str) -> list[tuple[str, str]]:
         if count or action in ("pass", "abstain"):
             share = f" ({count / summary.rows:.0%})" if summary.rows else ""
             lines.append((title, f"{count:,}{share}"))
+    if summary.within_noise:
+        lines.append(
+            (
+                "in the noise",
+                f"{summary.within_noise:,}: so near the threshold that rounding decides",
+            )
+        )
     if summary.truncated:
         lines.append(("truncated", f"{summary.truncated:,}"))
     if summary.unreadable_grades:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .calibrate import KINDS
+from .shown import say
 
 if TYPE_CHECKING:
     from ct_guard.adapters import BaseModelRef, Manifest
@@ -154,6 +155,11 @@ HELD_OUT = 0.15
     "--quantization", type=click.Choice(["none", "8bit", "4bit"]),
     help="Load the base in 8 or 4 bits (extra 'quant'). Default: none.",
 )  # fmt: skip
+@click.option(
+    "--cache-gb", type=click.FloatRange(0), metavar="GB",
+    help="Memory for what the base has read of context and answer, with activation query: it is"
+    " read once, and not once an epoch. Default: a quarter of what is free.",
+)  # fmt: skip
 @click.option("--plot", metavar="FILE", help="The curves as .png or .svg (extra 'report').")
 @click.option("--resume", is_flag=True, help="Go on where an interrupted run to DIR stopped.")
 @click.option("--overwrite", is_flag=True, help="Replace DIR, and an interrupted run to it.")
@@ -202,6 +208,7 @@ def command(
     from ct_guard.tuning.estimator import make_estimator, parts_of
     from ct_guard.tuning.parts import divide
     from ct_guard.tuning.processes import processes
+    from ct_guard.tuning.watch import nothing_learnt
 
     from .curves import draw_curves, write_line, write_log
     from .progress import tuning_progress
@@ -261,13 +268,22 @@ def command(
         log.unlink(missing_ok=True)
         checkpoint.unlink(missing_ok=True)
     group.wait()
-    with tuning_progress(config.steps, shown=group.first and not quiet) as (on_step, show):
+    learnt_from = [row.correct for row in parts["validation"]]
+    cache_gb = options["cache_gb"]
+    with tuning_progress(config.steps, shown=group.first and not quiet) as (
+        on_rows,
+        on_step,
+        show,
+    ):
 
         def on_progress(progress: "Progress") -> None:
             show(progress)
             history.append(progress)
             if group.first:
                 write_line(log, progress)
+                said = nothing_learnt(history, learnt_from, learning_rate=config.learning_rate)
+                if said is not None:
+                    say(f"! {said}")
 
         try:
             manifest = make_estimator(
@@ -292,6 +308,8 @@ def command(
                 overwrite=overwrite,
                 on_step=on_step,
                 on_progress=on_progress,
+                cache_bytes=None if cache_gb is None else int(cache_gb * 1e9),
+                on_rows=on_rows,
             )
         except KeyboardInterrupt:
             if checkpoint.exists():

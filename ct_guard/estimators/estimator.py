@@ -28,7 +28,7 @@ from ct_guard.query import (
     screen,
     was_sanitized,
 )
-from ct_guard.records import Confidence, QuestionAnswer, Status
+from ct_guard.records import Arithmetic, Confidence, QuestionAnswer, Status
 
 from .asking import TextMethod
 from .methods import Method
@@ -68,6 +68,22 @@ class Estimator:
     def budget(self) -> int:
         """Most tokens of context + answer + query."""
         return min(self.manifest.budget or self.backend.max_tokens, self.backend.max_tokens)
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """What its logits are computed in."""
+        backend = self.backend
+        return Arithmetic(backend=backend.name, format=backend.format, noise=backend.noise)
+
+    def is_within_noise(self, confidence: Confidence, qa: QuestionAnswer, threshold: float) -> bool:
+        """Whether the noise of the number format alone decides on which side of `threshold` an
+        answer lies. False where the logit is not the query's: its noise is not measured."""
+        noise, logit = self.backend.noise, confidence.logit
+        wants = () if isinstance(self.method, TextMethod) else self.method.wants
+        if logit is None or not noise or set(wants) != {"labels"}:
+            return False
+        around = self.calibrate(np.array([logit - noise, logit + noise]), qa.model, qa.group)
+        return bool(around[0] < threshold <= around[1])
 
     def score(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
         """One `Confidence` for each item, in order.

@@ -5,7 +5,7 @@ from pathlib import Path
 from ct_guard import risk
 from ct_guard.adapters import Manifest, load_manifest, revise_estimator, set_hash
 from ct_guard.errors import InputError
-from ct_guard.records import Certificate
+from ct_guard.records import Arithmetic, Certificate
 
 from .disjoint import with_split
 from .probabilities import probabilities
@@ -76,8 +76,27 @@ def certify(
     if reason and grader_false_pass:
         reason += f"; alpha={stricter:g} of the graded rows stands for a true alpha={alpha:g}"
     return found.model_copy(
-        update={"alpha": alpha, "grader_false_pass": grader_false_pass, "reason": reason}
+        update={
+            "alpha": alpha,
+            "grader_false_pass": grader_false_pass,
+            "reason": reason,
+            "arithmetic": _arithmetic(scored),
+        }
     )
+
+
+def _arithmetic(scored: Scored) -> Arithmetic | None:
+    """What the logits were computed in, None where the file does not say it of all rows alike.
+
+    Raises InputError for a file of several: a threshold holds for logits of one.
+    """
+    if len(scored.arithmetics) > 1:
+        known = " and ".join(str(one) for one in scored.arithmetics[:2])
+        raise InputError(
+            f"{scored.path}: its rows were scored by {known}, which differ by more than a threshold"
+            " allows: score them all in the same one"
+        )
+    return scored.arithmetics[0] if scored.arithmetics else None
 
 
 def save_certificate(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from ct_guard.errors import InputError
 from ct_guard.files import Rejected, Row, correct_of, open_rows, question_answer
 from ct_guard.files.columns import cell
+from ct_guard.records import Arithmetic
 
 __all__ = ["UNNAMED", "Need", "Scored", "ScoredRow", "logit_of", "read_scored"]
 
@@ -56,6 +57,8 @@ class Scored:
     estimators: tuple[str, ...]
     scorers: tuple[str, ...]
     """What the logits follow from (`Manifest.scorer`), as far as rows say it."""
+    arithmetics: tuple[Arithmetic, ...]
+    """What they were computed in, as far as rows say it."""
     graded: tuple[ScoredRow, ...]
     keys: tuple[str, ...]
     """Question key by question number."""
@@ -150,6 +153,7 @@ class _Found:
         self.statuses: Counter[str] = Counter()
         self.estimators: dict[str, None] = {}
         self.scorers: dict[str, None] = {}
+        self.arithmetics: dict[tuple[str, str], Arithmetic] = {}
         self.numbers: dict[str, int] = {}
         self.asked: list[str] = []
 
@@ -167,6 +171,15 @@ class _Found:
         self.estimators.setdefault(str(fields.get("estimator") or UNNAMED))
         if fields.get("scorer"):
             self.scorers.setdefault(str(fields["scorer"]))
+        if fields.get("format") and fields.get("backend"):
+            noise = _number(fields.get("noise"))
+            known = noise is not None and math.isfinite(noise) and noise >= 0
+            computed = Arithmetic(
+                backend=str(fields["backend"]),
+                format=str(fields["format"]),
+                noise=noise if known else None,
+            )
+            self.arithmetics.setdefault((computed.backend, computed.format), computed)
         grade = correct_of(row)
         if isinstance(grade, Rejected):
             raise InputError(f"{grade.message}: correct it, or leave it empty where unknown")
@@ -204,6 +217,7 @@ class _Found:
             path=self.path,
             estimators=tuple(self.estimators),
             scorers=tuple(self.scorers),
+            arithmetics=tuple(self.arithmetics.values()),
             graded=tuple(self.graded),
             keys=tuple(self.numbers),
             asked=tuple(self.asked),

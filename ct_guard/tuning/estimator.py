@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from ct_guard import __version__
 from ct_guard.adapters import EVERY_MODEL, PROBE, BaseModelRef, Manifest, save_estimator
 from ct_guard.adapters.questions import dump_questions, questions_name
-from ct_guard.backends import Item, ScoreBatch, Want
+from ct_guard.backends import Item, ScoreBatch, Want, self_test
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import fit
-from ct_guard.errors import CalibrationError
+from ct_guard.errors import CalibrationError, TuningError
 from ct_guard.estimators import METHODS, Method
 from ct_guard.estimators.question_prior import PRIOR_FILE, QuestionPrior, fit_question_prior
 from ct_guard.query import ContextStyle, Query, build_query, render
@@ -59,6 +59,8 @@ def make_estimator(
     overwrite: bool = False,
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
+    cache_bytes: int | None = None,
+    on_rows: Callable[[int, int], None] = lambda done, total: None,
 ) -> Manifest | None:
     """Tune, and write an estimator that is ready to score.
 
@@ -79,6 +81,8 @@ def make_estimator(
         overwrite: whether an estimator at `target` may be replaced.
         on_progress: called after every evaluation.
         on_step: called with every step and its loss.
+        cache_bytes: memory for what the base model has read, see `tune`.
+        on_rows: called while rows are read into it, with how many of how many.
 
     Returns:
         The manifest as written; None in the processes of `accelerate launch` that do not write.
@@ -87,6 +91,12 @@ def make_estimator(
         TuningError: as `tune`, or the directory cannot be written; CalibrationError: too few rows
             to calibrate on.
     """
+    self_test(backend, build_query(style, backend), None)
+    if backend.manner != "together":
+        raise TuningError(
+            "this base model is right only where rows are read one by one, and is tuned in batches:"
+            " take another base"
+        )
     prior = _fitted_prior(parts) if question_prior and processes().first else None
     tuned = tune(
         backend,
@@ -100,6 +110,8 @@ def make_estimator(
         resume=resume,
         on_progress=on_progress,
         on_step=on_step,
+        cache_bytes=cache_bytes,
+        on_rows=on_rows,
     )
     if not processes().first:
         return None

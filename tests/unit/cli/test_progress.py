@@ -81,7 +81,7 @@ def test_an_evaluation_of_tuning_is_a_line_in_a_log(capsys: pytest.CaptureFixtur
         rows_per_second=12.0,
     )  # fmt: skip
     for shown in (False, True):
-        with tuning_progress(8, shown=shown) as (stepped, evaluated):
+        with tuning_progress(8, shown=shown) as (_, stepped, evaluated):
             stepped(4, 0.5)
             evaluated(evaluation)
     assert capsys.readouterr().err.count("step 4/8: loss 0.5000") == 1
