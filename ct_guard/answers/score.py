@@ -267,7 +267,7 @@ def _unscored(guard: Guard, status: Status, message: str) -> Confidence:
 
 
 def _result(assessment: Assessment, origin: dict[str, Any]) -> dict[str, Any]:
-    fields = assessment.confidence.model_dump(exclude={"provider_logprobs"})
+    fields = assessment.confidence.model_dump(exclude={"provider_logprobs", "ood"})
     fields["confidence"] = fields.pop("p")
     return {"action": assessment.action, **fields, **origin}
 

@@ -34,14 +34,16 @@ PROBES = 32
 """Tokens whose logits are compared, the labels among them."""
 BESIDE = (1, 7, 17, 2, 31, 3)
 """Numbers of tokens beside a row that change how its reading is rounded."""
-CLEAR = 4.0
-"""Standard errors that stand between a fault's whole effect and none, where it is judged. A fault
+PADDING = (1, 2, 4, 8)
+"""Counts of padding in front of a row that are told apart from none: what more does is alike."""
+CLEAR = 3.0
+"""Standard errors between half a fault's effect and all of it, or none, where it is named. A fault
 that does less moves no logit by more than the noise that is reported."""
 MOST_UNEXPLAINED = 0.5
 """Share of the squares of what is off that a fault may leave to noise, to be named."""
-SPREAD = 4.0
-"""How many times the noise of plain readings a sound backend may be off: batches take other
-kernels than single rows, with up to twice their rounding in 16 bits."""
+SPREAD = 2.0
+"""How many times the noise of plain readings, in the row where it is largest, a sound backend may
+be off on average: batches take other kernels than single rows, with up to twice their rounding."""
 
 
 class MannerWarning(UserWarning):
@@ -139,7 +141,6 @@ class _Rehearsal:
     def _faults(self, right: FloatArray, off: FloatArray) -> Iterator[_Fault]:
         truth = _figures(right, right)
         few = [_shortest(self.prefixes, range(3)), _shortest(self.prefixes, range(3, 6))]
-        longest = [max(map(len, self.prefixes[:3])), max(map(len, self.prefixes[3:]))]
         rows = [self.prefixes[at] for at in few]
 
         def fault(name: str, wrong: FloatArray, *, mendable: bool = False) -> _Fault:
@@ -156,11 +157,11 @@ class _Rehearsal:
             yield fault("positions are off by one where the query begins", wrong)
         wrong = self._plain([row[:-1] for row in rows], self._own)
         yield fault("the query is read behind one token too few", wrong)
-        padded = [
-            ((0,) * max(1, size - len(row)) + row) for row, size in zip(rows, longest, strict=True)
-        ]
-        wrong = self._plain(padded, self._own)
-        yield fault("padding is attended to", wrong, mendable=True)
+        longest = [max(map(len, self.prefixes[:3])), max(map(len, self.prefixes[3:]))]
+        of_batch = [size - len(row) for size, row in zip(longest, rows, strict=True)]
+        for counts in (of_batch, *([count, count] for count in PADDING)):
+            padded = [(0,) * count + row for count, row in zip(counts, rows, strict=True)]
+            yield fault("padding is attended to", self._plain(padded, self._own), mendable=True)
         wrong = self._plain([(*rows[1], *rows[0]), (*rows[0], *rows[1])], self._own)
         yield fault("tokens of other rows are attended to", wrong)
         if self.adapter is not None:
@@ -278,7 +279,8 @@ def _verdict(off: FloatArray, faults: Sequence[_Fault], rounding: float) -> _Pro
                 return _Problem(fault.name, fault.mendable)
             continue
         least = min(least, _rms(effect))
-        left = float(((seen - effect) ** 2).sum() / max((seen**2).sum(), 1e-300))
+        there = float((seen**2).sum())
+        left = float(((seen - effect) ** 2).sum()) / there if there else np.inf
         is_clear = np.sqrt(size) > 2 * CLEAR * _rms(seen - effect)
         if left < unexplained:
             likest, unexplained, named = fault, left, is_clear and left < MOST_UNEXPLAINED

@@ -1,5 +1,6 @@
 """Another policy for one call, set where the call is made."""
 
+import logging
 import threading
 from collections.abc import Mapping
 from typing import Any
@@ -12,6 +13,8 @@ from ct_guard.guard import Guard
 from ct_guard.policies import load_policy
 
 __all__ = ["POLICY", "POLICY_SPEC", "Guards", "needs_estimator", "policy_in", "refuse_unknown"]
+
+_log = logging.getLogger(__name__)
 
 POLICY = "ct_guard_policy"
 """The key in `config["configurable"]`, or in the context of a LangGraph run, that sets another
@@ -80,12 +83,31 @@ def needs_estimator(surface: str, given: Any) -> Any:
     return given
 
 
+_STANDARD = frozenset(
+    {
+        "temperature",
+        "max_tokens",
+        "timeout",
+        "max_retries",
+        "stop",
+        "streaming",
+        "base_url",
+        "api_key",
+    }
+)
+"""LangChain's own parameters of chat models, which its factories give to any of them."""
+
+
 def refuse_unknown(surface: str, given: Mapping[str, Any], known: Any) -> None:
-    """Raises UsageError for options that a surface does not have, saying what it has instead."""
+    """Raises UsageError for options that a surface does not have, saying what it has instead. One
+    of LangChain's standard parameters is told of in the log."""
     from difflib import get_close_matches
 
     for name in given:
         if name in known:
+            continue
+        if name in _STANDARD:
+            _log.warning("%s has no %r of its own: set it on the model inside", surface, name)
             continue
         near = get_close_matches(name, known, n=1)
         if name.startswith(("thresh", "tresh", "min_p", "min_conf", "cutoff")):

@@ -66,8 +66,9 @@ def test_no_text_moves_the_template_or_the_place_that_is_read(
         made = render(qa, **options)
     except MismatchError:  # refused by name is never read wrongly
         assume(False)
-    neutral = [render(plain(word, len(turns), bool(context)), **options) for word in ("7", "no")]
-    head = common(neutral[0].context, neutral[1].context)
+    words = ("7", "no", "so\nAnswer:")  # a question that is worded already gets no "Question:"
+    neutral = [render(plain(word, len(turns), bool(context)), **options) for word in words]
+    head = min(common(neutral[0].context, other.context) for other in neutral[1:])
     tail = common(neutral[0].context[::-1], neutral[1].context[::-1])
     special = reader.special_ids()
 

@@ -24,7 +24,7 @@ ROWS = [
 ]
 
 BACKENDS = {
-    "transformers": ("--backend", "transformers"),
+    "transformers": ("--backend", "transformers", "--dtype", "float32"),
     "llama_cpp": ("--backend", "llama_cpp", "--threads", "1"),
 }
 

@@ -74,7 +74,7 @@ def test_logprobs_are_the_models_at_temperature_one(
 def test_a_conversation_is_never_read_twice(backend: TransformersBackend) -> None:
     """Every forward reads the new turn or one token."""
     sizes: list[int] = []
-    hook = backend.model.register_forward_pre_hook(
+    hook = backend.model.base_model.register_forward_pre_hook(
         lambda module, args, kwargs: sizes.append(kwargs["input_ids"].shape[1]), with_kwargs=True
     )
     prompt, past = asked(backend, "What is 2 plus 2?"), None

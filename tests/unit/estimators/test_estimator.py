@@ -190,12 +190,12 @@ def test_nan_from_a_model_is_an_error_of_its_row_alone(
     estimator = load_estimator(tmp_path / "e", device="cpu")
     rows = [qa("fine"), qa("bad \u00a7"), qa("also fine", question="Where?")]
     expected = estimator.score([rows[0], rows[2]])
-    model = estimator.backend.model  # type: ignore[attr-defined]
+    model = estimator.backend.model.base_model  # type: ignore[attr-defined]
     whole, mark = model.forward, estimator.backend.encode("\u00a7")[-1]
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         out = whole(*args, **kwargs)
-        out.logits[(kwargs["input_ids"] == mark).any(1)] = math.nan
+        out.last_hidden_state[(kwargs["input_ids"] == mark).any(1)] = math.nan
         return out
 
     monkeypatch.setattr(model, "forward", forward)

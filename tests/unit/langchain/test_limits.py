@@ -44,7 +44,7 @@ def middleware(estimator: Estimator, **limits: Any) -> Guard:
 
 
 def callbacks(estimator: Estimator, **limits: Any) -> Guard:
-    return ConfidenceCallbackHandler(estimator, **limits)._guard
+    return ConfidenceCallbackHandler(estimator, **limits)._guards.guard
 
 
 def runnable(estimator: Estimator, **limits: Any) -> Guard:

@@ -37,7 +37,7 @@ def base(
     config = AutoConfig.for_model(
         request.param,
         **SETTINGS[request.param],
-        vocab_size=len(tokenizer),
+        vocab_size=len(tokenizer) + 8,  # of some architectures the library adds tokens
         bos_token_id=1,
         eos_token_id=2,
         pad_token_id=0,
