@@ -2,6 +2,7 @@
 # make test    set up everything and run the whole test suite
 # make check   lint, types, import contracts
 # make mini    train the miniature world again and write ct_guard/mini/ (about 90 minutes on 2 cores)
+# make fuzz    10,000 hostile inputs for every reader of files (an hour or two)
 # make bench   measure speed; make bench-world: the estimators on the miniature world (five hours,
 #              therefore on its own); make bench-gpu: a base in the shape of a 7B model
 #
@@ -15,7 +16,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
 
-.PHONY: demo test check mini bench bench-world bench-gpu clean
+.PHONY: demo test check mini fuzz bench bench-world bench-gpu clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -34,11 +35,15 @@ check: $(VENV)/test.stamp
 mini: $(VENV)/test.stamp
 	$(BIN)/python -m examples.mini_world
 
+fuzz: $(VENV)/test.stamp
+	$(BIN)/python -m tests.fuzz --inputs 10000
+
 bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.scoring
 	$(BIN)/python -m benchmarks.langchain
 	$(BIN)/python -m benchmarks.llama_cpp
 	$(BIN)/python -m benchmarks.tuning
+	$(BIN)/python -m benchmarks.load
 
 bench-world: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.world

