@@ -200,11 +200,11 @@ def test_an_interrupted_run_resumes_to_the_same_result(
 
     assess, calls = engine._assess, []
 
-    def dying(guard: Any, chunk: Any) -> Any:
+    def dying(guard: Any, chunk: Any, summary: Any) -> Any:
         calls.append(len(chunk))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return assess(guard, chunk)
+        return assess(guard, chunk, summary)
 
     monkeypatch.setattr(engine, "_assess", dying)
     stopped = run("score", source, "-e", tiny_estimator, "-o", output)
