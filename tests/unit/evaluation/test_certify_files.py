@@ -114,3 +114,35 @@ def test_certificates_are_added_replaced_and_their_questions_recorded(
     assert len(load_questions(tmp_path / "copy" / written.questions)["certification"]) == 2000
     assert written.data["certification"] == again.split_hash
     assert load_manifest(estimator).certificates == (lenient, strict)
+
+
+def computed(rows: list[dict[str, Any]], backend: str, form: str) -> list[dict[str, Any]]:
+    return [row | {"backend": backend, "format": form, "noise": 0.2} for row in rows]
+
+
+def test_a_certificate_says_what_its_logits_were_computed_in(
+    write: Write, make_rows: MakeRows, manifest: Manifest
+) -> None:
+    rows = computed(make_rows(200, answers=1), "llama_cpp", "Q4_1")
+    scored = read_scored(write("s.jsonl", rows), need="logit")
+    found = certify(scored, manifest, alpha=0.3, delta=0.1)
+    assert str(found.arithmetic) == "llama_cpp in Q4_1, noise 0.2 logits"
+
+
+def test_rows_of_files_that_do_not_say_it_are_certified_without(
+    write: Write, make_rows: MakeRows, manifest: Manifest
+) -> None:
+    scored = read_scored(write("s.jsonl", make_rows(200, answers=1)), need="logit")
+    assert certify(scored, manifest, alpha=0.3, delta=0.1).arithmetic is None
+
+
+def test_rows_of_two_arithmetics_are_refused(
+    write: Write, make_rows: MakeRows, manifest: Manifest
+) -> None:
+    rows = make_rows(200, answers=1)
+    mixed = computed(rows[:90], "transformers", "float32") + computed(
+        rows[90:], "transformers", "bfloat16"
+    )
+    scored = read_scored(write("s.jsonl", mixed), need="logit")
+    with pytest.raises(InputError, match=r"float32.* and .*bfloat16.*score them all in the same"):
+        certify(scored, manifest, alpha=0.3, delta=0.1)
