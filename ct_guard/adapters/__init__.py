@@ -3,7 +3,7 @@
 from .card import model_card
 from .checkpoint import import_checkpoint
 from .hub import is_fetched, resolve
-from .locate import BASELINES, EMBEDDED, MINI, ON_HUB, base_place, locate
+from .locate import BASELINES, EMBEDDED, MINI, ON_HUB, SMOL, base_place, locate
 from .manifest import (
     EVERY_MODEL,
     MANIFEST,
@@ -35,6 +35,7 @@ __all__ = [
     "PROBE",
     "PROBE_SIZES",
     "PUBLISHED",
+    "SMOL",
     "Asking",
     "BaseModelRef",
     "LogisticLayer",

@@ -21,12 +21,18 @@ DOES_NOT_FIT = 3
     help="Does it fit? An estimator ('mini'), a base's directory, a GGUF file, a downloaded id,"
     " hub:owner/name/FILE.gguf.",
 )  # fmt: skip
+@click.option(
+    "--check", is_flag=True,
+    help="With --model: load it on each backend, check its arithmetic and measure its noise.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the findings as JSON.")
-def command(model: str | None, as_json: bool) -> None:
+def command(model: str | None, check: bool, as_json: bool) -> None:
     """Show what this machine can run, with a line of advice for each item."""
     from ct_guard.doctor import examine
 
-    findings = examine(model)
+    if check and model is None:
+        raise click.UsageError("--check is about a model: name one with --model")
+    findings = examine(model, check=check)
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], indent=1))
     else:

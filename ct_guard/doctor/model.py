@@ -6,7 +6,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from ct_guard.adapters import EMBEDDED, MANIFEST, ON_HUB, base_place, load_manifest, locate
+from ct_guard.adapters import EMBEDDED, MANIFEST, ON_HUB, SMOL, base_place, load_manifest, locate
 from ct_guard.backends.machine import computes_in_bfloat16, memory
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.files.untrusted_json import parse_json
@@ -40,7 +40,7 @@ def model_fits(name: str) -> list[Finding]:
 
 
 def _place(name: str) -> Path:
-    if name.startswith(ON_HUB):
+    if name == SMOL or name.startswith(ON_HUB):
         return Path(base_place(name))
     path = Path(name)
     if path.is_file() or (path.is_dir() and not (path / MANIFEST).is_file()):

@@ -118,3 +118,21 @@ def test_a_chat_template_that_reads_the_clock_is_named(tmp_path):
     (finding,) = [found for found in examine(str(model)) if found.item == "chat template"]
     assert finding.ok
     assert TEMPLATE_DATE in finding.advice
+
+
+@pytest.mark.parametrize("name", ["mini", "mini:query"])
+def test_a_models_arithmetic_is_checked_on_each_backend(name: str) -> None:
+    found = [one for one in examine(name, check=True) if one.item == "arithmetic"]
+    values = [one.value for one in found]
+    assert [value.split(",")[0] for value in values] == [
+        "transformers in float32",
+        "llama_cpp in F32",
+    ]
+    assert all("noise" in value for value in values)
+    assert [one.advice for one in found] == ["right: rows are read together"] * 2
+
+
+def test_checking_needs_a_model() -> None:
+    found = CliRunner().invoke(command, ["--check"])
+    assert found.exit_code == 2
+    assert "--model" in found.output
