@@ -1,6 +1,7 @@
 """How far is scoring from the bare forward? Rows a second, side by side in one run.
 
     python -m benchmarks.scoring [FILE] [--estimator mini] [--rows 2000] [--repeats 5]
+    python -m benchmarks.scoring FILE --base smol --dtype bfloat16 --rows 1000 --repeats 3
 
 For the same token ids (context + answer + query), the same order by length and the same batch size:
 
@@ -8,10 +9,12 @@ For the same token ids (context + answer + query), the same order by length and 
 * `score`: the estimator's backend call: base pass, adapter on the query, log-probabilities,
   contexts shared between answers to one question.
 
-Tokenising is excluded from both. Without FILE, rows of the miniature world are made up.
+`--base` takes the zero-shot query over a base, in the `--dtype` asked for. Tokenising is excluded from
+both. Without FILE, rows of the miniature world are made up.
 """
 
 import random
+import resource
 import statistics
 import time
 from collections.abc import Callable
@@ -82,15 +85,25 @@ def seconds(work: Callable[[], object]) -> float:
 @click.command(help=__doc__)
 @click.argument("source", type=click.Path(path_type=Path, exists=True), required=False)
 @click.option("--estimator", default="mini", show_default=True)
+@click.option("--base", default=None, help="Ask the zero-shot query of this base instead.")
+@click.option("--dtype", default="auto", show_default=True)
 @click.option("--rows", default=2000, show_default=True)
 @click.option("--repeats", default=5, show_default=True)
 @click.option("--batch-size", default=64, show_default=True)
 @click.option("--threads", default=2, show_default=True)
 def main(
-    source: Path | None, estimator: str, rows: int, repeats: int, batch_size: int, threads: int
+    source: Path | None,
+    estimator: str,
+    base: str | None,
+    dtype: str,
+    rows: int,
+    repeats: int,
+    batch_size: int,
+    threads: int,
 ) -> None:
     torch.set_num_threads(threads)
-    loaded = load_estimator(estimator, batch_size=batch_size)
+    named = "zero-shot" if base is not None else estimator
+    loaded = load_estimator(named, base=base, dtype=dtype, batch_size=batch_size)
     backend = loaded.backend
     if not isinstance(backend, TransformersBackend):
         raise click.UsageError("this benchmark needs the transformers backend")
@@ -122,6 +135,8 @@ def main(
         f"score         {len(items) / score_time:8.1f} rows/s {tokens / score_time:10.0f} tokens/s"
     )
     print(f"score / plain {ratio:.2f} (median of {repeats} pairs; 1.00 = as fast)")
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+    print(f"computed by {loaded.arithmetic}; peak memory {peak:.2f} GB")
 
 
 if __name__ == "__main__":
