@@ -9,8 +9,8 @@ For the same token ids (context + answer + query), the same order by length and 
 * `score`: the estimator's backend call: base pass, adapter on the query, log-probabilities,
   contexts shared between answers to one question.
 
-`--base` takes the zero-shot query over a base, in the `--dtype` asked for. Tokenising is excluded from
-both. Without FILE, rows of the miniature world are made up.
+`--base` takes the zero-shot query over a base, in the `--dtype` asked for. Tokenising is excluded
+from both. Without FILE, rows of the miniature world are made up.
 """
 
 import random
