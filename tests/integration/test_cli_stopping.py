@@ -74,7 +74,8 @@ def test_a_signal_ends_a_run_with_its_code_and_the_way_on(
     assert not output.exists()
     assert {path.name for path in tmp_path.iterdir()} == {source.name, journal_path(output).name}
     resumed = start(0, *command, "--resume")
-    assert resumed.wait(60) == 0
+    said = resumed.communicate(timeout=60)[1]
+    assert resumed.returncode == 0, said
     assert [row["id"] for row in read(output)] == list(range(400))
 
 
