@@ -75,9 +75,10 @@ def load_model(
         options |= {"quantization_config": _quantized(quantization), "device_map": {"": where}}
     try:
         with quiet():
+            config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
             tokenizer = load_tokenizer(source, revision)
             if number is None:
-                few = not computes_in_bfloat16(_parameters(source, revision))
+                few = not computes_in_bfloat16(_parameters(config))
                 number = torch.float32 if few else torch.bfloat16
             model, report = from_pretrained(
                 source,
@@ -100,9 +101,8 @@ def load_model(
     return model, tokenizer
 
 
-def _parameters(source: str | Path, revision: str | None) -> int:
+def _parameters(config: Any) -> int:
     """How many a model has by its config, without its weights."""
-    config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
     with torch.device("meta"):
         model = AutoModelForCausalLM.from_config(  # type: ignore[no-untyped-call]
             config, trust_remote_code=False

@@ -192,7 +192,7 @@ class _Rehearsal:
     def _rounding(self, right: FloatArray, counts: Sequence[int]) -> float:
         """How much plain readings differ among each other, in the row where they do most: root mean
         square, in logits. Quantised products differ seldom, and then by much."""
-        own = np.finfo(np.float32).eps * float(np.abs(right).max())  # of the logits themselves
+        own = _unit(self.backend.format) * _rms(_centred(right))  # of the last state alone
         found = [
             _centred(self._plain(self.prefixes, self._own, beside=count)) - _centred(right)
             for count in counts
@@ -303,6 +303,14 @@ def _figures(logits: FloatArray, labels: FloatArray) -> FloatArray:
     """What is compared, [rows, PROBES + 1]: logits of which only the differences mean anything, and
     z = z_yes - z_no of the pair that is served."""
     return np.concatenate([_centred(logits), labels[:, 1:2] - labels[:, :1]], axis=1)
+
+
+def _unit(form: str) -> float:
+    """How far apart the numbers of a format are, relative to their size. Quantised weights meet
+    activations that are rounded to 8 bits on the way."""
+    if form.startswith(("bfloat16", "Q", "IQ")) or "int8" in form:
+        return 2.0**-8
+    return 2.0**-11 if form.startswith(("float16", "F16")) else 2.0**-23
 
 
 def _context(item: Item) -> tuple[int, ...]:

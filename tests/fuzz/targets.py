@@ -355,7 +355,8 @@ def _gguf(folder: Path, data: bytes) -> None:
 
     path = folder / "model.gguf"
     path.write_bytes(data)
-    template = ChatTemplate.of(validate_base(path))
+    info = validate_base(path)
+    template = ChatTemplate(info.chat_template, info.special_tokens)
     template.render([Message(role="user", content="Hi")], generation_prompt=True)
 
 
