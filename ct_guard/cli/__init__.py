@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from ct_guard import __version__
-from ct_guard.errors import CtGuardError, MissingExtraError
+from ct_guard.errors import CtGuardError, FieldError, MissingExtraError
 
 from . import stopping
+from .options import in_options
 from .shown import one_line, say
 
 __all__ = ["cli", "main"]
@@ -72,9 +73,17 @@ class _Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """A library that is not installed is an error of ours, whichever command needs it."""
+        """Errors name fields as the options that they come from, and a library that is not
+        installed is an error of ours, whichever command needs it."""
         try:
             return super().invoke(ctx)
+        except CtGuardError as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            said = in_options(str(error), command.params if command is not None else ())
+            if isinstance(error, FieldError):
+                raise click.UsageError(said) from error
+            error.args = (said, *error.args[1:])
+            raise
         except ModuleNotFoundError as error:
             extra = EXTRAS.get((error.name or "").partition(".")[0])
             if extra is None or isinstance(error, CtGuardError):

@@ -16,8 +16,8 @@ from ct_guard.evaluation.certify import (
     certify,
     first_answers,
     independent,
-    save_certificate,
 )
+from ct_guard.workflows.recording import save_certificate
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
 MakeRows = Callable[..., list[dict[str, Any]]]

@@ -16,7 +16,7 @@ from ct_guard.evaluation import read_scored
 from ct_guard.evaluation.calibrate import calibrate
 from ct_guard.evaluation.probabilities import probabilities
 from ct_guard.evaluation.provider import fit_provider
-from ct_guard.evaluation.recalibrate import save_calibration
+from ct_guard.workflows.recalibration import save_calibration
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
 MakeRows = Callable[..., list[dict[str, Any]]]

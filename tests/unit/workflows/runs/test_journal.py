@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ct_guard.answers.journal import Journal, journal_path
 from ct_guard.errors import InputError, UsageError
+from ct_guard.workflows.runs.journal import Journal, journal_path
 
 RUN = {"schema": 1, "input": {"size": 12, "mtime": 1.5}, "policy": ("certified", 0.1)}
 

@@ -16,11 +16,11 @@ from ct_guard.adapters import (
 )
 from ct_guard.adapters.calibrated import calibrated
 from ct_guard.errors import InputError, OutputExistsError
+from ct_guard.evaluation import Scored
+from ct_guard.evaluation.disjoint import recorded
+from ct_guard.evaluation.scored import logit_of
 from ct_guard.files import Rejected, open_rows, open_writer, question_answer
 from ct_guard.records import CalibratorState
-
-from .disjoint import recorded
-from .scored import Scored, logit_of
 
 __all__ = ["RECALIBRATED", "apply_to_file", "save_calibration"]
 

@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-from ct_guard.answers import GradeSummary, grade_file
-from ct_guard.answers import grade as engine
-from ct_guard.answers.journal import journal_path
 from ct_guard.datasets import (
     GRADERS,
     AskedAnswers,
@@ -22,6 +19,9 @@ from ct_guard.datasets import (
 )
 from ct_guard.datasets.answerers import Reply, Request
 from ct_guard.errors import BackendError, InputError, OutputExistsError, UsageError
+from ct_guard.workflows.runs import GradeSummary, grade_file
+from ct_guard.workflows.runs import grade as engine
+from ct_guard.workflows.runs.journal import journal_path
 
 Row = dict[str, Any]
 

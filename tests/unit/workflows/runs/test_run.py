@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ct_guard.answers.journal import journal_path
-from ct_guard.answers.run import check_run, running
 from ct_guard.errors import InputError, OutputExistsError, UsageError
 from ct_guard.files import open_rows, open_writer
+from ct_guard.workflows.runs.journal import journal_path
+from ct_guard.workflows.runs.run import check_run, running
 
 SETTINGS = {"scorer": "abc", "dtype": "float32"}
 

@@ -9,12 +9,12 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from ct_guard.answers import GradeSummary, grade_file
-from ct_guard.answers import grade as engine
-from ct_guard.answers.journal import journal_path
 from ct_guard.datasets import GRADERS, AskedAnswers
 from ct_guard.datasets.answerers import LangChainAnswerer
 from ct_guard.errors import BackendError
+from ct_guard.workflows.runs import GradeSummary, grade_file
+from ct_guard.workflows.runs import grade as engine
+from ct_guard.workflows.runs.journal import journal_path
 
 
 def questions(folder: Path, count: int) -> Path:
