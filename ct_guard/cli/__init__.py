@@ -79,7 +79,7 @@ class _Commands(click.Group):
             return super().invoke(ctx)
         except CtGuardError as error:
             command = self.get_command(ctx, ctx.invoked_subcommand or "")
-            said = in_options(str(error), command.params if command is not None else ())
+            said = in_options(str(error), _options_of(command))
             if isinstance(error, FieldError):
                 raise click.UsageError(said) from error
             error.args = (said, *error.args[1:])
@@ -93,6 +93,14 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _options_of(command: click.Command | None) -> list[click.Parameter]:
+    """The options of a command, and of the commands below it."""
+    if command is None:
+        return []
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    return [*command.params, *(option for one in below for option in _options_of(one))]
 
 
 @click.group(

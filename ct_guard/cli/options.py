@@ -1,10 +1,10 @@
 """Options that several commands share, and how the fields of a workflow are spelled as options."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -28,8 +28,11 @@ __all__ = [
     "where_option",
 ]
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Command = TypeVar("Command", bound=Callable[..., Any])
-T = TypeVar("T")
+Settings = TypeVar("Settings", bound="DataclassInstance")
 GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 spreadsheet_option = click.option(
@@ -93,9 +96,10 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
     return chosen
 
 
-def config_of(kind: type[T], options: dict[str, Any]) -> T:
+def config_of(kind: type[Settings], options: Mapping[str, Any]) -> Settings:
     """The settings of a workflow, a dataclass, from the options of the same names."""
-    return kind(**{field.name: options[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+    made: Callable[..., Settings] = kind
+    return made(**{field.name: options[field.name] for field in fields(kind)})
 
 
 def given_options(context: click.Context) -> Collection[str]:

@@ -25,7 +25,7 @@ def independent(scored: Scored) -> Scored:
                 raise InputError(
                     f"{row.where}: another answer to a question that has one: {len(scored):,} rows"
                     f" answer {questions:,} questions, and rows to certify must be independent;"
-                    " choose one answer a question with --where sample=0 or --first"
+                    " choose one answer a question by `where` sample=0 or `first`"
                 )
             seen.add(row.question)
     return scored

@@ -49,7 +49,7 @@ def save_calibration(
         ManifestError: the estimator at `source` is not whole.
     """
     if target.exists() and not overwrite:
-        raise OutputExistsError(f"{target}: exists; name another output or use --overwrite")
+        raise OutputExistsError(f"{target}: exists; name another output or use `overwrite`")
     manifest = load_manifest(source)
     keys = scored.question_keys()
     splits = recorded(source, manifest) | {"calibration": frozenset(map(question_hash, keys))}

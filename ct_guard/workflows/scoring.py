@@ -24,8 +24,9 @@ __all__ = ["ScoreConfig", "ScoreResult", "score"]
 class ScoreConfig:
     """Which estimator scores, how it is run, and what is decided at its confidences."""
 
-    estimator: str = "mini"
-    """A directory, `mini`, an id of the hub's, or with `base` a baseline; see `load_estimator`."""
+    estimator: "str | Path | Estimator" = "mini"
+    """A directory, `mini`, an id of the hub's, with `base` a baseline (see `load_estimator`), or
+    one that is loaded."""
     policy: str | float | None = None
     """A threshold, `certified`, `annotate`, or a JSON file; None: certified where the estimator has
     such a threshold, else annotate."""

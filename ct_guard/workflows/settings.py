@@ -35,7 +35,7 @@ def refuse_idle(config: Config, given: Collection[str] | None = None) -> None:
 
 def bits_of(quantization: Bits | None) -> Literal["8bit", "4bit"] | None:
     """What a loader is asked for: None where nothing is quantized."""
-    return None if quantization in (None, "none") else quantization
+    return None if quantization is None or quantization == "none" else quantization
 
 
 def check_spreadsheet(spreadsheet: bool, output: str | Path) -> None:

@@ -60,7 +60,7 @@ def test_an_outage_of_a_langchain_provider_stops_however_many_samples(
 ) -> None:
     """With many samples a chunk holds few questions, or one."""
     source, output = questions(tmp_path, 70), tmp_path / "out.jsonl"
-    with pytest.raises(BackendError, match=r"HTTP 503.*in a row.*--resume goes on"):
+    with pytest.raises(BackendError, match=r"HTTP 503.*in a row.*`resume` goes on"):
         grade(source, output, through_langchain(0, samples))
     assert not output.exists()
     assert len(read(journal_path(output))) == 1  # whose run it is, and no failures

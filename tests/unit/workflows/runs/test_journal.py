@@ -85,7 +85,7 @@ def test_without_resume_an_old_journal_is_discarded(path: Path) -> None:
 )
 def test_the_journal_of_another_run_is_refused_and_kept(path: Path, other: dict[str, Any]) -> None:
     killed_after(path, {"n": 1})
-    with pytest.raises(UsageError, match=r"another (policy|more) \(.*, now .*\); .*--overwrite"):
+    with pytest.raises(UsageError, match=r"another (policy|more) \(.*, now .*\); .*`overwrite`"):
         Journal.open(path, other, resume=True)
     assert resumed(path) == [{"n": 1}]
 
