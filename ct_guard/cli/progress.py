@@ -188,8 +188,9 @@ def tuning_progress(
         def evaluated(progress: "Progress") -> None:
             area = progress.validation_auroc
             left = work.left() if progress.step < steps else None
+            loss = "" if progress.loss is None else f" loss {progress.loss:.4f},"
             work.tell(
-                f"step {progress.step:,}/{progress.steps:,}: loss {progress.loss:.4f}, validation"
+                f"step {progress.step:,}/{progress.steps:,}:{loss} validation"
                 f" log loss {progress.validation_log_loss:.4f}, AUROC"
                 f" {'not defined' if area is None else f'{area:.3f}'},"
                 f" {progress.rows_per_second:,.0f} rows/s"

@@ -14,13 +14,15 @@ from ct_guard.tuning import RECIPES, TuningConfig
 __all__ = ["check_options", "chosen_of", "config_of", "style_for"]
 
 SETTINGS = (
-    "activation", "rank", "alpha", "dropout", "learning_rate", "batch_size", "accumulate", "steps",
-    "warmup", "weight_decay", "loss", "pair_weight", "kl", "kappa", "gradient_checkpointing",
+    "activation", "rank", "alpha", "dropout", "start", "learning_rate", "batch_size", "accumulate",
+    "steps", "warmup", "weight_decay", "loss", "pair_weight", "kl", "kappa",
+    "gradient_checkpointing",
     "evaluate_every", "patience", "keep", "label_orders", "budget", "seed",
 )  # fmt: skip
 """Options that are fields of the tuning configuration, of the same name."""
 OF_LORA = (
-    "activation", "rank", "alpha", "dropout", "targets", "kl", "kappa", "gradient_checkpointing",
+    "activation", "rank", "alpha", "dropout", "targets", "start", "kl", "kappa",
+    "gradient_checkpointing",
 )  # fmt: skip
 """Options of the LoRA and of its divergence from the base: a probe has none."""
 OF_PAPER: dict[str, Any] = {"quantization": "8bit", "calibrator": "temperature", "twins": 0.0}
@@ -47,6 +49,8 @@ def config_of(method: str, recipe: str, options: dict[str, Any]) -> TuningConfig
     settings = {**RECIPES[recipe], "activation": _activation(method, recipe, options)}
     if settings["activation"] == "query":
         settings["kappa"] = None  # a recipe's: with `query` there is nothing to weigh
+    if settings["activation"] == "all" or options["label_orders"] == "both":
+        settings["start"] = "zero"  # a recipe's, again
     settings |= {name: options[name] for name in SETTINGS if options[name] is not None}
     if (targets := options["targets"]) is not None:
         names = tuple(name.strip() for name in targets.split(",") if name.strip())
