@@ -86,8 +86,14 @@ METHODS = ("query", "probe", "lora_probe", "hybrid")
 @click.option("--dropout", type=float, help="On the LoRA's input. Default: 0.1.")
 @click.option(
     "--targets", metavar="NAMES",
-    help="Layers that get a LoRA: 'all-linear', or names with commas. Default: the library's for"
-    " the architecture (query and value projections).",
+    help="Layers that get a LoRA: 'all-linear', or names with commas. Default: all-linear (the"
+    " recipe paper: query and value projections).",
+)  # fmt: skip
+@click.option(
+    "--start", type=click.Choice(["zero", "probe"]),
+    help="What the LoRA says before the first step: nothing, or what a linear probe says of the"
+    " query's last hidden state, which is where small bases need to start. Default: probe with"
+    " activation query (the recipe small: zero).",
 )  # fmt: skip
 @click.option("--learning-rate", type=float, help="Largest; falls as a cosine. Default: 1e-4.")
 @click.option(

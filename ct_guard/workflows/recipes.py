@@ -20,13 +20,15 @@ __all__ = ["HELD_OUT", "OF_PAPER", "TuneConfig", "check_settings", "settings_of"
 HELD_OUT = 0.15
 """Share of the questions of each part that is drawn."""
 SETTINGS = (
-    "activation", "rank", "alpha", "dropout", "learning_rate", "batch_size", "accumulate", "steps",
-    "warmup", "weight_decay", "loss", "pair_weight", "kl", "kappa", "gradient_checkpointing",
+    "activation", "rank", "alpha", "dropout", "start", "learning_rate", "batch_size", "accumulate",
+    "steps", "warmup", "weight_decay", "loss", "pair_weight", "kl", "kappa",
+    "gradient_checkpointing",
     "evaluate_every", "patience", "keep", "label_orders", "budget", "seed",
 )  # fmt: skip
 """Fields of the tuning configuration, of the same name."""
 OF_LORA = (
-    "activation", "rank", "alpha", "dropout", "targets", "kl", "kappa", "gradient_checkpointing",
+    "activation", "rank", "alpha", "dropout", "targets", "start", "kl", "kappa",
+    "gradient_checkpointing",
 )  # fmt: skip
 """Fields of the LoRA and of its divergence from the base: a probe has none."""
 OF_PAPER: dict[str, Any] = {"quantization": "8bit", "calibrator": "temperature", "twins": 0.0}
@@ -63,7 +65,8 @@ class TuneConfig:
     alpha: int | None = None
     dropout: float | None = None
     targets: str | None = None
-    """`all-linear`, or names with commas; None: the library's choice."""
+    """`all-linear`, or names with commas."""
+    start: Literal["zero", "probe"] | None = None
     learning_rate: float | None = None
     batch_size: int | None = None
     accumulate: int | None = None
@@ -129,6 +132,8 @@ def settings_of(config: TuneConfig) -> "TuningConfig":
     settings = {**RECIPES[config.recipe], "activation": _activation(config)}
     if settings["activation"] == "query":
         settings["kappa"] = None  # a recipe's: with `query` there is nothing to weigh
+    if settings["activation"] == "all" or config.label_orders == "both":
+        settings["start"] = "zero"  # a recipe's, again
     given = {name: getattr(config, name) for name in SETTINGS}
     settings |= {name: value for name, value in given.items() if value is not None}
     if config.targets is not None:

@@ -264,8 +264,9 @@ class _Hearing:
     def evaluated(self, progress: "Progress") -> None:
         area = progress.validation_auroc
         left = self._work.left() if progress.step < self._steps else None
+        loss = "" if progress.loss is None else f" loss {progress.loss:.4f},"
         self._work.tell(
-            f"step {progress.step:,}/{progress.steps:,}: loss {progress.loss:.4f}, validation log"
+            f"step {progress.step:,}/{progress.steps:,}:{loss} validation log"
             f" loss {progress.validation_log_loss:.4f}, AUROC"
             f" {'not defined' if area is None else f'{area:.3f}'},"
             f" {progress.rows_per_second:,.0f} rows/s"

@@ -17,7 +17,13 @@ from tests.unit.workflows.conftest import Heard
 
 def config_of(base: Path) -> TuneConfig:
     return TuneConfig(
-        base=str(base), learning_rate=5e-3, batch_size=16, warmup=2, steps=8, evaluate_every=4
+        base=str(base),
+        learning_rate=5e-3,
+        batch_size=16,
+        warmup=2,
+        steps=8,
+        evaluate_every=4,
+        start="zero",
     )
 
 
