@@ -127,7 +127,7 @@ def remark(line: str, mark: str = "! ") -> None:
 
 def _spelled(option: click.Parameter) -> str:
     if isinstance(option, click.Argument):
-        return option.metavar or str(option.name)
+        return option.metavar or str(option.name).upper()
     return "/".join([max(option.opts, key=len), *option.secondary_opts])
 
 
