@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ct_guard import EvaluateConfig, evaluate
+from ct_guard import CertifyConfig, EvaluateConfig, certify, evaluate
 from ct_guard.adapters import load_manifest
 from ct_guard.errors import FieldError, InputError, OutputExistsError
 from tests.unit.workflows.conftest import Heard
@@ -60,15 +60,13 @@ def test_a_place_that_is_taken_is_refused_before_the_work(
 
 
 def test_seen_questions_are_a_remark_and_to_record_them_is_refused(
-    source: Path, estimator: Path, tmp_path: Path
+    source: Path, estimator: Path
 ) -> None:
-    from ct_guard import CalibrateConfig, calibrate
-
-    calibrate(source, tmp_path / "mine", CalibrateConfig(estimator=estimator, kind="platt"))
-    seen = evaluate(source, EvaluateConfig(estimator=tmp_path / "mine", **QUICK))
-    assert any("in the split 'calibration'" in line for line in seen.remarks)
-    with pytest.raises(InputError, match="in the split 'calibration'"):
-        evaluate(source, EvaluateConfig(estimator=tmp_path / "mine", record=True, **QUICK))
+    certify(source, CertifyConfig(estimator=estimator, first=True))
+    seen = evaluate(source, EvaluateConfig(estimator=estimator, **QUICK))
+    assert any("in the split 'certification'" in line for line in seen.remarks)
+    with pytest.raises(InputError, match="in the split 'certification'"):
+        evaluate(source, EvaluateConfig(estimator=estimator, record=True, **QUICK))
 
 
 @pytest.mark.parametrize(
