@@ -16,9 +16,9 @@ from ct_guard.estimators import features
 from ct_guard.estimators.methods.verbalized import VerbalizedMethod
 from ct_guard.estimators.question_prior import QuestionPrior
 from ct_guard.query import build_query
-from examples.mini_world.answers import Row, question_of, split_rows
-from examples.mini_world.measure import STYLE, Part, graded, make, measure, prior_of
-from examples.mini_world.world import content_of
+from tools.mini_world.answers import Row, question_of, split_rows
+from tools.mini_world.measure import STYLE, Part, graded, make, measure, prior_of
+from tools.mini_world.world import content_of
 
 from .asking import PARTS, labels_of, to_tune_on
 from .attempts import Attempt

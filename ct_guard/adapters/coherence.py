@@ -1,6 +1,5 @@
 """Whether what a manifest says fits together: its method and the parts that belong to it."""
 
-from ct_guard.calibration import check
 from ct_guard.errors import CalibrationError, ManifestError
 from ct_guard.methods import METHODS
 from ct_guard.query import RAW_STYLES
@@ -32,6 +31,8 @@ def check_coherent(manifest: Manifest) -> None:
                 f"the layer over the log-probabilities of {model!r} does not fit this version: fit"
                 " it again with 'ct-guard calibrate --logprobs'"
             )
+    if manifest.calibrators:
+        from ct_guard.calibration import check  # brings scipy
     for model, state in manifest.calibrators.items():
         try:
             check(state)

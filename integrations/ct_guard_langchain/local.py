@@ -13,7 +13,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import run_in_executor
 from pydantic import Field, PrivateAttr
 
-from ct_guard.backends import Backend, Generation
+from ct_guard.backends import Backend, Generation, GenerationSettings
 from ct_guard.backends.conversations import Conversations
 from ct_guard.errors import MismatchError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
@@ -235,7 +235,8 @@ class ChatLocal(DecidingChatModel):
         asked = question_answer(messages, model=self._model_name)
         settings = {name: kwargs.get(name, getattr(self, name)) for name in _SETTINGS}
         marks = self.stop if stop is None else stop
-        return Reply(guard, self._conversations, asked, stop=tuple(marks or ()), **settings)
+        chosen = GenerationSettings(stop=tuple(marks or ()), **settings)
+        return Reply(guard, self._conversations, asked, chosen)
 
     @asynccontextmanager
     async def _areply(

@@ -3,7 +3,7 @@
 import hashlib
 
 from ct_guard.adapters import Asking
-from ct_guard.backends import Backend, Generation
+from ct_guard.backends import Backend, Generation, GenerationSettings
 from ct_guard.errors import BackendError, MismatchError, UsageError
 from ct_guard.query import ContextStyle, render_prompt
 from ct_guard.records import Message
@@ -25,10 +25,12 @@ def replies(
         digest = hashlib.sha256(repr((asking.seed, prompt)).encode()).digest()
         made = backend.generate(
             [prompt] * asking.samples,
-            max_tokens=asking.max_tokens,
-            temperature=temperature,
-            seed=int.from_bytes(digest[:4]),
-            stop=("\n",) if style == "raw" else (),
+            GenerationSettings(
+                max_tokens=asking.max_tokens,
+                temperature=temperature,
+                seed=int.from_bytes(digest[:4]),
+                stop=("\n",) if style == "raw" else (),
+            ),
         )
     except (BackendError, MismatchError, UsageError) as error:
         return str(error)

@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 
 from ct_guard import Guard, QuestionAnswer, load_estimator
 from ct_guard.adapters import Asking, load_manifest, save_estimator
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.datasets import read_graded
 from ct_guard.errors import InputError, ManifestError, MismatchError, UsageError
 from ct_guard.estimators import Estimator
@@ -22,6 +21,7 @@ from ct_guard.estimators.methods.verbalized import stated_probability
 from ct_guard.evaluation.baseline import save_question_prior
 from ct_guard.methods import baselines
 from ct_guard.records import Confidence
+from ct_guard.testing import FakeBackend
 
 RIGHT = QuestionAnswer(question="What is 2 plus 2?", answer="4")
 WRONG = QuestionAnswer(question="What is 2 plus 2?", answer="5")

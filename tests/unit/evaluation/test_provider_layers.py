@@ -11,7 +11,6 @@ from scipy.special import expit
 
 from ct_guard.adapters import BaseModelRef, Manifest, load_manifest, save_estimator
 from ct_guard.adapters.layer import PROVIDER_FEATURES, layer_logits, provider_features
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import InputError, ManifestError
 from ct_guard.estimators import load_estimator
 from ct_guard.evaluation import read_scored
@@ -20,6 +19,7 @@ from ct_guard.evaluation.probabilities import probabilities
 from ct_guard.evaluation.provider import fit_provider
 from ct_guard.evaluation.recalibrate import apply_to_file, save_calibration
 from ct_guard.records import CalibratorState, QuestionAnswer
+from ct_guard.testing import FakeBackend
 from tests.known_confidence import estimator_on
 
 Write = Callable[[str, list[dict[str, Any]]], Path]

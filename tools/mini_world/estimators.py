@@ -69,7 +69,7 @@ TUNING = TuningConfig(
 FRAMES = (("Reverse ", "."), ("What is ", " backwards?"))
 DESCRIPTION = (
     "sums, differences and products, digits to add up or sort, letters to move on or reverse, short"
-    " passages to read, and facts about invented people: the miniature world of examples/mini_world"
+    " passages to read, and facts about invented people: the miniature world of tools/mini_world"
 )
 
 
