@@ -82,7 +82,7 @@ def check_target(folder: Path, *, overwrite: bool) -> None:
     """Make sure that an estimator may be written to `folder`. Raises OutputExistsError where it
     exists and may not be replaced, or is no estimator: nothing else is ever overwritten."""
     if folder.exists() and not overwrite:
-        raise OutputExistsError(f"{folder} exists already: choose another name, or --overwrite it")
+        raise OutputExistsError(f"{folder} exists already: choose another name, or `overwrite` it")
     if folder.exists() and not (folder / MANIFEST).is_file():
         raise OutputExistsError(f"{folder} exists and is no estimator: choose another name")
 

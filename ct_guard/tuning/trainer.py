@@ -145,6 +145,33 @@ def tune(
     patience = config.patience * config.evaluate_every or math.inf
     losses, since, seen, started = 0.0, 0, 0, time.monotonic()
 
+    def evaluate(loss: float | None) -> None:
+        margins = group.together(_margins(learner, group.mine(held_out)))
+        if not np.isfinite(margins).all():
+            raise _diverged(f"validation logits are not finite at step {run.step}", config)
+        p = expit(np.array(margins))
+        progress = Progress(
+            step=run.step,
+            steps=config.steps,
+            loss=loss,
+            validation_log_loss=log_loss(p, labels),
+            validation_auroc=auroc(p, labels),
+            rows_per_second=seen / (time.monotonic() - started),
+        )
+        run.history.append(progress)
+        if progress.validation_log_loss < run.best or config.keep == "last":
+            run.best, run.best_step = progress.validation_log_loss, run.step
+            run.best_weights = [weight.detach().clone().cpu() for weight in weights]
+        if checkpoint is not None and group.first and run.step:
+            save_run(checkpoint, identity, run, weights, optimizer)
+        on_progress(progress)
+
+    if config.start == "probe" and method == "query" and not run.step:
+        if group.first:
+            learner.start(rows, held_out)
+        group.share(weights)
+        evaluate(None)
+
     while run.step < config.steps and run.step - run.best_step < patience:
         batch = next(order)
         torch.manual_seed(_step_seed(config.seed, run.step, group.rank))
@@ -178,26 +205,8 @@ def tune(
 
         if run.step % config.evaluate_every and run.step != config.steps:
             continue
-        margins = group.together(_margins(learner, group.mine(held_out)))
-        if not np.isfinite(margins).all():
-            raise _diverged(f"validation logits are not finite at step {run.step}", config)
-        p = expit(np.array(margins))
-        progress = Progress(
-            step=run.step,
-            steps=config.steps,
-            loss=losses / since,
-            validation_log_loss=log_loss(p, labels),
-            validation_auroc=auroc(p, labels),
-            rows_per_second=seen / (time.monotonic() - started),
-        )
+        evaluate(losses / since)
         losses, since = 0.0, 0
-        run.history.append(progress)
-        if progress.validation_log_loss < run.best or config.keep == "last":
-            run.best, run.best_step = progress.validation_log_loss, run.step
-            run.best_weights = [weight.detach().clone().cpu() for weight in weights]
-        if checkpoint is not None and group.first:
-            save_run(checkpoint, identity, run, weights, optimizer)
-        on_progress(progress)
 
     with torch.no_grad():
         for weight, best in zip(weights, run.best_weights, strict=True):

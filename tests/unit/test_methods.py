@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args, get_type_hints
 
 import pytest
 
@@ -13,6 +14,8 @@ from ct_guard.estimators.methods import MAKERS
 from ct_guard.estimators.question_prior import PRIOR_FILE, fit_question_prior
 from ct_guard.methods import METHODS, baselines, tuned
 from ct_guard.tuning.learners import LEARNERS
+from ct_guard.workflows.baselines import BaselineConfig
+from ct_guard.workflows.recipes import TuneConfig
 
 
 def test_every_method_has_its_code_and_every_code_its_method() -> None:
@@ -25,6 +28,11 @@ def test_who_is_tuned_and_who_is_a_baseline() -> None:
     assert set(baselines()) - set(baselines(by_name=True)) == {"question_prior"}
     assert set(tuned()) | set(baselines()) == METHODS.keys()
     assert set(tuned()).isdisjoint(baselines())
+
+
+def test_the_verbs_take_these_methods() -> None:
+    assert set(get_args(get_type_hints(TuneConfig)["method"])) == set(tuned())
+    assert set(get_args(get_type_hints(BaselineConfig)["method"])) == set(baselines())
 
 
 @pytest.mark.parametrize("name", METHODS)

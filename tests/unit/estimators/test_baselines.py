@@ -18,10 +18,10 @@ from ct_guard.errors import InputError, ManifestError, MismatchError, UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.estimators.baselines import baseline_manifest
 from ct_guard.estimators.methods.verbalized import stated_probability
-from ct_guard.evaluation.baseline import save_question_prior
 from ct_guard.methods import baselines
 from ct_guard.records import Confidence
 from ct_guard.testing import FakeBackend
+from ct_guard.workflows.prior import save_question_prior
 
 RIGHT = QuestionAnswer(question="What is 2 plus 2?", answer="4")
 WRONG = QuestionAnswer(question="What is 2 plus 2?", answer="5")

@@ -17,9 +17,9 @@ from ct_guard.evaluation import read_scored
 from ct_guard.evaluation.calibrate import calibrate
 from ct_guard.evaluation.probabilities import probabilities
 from ct_guard.evaluation.provider import fit_provider
-from ct_guard.evaluation.recalibrate import apply_to_file, save_calibration
 from ct_guard.records import CalibratorState, QuestionAnswer
 from ct_guard.testing import FakeBackend
+from ct_guard.workflows.recalibration import apply_to_file, save_calibration
 from tests.known_confidence import estimator_on
 
 Write = Callable[[str, list[dict[str, Any]]], Path]

@@ -9,9 +9,14 @@ import pytest
 from ct_guard.adapters import load_manifest, load_questions, question_hash, set_hash
 from ct_guard.errors import InputError, OutputExistsError
 from ct_guard.evaluation import Evaluation, Options, evaluate_files, read_scored
-from ct_guard.evaluation.certify import certify, save_certificate
+from ct_guard.evaluation.certify import certify
 from ct_guard.evaluation.disjoint import check_unused
-from ct_guard.evaluation.record import RECORDED, recorded_figures, save_figures
+from ct_guard.workflows.recording import (
+    RECORDED,
+    recorded_figures,
+    save_certificate,
+    save_figures,
+)
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
 MakeRows = Callable[..., list[dict[str, Any]]]

@@ -9,12 +9,12 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from ct_guard.answers import GradeSummary, grade_file
-from ct_guard.answers import grade as engine
-from ct_guard.answers.journal import journal_path
 from ct_guard.datasets import GRADERS, AskedAnswers
 from ct_guard.datasets.answerers import LangChainAnswerer
 from ct_guard.errors import BackendError
+from ct_guard.workflows.runs import GradeSummary, grade_file
+from ct_guard.workflows.runs import grade as engine
+from ct_guard.workflows.runs.journal import journal_path
 
 
 def questions(folder: Path, count: int) -> Path:
@@ -60,7 +60,7 @@ def test_an_outage_of_a_langchain_provider_stops_however_many_samples(
 ) -> None:
     """With many samples a chunk holds few questions, or one."""
     source, output = questions(tmp_path, 70), tmp_path / "out.jsonl"
-    with pytest.raises(BackendError, match=r"HTTP 503.*in a row.*--resume goes on"):
+    with pytest.raises(BackendError, match=r"HTTP 503.*in a row.*`resume` goes on"):
         grade(source, output, through_langchain(0, samples))
     assert not output.exists()
     assert len(read(journal_path(output))) == 1  # whose run it is, and no failures

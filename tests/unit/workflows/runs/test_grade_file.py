@@ -8,9 +8,6 @@ from typing import Any
 
 import pytest
 
-from ct_guard.answers import GradeSummary, grade_file
-from ct_guard.answers import grade as engine
-from ct_guard.answers.journal import journal_path
 from ct_guard.datasets import (
     GRADERS,
     AskedAnswers,
@@ -22,6 +19,9 @@ from ct_guard.datasets import (
 )
 from ct_guard.datasets.answerers import Reply, Request
 from ct_guard.errors import BackendError, InputError, OutputExistsError, UsageError
+from ct_guard.workflows.runs import GradeSummary, grade_file
+from ct_guard.workflows.runs import grade as engine
+from ct_guard.workflows.runs.journal import journal_path
 
 Row = dict[str, Any]
 
@@ -219,7 +219,7 @@ def test_settings_that_make_no_sense_are_refused(settings: dict[str, Any]) -> No
 
 
 def interrupted(source: Path, output: Path, solver: Solver) -> None:
-    with pytest.raises(BackendError, match="no more answers: down; --resume"):
+    with pytest.raises(BackendError, match="no more answers: down; `resume`"):
         run(source, output, asking(solver, samples=1))
 
 
@@ -232,7 +232,7 @@ def test_what_was_answered_before_an_outage_is_not_asked_again(
         source, output, Solver(lambda n: Reply(None, "down", stop=True) if n > 15 else None)
     )
     assert not output.exists()
-    with pytest.raises(OutputExistsError, match="--resume"):
+    with pytest.raises(OutputExistsError, match="`resume`"):
         run(source, output, asking(Solver(), samples=1))
     again = Solver()
     summary = run(source, output, asking(again, samples=1), resume=True)
@@ -341,7 +341,7 @@ def test_the_manifest_says_what_the_data_is(tmp_path: Path) -> None:
 def test_an_existing_output_is_kept(tmp_path: Path) -> None:
     source, output = sums(tmp_path / "in.jsonl"), tmp_path / "out.jsonl"
     output.write_text("dear")
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="`overwrite`"):
         run(source, output, asking(Solver()))
     assert output.read_text() == "dear"
     run(source, output, asking(Solver()), overwrite=True)

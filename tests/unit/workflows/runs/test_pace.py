@@ -4,7 +4,7 @@ from itertools import accumulate, pairwise
 
 import pytest
 
-from ct_guard.answers.pace import AIM_SECONDS, LIMIT_SECONDS, Pace
+from ct_guard.workflows.runs.pace import AIM_SECONDS, LIMIT_SECONDS, Pace
 
 
 def chunks(seconds_a_row: float, count: int, *, most: int = 1024) -> list[int]:

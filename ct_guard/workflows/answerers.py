@@ -1,4 +1,4 @@
-"""From what a user names on the command line to the language model that answers."""
+"""From what a user names to the language model that answers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,7 +52,7 @@ def load_answerer(model: str, url: str | None, key_env: str | None, engine: Engi
             "a key goes with a URL; a LangChain provider reads its own environment variable"
         )
     if model.startswith("mini:"):
-        raise UsageError(f"{model!r} names an estimator; the embedded model is --model mini")
+        raise UsageError(f"{model!r} names an estimator; the embedded model is `model` mini")
     if ":" in model and not model.startswith(ON_HUB) and not Path(model).exists():
         from ct_guard.datasets.answerers import LangChainAnswerer
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from ct_guard.answers import moved
 from ct_guard.errors import InputError
+from ct_guard.workflows.runs import moved
 
 
 def write(path: Path, logits: list[float | None], **more: Any) -> Path:

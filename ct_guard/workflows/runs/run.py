@@ -62,8 +62,8 @@ def check_run(source: str | Path, output: str | Path, *, overwrite: bool, resume
             raise UsageError("a pipe cannot be resumed: give files as input and output")
     elif journal_path(output).exists() and not resume and not overwrite:
         raise OutputExistsError(
-            f"an interrupted run to {os.fspath(output)} left its journal: --resume goes on with it,"
-            " --overwrite begins again"
+            f"an interrupted run to {os.fspath(output)} left its journal: `resume` goes on with it,"
+            " `overwrite` begins again"
         )
     replace = overwrite or (resume and is_written(output))
     check_output(output, source=source, overwrite=replace, resumable=True)
@@ -123,7 +123,7 @@ def _writing(source: str | Path, output: str | Path) -> Iterator[None]:
         kept = (
             "a pipe cannot be resumed, begin again"
             if STDIO in (os.fspath(source), os.fspath(output))
-            else "make room, then the same command with --resume goes on from here"
+            else "make room, then the same again with `resume` goes on from here"
         )
         raise InputError(
             f"{output}: cannot be written: {error.strerror or error}; {kept}"

@@ -15,11 +15,11 @@ from ct_guard.adapters import (
 )
 from ct_guard.adapters.calibrated import Fitted, p_correct
 from ct_guard.errors import InputError, OutputExistsError
+from ct_guard.evaluation import Scored
+from ct_guard.evaluation.disjoint import recorded
+from ct_guard.evaluation.scored import logit_of
 from ct_guard.files import Rejected, open_rows, open_writer, question_answer
 from ct_guard.records import CalibratorState
-
-from .disjoint import recorded
-from .scored import Scored, logit_of
 
 __all__ = ["RECALIBRATED", "apply_to_file", "save_calibration"]
 
@@ -48,7 +48,7 @@ def save_calibration(
         ManifestError: the estimator at `source` is not whole.
     """
     if target.exists() and not overwrite:
-        raise OutputExistsError(f"{target}: exists; name another output or use --overwrite")
+        raise OutputExistsError(f"{target}: exists; name another output or use `overwrite`")
     manifest = load_manifest(source)
     keys = scored.question_keys()
     splits = recorded(source, manifest) | {"calibration": frozenset(map(question_hash, keys))}

@@ -48,9 +48,11 @@ def draw_curves(path: Path, history: Sequence["Progress"]) -> None:
     with matplotlib.rc_context({"svg.hashsalt": "ct-guard", "svg.fonttype": "none"}):
         figure = Figure(figsize=(11, 4), layout="constrained")
         left, right = figure.subplots(1, 2)
+        trained = [one for one in history if one.loss is not None]
         left.plot(
-            steps, [one.loss for one in history], marker="o", label="training loss, all terms"
-        )
+            [one.step for one in trained], [one.loss for one in trained], marker="o",
+            label="training loss, all terms",
+        )  # fmt: skip
         left.plot(
             steps, [one.validation_log_loss for one in history], marker="o",
             label="validation log loss",

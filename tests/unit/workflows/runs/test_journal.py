@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ct_guard.answers.journal import Journal, journal_path
 from ct_guard.errors import InputError, UsageError
+from ct_guard.workflows.runs.journal import Journal, journal_path
 
 RUN = {"schema": 1, "input": {"size": 12, "mtime": 1.5}, "policy": ("certified", 0.1)}
 
@@ -85,7 +85,7 @@ def test_without_resume_an_old_journal_is_discarded(path: Path) -> None:
 )
 def test_the_journal_of_another_run_is_refused_and_kept(path: Path, other: dict[str, Any]) -> None:
     killed_after(path, {"n": 1})
-    with pytest.raises(UsageError, match=r"another (policy|more) \(.*, now .*\); .*--overwrite"):
+    with pytest.raises(UsageError, match=r"another (policy|more) \(.*, now .*\); .*`overwrite`"):
         Journal.open(path, other, resume=True)
     assert resumed(path) == [{"n": 1}]
 

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ct_guard.answers.journal import journal_path
-from ct_guard.answers.run import check_run, running
 from ct_guard.errors import InputError, OutputExistsError, UsageError
 from ct_guard.files import open_rows, open_writer
+from ct_guard.workflows.runs.journal import journal_path
+from ct_guard.workflows.runs.run import check_run, running
 
 SETTINGS = {"scorer": "abc", "dtype": "float32"}
 
@@ -69,7 +69,7 @@ def numbers(output: Path) -> list[int]:
 
 def test_a_run_killed_in_the_midst_goes_on(source: Path, output: Path) -> None:
     died(source, output, "in the midst")
-    with pytest.raises(OutputExistsError, match="--resume goes on"):
+    with pytest.raises(OutputExistsError, match="`resume` goes on"):
         check_run(source, output, overwrite=False, resume=False)
     assert run(source, output, resume=True) == 2
     assert numbers(output) == [1, 2, 3]
@@ -91,7 +91,7 @@ def test_a_run_killed_between_its_output_and_its_journal_recovers(
 def test_another_file_under_the_name_is_not_replaced_unasked(source: Path, output: Path) -> None:
     died(source, output, "after the output")
     output.write_text("somebody's\n")
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="`overwrite`"):
         run(source, output, resume=True)
     assert output.read_text() == "somebody's\n"
     assert run(source, output, resume=True, overwrite=True) == 3
@@ -138,7 +138,7 @@ def test_two_runs_to_one_output_are_refused(source: Path, output: Path) -> None:
 
 def test_an_output_that_cannot_be_written_says_how_to_go_on(source: Path, output: Path) -> None:
     with (
-        pytest.raises(InputError, match=r"No space left.*--resume goes on"),
+        pytest.raises(InputError, match=r"No space left.*`resume` goes on"),
         running(source, output, SETTINGS, overwrite=False, resume=False),
     ):
         raise OSError(28, "No space left on device")

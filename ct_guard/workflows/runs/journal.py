@@ -162,7 +162,7 @@ def _check_same_run(path: Path, found: dict[str, Any], wanted: dict[str, Any]) -
         named = ", ".join(_difference(key, found, wanted) for key in differing)
         raise UsageError(
             f"{path}: belongs to a run with another {named}; "
-            "give the command that it began with, or --overwrite without --resume to start anew"
+            "give the settings that it began with, or `overwrite` without `resume` to start anew"
         )
 
 

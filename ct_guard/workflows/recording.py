@@ -1,4 +1,4 @@
-"""The figures of an evaluation, into the estimator's manifest: what its card will say."""
+"""Figures and certificates, into an estimator's manifest: what its card will say."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,12 +7,12 @@ import numpy as np
 
 from ct_guard.adapters import Manifest, load_manifest, revise_estimator
 from ct_guard.adapters.figures import Value, with_interval
+from ct_guard.evaluation import Evaluation, Scored
+from ct_guard.evaluation.disjoint import with_split
+from ct_guard.evaluation.slices import MACRO
+from ct_guard.records import Certificate
 
-from .disjoint import with_split
-from .evaluation import Evaluation
-from .slices import MACRO
-
-__all__ = ["RECORDED", "TEST", "recorded_figures", "save_figures"]
+__all__ = ["RECORDED", "TEST", "recorded_figures", "save_certificate", "save_figures"]
 
 TEST = "test"
 """The split, and how the names of its figures begin."""
@@ -81,4 +81,27 @@ def save_figures(
     changed = manifest.model_copy(
         update={"figures": others | recorded_figures(found, by=by, where=where), "data": data}
     )
+    return revise_estimator(source, target, changed, questions=splits, overwrite=overwrite)
+
+
+def save_certificate(
+    source: Path,
+    target: Path,
+    certificate: Certificate,
+    scored: Scored,
+    *,
+    overwrite: bool = False,
+) -> Manifest:
+    """The estimator at `source` with this certificate, at `target` (which may be `source`). One for
+    the same alpha and delta is replaced; the questions are recorded as the split `certification`.
+
+    Raises:
+        OutputExistsError: `target` exists and may not be replaced, or is no estimator.
+        ManifestError: the estimator at `source` is not whole.
+    """
+    manifest = load_manifest(source)
+    data, splits = with_split(source, manifest, "certification", scored)
+    promise = (certificate.alpha, certificate.delta)
+    others = tuple(c for c in manifest.certificates if (c.alpha, c.delta) != promise)
+    changed = manifest.model_copy(update={"certificates": (certificate, *others), "data": data})
     return revise_estimator(source, target, changed, questions=splits, overwrite=overwrite)

@@ -94,7 +94,7 @@ class GradeSummary:
             kind = "right" if self.right else "wrong"
             said.append(
                 f"all graded answers are {kind}: tuning, calibration and evaluation need right and"
-                " wrong ones; take harder or easier questions, --samples, or another grader"
+                " wrong ones; take harder or easier questions, `samples`, or another grader"
             )
         if self.unclear > 0.2 * (self.right + self.wrong + self.unclear):
             said.append(
@@ -198,7 +198,7 @@ def grade_file(
                 del waiting[:count]
                 on_rows(len(done))
                 if problem is not None:
-                    kept = "" if run.journal is None else "; --resume goes on from here"
+                    kept = "" if run.journal is None else "; `resume` goes on from here"
                     raise BackendError(f"no more answers: {problem}{kept}")
             settle(waiting)
         if str(output) != STDIO:
