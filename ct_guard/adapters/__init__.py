@@ -3,7 +3,7 @@
 from .card import model_card
 from .checkpoint import import_checkpoint
 from .hub import is_fetched, resolve
-from .locate import BASELINES, EMBEDDED, MINI, ON_HUB, SMOL, base_place, locate
+from .locate import BASELINES, EMBEDDED, MINI, ON_HUB, SMOL, SMOL_ESTIMATOR, base_place, locate
 from .manifest import (
     EVERY_MODEL,
     MANIFEST,
@@ -36,6 +36,7 @@ __all__ = [
     "PROBE_SIZES",
     "PUBLISHED",
     "SMOL",
+    "SMOL_ESTIMATOR",
     "Asking",
     "BaseModelRef",
     "LogisticLayer",
