@@ -37,7 +37,7 @@ from ct_guard.answers import score_file
 from ct_guard.backends import KV, Activation, Adapter, Item, Want
 from ct_guard.backends.llama_cpp import ADAPTER_FILE, KVType, LlamaCppBackend
 from ct_guard.estimators import Estimator, OutOfScopeWarning
-from ct_guard.estimators.methods import QueryMethod
+from ct_guard.estimators.methods.query import QueryMethod
 from ct_guard.query import ContextStyle, Query
 
 from .agreement import worst_difference
@@ -247,7 +247,7 @@ def agreement(checkpoint: Path | None, threads: int) -> list[Row]:
 
 def memory(answers: int, threads: int) -> list[Row]:
     estimator = load_estimator("mini", backend="llama_cpp", threads=threads)
-    backend, process = estimator.backend, psutil.Process()
+    backend, process = estimator.engine, psutil.Process()
 
     def score(count: int, first: int) -> int:
         for number in range(first, first + count, 20):
@@ -259,7 +259,7 @@ def memory(answers: int, threads: int) -> list[Row]:
             kv = backend.generate([made.context], max_tokens=8)[0].kv
             if kv is None:
                 raise RuntimeError("a single prompt keeps its cache")
-            backend.score([Item(kv, ())], estimator.query, estimator.adapter, LABELS)
+            backend.score([Item(kv, ())], estimator.asked, estimator.adapter, LABELS)
             backend.release(kv)
             estimator.score(rows)
         return int(process.memory_info().rss)

@@ -157,8 +157,8 @@ def _settings(guard: Guard) -> dict[str, Any]:
     return {
         "scorer": estimator.manifest.scorer,
         "estimator": estimator.fingerprint,
-        "backend": estimator.backend.name,
-        "dtype": estimator.backend.format,
+        "backend": estimator.arithmetic.backend,
+        "dtype": estimator.arithmetic.format,
         "refusals": estimator.refusals,
         "policy": repr(guard.policy),
         "on_error": guard.on_error,
@@ -262,7 +262,7 @@ def _unscored(guard: Guard, status: Status, message: str) -> Confidence:
         status=status,
         error=message,
         estimator=guard.estimator.name,
-        backend=guard.estimator.backend.name,
+        backend=guard.estimator.arithmetic.backend,
     )
 
 

@@ -5,19 +5,20 @@ from typing import Any, Literal
 
 import click
 
+from ct_guard.methods import METHODS, baselines
+
 from .idle import refuse_idle
 from .shown import say, shown
 
 __all__ = ["command"]
 
 PRIOR = "question_prior"
-KINDS = ("zero-shot", "likelihood", "perplexity", "verbalized", "sampling", PRIOR)
 GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric")
 OF_SAMPLING = ("samples", "temperature", "max_tokens", "grader", "seed")
 
 
 @click.command("baseline")
-@click.argument("method", type=click.Choice(KINDS))
+@click.argument("method", type=click.Choice(baselines()))
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR",
     help="The new estimator directory.",
@@ -111,7 +112,7 @@ def command(
         made = baseline_manifest(
             method,
             base,
-            estimator.backend,
+            estimator.engine,
             asking=asking,
             label_orders=orders,
             quantization=bits,
@@ -127,9 +128,9 @@ def _idle_options(method: str, backend: str) -> dict[str, str]:
     idle: dict[str, str] = {}
     if method != "sampling":
         idle |= dict.fromkeys(OF_SAMPLING, "the baseline sampling")
-    if method != "zero-shot":
+    if not METHODS[method].both_orders:
         idle["label_orders"] = "the baseline zero-shot"
-    if method == PRIOR:
+    if not METHODS[method].has_base:
         idle |= dict.fromkeys(("backend", "quantization"), "baselines over a --base")
     elif backend != "transformers":
         idle["quantization"] = "--backend transformers (a GGUF file has its own precision)"

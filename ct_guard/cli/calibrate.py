@@ -112,10 +112,12 @@ def command(
         check_apart(scored, other, question_keys(other))
     said = []
     folder = locate(estimator) if estimator is not None else None
+    known: dict[str, LogisticLayer] = {}
     if folder is not None:
         manifest = load_manifest(folder)
+        known = manifest.provider
         check_scored_by(scored, manifest)
-        if logprobs and manifest.method != "hybrid":
+        if logprobs and not manifest.spec.layer:
             raise click.UsageError(
                 f"--logprobs: {estimator} is of the method {manifest.method}, not a hybrid"
             )
@@ -143,6 +145,7 @@ def command(
             target,
             output,
             fitted_on=scored.question_keys(),
+            provider=known,
             overwrite=overwrite,
         )
         said.append(f"{done:,} rows have a new confidence; the old columns are kept as input_….")

@@ -8,6 +8,7 @@ import click
 from ct_guard.adapters import EMBEDDED
 from ct_guard.backends import Activation, Backend
 from ct_guard.datasets.answerers import Style, style_of
+from ct_guard.methods import METHODS
 from ct_guard.query import ContextStyle
 from ct_guard.tuning import RECIPES, TuningConfig
 
@@ -59,15 +60,16 @@ def check_options(
 ) -> None:
     """Raise click.UsageError for an option that the method, its activation, the base, or the parts
     it needs have no use for."""
-    if options["label_orders"] == "both" and method != "query":
+    spec = METHODS[method]
+    if options["label_orders"] == "both" and not spec.both_orders:
         raise click.UsageError(f"--label-orders both is for the method query, not for {method}")
-    if options["question_prior"] and method != "hybrid":
+    if options["question_prior"] and spec.prior == "none":
         raise click.UsageError(f"--question-prior is for the method hybrid, not for {method}")
-    for name in OF_LORA if method == "probe" else ():
+    for name in () if spec.adapter else OF_LORA:
         if options[name] is not None:
             raise click.UsageError(
-                f"--{name.replace('_', '-')} is about a LoRA, and the method probe has none: leave"
-                " it out, or use --method lora_probe"
+                f"--{name.replace('_', '-')} is about a LoRA, and the method {method} has none:"
+                " leave it out, or use --method lora_probe"
             )
     if options["kl"] is not None:
         if _activation(method, recipe, options) == "query":
@@ -77,9 +79,9 @@ def check_options(
             )
         if options["kappa"] == 0:
             raise click.UsageError("--kl is of no use with --kappa 0: leave it out")
-    if method == "lora_probe" and options["activation"] == "query":
+    if spec.acts_on_answers and options["activation"] == "query":
         raise click.UsageError(
-            "--activation query is not for lora_probe, which reads the answer through its LoRA:"
+            f"--activation query is not for {method}, which reads the answer through its LoRA:"
             " leave it out"
         )
     if options["revision"] is not None and (base == EMBEDDED or Path(base).is_dir()):
@@ -99,7 +101,7 @@ def check_options(
 def _activation(method: str, recipe: str, options: dict[str, Any]) -> Activation:
     """As given, else what the method needs, else the recipe's."""
     given: Activation | None = options["activation"]
-    if given is not None or method == "lora_probe":
+    if given is not None or METHODS[method].acts_on_answers:
         return given or "all"
     of_recipe: Activation = RECIPES[recipe].get("activation", "query")
     return of_recipe

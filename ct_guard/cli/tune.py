@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ct_guard.methods import METHODS, tuned
+
 from .calibrate import KINDS
 from .shown import say
 
@@ -15,7 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-METHODS = ("query", "probe", "lora_probe", "hybrid")
 HELD_OUT = 0.15
 
 
@@ -28,7 +29,7 @@ HELD_OUT = 0.15
 )  # fmt: skip
 @click.option("-o", "--output", required=True, metavar="DIR", help="The new estimator's directory.")
 @click.option(
-    "--method", type=click.Choice(METHODS), default="query", show_default=True,
+    "--method", type=click.Choice(tuned()), default="query", show_default=True,
     help="query: a LoRA answers the uncertainty query. hybrid: that, and how likely the base finds"
     " the answer. probe: a small network reads the base's hidden state. lora_probe: the same"
     " through a LoRA.",
@@ -246,7 +247,7 @@ def command(
             for remark in one.remarks():
                 click.echo(f"Note: {remark}", err=True)
         click.echo(_parts_line(parts), err=True)
-        if config.activation == "query" and method in ("query", "hybrid"):
+        if config.activation == "query" and METHODS[method].adapter:
             click.echo(
                 "The LoRA acts on the query's tokens only: the base model's own distribution is"
                 " untouched by construction, so no divergence from it is added to the loss.",

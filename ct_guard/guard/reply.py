@@ -44,10 +44,8 @@ class Reply:
     ) -> None:
         estimator = guard.estimator
         self._guard, self._conversations, self._asked = guard, conversations, asked
-        prompt, _ = render_context(
-            asked.conversation(), estimator.manifest.style, estimator.backend
-        )
-        room = estimator.budget - len(prompt) - len(estimator.query.ids)
+        prompt, _ = render_context(asked.conversation(), estimator.manifest.style, estimator.engine)
+        room = estimator.budget - len(prompt) - len(estimator.asked.ids)
         if room < 1:
             raise UsageError(
                 f"a conversation of {len(prompt)} tokens leaves no room for an answer: the"
@@ -122,5 +120,5 @@ class Reply:
     def _answered(self) -> tuple[QuestionAnswer, KV | None]:
         """The answer, and its cache where that says the same as the text."""
         made = self.made
-        same = self._guard.estimator.backend.decode(made.ids) == made.text
+        same = self._guard.estimator.engine.decode(made.ids) == made.text
         return self._asked.model_copy(update={"answer": made.text}), made.kv if same else None

@@ -12,7 +12,7 @@ from ct_guard.backends.conversations import Conversations
 from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.estimators import Estimator
-from ct_guard.estimators.methods import METHODS
+from ct_guard.estimators.methods import make_method
 from ct_guard.guard import Guard, Reply
 from ct_guard.query import build_query
 from ct_guard.records import QuestionAnswer
@@ -57,7 +57,7 @@ def guard(backend: Watched) -> Iterator[Guard]:
     guard = Guard(
         Estimator(
             manifest=manifest,
-            method=METHODS["query"](manifest),
+            method=make_method(manifest),
             backend=backend,
             query=build_query("chat_turn", backend),
             adapter=None,
