@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .evidence import calibrate_evidence
 from .options import assignments
 from .shown import say, shown
 
@@ -51,6 +52,14 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
     help="With -e, for a hybrid: also learn what an answering model's own log-probabilities (column"
     " `logprobs`: a list for each answer) say. Kept where it lowers the cross-validated log loss.",
 )  # fmt: skip
+@click.option(
+    "--evidence", metavar="KIND,…",
+    help="Make an estimator without a base model of what else graded rows say: agreement, stated,"
+    " logprobs, model, column:NAME. SOURCE is then a file of graded answers; no score is needed.",
+)  # fmt: skip
+@click.option(
+    "--force", is_flag=True, help="With --evidence: take numbers that look like the grade, too."
+)
 @click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Only rows with this value.")
 @click.option(
     "--disjoint-from", multiple=True, metavar="FILE",
@@ -67,6 +76,8 @@ def command(
     per_model: bool,
     min_labels: int,
     logprobs: bool,
+    evidence: str | None,
+    force: bool,
     where: tuple[str, ...],
     disjoint_from: tuple[str, ...],
     overwrite: bool,
@@ -81,11 +92,23 @@ def command(
     Another scored file with re-calibrated confidences, for instance of a new answering model:
       ct-guard calibrate calibration.jsonl -e my-estimator --apply test.jsonl -o calibrated.jsonl
 
+    \b
+    An estimator of what is known of answers, without any model:
+      ct-guard calibrate graded.csv --evidence agreement,stated,model -o my-evidence
+
     Use questions of their own: none that the estimator was tuned on, none to certify or test with.
     What the estimator records is checked by the hash of each question, and refused; so are files
     named by --disjoint-from. Several answers to one question are welcome. Old certificates are left
     out of the copy, since they were of the old probabilities: certify again.
     """
+    if evidence is not None:
+        if estimator or target or where or disjoint_from or logprobs or kind:
+            raise click.UsageError(
+                "--evidence makes an estimator of its own: give it a file of graded answers and -o"
+                " only; what another estimator said is evidence as column:logit"
+            )
+        calibrate_evidence(source, output, evidence, overwrite=overwrite, force=force, seed=seed)
+        return
     from ct_guard.adapters import load_manifest, locate
     from ct_guard.evaluation import read_scored
     from ct_guard.evaluation.calibrate import calibrate

@@ -171,9 +171,7 @@ def _pairs(answers: Answers) -> Pairs:
     ]
     other, models = codes(names)
     alike, covered = texts.compare(own_text[row], other_text)
-    return Pairs(
-        n, row, other, models, texts.key[other_text], alike, covered, tuple(answers.model)
-    )
+    return Pairs(n, row, other, models, texts.key[other_text], alike, covered, tuple(answers.model))
 
 
 def _without_itself(answers: Answers) -> list[tuple[Sample, ...]]:

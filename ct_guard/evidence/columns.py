@@ -41,9 +41,7 @@ class Column:
         return np.array([number_of(value, self.column, answers, at)
                          for at, value in enumerate(values)], np.float64)  # fmt: skip
 
-    def learn(
-        self, look: Floats, correct: NDArray[np.bool_], rows: NDArray[np.bool_]
-    ) -> Unlearnt:
+    def learn(self, look: Floats, correct: NDArray[np.bool_], rows: NDArray[np.bool_]) -> Unlearnt:
         return Unlearnt()
 
     def read(self, look: Floats, state: Unlearnt) -> Floats:

@@ -21,9 +21,7 @@ __all__ = ["KINDS", "Evidence", "kinds_named", "state_of", "wanted_columns"]
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-KINDS: dict[str, "Evidence"] = {
-    kind.name: kind for kind in (AGREEMENT, STATED, LOGPROBS, MODEL)
-}
+KINDS: dict[str, "Evidence"] = {kind.name: kind for kind in (AGREEMENT, STATED, LOGPROBS, MODEL)}
 """By name; `column:NAME` is one for every column."""
 _STATES: dict[str, type[Record]] = {"agreement": AgreementState, "model": Accuracies}
 

@@ -36,9 +36,7 @@ class Logprobs:
                 read[at] = known.sum(), known.mean(), known.min(), _margin(tokens[0])
         return read
 
-    def learn(
-        self, look: Floats, correct: NDArray[np.bool_], rows: NDArray[np.bool_]
-    ) -> Unlearnt:
+    def learn(self, look: Floats, correct: NDArray[np.bool_], rows: NDArray[np.bool_]) -> Unlearnt:
         return Unlearnt()
 
     def read(self, look: Floats, state: Unlearnt) -> Floats:

@@ -35,9 +35,7 @@ class Model:
     def look(self, answers: Answers) -> tuple[Ints, tuple[str, ...]]:
         return codes([name or "" for name in answers.model])
 
-    def learn(
-        self, look: tuple[Ints, tuple[str, ...]], correct: Bools, rows: Bools
-    ) -> Accuracies:
+    def learn(self, look: tuple[Ints, tuple[str, ...]], correct: Bools, rows: Bools) -> Accuracies:
         return accuracies(*look, correct, rows)
 
     def read(self, look: tuple[Ints, tuple[str, ...]], state: Accuracies) -> Floats:

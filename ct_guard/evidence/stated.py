@@ -61,9 +61,7 @@ class Stated:
             return np.array([_nan(split_stated(text)[1]) for text in answers.answer])
         return _from_column(answers.columns[column], column, answers)
 
-    def learn(
-        self, look: Floats, correct: NDArray[np.bool_], rows: NDArray[np.bool_]
-    ) -> Unlearnt:
+    def learn(self, look: Floats, correct: NDArray[np.bool_], rows: NDArray[np.bool_]) -> Unlearnt:
         return Unlearnt()
 
     def read(self, look: Floats, state: Unlearnt) -> Floats:
