@@ -10,14 +10,14 @@ model agrees to that degree (naive Bayes over the others).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.records import Record
 
-from .answers import Answers, Sample
+from .answers import Answers
 from .model import Accuracies, accuracies, codes, log_odds
 from .said import Said, said
 
@@ -34,8 +34,9 @@ PRIOR = 20.0
 """Pairs of the pool that every model's counts are shrunk by."""
 SELF = "\x00self"
 """Stands for further answers by the model that gave the answer itself: those agree more readily."""
-ALWAYS = 0.98
-"""Share of rows whose samples hold the answer word for word from which on it is one of them."""
+ALWAYS, FEW = 0.98, 20
+"""Share of the rows with samples, of which there are more than a few, that hold the answer word for
+word: from there on it is taken to be one of its own samples."""
 
 
 @dataclass(frozen=True)
@@ -55,14 +56,34 @@ class Pairs:
     """Degree in [0, 1], shape (m,)."""
     covered: Floats
     """Share of the answer's own content words that the other has, shape (m,)."""
+    sampled: NDArray[np.bool_]
+    """Whether the other comes from the column `samples`, shape (m,)."""
+    itself: NDArray[np.bool_]
+    """Whether the other is a sample with the answer's very text, the row's first such; (m,)."""
     own: tuple[str | None, ...]
     """Who gave each answer, length n."""
+
+    def apart(self) -> "Pairs":
+        """Without samples that are the answer itself: nobody agrees with themselves."""
+        kept = ~self.itself
+        return replace(
+            self,
+            row=self.row[kept],
+            other=self.other[kept],
+            key=self.key[kept],
+            alike=self.alike[kept],
+            covered=self.covered[kept],
+            sampled=self.sampled[kept],
+            itself=self.itself[kept],
+        )
 
 
 class AgreementState(Record):
     """What graded rows say of models as witnesses."""
 
     accuracies: Accuracies
+    itself: bool
+    """Whether the samples of nearly all rows hold the answer itself, which then does not count."""
     ratios: dict[str, tuple[float, ...]]
     """By model, the log likelihood ratio of right to wrong for each degree of likeness; the pool's
     under "" serves models without one."""
@@ -83,6 +104,8 @@ class Agreement:
     def learn(
         self, look: Pairs, correct: NDArray[np.bool_], rows: NDArray[np.bool_]
     ) -> AgreementState:
+        itself = bool(look.itself.sum() >= ALWAYS * len(np.unique(look.row[look.sampled])) > FEW)
+        look = look.apart() if itself else look
         own, names = codes([name or "" for name in look.own])
         known = accuracies(own, names, correct, rows)
         used = rows[look.row]
@@ -101,9 +124,10 @@ class Agreement:
             if counts[at].any() and name
         }
         ratios[""] = tuple(np.round(np.log(share[:, 1] / share[:, 0]), 6).tolist())
-        return AgreementState(accuracies=known, ratios=ratios)
+        return AgreementState(accuracies=known, itself=itself, ratios=ratios)
 
     def read(self, look: Pairs, state: AgreementState) -> Floats:
+        look = look.apart() if state.itself else look
         n, row = look.n, look.row
         trust = log_odds(state.accuracies, [name.removeprefix(SELF) for name in look.models])
         weight = np.clip(trust + 1.0, 0.1, None)[look.other]
@@ -149,7 +173,7 @@ def _rival(look: Pairs, weight: Floats) -> Floats:
 
 def _pairs(answers: Answers) -> Pairs:
     n = len(answers)
-    samples = _without_itself(answers)
+    samples = answers.samples
     of_sample = np.repeat(np.arange(n), [len(some) for some in samples])
     flat = [sample for some in samples for sample in some]
     texts = _Texts()
@@ -171,28 +195,21 @@ def _pairs(answers: Answers) -> Pairs:
     ]
     other, models = codes(names)
     alike, covered = texts.compare(own_text[row], other_text)
-    return Pairs(n, row, other, models, texts.key[other_text], alike, covered, tuple(answers.model))
-
-
-def _without_itself(answers: Answers) -> list[tuple[Sample, ...]]:
-    """The samples without the answer itself, where samples always hold it: nobody agrees with
-    themselves."""
-    held = [
-        any(sample.text == answer for sample in some)
-        for some, answer in zip(answers.samples, answers.answer, strict=True)
-        if some
-    ]
-    if not held or np.mean(held) < ALWAYS:
-        return list(answers.samples)
-    return [
-        _without_one(some, answer)
-        for some, answer in zip(answers.samples, answers.answer, strict=True)
-    ]
-
-
-def _without_one(samples: tuple[Sample, ...], answer: str) -> tuple[Sample, ...]:
-    at = next((at for at, sample in enumerate(samples) if sample.text == answer), len(samples))
-    return samples[:at] + samples[at + 1 :]
+    itself = np.zeros(len(row), np.bool_)
+    same = np.flatnonzero(own_text[of_sample] == sample_text)
+    itself[len(left) + same[np.unique(of_sample[same], return_index=True)[1]]] = True
+    return Pairs(
+        n=n,
+        row=row,
+        other=other,
+        models=models,
+        key=texts.key[other_text],
+        alike=alike,
+        covered=covered,
+        sampled=np.arange(len(row)) >= len(left),
+        itself=itself,
+        own=tuple(answers.model),
+    )
 
 
 def _within(question: Ints) -> tuple[Ints, Ints]:

@@ -22,8 +22,15 @@ _FINAL_NUMBER = re.compile(
 _SHORT = 6
 """Words up to which an answer that holds a number is that number."""
 _FUNCTION_WORDS = frozenset(
-    ["of", "in", "on", "at", "by", "for", "to", "from", "with", "as", "is", "are", "was", "were", "be", "been", "being", "am", "do", "does", "did", "has", "have", "had", "and", "or", "but", "not", "no", "it", "its", "this", "that", "these", "those", "he", "she", "they", "them", "his", "her", "their", "i", "you", "we", "who", "what", "which", "when", "where", "why", "how", "there", "here", "than", "then", "so", "if", "also", "such", "into", "about", "over", "after", "before", "between", "during", "through", "can", "could", "would", "will", "should", "may", "might", "must", "answer"]
-)  # fmt: skip
+    word
+    for line in (
+        "of in on at by for to from with as is are was were be been being am do does did has have",
+        "had and or but not no it its this that these those he she they them his her their i you",
+        "we who what which when where why how there here than then so if also such into about over",
+        "after before between during through can could would will should may might must answer",
+    )
+    for word in line.split()
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from functools import lru_cache
 __all__ = ["choices_in", "spelled_alike"]
 
 _WHITE = re.compile(r"\s+")
-_CHOICE = re.compile(r"(?m)^[ \t]*\(?([A-Za-z])[).:][ \t]+(.*\S)[ \t]*$")
+_CHOICE = re.compile(r"(?m)^[ \t]*\(?([A-Za-z])[).:]{1,2}[ \t]+(.*\S)[ \t]*$")
 
 
 def spelled_alike(text: str) -> str:
@@ -25,7 +25,7 @@ def choices_in(question: str) -> tuple[str, ...]:
         if found[begin][0].lower() != "a":
             continue
         texts = [
-            text.lstrip(": ")
+            text
             for at, (letter, text) in enumerate(found[begin:])
             if letter.lower() == chr(ord("a") + at)
         ]

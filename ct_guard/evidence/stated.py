@@ -38,7 +38,7 @@ _NAMED = (
     r"(?:\s+(?:score|level|rating|estimate|in\s+(?:this|my)\s+answer))?"
 )
 _LABELLED = re.compile(
-    rf"[*_\[(<\"']*{_NAMED}[*_\"'>]*\s*(?:[:=]|\bis\b)\s*[*_\"']*(?:about\s+|around\s+|~\s*)?"
+    rf"[*_\[(<\"']*{_NAMED}[*_\"'>]*\s*(?:[:=]|\bis\b)[\s*_\"']*(?:about\s+|around\s+|~\s*)?"
     rf"(?:{_NUMBER}{_OUT_OF}|{_WORD})[*_\])>\"']*\.?",
     re.IGNORECASE,
 )

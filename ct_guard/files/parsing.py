@@ -48,8 +48,7 @@ def question_answer(row: Row, columns: Collection[str] = ()) -> QuestionAnswer |
     empty answer, and without which the assistant's turn that ends `messages` is judged. Calls of
     tools among `messages` are read as text of the conversation. Numbers are accepted as `answer`
     and `id`. A lone surrogate, which no UTF-8 text can hold, becomes U+001A SUBSTITUTE: a control
-    character, which cleaning removes and reports. Of the other `columns` the row's values are kept as
-    they are, where it has any.
+    character, which cleaning removes and reports. What the row has in other `columns` is kept.
     """
     if row.error is not None:
         return Rejected("invalid", row.error)
