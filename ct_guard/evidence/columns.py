@@ -17,6 +17,8 @@ __all__ = ["Column", "Unlearnt", "number_of"]
 
 Floats = NDArray[np.float64]
 
+_WORDS = {"true": 1.0, "false": 0.0}
+
 
 class Unlearnt(Record):
     """The state of evidence that learns nothing before its layer."""
@@ -54,7 +56,7 @@ def number_of(value: Any, column: str, answers: Answers, at: int) -> float:
     if value is None or value == "":
         return math.nan
     try:
-        number = float(value)
+        number = float(_WORDS.get(str(value).lower(), value))
     except (TypeError, ValueError, OverflowError):
         raise InputError(
             f"{answers.place(at)}: field {column!r} must be a number, found {str(value)[:40]!r}:"

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from ct_guard.adapters import load_manifest
-from ct_guard.cli import main
+from ct_guard.cli import cli
 from ct_guard.errors import ManifestError
 from ct_guard.estimators import load_estimator
 from ct_guard.records import QuestionAnswer
@@ -39,7 +39,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write(folder / "other.csv", range(1000, 1400), 1)
     write(folder / "new.csv", range(2000, 2200), 2)
     run = CliRunner().invoke(
-        main,
+        cli,
         ["calibrate", str(folder / "graded.csv"), "--evidence", "agreement,stated,model",
          "-o", str(folder / "mine")],
     )  # fmt: skip
@@ -69,7 +69,7 @@ def test_scored_and_certified_like_every_other(folder: Path) -> None:
          "-o", str(certified)],
     )  # fmt: skip
     for command in commands:
-        run = CliRunner().invoke(main, command)
+        run = CliRunner().invoke(cli, command)
         assert run.exit_code == 0, run.output
     rows = [json.loads(line) for line in scored.read_text().splitlines()]
     assert {row["status"] for row in rows} == {"ok"}
@@ -86,7 +86,7 @@ def test_the_rows_of_a_question_may_stand_anywhere_in_the_file(folder: Path) -> 
     for name in ("new", "apart"):
         output = folder / f"{name}.jsonl"
         run = CliRunner().invoke(
-            main, ["score", str(folder / f"{name}.csv"), "-e", str(folder / "mine"),
+            cli, ["score", str(folder / f"{name}.csv"), "-e", str(folder / "mine"),
                    "-o", str(output), "-q"],
         )  # fmt: skip
         assert run.exit_code == 0, run.output
@@ -131,7 +131,7 @@ def test_a_changed_file_is_refused(folder: Path, tmp_path: Path) -> None:
 def test_what_is_refused(folder: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
     output = str(tmp_path / "out")
     run = CliRunner().invoke(
-        main, ["calibrate", str(folder / "graded.csv"), "-o", output, *arguments]
+        cli, ["calibrate", str(folder / "graded.csv"), "-o", output, *arguments]
     )
     assert run.exit_code != 0
     assert said in f"{run.output} {run.exception}"
@@ -139,8 +139,8 @@ def test_what_is_refused(folder: Path, tmp_path: Path, arguments: list[str], sai
 
 def test_neither_torch_nor_llama_cpp_is_imported(folder: Path) -> None:
     code = (
-        "import sys; from ct_guard.cli import main\n"
-        f"main(['score', {str(folder / 'new.csv')!r}, '-e', {str(folder / 'mine')!r}, '-o',"
+        "import sys; from ct_guard.cli import cli\n"
+        f"cli(['score', {str(folder / 'new.csv')!r}, '-e', {str(folder / 'mine')!r}, '-o',"
         f" {str(folder / 'bare.jsonl')!r}, '-q'], standalone_mode=False)\n"
         "print(sorted({'torch', 'transformers', 'llama_cpp'} & set(sys.modules)))"
     )
