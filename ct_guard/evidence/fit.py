@@ -202,9 +202,9 @@ def _check(
                 )
             if area > LEAK:
                 remarks.append(f"{kind.name} has an AUROC of {area:.4f}: taken as it was forced")
-        share = 1 - has.any(1).mean()
-        if share > 0:
-            remarks.append(f"{kind.name} is missing in {share:.0%} of the rows")
+        gone = int((~has.any(1)).sum())
+        if gone:
+            remarks.append(f"{kind.name} is missing in {gone:,} of {len(has):,} rows")
     return tuple(remarks)
 
 
