@@ -44,6 +44,9 @@ class MethodSpec:
     """Whether a logistic layer reads the evidence, fitted on rows of its own."""
     prior: Literal["none", "may", "must"] = "none"
     """Whether a question prior belongs to it."""
+    fitted: bool = False
+    """Whether fitted evidence belongs to it (`ct_guard.evidence`): `ct-guard calibrate --evidence`
+    makes it."""
 
     @property
     def has_base(self) -> bool:
@@ -89,6 +92,7 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             _spec("verbalized", "replies", baseline=True),
             _spec("sampling", "replies", baseline=True),
             _spec("question_prior", "question", baseline=True, prior="must"),
+            _spec("evidence", "row", fitted=True),
         )
     }
 )  # fmt: skip

@@ -154,6 +154,8 @@ class Manifest(Record):
     asking: Asking | None = None
     prior: FileName | None = None
     """File of the question prior, relative to the manifest."""
+    evidence: FileName | None = None
+    """File of the fitted evidence, relative to the manifest (see `ct_guard.evidence`)."""
     budget: int | None = Field(default=None, gt=0)
     """Most tokens of context + answer + query; None: what the base model reads."""
     calibrators: dict[str, CalibratorState] = {}
@@ -190,6 +192,7 @@ class Manifest(Record):
         known = self.model_dump(mode="json", include=set(SCORING))
         known["base"] = self.base.fingerprint
         weights = [f"{self.adapter}/{name}" for name in ADAPTER_FILES] + [self.probe, self.prior]
+        weights += [self.evidence] if self.evidence is not None else []
         known["files"] = [self.files.get(name or "") for name in weights]
         text = json.dumps(known, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

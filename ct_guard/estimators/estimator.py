@@ -27,6 +27,7 @@ from ct_guard.query import (
 from ct_guard.records import Arithmetic, Confidence, QuestionAnswer, Status
 
 from .methods import Method, TextMethod
+from .methods.evidence import EvidenceMethod
 
 __all__ = ["Estimator", "OutOfScopeWarning"]
 
@@ -105,6 +106,17 @@ class Estimator:
             return False
         low, high = (float(self._p(at, qa).p[0]) for at in (logit - noise, logit + noise))
         return low < threshold <= high
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What rows must keep for it, beside question and answer (`QuestionAnswer.columns`)."""
+        return self.method.columns if isinstance(self.method, EvidenceMethod) else ()
+
+    @property
+    def reads_together(self) -> bool:
+        """Whether an answer's score depends on the other answers to its question, so that all rows
+        of a file are to come at once."""
+        return isinstance(self.method, EvidenceMethod) and self.method.reads_together
 
     def score(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
         """One `Confidence` for each item, in order.

@@ -10,7 +10,7 @@ from pathlib import Path
 from ct_guard.adapters import Manifest
 from ct_guard.backends import Backend
 
-from . import hybrid, likelihood, probe, query, question_prior, sampling, verbalized
+from . import evidence, hybrid, likelihood, probe, query, question_prior, sampling, verbalized
 from .base import Maker, Method, TextMethod
 from .hybrid import FEATURES, PRIOR_FEATURES, HybridMethod, features
 
@@ -36,6 +36,7 @@ MAKERS: dict[str, Maker] = {
     "verbalized": verbalized.make,
     "sampling": sampling.make,
     "question_prior": question_prior.make,
+    "evidence": evidence.make,
 }
 """By the names of `ct_guard.methods.METHODS`."""
 

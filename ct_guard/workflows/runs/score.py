@@ -139,7 +139,8 @@ def score_file(
         summary.replayed = run.stored
         on_resumed(run.stored)
         pace = Pace(CHUNK_ROWS)
-        for chunk in _chunks(rows, pace):
+        whole = guard.estimator.reads_together
+        for chunk in [list(rows)] if whole else _chunks(rows, pace):
             begun = monotonic()
             results = _assess(guard, chunk, summary)
             read = [row for row, result in zip(chunk, results, strict=True) if _is_read(result)]
@@ -212,7 +213,8 @@ def _size(value: Any) -> int:
 
 
 def _assess(guard: Guard, chunk: list[Row], summary: Summary) -> list[dict[str, Any]]:
-    parsed = [question_answer(row) for row in chunk]
+    columns = guard.estimator.columns
+    parsed = [question_answer(row, columns) for row in chunk]
     readable = [item for item in parsed if isinstance(item, QuestionAnswer)]
     assessments = _assessments(guard, readable)
     for item, made in zip(readable, assessments, strict=True):
