@@ -29,8 +29,6 @@ if TYPE_CHECKING:
         CertifyResult,
         EvaluateConfig,
         EvaluateResult,
-        EvidenceConfig,
-        EvidenceResult,
         GradeConfig,
         GradeResult,
         ScoreConfig,
@@ -39,6 +37,8 @@ if TYPE_CHECKING:
         SplitResult,
         TuneConfig,
         TuneResult,
+        WeighConfig,
+        WeighResult,
         audit,
         baseline,
         calibrate,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
         score,
         split,
         tune,
-        weigh_evidence,
+        weigh,
     )
 
 _EXPORTS = {
@@ -67,8 +67,8 @@ _EXPORTS = {
     "Estimator": "ct_guard.estimators",
     "EvaluateConfig": "ct_guard.workflows",
     "EvaluateResult": "ct_guard.workflows",
-    "EvidenceConfig": "ct_guard.workflows",
-    "EvidenceResult": "ct_guard.workflows",
+    "WeighConfig": "ct_guard.workflows",
+    "WeighResult": "ct_guard.workflows",
     "GradeConfig": "ct_guard.workflows",
     "GradeResult": "ct_guard.workflows",
     "GradedAnswer": "ct_guard.records",
@@ -92,7 +92,7 @@ _EXPORTS = {
     "score": "ct_guard.workflows",
     "split": "ct_guard.workflows",
     "tune": "ct_guard.workflows",
-    "weigh_evidence": "ct_guard.workflows",
+    "weigh": "ct_guard.workflows",
 }
 
 __all__ = [
@@ -111,8 +111,6 @@ __all__ = [
     "Estimator",
     "EvaluateConfig",
     "EvaluateResult",
-    "EvidenceConfig",
-    "EvidenceResult",
     "GradeConfig",
     "GradeResult",
     "GradedAnswer",
@@ -125,6 +123,8 @@ __all__ = [
     "SplitResult",
     "TuneConfig",
     "TuneResult",
+    "WeighConfig",
+    "WeighResult",
     "audit",
     "baseline",
     "calibrate",
@@ -136,7 +136,7 @@ __all__ = [
     "score",
     "split",
     "tune",
-    "weigh_evidence",
+    "weigh",
 ]
 
 

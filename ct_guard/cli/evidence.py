@@ -15,10 +15,10 @@ __all__ = ["calibrate_evidence"]
 
 def calibrate_evidence(source: str, output: str, evidence: str, options: dict[str, Any]) -> None:
     """Make the estimator `output`, and say what each evidence adds."""
-    from ct_guard.workflows import EvidenceConfig, weigh_evidence
+    from ct_guard.workflows import WeighConfig, weigh
 
     names = [name.strip() for name in evidence.split(",") if name.strip()]
-    made = weigh_evidence(source, output, config_of(EvidenceConfig, {**options, "evidence": names}))
+    made = weigh(source, output, config_of(WeighConfig, {**options, "evidence": names}))
     _show(made.found, f"{made.labels:,} graded answers to {made.questions:,} questions")
     for line in made.remarks:
         remark(line)

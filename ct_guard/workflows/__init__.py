@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .scoring import ScoreConfig, ScoreResult, score
     from .splitting import SplitConfig, SplitResult, split
     from .tuning import TuneResult, tune
-    from .weighing import EvidenceConfig, EvidenceResult, weigh_evidence
+    from .weighing import WeighConfig, WeighResult, weigh
 
 _EXPORTS = {
     "AuditConfig": "auditing",
@@ -38,8 +38,8 @@ _EXPORTS = {
     "CertifyResult": "certifying",
     "EvaluateConfig": "evaluating",
     "EvaluateResult": "evaluating",
-    "EvidenceConfig": "weighing",
-    "EvidenceResult": "weighing",
+    "WeighConfig": "weighing",
+    "WeighResult": "weighing",
     "GradeConfig": "grade_settings",
     "GradeResult": "grading",
     "Reporter": "reporting",
@@ -59,7 +59,7 @@ _EXPORTS = {
     "score": "scoring",
     "split": "splitting",
     "tune": "tuning",
-    "weigh_evidence": "weighing",
+    "weigh": "weighing",
 }
 
 __all__ = [
@@ -73,8 +73,6 @@ __all__ = [
     "CertifyResult",
     "EvaluateConfig",
     "EvaluateResult",
-    "EvidenceConfig",
-    "EvidenceResult",
     "GradeConfig",
     "GradeResult",
     "Reporter",
@@ -84,6 +82,8 @@ __all__ = [
     "SplitResult",
     "TuneConfig",
     "TuneResult",
+    "WeighConfig",
+    "WeighResult",
     "Work",
     "audit",
     "baseline",
@@ -94,7 +94,7 @@ __all__ = [
     "score",
     "split",
     "tune",
-    "weigh_evidence",
+    "weigh",
 ]
 
 

@@ -11,11 +11,11 @@ if TYPE_CHECKING:
     from ct_guard.adapters import Manifest
     from ct_guard.evidence import Found
 
-__all__ = ["EvidenceConfig", "EvidenceResult", "weigh_evidence"]
+__all__ = ["WeighConfig", "WeighResult", "weigh"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class EvidenceConfig:
+class WeighConfig:
     """Which evidence is weighed."""
 
     evidence: Sequence[str]
@@ -32,7 +32,7 @@ class EvidenceConfig:
 
 
 @dataclass(frozen=True)
-class EvidenceResult:
+class WeighResult:
     """An estimator that was made, and what each evidence adds."""
 
     folder: Path
@@ -43,9 +43,7 @@ class EvidenceResult:
     remarks: tuple[str, ...]
 
 
-def weigh_evidence(
-    source: str | Path, output: str | Path, config: EvidenceConfig
-) -> EvidenceResult:
+def weigh(source: str | Path, output: str | Path, config: WeighConfig) -> WeighResult:
     """Fit a layer over evidence on the graded rows of `source`, and write it as the estimator
     directory `output`, which scores, certifies and evaluates like any other, without torch.
 
@@ -69,7 +67,7 @@ def weigh_evidence(
         force=config.force,
         seed=config.seed,
     )
-    return EvidenceResult(
+    return WeighResult(
         folder=Path(output),
         manifest=manifest,
         found=found,

@@ -55,8 +55,6 @@ def test_public_names() -> None:
         "Estimator",
         "EvaluateConfig",
         "EvaluateResult",
-        "EvidenceConfig",
-        "EvidenceResult",
         "GradeConfig",
         "GradeResult",
         "GradedAnswer",
@@ -69,6 +67,8 @@ def test_public_names() -> None:
         "SplitResult",
         "TuneConfig",
         "TuneResult",
+        "WeighConfig",
+        "WeighResult",
         "audit",
         "baseline",
         "calibrate",
@@ -80,7 +80,7 @@ def test_public_names() -> None:
         "score",
         "split",
         "tune",
-        "weigh_evidence",
+        "weigh",
     ]
 
 
