@@ -132,6 +132,8 @@ def command(
         )
     elif false_pass > 0:
         said.append(f"Of wrong answers, the grader is taken to pass {false_pass:.1%}.")
+    if scored.loss:
+        said.append(scored.loss)
     if scored.ungraded:
         said.append(
             f"{scored.ungraded:,} scored rows have no grade and do not count: if they are left out"

@@ -1,12 +1,12 @@
 """An answer of an estimator's own base model: generated and assessed on one cache."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 
 from ct_guard.backends import KV, Generation
 from ct_guard.backends.conversations import Conversations
 from ct_guard.errors import BackendError, UsageError
+from ct_guard.forks import ForkLock
 from ct_guard.query import render_context
 from ct_guard.records import Assessment, QuestionAnswer
 
@@ -61,7 +61,7 @@ class Reply:
             seed=seed,
             stop=stop,
         )
-        self._turn = threading.Lock()
+        self._turn = ForkLock()
         self._closing = self._closed = False
 
     def __enter__(self) -> "Reply":
