@@ -165,6 +165,8 @@ class Manifest(Record):
     asking: Asking | None = None
     prior: FileName | None = None
     """File of the question prior, relative to the manifest."""
+    novelty: FileName | None = None
+    """File of what answers are compared with for `ood`, relative to the manifest."""
     budget: int | None = Field(default=None, gt=0)
     """Most tokens of context + answer + query; None: what the base model reads."""
     calibrators: dict[str, CalibratorState] = {}
@@ -239,6 +241,8 @@ def load_manifest(folder: Path) -> Manifest:
         raise ManifestError(f"{path} hashes no {manifest.probe}: restore it from its source")
     if manifest.prior is not None and manifest.prior not in manifest.files:
         raise ManifestError(f"{path} hashes no {manifest.prior}: restore it from its source")
+    if manifest.novelty is not None and manifest.novelty not in manifest.files:
+        raise ManifestError(f"{path} hashes no {manifest.novelty}: restore it from its source")
     for name in ADAPTER_FILES if manifest.adapter is not None else ():
         if f"{manifest.adapter}/{name}" not in manifest.files:
             raise ManifestError(f"{path} hashes no {name} of its adapter {manifest.adapter!r}")

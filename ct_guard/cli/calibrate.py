@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from .options import assignments
+from .progress import rows_progress
 from .shown import say, shown
 
 if TYPE_CHECKING:
@@ -51,6 +52,17 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
     help="With -e, for a hybrid: also learn what an answering model's own log-probabilities (column"
     " `logprobs`: a list for each answer) say. Kept where it lowers the cross-validated log loss.",
 )  # fmt: skip
+@click.option(
+    "--ood", is_flag=True,
+    help="With -e: its base model also reads the rows, and the copy's scores say how unlike these"
+    " rows an answer is (`ood`, a p-value). Without it the copy's do not: what the estimator was"
+    " compared with before were other rows.",
+)  # fmt: skip
+@click.option("--base", metavar="MODEL", help="With --ood: where the base model lies now.")
+@click.option(
+    "--backend", type=click.Choice(["transformers", "llama_cpp"]), default="transformers",
+    show_default=True, help="With --ood: what reads the rows; the one that will serve.",
+)  # fmt: skip
 @click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Only rows with this value.")
 @click.option(
     "--disjoint-from", multiple=True, metavar="FILE",
@@ -67,13 +79,16 @@ def command(
     per_model: bool,
     min_labels: int,
     logprobs: bool,
+    ood: bool,
+    base: str | None,
+    backend: str,
     where: tuple[str, ...],
     disjoint_from: tuple[str, ...],
     overwrite: bool,
     seed: int,
 ) -> None:
     """Fit calibrators on SCORED: what `ct-guard score` wrote (the column `logit`), with grades in
-    `correct`. No model is needed.
+    `correct`. No model is needed, but with --ood.
 
     \b
     A copy of the estimator with the new calibrators:
@@ -87,6 +102,7 @@ def command(
     out of the copy, since they were of the old probabilities: certify again.
     """
     from ct_guard.adapters import load_manifest, locate
+    from ct_guard.estimators import load_estimator
     from ct_guard.evaluation import read_scored
     from ct_guard.evaluation.calibrate import calibrate
     from ct_guard.evaluation.disjoint import (
@@ -95,6 +111,7 @@ def command(
         check_unused,
         question_keys,
     )
+    from ct_guard.evaluation.novelty import novelty_of
     from ct_guard.evaluation.provider import fit_provider
     from ct_guard.evaluation.recalibrate import apply_to_file, save_calibration
 
@@ -107,6 +124,10 @@ def command(
         raise click.UsageError(
             "--logprobs needs --estimator DIR, without --apply: it is the copy that learns"
         )
+    if ood and (estimator is None or target is not None):
+        raise click.UsageError("--ood needs --estimator DIR, without --apply: it is for the copy")
+    if not ood and base is not None:
+        raise click.UsageError("--base is for --ood: leave it out, no other reads a model")
     scored = read_scored(source, need="logit", where=assignments(where))
     for other in disjoint_from:
         check_apart(scored, other, question_keys(other))
@@ -130,6 +151,8 @@ def command(
             "Without the estimator its tuning questions are not known: overlap with them was not"
             " checked. -e DIR has it checked; --disjoint-from FILE checks against a file."
         )
+    if scored.loss:
+        said.append(scored.loss)
     if scored.ungraded:
         said.append(f"{scored.ungraded:,} scored rows have no grade and do not count.")
     found = calibrate(scored, kind=kind, per_model=per_model, min_labels=min_labels, seed=seed)
@@ -147,8 +170,21 @@ def command(
         )
         said.append(f"{done:,} rows have a new confidence; the old columns are kept as input_….")
     elif folder is not None:
+        novelty = None
+        if ood:
+            loaded = load_estimator(folder, base=base, backend=backend)
+            with rows_progress("Reading", len(scored)) as work:
+                novelty = novelty_of(loaded, scored, on_rows=work.advance)
+        elif manifest.novelty is not None:
+            said.append("The copy measures no ood: --ood compares with these rows.")
         save_calibration(
-            folder, Path(output), found.calibrators, scored, provider=provider, overwrite=overwrite
+            folder,
+            Path(output),
+            found.calibrators,
+            scored,
+            provider=provider,
+            novelty=novelty,
+            overwrite=overwrite,
         )
     questions = len(scored.question_keys())
     _show(found, f"{len(scored):,} labels on {questions:,} questions", err=output == "-")

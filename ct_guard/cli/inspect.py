@@ -68,6 +68,12 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
             if manifest.prior
             else "none",
         ),
+        (
+            "ood",
+            f"p-value over the rows in {manifest.novelty}"
+            if manifest.novelty
+            else "not measured: fit it with 'ct-guard calibrate --ood'",
+        ),
         ("budget", f"{manifest.budget} tokens" if manifest.budget else "what the base reads"),
         ("files", f"{len(manifest.files)} verified against their SHA-256"),
     ]

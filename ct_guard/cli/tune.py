@@ -204,6 +204,7 @@ def command(
     from ct_guard.datasets import read_graded
     from ct_guard.errors import OutputExistsError
     from ct_guard.evaluation.plot import check_plot
+    from ct_guard.files.locking import alone
     from ct_guard.tuning.checkpoint import read_history
     from ct_guard.tuning.estimator import make_estimator, parts_of
     from ct_guard.tuning.parts import divide
@@ -219,6 +220,9 @@ def command(
     group = processes()
     if plot is not None:
         check_plot(Path(plot))
+    if group.first:  # for the whole command, from before its run is looked at
+        target.parent.mkdir(parents=True, exist_ok=True)
+        click.get_current_context().with_resource(alone(target))
     check_target(target, overwrite=overwrite)
     checkpoint = runs / "checkpoint.safetensors"
     # Hidden ones are half-written checkpoints, of a process that was killed.
@@ -370,6 +374,8 @@ def _show(manifest: "Manifest", target: Path, kept: str) -> None:
     )
     for state in manifest.calibrators.values():
         click.echo(f"Calibrated: {state.kind}, from {state.n:,} labels of other questions")
+        if manifest.novelty is None:
+            click.echo("! The calibration rows are of too few questions for ood.", err=True)
     click.echo(f"Written to {target}\n")
     click.echo(f"  ct-guard score answers.jsonl --estimator {target} -o scored.jsonl")
     if not manifest.calibrators:

@@ -33,6 +33,7 @@ from .asking import TEXT_METHODS, TextMethod
 from .baselines import baseline_manifest, named_baseline
 from .estimator import Estimator
 from .methods import METHODS
+from .novelty import load_novelty, state_wants, states_of
 
 __all__ = ["BACKENDS", "load_estimator"]
 
@@ -223,9 +224,16 @@ def load_estimator(
             " does not give: use --backend transformers"
         )
     self_test(engine, query, adapter)
-    if not isinstance(method, TextMethod) and "hidden" in method.wants:
+    novelty = None
+    if manifest.novelty is not None and engine.capabilities.hidden_states:
+        novelty = load_novelty(folder / manifest.novelty)
+    if not isinstance(method, TextMethod) and ("hidden" in method.wants or novelty is not None):
         probe = Item(tuple(engine.encode("?")), tuple(engine.encode(" ?")))
-        method.logits(engine.score([probe], query, adapter, method.wants), ["?"])
+        wants = method.wants | (state_wants(method) if novelty is not None else frozenset())
+        batch = engine.score([probe], query, adapter, wants)
+        method.logits(batch, ["?"])
+        if novelty is not None:
+            novelty.p(states_of(method, batch))
     return Estimator(
         manifest=manifest,
         method=method,
@@ -233,6 +241,7 @@ def load_estimator(
         query=query,
         adapter=adapter,
         fingerprint=hashlib.sha256(digest).hexdigest()[:16],
+        novelty=novelty,
         swapped=build_query(manifest.style, engine, manifest.label_ids, swapped=True)
         if manifest.label_orders == "both"
         else None,
@@ -291,6 +300,8 @@ def _check(manifest: Manifest, folder: Path) -> None:
         raise ManifestError(
             f"{folder}: the method {manifest.method!r} reads no question prior, and it has one"
         )
+    if manifest.novelty is not None and manifest.method not in METHODS:
+        raise ManifestError(f"{folder}: the method {manifest.method!r} has no ood, and it has one")
     if manifest.method == "lora_probe" and manifest.activation != "all":
         raise ManifestError(
             f"{folder}: a lora_probe reads the answer through its adapter: its activation is 'all'"

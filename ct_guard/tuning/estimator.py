@@ -15,6 +15,13 @@ from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import fit
 from ct_guard.errors import CalibrationError, TuningError
 from ct_guard.estimators import METHODS, Method
+from ct_guard.estimators.novelty import (
+    MIN_QUESTIONS,
+    fit_novelty,
+    novelty_file,
+    state_wants,
+    states_of,
+)
 from ct_guard.estimators.question_prior import PRIOR_FILE, QuestionPrior, fit_question_prior
 from ct_guard.query import ContextStyle, Query, build_query, render
 from ct_guard.records import GradedAnswer
@@ -157,15 +164,9 @@ def make_estimator(
         orders = [tuned.query]
         if config.label_orders == "both":
             orders.append(build_query(style, backend, swapped=True))
-        logits = np.mean(
-            [
-                scorer.logits(
-                    _score(backend, rows, tuned, query, scorer.wants, manifest), _asked(rows)
-                )
-                for query in orders
-            ],
-            axis=0,
-        )
+        wants = scorer.wants | state_wants(scorer)
+        reads = [_score(backend, rows, tuned, query, wants, manifest) for query in orders]
+        logits = np.mean([scorer.logits(read, _asked(rows)) for read in reads], axis=0)
         try:
             state = fit(calibrator, logits, _correct(rows))
         except CalibrationError as error:
@@ -173,6 +174,10 @@ def make_estimator(
                 f"the part 'calibration' ({len(rows):,} rows): {error}"
             ) from error
         manifest = manifest.model_copy(update={"calibrators": {EVERY_MODEL: state}})
+        keys = [row.qa.question_key() for row in rows]
+        if len(set(keys)) >= MIN_QUESTIONS:
+            name, content = novelty_file(fit_novelty(states_of(scorer, reads[0]), keys))
+            manifest, files[name] = manifest.model_copy(update={"novelty": name}), content
     with writing(target, "the same command with --resume saves what was tuned"):
         return save_estimator(
             target,
