@@ -19,7 +19,7 @@ from ct_guard.errors import ManifestError, OutputExistsError
 from ct_guard.files.replacing import naming, replacing
 from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.query import QUERY_HASH, TEMPLATE_DATE, Boundary, ContextStyle
-from ct_guard.records import CalibratorState, Certificate, Record
+from ct_guard.records import Arithmetic, CalibratorState, Certificate, Record
 
 from .hub import is_snapshot
 from .lora_config import LORA_CONFIG, in_order
@@ -167,6 +167,8 @@ class Manifest(Record):
     """File of the question prior, relative to the manifest."""
     novelty: FileName | None = None
     """File of what answers are compared with for `ood`, relative to the manifest."""
+    novelty_by: Arithmetic | None = None
+    """What read those; states that are computed otherwise are not compared with them."""
     budget: int | None = Field(default=None, gt=0)
     """Most tokens of context + answer + query; None: what the base model reads."""
     calibrators: dict[str, CalibratorState] = {}

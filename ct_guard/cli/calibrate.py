@@ -61,7 +61,8 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 @click.option("--base", metavar="MODEL", help="With --ood: where the base model lies now.")
 @click.option(
     "--backend", type=click.Choice(["transformers", "llama_cpp"]), default="transformers",
-    show_default=True, help="With --ood: what reads the rows; the one that will serve.",
+    show_default=True,
+    help="With --ood: what reads the rows. ood is measured on it alone, in the same number format.",
 )  # fmt: skip
 @click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Only rows with this value.")
 @click.option(
@@ -174,7 +175,8 @@ def command(
         if ood:
             loaded = load_estimator(folder, base=base, backend=backend)
             with rows_progress("Reading", len(scored)) as work:
-                novelty = novelty_of(loaded, scored, on_rows=work.advance)
+                compared = novelty_of(loaded, scored, on_rows=work.advance)
+            novelty = (compared, loaded.arithmetic)
         elif manifest.novelty is not None:
             said.append("The copy measures no ood: --ood compares with these rows.")
         save_calibration(

@@ -70,8 +70,9 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         ),
         (
             "ood",
-            f"p-value over the rows in {manifest.novelty}"
-            if manifest.novelty
+            f"p-value over the rows in {manifest.novelty}, on"
+            f" {manifest.novelty_by.backend} in {manifest.novelty_by.format}"
+            if manifest.novelty and manifest.novelty_by
             else "not measured: fit it with 'ct-guard calibrate --ood'",
         ),
         ("budget", f"{manifest.budget} tokens" if manifest.budget else "what the base reads"),

@@ -28,6 +28,7 @@ from ct_guard.errors import (
     UsageError,
 )
 from ct_guard.query import MIN_ROOM, QUERY_HASH, RAW_STYLES, TEMPLATE_DATE, build_query
+from ct_guard.records import Arithmetic
 
 from .asking import TEXT_METHODS, TextMethod
 from .baselines import baseline_manifest, named_baseline
@@ -224,8 +225,9 @@ def load_estimator(
             " does not give: use --backend transformers"
         )
     self_test(engine, query, adapter)
-    novelty = None
-    if manifest.novelty is not None and engine.capabilities.hidden_states:
+    novelty, read_by = None, manifest.novelty_by
+    here = Arithmetic(backend=engine.name, format=engine.format)
+    if manifest.novelty is not None and read_by is not None and read_by.same_as(here):
         novelty = load_novelty(folder / manifest.novelty)
     if not isinstance(method, TextMethod) and ("hidden" in method.wants or novelty is not None):
         probe = Item(tuple(engine.encode("?")), tuple(engine.encode(" ?")))

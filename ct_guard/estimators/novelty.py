@@ -14,6 +14,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -61,7 +62,7 @@ class Novelty:
     """[m]: of each, one over the held-out answers to its question."""
 
     @classmethod
-    def of(cls, tensors: Mapping[str, NDArray[np.generic]]) -> "Novelty":
+    def of(cls, tensors: Mapping[str, NDArray[Any]]) -> "Novelty":
         """From the tensors of its file. Raises MismatchError where they are not of one."""
         names = [field.name for field in fields(cls)]
         if tensors.keys() != set(names):
@@ -71,7 +72,7 @@ class Novelty:
         made._check()
         return made
 
-    def p(self, states: NDArray[np.floating]) -> Floats:
+    def p(self, states: NDArray[np.floating[Any]]) -> Floats:
         """[B] p-values in (0, 1] of `states` [B, d]: small where the calibration rows have hardly
         any that far away."""
         # Questions held out, of which so many lie as far away as each of the distances.
@@ -79,7 +80,7 @@ class Novelty:
         farther = above[np.searchsorted(self.distances, self.distance(states), side="left")]
         return np.asarray((1 + farther) / (1 + above[0]))
 
-    def distance(self, states: NDArray[np.floating]) -> Floats:
+    def distance(self, states: NDArray[np.floating[Any]]) -> Floats:
         """[B] squared distances of `states` [B, d]. Raises MismatchError for another d."""
         if states.shape[1] != self.mean.shape[0]:
             raise MismatchError(
@@ -113,7 +114,7 @@ class Novelty:
 
 
 def fit_novelty(
-    states: NDArray[np.floating], questions: Sequence[str], *, seed: int = 0
+    states: NDArray[np.floating[Any]], questions: Sequence[str], *, seed: int = 0
 ) -> Novelty:
     """Fitted on the n calibration rows: the Gaussian on those of half of the questions, drawn with
     `seed`; the others are the answers to compare with.
@@ -149,7 +150,7 @@ def state_wants(method: Method) -> frozenset[Want]:
     return frozenset({"hidden"}) if "hidden" in method.wants else method.wants
 
 
-def states_of(method: Method, batch: ScoreBatch) -> NDArray[np.floating]:
+def states_of(method: Method, batch: ScoreBatch) -> NDArray[np.floating[Any]]:
     """[B, d]: the states of a batch that was asked for `state_wants`."""
     if "labels" in method.wants or "hidden" in method.wants:
         states = batch.query_hidden if "labels" in method.wants else batch.hidden

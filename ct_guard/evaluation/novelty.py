@@ -1,6 +1,7 @@
 """What answers are compared with for `ood`, from the rows that an estimator is calibrated on."""
 
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,7 +50,7 @@ def states_of_rows(
     items: Iterable[QuestionAnswer],
     *,
     on_rows: Callable[[int], None] = lambda done: None,
-) -> NDArray[np.floating]:
+) -> NDArray[np.floating[Any]]:
     """[n, d]: what the estimator's score of each answer is read from. Raises as `novelty_of`."""
     method, backend = estimator.method, estimator.backend
     if isinstance(method, TextMethod):

@@ -18,7 +18,7 @@ from ct_guard.adapters.calibrated import calibrated
 from ct_guard.errors import InputError, OutputExistsError
 from ct_guard.estimators.novelty import Novelty, novelty_file
 from ct_guard.files import Rejected, open_rows, open_writer, question_answer
-from ct_guard.records import CalibratorState
+from ct_guard.records import Arithmetic, CalibratorState
 
 from .disjoint import recorded
 from .scored import Scored, logit_of
@@ -37,15 +37,15 @@ def save_calibration(
     scored: Scored,
     *,
     provider: Mapping[str, LogisticLayer] | None = None,
-    novelty: Novelty | None = None,
+    novelty: tuple[Novelty, Arithmetic] | None = None,
     overwrite: bool = False,
 ) -> Manifest:
     """The estimator at `source` with other calibrators, and layers over answering models'
     log-probabilities (`provider`), at `target`.
 
     Certificates and figures are left out: they were of the old probabilities, as what answers were
-    compared with for `ood` was of the old rows; `novelty`, of the new ones, takes its place. The
-    questions that were calibrated on are recorded as the split `calibration`.
+    compared with for `ood` was of the old rows; `novelty`, of the new ones, and what read them,
+    take its place. The questions that were calibrated on are recorded as the split `calibration`.
 
     Raises:
         OutputExistsError: `target` exists and may not be replaced, or is no estimator.
@@ -59,7 +59,7 @@ def save_calibration(
     data = manifest.data | {"calibration": set_hash(keys)}
     for known in (splits, data):
         known.pop("certification", None)
-    file = {} if novelty is None else dict([novelty_file(novelty)])
+    file = {} if novelty is None else dict([novelty_file(novelty[0])])
     changed = manifest.model_copy(
         update={
             "calibrators": dict(calibrators),
@@ -68,6 +68,7 @@ def save_calibration(
             "figures": {},
             "data": data,
             "novelty": next(iter(file), None),
+            "novelty_by": None if novelty is None else novelty[1],
         }
     )
     return revise_estimator(

@@ -24,7 +24,7 @@ from ct_guard.estimators.novelty import (
 )
 from ct_guard.estimators.question_prior import PRIOR_FILE, QuestionPrior, fit_question_prior
 from ct_guard.query import ContextStyle, Query, build_query, render
-from ct_guard.records import GradedAnswer
+from ct_guard.records import Arithmetic, GradedAnswer
 
 from .augment import with_attacks
 from .checkpoint import Progress
@@ -177,7 +177,9 @@ def make_estimator(
         keys = [row.qa.question_key() for row in rows]
         if len(set(keys)) >= MIN_QUESTIONS:
             name, content = novelty_file(fit_novelty(states_of(scorer, reads[0]), keys))
-            manifest, files[name] = manifest.model_copy(update={"novelty": name}), content
+            by = Arithmetic(backend=backend.name, format=backend.format)
+            manifest = manifest.model_copy(update={"novelty": name, "novelty_by": by})
+            files[name] = content
     with writing(target, "the same command with --resume saves what was tuned"):
         return save_estimator(
             target,

@@ -86,6 +86,14 @@ def test_a_scored_file_says_how_unlike_the_calibration_rows_an_answer_is(
     assert "over the rows in novelty-" in run("inspect", calibrated)
 
 
+def test_states_of_another_number_format_are_not_compared(calibrated: Path) -> None:
+    estimator = load_estimator(calibrated, dtype="bfloat16")
+    [score] = estimator.score([QuestionAnswer(question="What is 7 plus 5?", answer="12")])
+    assert (score.status, score.ood) == ("ok", None)
+    said = run("inspect", calibrated)
+    assert "on transformers in float32" in " ".join(said.split())
+
+
 def test_nothing_else_of_the_score_changes(calibrated: Path) -> None:
     with_it, without = load_estimator(calibrated), load_estimator("mini")
     items = [QuestionAnswer(question="What is 7 plus 5?", answer=text) for text in ("12", "13")]
