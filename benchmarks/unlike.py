@@ -15,8 +15,7 @@ import click
 import numpy as np
 
 from ct_guard import QuestionAnswer, load_estimator
-from ct_guard.estimators.novelty import fit_novelty
-from ct_guard.evaluation.novelty import states_of_rows
+from ct_guard.estimators.novelty import fit_novelty, states_of_rows
 from ct_guard.files import Rejected, open_rows, question_answer
 from ct_guard.metrics import auroc
 from ct_guard.query import screen

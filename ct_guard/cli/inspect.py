@@ -52,7 +52,7 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         (
             "base",
             "no model"
-            if base.id == "none"
+            if not manifest.spec.has_base
             else f"{base.id} {base.revision or ''}".strip()
             + (f" (fingerprint {base.fingerprint})" if base.fingerprint else "")
             + (f", loaded in {base.quantization}" if base.quantization else ""),
@@ -73,7 +73,9 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
             f"p-value over the rows in {manifest.novelty}, on"
             f" {manifest.novelty_by.backend} in {manifest.novelty_by.format}"
             if manifest.novelty and manifest.novelty_by
-            else "not measured: fit it with 'ct-guard calibrate --ood'",
+            else "not measured: fit it with 'ct-guard calibrate --ood'"
+            if manifest.spec.measures_ood
+            else "not measured by this method",
         ),
         ("budget", f"{manifest.budget} tokens" if manifest.budget else "what the base reads"),
         ("files", f"{len(manifest.files)} verified against their SHA-256"),

@@ -11,18 +11,29 @@ like.
 """
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.backends import ScoreBatch, Want
-from ct_guard.errors import CalibrationError, ManifestError, MismatchError, MissingExtraError
+from ct_guard.adapters import Manifest
+from ct_guard.backends import Item, ScoreBatch, Want
+from ct_guard.errors import (
+    CalibrationError,
+    ManifestError,
+    MismatchError,
+    MissingExtraError,
+    UsageError,
+)
+from ct_guard.records import Arithmetic, QuestionAnswer
 
-from .methods import Method
+from .methods import Method, TextMethod
+
+if TYPE_CHECKING:
+    from .estimator import Estimator
 
 __all__ = [
     "MIN_QUESTIONS",
@@ -30,8 +41,10 @@ __all__ = [
     "fit_novelty",
     "load_novelty",
     "novelty_file",
+    "novelty_for",
     "state_wants",
     "states_of",
+    "states_of_rows",
 ]
 
 Floats = NDArray[np.float64]
@@ -39,6 +52,7 @@ Floats = NDArray[np.float64]
 MIN_QUESTIONS = 40
 """Half of them are compared with: with fewer, no p-value could fall below 0.05."""
 MAX_AXES = 64
+CHUNK_ROWS = 256
 ROWS_AN_AXIS = 4
 """Rows that every direction of its own takes in the fit."""
 
@@ -163,6 +177,39 @@ def states_of(method: Method, batch: ScoreBatch) -> NDArray[np.floating[Any]]:
     ).reshape(len(rows), 4)
 
 
+def states_of_rows(
+    estimator: "Estimator",
+    items: Sequence[QuestionAnswer],
+    *,
+    on_rows: Callable[[int], None] = lambda done: None,
+) -> NDArray[np.floating[Any]]:
+    """[n, d]: what the estimator's score of each answer is read from.
+
+    Args:
+        estimator: that scores them.
+        items: answers that it does not decide on without the model, such as refusals.
+        on_rows: called with the number of rows that were just read.
+
+    Raises:
+        UsageError: the estimator works on text, or its backend gives no hidden states.
+        BackendError: a row cannot be read.
+    """
+    method = estimator.method
+    if isinstance(method, TextMethod):
+        raise UsageError(f"{estimator.name} works on text: ood is not measured by its method")
+    backend = estimator.engine
+    if not backend.capabilities.hidden_states:
+        raise UsageError(f"the backend {backend.name} gives no hidden states to measure ood by")
+    made = [estimator.render(item) for item in items]
+    parts = []
+    for start in range(0, len(made), CHUNK_ROWS):
+        rows = [Item(one.context, one.answer) for one in made[start : start + CHUNK_ROWS]]
+        batch = backend.score(rows, estimator.asked, estimator.adapter, state_wants(method))
+        parts.append(states_of(method, batch))
+        on_rows(len(rows))
+    return np.concatenate(parts)
+
+
 def novelty_file(novelty: Novelty) -> tuple[str, bytes]:
     """Name and content of its file, in an estimator's directory."""
     from safetensors.numpy import save
@@ -171,6 +218,14 @@ def novelty_file(novelty: Novelty) -> tuple[str, bytes]:
     tensors = {name: np.ascontiguousarray(getattr(novelty, name)) for name in names}
     content = bytes(save(tensors))
     return f"novelty-{hashlib.sha256(content).hexdigest()[:8]}.safetensors", content
+
+
+def novelty_for(manifest: Manifest, folder: Path, here: Arithmetic) -> Novelty | None:
+    """What answers of the estimator in `folder` are compared with, where states are computed as
+    they are `here`; None where it measures no ood, or was fitted on others."""
+    if manifest.novelty is None or manifest.novelty_by is None:
+        return None
+    return load_novelty(folder / manifest.novelty) if manifest.novelty_by.same_as(here) else None
 
 
 def load_novelty(path: Path) -> Novelty:

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ct_guard.adapters import load_manifest
-from ct_guard.cli.recipes import OF_PAPER
 from ct_guard.errors import MissingExtraError, TuningError, UsageError
 from ct_guard.tuning import RECIPES, TuningConfig
+from ct_guard.workflows.recipes import OF_PAPER
 from tests.integration.test_cli_tune import QUICK, tune, write
 from tests.unit.tuning.rows import graded
 
@@ -81,7 +81,10 @@ def test_a_recipe_gives_way_to_options_and_asks_for_nothing_else(
 @pytest.mark.parametrize(
     ("targets", "found"),
     [
-        ((), {"q_proj", "v_proj"}),
+        (
+            (),
+            {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"},
+        ),
         (("--targets", "o_proj, down_proj"), {"o_proj", "down_proj"}),
         (
             ("--targets", "all-linear"),

@@ -12,7 +12,7 @@ from scipy.stats import kstest
 from ct_guard.adapters import BaseModelRef, Manifest
 from ct_guard.backends import ScoreBatch
 from ct_guard.errors import CalibrationError, ManifestError, MismatchError
-from ct_guard.estimators import METHODS
+from ct_guard.estimators import make_method
 from ct_guard.estimators.novelty import (
     MIN_QUESTIONS,
     Novelty,
@@ -139,7 +139,7 @@ def test_what_a_method_reads_is_its_state() -> None:
     hidden, behind = np.full((2, 3), 1.0, np.float32), np.full((2, 3), 2.0, np.float32)
     batch = ScoreBatch(None, rows, hidden, none, none, behind)
     method = {
-        name: METHODS[name](Manifest(name="e", method=name, base=BaseModelRef(id="b")))
+        name: make_method(Manifest(name="e", method=name, base=BaseModelRef(id="b")))
         for name in ("query", "perplexity")
     }
     assert state_wants(method["query"]) == {"labels", "query_hidden"}
