@@ -54,6 +54,12 @@ class MethodSpec:
         return not OF_BASE.isdisjoint(self.evidence)
 
     @property
+    def measures_ood(self) -> bool:
+        """Whether its score is read from what the base model computes of an answer, so that answers
+        can be compared by it."""
+        return not self.evidence.isdisjoint({"query", "likelihood", "hidden"})
+
+    @property
     def by_name(self) -> bool:
         """Whether its name and a base make it: a baseline without a directory of its own."""
         return self.baseline and self.has_base

@@ -13,6 +13,7 @@ from .options import (
     remark,
     where_option,
 )
+from .progress import Terminal
 from .shown import say, shown
 
 if TYPE_CHECKING:
@@ -59,6 +60,18 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
     " `logprobs`: a list for each answer) say. Kept where it lowers the cross-validated log loss.",
 )  # fmt: skip
 @click.option(
+    "--ood", is_flag=True,
+    help="With -e: its base model also reads the rows, and the copy's scores say how unlike these"
+    " rows an answer is (`ood`, a p-value). Without it the copy's do not: what the estimator was"
+    " compared with before were other rows.",
+)  # fmt: skip
+@click.option("--base", metavar="MODEL", help="With --ood: where the base model lies now.")
+@click.option(
+    "--backend", type=click.Choice(["transformers", "llama_cpp"]), default="transformers",
+    show_default=True,
+    help="With --ood: what reads the rows. ood is measured on it alone, in the same number format.",
+)  # fmt: skip
+@click.option(
     "--evidence", metavar="KIND,…",
     help="Make an estimator without a base model of what else graded rows say: agreement, stated,"
     " logprobs, model, column:NAME. SOURCE is then a file of graded answers; no score is needed.",
@@ -75,7 +88,7 @@ def command(
     context: click.Context, source: str, output: str, evidence: str | None, **options: Any
 ) -> None:
     """Fit calibrators on SCORED: what `ct-guard score` wrote (the column `logit`), with grades in
-    `correct`. No model is needed.
+    `correct`. No model is needed, but with --ood.
 
     \b
     A copy of the estimator with the new calibrators:
@@ -109,7 +122,7 @@ def command(
 def _calibrate(source: str, output: str, options: dict[str, Any]) -> None:
     from ct_guard.workflows import CalibrateConfig, calibrate
 
-    made = calibrate(source, output, config_of(CalibrateConfig, options))
+    made = calibrate(source, output, config_of(CalibrateConfig, options), report=Terminal())
     _show(made, err=output == "-")
     for line in made.remarks:
         remark(line)

@@ -180,14 +180,14 @@ def _pairs(answers: Answers) -> Pairs:
     own_text = texts.add(answers.answer, answers.asked, answers.question)
     sample_text = texts.add(
         [sample.text for sample in flat],
-        [answers.asked[at] for at in of_sample],
+        [answers.asked[int(at)] for at in of_sample],
         answers.question[of_sample],
     )
     left, right = _within(answers.question)
     row = np.concatenate([left, of_sample])
     other_text = np.concatenate([own_text[right], sample_text])
-    given = [answers.model[at] for at in right] + [
-        sample.model or answers.model[at] for sample, at in zip(flat, of_sample, strict=True)
+    given = [answers.model[int(at)] for at in right] + [
+        sample.model or answers.model[int(at)] for sample, at in zip(flat, of_sample, strict=True)
     ]
     names = [
         (SELF + name if name == answers.model[at] else name) if name else ""

@@ -106,7 +106,7 @@ def trees_logits(model: Trees, features: Floats) -> Floats:
         rows, missing = np.arange(len(block)), np.isnan(block)
         for feature, threshold, missing_left, left, right, value in forest:
             node = np.zeros(len(block), np.int64)
-            while (inner := left[node] >= 0).any():
+            while (inner := np.greater_equal(left[node], 0)).any():
                 asked = feature[node]
                 low = np.where(
                     missing[rows, asked],

@@ -13,6 +13,7 @@ from ct_guard.errors import BackendError, CtGuardError
 from ct_guard.files import (
     Rejected,
     Row,
+    check_beginning,
     correct_of,
     open_rows,
     open_writer,
@@ -35,6 +36,7 @@ RESULTS: dict[str, type] = {
     "calibrated": bool,
     "truncated": bool,
     "sanitized": bool,
+    "ood": float,
     "read_apart": bool,
     "estimator": str,
     "scorer": str,
@@ -118,6 +120,7 @@ def score_file(
     """
     summary = Summary()
     rows = open_rows(source)
+    check_beginning(source)
     with (
         running(source, output, _settings(guard), overwrite=overwrite, resume=resume) as run,
         open_writer(
@@ -269,7 +272,7 @@ def _unscored(guard: Guard, status: Status, message: str) -> Confidence:
 
 
 def _result(assessment: Assessment, origin: dict[str, Any]) -> dict[str, Any]:
-    fields = assessment.confidence.model_dump(exclude={"provider_logprobs", "ood"})
+    fields = assessment.confidence.model_dump(exclude={"provider_logprobs"})
     fields["confidence"] = fields.pop("p")
     return {"action": assessment.action, **fields, **origin}
 
