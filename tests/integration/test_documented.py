@@ -1,59 +1,148 @@
-"""What the README and the examples show runs as shown."""
+"""What README, docs/ and the examples show runs as shown."""
 
 import ast
+import json
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-BLOCKS = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+from ct_guard import load_policy
+from tests.documents import PAGES, ROOT, Block, blocks, commands, parse, to_run
+
+README = ROOT / "README.md"
+ALL = [block for page in PAGES for block in blocks(page)]
+RUNNING = [page for page in PAGES if to_run(page)]
 
 
-def run(*arguments: str) -> str:
+Outputs = Callable[[Path], list[str]]
+
+
+def named(value: object) -> str:
+    return value.name if isinstance(value, Block) else str(value)
+
+
+def run(*arguments: str, cwd: Path = ROOT) -> str:
     done = subprocess.run(
         [sys.executable, *arguments],
         capture_output=True,
         text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        cwd=cwd,
+        env={
+            **os.environ,
+            "OMP_NUM_THREADS": "1",
+            "HF_HUB_OFFLINE": "1",
+            "PYTHONPATH": os.pathsep.join(
+                [str(ROOT), str(ROOT / "integrations"), os.environ.get("PYTHONPATH", "")]
+            ),
+        },
         check=False,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def test_the_first_python_block_tells_the_right_sum_from_the_wrong_one() -> None:
-    right, wrong = run("-c", BLOCKS[0]).splitlines()
+@pytest.fixture(scope="module")
+def page_output(tmp_path_factory: pytest.TempPathFactory) -> Outputs:
+    """What each block of a page printed that runs here. The page runs once, in a folder of its own
+    that has `examples/`."""
+
+    @cache
+    def printed(page: Path) -> list[str]:
+        folder = tmp_path_factory.mktemp(page.stem)
+        (folder / "examples").symlink_to(ROOT / "examples")
+        run("-m", "tests.documents", str(page), "printed.json", cwd=folder)
+        found: list[str] = json.loads((folder / "printed.json").read_text())
+        return found
+
+    return printed
+
+
+@pytest.mark.parametrize("page", RUNNING, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_block_of_a_page_runs_and_prints(page: Path, page_output: Outputs) -> None:
+    printed = page_output(page)
+    assert len(printed) == len(to_run(page))
+    assert all(
+        text.strip() or block.language == "bash"
+        for block, text in zip(to_run(page), printed, strict=True)
+    )
+
+
+def test_the_first_python_block_tells_the_right_sum_from_the_wrong_one(
+    page_output: Outputs,
+) -> None:
+    first = [block.language for block in to_run(README)].index("python")
+    right, wrong = page_output(README)[first].splitlines()
     p = [float(line.split("=")[1].split()[0]) for line in (right, wrong)]
     assert p[0] > p[1]
 
 
-@pytest.mark.parametrize("block", BLOCKS[1:])
-def test_every_other_python_block_runs(block: str) -> None:
-    assert run("-c", block).strip()
-
-
-def test_an_existing_agent_is_guarded_by_adding_three_lines() -> None:
-    (block,) = [block for block in BLOCKS if "# added" in block]
-    lines = block.splitlines(keepends=True)
+def test_an_existing_agent_is_guarded_by_adding_three_lines(page_output: Outputs) -> None:
+    shown = to_run(README)
+    (place,) = [i for i, block in enumerate(shown) if "# added" in block.text]
+    lines = shown[place].text.splitlines(keepends=True)
     before = [line for line in lines if "# added" not in line]
     assert len(lines) - len(before) == 3
     assert run("-c", "".join(before)).split() == ["13"]
-    answer, record = run("-c", block).splitlines()
+    answer, record = page_output(README)[place].splitlines()
     assert answer == "12"
     assert ast.literal_eval(record)["model_index"] == 1
 
 
-def test_the_readme_names_commands_and_files_that_exist() -> None:
-    text = (ROOT / "README.md").read_text()
+@pytest.mark.parametrize(
+    "block", [block for block in ALL if block.language == "bash"], ids=named
+)  # fmt: skip
+def test_every_command_shown_has_the_options_that_it_is_given(block: Block) -> None:
+    for words in commands(block.text):
+        if words[0] == "ct-guard":
+            parse(words)
+        elif words[0] == "make":
+            makefile = (ROOT / "Makefile").read_text()
+            assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), words
+
+
+@pytest.mark.parametrize(
+    "block", [block for block in ALL if block.language == "python" and block.reason], ids=named
+)
+def test_what_a_python_block_imports_that_does_not_run_here_is_there(block: Block) -> None:
+    for node in ast.walk(ast.parse(block.text)):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ct_guard"):
+            module = import_module(node.module or "")
+            assert all(hasattr(module, name.name) for name in node.names)
+
+
+@pytest.mark.parametrize("block", [block for block in ALL if block.included], ids=named)
+def test_what_a_page_shows_of_the_examples_is_run_by_their_own_tests(block: Block) -> None:
+    """`test_langchain_examples.py` runs every file of this pattern."""
+    for path in block.included:
+        assert (ROOT / path) in set((ROOT / "examples").glob("lang*.py")), path
+
+
+@pytest.mark.parametrize("block", [block for block in ALL if block.language == "json"], ids=named)
+def test_every_policy_shown_loads(block: Block, tmp_path: Path) -> None:
+    (tmp_path / "policy.json").write_text(block.text)
+    assert load_policy(str(tmp_path / "policy.json")).name
+
+
+def test_every_block_says_its_language() -> None:
+    assert {block.language for block in ALL} <= {"python", "bash", "json"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_page_names_commands_and_files_that_exist(page: Path) -> None:
+    text = page.read_text()
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"(?:^ +|`)make (\w+)", text, re.MULTILINE)):
+    for target in set(re.findall(r"`make ([\w-]+)", text)):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE), target
-    named = re.findall(r"[`(]((?:examples|ct_guard)/[\w/.]+)[`)]", text)
-    assert "examples/demo.svg" in named
-    for path in set(named):
+    for path in set(re.findall(r"[`(]((?:examples|ct_guard|docs|benchmarks)/[\w/.-]+)[`)]", text)):
         assert (ROOT / path).exists(), path
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.read_text().splitlines()) <= 130

@@ -1,0 +1,121 @@
+"""The code blocks of README and docs/: found in their pages, and run as a reader would.
+
+`python -m tests.documents PAGE RESULT` runs those of one page in one process, in the current
+folder, and writes what each printed to RESULT as a JSON list.
+"""
+
+import contextlib
+import io
+import json
+import re
+import shlex
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+
+ROOT = Path(__file__).parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+_BLOCK = re.compile(
+    r"(?:^<!-- not run: (?P<reason>[^>]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+_INCLUDED = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block. `reason` says why it does not run here; empty: it does."""
+
+    page: Path
+    line: int
+    language: str
+    text: str
+    reason: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    @property
+    def included(self) -> list[str]:
+        """The files of the repository that stand here whole."""
+        return _INCLUDED.findall(self.text)
+
+
+def blocks(page: Path) -> list[Block]:
+    text = page.read_text()
+    return [
+        Block(
+            page,
+            text.count("\n", 0, found.start("language")) + 1,
+            found["language"],
+            found["text"],
+            found["reason"] or "",
+        )
+        for found in _BLOCK.finditer(text)
+    ]
+
+
+def to_run(page: Path) -> list[Block]:
+    """The blocks that run here: Python of the page's own, and commands."""
+    return [
+        block
+        for block in blocks(page)
+        if block.language in ("python", "bash") and not block.reason and not block.included
+    ]
+
+
+def commands(text: str) -> Iterator[list[str]]:
+    """The words of each command in a block of shell, without comments and variables set for it."""
+    for line in text.replace("\\\n", " ").splitlines():
+        words = shlex.split(line, comments=True)
+        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
+            words = words[1:]
+        if words:
+            yield words
+
+
+def parse(words: list[str]) -> None:
+    """Read the arguments of a `ct-guard` command and run nothing. Raises click.UsageError."""
+    from ct_guard.cli import cli
+
+    command: click.Command = cli
+    context = click.Context(cli, info_name="ct-guard")
+    rest = words[1:]
+    while isinstance(command, click.Group):
+        name, found, rest = command.resolve_command(context, rest)
+        assert found is not None, name
+        command = found
+        context = click.Context(command, parent=context, info_name=name)
+    command.parse_args(context, rest)
+
+
+def run(block: Block, names: dict[str, object]) -> None:
+    """One block, Python in the namespace of its page. Raises SystemExit where a command fails."""
+    if block.language == "python":
+        exec(compile(block.text, block.name, "exec"), names)
+        return
+    from ct_guard.cli import cli
+
+    for words in commands(block.text):
+        assert words[0] == "ct-guard", f"{block.name}: only ct-guard runs here: {words}"
+        code = cli.main(words[1:], "ct-guard", standalone_mode=False)
+        if code:
+            sys.exit(f"{block.name}: {shlex.join(words)}: exit code {code}")
+
+
+def main(page: str, result: str) -> None:
+    printed: list[str] = []
+    names: dict[str, object] = {"__name__": "__main__"}
+    for block in to_run(Path(page)):
+        with contextlib.redirect_stdout(io.StringIO()) as out:
+            run(block, names)
+        printed.append(out.getvalue())
+    Path(result).write_text(json.dumps(printed))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
