@@ -38,7 +38,7 @@ quick-types: $(VENV)/test.stamp
 	$(BIN)/mypy
 
 quick-tests: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -q -r fE --no-models tests/unit
+	$(BIN)/python -m pytest -q -r fE --no-models tests/unit tests/contract
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .
@@ -47,7 +47,7 @@ check: $(VENV)/test.stamp
 	$(BIN)/lint-imports
 
 docs: $(VENV)/docs.stamp
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 mini: $(VENV)/test.stamp
 	$(BIN)/python -m examples.mini_world

@@ -19,7 +19,8 @@ import click
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 _BLOCK = re.compile(
-    r"(?:^<!-- not run: (?P<reason>[^>]+) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    r"(?:^<!-- not run: (?P<reason>[^>]+) -->\n)?"
+    r"^```\{?\.?(?P<language>\w*)\}?\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 _INCLUDED = re.compile(r'^--8<-- "(.+)"$', re.MULTILINE)
