@@ -1,15 +1,18 @@
 """The code blocks of README and docs/: found in their pages, and run as a reader would.
 
-`python -m tests.documents PAGE RESULT` runs those of one page in one process, in the current
-folder, and writes what each printed to RESULT as a JSON list.
+`python -m tests.documents FOLDER` runs all of them in one process, which loads the libraries once:
+each page with names and a folder of its own, in which `examples/` lies. What they printed is in
+FOLDER/ran.json: of each page "printed", a list, and "error", what ended it early or None.
 """
 
 import contextlib
 import io
 import json
+import os
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,14 +111,26 @@ def run(block: Block, names: dict[str, object]) -> None:
             sys.exit(f"{block.name}: {shlex.join(words)}: exit code {code}")
 
 
-def main(page: str, result: str) -> None:
-    printed: list[str] = []
-    names: dict[str, object] = {"__name__": "__main__"}
-    for block in to_run(Path(page)):
-        with contextlib.redirect_stdout(io.StringIO()) as out:
-            run(block, names)
-        printed.append(out.getvalue())
-    Path(result).write_text(json.dumps(printed))
+def main(folder: str) -> None:
+    ran: dict[str, dict[str, object]] = {}
+    for page in (page for page in PAGES if to_run(page)):
+        name = str(page.relative_to(ROOT))
+        here = Path(folder, name.replace("/", "-")).absolute()
+        here.mkdir()
+        (here / "examples").symlink_to(ROOT / "examples")
+        os.chdir(here)
+        names: dict[str, object] = {"__name__": "__main__"}
+        printed: list[str] = []
+        error = None
+        try:
+            for block in to_run(page):
+                with contextlib.redirect_stdout(io.StringIO()) as out:
+                    run(block, names)
+                printed.append(out.getvalue())
+        except (Exception, SystemExit):  # the page's own; the other pages run nonetheless
+            error = traceback.format_exc()
+        ran[name] = {"printed": printed, "error": error}
+    Path(folder, "ran.json").write_text(json.dumps(ran))
 
 
 if __name__ == "__main__":
