@@ -6,7 +6,8 @@
 # make mini    train the miniature world again and write ct_guard/mini/ (about 90 minutes on 2 cores)
 # make fuzz    10,000 hostile inputs for every reader of files (an hour or two)
 # make bench   measure speed; make bench-world: the estimators on the miniature world (five hours,
-#              therefore on its own); make bench-gpu: a base in the shape of a 7B model
+#              therefore on its own); make bench-gpu: a base in the shape of a 7B model;
+#              make bench-real: evidence on real answers, in the folder CT_GUARD_REAL_DATA
 #
 # PYTHON          the interpreter to make .venv from, 3.11 or newer
 # PIP_TORCH_ARGS  more arguments for pip when it installs torch: another index, another build
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
 
-.PHONY: demo test quick quick-types quick-tests check docs mini fuzz bench bench-world bench-gpu clean
+.PHONY: demo test quick quick-types quick-tests check docs mini fuzz bench bench-world bench-real bench-gpu clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -50,7 +51,7 @@ docs: $(VENV)/docs.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 mini: $(VENV)/test.stamp
-	$(BIN)/python -m examples.mini_world
+	$(BIN)/python -m tools.mini_world
 
 fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m tests.fuzz --inputs 10000
@@ -65,6 +66,9 @@ bench: $(VENV)/test.stamp
 bench-world: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.world
 	$(BIN)/python -m benchmarks.world.transfer
+
+bench-real: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.real
 
 bench-gpu: $(VENV)/demo.stamp
 	$(BIN)/python -m benchmarks.large

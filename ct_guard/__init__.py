@@ -29,6 +29,8 @@ if TYPE_CHECKING:
         CertifyResult,
         EvaluateConfig,
         EvaluateResult,
+        EvidenceConfig,
+        EvidenceResult,
         GradeConfig,
         GradeResult,
         ScoreConfig,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         score,
         split,
         tune,
+        weigh_evidence,
     )
 
 _EXPORTS = {
@@ -64,6 +67,8 @@ _EXPORTS = {
     "Estimator": "ct_guard.estimators",
     "EvaluateConfig": "ct_guard.workflows",
     "EvaluateResult": "ct_guard.workflows",
+    "EvidenceConfig": "ct_guard.workflows",
+    "EvidenceResult": "ct_guard.workflows",
     "GradeConfig": "ct_guard.workflows",
     "GradeResult": "ct_guard.workflows",
     "GradedAnswer": "ct_guard.records",
@@ -87,6 +92,7 @@ _EXPORTS = {
     "score": "ct_guard.workflows",
     "split": "ct_guard.workflows",
     "tune": "ct_guard.workflows",
+    "weigh_evidence": "ct_guard.workflows",
 }
 
 __all__ = [
@@ -105,6 +111,8 @@ __all__ = [
     "Estimator",
     "EvaluateConfig",
     "EvaluateResult",
+    "EvidenceConfig",
+    "EvidenceResult",
     "GradeConfig",
     "GradeResult",
     "GradedAnswer",
@@ -128,6 +136,7 @@ __all__ = [
     "score",
     "split",
     "tune",
+    "weigh_evidence",
 ]
 
 

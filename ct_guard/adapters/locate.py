@@ -7,15 +7,13 @@ from pathlib import Path
 
 from ct_guard.errors import EstimatorError, HubError, UsageError
 from ct_guard.files.cache import cache_folder
+from ct_guard.methods import baselines
 
 from .checkpoint import CHECKPOINT_FILES, import_checkpoint, is_checkpoint
 from .hub import fetch_file, is_repo_id, resolve
 from .published import ORGANISATION, PUBLISHED, Published, published
 
-__all__ = ["BASELINES", "EMBEDDED", "MINI", "ON_HUB", "SMOL", "base_place", "locate"]
-
-BASELINES = ("zero-shot", "likelihood", "perplexity", "verbalized", "sampling")
-"""Methods that need no tuning, over any base model: named so, they have no directory."""
+__all__ = ["EMBEDDED", "MINI", "ON_HUB", "SMOL", "base_place", "locate"]
 
 MINI = Path(__file__).parent.parent / "mini"
 """The embedded miniature model: a base and its estimators."""
@@ -55,7 +53,7 @@ def locate(source: str | Path, revision: str | None = None, *, offline: bool = F
     if text == "mini" or text.startswith("mini:"):
         index = json.loads((MINI / "index.json").read_text(encoding="utf-8"))
         name = text.partition(":")[2] or index["default"]
-        if name not in index["estimators"] and name in BASELINES:
+        if name not in index["estimators"] and name in baselines(by_name=True):
             raise EstimatorError(_no_directory(text, name, "mini"))
         if name not in index["estimators"]:
             known = ", ".join(f"mini:{name}" for name in index["estimators"])
@@ -65,7 +63,7 @@ def locate(source: str | Path, revision: str | None = None, *, offline: bool = F
             )
         return MINI / name
     folder = Path(source)
-    if not folder.is_dir() and text in BASELINES:
+    if not folder.is_dir() and text in baselines(by_name=True):
         raise EstimatorError(_no_directory(text, text, "MODEL"))
     if not folder.is_dir():
         raise EstimatorError(

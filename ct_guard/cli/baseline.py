@@ -5,6 +5,8 @@ from typing import Any
 
 import click
 
+from ct_guard.methods import baselines
+
 from .options import (
     backend_option,
     config_of,
@@ -16,12 +18,11 @@ from .options import (
 
 __all__ = ["command"]
 
-KINDS = ("zero-shot", "likelihood", "perplexity", "verbalized", "sampling", "question_prior")
 GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric")
 
 
 @click.command("baseline")
-@click.argument("method", type=click.Choice(KINDS))
+@click.argument("method", type=click.Choice(baselines()))
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR",
     help="The new estimator directory.",

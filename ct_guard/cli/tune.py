@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ct_guard.methods import tuned
+
 from .calibrate import KINDS
 from .options import device_options, overwrite_option, quantization_option, resumable
 from .progress import Terminal
@@ -13,8 +15,6 @@ if TYPE_CHECKING:
     from ct_guard.workflows import TuneResult
 
 __all__ = ["command"]
-
-METHODS = ("query", "probe", "lora_probe", "hybrid")
 
 
 @click.command("tune")
@@ -26,7 +26,7 @@ METHODS = ("query", "probe", "lora_probe", "hybrid")
 )  # fmt: skip
 @click.option("-o", "--output", required=True, metavar="DIR", help="The new estimator's directory.")
 @click.option(
-    "--method", type=click.Choice(METHODS), default="query", show_default=True,
+    "--method", type=click.Choice(tuned()), default="query", show_default=True,
     help="query: a LoRA answers the uncertainty query. hybrid: that, and how likely the base finds"
     " the answer. probe: a small network reads the base's hidden state. lora_probe: the same"
     " through a LoRA.",

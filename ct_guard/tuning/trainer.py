@@ -18,6 +18,7 @@ from ct_guard.backends import Adapter
 from ct_guard.backends.placement import free_bytes, number_format, out_of_memory
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import MismatchError, NonFiniteScoreError, TuningError, UsageError
+from ct_guard.methods import METHODS
 from ct_guard.metrics import auroc, log_loss
 from ct_guard.query import ContextStyle, Query, build_query
 from ct_guard.records import GradedAnswer
@@ -96,9 +97,9 @@ def tune(
     config = config or TuningConfig()
     if method not in LEARNERS:
         raise UsageError(f"unknown method {method!r}: there are {', '.join(LEARNERS)}")
-    if method == "lora_probe" and config.activation != "all":
-        raise UsageError("a lora_probe reads the answer through its LoRA: use activation 'all'")
-    if config.label_orders == "both" and method != "query":
+    if METHODS[method].acts_on_answers and config.activation != "all":
+        raise UsageError(f"a {method} reads the answer through its LoRA: use activation 'all'")
+    if config.label_orders == "both" and not METHODS[method].both_orders:
         raise UsageError(f"both label orders are for the method 'query', not for {method!r}")
     _check_gradients(backend, method)
     if resume and checkpoint is None:
@@ -219,7 +220,7 @@ def _check_gradients(backend: TransformersBackend, method: str) -> None:
     """Raise TuningError where no gradient would reach a LoRA: bitsandbytes multiplies by 4-bit
     weights on a CPU without one, and says nothing."""
     in_4_bits = getattr(backend.model, "is_loaded_in_4bit", False)
-    if in_4_bits and backend.device == "cpu" and method != "probe":
+    if in_4_bits and backend.device == "cpu" and METHODS[method].adapter:
         raise TuningError(
             "a base in 4 bits passes no gradients on a CPU, there it can only score: tune on a GPU,"
             " or load the base in 8 bits"

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .scoring import ScoreConfig, ScoreResult, score
     from .splitting import SplitConfig, SplitResult, split
     from .tuning import TuneResult, tune
+    from .weighing import EvidenceConfig, EvidenceResult, weigh_evidence
 
 _EXPORTS = {
     "AuditConfig": "auditing",
@@ -37,6 +38,8 @@ _EXPORTS = {
     "CertifyResult": "certifying",
     "EvaluateConfig": "evaluating",
     "EvaluateResult": "evaluating",
+    "EvidenceConfig": "weighing",
+    "EvidenceResult": "weighing",
     "GradeConfig": "grade_settings",
     "GradeResult": "grading",
     "Reporter": "reporting",
@@ -56,6 +59,7 @@ _EXPORTS = {
     "score": "scoring",
     "split": "splitting",
     "tune": "tuning",
+    "weigh_evidence": "weighing",
 }
 
 __all__ = [
@@ -69,6 +73,8 @@ __all__ = [
     "CertifyResult",
     "EvaluateConfig",
     "EvaluateResult",
+    "EvidenceConfig",
+    "EvidenceResult",
     "GradeConfig",
     "GradeResult",
     "Reporter",
@@ -88,6 +94,7 @@ __all__ = [
     "score",
     "split",
     "tune",
+    "weigh_evidence",
 ]
 
 

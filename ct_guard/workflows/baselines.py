@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from ct_guard.errors import FieldError
+from ct_guard.methods import METHODS
 
 from .settings import Bits, bits_of, refuse_idle
 
@@ -54,9 +55,9 @@ class BaselineConfig:
         idle = (
             {} if self.method == "sampling" else dict.fromkeys(OF_SAMPLING, "the baseline sampling")
         )
-        if self.method != "zero-shot":
+        if not METHODS[self.method].both_orders:
             idle["label_orders"] = "the baseline zero-shot"
-        if self.method == PRIOR:
+        if not METHODS[self.method].has_base:
             idle |= dict.fromkeys(("backend", "quantization"), "baselines over a `base`")
         elif self.backend != "transformers":
             idle["quantization"] = "`backend` transformers (a GGUF file has its own precision)"
@@ -113,7 +114,7 @@ def _over_base(base: str, folder: Path, config: BaselineConfig) -> "Manifest":
     made = baseline_manifest(
         config.method,
         base,
-        estimator.backend,
+        estimator.engine,
         asking=Asking(
             samples=config.samples,
             temperature=config.temperature,

@@ -109,6 +109,7 @@ def calibrate(source: str | Path, output: str | Path, config: CalibrateConfig) -
             str(config.apply),
             str(output),
             fitted_on=scored.question_keys(),
+            provider=manifest.provider if manifest is not None else None,
             overwrite=config.overwrite,
         )
         said.append(f"{applied:,} rows have a new confidence; the old columns are kept as input_….")
@@ -146,7 +147,7 @@ def _checked(
             "Without the estimator its tuning questions are not known: overlap with them was not"
             " checked. `estimator` has it checked; `disjoint_from` checks against a file."
         ]
-    if config.logprobs and manifest.method != "hybrid":
+    if config.logprobs and not manifest.spec.layer:
         raise FieldError(
             f"`logprobs`: {config.estimator} is of the method {manifest.method}, not a hybrid"
         )

@@ -3,16 +3,20 @@
 from pathlib import Path
 
 from ct_guard import __version__
-from ct_guard.adapters import BaseModelRef, Manifest, question_hash, save_estimator, set_hash
+from ct_guard.adapters import (
+    NO_BASE,
+    BaseModelRef,
+    Manifest,
+    question_hash,
+    save_estimator,
+    set_hash,
+)
 from ct_guard.adapters.questions import dump_questions, questions_name
 from ct_guard.datasets import Graded
 from ct_guard.errors import InputError
 from ct_guard.estimators.question_prior import PRIOR_FILE, fit_question_prior
 
-__all__ = ["NO_BASE", "save_question_prior"]
-
-NO_BASE = "none"
-"""Id of the base of an estimator that has no model."""
+__all__ = ["save_question_prior"]
 
 
 def save_question_prior(graded: Graded, folder: Path, *, overwrite: bool = False) -> Manifest:

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 
 from ct_guard.adapters import (
-    EVERY_MODEL,
     LogisticLayer,
     Manifest,
     load_manifest,
@@ -14,7 +13,7 @@ from ct_guard.adapters import (
     revise_estimator,
     set_hash,
 )
-from ct_guard.adapters.calibrated import calibrated
+from ct_guard.adapters.calibrated import Fitted, p_correct
 from ct_guard.errors import InputError, OutputExistsError
 from ct_guard.evaluation import Scored
 from ct_guard.evaluation.disjoint import recorded
@@ -74,6 +73,7 @@ def apply_to_file(
     output: str,
     *,
     fitted_on: Collection[str],
+    provider: Mapping[str, LogisticLayer] | None = None,
     overwrite: bool = False,
 ) -> int:
     """Write the scored file `source` to `output` with confidences from its logits.
@@ -84,6 +84,8 @@ def apply_to_file(
         output: `.jsonl`, `.csv` or `.parquet`, or `-`.
         fitted_on: question keys of the rows that the calibrators were fitted on; a row with one of
             them would look better than it is.
+        provider: layers over log-probabilities, by answering model: where a row carries them, they
+            go before the calibrators, as they do in scoring.
         overwrite: whether an existing output may be replaced.
 
     Returns:
@@ -93,7 +95,7 @@ def apply_to_file(
         InputError: a row that was calibrated on, without a column `logit`, or unreadable; files
             that cannot be read or written. Nothing is written then.
     """
-    known, done = set(fitted_on), 0
+    fitted, known, done = Fitted(calibrators, provider or {}), set(fitted_on), 0
     with open_writer(output, RECALIBRATED, source=source, overwrite=overwrite) as writer:
         for row in open_rows(source):
             if "logit" not in row.fields and row.error is None:
@@ -110,8 +112,8 @@ def apply_to_file(
                     f"{row.where}: the calibrators were fitted on answers to this question: apply"
                     " them to other questions"
                 )
-            p = calibrated(calibrators, np.array([logit]), item.model)
-            has = EVERY_MODEL in calibrators or item.model in calibrators
-            writer.write(row, {"confidence": float(p[0]), "calibrated": has})
+            made = p_correct(fitted, np.array([logit]), [item.model], [item.group], [item.logprobs])
+            values = {"confidence": float(made.p[0]), "calibrated": bool(made.calibrated[0])}
+            writer.write(row, values)
             done += 1
     return done

@@ -8,6 +8,7 @@ from ct_guard.adapters import EMBEDDED
 from ct_guard.backends import Activation, Backend
 from ct_guard.datasets.answerers import Style, style_of
 from ct_guard.errors import FieldError
+from ct_guard.methods import METHODS
 from ct_guard.query import ContextStyle
 
 from .settings import Bits, bits_of
@@ -145,15 +146,15 @@ def settings_of(config: TuneConfig) -> "TuningConfig":
 def check_settings(config: TuneConfig, needed: tuple[str, ...]) -> None:
     """Raise FieldError for a field that the method, its activation, the base, or the parts that it
     `needed` have no use for."""
-    method = config.method
-    if config.label_orders == "both" and method != "query":
+    method, spec = config.method, METHODS[config.method]
+    if config.label_orders == "both" and not spec.both_orders:
         raise FieldError(f"`label_orders` both is for the method query, not for {method}")
-    if config.question_prior and method != "hybrid":
+    if config.question_prior and spec.prior == "none":
         raise FieldError(f"`question_prior` is for the method hybrid, not for {method}")
-    for name in OF_LORA if method == "probe" else ():
+    for name in () if spec.adapter else OF_LORA:
         if getattr(config, name) is not None:
             raise FieldError(
-                f"`{name}` is about a LoRA, and the method probe has none: leave it out, or use"
+                f"`{name}` is about a LoRA, and the method {method} has none: leave it out, or use"
                 " `method` lora_probe"
             )
     if config.kl is not None:
@@ -164,9 +165,9 @@ def check_settings(config: TuneConfig, needed: tuple[str, ...]) -> None:
             )
         if config.kappa == 0:
             raise FieldError("`kl` is of no use with `kappa` 0: leave it out")
-    if method == "lora_probe" and config.activation == "query":
+    if spec.acts_on_answers and config.activation == "query":
         raise FieldError(
-            "`activation` query is not for lora_probe, which reads the answer through its LoRA:"
+            f"`activation` query is not for {method}, which reads the answer through its LoRA:"
             " leave it out"
         )
     if config.revision is not None and (config.base == EMBEDDED or Path(config.base).is_dir()):
@@ -187,7 +188,7 @@ def _activation(config: TuneConfig) -> Activation:
     """As given, else what the method needs, else the recipe's."""
     from ct_guard.tuning import RECIPES
 
-    if config.activation is not None or config.method == "lora_probe":
+    if config.activation is not None or METHODS[config.method].acts_on_answers:
         return config.activation or "all"
     of_recipe: Activation = RECIPES[config.recipe].get("activation", "query")
     return of_recipe

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ct_guard.errors import OutputExistsError
+from ct_guard.methods import METHODS
 
 from .recipes import HELD_OUT, TuneConfig, check_settings, settings_of, style_for
 from .reporting import SILENT, Reporter, Work
@@ -185,7 +186,7 @@ def _tell_parts(
         right = sum(row.correct for row in rows) / len(rows)
         shown.append(f"{name} {len(rows):,} rows ({right:.0%} right)")
     report.tell(f"Parts, by question: {', '.join(shown)}.")
-    if settings.activation == "query" and config.method in ("query", "hybrid"):
+    if settings.activation == "query" and METHODS[config.method].adapter:
         report.tell(
             "The LoRA acts on the query's tokens only: the base model's own distribution is"
             " untouched by construction, so no divergence from it is added to the loss."

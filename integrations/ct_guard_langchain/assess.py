@@ -101,7 +101,7 @@ class Case:
                 p=None,
                 status="unsupported",
                 estimator=self.guard.estimator.name,
-                backend=self.guard.estimator.backend.name,
+                backend=self.guard.estimator.arithmetic.backend,
                 error=str(error),
             )
 

@@ -119,7 +119,7 @@ def test_a_full_disk_leaves_the_old_estimator_whole(
             Path(target).write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("ct_guard.adapters.manifest.shutil.copyfile", half)
+    monkeypatch.setattr("ct_guard.adapters.directory.shutil.copyfile", half)
     with pytest.raises(TuningError, match=r"No space left on device: make room; .* --resume"):
         tune(*command, "--overwrite", "--seed", "1")
     assert load_manifest(tmp_path / "mine") == old  # verifies every file against its hash

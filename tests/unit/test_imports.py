@@ -55,6 +55,8 @@ def test_public_names() -> None:
         "Estimator",
         "EvaluateConfig",
         "EvaluateResult",
+        "EvidenceConfig",
+        "EvidenceResult",
         "GradeConfig",
         "GradeResult",
         "GradedAnswer",
@@ -78,6 +80,7 @@ def test_public_names() -> None:
         "score",
         "split",
         "tune",
+        "weigh_evidence",
     ]
 
 

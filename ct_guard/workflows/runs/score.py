@@ -139,7 +139,8 @@ def score_file(
         summary.replayed = run.stored
         on_resumed(run.stored)
         pace = Pace(CHUNK_ROWS)
-        for chunk in _chunks(rows, pace):
+        whole = guard.estimator.reads_together
+        for chunk in [list(rows)] if whole else _chunks(rows, pace):
             begun = monotonic()
             results = _assess(guard, chunk, summary)
             read = [row for row, result in zip(chunk, results, strict=True) if _is_read(result)]
@@ -157,8 +158,8 @@ def _settings(guard: Guard) -> dict[str, Any]:
     return {
         "scorer": estimator.manifest.scorer,
         "estimator": estimator.fingerprint,
-        "backend": estimator.backend.name,
-        "dtype": estimator.backend.format,
+        "backend": estimator.arithmetic.backend,
+        "dtype": estimator.arithmetic.format,
         "refusals": estimator.refusals,
         "policy": repr(guard.policy),
         "on_error": guard.on_error,
@@ -212,7 +213,8 @@ def _size(value: Any) -> int:
 
 
 def _assess(guard: Guard, chunk: list[Row], summary: Summary) -> list[dict[str, Any]]:
-    parsed = [question_answer(row) for row in chunk]
+    columns = guard.estimator.columns
+    parsed = [question_answer(row, columns) for row in chunk]
     readable = [item for item in parsed if isinstance(item, QuestionAnswer)]
     assessments = _assessments(guard, readable)
     for item, made in zip(readable, assessments, strict=True):
@@ -262,7 +264,7 @@ def _unscored(guard: Guard, status: Status, message: str) -> Confidence:
         status=status,
         error=message,
         estimator=guard.estimator.name,
-        backend=guard.estimator.backend.name,
+        backend=guard.estimator.arithmetic.backend,
     )
 
 

@@ -10,7 +10,7 @@ from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.backends import Adapter
 from ct_guard.backends.transformers import TransformersBackend
-from ct_guard.errors import TuningError, UsageError
+from ct_guard.errors import UsageError
 from ct_guard.metrics import auroc
 from ct_guard.query import build_query
 from ct_guard.tuning.config import TuningConfig
@@ -93,15 +93,20 @@ def test_the_start_is_an_evaluation_and_may_be_what_is_kept(
     assert tuned.best_step == 0, "steps of this size only do harm"
 
 
-def test_a_lora_that_writes_nowhere_cannot_start_as_a_probe(
+def test_a_lora_that_does_not_write_last_of_all_starts_from_nothing(
     backend: TransformersBackend, tmp_path: Path
 ) -> None:
-    config = TuningConfig(targets=("k_proj",), start="probe", steps=2)
-    with pytest.raises(TuningError, match="all-linear"):
-        tune(
-            backend, graded(60), graded(20, offset=100), style="chat_turn",
-            folder=tmp_path / "lora", config=config,
-        )  # fmt: skip
+    """As on the projections of queries, whose outputs have the hidden state's size, too."""
+    query = build_query("chat_turn", backend)
+    rows, held_out = (
+        render_graded(part, style="chat_turn", backend=backend, query=query, budget=512)
+        for part in (graded(60), graded(20, offset=100))
+    )
+    config = TuningConfig(targets=("q_proj", "v_proj"), start="probe")
+    learner = QueryLearner(backend, query, tmp_path / "lora", config)
+    plain = learner.logits(held_out)
+    learner.start(rows, held_out)
+    np.testing.assert_allclose(learner.logits(held_out), plain, atol=1e-6)
 
 
 def test_the_start_goes_with_the_query_in_one_order_of_labels() -> None:

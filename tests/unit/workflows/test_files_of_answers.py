@@ -49,7 +49,7 @@ def test_grades_of_given_answers_and_their_counts(
 
 
 def test_grades_that_are_all_alike_are_remarked_on(answered: Path, tmp_path: Path) -> None:
-    config = GradeConfig(grader="numeric", tolerance=1.0)
+    config = GradeConfig(grader="numeric", tolerance=0.9)
     (remark,) = grade(answered, tmp_path / "graded.jsonl", config).remarks
     assert remark.startswith("all graded answers are right")
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ct_guard.backends import GenerationSettings
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import render_context
 from ct_guard.records import Message
@@ -61,9 +62,11 @@ def _answers(
             batch = order[start : start + 128]
             made = backend.generate(
                 [prompts[at] for at in batch],
-                max_tokens=24,
-                temperature=float(sample > 0),
-                seed=1_000_003 * seed + 10_007 * sample + start,
+                GenerationSettings(
+                    max_tokens=24,
+                    temperature=float(sample > 0),
+                    seed=1_000_003 * seed + 10_007 * sample + start,
+                ),
             )
             for at, generation in zip(batch, made, strict=True):
                 text = backend.decode(generation.ids).strip().partition("\n")[0]

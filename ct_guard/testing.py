@@ -1,7 +1,16 @@
-"""A backend without a model, for tests and for trying out policies: deterministic, obviously fake.
+"""For tests of applications: a backend without a model, deterministic and obviously fake.
 
-Its tokens are UTF-8 bytes. Its scores are a hash of the ids: equal input gives equal scores,
-batching changes nothing, and any difference in context, answer, query or adapter shows.
+An application that guards its answers is tested without weights, and with confidences that the
+test itself decides:
+
+    from ct_guard import Guard, load_estimator
+    from ct_guard.testing import FakeBackend
+
+    backend = FakeBackend(logit=lambda answer: 3.0 if "sure" in answer else -3.0)
+    guard = Guard(load_estimator("zero-shot", base="any", backend=backend), 0.5)
+
+Here an answer with the word `sure` has p = 0.95 and passes; every other one has p = 0.05.
+Everything else is the real thing: reading of rows, rendering, policies, deadlines, surfaces.
 """
 
 import hashlib
@@ -11,23 +20,23 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.errors import BackendError, MismatchError, UsageError
-from ct_guard.query import LABELS, Query
-from ct_guard.records import Message
-
-from .base import (
+from ct_guard.backends.base import (
     KV,
     Activation,
     Adapter,
     Capabilities,
     Generation,
+    GenerationSettings,
     Item,
     Manner,
     PlainRow,
     ScoreBatch,
     Want,
 )
-from .decoding import AnswerStream, Settings, common_prefix, exhausted
+from ct_guard.backends.decoding import AnswerStream, common_prefix, exhausted
+from ct_guard.errors import BackendError, MismatchError, UsageError
+from ct_guard.query import LABELS, Query
+from ct_guard.records import Message
 
 __all__ = ["FakeBackend"]
 
@@ -38,7 +47,16 @@ _HIDDEN = 8
 
 
 class FakeBackend:
-    """`logit`, when given, decides z_yes - z_no from the answer's text; else a hash does."""
+    """A backend that reads nothing into what it is given, and loads at once.
+
+    Its tokens are UTF-8 bytes. Its scores are a hash of the ids: equal input gives equal scores,
+    batching changes nothing, and any difference in context, answer, query or adapter shows.
+
+    Args:
+        logit: decides z = z_yes - z_no, the raw score of methods that ask the query, from the
+            answer's text (as it is shown to the model, with a leading space in some styles).
+        reply: what `generate` and `stream` answer to everything.
+    """
 
     name = "fake"
     format = "none"
@@ -161,23 +179,14 @@ class FakeBackend:
     def generate(
         self,
         prompts: Sequence[tuple[int, ...]],
-        *,
-        max_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
+        settings: GenerationSettings,
     ) -> list[Generation]:
         self._check_open()
         made = []
         for number, prompt in enumerate(prompts):
             stream = self.stream(
                 prompt,
-                max_tokens=max_tokens,
-                temperature=temperature,
-                top_p=top_p,
-                seed=None if seed is None else seed + number,
-                stop=stop,
+                replace(settings, seed=None if settings.seed is None else settings.seed + number),
             )
             made.append(exhausted(stream))
         return made if len(made) == 1 else [replace(one, kv=None) for one in made]
@@ -185,17 +194,12 @@ class FakeBackend:
     def stream(
         self,
         prompt: Sequence[int],
+        settings: GenerationSettings,
         *,
         past: KV | None = None,
-        max_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
     ) -> AnswerStream:
         """The reply is by far the likeliest answer; at a temperature, other bytes slip in."""
         self._check_open()
-        settings = Settings(max_tokens, temperature, top_p, seed, tuple(stop))
         settings.check_prompt(prompt, self.max_tokens)
         reader = _FakeReader(self, prompt, past)
         return AnswerStream(reader, prompt, settings, voice=self, ends={_SPECIALS["<|end|>"]})

@@ -11,7 +11,7 @@ from ct_guard.backends import Item, ScoreBatch, Want
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import apply, fit
 from ct_guard.calibration.folds import folds_by_question
-from ct_guard.estimators import METHODS, HybridMethod, Method
+from ct_guard.estimators import HybridMethod, Method, TextMethod, make_method
 from ct_guard.estimators.question_prior import QuestionPrior, fit_question_prior
 from ct_guard.metrics import (
     auroc,
@@ -203,7 +203,10 @@ def make(method: str, calibration: Part, prior: QuestionPrior | None = None) -> 
 def _fitted(method: str, rows: Part, prior: QuestionPrior | None) -> Method:
     if method == "hybrid":
         return fit_hybrid(rows.tuned, rows.asked, rows.correct, prior)
-    return METHODS[method](Manifest(name="", method=method, base=BaseModelRef(id=".")))
+    made = make_method(Manifest(name="", method=method, base=BaseModelRef(id=".")))
+    if isinstance(made, TextMethod):
+        raise TypeError(f"{method} reads no figures of the base model")
+    return made
 
 
 def figures(made: Made, part: Part) -> Figures:

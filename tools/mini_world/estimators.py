@@ -17,6 +17,7 @@ from ct_guard.adapters.questions import dump_questions, questions_name
 from ct_guard.backends import Adapter
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.estimators.question_prior import PRIOR_FILE
+from ct_guard.methods import METHODS
 from ct_guard.query import Query, build_query
 from ct_guard.records import Certificate, GradedAnswer
 from ct_guard.risk import certify
@@ -68,7 +69,7 @@ TUNING = TuningConfig(
 FRAMES = (("Reverse ", "."), ("What is ", " backwards?"))
 DESCRIPTION = (
     "sums, differences and products, digits to add up or sort, letters to move on or reverse, short"
-    " passages to read, and facts about invented people: the miniature world of examples/mini_world"
+    " passages to read, and facts about invented people: the miniature world of tools/mini_world"
 )
 
 
@@ -130,7 +131,7 @@ def build(
             certificate,
             {} if threshold is None else _behind(one, threshold, part["test"], part["held_out"]),
         )
-        uses_adapter = method in ("hybrid", "query")
+        uses_adapter = METHODS[method].adapter
         manifest = Manifest(
             name="mini" if method == default else f"mini:{method}",
             method=method,
@@ -146,7 +147,7 @@ def build(
             figures={
                 **report[method].figures,
                 "cross-fitted log loss on the calibration rows": one.selection_log_loss,
-                **(without_prior if method == "hybrid" else {}),
+                **(without_prior if METHODS[method].layer else {}),
             },
             data=set_hashes(used),
             questions=questions_name(asked),

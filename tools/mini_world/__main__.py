@@ -1,6 +1,6 @@
 """Make the embedded model again, in one command: world, base, answers, estimators, GGUF, card.
 
-    python -m examples.mini_world
+    python -m tools.mini_world
 
 Every stage leaves its result in the runs folder and is skipped when it is there; a killed training
 goes on from its last checkpoint.
@@ -51,7 +51,7 @@ def main(
             export_estimator(target / name, only="base")  # is there: its hash joins the manifest
     default = json.loads((target / "index.json").read_text())["default"]
     rounds = " ".join(f"--steps {count}" for count in steps)
-    command = f"python -m examples.mini_world {rounds} --seed {seed}"
+    command = f"python -m tools.mini_world {rounds} --seed {seed}"
     (target / "README.md").write_text(card(reports, default, command, parameters))
 
 

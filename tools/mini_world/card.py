@@ -39,7 +39,7 @@ its estimators of P(correct). It exists so that every path of ct-guard runs on r
 a download. It knows {DESCRIPTION}; about anything else its figures mean nothing, and it says so.
 
 Made by `{command}` (seeded; the world, the training, the grading and the splits are all in
-`examples/mini_world`). Trained, tuned and tested on questions of that world only; the splits share
+`tools/mini_world`). Trained, tuned and tested on questions of that world only; the splits share
 no person and no operands.
 
 ## Figures
