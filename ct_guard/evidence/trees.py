@@ -4,6 +4,7 @@ Source: Friedman 2001, "Greedy function approximation"; fitted by HistGradientBo
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -118,7 +119,7 @@ def trees_logits(model: Trees, features: Floats) -> Floats:
     return found
 
 
-def _arrays(tree: Tree) -> tuple[NDArray[np.generic], ...]:
+def _arrays(tree: Tree) -> tuple[NDArray[Any], ...]:
     return (
         np.array(tree.feature), np.array(tree.threshold), np.array(tree.missing_left),
         np.array(tree.left), np.array(tree.right), np.array(tree.value),
