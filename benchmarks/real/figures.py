@@ -44,8 +44,11 @@ def figures(p: Floats, test: Data) -> Figures:
     within = within_auroc(p, test.correct, test.models)
     pairs = pair_accuracy(p, test.correct, test.answers.question).value
     area = auroc(p, test.correct)
+    ranks = tuple(np.nan if value is None else float(value) for value in (area, within, pairs))
     return Figures(
-        *(np.nan if value is None else float(value) for value in (area, within, pairs)),
+        auroc=ranks[0],
+        within=ranks[1],
+        pairs=ranks[2],
         ece=ece(p, test.correct),
         floor=ece_noise_floor(p, draws=50),
         log_loss=log_loss(p, test.correct),

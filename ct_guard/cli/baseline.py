@@ -49,7 +49,7 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric")
 )
 @overwrite_option("Replace an existing estimator at DIR.")
 @click.pass_context
-def command(context: click.Context, output: Path, **options: Any) -> None:
+def command(context: click.Context, /, output: Path, **options: Any) -> None:
     """Make the baseline METHOD an estimator directory, which is scored, calibrated, certified and
     evaluated like any other. Nothing is tuned.
 

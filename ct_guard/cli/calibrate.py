@@ -85,7 +85,7 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the folds.")
 @click.pass_context
 def command(
-    context: click.Context, source: str, output: str, evidence: str | None, **options: Any
+    context: click.Context, /, source: str, output: str, evidence: str | None, **options: Any
 ) -> None:
     """Fit calibrators on SCORED: what `ct-guard score` wrote (the column `logit`), with grades in
     `correct`. No model is needed, but with --ood.

@@ -127,7 +127,7 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "ju
 @click.option("-q", "--quiet", is_flag=True, help="No summary and no progress.")
 @click.pass_context
 def command(
-    context: click.Context, source: str | None, output: str, quiet: bool, **options: Any
+    context: click.Context, /, source: str | None, output: str, quiet: bool, **options: Any
 ) -> None:
     """Grade answers to the questions in FILE (.jsonl, .csv, .parquet, or '-' for JSONL on standard
     input), or of a question set (--dataset). With --model the questions are answered first.

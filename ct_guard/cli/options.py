@@ -1,7 +1,7 @@
 """Options that several commands share, and how the fields of a workflow are spelled as options."""
 
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -102,7 +102,7 @@ def config_of(kind: type[Settings], options: Mapping[str, Any]) -> Settings:
     return made(**{field.name: options[field.name] for field in fields(kind)})
 
 
-def given_options(context: click.Context) -> Collection[str]:
+def given_options(context: click.Context) -> set[str]:
     """Names of the options that the user gave, defaults not counted: what the settings of a
     workflow refuse when nothing would read it."""
     return {

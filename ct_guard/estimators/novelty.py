@@ -82,7 +82,10 @@ class Novelty:
         if tensors.keys() != set(names):
             raise MismatchError(f"it holds {', '.join(sorted(tensors))}, not {', '.join(names)}")
         kinds = {"mean": np.float32, "axes": np.float32}
-        made = cls(**{name: tensors[name].astype(kinds.get(name, np.float64)) for name in names})
+        arrays: dict[str, Any] = {
+            name: tensors[name].astype(kinds.get(name, np.float64)) for name in names
+        }
+        made = cls(**arrays)
         made._check()
         return made
 

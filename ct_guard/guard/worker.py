@@ -41,7 +41,10 @@ class Worker:
         longest: int = 100_000,
         idle: float = 5.0,
         clock: Callable[[], float] = time.monotonic,
+        of: object = None,
     ) -> None:
+        self.of = of
+        """What `score` belongs to, kept alive."""
         self._score, self._longest, self._idle, self._clock = score, longest, idle, clock
         self._closed = self._left = False
         self._begin()
@@ -238,7 +241,8 @@ def worker_of(estimator: Estimator) -> Worker:
         worker = _workers.get(id(estimator))
         if worker is None or worker.closed:
             longest = _CHARACTERS * estimator.budget
-            worker = _workers[id(estimator)] = Worker(estimator.score, longest=longest)
+            worker = Worker(estimator.score, longest=longest, of=estimator)
+            _workers[id(estimator)] = worker
         return worker
 
 

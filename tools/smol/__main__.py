@@ -49,8 +49,8 @@ def main(data: Path, runs: Path, target: Path, steps: int, learning_rate: float)
     ]
     if not made.exists():
         again = "--resume" if (runs / "estimator.run").exists() else "--overwrite"
-        settings = (*settings, "--evaluate-every", "20", "-o", str(made), again)
-        run("tune", str(files["tuning"]), *given, *settings)
+        where = ("--evaluate-every", "20", "-o", str(made), again)
+        run("tune", str(files["tuning"]), *given, *settings, *where)
     scores = {
         "smol": scored(files["test"], made, runs / "scored.transformers.jsonl", "transformers"),
         "smol, llama.cpp": scored(

@@ -3,6 +3,7 @@ probe of the base's hidden state."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,11 +28,14 @@ PENALTIES = (1e-5, 1e-4, 1e-3, 1e-2)
 Floats = NDArray[np.float64]
 
 
-def likelihood_and_probe(parts: Mapping[str, Sequence[Row]], kept: Path) -> dict[str, list[float]]:
+def likelihood_and_probe(
+    parts: Mapping[str, Sequence[Row]], kept: Path
+) -> dict[str, list[float | None]]:
     """Scores of the test rows. Each is fitted to be a probability on the calibration rows by one
     slope and one intercept, as `smol` is. What the base said is kept in a file."""
     if not kept.exists():
-        np.savez(kept, **_read(parts))
+        arrays: dict[str, Any] = dict(_read(parts))
+        np.savez(kept, **arrays)
     read = np.load(kept)
     labels = {name: np.array([row["correct"] for row in rows]) for name, rows in parts.items()}
     best: tuple[float, object] = (np.inf, None)
@@ -53,7 +57,7 @@ def likelihood_and_probe(parts: Mapping[str, Sequence[Row]], kept: Path) -> dict
 
 def _fitted(
     calibration: Floats, labels: Mapping[str, NDArray[np.bool_]], test: Floats
-) -> list[float]:
+) -> list[float | None]:
     layer = make_pipeline(StandardScaler(), LogisticRegression())
     layer.fit(calibration[:, None], labels["calibration"])
     return [float(p) for p in layer.predict_proba(test[:, None])[:, 1]]

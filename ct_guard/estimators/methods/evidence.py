@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -49,6 +50,7 @@ def answers_in(
     """Rows as evidence of these `names` reads them. Where a stated confidence is parsed from the
     answer, the answer goes on without it."""
     wanted = wanted_columns(names)
+    columns: dict[str, Sequence[Any]]
     columns = {name: [qa.columns.get(name) for qa in items] for name in wanted}
     columns = {
         name: values for name, values in columns.items() if any(v is not None for v in values)

@@ -440,13 +440,14 @@ def test_the_log_of_llama_cpp_is_python_s(load: Load, caplog: pytest.LogCaptureF
 def test_standard_error_stays_empty(tiny_gguf: Path, tmp_path: Path) -> None:
     """Also where llama.cpp itself refuses something, and where nobody closes the backend."""
     program = f"""
+from ct_guard.backends import GenerationSettings
 from ct_guard.backends.llama_cpp import LlamaCppBackend
 from ct_guard.backends.llama_cpp.model import Model
 from ct_guard.backends.gguf_file import validate_base
 from ct_guard.errors import CtGuardError
 from pathlib import Path
 backend = LlamaCppBackend.load({str(tiny_gguf)!r}, threads=1, n_ctx=8192)
-print(backend.generate([(5, 6)], max_tokens=3)[0].ids != ())
+print(backend.generate([(5, 6)], GenerationSettings(max_tokens=3))[0].ids != ())
 try:
     backend._model.load_adapter(Path({str(tiny_gguf)!r}))
 except CtGuardError as error:

@@ -97,8 +97,11 @@ def test_libraries_that_are_absent_are_reported():
     """In an interpreter that cannot import them."""
     code = (
         "import sys\n"
-        "for name in ('torch', 'llama_cpp', 'gguf', 'psutil', 'huggingface_hub'):\n"
-        "    sys.modules[name] = None\n"
+        "class Absent:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name in ('torch', 'llama_cpp', 'gguf', 'psutil', 'huggingface_hub'):\n"
+        "            raise ModuleNotFoundError(name, name=name)\n"
+        "sys.meta_path.insert(0, Absent())\n"
         "sys.argv = ['ct-guard', 'doctor', '--model', 'mini']\n"
         "from ct_guard.cli import main\n"
         "main()\n"
