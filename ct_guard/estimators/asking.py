@@ -19,7 +19,7 @@ import numpy as np
 from ct_guard.adapters import Asking, Manifest
 from ct_guard.backends import Backend, Generation, Want
 from ct_guard.datasets import GRADERS, Grader, Question
-from ct_guard.errors import BackendError, ManifestError, MismatchError, UsageError
+from ct_guard.errors import BackendError, CtGuardError, ManifestError, MismatchError, UsageError
 from ct_guard.query import ContextStyle, read_answer, render_prompt, without_thoughts
 from ct_guard.records import Message, QuestionAnswer
 
@@ -30,6 +30,7 @@ __all__ = [
     "TEXT_METHODS",
     "VERBALIZED_HASH",
     "VERBALIZED_TOKENS",
+    "Judged",
     "SamplingMethod",
     "TextMethod",
     "VerbalizedMethod",
@@ -51,6 +52,9 @@ _STATED = re.compile(
 )
 NOTHING: frozenset[Want] = frozenset()
 
+Judged = float | CtGuardError
+"""A raw logit, or why there is none."""
+
 
 @runtime_checkable
 class TextMethod(Protocol):
@@ -61,7 +65,7 @@ class TextMethod(Protocol):
         """Nothing: no figures of the query."""
         ...
 
-    def judge(self, items: Sequence[QuestionAnswer], backend: Backend) -> list[float | str]:
+    def judge(self, items: Sequence[QuestionAnswer], backend: Backend) -> list[Judged]:
         """A raw logit for each item, or why there is none."""
         ...
 
@@ -73,10 +77,10 @@ class VerbalizedMethod:
     style: ContextStyle
     wants: frozenset[Want] = NOTHING
 
-    def judge(self, items: Sequence[QuestionAnswer], backend: Backend) -> list[float | str]:
+    def judge(self, items: Sequence[QuestionAnswer], backend: Backend) -> list[Judged]:
         return [self._one(qa, backend) for qa in items]
 
-    def _one(self, qa: QuestionAnswer, backend: Backend) -> float | str:
+    def _one(self, qa: QuestionAnswer, backend: Backend) -> Judged:
         answer = read_answer(qa.answer)[0]
         turns = (
             *qa.conversation(),
@@ -86,11 +90,12 @@ class VerbalizedMethod:
         made = _generated(
             backend, turns, self.style, Asking(samples=1, max_tokens=VERBALIZED_TOKENS), 0
         )
-        if isinstance(made, str):
+        if isinstance(made, CtGuardError):
             return made
         p = stated_probability(without_thoughts(made[0].text)[0])
         if p is None:
-            return f"the model states no clear probability, it says {made[0].text.strip()[:60]!r}"
+            said = made[0].text.strip()[:60]
+            return BackendError(f"the model states no clear probability, it says {said!r}")
         return _logit(min(max(p, 0.005), 0.995))
 
 
@@ -104,22 +109,28 @@ class SamplingMethod:
     grader: Grader
     wants: frozenset[Want] = NOTHING
 
-    def judge(self, items: Sequence[QuestionAnswer], backend: Backend) -> list[float | str]:
-        drawn: dict[tuple[Message, ...], list[str] | str] = {}
-        found: list[float | str] = []
+    def judge(self, items: Sequence[QuestionAnswer], backend: Backend) -> list[Judged]:
+        drawn: dict[tuple[Message, ...], list[str] | CtGuardError] = {}
+        found: list[Judged] = []
         for qa in items:
             turns = qa.conversation()
             if turns not in drawn:
                 drawn[turns] = self._samples(turns, backend)
             samples = drawn[turns]
-            found.append(samples if isinstance(samples, str) else self._agreement(qa, samples))
+            found.append(
+                samples if isinstance(samples, CtGuardError) else self._agreement(qa, samples)
+            )
         return found
 
-    def _samples(self, turns: tuple[Message, ...], backend: Backend) -> list[str] | str:
+    def _samples(self, turns: tuple[Message, ...], backend: Backend) -> list[str] | CtGuardError:
         made = _generated(backend, turns, self.style, self.asking, self.asking.temperature)
-        return made if isinstance(made, str) else [read_answer(one.text)[0].strip() for one in made]
+        return (
+            made
+            if isinstance(made, CtGuardError)
+            else [read_answer(one.text)[0].strip() for one in made]
+        )
 
-    def _agreement(self, qa: QuestionAnswer, samples: Sequence[str]) -> float | str:
+    def _agreement(self, qa: QuestionAnswer, samples: Sequence[str]) -> Judged:
         """Two answers agree where the grader passes one with the other as gold."""
         turns = qa.conversation()
         answer = read_answer(qa.answer)[0].strip()
@@ -136,7 +147,7 @@ class SamplingMethod:
         clear = [True in verdict for verdict in verdicts if verdict != {None}]
         count = len(clear) + len(samples) - len(said)  # an empty sample disagrees
         if not count:
-            return (
+            return BackendError(
                 f"the grader {self.grader.name} is unclear about all {len(samples)} sampled"
                 f" answers: {forward[0].reason}"
             )
@@ -150,7 +161,7 @@ class QuestionPriorMethod:
     prior: QuestionPrior
     wants: frozenset[Want] = NOTHING
 
-    def judge(self, items: Sequence[QuestionAnswer], backend: Backend) -> list[float | str]:
+    def judge(self, items: Sequence[QuestionAnswer], backend: Backend) -> list[Judged]:
         return [float(logit) for logit in self.prior.logits([qa.asked() for qa in items])]
 
 
@@ -209,7 +220,7 @@ def _generated(
     style: ContextStyle,
     asking: Asking,
     temperature: float,
-) -> list[Generation] | str:
+) -> list[Generation] | CtGuardError:
     """`asking.samples` answers to one conversation, or why there are none."""
     try:
         prompt = render_prompt(turns, style, backend)
@@ -222,7 +233,7 @@ def _generated(
             stop=("\n",) if style == "raw" else (),
         )
     except (BackendError, MismatchError, UsageError) as error:
-        return str(error)
+        return error
     for one in made:
         if one.kv is not None:
             backend.release(one.kv)

@@ -17,7 +17,13 @@ from ct_guard.adapters.calibrated import (
     with_logprobs,
 )
 from ct_guard.backends import KV, Adapter, Backend, Item
-from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
+from ct_guard.errors import (
+    BackendError,
+    CtGuardError,
+    MismatchError,
+    NonFiniteScoreError,
+    UsageError,
+)
 from ct_guard.query import (
     Query,
     Rendered,
@@ -30,7 +36,7 @@ from ct_guard.query import (
 )
 from ct_guard.records import Arithmetic, Confidence, QuestionAnswer, Status
 
-from .asking import TextMethod
+from .asking import Judged, TextMethod
 from .methods import Method
 
 __all__ = ["Estimator", "OutOfScopeWarning"]
@@ -103,9 +109,9 @@ class Estimator:
             try:
                 waiting.append((at, self.render(qa)))
             except MismatchError as error:
-                results[at] = self._blank(status="unsupported", error=str(error))
+                results[at] = self.unscored("unsupported", error)
             except UsageError as error:
-                results[at] = self._blank(status="error", error=str(error))
+                results[at] = self.unscored("error", error)
         self._tell_scope([items[at] for at, _ in waiting])
         scored = self._logits(
             [Item(made.context, made.answer) for _, made in waiting],
@@ -179,6 +185,16 @@ class Estimator:
         quoted = set(re.findall(r"'(\w+)'", asked))
         return not words <= scope.words | framed | quoted
 
+    def unscored(self, status: Status, error: str | Exception | None = None) -> Confidence:
+        """The confidence of an answer without a score, and why there is none."""
+        return Confidence(
+            p=None,
+            status=status,
+            estimator=self.name,
+            backend=self.backend.name,
+            error=None if error is None else str(error),
+        )
+
     def close(self) -> None:
         """Free the model."""
         self.backend.close()
@@ -194,9 +210,9 @@ class Estimator:
             results[at] = self._confidence(logit, items[at], sanitized=was_sanitized(items[at]))
         return results
 
-    def _logits(self, items: list[Item], questions: list[str]) -> list[float | str]:
+    def _logits(self, items: list[Item], questions: list[str]) -> list[Judged]:
         """Raw logits of items and what they were asked; for an item that the backend cannot score,
-        the message of its error. One such item does not cost the others their score: the batch is
+        its error. One such item does not cost the others their score: the batch is
         halved until it is alone."""
         if not items:
             return []
@@ -208,7 +224,7 @@ class Estimator:
                 raise NonFiniteScoreError("the score is NaN or infinite")
         except BackendError as error:
             if len(items) == 1:
-                return [str(error)]
+                return [error]
             half = len(items) // 2
             first = self._logits(items[:half], questions[:half])
             return first + self._logits(items[half:], questions[half:])
@@ -224,24 +240,26 @@ class Estimator:
 
     def _confidence(
         self,
-        logit: float | str,
+        logit: Judged,
         qa: QuestionAnswer,
         *,
         truncated: bool = False,
         sanitized: bool = False,
         read_apart: bool = False,
     ) -> Confidence:
-        if isinstance(logit, str):
-            return self._blank(status="error", error=logit)
+        if isinstance(logit, CtGuardError):
+            return self.unscored("error", logit)
         layer = provider_layer_for(self.manifest.provider, qa.model, qa.group, qa.logprobs)
         if layer is not None and qa.logprobs is not None:
             p, is_calibrated = with_logprobs(layer, logit, qa.logprobs), True
         else:
             p = float(self.calibrate(np.array([logit]), qa.model, qa.group)[0])
             is_calibrated = self.is_calibrated_for(qa.model, qa.group)
-        return self._blank(
+        return Confidence(
             p=p,
             logit=logit,
+            estimator=self.name,
+            backend=self.backend.name,
             calibrated=is_calibrated,
             truncated=truncated,
             sanitized=sanitized,
@@ -252,13 +270,8 @@ class Estimator:
     def _unread(self, qa: QuestionAnswer, status: Status) -> Confidence:
         """The confidence of a row that is decided without the model."""
         if status == "forged":
-            return self._blank(status=status, error=forgery_of(qa), sanitized=True)
-        return self._blank(status=status)
-
-    def _blank(self, *, p: float | None = None, **fields: object) -> Confidence:
-        return Confidence.model_validate(
-            {"p": p, "estimator": self.name, "backend": self.backend.name, **fields}
-        )
+            return self.unscored(status, forgery_of(qa)).model_copy(update={"sanitized": True})
+        return self.unscored(status)
 
     def _tell_scope(self, items: Sequence[QuestionAnswer]) -> None:
         scope = self.manifest.scope

@@ -9,7 +9,7 @@ from langchain_core.runnables.base import RunnableLike, coerce_to_runnable
 from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
 from pydantic import BaseModel
 
-from .assess import aassess_each, assess_each
+from .assess import ascore_each, score_each
 from .listening import unheard
 from .outputs import Selector
 from .rows import Reading, Row, by_chain, decide, hear, waiting
@@ -99,7 +99,7 @@ class GuardedChain(Vectorised[Guarded]):
                     said = chain.batch(values, configs, return_exceptions=True, **kwargs)
                 hear(group, said)
             cases = waiting(rows)
-            decide(cases, assess_each([case for _, case in cases]))
+            decide(cases, score_each([case for _, case in cases]))
         for row in rows:
             for call, answer in row.told():
                 tell(call, answer, row.config)
@@ -116,7 +116,7 @@ class GuardedChain(Vectorised[Guarded]):
                     said = await chain.abatch(values, configs, return_exceptions=True, **kwargs)
                 hear(group, said)
             cases = waiting(rows)
-            decide(cases, await aassess_each([case for _, case in cases]))
+            decide(cases, await ascore_each([case for _, case in cases]))
         for row in rows:
             for call, answer in row.told():
                 await atell(call, answer, row.config)
@@ -137,7 +137,7 @@ class GuardedChain(Vectorised[Guarded]):
         for said in self.chains[0].stream(value, row.listen(), **kwargs):
             yield from parts.add({self.guard.output_key: said})
         case = row.spoken(parts.whole.get(self.guard.output_key))
-        yield parts.last(row.judged(case, assess_each([case])[0]))
+        yield parts.last(row.judged(case, score_each([case])[0]))
 
     async def aflow(
         self, inputs: AsyncIterator[Any], config: RunnableConfig, **kwargs: Any
@@ -156,7 +156,7 @@ class GuardedChain(Vectorised[Guarded]):
             for passed in parts.add({self.guard.output_key: said}):
                 yield passed
         case = row.spoken(parts.whole.get(self.guard.output_key))
-        yield parts.last(row.judged(case, (await aassess_each([case]))[0]))
+        yield parts.last(row.judged(case, (await ascore_each([case]))[0]))
 
     def _rows(self, inputs: Sequence[Any], config: Sequence[RunnableConfig]) -> list[Row]:
         return [

@@ -13,14 +13,14 @@ from typing_extensions import TypedDict
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Terms
-from ct_guard.policies import OnError, Policy
+from ct_guard.policies import OnError, Policy, Situation
 from ct_guard.records import Assessment
 
-from .assess import Case, aassess_each, assess_each
+from .assess import Case, Scores, ascore_each, decided, score_each
 from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact, may_replace
 from .outputs import Selector, answer_of, asked_of, context_in, with_answer
 from .per_call import POLICY, POLICY_SPEC, Guards, needs_estimator, policy_in
-from .record import ConfidenceRecord, get_confidence
+from .record import ConfidenceRecord
 from .streaming import Parts
 from .telling import note_in
 from .vectorised import Vectorised
@@ -162,14 +162,14 @@ class ConfidenceGuard(Vectorised[Guarded]):
     ) -> Guarded:
         """The pair with its confidence; `tried` says what the answer took."""
         output = pair[self.output_key]
-        said = self.delivery.deliver(case.answer, assessment, case.messages, **tried)
+        said, record = self.delivery.deliver(case.answer, assessment, case.messages, **tried)
         replaced = assessment.action == "abstain"
         made = {
             **pair,
             self.output_key: with_answer(
                 output, said, replaced=replaced, answer=answer, heard=heard
             ),
-            "confidence": get_confidence(said),
+            "confidence": record,
         }
         return cast(Guarded, made)
 
@@ -197,14 +197,14 @@ class ConfidenceGuard(Vectorised[Guarded]):
         self, inputs: list[Any], config: list[RunnableConfig], **kwargs: Any
     ) -> list[Guarded | Exception]:
         cases = self._cases(inputs, config)
-        found = assess_each([case for case in cases if isinstance(case, Case)])
+        found = score_each([case for case in cases if isinstance(case, Case)])
         return self._in_order(inputs, cases, found, config)
 
     async def aanswer_all(
         self, inputs: list[Any], config: list[RunnableConfig], **kwargs: Any
     ) -> list[Guarded | Exception]:
         cases = self._cases(inputs, config)
-        found = await aassess_each([case for case in cases if isinstance(case, Case)])
+        found = await ascore_each([case for case in cases if isinstance(case, Case)])
         return self._in_order(inputs, cases, found, config)
 
     def flow(
@@ -253,7 +253,7 @@ class ConfidenceGuard(Vectorised[Guarded]):
         self,
         pairs: Sequence[Any],
         cases: Sequence[Case | Exception],
-        found: Sequence[Assessment | Exception],
+        found: Sequence[Scores | Exception],
         config: Sequence[RunnableConfig],
     ) -> list[Guarded | Exception]:
         rest = iter(found)
@@ -262,7 +262,7 @@ class ConfidenceGuard(Vectorised[Guarded]):
             if isinstance(case, Exception):
                 made.append(case)
                 continue
-            result = next(rest)
+            result = decided(case, next(rest), Situation())
             if isinstance(result, Exception):
                 made.append(result)
                 continue
