@@ -33,7 +33,7 @@ check: $(VENV)/test.stamp
 	$(BIN)/lint-imports
 
 mini: $(VENV)/test.stamp
-	$(BIN)/python -m examples.mini_world
+	$(BIN)/python -m tools.mini_world
 
 fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m tests.fuzz --inputs 10000

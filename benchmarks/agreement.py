@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-from ct_guard.backends import Activation, Adapter, Backend, Item, Want
+from ct_guard.backends import Activation, Adapter, Backend, GenerationSettings, Item, Want
 from ct_guard.backends.fingerprint import fingerprint
 from ct_guard.backends.llama_cpp import ADAPTER_FILE, KVType, LlamaCppBackend
 from ct_guard.backends.transformers import TransformersBackend
@@ -53,7 +53,7 @@ def _difference(ours: Backend, theirs: Backend, query: Query, adapter: Adapter |
         Item(_context(theirs, question), tuple(theirs.encode(answer)))
         for question, answer in product(QUESTIONS, ANSWERS)
     ]
-    made = ours.generate([_context(theirs, QUESTIONS[0])], max_tokens=12)[0].kv
+    made = ours.generate([_context(theirs, QUESTIONS[0])], GenerationSettings(max_tokens=12))[0].kv
     if made is None:
         raise RuntimeError("a single prompt keeps its cache")
     rows.append(Item(made.ids[: made.answer_start], made.ids[made.answer_start :]))

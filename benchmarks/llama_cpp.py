@@ -33,12 +33,12 @@ from transformers.utils.logging import disable_progress_bar
 
 from ct_guard import Guard, QuestionAnswer, load_estimator
 from ct_guard.adapters import MINI, BaseModelRef, Manifest
-from ct_guard.answers import score_file
-from ct_guard.backends import KV, Activation, Adapter, Item, Want
+from ct_guard.backends import KV, Activation, Adapter, GenerationSettings, Item, Want
 from ct_guard.backends.llama_cpp import ADAPTER_FILE, KVType, LlamaCppBackend
 from ct_guard.estimators import Estimator, OutOfScopeWarning
-from ct_guard.estimators.methods import QueryMethod
+from ct_guard.estimators.methods.query import QueryMethod
 from ct_guard.query import ContextStyle, Query
+from ct_guard.workflows.runs import score_file
 
 from .agreement import worst_difference
 from .bare_llama import BareLlama
@@ -93,7 +93,9 @@ class Bench:
 
     def generate(self, past: KV | None = None, temperature: float = 0.0) -> KV:
         stream = self.backend.stream(
-            self.prompt, past=past, max_tokens=ANSWER, temperature=temperature, seed=0
+            self.prompt,
+            GenerationSettings(max_tokens=ANSWER, temperature=temperature, seed=0),
+            past=past,
         )
         for _ in stream:
             pass
@@ -247,7 +249,7 @@ def agreement(checkpoint: Path | None, threads: int) -> list[Row]:
 
 def memory(answers: int, threads: int) -> list[Row]:
     estimator = load_estimator("mini", backend="llama_cpp", threads=threads)
-    backend, process = estimator.backend, psutil.Process()
+    backend, process = estimator.engine, psutil.Process()
 
     def score(count: int, first: int) -> int:
         for number in range(first, first + count, 20):
@@ -256,10 +258,10 @@ def memory(answers: int, threads: int) -> list[Row]:
                 for at in range(19)
             ]
             made = estimator.render(rows[0])
-            kv = backend.generate([made.context], max_tokens=8)[0].kv
+            kv = backend.generate([made.context], GenerationSettings(max_tokens=8))[0].kv
             if kv is None:
                 raise RuntimeError("a single prompt keeps its cache")
-            backend.score([Item(kv, ())], estimator.query, estimator.adapter, LABELS)
+            backend.score([Item(kv, ())], estimator.asked, estimator.adapter, LABELS)
             backend.release(kv)
             estimator.score(rows)
         return int(process.memory_info().rss)

@@ -105,7 +105,7 @@ def main(
     deadline = statistics.median(alone) / 2
     hurried = bursts(estimator, callers, words, rounds, deadline)
     scored = [sum(pair[at].scored for pair in hurried) for at in (0, 1)]
-    gains = estimator.backend.capabilities.batching_gains
+    gains = estimator.batching_gains
     default = "joined" if gains else "scored one at a time"
     name = "mini" if base is None else base.name
     table = markdown(

@@ -26,6 +26,7 @@ import torch
 from ct_guard import QuestionAnswer, load_estimator
 from ct_guard.backends import Item
 from ct_guard.backends.transformers import TransformersBackend
+from ct_guard.estimators import TextMethod
 from ct_guard.files import open_rows, question_answer
 
 
@@ -104,13 +105,16 @@ def main(
     torch.set_num_threads(threads)
     named = "zero-shot" if base is not None else estimator
     loaded = load_estimator(named, base=base, dtype=dtype, batch_size=batch_size)
-    backend = loaded.backend
+    backend = loaded.engine
     if not isinstance(backend, TransformersBackend):
         raise click.UsageError("this benchmark needs the transformers backend")
     answers = read(source, rows) if source is not None else made_up(rows)
     rendered = [loaded.render(qa) for qa in answers]
     items = [Item(made.context, made.answer) for made in rendered]
-    query, wants = loaded.query, loaded.method.wants
+    query, method = loaded.asked, loaded.method
+    if isinstance(method, TextMethod):
+        raise click.UsageError("this benchmark needs a method that reads the query")
+    wants = method.wants
 
     def score() -> None:
         for start in range(0, len(items), 1024):

@@ -2,6 +2,7 @@
 
     CtGuardError
     ├── UsageError                what was asked for makes no sense; also a ValueError
+    │   ├── FieldError            a setting of a workflow that does not fit the others
     │   └── PolicyError           a policy that cannot be read or does not fit the estimator
     ├── InputError                a file or row that cannot be used: names file, line and field
     │   └── OutputExistsError     an existing output would be overwritten
@@ -20,7 +21,8 @@
     ├── LowConfidenceError        a policy was told to raise instead of passing an answer
     └── MissingExtraError         an optional dependency is absent: says what to install
 
-Each message is one line that says what is wrong and what to do next.
+Each message is one line that says what is wrong and what to do next. It names the settings of a
+workflow as fields, `between` these quotes; the command line shows them as its options.
 """
 
 __all__ = [
@@ -30,6 +32,7 @@ __all__ = [
     "DeadlineError",
     "EstimatorError",
     "ExportError",
+    "FieldError",
     "HubError",
     "InputError",
     "LowConfidenceError",
@@ -52,6 +55,10 @@ class CtGuardError(Exception):
 
 class UsageError(CtGuardError, ValueError):
     """What was asked for makes no sense."""
+
+
+class FieldError(UsageError):
+    """A setting of a workflow that does not fit the others."""
 
 
 class PolicyError(UsageError):

@@ -4,8 +4,7 @@ from typing import Any
 
 from ct_guard.adapters import BaseModelRef, Manifest
 from ct_guard.backends import Backend
-from ct_guard.estimators import Estimator
-from ct_guard.estimators.methods import METHODS
+from ct_guard.estimators import Estimator, make_method
 from ct_guard.query import build_query
 
 
@@ -26,7 +25,7 @@ def estimator_on(backend: Backend, **manifest: Any) -> Estimator:
     )
     return Estimator(
         manifest=about,
-        method=METHODS[about.method](about),
+        method=make_method(about, backend=backend),
         backend=backend,
         query=build_query(about.style, backend),
         adapter=None,

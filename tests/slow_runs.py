@@ -10,10 +10,10 @@ from typing import Any
 
 import ct_guard.estimators
 from ct_guard.backends import Adapter, Item, ScoreBatch, Want
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.cli import main
 from ct_guard.estimators import Estimator
 from ct_guard.query import Query
+from ct_guard.testing import FakeBackend
 
 from .known_confidence import estimator_on
 

@@ -21,14 +21,14 @@ from benchmarks.tables import between_markers, markdown
 from ct_guard.adapters import MINI
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.metrics import ece_noise_floor, pair_accuracy
-from examples.mini_world.answers import (
+from tools.mini_world.answers import (
     HELD_OUT_PARTS,
     Row,
     answer_and_grade,
     matched_misconceptions,
     question_of,
 )
-from examples.mini_world.world import make_world
+from tools.mini_world.world import make_world
 
 from .asking import ask_all
 from .attempts import (

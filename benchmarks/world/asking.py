@@ -13,9 +13,9 @@ import torch
 
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import build_query
-from examples.mini_world.answers import Row, question_of, read_answers, split_rows
-from examples.mini_world.estimators import tuned
-from examples.mini_world.measure import STYLE, Pairs, tuned_labels
+from tools.mini_world.answers import Row, question_of, read_answers, split_rows
+from tools.mini_world.estimators import tuned
+from tools.mini_world.measure import STYLE, Pairs, tuned_labels
 
 from .attempts import Attempt
 

@@ -6,7 +6,7 @@ Every `Attempt` is tuned on the rows of the tuning split alone.
 from dataclasses import dataclass, replace
 
 from ct_guard.tuning import TuningConfig
-from examples.mini_world.estimators import TUNING
+from tools.mini_world.estimators import TUNING
 
 __all__ = [
     "ATTEMPTS",

@@ -13,12 +13,12 @@ from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import apply, fit
 from ct_guard.estimators import features
-from ct_guard.estimators.asking import VerbalizedMethod
+from ct_guard.estimators.methods.verbalized import VerbalizedMethod
 from ct_guard.estimators.question_prior import QuestionPrior
 from ct_guard.query import build_query
-from examples.mini_world.answers import Row, question_of, split_rows
-from examples.mini_world.measure import STYLE, Part, graded, make, measure, prior_of
-from examples.mini_world.world import content_of
+from tools.mini_world.answers import Row, question_of, split_rows
+from tools.mini_world.measure import STYLE, Part, graded, make, measure, prior_of
+from tools.mini_world.world import content_of
 
 from .asking import PARTS, labels_of, to_tune_on
 from .attempts import Attempt
@@ -86,7 +86,7 @@ def baselines(rows: Rows, with_prior: Rows) -> Columns:
 def verbalized(backend: TransformersBackend, rows: Rows) -> str:
     """In words, for how many answers the base model states a probability when asked for one."""
     asked = [made.qa for made in graded(rows.test.rows[::STRIDE])]
-    found = VerbalizedMethod(STYLE).judge(asked, backend)
+    found = VerbalizedMethod(STYLE, backend).judge(asked)
     stated = sum(isinstance(one, float) for one in found)
     kept = "too few to measure" if stated < len(asked) / 2 else "not in the tables"
     return (

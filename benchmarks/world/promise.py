@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 from benchmarks.tables import markdown
 from ct_guard.adapters import MINI, load_manifest
 from ct_guard.risk import certify
-from examples.mini_world.answers import HELD_OUT_PARTS, Row
-from examples.mini_world.measure import Behind
+from tools.mini_world.answers import HELD_OUT_PARTS, Row
+from tools.mini_world.measure import Behind
 
 from .columns import Column, Floats, Rows
 from .report import Slice

@@ -22,7 +22,7 @@ from ct_guard.metrics import (
     paired_bootstrap,
     within_auroc,
 )
-from examples.mini_world.answers import Row, question_of
+from tools.mini_world.answers import Row, question_of
 
 from .columns import Column, Columns, Floats
 

@@ -18,11 +18,11 @@ from benchmarks.tables import between_markers
 from ct_guard.adapters import MINI
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import build_query
-from examples.mini_world.answers import Row, answer_and_grade, read_answers, split_rows
-from examples.mini_world.estimators import tuned
-from examples.mini_world.measure import STYLE, Part, make, measure, prior_of, tuned_labels
-from examples.mini_world.pretrain import Size, pretrain
-from examples.mini_world.world import make_world
+from tools.mini_world.answers import Row, answer_and_grade, read_answers, split_rows
+from tools.mini_world.estimators import tuned
+from tools.mini_world.measure import STYLE, Part, make, measure, prior_of, tuned_labels
+from tools.mini_world.pretrain import Size, pretrain
+from tools.mini_world.world import make_world
 
 from .asking import folder_of
 from .attempts import QUERY

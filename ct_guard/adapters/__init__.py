@@ -2,22 +2,25 @@
 
 from .card import model_card
 from .checkpoint import import_checkpoint
+from .directory import (
+    check_target,
+    load_manifest,
+    save_estimator,
+    with_file,
+    write_manifest,
+)
 from .hub import is_fetched, resolve
-from .locate import BASELINES, EMBEDDED, MINI, ON_HUB, SMOL, base_place, locate
+from .locate import EMBEDDED, MINI, ON_HUB, SMOL, SMOL_ESTIMATOR, base_place, locate
 from .manifest import (
     EVERY_MODEL,
     MANIFEST,
+    NO_BASE,
     Asking,
     BaseModelRef,
     LogisticLayer,
     Manifest,
     Scope,
-    check_target,
-    load_manifest,
     manifest_text,
-    save_estimator,
-    with_file,
-    write_manifest,
 )
 from .probe import PROBE, PROBE_SIZES, ProbeHead, dump_probe, load_probe
 from .published import PUBLISHED, Published
@@ -26,16 +29,17 @@ from .revise import revise_estimator
 from .share import pull_estimator, push_estimator
 
 __all__ = [
-    "BASELINES",
     "EMBEDDED",
     "EVERY_MODEL",
     "MANIFEST",
     "MINI",
+    "NO_BASE",
     "ON_HUB",
     "PROBE",
     "PROBE_SIZES",
     "PUBLISHED",
     "SMOL",
+    "SMOL_ESTIMATOR",
     "Asking",
     "BaseModelRef",
     "LogisticLayer",

@@ -1,6 +1,7 @@
-"""From an estimator's raw logits to its P(correct)."""
+"""From an estimator's raw logits to its P(correct): the one place where this is done."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,9 +11,74 @@ from ct_guard.calibration import apply
 from ct_guard.records import CalibratorState
 
 from .layer import layer_logits, provider_features
-from .manifest import EVERY_MODEL, LogisticLayer
+from .manifest import EVERY_MODEL, LogisticLayer, Manifest
 
-__all__ = ["calibrated", "calibrator_for", "provider_layer_for", "with_logprobs"]
+__all__ = ["Fitted", "Probabilities", "calibrated", "calibrator_for", "p_correct"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Of a manifest, what probabilities are made by; for calibrators that are in none yet."""
+
+    calibrators: Mapping[str, CalibratorState]
+    provider: Mapping[str, LogisticLayer] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Probabilities:
+    """What n raw logits come to, arrays of shape (n,)."""
+
+    p: Floats
+    """P(correct), in [0, 1]."""
+    calibrated: Bools
+    """Whether it was fitted for such answers. A group (calls of tools) is another kind of answer:
+    without a calibrator of its own, another serves it but does not count."""
+    by_logprobs: Bools
+    """Whether the answering model's own log-probabilities were read."""
+
+
+def p_correct(
+    fitted: Manifest | Fitted,
+    logits: Floats,
+    models: Sequence[str | None],
+    groups: Sequence[str | None] | None = None,
+    logprobs: Sequence[Sequence[float] | None] | None = None,
+) -> Probabilities:
+    """P(correct) of n answers under an estimator's calibrators and layers.
+
+    Where an answer carries log-probabilities and its model has a layer over them, that layer. Else
+    the calibrator of its group, else of its answering model, else the common one, else the plain
+    sigmoid.
+
+    Args:
+        fitted: the estimator's manifest, or what of it counts here.
+        logits: raw scores, shape (n,).
+        models: who answered, for each.
+        groups: what kind of answer each is, see `QuestionAnswer.group`; None: no kind of its own.
+        logprobs: what the answering model says of each answer's tokens, in nats.
+    """
+    n = len(logits)
+    groups, logprobs = groups or [None] * n, logprobs or [None] * n
+    found = Probabilities(np.empty(n), np.zeros(n, np.bool_), np.zeros(n, np.bool_))
+    alike: dict[tuple[str | None, str | None], list[int]] = {}
+    for at, (model, group, known) in enumerate(zip(models, groups, logprobs, strict=True)):
+        layer = _layer_for(fitted.provider, model, group, known)
+        if layer is None or known is None:
+            alike.setdefault((model, group), []).append(at)
+            continue
+        features = provider_features(float(logits[at]), known)
+        found.p[at] = expit(layer_logits(layer, features[None])[0])
+        found.calibrated[at] = found.by_logprobs[at] = True
+    states = fitted.calibrators
+    for (model, group), rows in alike.items():
+        found.p[rows] = calibrated(states, logits[rows], model, group)
+        found.calibrated[rows] = (
+            calibrator_for(states, model) is not None if group is None else group in states
+        )
+    return found
 
 
 def calibrator_for(
@@ -27,17 +93,17 @@ def calibrator_for(
 
 def calibrated(
     calibrators: Mapping[str, CalibratorState],
-    logits: NDArray[np.float64],
+    logits: Floats,
     model: str | None = None,
     group: str | None = None,
-) -> NDArray[np.float64]:
-    """P(correct), shape (n,), of raw logits of answers by one answering model (in one group), by
-    `calibrator_for` them; by the plain sigmoid where there is none."""
+) -> Floats:
+    """What calibrators alone make, shape (n,), of raw logits of answers by one answering model (in
+    one group), by `calibrator_for` them; by the plain sigmoid where there is none."""
     state = calibrator_for(calibrators, model, group)
     return np.asarray(expit(logits)) if state is None else apply(state, logits)
 
 
-def provider_layer_for(
+def _layer_for(
     layers: Mapping[str, LogisticLayer],
     model: str | None,
     group: str | None,
@@ -48,9 +114,3 @@ def provider_layer_for(
     if not logprobs or group is not None or model is None:
         return None
     return layers.get(model)
-
-
-def with_logprobs(layer: LogisticLayer, logit: float, logprobs: Sequence[float]) -> float:
-    """P(correct) from the raw logit and the answering model's own log-probabilities."""
-    known = provider_features(logit, logprobs)
-    return float(expit(layer_logits(layer, known[None])[0]))

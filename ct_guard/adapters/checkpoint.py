@@ -24,8 +24,9 @@ from ct_guard.errors import MismatchError, OutputExistsError
 from ct_guard.query import RAW_STYLES
 from ct_guard.records import CalibratorState
 
+from .directory import save_estimator
 from .lora_config import LORA_CONFIG, plain_lora, read_lora_config
-from .manifest import ADAPTER_FILES, EVERY_MODEL, MANIFEST, BaseModelRef, Manifest, save_estimator
+from .manifest import ADAPTER_FILES, EVERY_MODEL, MANIFEST, BaseModelRef, Manifest
 from .probe import PROBE, ProbeHead, dump_probe
 from .published import Published, published
 from .tensors import Tensors, dump_tensors, read_tensors, to_float32

@@ -5,8 +5,9 @@ from pathlib import Path
 
 from ct_guard.files.replacing import replacing
 
+from .directory import check_target, save_estimator, sha256, write_manifest
 from .locate import EMBEDDED, MINI
-from .manifest import BaseModelRef, Manifest, check_target, save_estimator, sha256, write_manifest
+from .manifest import BaseModelRef, Manifest
 from .questions import dump_questions, questions_name
 
 __all__ = ["revise_estimator"]

@@ -7,9 +7,10 @@ from pathlib import Path
 from ct_guard.errors import MissingExtraError, UsageError
 
 from .card import model_card
+from .directory import check_target, load_manifest, take_place
 from .hub import endpoint, is_repo_id, shown_endpoint, token, translated
 from .locate import EMBEDDED, locate
-from .manifest import MANIFEST, Manifest, check_target, load_manifest, manifest_text, take_place
+from .manifest import MANIFEST, Manifest, manifest_text
 
 __all__ = ["pull_estimator", "push_estimator"]
 

@@ -3,6 +3,7 @@
 A backend owns a model and one lock, and is synchronous; P(correct) is computed outside of it.
 """
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ct_guard.errors import UsageError
 from ct_guard.query import Encoder, Query
 
 __all__ = [
@@ -22,6 +24,7 @@ __all__ = [
     "Capabilities",
     "Finish",
     "Generation",
+    "GenerationSettings",
     "Item",
     "Manner",
     "Piece",
@@ -128,6 +131,40 @@ class ScoreBatch:
     """[B]: tokens that were taken from a cache instead of being read."""
     prefilled_tokens: NDArray[np.int32]
     """[B]: tokens that were read for this item; a shared context counts for its first answer."""
+
+
+@dataclass(frozen=True)
+class GenerationSettings:
+    """How an answer is generated. Raises UsageError for values out of range."""
+
+    max_tokens: int
+    """Most new tokens, at least 1."""
+    temperature: float = 0.0
+    """0 takes the likeliest token."""
+    top_p: float = 1.0
+    """In (0, 1]: the least set of likeliest tokens of this probability is drawn from."""
+    seed: int | None = None
+    stop: Sequence[str] = ()
+    """Strings that the answer ends before."""
+
+    def __post_init__(self) -> None:
+        for name, value, fits, want in (
+            ("max_tokens", self.max_tokens, self.max_tokens >= 1, "1 or more"),
+            ("temperature", self.temperature, 0 <= self.temperature < math.inf, "0 or more"),
+            ("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1"),
+        ):
+            if not fits:
+                raise UsageError(f"{name} {value} cannot be used: give {want}")
+
+    def check_prompt(self, prompt: Sequence[int], limit: int) -> None:
+        """Raise UsageError unless the prompt has tokens and fits `limit` with its answer."""
+        if not prompt:
+            raise UsageError("a prompt without tokens cannot be continued")
+        if len(prompt) + self.max_tokens > limit:
+            raise UsageError(
+                f"a prompt of {len(prompt)} tokens and {self.max_tokens} new ones exceed the"
+                f" model's {limit}"
+            )
 
 
 @dataclass(frozen=True)
@@ -241,12 +278,7 @@ class Backend(Encoder, Protocol):
     def generate(
         self,
         prompts: Sequence[tuple[int, ...]],
-        *,
-        max_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
+        settings: GenerationSettings,
     ) -> list[Generation]:
         """Answers by the base model (adapter off). One prompt alone also keeps its KV: it is
         `stream`, exhausted."""
@@ -255,23 +287,18 @@ class Backend(Encoder, Protocol):
     def stream(
         self,
         prompt: Sequence[int],
+        settings: GenerationSettings,
         *,
         past: KV | None = None,
-        max_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
     ) -> Stream:
         """One answer by the base model (adapter off), piece by piece.
 
         `past`, a KV of this backend, lends its longest common prefix with the prompt, which is not
         read again; it stays as it was, and may be released as soon as this call returns. Nothing is
-        read before the first piece is asked for. Temperature 0 takes the likeliest token. A stop
-        string ends the answer before it.
+        read before the first piece is asked for.
 
-        Raises UsageError for a prompt without tokens, one that leaves no room for `max_tokens`,
-        and settings out of range; BackendError when closed or when `past` was released.
+        Raises UsageError for a prompt without tokens, and one that leaves no room for
+        `settings.max_tokens`; BackendError when closed or when `past` was released.
         """
         ...
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from ct_guard.forks import ForkLock
 
-from .base import KV, Backend, Stream
+from .base import KV, Backend, GenerationSettings, Stream
 from .decoding import common_prefix
 
 __all__ = ["Conversations"]
@@ -30,28 +30,15 @@ class Conversations:
     def stream(
         self,
         prompt: Sequence[int],
-        *,
-        max_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
+        settings: GenerationSettings,
     ) -> Stream:
         """`Backend.stream`, going on from the cache that begins most like the prompt. The caller
         gives the new cache to `keep` when done with it."""
         with self._lock:
             common, past = self._closest(prompt)
-            new = 2 * (len(prompt) + max_tokens + self._reserve) - common
+            new = 2 * (len(prompt) + settings.max_tokens + self._reserve) - common
             self._make_room(new, past)
-            stream = self._backend.stream(
-                prompt,
-                past=past,
-                max_tokens=max_tokens,
-                temperature=temperature,
-                top_p=top_p,
-                seed=seed,
-                stop=stop,
-            )
+            stream = self._backend.stream(prompt, settings, past=past)
             if past is not None and not self._fits(new):
                 self._drop(past)  # its beginning lives on in the stream
             return stream

@@ -2,7 +2,7 @@
 
 from collections.abc import Container, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Protocol
 
 import numpy as np
@@ -10,41 +10,11 @@ from numpy.typing import NDArray
 
 from ct_guard.errors import UsageError
 
-from .base import KV, Finish, Generation, Piece, Stream
+from .base import KV, Finish, Generation, GenerationSettings, Piece, Stream
 from .sampling import Sampler, logprob_of
 from .streaming import TextStream, whole_tokens
 
-__all__ = ["AnswerStream", "Reader", "Settings", "Voice", "common_prefix", "exhausted"]
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How an answer is made. Raises UsageError for values out of range."""
-
-    max_tokens: int
-    temperature: float = 0.0
-    top_p: float = 1.0
-    seed: int | None = None
-    stop: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        for name, value, fits, want in (
-            ("max_tokens", self.max_tokens, self.max_tokens >= 1, "1 or more"),
-            ("temperature", self.temperature, 0 <= self.temperature < np.inf, "0 or more"),
-            ("top_p", self.top_p, 0 < self.top_p <= 1, "above 0 and at most 1"),
-        ):
-            if not fits:
-                raise UsageError(f"{name} {value} cannot be used: give {want}")
-
-    def check_prompt(self, prompt: Sequence[int], limit: int) -> None:
-        """Raise UsageError unless the prompt has tokens and fits `limit` with its answer."""
-        if not prompt:
-            raise UsageError("a prompt without tokens cannot be continued")
-        if len(prompt) + self.max_tokens > limit:
-            raise UsageError(
-                f"a prompt of {len(prompt)} tokens and {self.max_tokens} new ones exceed the"
-                f" model's {limit}"
-            )
+__all__ = ["AnswerStream", "Reader", "Voice", "common_prefix", "exhausted"]
 
 
 class Reader(Protocol):
@@ -94,7 +64,7 @@ class AnswerStream:
         self,
         reader: Reader,
         prompt: Sequence[int],
-        settings: Settings,
+        settings: GenerationSettings,
         *,
         voice: Voice,
         ends: Container[int],

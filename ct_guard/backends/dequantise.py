@@ -28,7 +28,7 @@ from .base import Item
 from .gguf_info import NORMALIZER, GGUFInfo
 from .gguf_probe import PROBES, first_difference, starts_with_bos
 from .llama_cpp import LlamaCppBackend
-from .loading import FAULTS, check_whole, from_pretrained, loading_problem, quiet
+from .pretrained import FAULTS, check_whole, from_pretrained, loading_problem, quiet
 from .rope import llama3_parameters
 
 __all__ = ["dequantise"]

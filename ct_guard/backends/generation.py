@@ -11,8 +11,8 @@ from transformers import BatchEncoding
 
 from ct_guard.errors import BackendError
 
-from .base import KV, Generation
-from .decoding import Settings, common_prefix
+from .base import KV, Generation, GenerationSettings
+from .decoding import common_prefix
 from .forward import Decoder, Past, cropped, live
 from .placement import out_of_memory
 from .streaming import TextStream, whole_tokens
@@ -83,7 +83,7 @@ def generate_batch(
     model: Any,
     tokens: TokenizerEncoder,
     prompts: Sequence[tuple[int, ...]],
-    settings: Settings,
+    settings: GenerationSettings,
 ) -> list[Generation]:
     """Answers to several prompts in one batch, without their caches."""
     width = max(map(len, prompts))
@@ -115,12 +115,12 @@ def generate_batch(
     ]
 
 
-def _stopping(tokens: TokenizerEncoder, settings: Settings) -> dict[str, Any]:
+def _stopping(tokens: TokenizerEncoder, settings: GenerationSettings) -> dict[str, Any]:
     stop = [mark for mark in settings.stop if mark]
     return {"stop_strings": stop, "tokenizer": tokens.tokenizer} if stop else {}
 
 
-def _sampling(settings: Settings) -> dict[str, Any]:
+def _sampling(settings: GenerationSettings) -> dict[str, Any]:
     if settings.temperature == 0:
         return {"do_sample": False, "temperature": None, "top_p": None}
     return {
@@ -135,7 +135,7 @@ def _answer(
     row: list[int],
     logprobs: NDArray[np.float32],
     tokens: TokenizerEncoder,
-    settings: Settings,
+    settings: GenerationSettings,
     ends: set[int],
 ) -> Generation:
     """One row of a batch, up to its end token or stop string."""

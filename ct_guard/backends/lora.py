@@ -22,7 +22,7 @@ from safetensors.torch import load_file, save_file
 from ct_guard.errors import BackendError, MismatchError, UsageError
 
 from .base import Adapter
-from .loading import quiet
+from .pretrained import quiet
 
 __all__ = ["WEIGHTS", "LoraAdapters"]
 

@@ -22,6 +22,7 @@ from .base import (
     Adapter,
     Capabilities,
     Generation,
+    GenerationSettings,
     Item,
     Manner,
     PlainRow,
@@ -29,14 +30,15 @@ from .base import (
     Stream,
     Want,
 )
-from .decoding import AnswerStream, Settings, exhausted
+from .decoding import AnswerStream, exhausted
 from .fingerprint import digest, fingerprint
 from .forward import Decoder
 from .generation import CacheReader, end_ids, generate_batch
-from .loading import Device, Quantization, load_model, quiet
+from .loading import Device, Quantization, load_model
 from .lora import LoraAdapters
 from .placement import number_format, out_of_memory
 from .plain import read_plainly
+from .pretrained import quiet
 from .scoring import ScoreJob
 from .tokens import TokenizerEncoder
 
@@ -297,14 +299,8 @@ class TransformersBackend:
     def generate(
         self,
         prompts: Sequence[tuple[int, ...]],
-        *,
-        max_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
+        settings: GenerationSettings,
     ) -> list[Generation]:
-        settings = Settings(max_tokens, temperature, top_p, seed, tuple(stop))
         if len(prompts) == 1:
             return [exhausted(self._start(prompts[0], None, settings))]
         with self.working():
@@ -315,21 +311,18 @@ class TransformersBackend:
     def stream(
         self,
         prompt: Sequence[int],
+        settings: GenerationSettings,
         *,
         past: KV | None = None,
-        max_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
     ) -> Stream:
-        settings = Settings(max_tokens, temperature, top_p, seed, tuple(stop))
         return self._start(prompt, past, settings)
 
     def release(self, kv: KV) -> None:
         kv.handle = None
 
-    def _start(self, prompt: Sequence[int], past: KV | None, settings: Settings) -> Stream:
+    def _start(
+        self, prompt: Sequence[int], past: KV | None, settings: GenerationSettings
+    ) -> Stream:
         with self.working():
             settings.check_prompt(prompt, self.max_tokens)
             reader = CacheReader(self, prompt, past)

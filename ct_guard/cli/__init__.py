@@ -10,9 +10,10 @@ from typing import Any
 import click
 
 from ct_guard import __version__
-from ct_guard.errors import CtGuardError, MissingExtraError
+from ct_guard.errors import CtGuardError, FieldError, MissingExtraError
 
 from . import stopping
+from .options import in_options
 from .shown import one_line, say
 
 __all__ = ["cli", "main"]
@@ -72,9 +73,17 @@ class _Commands(click.Group):
         return command
 
     def invoke(self, ctx: click.Context) -> Any:
-        """A library that is not installed is an error of ours, whichever command needs it."""
+        """Errors name fields as the options that they come from, and a library that is not
+        installed is an error of ours, whichever command needs it."""
         try:
             return super().invoke(ctx)
+        except CtGuardError as error:
+            command = self.get_command(ctx, ctx.invoked_subcommand or "")
+            said = in_options(str(error), _options_of(command))
+            if isinstance(error, FieldError):
+                raise click.UsageError(said) from error
+            error.args = (said, *error.args[1:])
+            raise
         except ModuleNotFoundError as error:
             extra = EXTRAS.get((error.name or "").partition(".")[0])
             if extra is None or isinstance(error, CtGuardError):
@@ -84,6 +93,14 @@ class _Commands(click.Group):
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
             formatter.write_dl(list(COMMANDS.items()))
+
+
+def _options_of(command: click.Command | None) -> list[click.Parameter]:
+    """The options of a command, and of the commands below it."""
+    if command is None:
+        return []
+    below = command.commands.values() if isinstance(command, click.Group) else ()
+    return [*command.params, *(option for one in below for option in _options_of(one))]
 
 
 @click.group(

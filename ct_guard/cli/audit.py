@@ -4,6 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from .options import overwrite_option
+
 if TYPE_CHECKING:
     from ct_guard.datasets import Rate
 
@@ -18,7 +20,7 @@ __all__ = ["command"]
     help="Write N rows of GRADED to FILE, to be checked.",
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the draw.")
-@click.option("--overwrite", is_flag=True, help="Let a draw replace an existing FILE.")
+@overwrite_option("Let a draw replace an existing FILE.")
 def command(graded: str, checked: str, size: int | None, seed: int, overwrite: bool) -> None:
     """Turn a person's verdicts in FILE into the error rates of the grader of GRADED.
 
@@ -34,27 +36,25 @@ def command(graded: str, checked: str, size: int | None, seed: int, overwrite: b
       … fill in 'correct' in check.csv …
       ct-guard audit graded.jsonl check.csv
     """
-    from ct_guard.datasets import draw, load_data_manifest, measure
+    from ct_guard.workflows import AuditConfig, audit
 
-    manifest = load_data_manifest(graded)
-    if size is not None:
-        drawn = draw(graded, checked, size, gold=manifest.gold, seed=seed, overwrite=overwrite)
+    made = audit(graded, checked, AuditConfig(draw=size, seed=seed, overwrite=overwrite))
+    found = made.audit
+    if found is None:
         click.echo(
-            f"{drawn} rows to check are in {checked}: fill in 'correct', then\n"
+            f"{made.drawn} rows to check are in {checked}: fill in 'correct', then\n"
             f"  ct-guard audit {graded} {checked}"
         )
         return
-    audit = measure(graded, checked)
-    manifest.model_copy(update={"audit": audit}).save(graded)
-    for name, stratum in (("right", audit.right), ("wrong", audit.wrong)):
+    for name, stratum in (("right", found.right), ("wrong", found.wrong)):
         click.echo(
             f"graded {name:<6} {stratum.checked} of {stratum.rows:,} checked,"
             f" {stratum.overturned} overturned"
         )
-    if audit.undecided:
-        click.echo(f"undecided     {audit.undecided}")
-    click.echo(f"false passes  {_shown(audit.false_pass, audit.level)} of the wrong answers")
-    click.echo(f"false fails   {_shown(audit.false_fail, audit.level)} of the right answers")
+    if found.undecided:
+        click.echo(f"undecided     {found.undecided}")
+    click.echo(f"false passes  {_shown(found.false_pass, found.level)} of the wrong answers")
+    click.echo(f"false fails   {_shown(found.false_fail, found.level)} of the right answers")
     click.echo(
         f"Kept in the manifest of {graded}. A threshold that allows for it:\n"
         f"  ct-guard certify SCORED -e DIR --grader-false-pass {graded}"

@@ -1,23 +1,28 @@
 """`ct-guard baseline`: an estimator without tuning, to compare with."""
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import click
 
-from .idle import refuse_idle
-from .shown import say, shown
+from ct_guard.methods import baselines
+
+from .options import (
+    backend_option,
+    config_of,
+    given_options,
+    overwrite_option,
+    quantization_option,
+    remark,
+)
 
 __all__ = ["command"]
 
-PRIOR = "question_prior"
-KINDS = ("zero-shot", "likelihood", "perplexity", "verbalized", "sampling", PRIOR)
 GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric")
-OF_SAMPLING = ("samples", "temperature", "max_tokens", "grader", "seed")
 
 
 @click.command("baseline")
-@click.argument("method", type=click.Choice(KINDS))
+@click.argument("method", type=click.Choice(baselines()))
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR",
     help="The new estimator directory.",
@@ -37,28 +42,14 @@ OF_SAMPLING = ("samples", "temperature", "max_tokens", "grader", "seed")
 @click.option("--label-orders", type=click.Choice(["fixed", "both"]), default="fixed",
               show_default=True, help="For zero-shot: 'both' also asks with the labels exchanged,"
               " and averages; twice the query's tokens.")  # fmt: skip
-@click.option("--backend", default="transformers", show_default=True, help="Loads the base.")
-@click.option("--quantization", type=click.Choice(["none", "8bit", "4bit"]), default=None,
-              help="Load the base in 8 or 4 bits (extra 'quant'), here and whenever the baseline"
-              " scores. Default: none.")  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace an existing estimator at DIR.")
+@backend_option("Loads the base.")
+@quantization_option(
+    "Load the base in 8 or 4 bits (extra 'quant'), here and whenever the baseline scores."
+    " Default: none."
+)
+@overwrite_option("Replace an existing estimator at DIR.")
 @click.pass_context
-def command(
-    context: click.Context,
-    method: str,
-    output: Path,
-    base: str | None,
-    graded: str | None,
-    samples: int,
-    temperature: float,
-    max_tokens: int,
-    grader: str,
-    seed: int,
-    label_orders: str,
-    backend: str,
-    quantization: Literal["none", "8bit", "4bit"] | None,
-    overwrite: bool,
-) -> None:
+def command(context: click.Context, output: Path, **options: Any) -> None:
     """Make the baseline METHOD an estimator directory, which is scored, calibrated, certified and
     evaluated like any other. Nothing is tuned.
 
@@ -78,59 +69,17 @@ def command(
     With the settings' defaults no directory is needed:
       ct-guard score answers.jsonl -e likelihood --base PATH -o scored.jsonl
     """
-    from ct_guard.adapters import Asking, check_target, save_estimator
-    from ct_guard.estimators import load_estimator
-    from ct_guard.estimators.baselines import baseline_manifest, cost_of
+    from ct_guard.workflows import BaselineConfig, baseline
+    from ct_guard.workflows.settings import refuse_idle
 
-    if (method == PRIOR) != (graded is not None) or (method == PRIOR) != (base is None):
-        raise click.UsageError(
-            f"{PRIOR} is fitted on --graded FILE and has no --base; every other baseline needs"
-            " --base and no --graded"
-        )
-    refuse_idle(context, _idle_options(method, backend))
-    check_target(output, overwrite=overwrite)
-    if graded is not None:
-        from ct_guard.datasets import read_graded
-        from ct_guard.evaluation.baseline import save_question_prior
-
-        rows = read_graded(graded)
-        for remark in rows.remarks():
-            say(f"Note: {shown(remark)}")
-        manifest = save_question_prior(rows, output, overwrite=overwrite)
-        found = manifest.figures
+    config = config_of(BaselineConfig, options)
+    refuse_idle(config, given_options(context))
+    made = baseline(output, config)
+    for line in made.remarks:
+        remark(line, "Note: ")
+    if config.graded is not None:
+        found = made.manifest.figures
         click.echo(f"Fitted on {found['rows']:,} answers to {found['questions']:,} questions.")
-    elif base is not None:
-        asking = Asking(
-            samples=samples, temperature=temperature, seed=seed, max_tokens=max_tokens,
-            grader=grader,
-        )  # fmt: skip
-        bits = None if quantization == "none" else quantization
-        options: dict[str, Any] = {} if bits is None else {"quantization": bits}
-        estimator = load_estimator(method, base=base, backend=backend, **options)
-        orders: Literal["fixed", "both"] = "both" if label_orders == "both" else "fixed"
-        made = baseline_manifest(
-            method,
-            base,
-            estimator.backend,
-            asking=asking,
-            label_orders=orders,
-            quantization=bits,
-        ).model_copy(update={"name": output.resolve().name})
-        save_estimator(output, made, overwrite=overwrite)
-        if (cost := cost_of(made)) is not None:
-            click.echo(f"Costs {cost}.")
+    if made.cost is not None:
+        click.echo(f"Costs {made.cost}.")
     click.echo(f"Written to {output}")
-
-
-def _idle_options(method: str, backend: str) -> dict[str, str]:
-    """The options that the method does not read, each with what it is for."""
-    idle: dict[str, str] = {}
-    if method != "sampling":
-        idle |= dict.fromkeys(OF_SAMPLING, "the baseline sampling")
-    if method != "zero-shot":
-        idle["label_orders"] = "the baseline zero-shot"
-    if method == PRIOR:
-        idle |= dict.fromkeys(("backend", "quantization"), "baselines over a --base")
-    elif backend != "transformers":
-        idle["quantization"] = "--backend transformers (a GGUF file has its own precision)"
-    return idle

@@ -1,16 +1,14 @@
 """`ct-guard calibrate`: fit calibrators on a scored file."""
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import assignments
+from .options import config_of, disjoint_option, overwrite_option, remark, where_option
 from .shown import say, shown
 
 if TYPE_CHECKING:
-    from ct_guard.adapters import LogisticLayer
-    from ct_guard.evaluation.calibrate import Calibration
+    from ct_guard.workflows import CalibrateResult
 
 __all__ = ["KINDS", "command"]
 
@@ -29,7 +27,7 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
     " it is read only: SCORED is refused if the estimator was tuned or tested on its questions.",
 )  # fmt: skip
 @click.option(
-    "--apply", "target", metavar="FILE",
+    "--apply", metavar="FILE",
     help="A scored file of other questions: OUT is a copy of it with confidences by the new"
     " calibrators.",
 )  # fmt: skip
@@ -51,27 +49,11 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
     help="With -e, for a hybrid: also learn what an answering model's own log-probabilities (column"
     " `logprobs`: a list for each answer) say. Kept where it lowers the cross-validated log loss.",
 )  # fmt: skip
-@click.option("--where", multiple=True, metavar="COLUMN=VALUE", help="Only rows with this value.")
-@click.option(
-    "--disjoint-from", multiple=True, metavar="FILE",
-    help="Refuse if SCORED shares a question with this file (your tuning or test rows).",
-)  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+@where_option("Only rows with this value.")
+@disjoint_option("Refuse if SCORED shares a question with this file (your tuning or test rows).")
+@overwrite_option()
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the folds.")
-def command(
-    source: str,
-    output: str,
-    estimator: str | None,
-    target: str | None,
-    kind: str | None,
-    per_model: bool,
-    min_labels: int,
-    logprobs: bool,
-    where: tuple[str, ...],
-    disjoint_from: tuple[str, ...],
-    overwrite: bool,
-    seed: int,
-) -> None:
+def command(source: str, output: str, **options: Any) -> None:
     """Fit calibrators on SCORED: what `ct-guard score` wrote (the column `logit`), with grades in
     `correct`. No model is needed.
 
@@ -86,84 +68,24 @@ def command(
     named by --disjoint-from. Several answers to one question are welcome. Old certificates are left
     out of the copy, since they were of the old probabilities: certify again.
     """
-    from ct_guard.adapters import load_manifest, locate
-    from ct_guard.evaluation import read_scored
-    from ct_guard.evaluation.calibrate import calibrate
-    from ct_guard.evaluation.disjoint import (
-        check_apart,
-        check_scored_by,
-        check_unused,
-        question_keys,
-    )
-    from ct_guard.evaluation.provider import fit_provider
-    from ct_guard.evaluation.recalibrate import apply_to_file, save_calibration
+    from ct_guard.workflows import CalibrateConfig, calibrate
 
-    if estimator is None and target is None:
-        raise click.UsageError(
-            "give --estimator DIR (to copy it with new calibrators) or --apply FILE (to write a"
-            " scored file)"
-        )
-    if logprobs and (estimator is None or target is not None):
-        raise click.UsageError(
-            "--logprobs needs --estimator DIR, without --apply: it is the copy that learns"
-        )
-    scored = read_scored(source, need="logit", where=assignments(where))
-    for other in disjoint_from:
-        check_apart(scored, other, question_keys(other))
-    said = []
-    folder = locate(estimator) if estimator is not None else None
-    if folder is not None:
-        manifest = load_manifest(folder)
-        check_scored_by(scored, manifest)
-        if logprobs and manifest.method != "hybrid":
-            raise click.UsageError(
-                f"--logprobs: {estimator} is of the method {manifest.method}, not a hybrid"
-            )
-        said = check_unused(scored, folder, manifest, allowed=("calibration", "certification"))
-        if target is None and (manifest.certificates or manifest.figures):
-            said.append(
-                f"The certificates and figures of {estimator} were of its old probabilities: they"
-                " are left out of the copy; certify and evaluate it anew."
-            )
-    elif not disjoint_from:
-        said.append(
-            "Without the estimator its tuning questions are not known: overlap with them was not"
-            " checked. -e DIR has it checked; --disjoint-from FILE checks against a file."
-        )
-    if scored.ungraded:
-        said.append(f"{scored.ungraded:,} scored rows have no grade and do not count.")
-    found = calibrate(scored, kind=kind, per_model=per_model, min_labels=min_labels, seed=seed)
-    provider: dict[str, LogisticLayer] = {}
-    if logprobs:
-        provider, learnt = fit_provider(scored, found.calibrators, min_labels=min_labels, seed=seed)
-        said += learnt
-    if target is not None:
-        done = apply_to_file(
-            found.calibrators,
-            target,
-            output,
-            fitted_on=scored.question_keys(),
-            overwrite=overwrite,
-        )
-        said.append(f"{done:,} rows have a new confidence; the old columns are kept as input_….")
-    elif folder is not None:
-        save_calibration(
-            folder, Path(output), found.calibrators, scored, provider=provider, overwrite=overwrite
-        )
-    questions = len(scored.question_keys())
-    _show(found, f"{len(scored):,} labels on {questions:,} questions", err=output == "-")
-    for line in [*found.remarks, *said]:
-        say(f"! {shown(line)}")
+    made = calibrate(source, output, config_of(CalibrateConfig, options))
+    _show(made, err=output == "-")
+    for line in made.remarks:
+        remark(line)
     if output != "-":
         say(f"Written to {output}")
 
 
-def _show(found: "Calibration", title: str, *, err: bool) -> None:
+def _show(made: "CalibrateResult", *, err: bool) -> None:
     from rich import box
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
 
+    found = made.calibration
+    title = f"{made.labels:,} labels on {made.questions:,} questions"
     table = Table(title=title, box=box.SIMPLE_HEAD, title_justify="left")
     for name in ("answering model", "calibrator", "labels", "why", "cross-validated log loss"):
         table.add_column(name, justify="right" if name == "labels" else "left")

@@ -1,17 +1,16 @@
 """`ct-guard evaluate`: figures of scored files."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import assignments, place_of
-from .progress import showing
+from .options import config_of, overwrite_option, where_option
+from .progress import Terminal
 from .shown import say, shown
 
 if TYPE_CHECKING:
     from ct_guard.evaluation import Evaluation
-    from ct_guard.evaluation.scored import Need
 
 __all__ = ["command"]
 
@@ -19,10 +18,7 @@ __all__ = ["command"]
 @click.command("evaluate")
 @click.argument("sources", metavar="SCORED...", nargs=-1, required=True)
 @click.option("--by", metavar="COLUMN", help="Also measure inside each value of this column.")
-@click.option(
-    "--where", multiple=True, metavar="COLUMN=VALUE",
-    help="Only rows with this value; several must all hold.",
-)  # fmt: skip
+@where_option("Only rows with this value; several must all hold.")
 @click.option(
     "--train", metavar="FILE", help="Scored, graded rows of other questions to fit the question"
     " prior on; otherwise it is cross-fitted on the rows at hand.",
@@ -51,7 +47,7 @@ __all__ = ["command"]
     "-o", "--output", metavar="DIR",
     help="With --record: write a copy of the estimator there; default: into the estimator itself.",
 )  # fmt: skip
-@click.option("--overwrite", is_flag=True, help="Replace an existing output.")
+@overwrite_option()
 @click.option(
     "--json", "as_json", is_flag=True,
     help="Print JSON instead of tables, with the points of the diagrams.",
@@ -62,24 +58,7 @@ __all__ = ["command"]
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-def command(
-    sources: tuple[str, ...],
-    by: str | None,
-    where: tuple[str, ...],
-    train: str | None,
-    prior: bool,
-    paper_ece: bool,
-    smooth_ece: bool,
-    estimator: str | None,
-    plot: Path | None,
-    record: bool,
-    output: str | None,
-    overwrite: bool,
-    as_json: bool,
-    resamples: int,
-    seed: int,
-    quiet: bool,
-) -> None:
+def command(sources: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
     """Evaluate files that `ct-guard score` wrote and that have grades in a column `correct`.
 
     Ranking (AUROC), calibration (ECE, with the value that noise alone would give), proper scores,
@@ -97,64 +76,20 @@ def command(
     The figures that `ct-guard inspect` and the model card of `ct-guard push` show:
       ct-guard evaluate test.jsonl -e my-calibrated --by kind --record
     """
-    from ct_guard.adapters import load_manifest, locate
-    from ct_guard.evaluation import Options, evaluate_files, read_scored
-    from ct_guard.evaluation.disjoint import check_scored_by, check_unused, seen_before
-    from ct_guard.evaluation.figures import METRICS, PAPER_ECE, SMOOTH_ECE
-    from ct_guard.evaluation.probabilities import with_confidences_of
-    from ct_guard.evaluation.record import TEST, save_figures
+    import json
 
-    if plot is not None:
-        from ct_guard.evaluation.plot import check_plot
+    from ct_guard.workflows import EvaluateConfig, evaluate
 
-        check_plot(plot)
-    if estimator is not None and len(sources) > 1:
-        raise click.UsageError("--estimator goes with one SCORED: evaluate the others apart")
-    if record and estimator is None:
-        raise click.UsageError("--record needs --estimator DIR: the figures go into its manifest")
-    if output is not None and not record:
-        raise click.UsageError("--output goes with --record: it is the estimator with the figures")
-    need: Need = "confidence" if estimator is None else "logit"
-    chosen = assignments(where)
-    keep = (by,) if by is not None else ()
-    files = [read_scored(source, need=need, keep=keep, where=chosen) for source in sources]
-    said: list[str] = []
-    folder = target = None
-    if estimator is not None:
-        folder = locate(estimator)
-        target = place_of(folder, output) if record else None
-        manifest = load_manifest(folder)
-        check_scored_by(files[0], manifest)
-        files = [with_confidences_of(manifest, files[0])]
-        said = (
-            check_unused(files[0], folder, manifest, allowed=(TEST,))
-            if record
-            else seen_before(files[0], folder, manifest)
-        )
-    more = [PAPER_ECE] * paper_ece + [SMOOTH_ECE] * smooth_ece
-    with showing("Evaluating", unit="figures", quiet=quiet) as work:
-        found = evaluate_files(
-            files,
-            Options(metrics=(*METRICS, *more), by=by, prior=prior, resamples=resamples, seed=seed),
-            train=read_scored(train, need=need) if train is not None else None,
-            on_part=work.reach,
-        )
-    found.remarks.extend(said)
-    if plot is not None:
-        from ct_guard.evaluation.plot import draw
-
-        draw(found, plot)
+    config = config_of(EvaluateConfig, options)
+    made = evaluate(sources, config, report=Terminal(quiet=quiet))
     if as_json:
-        import json
-
-        click.echo(json.dumps(found.to_json(), indent=1))
+        click.echo(json.dumps(made.evaluation.to_json(), indent=1))
     else:
-        _show(found)
-        if plot is not None:
-            say(f"Drawn to {plot}", out=True)
-    if folder is not None and target is not None:
-        save_figures(folder, target, found, by=by, where=where, overwrite=overwrite)
-        say(f"Written to {target}")
+        _show(made.evaluation)
+        if config.plot is not None:
+            say(f"Drawn to {config.plot}", out=True)
+    if made.folder is not None:
+        say(f"Written to {made.folder}")
 
 
 def _show(found: "Evaluation") -> None:

@@ -4,17 +4,25 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .grading import answering_of, grader_of, idle_options
-from .idle import refuse_idle
-from .models import Engine
-from .options import check_spreadsheet, spreadsheet_option
-from .question_sets import OPTIONS, default_grader, question_file, set_options
-from .shown import one_line, say, shown
+from .options import (
+    backend_option,
+    config_of,
+    device_options,
+    given_options,
+    overwrite_option,
+    quantization_option,
+    remark,
+    resumable,
+    resume_option,
+    spreadsheet_option,
+)
+from .progress import Terminal
+from .question_sets import set_options
+from .shown import one_line, say
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ct_guard.answers import GradeSummary
+    from ct_guard.workflows import GradeResult
+    from ct_guard.workflows.runs import GradeSummary
 
 __all__ = ["command"]
 
@@ -84,15 +92,9 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "ju
     show_default=True, help="How a local model is asked; auto: as a chat where it is a chat model.",
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Of samples and the audit.")
-@click.option("--backend", default="transformers", show_default=True, help="Runs local models.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
-@click.option(
-    "--dtype", default="auto", show_default=True, help="auto, float32, bfloat16, float16."
-)
-@click.option(
-    "--quantization", type=click.Choice(["none", "8bit", "4bit"]),
-    help="Load local models in 8 or 4 bits (extra 'quant'). Default: none.",
-)  # fmt: skip
+@backend_option("Runs local models.")
+@device_options
+@quantization_option("Load local models in 8 or 4 bits (extra 'quant'). Default: none.")
 @click.option(
     "--batch-size", type=click.IntRange(1, 64), default=16, show_default=True,
     help="Answers that a local model writes at once.",
@@ -117,24 +119,15 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "ju
     "--audit-out", default=None, metavar="FILE",
     help="Where to write them: .csv, .jsonl or .parquet. Default: OUTPUT.audit.csv.",
 )  # fmt: skip
-@click.option(
-    "--overwrite", is_flag=True,
-    help="Replace existing outputs, and begin an interrupted run anew (but with --resume).",
-)  # fmt: skip
-@click.option("--resume", is_flag=True, help="Go on where an interrupted run to OUTPUT stopped.")
+@overwrite_option(
+    "Replace existing outputs, and begin an interrupted run anew (but with --resume)."
+)
+@resume_option
 @spreadsheet_option
 @click.option("-q", "--quiet", is_flag=True, help="No summary and no progress.")
 @click.pass_context
 def command(
-    context: click.Context,
-    /,
-    source: str | None,
-    dataset: str | None,
-    output: str,
-    grader: str | None,
-    overwrite: bool,
-    resume: bool,
-    **options: Any,
+    context: click.Context, source: str | None, output: str, quiet: bool, **options: Any
 ) -> None:
     """Grade answers to the questions in FILE (.jsonl, .csv, .parquet, or '-' for JSONL on standard
     input), or of a question set (--dataset). With --model the questions are answered first.
@@ -165,135 +158,41 @@ def command(
                    winogrande wsc gsm8k mmlu mmlu_pro (NAME:SPLIT, mmlu:SUBJECT:SPLIT), and
                    mixture:paper, the paper's training mixture
     """
-    from ct_guard.answers.journal import journal_path
-    from ct_guard.files import check_output
-    from ct_guard.files.locking import check_free
-    from ct_guard.files.paths import STDIO
+    from ct_guard.workflows import GradeConfig, grade
+    from ct_guard.workflows.settings import refuse_idle
 
-    sets = {name: options.pop(name) for name in OPTIONS}
-    grader = grader or default_grader(dataset, sets)
-    refuse_idle(context, idle_options(grader, {"dataset": dataset, **sets, **options}))
-    check_spreadsheet(options["spreadsheet"], output)
-    check_output(output, source=source or "", overwrite=overwrite or resume)
-    if output != STDIO:
-        check_free(output)  # before its questions are touched
-    begun = output != STDIO and journal_path(output).exists()
-    replace = not begun or (overwrite and not resume)
-    with question_file(source, dataset, output, sets, replace=replace) as (questions, name):
-        options |= {"grader": grader, "overwrite": overwrite, "resume": resume}
-        _grade(questions, name, output, **options)
-
-
-def _grade(
-    source: str,
-    source_name: str | None,
-    output: str,
-    *,
-    model: str | None,
-    url: str | None,
-    key_env: str | None,
-    grader: str,
-    gold: str,
-    tolerance: float,
-    judge: str | None,
-    judge_url: str | None,
-    judge_key_env: str | None,
-    audit: int | None,
-    audit_out: str | None,
-    overwrite: bool,
-    resume: bool,
-    spreadsheet: bool,
-    quiet: bool,
-    **options: Any,
-) -> None:
-    from rich.console import Console
-
-    from ct_guard.answers import grade_file
-    from ct_guard.answers.run import check_run
-    from ct_guard.datasets import draw, load_data_manifest
-    from ct_guard.errors import UsageError
-    from ct_guard.files import check_output, columns_of, count_rows
-    from ct_guard.files.paths import STDIO
-
-    from .progress import rows_progress
-
-    if audit is None and audit_out is not None:
-        raise UsageError("--audit-out goes with --audit N, which says how many rows to draw")
-    if audit is not None and output == STDIO:
-        raise UsageError("an audit draws from a file: name one with --output")
-    to_check = audit_out or f"{output}.audit.csv"
-    check_run(source, output, overwrite=overwrite, resume=resume)
-    if audit is not None:
-        check_output(to_check, source=source, overwrite=overwrite)
-    columns_of(source)
-    names = (
-        "backend",
-        "device",
-        "dtype",
-        "style",
-        "batch_size",
-        "timeout",
-        "retries",
-        "concurrency",
-    )
-    bits = options["quantization"]
-    engine = Engine(
-        **{name: options[name] for name in names}, quantization=None if bits == "none" else bits
-    )
-    grading = grader_of(grader, tolerance, judge, judge_url, judge_key_env, engine)
-    answering = answering_of(model, url, key_env, engine, options)
-    try:
-        with rows_progress("Grading", count_rows(source), quiet=quiet) as work:
-            summary = grade_file(
-                source,
-                output,
-                answering,
-                grading,
-                gold=gold,
-                source_name=source_name,
-                overwrite=overwrite,
-                resume=resume,
-                spreadsheet=spreadsheet,
-                on_rows=work.advance,
-                on_resumed=work.skip,
-            )
-    except KeyboardInterrupt:
-        if STDIO not in (source, output):
-            say("Stopped. The same command with --resume goes on from here.")
-        raise
-    drawn = None
-    if audit is not None:
-        gold_column = load_data_manifest(output).gold
-        drawn = draw(
-            output,
-            to_check,
-            audit,
-            gold=gold_column,
-            seed=options["seed"],
-            overwrite=overwrite,
-        )
-    console = Console(stderr=output == STDIO, highlight=False, soft_wrap=True)
+    config = config_of(GradeConfig, options)
+    refuse_idle(config, given_options(context))
+    with resumable(lambda: "-" not in (source, output)):
+        made = grade(source, output, config, report=Terminal(quiet=quiet))
     if not quiet:
-        _show(console, summary)
-        if output != STDIO:
-            say(f"\nWritten to {output}", out=True)
-        if drawn is not None:
-            say(
-                f"{drawn} rows to check are in {to_check}: fill in 'correct', then\n"
-                f"  ct-guard audit {output} {to_check}",
-                out=True,
-            )
-    for remark in summary.remarks():
-        say(f"Note: {shown(remark)}")
-    if summary.failed:
-        first = one_line(str(summary.first_failure))
-        say(f"{summary.failed} rows have no answer to grade; the first: {first}")
+        _show(made, output)
+    for line in made.remarks:
+        remark(line, "Note: ")
+    if failed := made.summary.failed:
+        first = one_line(str(made.summary.first_failure))
+        say(f"{failed} rows have no answer to grade; the first: {first}")
         raise click.exceptions.Exit(FAILED_ROWS)
 
 
-def _show(console: "Console", summary: "GradeSummary") -> None:
+def _show(made: "GradeResult", output: str) -> None:
+    from rich.console import Console
     from rich.text import Text
 
+    console = Console(stderr=output == "-", highlight=False, soft_wrap=True)
+    for name, value in _lines(made.summary):
+        console.print(Text(f"{name:<12}", style="bold"), Text(value), sep="")
+    if output != "-":
+        say(f"\nWritten to {output}", out=True)
+    if made.to_check is not None:
+        say(
+            f"{made.drawn} rows to check are in {made.to_check}: fill in 'correct', then\n"
+            f"  ct-guard audit {output} {made.to_check}",
+            out=True,
+        )
+
+
+def _lines(summary: "GradeSummary") -> list[tuple[str, str]]:
     counts = summary.counts
     resumed = f", {summary.replayed:,} of them resumed" if summary.replayed else ""
     lines = [
@@ -313,5 +212,4 @@ def _show(console: "Console", summary: "GradeSummary") -> None:
             else ""
         )
         lines.append(("accuracy", f"{counts.accuracy:.3f}{of_greedy}"))
-    for name, value in lines:
-        console.print(Text(f"{name:<12}", style="bold"), Text(value), sep="")
+    return lines

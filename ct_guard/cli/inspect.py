@@ -52,7 +52,7 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         (
             "base",
             "no model"
-            if base.id == "none"
+            if not manifest.spec.has_base
             else f"{base.id} {base.revision or ''}".strip()
             + (f" (fingerprint {base.fingerprint})" if base.fingerprint else "")
             + (f", loaded in {base.quantization}" if base.quantization else ""),

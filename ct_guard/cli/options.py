@@ -1,27 +1,92 @@
-"""Options that several commands share."""
+"""Options that several commands share, and how the fields of a workflow are spelled as options."""
 
-from collections.abc import Sequence
-from pathlib import Path
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
-__all__ = ["assignments", "check_spreadsheet", "place_of", "spreadsheet_option"]
+from .shown import say, shown
+
+__all__ = [
+    "assignments",
+    "backend_option",
+    "config_of",
+    "device_options",
+    "disjoint_option",
+    "given_options",
+    "in_options",
+    "overwrite_option",
+    "quantization_option",
+    "remark",
+    "resumable",
+    "resume_option",
+    "spreadsheet_option",
+    "where_option",
+]
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+Settings = TypeVar("Settings", bound="DataclassInstance")
+GIVEN = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
 
 spreadsheet_option = click.option(
     "--spreadsheet", is_flag=True,
     help="For CSV that is opened in a spreadsheet: text that it would run as a formula (=, +, -, @"
     " in front) gets an apostrophe. Without it every value is written exactly, for programs.",
 )  # fmt: skip
+resume_option = click.option(
+    "--resume", is_flag=True, help="Go on where an interrupted run to OUTPUT stopped."
+)
 
 
-def check_spreadsheet(spreadsheet: bool, output: str) -> None:
-    """Raises click.UsageError for the option with an output that is no CSV."""
-    if spreadsheet and not output.lower().endswith(".csv"):
-        raise click.UsageError("--spreadsheet is for an --output that ends in .csv: leave it out")
+def overwrite_option(help: str = "Replace an existing output.") -> Callable[[Command], Command]:
+    return click.option("--overwrite", is_flag=True, help=help)
+
+
+def backend_option(help: str) -> Callable[[Command], Command]:
+    return click.option("--backend", default="transformers", show_default=True, help=help)
+
+
+def device_options(command: Command) -> Command:
+    """`--device` and `--dtype`."""
+    dtype = click.option(
+        "--dtype", default="auto", show_default=True, help="auto, float32, bfloat16, float16."
+    )
+    device = click.option(
+        "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
+    )
+    return device(dtype(command))
+
+
+def quantization_option(help: str) -> Callable[[Command], Command]:
+    return click.option("--quantization", type=click.Choice(["none", "8bit", "4bit"]), help=help)
+
+
+def where_option(help: str) -> Callable[[Command], Command]:
+    """`--where`, as the mapping of column to value that workflows take."""
+    return click.option(
+        "--where", multiple=True, metavar="COLUMN=VALUE", help=help, callback=_assignments
+    )
+
+
+def disjoint_option(help: str) -> Callable[[Command], Command]:
+    return click.option("--disjoint-from", multiple=True, metavar="FILE", help=help)
+
+
+def _assignments(
+    context: click.Context, option: click.Parameter, texts: Sequence[str]
+) -> dict[str, str]:
+    return assignments(texts)
 
 
 def assignments(texts: Sequence[str]) -> dict[str, str]:
-    """`COLUMN=VALUE` texts by column."""
+    """`COLUMN=VALUE` texts by column. Raises click.BadParameter for another text."""
     chosen = {}
     for text in texts:
         name, equals, value = text.partition("=")
@@ -31,18 +96,47 @@ def assignments(texts: Sequence[str]) -> dict[str, str]:
     return chosen
 
 
-def place_of(folder: Path, output: str | None) -> Path:
-    """Where the changed estimator goes: `output`, or the estimator's own `folder`, except for
-    embedded ones and those in a cache, where a change would be lost."""
-    from ct_guard.adapters import MINI, is_fetched
+def config_of(kind: type[Settings], options: Mapping[str, Any]) -> Settings:
+    """The settings of a workflow, a dataclass, from the options of the same names."""
+    made: Callable[..., Settings] = kind
+    return made(**{field.name: options[field.name] for field in fields(kind)})
 
-    if output is not None:
-        return Path(output)
-    if folder.resolve().is_relative_to(MINI.resolve()):
-        raise click.UsageError("an embedded estimator stays as it is: write a copy with -o DIR")
-    if is_fetched(folder):
-        raise click.UsageError(
-            "an estimator from the hub stays in the cache as it was fetched: write a copy with"
-            " -o DIR"
-        )
-    return folder
+
+def given_options(context: click.Context) -> Collection[str]:
+    """Names of the options that the user gave, defaults not counted: what the settings of a
+    workflow refuse when nothing would read it."""
+    return {
+        name
+        for name in (option.name or "" for option in context.command.params)
+        if context.get_parameter_source(name) in GIVEN
+    }
+
+
+def in_options(message: str, options: Iterable[click.Parameter]) -> str:
+    """A message about fields, `quoted` like this, about the options that they come from."""
+    spelled = {option.name: _spelled(option) for option in options}
+    return re.sub(r"`(\w+)`", lambda found: spelled.get(found[1], found[0]), message)
+
+
+def remark(line: str, mark: str = "! ") -> None:
+    """Says what a workflow remarked on, its fields as the options of the command that runs."""
+    context = click.get_current_context(silent=True)
+    options = context.command.params if context is not None else ()
+    say(f"{mark}{shown(in_options(line, options))}")
+
+
+def _spelled(option: click.Parameter) -> str:
+    if isinstance(option, click.Argument):
+        return option.metavar or str(option.name).upper()
+    return "/".join([max(option.opts, key=len), *option.secondary_opts])
+
+
+@contextmanager
+def resumable(goes_on: Callable[[], bool], where: str = "here") -> Iterator[None]:
+    """Says after Ctrl-C how the run goes on, if it does."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if goes_on():
+            say(f"Stopped. The same command with --resume goes on from {where}.")
+        raise

@@ -4,42 +4,21 @@ log. Every command shows its work through `showing`."""
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import timedelta
 from time import monotonic
-from typing import TYPE_CHECKING, Literal, Protocol
+
+from ct_guard.workflows.reporting import Unit, Work
 
 from . import stopping
-from .shown import say
+from .options import remark
+from .shown import say, shown
 
-if TYPE_CHECKING:
-    from ct_guard.tuning import Progress
-
-__all__ = ["Work", "bytes_progress", "rows_progress", "showing", "tuning_progress"]
+__all__ = ["Lines", "Terminal", "bytes_progress", "showing"]
 
 EVERY_SECONDS = 30.0
 WINDOW_SECONDS = 120.0
 """The rate is that of the last two minutes."""
-Unit = Literal["rows", "steps", "figures", "bytes"]
-
-
-class Work(Protocol):
-    """What long work tells of itself."""
-
-    def advance(self, count: int) -> None:
-        """So many units more are done."""
-
-    def skip(self, count: int) -> None:
-        """So many were done before, by an interrupted run: they say nothing of the rate."""
-
-    def reach(self, done: int, total: int | None = None, note: str = "") -> None:
-        """So many are done, of so many in all where that is known now; `note` stands beside."""
-
-    def tell(self, line: str) -> None:
-        """A line of its own, at once."""
-
-    def left(self) -> timedelta | None:
-        """The time that is left at the rate of late, in seconds; None where that is not known."""
 
 
 @contextmanager
@@ -150,11 +129,26 @@ class Lines:
         return f"{rate:,.0f} {self._unit}/s" if rate >= 10 else f"{rate:.2g} {self._unit}/s"
 
 
-@contextmanager
-def rows_progress(title: str, total: int | None, *, quiet: bool = False) -> Iterator[Work]:
-    """Work over rows; `total` None: of a pipe."""
-    with showing(title, total, quiet=quiet) as work:
-        yield work
+class Terminal:
+    """Where workflows report to when a command runs them: stderr."""
+
+    def __init__(self, *, quiet: bool = False) -> None:
+        self._quiet = quiet
+
+    def tell(self, line: str) -> None:
+        say(shown(line))
+
+    def note(self, line: str) -> None:
+        remark(line, "Note: ")
+
+    def warn(self, line: str) -> None:
+        remark(line)
+
+    def working(
+        self, title: str, total: int | None = None, *, unit: Unit = "rows", shown: bool = True
+    ) -> AbstractContextManager[Work]:
+        """Shown unless the command is quiet: what is noted and told is said even then."""
+        return showing(title, total, unit=unit, quiet=self._quiet or not shown)
 
 
 @contextmanager
@@ -162,38 +156,3 @@ def bytes_progress(title: str, *, quiet: bool = False) -> Iterator[Callable[[int
     """Yields a function to call with the bytes done and in all."""
     with showing(title, unit="bytes", quiet=quiet) as work:
         yield work.reach
-
-
-@contextmanager
-def tuning_progress(
-    steps: int, *, shown: bool
-) -> Iterator[
-    tuple[Callable[[int, int], None], Callable[[int, float], None], Callable[["Progress"], None]]
-]:
-    """Yields what to call while rows are read ahead, with every step and its loss, and with every
-    evaluation, which is one line on stderr."""
-    with showing("Tuning", steps, unit="steps", quiet=not shown) as work:
-        begun = False
-
-        def read(done: int, total: int) -> None:
-            work.reach(0, note=f"first reading {done:,} of {total:,} rows")
-
-        def stepped(step: int, loss: float) -> None:
-            nonlocal begun
-            if not begun:  # a resumed run begins in the middle
-                work.skip(step - 1)
-                begun = True
-            work.reach(step, note=f"loss {loss:.4f}")
-
-        def evaluated(progress: "Progress") -> None:
-            area = progress.validation_auroc
-            left = work.left() if progress.step < steps else None
-            work.tell(
-                f"step {progress.step:,}/{progress.steps:,}: loss {progress.loss:.4f}, validation"
-                f" log loss {progress.validation_log_loss:.4f}, AUROC"
-                f" {'not defined' if area is None else f'{area:.3f}'},"
-                f" {progress.rows_per_second:,.0f} rows/s"
-                f"{'' if left is None else f', at most {left} left'}"
-            )
-
-        yield read, stepped, evaluated

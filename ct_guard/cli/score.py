@@ -5,13 +5,24 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import check_spreadsheet, spreadsheet_option
+from .options import (
+    backend_option,
+    config_of,
+    device_options,
+    overwrite_option,
+    quantization_option,
+    resumable,
+    resume_option,
+    spreadsheet_option,
+)
+from .progress import Terminal
 from .shown import one_line, say, shown
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ct_guard.answers import Summary
+    from ct_guard.workflows import ScoreResult
+    from ct_guard.workflows.runs import Summary
 
 __all__ = ["command"]
 
@@ -26,6 +37,16 @@ ACTIONS = {
 }
 
 
+def _batch_size(context: click.Context, option: click.Parameter, text: str) -> int | None:
+    if text == "auto":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(
+            f"{text!r} is neither 'auto' nor a positive number", param_hint="--batch-size"
+        )
+    return int(text)
+
+
 @click.command(
     "score",
     epilog="Exit codes: 0 ok; 2 usage or unreadable input; 3 finished, but some rows are invalid"
@@ -34,9 +55,10 @@ ACTIONS = {
 @click.argument("source", metavar="FILE")
 @click.option(
     "-e", "--estimator", default="mini", show_default=True,
-    help="An estimator directory, 'mini' (embedded), 'mini:query', 'mini:sampling', …, an id of the"
-    " hub's (owner/name or owner/name@revision), or with --base a baseline: zero-shot,"
-    " likelihood, perplexity, verbalized, sampling.",
+    help="An estimator directory; 'mini' (embedded: a toy world), 'mini:query', 'mini:sampling', …;"
+    " 'smol' (a small real base, tuned on real answers); an id of the hub's (owner/name or"
+    " owner/name@revision); or with --base a baseline: zero-shot, likelihood, perplexity,"
+    " verbalized, sampling.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", default="-", show_default=True,
@@ -51,30 +73,22 @@ ACTIONS = {
     "--on-error", type=click.Choice(["pass", "block"]), default="block", show_default=True,
     help="Action for rows that could not be scored: 'block' abstains.",
 )  # fmt: skip
-@click.option(
-    "--backend", default="transformers", show_default=True,
-    help="What runs the model: transformers, or llama_cpp (GGUF files).",
-)  # fmt: skip
+@backend_option("What runs the model: transformers, or llama_cpp (GGUF files).")
 @click.option("--base", default=None, help="Where the base model is, if not where it was.")
-@click.option("--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps.")
+@device_options
 @click.option(
-    "--dtype", default="auto", show_default=True, help="auto, float32, bfloat16, float16."
-)
-@click.option(
-    "--batch-size", default="auto", show_default=True,
+    "--batch-size", default="auto", show_default=True, callback=_batch_size,
     help="Rows in a forward; auto halves when memory runs out.",
 )  # fmt: skip
-@click.option(
-    "--quantization", type=click.Choice(["none", "8bit", "4bit"]),
-    help="Load the base in 8 or 4 bits (extra 'quant'). Default: as the estimator was tuned.",
-)  # fmt: skip
+@quantization_option(
+    "Load the base in 8 or 4 bits (extra 'quant'). Default: as the estimator was tuned."
+)
 @click.option("--threads", type=click.IntRange(1), default=None, help="CPU threads.")
 @click.option("--refusals/--no-refusals", default=True, help="Recognise answers that decline.")
-@click.option(
-    "--overwrite", is_flag=True,
-    help="Replace an existing output, and begin an interrupted run anew (but with --resume).",
-)  # fmt: skip
-@click.option("--resume", is_flag=True, help="Go on where an interrupted run to OUTPUT stopped.")
+@overwrite_option(
+    "Replace an existing output, and begin an interrupted run anew (but with --resume)."
+)
+@resume_option
 @click.option(
     "--compare-with", metavar="SCORED", default=None,
     help="Say how far the scores of the same rows moved since this file, which another backend or"
@@ -82,26 +96,7 @@ ACTIONS = {
 )  # fmt: skip
 @spreadsheet_option
 @click.option("-q", "--quiet", is_flag=True, help="No table, no summary and no progress.")
-def command(
-    source: str,
-    estimator: str,
-    output: str,
-    policy: str | None,
-    on_error: str,
-    backend: str,
-    base: str | None,
-    device: str,
-    dtype: str,
-    batch_size: str,
-    quantization: str | None,
-    threads: int | None,
-    refusals: bool,
-    overwrite: bool,
-    resume: bool,
-    compare_with: str | None,
-    spreadsheet: bool,
-    quiet: bool,
-) -> None:
+def command(source: str, output: str, quiet: bool, **options: Any) -> None:
     """Score every answer in FILE (.jsonl, .csv, .parquet, or '-' for JSONL on standard input).
 
     \b
@@ -123,106 +118,36 @@ def command(
       ct-guard score answers.csv -e my-estimator -p 0.7 -o scored.parquet
       cat answers.jsonl | ct-guard score - | jq .confidence
     """
-    from rich.console import Console
+    from ct_guard.workflows import ScoreConfig, score
 
-    from ct_guard.answers import moved, score_file
-    from ct_guard.answers.run import check_run
-    from ct_guard.estimators import load_estimator
-    from ct_guard.estimators.baselines import cost_of
-    from ct_guard.files import count_rows, open_rows
-    from ct_guard.guard import Guard
-
-    from .progress import rows_progress
-
-    console = Console(stderr=output == "-")
-    check_spreadsheet(spreadsheet, output)
-    if compare_with is not None and output == "-":
-        raise click.UsageError("--compare-with reads the output again: give --output a file")
-    if compare_with is not None:
-        open_rows(compare_with)
-    check_run(source, output, overwrite=overwrite, resume=resume)
-    open_rows(source)
-    options: dict[str, Any] = {}
-    if quantization is not None:
-        options["quantization"] = None if quantization == "none" else quantization
-    if threads is not None and backend == "llama_cpp":
-        options["threads"] = threads
-    elif threads is not None:
-        _limit_threads(threads)
-    loaded = load_estimator(
-        estimator,
-        backend=backend,
-        base=base,
-        device=device,
-        dtype=dtype,
-        batch_size=_batch_size(batch_size),
-        refusals=refusals,
-        **options,
-    )
-    guard = Guard(loaded, policy, on_error="pass" if on_error == "pass" else "block")
-    if policy is None and guard.policy.name == "annotate":
-        say(
-            f"Note: {shown(loaded.name)} has no certified threshold, so every answer passes;"
-            " --policy 0.7 sets one of your own."
-        )
-    if (cost := cost_of(loaded.manifest)) is not None:
-        say(f"Note: {shown(loaded.name)} costs {cost}.")
-    promised = [known.arithmetic for known in loaded.manifest.certificates if known.arithmetic]
-    if promised and not promised[0].same_as(loaded.arithmetic):
-        say(
-            f"Note: {shown(loaded.name)} was certified on scores by {promised[0]}; these are by"
-            f" {loaded.arithmetic}. How far the same rows move, --compare-with says."
-        )
-    try:
-        with rows_progress("Scoring", count_rows(source), quiet=quiet) as work:
-            summary = score_file(
-                guard,
-                source,
-                output,
-                overwrite=overwrite,
-                resume=resume,
-                spreadsheet=spreadsheet,
-                preview=0 if quiet else ROWS_SHOWN,
-                on_rows=work.advance,
-                on_resumed=work.skip,
-            )
-    except KeyboardInterrupt:
-        if "-" not in (source, output):
-            say("Stopped. The same command with --resume goes on from here.")
-        raise
+    options["preview"] = 0 if quiet else ROWS_SHOWN
+    config = config_of(ScoreConfig, options)
+    with resumable(lambda: "-" not in (source, output)):
+        made = score(source, output, config, report=Terminal(quiet=quiet))
     if not quiet:
-        _show(console, summary, guard.policy.name, str(loaded.arithmetic))
-        if output != "-":
-            say(f"\nWritten to {Path(output)}", out=True)
-    if compare_with is not None:
-        say(f"Compared with {Path(compare_with)}: {moved(output, compare_with)}", out=True)
-    if summary.failed:
-        click.echo(
-            f"Invalid or failed rows: {summary.failed}; see their 'status' and 'error'.",
-            err=True,
-        )
+        _show(made, output)
+    if made.moved is not None:
+        say(f"Compared with {Path(str(config.compare_with))}: {made.moved}", out=True)
+    if made.summary.failed:
+        say(f"Invalid or failed rows: {made.summary.failed}; see their 'status' and 'error'.")
         raise click.exceptions.Exit(FAILED_ROWS)
 
 
-def _batch_size(text: str) -> int | None:
-    if text == "auto":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise click.BadParameter(
-            f"{text!r} is neither 'auto' nor a positive number", param_hint="--batch-size"
-        )
-    return int(text)
+def _show(made: "ScoreResult", output: str) -> None:
+    from rich.console import Console
+    from rich.text import Text
+
+    console, summary = Console(stderr=output == "-"), made.summary
+    _show_rows(console, summary)
+    if summary.rows > len(summary.preview):
+        console.print(f"… and {summary.rows - len(summary.preview):,} more rows")
+    for name, value in _lines(summary, made.policy, str(made.arithmetic)):
+        console.print(Text(f"{name:<12}", style="bold"), Text(shown(value)), sep="")
+    if output != "-":
+        say(f"\nWritten to {Path(output)}", out=True)
 
 
-def _limit_threads(threads: int) -> None:
-    try:
-        import torch
-    except ModuleNotFoundError:
-        return  # the estimator's loader says what to install
-    torch.set_num_threads(threads)
-
-
-def _show(console: "Console", summary: "Summary", policy: str, computed: str) -> None:
+def _show_rows(console: "Console", summary: "Summary") -> None:
     from rich import box
     from rich.table import Table
     from rich.text import Text
@@ -243,10 +168,6 @@ def _show(console: "Console", summary: "Summary", policy: str, computed: str) ->
             Text(row.action, style=style),
         )
     console.print(table)
-    if summary.rows > len(summary.preview):
-        console.print(f"… and {summary.rows - len(summary.preview):,} more rows")
-    for name, value in _lines(summary, policy, computed):
-        console.print(Text(f"{name:<12}", style="bold"), Text(shown(value)), sep="")
 
 
 def _lines(summary: "Summary", policy: str, computed: str) -> list[tuple[str, str]]:

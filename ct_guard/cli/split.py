@@ -4,7 +4,10 @@ from pathlib import Path
 
 import click
 
+from .options import overwrite_option
 from .shown import say
+
+__all__ = ["command"]
 
 PARTS = ("tuning=50", "calibration=15", "certification=20", "test=15")
 
@@ -20,7 +23,7 @@ PARTS = ("tuning=50", "calibration=15", "certification=20", "test=15")
     help="A part and its share, in any unit.",
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the lots.")
-@click.option("--overwrite", is_flag=True, help="Replace files that are there.")
+@overwrite_option("Replace files that are there.")
 def command(source: str, output: Path, parts: tuple[str, ...], seed: int, overwrite: bool) -> None:
     """Divide FILE (.jsonl, .csv, .parquet) into files of different questions: what an estimator is
     tuned on must not calibrate it, and neither may certify or test it.
@@ -33,8 +36,14 @@ def command(source: str, output: Path, parts: tuple[str, ...], seed: int, overwr
       ct-guard split graded.jsonl -o parts
       ct-guard split graded.csv -o parts -p tuning=3 -p test=1
     """
-    from ct_guard.datasets.split import split_file
+    from ct_guard.workflows import SplitConfig, split
 
+    config = SplitConfig(parts=_shares(parts), seed=seed, overwrite=overwrite)
+    for part in split(source, output, config).parts.values():
+        say(f"{part.path}: {part.rows:,} rows, {part.questions:,} questions", out=True)
+
+
+def _shares(parts: tuple[str, ...]) -> dict[str, float]:
     shares: dict[str, float] = {}
     for text in parts:
         name, _, share = text.partition("=")
@@ -42,7 +51,4 @@ def command(source: str, output: Path, parts: tuple[str, ...], seed: int, overwr
             shares[name] = float(share)
         except ValueError:
             raise click.BadParameter(f"{text!r} is not NAME=SHARE", param_hint="--part") from None
-    found = split_file(source, output, shares, seed=seed, overwrite=overwrite)
-    for name, (rows, questions) in found.items():
-        part = f"{output / name}{Path(source).suffix}"
-        say(f"{part}: {rows:,} rows, {questions:,} questions", out=True)
+    return shares

@@ -3,9 +3,10 @@
 import warnings
 from pathlib import Path
 
-from ct_guard.adapters import BASELINES, EMBEDDED, MANIFEST
+from ct_guard.adapters import EMBEDDED, MANIFEST
 from ct_guard.errors import CtGuardError
 from ct_guard.estimators import load_estimator
+from ct_guard.methods import baselines
 
 from .finding import Finding
 
@@ -24,9 +25,12 @@ def _on(name: str, backend: str) -> Finding:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
             loaded = load_estimator(
-                BASELINES[0] if is_base else name, backend=backend, base=name if is_base else None
+                baselines(by_name=True)[0] if is_base else name,
+                backend=backend,
+                base=name if is_base else None,
             )
-        how, manner = str(loaded.arithmetic), loaded.backend.manner
+        how = str(loaded.arithmetic)
+        manner = "together" if loaded.backend is None else loaded.backend.manner
         loaded.close()
     except CtGuardError as error:
         return Finding("arithmetic", f"{backend}: not to be had", str(error), ok=False)

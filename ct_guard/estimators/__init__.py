@@ -2,16 +2,25 @@
 
 from .estimator import Estimator, OutOfScopeWarning
 from .load import load_estimator
-from .methods import FEATURES, METHODS, PRIOR_FEATURES, HybridMethod, Method, features
+from .methods import (
+    FEATURES,
+    PRIOR_FEATURES,
+    HybridMethod,
+    Method,
+    TextMethod,
+    features,
+    make_method,
+)
 
 __all__ = [
     "FEATURES",
-    "METHODS",
     "PRIOR_FEATURES",
     "Estimator",
     "HybridMethod",
     "Method",
     "OutOfScopeWarning",
+    "TextMethod",
     "features",
     "load_estimator",
+    "make_method",
 ]

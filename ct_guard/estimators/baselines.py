@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Literal
 
 from ct_guard.adapters import (
-    BASELINES,
     EMBEDDED,
     MINI,
     Asking,
@@ -16,10 +15,11 @@ from ct_guard.adapters import (
 from ct_guard.backends import Backend
 from ct_guard.datasets.answerers import style_of
 from ct_guard.errors import UsageError
+from ct_guard.methods import METHODS, baselines
 
-from .asking import VERBALIZED_HASH, VERBALIZED_TOKENS
+from .methods.verbalized import ASKING
 
-__all__ = ["BASELINES", "baseline_manifest", "cost_of", "named_baseline"]
+__all__ = ["baseline_manifest", "cost_of", "named_baseline"]
 
 
 def named_baseline(source: object, base: str | Path | None) -> tuple[str, str | Path] | None:
@@ -30,14 +30,18 @@ def named_baseline(source: object, base: str | Path | None) -> tuple[str, str | 
     before it is fitted.
     """
     text = str(source)
-    if text.startswith("mini:") and text[5:] in BASELINES and not (MINI / text[5:]).is_dir():
+    if (
+        text.startswith("mini:")
+        and text[5:] in baselines(by_name=True)
+        and not (MINI / text[5:]).is_dir()
+    ):
         return text[5:], base if base is not None else "mini"
     if text in ("question_prior", "mini:question_prior") and not Path(text).is_dir():
         raise UsageError(
             "'question_prior' is fitted on graded rows before it scores: make a directory of it"
             " with 'ct-guard baseline question_prior --graded FILE -o DIR'"
         )
-    if text not in BASELINES or Path(text).is_dir():
+    if text not in baselines(by_name=True) or Path(text).is_dir():
         return None
     if base is None:
         raise UsageError(
@@ -72,16 +76,20 @@ def baseline_manifest(
 
     Raises UsageError for a method that is no baseline, and where both label orders make no sense.
     """
-    if method not in BASELINES:
-        raise UsageError(f"{method!r} is no baseline: there are {', '.join(BASELINES)}")
-    if label_orders == "both" and method != "zero-shot":
+    known = baselines(by_name=True)
+    if method not in known:
+        raise UsageError(f"{method!r} is no baseline: there are {', '.join(known)}")
+    spec = METHODS[method]
+    if label_orders == "both" and not spec.both_orders:
         raise UsageError(
             f"both label orders are for the query, and {method} does not ask it: use zero-shot"
         )
-    asks = method in ("verbalized", "sampling")
-    asking = (asking or Asking()) if asks else None
     if method == "verbalized":
-        asking = Asking(samples=1, max_tokens=VERBALIZED_TOKENS, text_hash=VERBALIZED_HASH)
+        asking = ASKING
+    elif "replies" in spec.evidence:
+        asking = asking or Asking()
+    else:
+        asking = None
     own_path = str(base) != EMBEDDED and Path(base).exists()
     manifest = Manifest(
         name=f"{Path(base).name}:{method}",
@@ -98,6 +106,6 @@ def baseline_manifest(
     )
     if str(base) != EMBEDDED:
         return manifest
-    known = load_manifest(locate("mini"))
-    same = {"style": known.style, "budget": known.budget, "scope": known.scope}
+    mini = load_manifest(locate("mini"))
+    same = {"style": mini.style, "budget": mini.budget, "scope": mini.scope}
     return manifest.model_copy(update=same)

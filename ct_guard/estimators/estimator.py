@@ -1,6 +1,7 @@
 """The estimator: how likely is this answer to be correct?"""
 
 import re
+import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,13 +10,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.adapters import LogisticLayer, Manifest
-from ct_guard.adapters.calibrated import (
-    calibrated,
-    calibrator_for,
-    provider_layer_for,
-    with_logprobs,
-)
+from ct_guard.adapters import NO_BASE, Manifest
+from ct_guard.adapters.calibrated import Probabilities, calibrated, p_correct
 from ct_guard.backends import KV, Adapter, Backend, Item
 from ct_guard.errors import (
     BackendError,
@@ -36,8 +32,7 @@ from ct_guard.query import (
 )
 from ct_guard.records import Arithmetic, Confidence, QuestionAnswer, Status
 
-from .asking import Judged, TextMethod
-from .methods import Method
+from .methods import Judged, Method, TextMethod
 
 __all__ = ["Estimator", "OutOfScopeWarning"]
 
@@ -55,8 +50,9 @@ class Estimator:
 
     manifest: Manifest
     method: Method | TextMethod
-    backend: Backend
-    query: Query
+    backend: Backend | None
+    """The base model; None for methods that read none."""
+    query: Query | None
     adapter: Adapter | None
     fingerprint: str
     """Identifies the manifest, and with it every file of the estimator."""
@@ -71,25 +67,50 @@ class Estimator:
         return self.manifest.name
 
     @property
+    def engine(self) -> Backend:
+        """The base model. Raises UsageError where the method reads none."""
+        if self.backend is None:
+            raise UsageError(
+                f"{self.name} has no base model: its method {self.manifest.method!r} reads none"
+            )
+        return self.backend
+
+    @property
+    def asked(self) -> Query:
+        """The query. Raises UsageError where there is no base model to ask it."""
+        if self.query is None:
+            raise UsageError(
+                f"{self.name} asks no query: its method {self.manifest.method!r} reads no model"
+            )
+        return self.query
+
+    @property
     def budget(self) -> int:
-        """Most tokens of context + answer + query."""
-        return min(self.manifest.budget or self.backend.max_tokens, self.backend.max_tokens)
+        """Most tokens of context + answer + query; without a base there is no limit."""
+        most = sys.maxsize if self.backend is None else self.backend.max_tokens
+        return min(self.manifest.budget or most, most)
+
+    @property
+    def batching_gains(self) -> bool:
+        """Whether answers take less time together than one after the other."""
+        return self.backend is None or self.backend.capabilities.batching_gains
 
     @property
     def arithmetic(self) -> Arithmetic:
         """What its logits are computed in."""
         backend = self.backend
+        if backend is None:
+            return Arithmetic(backend=NO_BASE, format=NO_BASE, noise=0.0)
         return Arithmetic(backend=backend.name, format=backend.format, noise=backend.noise)
 
     def is_within_noise(self, confidence: Confidence, qa: QuestionAnswer, threshold: float) -> bool:
         """Whether the noise of the number format alone decides on which side of `threshold` an
         answer lies. False where the logit is not the query's: its noise is not measured."""
-        noise, logit = self.backend.noise, confidence.logit
-        wants = () if isinstance(self.method, TextMethod) else self.method.wants
-        if logit is None or not noise or set(wants) != {"labels"}:
+        noise, logit = self.arithmetic.noise, confidence.logit
+        if logit is None or not noise or self.manifest.spec.evidence != {"query"}:
             return False
-        around = self.calibrate(np.array([logit - noise, logit + noise]), qa.model, qa.group)
-        return bool(around[0] < threshold <= around[1])
+        low, high = (float(self._p(at, qa).p[0]) for at in (logit - noise, logit + noise))
+        return low < threshold <= high
 
     def score(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
         """One `Confidence` for each item, in order.
@@ -101,17 +122,11 @@ class Estimator:
         if isinstance(self.method, TextMethod):
             return self._judged(items, self.method)
         waiting: list[tuple[int, Rendered]] = []
-        for at, qa in enumerate(items):
-            status = screen(qa, refusals=self.refusals)
-            if status != "ok":
-                results[at] = self._unread(qa, status)
-                continue
-            try:
-                waiting.append((at, self.render(qa)))
-            except MismatchError as error:
-                results[at] = self.unscored("unsupported", error)
-            except UsageError as error:
-                results[at] = self.unscored("error", error)
+        for at, made in enumerate(self.rendered(items)):
+            if isinstance(made, Rendered):
+                waiting.append((at, made))
+            else:
+                results[at] = made
         self._tell_scope([items[at] for at, _ in waiting])
         scored = self._logits(
             [Item(made.context, made.answer) for _, made in waiting],
@@ -135,7 +150,7 @@ class Estimator:
         # nothing for those who ask in text.
         from_text = (
             isinstance(self.method, TextMethod)
-            or "hidden" in self.method.wants
+            or "hidden" in self.manifest.spec.evidence
             or self.manifest.boundary == "joint"
         )
         if read_answer(qa.answer)[1] or from_text or screen(qa, refusals=self.refusals) != "ok":
@@ -143,16 +158,20 @@ class Estimator:
         self._tell_scope([qa])
         return self._confidence(self._logits([Item(kv, ())], [qa.asked()])[0], qa)
 
+    def rendered(self, items: Sequence[QuestionAnswer]) -> list[Rendered | Confidence]:
+        """What is read of each item, or the confidence of one that is decided without the model."""
+        return [self._screened(qa) for qa in items]
+
     def render(self, qa: QuestionAnswer) -> Rendered:
         """Token ids of a question and its answer, in this estimator's style and budget."""
         return render(
             qa,
             style=self.manifest.style,
-            encoder=self.backend,
-            query=self.query,
+            encoder=self.engine,
+            query=self.asked,
             budget=self.budget,
             boundary=self.manifest.boundary,
-            asked="labels" in self.method.wants,
+            asked="query" in self.manifest.spec.evidence,
         )
 
     def calibrate(
@@ -163,11 +182,8 @@ class Estimator:
         return calibrated(self.manifest.calibrators, logits, model, group)
 
     def is_calibrated_for(self, model: str | None, group: str | None = None) -> bool:
-        """Whether P(correct) is calibrated for such answers. A group (calls of tools) is another
-        kind of answer: without a calibrator of its own, another serves it but does not count."""
-        if group is not None:
-            return group in self.manifest.calibrators
-        return calibrator_for(self.manifest.calibrators, model, group) is not None
+        """Whether P(correct) is calibrated for such answers, see `Probabilities.calibrated`."""
+        return bool(p_correct(self.manifest, np.zeros(1), [model], [group]).calibrated[0])
 
     def outside_scope(self, qa: QuestionAnswer) -> bool:
         """Whether the question uses a lower-case word that the base's closed world does not have.
@@ -191,33 +207,45 @@ class Estimator:
             p=None,
             status=status,
             estimator=self.name,
-            backend=self.backend.name,
+            backend=self.arithmetic.backend,
             error=None if error is None else str(error),
         )
 
     def close(self) -> None:
         """Free the model."""
-        self.backend.close()
+        if self.backend is not None:
+            self.backend.close()
 
     # --- inside ---------------------------------------------------------------------------------
+
+    def _screened(self, qa: QuestionAnswer) -> Rendered | Confidence:
+        status = screen(qa, refusals=self.refusals)
+        if status != "ok":
+            return self._unread(qa, status)
+        try:
+            return self.render(qa)
+        except MismatchError as error:
+            return self.unscored("unsupported", error)
+        except UsageError as error:
+            return self.unscored("error", error)
 
     def _judged(self, items: Sequence[QuestionAnswer], method: TextMethod) -> list[Confidence]:
         results = [self._unread(qa, screen(qa, refusals=self.refusals)) for qa in items]
         waiting = [at for at, result in enumerate(results) if result.status == "ok"]
         self._tell_scope([items[at] for at in waiting])
-        judged = method.judge([items[at] for at in waiting], self.backend)
+        judged = method.judge([items[at] for at in waiting])
         for at, logit in zip(waiting, judged, strict=True):
             results[at] = self._confidence(logit, items[at], sanitized=was_sanitized(items[at]))
         return results
 
     def _logits(self, items: list[Item], questions: list[str]) -> list[Judged]:
         """Raw logits of items and what they were asked; for an item that the backend cannot score,
-        its error. One such item does not cost the others their score: the batch is
-        halved until it is alone."""
+        its error. One such item does not cost the others their score: the batch is halved until
+        it is alone."""
         if not items:
             return []
         try:
-            values = self._measured(items, questions, self.query)
+            values = self._measured(items, questions, self.asked)
             if self.swapped is not None:
                 values = (values + self._measured(items, questions, self.swapped)) / 2
             if not np.isfinite(values).all():
@@ -235,7 +263,7 @@ class Estimator:
     ) -> NDArray[np.float64]:
         if isinstance(self.method, TextMethod):
             raise UsageError(f"{self.name} works on text, and reads no query")
-        batch = self.backend.score(items, query, self.adapter, self.method.wants)
+        batch = self.engine.score(items, query, self.adapter, self.method.wants)
         return self.method.logits(batch, questions)
 
     def _confidence(
@@ -249,23 +277,21 @@ class Estimator:
     ) -> Confidence:
         if isinstance(logit, CtGuardError):
             return self.unscored("error", logit)
-        layer = provider_layer_for(self.manifest.provider, qa.model, qa.group, qa.logprobs)
-        if layer is not None and qa.logprobs is not None:
-            p, is_calibrated = with_logprobs(layer, logit, qa.logprobs), True
-        else:
-            p = float(self.calibrate(np.array([logit]), qa.model, qa.group)[0])
-            is_calibrated = self.is_calibrated_for(qa.model, qa.group)
+        made = self._p(logit, qa)
         return Confidence(
-            p=p,
+            p=float(made.p[0]),
             logit=logit,
             estimator=self.name,
-            backend=self.backend.name,
-            calibrated=is_calibrated,
+            backend=self.arithmetic.backend,
+            calibrated=bool(made.calibrated[0]),
             truncated=truncated,
             sanitized=sanitized,
             read_apart=read_apart,
-            provider_logprobs=_use_of(qa, layer),
+            provider_logprobs=_use_of(qa, made),
         )
+
+    def _p(self, logit: float, qa: QuestionAnswer) -> Probabilities:
+        return p_correct(self.manifest, np.array([logit]), [qa.model], [qa.group], [qa.logprobs])
 
     def _unread(self, qa: QuestionAnswer, status: Status) -> Confidence:
         """The confidence of a row that is decided without the model."""
@@ -287,7 +313,7 @@ class Estimator:
             )
 
 
-def _use_of(qa: QuestionAnswer, layer: LogisticLayer | None) -> Literal["used", "unused"] | None:
+def _use_of(qa: QuestionAnswer, made: Probabilities) -> Literal["used", "unused"] | None:
     if not qa.logprobs:
         return None
-    return "unused" if layer is None else "used"
+    return "used" if made.by_logprobs[0] else "unused"

@@ -15,24 +15,19 @@ from ct_guard.adapters import (
     locate,
     manifest_text,
 )
-from ct_guard.adapters.layer import PROVIDER_FEATURES
 from ct_guard.adapters.lora_config import read_lora_config
 from ct_guard.backends import Adapter, Backend, Item, self_test
-from ct_guard.backends.no_model import NoModel
-from ct_guard.calibration import check
 from ct_guard.errors import (
-    CalibrationError,
     ManifestError,
     MismatchError,
     MissingExtraError,
     UsageError,
 )
-from ct_guard.query import MIN_ROOM, QUERY_HASH, RAW_STYLES, TEMPLATE_DATE, build_query
+from ct_guard.query import MIN_ROOM, QUERY_HASH, TEMPLATE_DATE, build_query
 
-from .asking import TEXT_METHODS, TextMethod
 from .baselines import baseline_manifest, named_baseline
 from .estimator import Estimator
-from .methods import METHODS
+from .methods import TextMethod, make_method
 
 __all__ = ["BACKENDS", "load_estimator"]
 
@@ -81,15 +76,6 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 _COMMON = {"source", "revision", "device", "dtype", "batch_size"}
 """What `load_estimator` hands to every backend by its own parameters."""
-
-TUNED = ("query", "hybrid", "lora_probe")
-"""Methods that read through an adapter; the others have none."""
-
-WITH_PRIOR = ("question_prior", "hybrid")
-"""Methods that a question prior belongs to, or may belong to."""
-
-PROBES = ("probe", "lora_probe")
-"""Methods with a head over hidden states; the others have none."""
 
 BACKENDS: dict[str, Callable[..., Backend]] = {
     "transformers": _transformers,
@@ -156,9 +142,17 @@ def load_estimator(
     else:
         folder = locate(source, revision, offline=offline)
         manifest, digest = load_manifest(folder), (folder / MANIFEST).read_bytes()
-        _check(manifest, folder)
-        if manifest.method == "question_prior":
-            return _question_prior(manifest, folder, digest, refusals=refusals)
+        _check_version(manifest, folder)
+        if not manifest.spec.has_base:
+            return Estimator(
+                manifest=manifest,
+                method=make_method(manifest, folder),
+                backend=None,
+                query=None,
+                adapter=None,
+                fingerprint=_fingerprint(digest),
+                refusals=refusals,
+            )
         reader = backend if isinstance(backend, str) else backend.name
         if manifest.adapter is not None and reader == "transformers":
             read_lora_config(folder / manifest.adapter)
@@ -211,19 +205,20 @@ def load_estimator(
             _check_gguf_adapter(manifest, folder)
         place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
         adapter = Adapter(f"{manifest.method}-{place}", path, manifest.activation)
-    method = (METHODS | TEXT_METHODS)[manifest.method](manifest, folder)
+    method = make_method(manifest, folder, engine)
     if isinstance(method, TextMethod) and not engine.capabilities.generates:
         raise MismatchError(
             f"the method {manifest.method!r} has the base model answer, and the backend"
             f" {engine.name} cannot generate: use --backend transformers or llama_cpp"
         )
-    if "hidden" in method.wants and not engine.capabilities.hidden_states:
+    reads_hidden = "hidden" in manifest.spec.evidence
+    if reads_hidden and not engine.capabilities.hidden_states:
         raise MismatchError(
             f"the method {manifest.method!r} reads hidden states, which the backend {engine.name}"
             " does not give: use --backend transformers"
         )
     self_test(engine, query, adapter)
-    if not isinstance(method, TextMethod) and "hidden" in method.wants:
+    if reads_hidden and not isinstance(method, TextMethod):
         probe = Item(tuple(engine.encode("?")), tuple(engine.encode(" ?")))
         method.logits(engine.score([probe], query, adapter, method.wants), ["?"])
     return Estimator(
@@ -232,7 +227,7 @@ def load_estimator(
         backend=engine,
         query=query,
         adapter=adapter,
-        fingerprint=hashlib.sha256(digest).hexdigest()[:16],
+        fingerprint=_fingerprint(digest),
         swapped=build_query(manifest.style, engine, manifest.label_ids, swapped=True)
         if manifest.label_orders == "both"
         else None,
@@ -240,23 +235,12 @@ def load_estimator(
     )
 
 
-def _question_prior(
-    manifest: Manifest, folder: Path, content: bytes, *, refusals: bool
-) -> Estimator:
-    """The one estimator without a model."""
-    engine = NoModel()
-    return Estimator(
-        manifest=manifest,
-        method=TEXT_METHODS[manifest.method](manifest, folder),
-        backend=engine,
-        query=build_query("raw", engine),
-        adapter=None,
-        fingerprint=hashlib.sha256(content).hexdigest()[:16],
-        refusals=refusals,
-    )
+def _fingerprint(manifest: bytes) -> str:
+    return hashlib.sha256(manifest).hexdigest()[:16]
 
 
-def _check(manifest: Manifest, folder: Path) -> None:
+def _check_version(manifest: Manifest, folder: Path) -> None:
+    """Raise MismatchError where this version would ask, or frame, otherwise than it was made."""
     if manifest.query_hash != QUERY_HASH:
         raise MismatchError(
             f"{folder} was tuned on another uncertainty query ({manifest.query_hash[:12]}) than"
@@ -267,49 +251,6 @@ def _check(manifest: Manifest, folder: Path) -> None:
             f"{folder} was made for chat templates on the day {manifest.template_date}, which is"
             f" {TEMPLATE_DATE} in this version: use the ct-guard that made it, or make it again"
         )
-    if manifest.method not in METHODS | TEXT_METHODS:
-        raise ManifestError(
-            f"{folder}: unknown method {manifest.method!r}: upgrade ct-guard, or use one of"
-            f" {', '.join(METHODS | TEXT_METHODS)}"
-        )
-    if manifest.label_orders == "both" and manifest.method not in ("query", "zero-shot"):
-        raise ManifestError(
-            f"{folder}: both label orders are for the query alone, not for {manifest.method!r}"
-        )
-    if manifest.label_orders == "both" and manifest.boundary == "joint":
-        raise ManifestError(f"{folder}: both label orders go with the boundary 'apart'")
-    if manifest.boundary == "joint" and manifest.style not in RAW_STYLES:
-        raise ManifestError(
-            f"{folder}: the boundary 'joint' goes with the styles {', '.join(RAW_STYLES)}, not with"
-            f" {manifest.style!r}"
-        )
-    if (manifest.method in TUNED) != (manifest.adapter is not None):
-        raise ManifestError(f"{folder}: the method {manifest.method!r} and its adapter do not fit")
-    if (manifest.method in PROBES) != (manifest.probe is not None):
-        raise ManifestError(f"{folder}: the method {manifest.method!r} and its head do not fit")
-    if manifest.prior is not None and manifest.method not in WITH_PRIOR:
-        raise ManifestError(
-            f"{folder}: the method {manifest.method!r} reads no question prior, and it has one"
-        )
-    if manifest.method == "lora_probe" and manifest.activation != "all":
-        raise ManifestError(
-            f"{folder}: a lora_probe reads the answer through its adapter: its activation is 'all'"
-        )
-    if (manifest.adapter is None) != (manifest.activation is None):
-        raise ManifestError(f"{folder}: an adapter and its activation go together; one is missing")
-    if manifest.provider and manifest.method != "hybrid":
-        raise ManifestError(f"{folder}: layers over log-probabilities are of the method hybrid")
-    for model, layer in manifest.provider.items():
-        if layer.features != PROVIDER_FEATURES:
-            raise ManifestError(
-                f"{folder}: the layer over the log-probabilities of {model!r} does not fit this"
-                " version: fit it again with 'ct-guard calibrate --logprobs'"
-            )
-    for model, state in manifest.calibrators.items():
-        try:
-            check(state)
-        except CalibrationError as error:
-            raise ManifestError(f"{folder}: calibrator {model!r}: {error}") from error
 
 
 def _check_gguf_adapter(manifest: Manifest, folder: Path) -> None:

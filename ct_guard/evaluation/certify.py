@@ -1,17 +1,14 @@
 """A certified threshold from a scored file, for one estimator."""
 
-from pathlib import Path
-
 from ct_guard import risk
-from ct_guard.adapters import Manifest, load_manifest, revise_estimator, set_hash
+from ct_guard.adapters import Manifest, set_hash
 from ct_guard.errors import InputError
 from ct_guard.records import Arithmetic, Certificate
 
-from .disjoint import with_split
 from .probabilities import probabilities
 from .scored import Scored
 
-__all__ = ["certify", "first_answers", "independent", "save_certificate"]
+__all__ = ["certify", "first_answers", "independent"]
 
 
 def independent(scored: Scored) -> Scored:
@@ -28,7 +25,7 @@ def independent(scored: Scored) -> Scored:
                 raise InputError(
                     f"{row.where}: another answer to a question that has one: {len(scored):,} rows"
                     f" answer {questions:,} questions, and rows to certify must be independent;"
-                    " choose one answer a question with --where sample=0 or --first"
+                    " choose one answer a question by `where` sample=0 or `first`"
                 )
             seen.add(row.question)
     return scored
@@ -97,26 +94,3 @@ def _arithmetic(scored: Scored) -> Arithmetic | None:
             " allows: score them all in the same one"
         )
     return scored.arithmetics[0] if scored.arithmetics else None
-
-
-def save_certificate(
-    source: Path,
-    target: Path,
-    certificate: Certificate,
-    scored: Scored,
-    *,
-    overwrite: bool = False,
-) -> Manifest:
-    """The estimator at `source` with this certificate, at `target` (which may be `source`). One for
-    the same alpha and delta is replaced; the questions are recorded as the split `certification`.
-
-    Raises:
-        OutputExistsError: `target` exists and may not be replaced, or is no estimator.
-        ManifestError: the estimator at `source` is not whole.
-    """
-    manifest = load_manifest(source)
-    data, splits = with_split(source, manifest, "certification", scored)
-    promise = (certificate.alpha, certificate.delta)
-    others = tuple(c for c in manifest.certificates if (c.alpha, c.delta) != promise)
-    changed = manifest.model_copy(update={"certificates": (certificate, *others), "data": data})
-    return revise_estimator(source, target, changed, questions=splits, overwrite=overwrite)

@@ -8,14 +8,13 @@ from numpy.typing import NDArray
 from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.adapters import LogisticLayer
-from ct_guard.adapters.calibrated import calibrated
 from ct_guard.adapters.layer import (
     PROVIDER_FEATURES,
     fit_logistic,
     layer_logits,
     provider_features,
 )
-from ct_guard.calibration import fit
+from ct_guard.calibration import apply, fit
 from ct_guard.calibration.folds import folds_by_question
 from ct_guard.errors import InputError, UsageError
 from ct_guard.records import CalibratorState
@@ -83,7 +82,7 @@ def _losses(kind: str, features: Floats, rows: Scored, seed: int) -> tuple[float
             warnings.simplefilter("ignore", UserWarning)  # the final fit says it
             state = fit(kind, rows.logit[fitted], rows.correct[fitted])
         layer = fit_logistic(PROVIDER_FEATURES, features[fitted], rows.correct[fitted])
-        p[0, held_out] = calibrated({"*": state}, rows.logit[held_out])
+        p[0, held_out] = apply(state, rows.logit[held_out])
         p[1, held_out] = expit(layer_logits(layer, features[held_out]))
     right = np.clip(np.where(rows.correct, p, 1.0 - p), 1e-15, 1.0)
     without, with_layer = -np.log(right).mean(axis=1)

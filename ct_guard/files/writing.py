@@ -108,9 +108,9 @@ def check_output(
     ):
         raise InputError(f"{target}: is the input itself; name another output")
     if target.exists() and not overwrite:
-        resume = " (with --resume to go on with an interrupted run to it)" if resumable else ""
+        resume = " (with `resume` to go on with an interrupted run to it)" if resumable else ""
         raise OutputExistsError(
-            f"{target}: exists; name another output, or use --overwrite{resume}"
+            f"{target}: exists; name another output, or use `overwrite`{resume}"
         )
 
 

@@ -89,8 +89,7 @@ class Guard:
         self.on_error: OnError = on_error
         self.deadline = deadline
         self.window, self.max_batch, self.max_waiting = window, max_batch, max_waiting
-        gains = self.estimator.backend.capabilities.batching_gains
-        most = max_batch or (Terms.max_batch if gains else 1)
+        most = max_batch or (Terms.max_batch if self.estimator.batching_gains else 1)
         self._terms = Terms(window, most, max_waiting)
         self._worker = worker_of(self.estimator)
 

@@ -3,8 +3,9 @@
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 
-from ct_guard.backends import KV, Generation
+from ct_guard.backends import KV, Generation, GenerationSettings
 from ct_guard.backends.conversations import Conversations
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.query import render_context
@@ -18,16 +19,16 @@ __all__ = ["Reply"]
 class Reply:
     """Iterating gives the answer's text in parts, as they are made; then it can be assessed:
 
-        with Reply(guard, conversations, asked, max_tokens=64) as reply:
+        with Reply(guard, conversations, asked, GenerationSettings(max_tokens=64)) as reply:
             for text in reply: ...
             reply.assess()
 
     `asked` is the conversation; its answer is ignored. The prompt is read once, less what
     `conversations` holds of it, and the confidence costs the query's tokens.
 
-    Raises UsageError for a conversation that leaves no room for an answer, and for settings out of
-    range. Afterwards `close` must be called, from any thread: a part that is being made is waited
-    for, and what was made is kept for the conversation's next turn.
+    Raises UsageError for a conversation that leaves no room for an answer. Afterwards `close` must
+    be called, from any thread: a part that is being made is waited for, and what was made is kept
+    for the conversation's next turn.
     """
 
     def __init__(
@@ -35,31 +36,19 @@ class Reply:
         guard: Guard,
         conversations: Conversations,
         asked: QuestionAnswer,
-        *,
-        max_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int | None = None,
-        stop: tuple[str, ...] = (),
+        settings: GenerationSettings,
     ) -> None:
         estimator = guard.estimator
         self._guard, self._conversations, self._asked = guard, conversations, asked
-        prompt, _ = render_context(
-            asked.conversation(), estimator.manifest.style, estimator.backend
-        )
-        room = estimator.budget - len(prompt) - len(estimator.query.ids)
+        prompt, _ = render_context(asked.conversation(), estimator.manifest.style, estimator.engine)
+        room = estimator.budget - len(prompt) - len(estimator.asked.ids)
         if room < 1:
             raise UsageError(
                 f"a conversation of {len(prompt)} tokens leaves no room for an answer: the"
                 f" estimator {estimator.name} reads {estimator.budget} in all"
             )
         self._stream = conversations.stream(
-            prompt,
-            max_tokens=min(max_tokens, room),
-            temperature=temperature,
-            top_p=top_p,
-            seed=seed,
-            stop=stop,
+            prompt, replace(settings, max_tokens=min(settings.max_tokens, room))
         )
         self._turn = threading.Lock()
         self._closing = self._closed = False
@@ -122,5 +111,5 @@ class Reply:
     def _answered(self) -> tuple[QuestionAnswer, KV | None]:
         """The answer, and its cache where that says the same as the text."""
         made = self.made
-        same = self._guard.estimator.backend.decode(made.ids) == made.text
+        same = self._guard.estimator.engine.decode(made.ids) == made.text
         return self._asked.model_copy(update={"answer": made.text}), made.kv if same else None

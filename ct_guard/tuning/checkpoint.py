@@ -30,11 +30,12 @@ MOMENTS = ("step", "exp_avg", "exp_avg_sq")
 
 @dataclass(frozen=True)
 class Progress:
-    """One evaluation: losses in nats, AUROC None when a class is missing, rate in rows/s."""
+    """One evaluation: losses in nats, that of the steps before it None where there were none; AUROC
+    None when a class is missing; rate in rows/s."""
 
     step: int
     steps: int
-    loss: float
+    loss: float | None
     validation_log_loss: float
     validation_auroc: float | None
     rows_per_second: float

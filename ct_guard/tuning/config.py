@@ -9,10 +9,11 @@ from typing import Any, Literal
 from ct_guard.backends import Activation
 from ct_guard.errors import UsageError
 
-__all__ = ["RECIPES", "Divergence", "LabelLoss", "TuningConfig"]
+__all__ = ["RECIPES", "Divergence", "LabelLoss", "Start", "TuningConfig"]
 
 LabelLoss = Literal["cross_entropy", "brier"]
 Divergence = Literal["jsd", "forward", "reverse"]
+Start = Literal["zero", "probe"]
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class TuningConfig:
     targets: tuple[str, ...] | str | None = None
     """Linear layers that get a LoRA; None is PEFT's default for the architecture (q and v),
     "all-linear" is every one but the output."""
+    start: Start = "zero"
+    """What a LoRA adds before the first step: nothing, or what a linear probe of the base says (see
+    `warm_start`), for activation `query` in one order of the labels."""
     learning_rate: float = 1e-4
     batch_size: int = 32
     """Rows a step, over all processes; all answers to one question come together."""
@@ -92,6 +96,12 @@ class TuningConfig:
                 " construction: leave kappa out, or use activation 'all'"
             )
 
+        if self.start == "probe" and (self.activation == "all" or self.label_orders == "both"):
+            raise UsageError(
+                "a LoRA starts as a linear probe with activation 'query' and label_orders 'fixed':"
+                " use start 'zero'"
+            )
+
     @property
     def divergence_weight(self) -> float:
         """What `kappa` comes to: 0 for activation `query`."""
@@ -102,7 +112,7 @@ class TuningConfig:
 
 RECIPES: Mapping[str, Mapping[str, Any]] = MappingProxyType(
     {
-        "default": MappingProxyType({}),
+        "default": MappingProxyType({"targets": "all-linear", "start": "probe"}),
         "paper": MappingProxyType(
             {
                 "activation": "all", "rank": 8, "alpha": 32, "dropout": 0.1, "targets": None,

@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 from ct_guard import __version__
 from ct_guard.adapters import EVERY_MODEL, PROBE, BaseModelRef, Manifest, save_estimator
 from ct_guard.adapters.questions import dump_questions, questions_name
-from ct_guard.backends import Item, ScoreBatch, Want, self_test
+from ct_guard.backends import Item, self_test
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import fit
 from ct_guard.errors import CalibrationError, TuningError
-from ct_guard.estimators import METHODS, Method
+from ct_guard.estimators import Estimator, HybridMethod, Method, TextMethod, make_method
+from ct_guard.estimators.methods.base import wants_of
+from ct_guard.estimators.methods.query import QueryMethod
 from ct_guard.estimators.question_prior import PRIOR_FILE, QuestionPrior, fit_question_prior
-from ct_guard.query import ContextStyle, Query, build_query, render
-from ct_guard.records import GradedAnswer
+from ct_guard.methods import METHODS
+from ct_guard.query import ContextStyle, Rendered, build_query
+from ct_guard.records import CalibratorState, GradedAnswer
 
 from .augment import with_attacks
 from .checkpoint import Progress
@@ -28,17 +31,15 @@ from .processes import processes
 from .trainer import Tuned, tune
 from .writing import writing
 
-__all__ = ["METHODS_TO_TUNE", "make_estimator", "parts_of"]
+__all__ = ["make_estimator", "parts_of"]
 
-METHODS_TO_TUNE = ("query", "probe", "lora_probe", "hybrid")
 LIBRARIES = ("torch", "transformers", "peft", "scikit-learn")
 """Whose versions the manifest records."""
-FOR_HYBRID: frozenset[Want] = frozenset(("labels", "answer_logprobs"))
 
 
 def parts_of(method: str, *, calibrate: bool) -> tuple[str, ...]:
     """Parts that a method needs beside `tuning`, each with questions of its own."""
-    layer = ("layer",) if method == "hybrid" else ()
+    layer = ("layer",) if METHODS[method].layer else ()
     return ("validation", *layer, *(("calibration",) if calibrate else ()))
 
 
@@ -69,14 +70,14 @@ def make_estimator(
         parts: graded rows by part: `tuning` and those of `parts_of` the method.
         target: the estimator's directory; it appears whole, or not at all.
         base: how the manifest names the base model.
-        method: of `METHODS_TO_TUNE`.
+        method: of `methods.tuned()`.
         style: how question and answer become text.
         config: of the run.
         calibrator: kind to fit on the part `calibration`; None leaves the estimator uncalibrated.
         twins: share of the tuning rows that get a twin which tries to talk the query round.
         runs: a folder for the run's checkpoint and adapter.
-        question_prior: for `hybrid`: its layer also reads a question prior, fitted on the parts
-            `tuning` and `validation`.
+        question_prior: for methods with a layer: whether it also reads a question prior, fitted on
+            the parts `tuning` and `validation`.
         resume: whether to go on from that checkpoint.
         overwrite: whether an estimator at `target` may be replaced.
         on_progress: called after every evaluation.
@@ -89,7 +90,7 @@ def make_estimator(
 
     Raises:
         TuningError: as `tune`, or the directory cannot be written; CalibrationError: too few rows
-            to calibrate on.
+            to calibrate on, or one that cannot be scored.
     """
     self_test(backend, build_query(style, backend), None)
     if backend.manner != "together":
@@ -105,7 +106,7 @@ def make_estimator(
         style=style,
         folder=runs / "adapter",
         config=config,
-        method="query" if method == "hybrid" else method,
+        method=METHODS[method].learner or method,
         checkpoint=runs / "checkpoint.safetensors",
         resume=resume,
         on_progress=on_progress,
@@ -141,37 +142,20 @@ def make_estimator(
     files: dict[str, Path | bytes] = {questions_name(questions): questions}
     if tuned.head is not None:
         files[PROBE] = runs / "adapter" / PROBE
-    scorer: Method
-    if method == "hybrid":
-        rows = parts["layer"]
-        read = _score(backend, rows, tuned, tuned.query, FOR_HYBRID, manifest)
-        scorer = fit_hybrid(read, _asked(rows), _correct(rows), prior)
-        manifest = manifest.model_copy(update={"layer": scorer.layer})
+    scorer: Method | TextMethod
+    if manifest.spec.layer:
+        asked = _serving(manifest, QueryMethod(), backend, tuned)
+        fitted = _fitted_layer(asked, tuned, parts["layer"], prior)
+        manifest = manifest.model_copy(update={"layer": fitted.layer})
         if prior is not None:
             manifest = manifest.model_copy(update={"prior": PRIOR_FILE})
             files[PRIOR_FILE] = prior.model_dump_json().encode()
+        scorer = fitted
     else:
-        scorer = METHODS[method](manifest, runs / "adapter")
+        scorer = make_method(manifest, runs / "adapter", backend)
     if calibrator is not None:
-        rows = parts["calibration"]
-        orders = [tuned.query]
-        if config.label_orders == "both":
-            orders.append(build_query(style, backend, swapped=True))
-        logits = np.mean(
-            [
-                scorer.logits(
-                    _score(backend, rows, tuned, query, scorer.wants, manifest), _asked(rows)
-                )
-                for query in orders
-            ],
-            axis=0,
-        )
-        try:
-            state = fit(calibrator, logits, _correct(rows))
-        except CalibrationError as error:
-            raise CalibrationError(
-                f"the part 'calibration' ({len(rows):,} rows): {error}"
-            ) from error
+        estimator = _serving(manifest, scorer, backend, tuned)
+        state = _calibrator(calibrator, estimator, parts["calibration"])
         manifest = manifest.model_copy(update={"calibrators": {EVERY_MODEL: state}})
     with writing(target, "the same command with --resume saves what was tuned"):
         return save_estimator(
@@ -183,21 +167,47 @@ def make_estimator(
         )
 
 
-def _score(
-    backend: TransformersBackend,
-    rows: Sequence[GradedAnswer],
-    tuned: Tuned,
-    query: Query,
-    wants: frozenset[Want],
-    manifest: Manifest,
-) -> ScoreBatch:
-    budget = min(manifest.budget or backend.max_tokens, backend.max_tokens)
-    made = [
-        render(row.qa, style=manifest.style, encoder=backend, query=query, budget=budget)
-        for row in rows
-    ]
-    items = [Item(one.context, one.answer) for one in made]
-    return backend.score(items, query, tuned.adapter, wants)
+def _serving(
+    manifest: Manifest, scorer: Method | TextMethod, backend: TransformersBackend, tuned: Tuned
+) -> Estimator:
+    """The estimator as it will serve: its rows are screened, rendered and read in one place."""
+    both = manifest.label_orders == "both"
+    return Estimator(
+        manifest=manifest,
+        method=scorer,
+        backend=backend,
+        query=tuned.query,
+        adapter=tuned.adapter,
+        fingerprint="",
+        swapped=build_query(manifest.style, backend, swapped=True) if both else None,
+    )
+
+
+def _fitted_layer(
+    estimator: Estimator, tuned: Tuned, rows: Sequence[GradedAnswer], prior: QuestionPrior | None
+) -> HybridMethod:
+    """On what the base says of the rows that the estimator would score."""
+    made = estimator.rendered([row.qa for row in rows])
+    read = [(row, one) for row, one in zip(rows, made, strict=True) if isinstance(one, Rendered)]
+    kept = [row for row, _ in read]
+    items = [Item(one.context, one.answer) for _, one in read]
+    batch = estimator.engine.score(items, tuned.query, tuned.adapter, wants_of("hybrid"))
+    return fit_hybrid(batch, _asked(kept), _correct(kept), prior)
+
+
+def _calibrator(kind: str, estimator: Estimator, rows: Sequence[GradedAnswer]) -> CalibratorState:
+    """Fitted on what the estimator makes of these rows. Those that it does not score when it serves
+    (refusals, empty answers) have no probability to calibrate, and do not count."""
+    scored = estimator.score([row.qa for row in rows])
+    for one in scored:
+        if one.status == "error":
+            raise CalibrationError(f"a row of the part 'calibration' has no score: {one.error}")
+    kept = [at for at, one in enumerate(scored) if one.logit is not None]
+    logits = np.array([scored[at].logit for at in kept], dtype=np.float64)
+    try:
+        return fit(kind, logits, _correct([rows[at] for at in kept]))
+    except CalibrationError as error:
+        raise CalibrationError(f"the part 'calibration' ({len(kept):,} rows): {error}") from error
 
 
 def _fitted_prior(parts: Parts) -> QuestionPrior:

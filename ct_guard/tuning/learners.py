@@ -31,6 +31,7 @@ from ct_guard.query import Query
 from .config import TuningConfig
 from .data import RenderedAnswer
 from .prefixes import Prefixes, row_length
+from .warm_start import Read, Watching, fit_weights, last_writer, set_start, stacked
 from .writing import writing
 
 __all__ = ["LEARNERS", "Before", "Learner", "LoraProbeLearner", "ProbeLearner", "QueryLearner"]
@@ -41,6 +42,8 @@ OnRows = Callable[[int, int], None]
 
 _AHEAD = 256
 """Rows that are read before the next word on how many there are."""
+_PROBED = 4_000
+"""Rows that a linear probe to start from is fitted on, at most: it has few unknowns."""
 
 
 @dataclass(frozen=True)
@@ -74,6 +77,10 @@ class Learner(Protocol):
         """Read what the base alone says of rows, once for all steps, into at most `budget` bytes;
         `on_rows` hears how many of how many are read. May be left out: then it is read when it is
         needed."""
+
+    def start(self, rows: Rows, held_out: Rows) -> None:
+        """Start where a linear probe ends, if this can: fitted on rows, its penalty chosen on rows
+        that are held out."""
 
     def before(self, rows: Rows) -> Before:
         """Outside of `learning`."""
@@ -115,6 +122,33 @@ class QueryLearner:
         if self.config.activation == "query":
             self._prefixes.keep(rows, on_rows)
 
+    def start(self, rows: Rows, held_out: Rows) -> None:
+        model, name = self.backend.model, self.adapter.name
+        layer = last_writer(model, name, lambda: self.read(rows[:1], self.before(rows[:1])))
+        some = rows[:: -(-len(rows) // _PROBED)]
+        learnt, chosen = (self._seen(layer, part) for part in (some, held_out))
+        weights = fit_weights(learnt, _correct(some), chosen, _correct(held_out))
+        set_start(layer, name, weights, learnt.gradient)
+
+    def _seen(self, layer: nn.Module, rows: Rows) -> Read:
+        """What the layer reads of rows, without the adapter."""
+        parts: list[tuple[list[int], Read]] = []
+
+        def look(batch: list[int]) -> None:
+            chosen = [rows[at] for at in batch]
+            with torch.enable_grad(), Watching(layer) as seen:
+                labels = self.read(chosen, self.before(chosen)).labels
+                margins = labels[:, 1] - labels[:, 0]
+                (slope,) = torch.autograd.grad(margins.sum(), seen.added)
+            parts.append((batch, Read(*map(_numbers, (seen.inputs, margins, slope.mean(0))))))
+
+        self._in_batches(rows, look)
+        return stacked(parts)
+
+    def _in_batches(self, rows: Rows, work: Callable[[list[int]], None]) -> None:
+        order = sorted(range(len(rows)), key=lambda at: row_length(rows[at]))
+        self.backend.in_batches(order, [row_length(rows[at]) for at in order], work)
+
     def before(self, rows: Rows) -> Before:
         if self.config.activation == "all":
             return Before(answers=_base_answers(self.backend, rows, self.config))
@@ -144,8 +178,6 @@ class QueryLearner:
         if self.config.activation == "all":
             found = [_score(self.backend, rows, q, self.adapter, "labels") for q in self.orders]
             return np.asarray(np.mean(found, axis=0), np.float32)
-        order = sorted(range(len(rows)), key=lambda at: row_length(rows[at]))
-        lengths = [row_length(rows[at]) for at in order]
         logits = np.zeros((len(rows), 2), np.float32)
 
         def read(batch: list[int]) -> None:
@@ -155,7 +187,7 @@ class QueryLearner:
                 logits[batch] = self.read(chosen, before).labels.cpu().numpy()
 
         with torch.no_grad():
-            self.backend.in_batches(order, lengths, read)
+            self._in_batches(rows, read)
         return logits
 
     def save(self) -> None:
@@ -179,6 +211,9 @@ class ProbeLearner:
         for start in range(0, len(rows), _AHEAD):
             self._hidden(rows[start : start + _AHEAD])
             on_rows(min(start + _AHEAD, len(rows)), len(rows))
+
+    def start(self, rows: Rows, held_out: Rows) -> None:
+        """A head starts at random."""
 
     def before(self, rows: Rows) -> Before:
         return Before()
@@ -221,6 +256,9 @@ class LoraProbeLearner:
     def prepare(self, rows: Rows, budget: int, on_rows: OnRows) -> None:
         """Everything is read through the LoRA."""
 
+    def start(self, rows: Rows, held_out: Rows) -> None:
+        """LoRA and head start at random."""
+
     def before(self, rows: Rows) -> Before:
         return Before(answers=_base_answers(self.backend, rows, self.config))
 
@@ -250,6 +288,14 @@ LEARNERS: dict[str, Callable[[TransformersBackend, Query, Path, TuningConfig], L
     "lora_probe": LoraProbeLearner,
 }
 """By method."""
+
+
+def _correct(rows: Rows) -> NDArray[np.bool_]:
+    return np.array([row.correct for row in rows], np.bool_)
+
+
+def _numbers(tensor: torch.Tensor) -> NDArray[np.float64]:
+    return tensor.detach().double().cpu().numpy()
 
 
 def _adapter(folder: Path, config: TuningConfig) -> Adapter:

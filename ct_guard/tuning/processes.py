@@ -49,6 +49,16 @@ class Processes:
             tensor.copy_(total[at : at + tensor.numel()].view_as(tensor))
             at += tensor.numel()
 
+    def share(self, tensors: Sequence[torch.Tensor]) -> None:
+        """Give every process the first one's tensors."""
+        if self.count == 1:
+            return
+        with torch.no_grad():
+            if not self.first:
+                for tensor in tensors:
+                    tensor.zero_()
+            self.add_up(tensors)
+
     def together(self, mine: Sequence[T]) -> list[T]:
         """What `mine` was a share of: the shares of all processes put back in order."""
         if self.count == 1:

@@ -18,6 +18,7 @@ from ct_guard.backends import Adapter
 from ct_guard.backends.placement import free_bytes, number_format, out_of_memory
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import MismatchError, NonFiniteScoreError, TuningError, UsageError
+from ct_guard.methods import METHODS
 from ct_guard.metrics import auroc, log_loss
 from ct_guard.query import ContextStyle, Query, build_query
 from ct_guard.records import GradedAnswer
@@ -96,9 +97,9 @@ def tune(
     config = config or TuningConfig()
     if method not in LEARNERS:
         raise UsageError(f"unknown method {method!r}: there are {', '.join(LEARNERS)}")
-    if method == "lora_probe" and config.activation != "all":
-        raise UsageError("a lora_probe reads the answer through its LoRA: use activation 'all'")
-    if config.label_orders == "both" and method != "query":
+    if METHODS[method].acts_on_answers and config.activation != "all":
+        raise UsageError(f"a {method} reads the answer through its LoRA: use activation 'all'")
+    if config.label_orders == "both" and not METHODS[method].both_orders:
         raise UsageError(f"both label orders are for the method 'query', not for {method!r}")
     _check_gradients(backend, method)
     if resume and checkpoint is None:
@@ -144,6 +145,33 @@ def tune(
     patience = config.patience * config.evaluate_every or math.inf
     losses, since, seen, started = 0.0, 0, 0, time.monotonic()
 
+    def evaluate(loss: float | None) -> None:
+        margins = group.together(_margins(learner, group.mine(held_out)))
+        if not np.isfinite(margins).all():
+            raise _diverged(f"validation logits are not finite at step {run.step}", config)
+        p = expit(np.array(margins))
+        progress = Progress(
+            step=run.step,
+            steps=config.steps,
+            loss=loss,
+            validation_log_loss=log_loss(p, labels),
+            validation_auroc=auroc(p, labels),
+            rows_per_second=seen / (time.monotonic() - started),
+        )
+        run.history.append(progress)
+        if progress.validation_log_loss < run.best or config.keep == "last":
+            run.best, run.best_step = progress.validation_log_loss, run.step
+            run.best_weights = [weight.detach().clone().cpu() for weight in weights]
+        if checkpoint is not None and group.first and run.step:
+            save_run(checkpoint, identity, run, weights, optimizer)
+        on_progress(progress)
+
+    if config.start == "probe" and method == "query" and not run.step:
+        if group.first:
+            learner.start(rows, held_out)
+        group.share(weights)
+        evaluate(None)
+
     while run.step < config.steps and run.step - run.best_step < patience:
         batch = next(order)
         torch.manual_seed(_step_seed(config.seed, run.step, group.rank))
@@ -177,26 +205,8 @@ def tune(
 
         if run.step % config.evaluate_every and run.step != config.steps:
             continue
-        margins = group.together(_margins(learner, group.mine(held_out)))
-        if not np.isfinite(margins).all():
-            raise _diverged(f"validation logits are not finite at step {run.step}", config)
-        p = expit(np.array(margins))
-        progress = Progress(
-            step=run.step,
-            steps=config.steps,
-            loss=losses / since,
-            validation_log_loss=log_loss(p, labels),
-            validation_auroc=auroc(p, labels),
-            rows_per_second=seen / (time.monotonic() - started),
-        )
+        evaluate(losses / since)
         losses, since = 0.0, 0
-        run.history.append(progress)
-        if progress.validation_log_loss < run.best or config.keep == "last":
-            run.best, run.best_step = progress.validation_log_loss, run.step
-            run.best_weights = [weight.detach().clone().cpu() for weight in weights]
-        if checkpoint is not None and group.first:
-            save_run(checkpoint, identity, run, weights, optimizer)
-        on_progress(progress)
 
     with torch.no_grad():
         for weight, best in zip(weights, run.best_weights, strict=True):
@@ -210,7 +220,7 @@ def _check_gradients(backend: TransformersBackend, method: str) -> None:
     """Raise TuningError where no gradient would reach a LoRA: bitsandbytes multiplies by 4-bit
     weights on a CPU without one, and says nothing."""
     in_4_bits = getattr(backend.model, "is_loaded_in_4bit", False)
-    if in_4_bits and backend.device == "cpu" and method != "probe":
+    if in_4_bits and backend.device == "cpu" and METHODS[method].adapter:
         raise TuningError(
             "a base in 4 bits passes no gradients on a CPU, there it can only score: tune on a GPU,"
             " or load the base in 8 bits"

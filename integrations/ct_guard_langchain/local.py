@@ -13,7 +13,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import run_in_executor
 from pydantic import Field, PrivateAttr
 
-from ct_guard.backends import Backend, Generation
+from ct_guard.backends import Backend, Generation, GenerationSettings
 from ct_guard.backends.conversations import Conversations
 from ct_guard.errors import MismatchError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
@@ -144,9 +144,9 @@ class ChatLocal(DecidingChatModel):
         )
         self._guards, self._delivery = Guards(guard), delivery
         self._conversations = Conversations(
-            guard.estimator.backend,
+            guard.estimator.engine,
             keep_conversations,
-            reserve=len(guard.estimator.query.ids),
+            reserve=len(guard.estimator.asked.ids),
         )
 
     def close(self) -> None:
@@ -235,7 +235,8 @@ class ChatLocal(DecidingChatModel):
         asked = question_answer(messages, model=self._model_name)
         settings = {name: kwargs.get(name, getattr(self, name)) for name in _SETTINGS}
         marks = self.stop if stop is None else stop
-        return Reply(guard, self._conversations, asked, stop=tuple(marks or ()), **settings)
+        chosen = GenerationSettings(stop=tuple(marks or ()), **settings)
+        return Reply(guard, self._conversations, asked, chosen)
 
     @asynccontextmanager
     async def _areply(
@@ -291,7 +292,7 @@ class ChatLocal(DecidingChatModel):
             "model_name": self._model_name,
             "estimator": self._guard.estimator.name,
             "fingerprint": self._guard.estimator.fingerprint,
-            "backend": self._guard.estimator.backend.name,
+            "backend": self._guard.estimator.engine.name,
             "policy": repr(self.policy),
             "on_error": self.on_error,
             **self._delivery.identity,
@@ -306,7 +307,7 @@ class ChatLocal(DecidingChatModel):
         return params
 
     def get_token_ids(self, text: str) -> list[int]:
-        return list(self._guard.estimator.backend.encode(text))
+        return list(self._guard.estimator.engine.encode(text))
 
 
 def _guard(
@@ -336,10 +337,10 @@ def _check(estimator: Estimator) -> None:
             f"the estimator {estimator.name} is of style {estimator.manifest.style!r}, and only"
             f" {_STYLE!r} shares a cache with generation: score answers with GuardedChatModel"
         )
-    able = estimator.backend.capabilities
+    able = estimator.engine.capabilities
     if not (able.generates and able.kv_handles):
         raise MismatchError(
-            f"the backend {estimator.backend.name} cannot generate with a live cache: use"
+            f"the backend {estimator.engine.name} cannot generate with a live cache: use"
             " GuardedChatModel over a model that answers"
         )
 

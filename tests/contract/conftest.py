@@ -6,7 +6,7 @@ from collections.abc import Generator, Iterator
 import pytest
 
 from ct_guard.backends import Backend
-from ct_guard.backends.fake import FakeBackend
+from ct_guard.testing import FakeBackend
 
 OUTCOMES = pytest.StashKey[Counter[tuple[str, str]]]()
 """How often the tests of a class ended how: "passed", or the reason for which they were skipped."""

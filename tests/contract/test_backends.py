@@ -10,7 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ct_guard.backends import KV, Activation, Adapter, Backend, Item, ScoreBatch, Want, self_test
+from ct_guard.backends import (
+    KV,
+    Activation,
+    Adapter,
+    Backend,
+    GenerationSettings,
+    Item,
+    ScoreBatch,
+    Want,
+    self_test,
+)
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.query import QUERY_TEXT, Query, build_query
 
@@ -232,7 +242,7 @@ def prompt(backend: Backend, text: str = "Question: What is 2 plus 2?\nAnswer:")
 
 
 def live(backend: Backend) -> KV:
-    kv = backend.generate([prompt(backend)], max_tokens=8)[0].kv
+    kv = backend.generate([prompt(backend)], GenerationSettings(max_tokens=8))[0].kv
     assert kv is not None
     return kv
 
@@ -273,7 +283,7 @@ def test_only_the_query_is_read_behind_a_live_cache(backend: Backend, tiny_adapt
 
 def test_a_cache_tells_where_its_answer_begins(backend: Backend) -> None:
     asked = prompt(backend)
-    made = backend.generate([asked], max_tokens=8)[0]
+    made = backend.generate([asked], GenerationSettings(max_tokens=8))[0]
     assert made.kv is not None
     assert made.kv.ids == (*asked, *made.ids)
     assert made.kv.answer_start == len(asked)
@@ -283,8 +293,8 @@ def test_a_cache_tells_where_its_answer_begins(backend: Backend) -> None:
 
 def test_several_prompts_are_answered_in_order_and_keep_no_cache(backend: Backend) -> None:
     prompts = [prompt(backend, text) for text in ("Q: one?", "A much longer question: two?", "3")]
-    together = backend.generate(prompts, max_tokens=6)
-    alone = [backend.generate([one], max_tokens=6)[0] for one in prompts]
+    together = backend.generate(prompts, GenerationSettings(max_tokens=6))
+    alone = [backend.generate([one], GenerationSettings(max_tokens=6))[0] for one in prompts]
     assert [made.ids for made in together] == [made.ids for made in alone]
     assert all(made.kv is None for made in together)
     for one, other in zip(together, alone, strict=True):
@@ -292,7 +302,7 @@ def test_several_prompts_are_answered_in_order_and_keep_no_cache(backend: Backen
 
 
 def test_no_prompts_no_answers(backend: Backend) -> None:
-    assert backend.generate([], max_tokens=4) == []
+    assert backend.generate([], GenerationSettings(max_tokens=4)) == []
 
 
 # --- text ----------------------------------------------------------------------------------------
@@ -338,7 +348,7 @@ def test_a_closed_backend_says_so(own_backend: Backend) -> None:
     with pytest.raises(BackendError, match="closed"):
         own_backend.score([item], query, None, LABELS)
     with pytest.raises(BackendError, match="closed"):
-        own_backend.generate([prompt], max_tokens=2)
+        own_backend.generate([prompt], GenerationSettings(max_tokens=2))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

@@ -133,12 +133,11 @@ def _manifest(folder: Path, data: bytes) -> None:
     import numpy as np
 
     from ct_guard.adapters import load_manifest, manifest_text
-    from ct_guard.adapters.calibrated import calibrated, with_logprobs
+    from ct_guard.adapters.calibrated import calibrated, p_correct
     from ct_guard.adapters.card import model_card
     from ct_guard.cli.inspect import _lines as described
     from ct_guard.errors import ManifestError
-    from ct_guard.estimators.load import _check
-    from ct_guard.estimators.methods import METHODS
+    from ct_guard.estimators import make_method
 
     for name in ("hybrid", "query"):
         target = folder / name
@@ -158,11 +157,10 @@ def _manifest(folder: Path, data: bytes) -> None:
         p = calibrated(manifest.calibrators, logits, model)
         assert ((p >= 0) & (p <= 1)).all()
         assert (np.diff(p) >= 0).all()
-    _check(manifest, folder)
-    for layer in manifest.provider.values():
-        with_logprobs(layer, 0.5, [-0.1])
-    if manifest.method in METHODS:
-        METHODS[manifest.method](manifest, folder)
+    models = [*manifest.provider]
+    p_correct(manifest, np.full(len(models), 0.5), models, logprobs=[[-0.1]] * len(models))
+    if "replies" not in manifest.spec.evidence:
+        make_method(manifest, folder)
 
 
 def _calibrators() -> list[bytes]:

@@ -84,7 +84,7 @@ def test_the_whole_path(folder: Path, tiny_estimator: Path) -> None:
 def test_what_cannot_be_checked_is_said(folder: Path, tiny_estimator: Path) -> None:
     apply = ("calibrate", "calibration.jsonl", "--apply", "test.jsonl", "-o")
     alone = run(folder, *apply, "new.jsonl")
-    assert "overlap with them was not checked. -e DIR has it checked" in alone.stderr
+    assert "overlap with them was not checked. --estimator has it checked" in alone.stderr
     checked = run(folder, *apply, "newer.jsonl", "--disjoint-from", "certification.jsonl")
     assert checked.returncode == 0, checked.stderr
     assert "overlap" not in checked.stderr
@@ -223,12 +223,12 @@ def test_an_evaluation_is_recorded_and_shown(folder: Path, tiny_estimator: Path)
             "shares 300 of 300 questions",
         ),
         (["calibrate", "test.jsonl", "--apply", "test.jsonl", "-o", "x.jsonl"], "line 1"),
-        (["certify", "test.jsonl", "-e", "mini", "--first"], "copy with -o"),
+        (["certify", "test.jsonl", "-e", "mini", "--first"], "copy with --output"),
         (["certify", "test.jsonl", "-e", "{tiny}", "--first", "--alpha", "2"], "alpha"),
         (["certify", "test.jsonl", "-e", "{tiny}", "--where", "sample"], "COLUMN=VALUE"),
         (["evaluate", "test.jsonl", "--record"], "--record needs --estimator"),
         (["evaluate", "test.jsonl", "-e", "{tiny}", "-o", "x"], "--output goes with --record"),
-        (["evaluate", "test.jsonl", "-e", "mini", "--record"], "copy with -o"),
+        (["evaluate", "test.jsonl", "-e", "mini", "--record"], "copy with --output"),
         (["evaluate", "test.jsonl", "--plot", "x.jpg"], ".png or .svg"),
         (["evaluate", "test.jsonl", "--by", "colour"], "no row has a column 'colour'"),
     ],

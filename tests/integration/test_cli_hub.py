@@ -6,10 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-import click
 import pytest
 
-from ct_guard.cli.options import place_of
+from ct_guard.errors import FieldError
+from ct_guard.workflows.settings import place_of
 from tests.hub_server import running_hub
 from tests.question_sets import write_lookalikes
 
@@ -121,7 +121,7 @@ def test_what_was_fetched_is_changed_in_a_copy_only(
 ) -> None:
     monkeypatch.setenv("CT_GUARD_CACHE", str(tmp_path / "cache"))
     for fetched in ("cache/abc", "hub/models--me--tiny/snapshots/123"):
-        with pytest.raises(click.UsageError, match="write a copy with -o DIR"):
+        with pytest.raises(FieldError, match="write a copy with `output`"):
             place_of(tmp_path / fetched, None)
         assert place_of(tmp_path / fetched, "mine") == Path("mine")
     assert place_of(tmp_path / "own", None) == tmp_path / "own"

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
-from ct_guard.answers import score as engine
-from ct_guard.answers.journal import journal_path
 from ct_guard.cli import cli
 from ct_guard.errors import CtGuardError
+from ct_guard.workflows.runs import score as engine
+from ct_guard.workflows.runs.journal import journal_path
 
 
 def run(*arguments: str | Path) -> Result:

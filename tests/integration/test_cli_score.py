@@ -13,10 +13,10 @@ from click.testing import CliRunner, Result
 
 from ct_guard import __version__
 from ct_guard.adapters import load_manifest
-from ct_guard.answers import RESULTS
-from ct_guard.answers.journal import journal_path
 from ct_guard.cli import cli
 from ct_guard.errors import CtGuardError
+from ct_guard.workflows.runs import RESULTS
+from ct_guard.workflows.runs.journal import journal_path
 
 ROWS = [
     {"id": 1, "question": "What is 2 plus 2?", "answer": "4", "correct": True, "tag": "easy"},
@@ -190,7 +190,7 @@ def test_an_existing_output_is_not_overwritten_unasked(
 def test_an_interrupted_run_resumes_to_the_same_result(
     tiny_estimator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ct_guard.answers import score as engine
+    from ct_guard.workflows.runs import score as engine
 
     monkeypatch.setattr(engine, "monotonic", lambda: 0.0)
     rows = [{"question": f"What is {n} plus 1?", "answer": str(n + 1)} for n in range(11)]

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ct_guard.answers.journal import journal_path
+from ct_guard.workflows.runs.journal import journal_path
 
 ROOT = Path(__file__).parents[2]
 STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]

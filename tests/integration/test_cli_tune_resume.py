@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from ct_guard.adapters import load_manifest
-from ct_guard.cli.curves import write_log
 from ct_guard.errors import OutputExistsError, TuningError
 from ct_guard.tuning import Progress
+from ct_guard.workflows.curves import write_log
 from tests.integration.test_cli_tune import QUICK, tune, write
 from tests.unit.tuning.rows import graded
 from tests.unit.tuning.test_full_disks import files_end_at, full
@@ -28,7 +28,7 @@ class Interrupted(OSError):
 
 def interrupted(monkeypatch: pytest.MonkeyPatch, *command: str | Path, at: int = 4) -> None:
     """A run that ends between the checkpoint of step `at` and its line in the log."""
-    from ct_guard.cli.curves import write_line
+    from ct_guard.workflows.curves import write_line
 
     def interrupt(path: Path, progress: Progress) -> None:
         if progress.step == at:
@@ -36,7 +36,7 @@ def interrupted(monkeypatch: pytest.MonkeyPatch, *command: str | Path, at: int =
         write_line(path, progress)
 
     with monkeypatch.context() as patched:
-        patched.setattr("ct_guard.cli.curves.write_line", interrupt)
+        patched.setattr("ct_guard.workflows.curves.write_line", interrupt)
         with pytest.raises(Interrupted):
             tune(*command)
 
@@ -71,7 +71,7 @@ def test_a_torn_line_of_the_log_is_written_anew_and_the_curves_are_whole(
 ) -> None:
     drawn: list[list[int]] = []
     monkeypatch.setattr(
-        "ct_guard.cli.curves.draw_curves",
+        "ct_guard.workflows.curves.draw_curves",
         lambda path, history: drawn.append([progress.step for progress in history]),
     )
     target = tmp_path / "mine"
@@ -119,7 +119,7 @@ def test_a_full_disk_leaves_the_old_estimator_whole(
             Path(target).write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("ct_guard.adapters.manifest.shutil.copyfile", half)
+    monkeypatch.setattr("ct_guard.adapters.directory.shutil.copyfile", half)
     with pytest.raises(TuningError, match=r"No space left on device: make room; .* --resume"):
         tune(*command, "--overwrite", "--seed", "1")
     assert load_manifest(tmp_path / "mine") == old  # verifies every file against its hash
@@ -129,7 +129,7 @@ def test_a_full_disk_leaves_the_old_estimator_whole(
 @pytest.mark.parametrize(
     ("method", "written", "file"),
     [
-        ("query", "ct_guard.cli.curves.asdict", "mine.log.jsonl"),
+        ("query", "ct_guard.workflows.curves.asdict", "mine.log.jsonl"),
         ("query", "peft.LoraConfig.save_pretrained", "mine.run/adapter"),
         ("probe", "ct_guard.tuning.learners.dump_probe", "mine.run/adapter/probe.safetensors"),
     ],

@@ -135,7 +135,7 @@ def test_it_is_small_and_safe() -> None:
 
 def test_the_card_holds_the_figures_of_the_manifests_and_the_command() -> None:
     card = (MINI / "README.md").read_text()
-    assert "python -m examples.mini_world" in card
+    assert "python -m tools.mini_world" in card
     for name in json.loads((MINI / "index.json").read_text())["estimators"]:
         figures = load_manifest(MINI / name).figures
         (row,) = re.findall(rf"\| `mini:{name}` \|.*", card)

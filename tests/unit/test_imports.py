@@ -30,7 +30,9 @@ def test_records_and_errors_need_no_numbers() -> None:
     assert loaded_by(statement).isdisjoint(HEAVY)
 
 
-@pytest.mark.parametrize("name", ["Guard", "Estimator", "load_estimator", "load_policy"])
+@pytest.mark.parametrize(
+    "name", ["Guard", "Estimator", "load_estimator", "load_policy", "TuneConfig", "tune", "score"]
+)
 def test_a_model_library_is_loaded_with_a_model_only(name: str) -> None:
     engines = {"torch", "transformers", "peft", "langchain", "langchain_core", "llama_cpp"}
     assert loaded_by(f"from ct_guard import {name}").isdisjoint(engines)
@@ -39,16 +41,43 @@ def test_a_model_library_is_loaded_with_a_model_only(name: str) -> None:
 def test_public_names() -> None:
     assert ct_guard.__all__ == [
         "Assessment",
+        "AuditConfig",
+        "AuditResult",
+        "BaselineConfig",
+        "BaselineResult",
+        "CalibrateConfig",
+        "CalibrateResult",
+        "CertifyConfig",
+        "CertifyResult",
         "Confidence",
         "CtGuardError",
         "Decision",
         "Estimator",
+        "EvaluateConfig",
+        "EvaluateResult",
+        "GradeConfig",
+        "GradeResult",
         "GradedAnswer",
         "Guard",
         "Message",
         "QuestionAnswer",
+        "ScoreConfig",
+        "ScoreResult",
+        "SplitConfig",
+        "SplitResult",
+        "TuneConfig",
+        "TuneResult",
+        "audit",
+        "baseline",
+        "calibrate",
+        "certify",
+        "evaluate",
+        "grade",
         "load_estimator",
         "load_policy",
+        "score",
+        "split",
+        "tune",
     ]
 
 

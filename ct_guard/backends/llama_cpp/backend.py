@@ -15,6 +15,7 @@ from ct_guard.backends.base import (
     Adapter,
     Capabilities,
     Generation,
+    GenerationSettings,
     Item,
     Manner,
     PlainRow,
@@ -22,7 +23,7 @@ from ct_guard.backends.base import (
     Stream,
     Want,
 )
-from ct_guard.backends.decoding import AnswerStream, Settings, exhausted
+from ct_guard.backends.decoding import AnswerStream, exhausted
 from ct_guard.backends.gguf_file import validate_adapter, validate_base
 from ct_guard.errors import BackendError, MismatchError, UsageError
 from ct_guard.files.cache import file_digest
@@ -226,14 +227,8 @@ class LlamaCppBackend:
     def generate(
         self,
         prompts: Sequence[tuple[int, ...]],
-        *,
-        max_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
+        settings: GenerationSettings,
     ) -> list[Generation]:
-        settings = Settings(max_tokens, temperature, top_p, seed, tuple(stop))
         with self.working():
             for prompt in prompts:
                 settings.check_prompt(prompt, self.max_tokens)
@@ -242,7 +237,7 @@ class LlamaCppBackend:
             return self._generate_in_turn(prompts, settings)
 
     def _generate_in_turn(
-        self, prompts: Sequence[tuple[int, ...]], settings: Settings
+        self, prompts: Sequence[tuple[int, ...]], settings: GenerationSettings
     ) -> list[Generation]:
         """Answers without their KVs. Each begins with what its prompt shares with the one before:
         several samples of one prompt read it once."""
@@ -262,20 +257,17 @@ class LlamaCppBackend:
     def stream(
         self,
         prompt: Sequence[int],
+        settings: GenerationSettings,
         *,
         past: KV | None = None,
-        max_tokens: int,
-        temperature: float = 0.0,
-        top_p: float = 1.0,
-        seed: int | None = None,
-        stop: Sequence[str] = (),
     ) -> Stream:
-        settings = Settings(max_tokens, temperature, top_p, seed, tuple(stop))
         with self.working():
             settings.check_prompt(prompt, self.max_tokens)
             return self._start(prompt, past, settings)
 
-    def _start(self, prompt: Sequence[int], past: KV | None, settings: Settings) -> Stream:
+    def _start(
+        self, prompt: Sequence[int], past: KV | None, settings: GenerationSettings
+    ) -> Stream:
         reader = SlotReader(self, prompt, past)
         return AnswerStream(reader, prompt, settings, voice=self, ends=self._vocabulary.end_tokens)
 

@@ -19,9 +19,9 @@ from ct_guard.errors import BackendError, UsageError
 from .batch import Batch
 from .library import errors_logged, library
 from .model import Model
-from .rows import Layout, Reading, Row, token_logprobs
+from .rows import Layout, Reading, Row, Slot, token_logprobs
 
-__all__ = ["Context", "Options", "Slot"]
+__all__ = ["Context", "Options"]
 
 MAX_SEQUENCES = 256
 """llama.cpp's own limit (LLAMA_MAX_SEQ)."""
@@ -61,20 +61,6 @@ class Options:
                 raise UsageError(f"{name} is {value} and must be from 1 to {most}")
         if self.kv_type not in _KV_TYPES:
             raise UsageError(f"kv_type is {self.kv_type!r} and must be f16 or f32")
-
-
-class Slot:
-    """One sequence in the cache of `owner`. One that is no longer referenced is freed with the next
-    call; `Context.free` does it at once."""
-
-    def __init__(self, owner: "Context", number: int) -> None:
-        self.owner, self.number = owner, number
-        self._dropped = owner.dropped
-
-    def __del__(self) -> None:
-        # Runs in any thread, so it only leaves a note.
-        if self.number >= 0:
-            self._dropped.append(self.number)
 
 
 class Context:

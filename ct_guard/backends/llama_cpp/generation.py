@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from ct_guard.backends.base import KV
 from ct_guard.backends.decoding import common_prefix
 
-from .context import Context, Slot
-from .rows import EVERY_LOGIT, Row
+from .context import Context
+from .rows import EVERY_LOGIT, Row, Slot
 
 __all__ = ["SlotReader"]
 

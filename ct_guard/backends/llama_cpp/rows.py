@@ -1,18 +1,16 @@
 """What is read in one call, how it is laid into batches, and what comes out of it."""
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.errors import NonFiniteScoreError
 
-if TYPE_CHECKING:
-    from .context import Slot
-
-__all__ = ["EVERY_LOGIT", "Layout", "Reading", "Row", "token_logprobs"]
+__all__ = ["EVERY_LOGIT", "Layout", "Reading", "Row", "Slot", "token_logprobs"]
 
 EVERY_LOGIT = slice(None)
 _BLOCK = 1 << 16
@@ -27,11 +25,32 @@ def _no_values() -> NDArray[np.float32]:
     return np.zeros(0, np.float32)
 
 
+class Owner(Protocol):
+    """A cache of sequences."""
+
+    dropped: deque[int]
+    """Numbers of sequences that nobody refers to any more, freed with the next call."""
+
+
+class Slot:
+    """One sequence in the cache of `owner`. One that is no longer referenced is freed with the next
+    call; `Context.free` does it at once."""
+
+    def __init__(self, owner: Owner, number: int) -> None:
+        self.owner, self.number = owner, number
+        self._dropped = owner.dropped
+
+    def __del__(self) -> None:
+        # Runs in any thread, so it only leaves a note.
+        if self.number >= 0:
+            self._dropped.append(self.number)
+
+
 @dataclass(frozen=True)
 class Row:
     """Tokens to append to one sequence, and what is wanted of them."""
 
-    slot: "Slot"
+    slot: Slot
     ids: NDArray[np.int64]
     at: NDArray[np.int64] = field(default_factory=_no_ids)
     """Offsets into `ids`, ascending; one may stand there several times."""

@@ -15,8 +15,8 @@ from ct_guard.backends.base import KV, Activation, Item, ScoreBatch, Want
 from ct_guard.errors import NonFiniteScoreError, UsageError
 from ct_guard.query import Query
 
-from .context import Context, Slot
-from .rows import Reading, Row
+from .context import Context
+from .rows import Reading, Row, Slot
 
 __all__ = ["LoadedAdapter", "ScoreJob"]
 

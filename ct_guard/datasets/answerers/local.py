@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import groupby
 from typing import Literal
 
-from ct_guard.backends import Backend
+from ct_guard.backends import Backend, GenerationSettings
 from ct_guard.errors import BackendError, MismatchError
 from ct_guard.query import ContextStyle, render_prompt
 from ct_guard.records import Message
@@ -98,10 +98,12 @@ class LocalAnswerer:
         try:
             made = self._backend.generate(
                 prompts,
-                max_tokens=sampling.max_tokens,
-                temperature=sampling.temperature,
-                seed=_seed(prompts, seeds) if sampling.temperature > 0 else None,
-                stop=("\n",) if sampling.first_line else (),
+                GenerationSettings(
+                    max_tokens=sampling.max_tokens,
+                    temperature=sampling.temperature,
+                    seed=_seed(prompts, seeds) if sampling.temperature > 0 else None,
+                    stop=("\n",) if sampling.first_line else (),
+                ),
             )
         except BackendError as error:
             return [Reply(None, str(error), stop=True)] * len(prompts)

@@ -14,7 +14,6 @@ _LETTER = (
 )
 """A capital letter stands for itself. "A", "I" and small letters are words, too: they need a mark
 around or behind them."""
-_WHITE = r"[\s*_:`]{1,8}"
 _ALONE = re.compile(rf"{_OPEN}(?P<letter>[A-Za-z])(?:{_SHUT}|[\s.,:;!$]|\\\))*")
 _LEADING = re.compile(
     r"\s*[*_`]{0,3}(?:[(\[]\s?(?P<marked>[A-Za-z])\s?[)\]]"

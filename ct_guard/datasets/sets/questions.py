@@ -185,8 +185,8 @@ def write_questions(rows: Iterable[dict[str, Any]], path: Path, *, replace: bool
             if path.exists() and not replace:
                 raise OutputExistsError(
                     f"{path}: an interrupted run began with these questions, and this command asks"
-                    " for others: go on with its own command and --resume, or begin anew with"
-                    " --overwrite"
+                    " for others: go on with its own command and `resume`, or begin anew with"
+                    " `overwrite`"
                 )
             building.replace(path)
     except OSError as error:

@@ -10,9 +10,9 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.checkpoint.sqlite import SqliteSaver
 from langgraph.checkpoint.sqlite.aio import AsyncSqliteSaver
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError
 from ct_guard.estimators import Estimator
+from ct_guard.testing import FakeBackend
 from tests.known_confidence import by_word, estimator_on
 
 

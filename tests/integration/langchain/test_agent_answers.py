@@ -14,10 +14,10 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError
 from ct_guard.policies import Annotate, Budget, Escalate, Retry, Review, Threshold, ToolGate
 from ct_guard.records import Confidence, Decision
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence
 from tests.integration.langchain.scripted import model
 from tests.integration.langchain.surfaces import SURFACES, is_valid, run

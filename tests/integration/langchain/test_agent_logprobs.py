@@ -6,8 +6,8 @@ from langchain_core.messages import AIMessage
 
 from ct_guard.adapters import LogisticLayer
 from ct_guard.adapters.layer import PROVIDER_FEATURES
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.policies import Annotate
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence
 from tests.integration.langchain.scripted import Scripted
 from tests.known_confidence import by_word, estimator_on

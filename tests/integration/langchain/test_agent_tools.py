@@ -11,10 +11,10 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import UsageError
 from ct_guard.policies import Annotate, Escalate, Threshold, ToolGate
 from ct_guard.records import CalibratorState
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import (
     ConfidenceMiddleware,
     GuardedChatModel,

@@ -22,9 +22,9 @@ from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import PolicyError
 from ct_guard.records import CalibratorState
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence
 from tests.integration.langchain.scripted import Scripted, calling, model
 from tests.integration.langchain.surfaces import run

@@ -126,7 +126,9 @@ def test_an_estimator_may_be_saved_over_itself(tmp_path: Path, lora: Path) -> No
     assert load_manifest(tmp_path / "e") == again == first
 
 
-@pytest.mark.parametrize("broken", ["json.dumps", "os.replace", "shutil.copyfile"])
+@pytest.mark.parametrize(
+    "broken", ["manifest.json.dumps", "directory.os.replace", "directory.shutil.copyfile"]
+)
 def test_a_failure_leaves_the_old_estimator_and_nothing_else(
     tmp_path: Path, lora: Path, monkeypatch: pytest.MonkeyPatch, broken: str
 ) -> None:
@@ -136,7 +138,7 @@ def test_a_failure_leaves_the_old_estimator_and_nothing_else(
     def fail(*args: object, **kwargs: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(f"ct_guard.adapters.manifest.{broken}", fail)
+    monkeypatch.setattr(f"ct_guard.adapters.{broken}", fail)
     for name in ("e", "new"):
         with pytest.raises(OSError, match="disk full"):
             save_estimator(home / name, small(), adapter=lora, overwrite=True)
@@ -157,7 +159,7 @@ def test_an_old_estimator_that_was_moved_aside_comes_back(
             raise OSError("disk full")
         replace(source, target)
 
-    monkeypatch.setattr("ct_guard.adapters.manifest.os.replace", fail_at_the_end)
+    monkeypatch.setattr("ct_guard.adapters.directory.os.replace", fail_at_the_end)
     with pytest.raises(OSError, match="disk full"):
         save_estimator(home / "e", small(name="new"), overwrite=True)
     assert [path.name for path in home.iterdir()] == ["e"]
@@ -176,7 +178,7 @@ def test_the_old_estimator_is_whole_until_the_new_one_takes_its_place(
         assert Path(path) != home / "e"
         remove(path, **options)
 
-    monkeypatch.setattr("ct_guard.adapters.manifest.shutil.rmtree", watched)
+    monkeypatch.setattr("ct_guard.adapters.directory.shutil.rmtree", watched)
     save_estimator(home / "e", small(), overwrite=True)
     assert [path.name for path in home.iterdir()] == ["e"]
     assert load_manifest(home / "e").name == "small"

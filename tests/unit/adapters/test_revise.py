@@ -32,7 +32,7 @@ def folder(tmp_path: Path) -> Path:
     home = tmp_path / "home" / "e"
     save_estimator(
         home,
-        Manifest(name="e", method="query", base=BaseModelRef(id="../../base")),
+        Manifest(name="e", method="query", base=BaseModelRef(id="../../base"), activation="query"),
         adapter=lora,
     )
     return home

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from ct_guard.backends import KV, Generation
+from ct_guard.backends import KV, Generation, GenerationSettings
 from ct_guard.backends.conversations import Conversations
 from ct_guard.backends.decoding import exhausted
-from ct_guard.backends.fake import FakeBackend
+from ct_guard.testing import FakeBackend
 
 
 class Counting(FakeBackend):
@@ -33,7 +33,9 @@ def backend() -> Counting:
 
 def say(conversations: Conversations, text: str | Sequence[int], **settings: Any) -> Generation:
     prompt = list(text.encode()) if isinstance(text, str) else text
-    made = exhausted(conversations.stream(prompt, **{"max_tokens": 20, **settings}))
+    made = exhausted(
+        conversations.stream(prompt, GenerationSettings(**{"max_tokens": 20, **settings}))
+    )
     assert made.kv is not None
     conversations.keep(made.kv)
     return made
@@ -130,7 +132,7 @@ def test_a_cache_that_leaves_no_room_is_released_once_the_stream_has_its_beginni
     backend = Counting(live_tokens=70)
     conversations = Conversations(backend, 9)
     first = say(conversations, "a" * 20, max_tokens=5)
-    stream = conversations.stream([97] * 12 + [98] * 8, max_tokens=10)
+    stream = conversations.stream([97] * 12 + [98] * 8, GenerationSettings(max_tokens=10))
     assert backend.released == [first.kv]
     assert exhausted(stream).cached_tokens == 12
 

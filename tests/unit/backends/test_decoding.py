@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from ct_guard.backends.decoding import AnswerStream, Settings, common_prefix, exhausted
-from ct_guard.backends.fake import FakeBackend
+from ct_guard.backends import GenerationSettings
+from ct_guard.backends.decoding import AnswerStream, common_prefix, exhausted
 from ct_guard.errors import BackendError, UsageError
+from ct_guard.testing import FakeBackend
 
 PROMPT = tuple(b"Q?")
 PARTS = ["", "It", " is", " fo", "ur.\n", "\nNext"]
@@ -55,7 +56,9 @@ class Counting:
 
 
 def stream(reader: Counting, *stop: str, most: int = 20) -> AnswerStream:
-    return AnswerStream(reader, PROMPT, Settings(most, stop=stop), voice=Words(), ends={0})
+    return AnswerStream(
+        reader, PROMPT, GenerationSettings(most, stop=stop), voice=Words(), ends={0}
+    )
 
 
 def test_an_answer_that_ends_by_itself_reads_every_token_once() -> None:

@@ -8,13 +8,13 @@ import pytest
 import torch
 from transformers import AutoModelForCausalLM, AutoTokenizer, MistralConfig, MistralForCausalLM
 
-from ct_guard.backends import Item, Stream
+from ct_guard.backends import GenerationSettings, Item, Stream
 from ct_guard.backends.decoding import exhausted
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import NonFiniteScoreError, UsageError
 from ct_guard.query import build_query, render_context
 from ct_guard.records import Message
+from ct_guard.testing import FakeBackend
 
 MINI = Path(__file__).parents[3] / "ct_guard" / "mini" / "base"
 
@@ -50,7 +50,7 @@ def test_greedy_tokens_are_those_of_generate(
     backend: TransformersBackend, plain: Any, question: str
 ) -> None:
     prompt = asked(backend, question)
-    made = exhausted(backend.stream(prompt, max_tokens=24))
+    made = exhausted(backend.stream(prompt, GenerationSettings(max_tokens=24)))
     expected = plain.generate(
         torch.tensor([prompt]), max_new_tokens=24, do_sample=False, pad_token_id=0
     )[0, len(prompt) :].tolist()
@@ -65,7 +65,7 @@ def test_logprobs_are_the_models_at_temperature_one(
     backend: TransformersBackend, plain: Any, settings: dict[str, Any]
 ) -> None:
     prompt = asked(backend, "What is 2 plus 2?")
-    made = exhausted(backend.stream(prompt, max_tokens=12, **settings))
+    made = exhausted(backend.stream(prompt, GenerationSettings(max_tokens=12, **settings)))
     logprobs = forward(plain, (*prompt, *made.ids)).log_softmax(-1)
     expected = [float(logprobs[len(prompt) - 1 + at, token]) for at, token in enumerate(made.ids)]
     np.testing.assert_allclose(made.logprobs, expected, atol=1e-4)
@@ -81,7 +81,7 @@ def test_a_conversation_is_never_read_twice(backend: TransformersBackend) -> Non
     try:
         for turn in range(5):
             sizes.clear()
-            made = exhausted(backend.stream(prompt, past=past, max_tokens=6))
+            made = exhausted(backend.stream(prompt, GenerationSettings(max_tokens=6), past=past))
             new = len(prompt) - (len(past.ids) if past is not None else 0)
             assert sizes[0] == made.prefilled_tokens == new
             assert set(sizes[1:]) <= {1}
@@ -95,15 +95,17 @@ def test_a_conversation_is_never_read_twice(backend: TransformersBackend) -> Non
 def test_the_end_of_the_context_is_a_limit(backend: TransformersBackend) -> None:
     prompt = (5,) * (backend.max_tokens - 3)
     with pytest.raises(UsageError, match=f"exceed the model's {backend.max_tokens}"):
-        backend.stream(prompt, max_tokens=4)
-    assert exhausted(backend.stream(prompt, max_tokens=3)).prefilled_tokens == len(prompt)
+        backend.stream(prompt, GenerationSettings(max_tokens=4))
+    assert exhausted(
+        backend.stream(prompt, GenerationSettings(max_tokens=3))
+    ).prefilled_tokens == len(prompt)
 
 
 def test_a_cache_of_another_backend_is_refused(backend: TransformersBackend) -> None:
-    kv = exhausted(FakeBackend().stream((1, 2), max_tokens=2)).kv
+    kv = exhausted(FakeBackend().stream((1, 2), GenerationSettings(max_tokens=2))).kv
     assert kv is not None
     with pytest.raises(UsageError, match="another backend"):
-        backend.stream((1, 2, 3), past=kv, max_tokens=2)
+        backend.stream((1, 2, 3), GenerationSettings(max_tokens=2), past=kv)
     with pytest.raises(UsageError, match="another backend"):
         backend.score([Item(kv, ())], build_query("raw", backend), None, frozenset({"labels"}))
 
@@ -112,7 +114,7 @@ def test_a_stream_may_be_started_without_a_global_seed_being_touched(
     backend: TransformersBackend,
 ) -> None:
     state = torch.random.get_rng_state()
-    exhausted(backend.stream((5, 6), max_tokens=4, temperature=1.0, seed=1))
+    exhausted(backend.stream((5, 6), GenerationSettings(max_tokens=4, temperature=1.0, seed=1)))
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
@@ -121,7 +123,7 @@ def test_logits_that_are_no_numbers_are_an_error(tiny_base: Path) -> None:
     with torch.no_grad():
         backend.model.lm_head.weight.fill_(float("nan"))
     with pytest.raises(NonFiniteScoreError, match="NaN"):
-        next(backend.stream((5, 6), max_tokens=4))
+        next(backend.stream((5, 6), GenerationSettings(max_tokens=4)))
 
 
 # --- sliding windows -----------------------------------------------------------------------------
@@ -151,7 +153,7 @@ def mistral(tiny_base: Path) -> TransformersBackend:
 
 def assert_as_cold(backend: TransformersBackend, stream: Stream, prompt: tuple[int, ...]) -> None:
     made = exhausted(stream)
-    assert made.ids == exhausted(backend.stream(prompt, max_tokens=8)).ids
+    assert made.ids == exhausted(backend.stream(prompt, GenerationSettings(max_tokens=8))).ids
     assert made.kv is not None
     logprobs = forward(backend.model, made.kv.ids).log_softmax(-1)
     expected = [float(logprobs[len(prompt) - 1 + at, token]) for at, token in enumerate(made.ids)]
@@ -171,10 +173,12 @@ def test_a_window_that_has_moved_on_goes_on_but_not_back(
     mistral: TransformersBackend, size: int, goes_back: bool, reused: bool
 ) -> None:
     """Where the cache no longer has what was seen at the branching point, it is read again."""
-    kv = exhausted(mistral.stream(tuple(mistral.encode("a " * size)), max_tokens=8)).kv
+    kv = exhausted(
+        mistral.stream(tuple(mistral.encode("a " * size)), GenerationSettings(max_tokens=8))
+    ).kv
     assert kv is not None
     prompt = (*kv.ids[: -2 if goes_back else None], *mistral.encode(" else?"))
-    stream = mistral.stream(prompt, past=kv, max_tokens=8)
+    stream = mistral.stream(prompt, GenerationSettings(max_tokens=8), past=kv)
     kept = len(kv.ids) - 2 * goes_back
     assert_as_cold(mistral, stream, prompt)
     assert stream.result.cached_tokens == (kept if reused else 0)
@@ -185,11 +189,13 @@ def test_a_stop_string_in_a_window_that_has_moved_on(
     mistral: TransformersBackend, size: int
 ) -> None:
     prompt = tuple(mistral.encode("a " * size))
-    free = exhausted(mistral.stream(prompt, max_tokens=8))
+    free = exhausted(mistral.stream(prompt, GenerationSettings(max_tokens=8)))
     stop = next(char for char in free.text[2:] if char != "\ufffd")
-    made = exhausted(mistral.stream(prompt, max_tokens=8, stop=[stop]))
+    made = exhausted(mistral.stream(prompt, GenerationSettings(max_tokens=8, stop=[stop])))
     assert made.text == free.text[: free.text.index(stop)]
     assert made.kv is not None
     assert made.kv.ids == (*prompt, *made.ids)
     again = (*made.kv.ids, *mistral.encode(" else?"))
-    assert_as_cold(mistral, mistral.stream(again, past=made.kv, max_tokens=8), again)
+    assert_as_cold(
+        mistral, mistral.stream(again, GenerationSettings(max_tokens=8), past=made.kv), again
+    )

@@ -12,7 +12,16 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
 import ct_guard
-from ct_guard.backends import KV, Activation, Adapter, Backend, Item, ScoreBatch, Want
+from ct_guard.backends import (
+    KV,
+    Activation,
+    Adapter,
+    Backend,
+    GenerationSettings,
+    Item,
+    ScoreBatch,
+    Want,
+)
 from ct_guard.backends.fingerprint import fingerprint
 from ct_guard.backends.llama_cpp import KVType, LlamaCppBackend
 from ct_guard.backends.transformers import TransformersBackend
@@ -122,7 +131,9 @@ def test_generation_and_scores_behind_it(
     query, prompt = build_query("raw", tiny), items(tiny)[0].context
     assert not isinstance(prompt, KV)
     adapter = Adapter("on-query", tiny_adapter, "query")
-    ours, theirs = (b.generate([prompt], max_tokens=24)[0] for b in (tiny, tiny_reference))
+    ours, theirs = (
+        b.generate([prompt], GenerationSettings(max_tokens=24))[0] for b in (tiny, tiny_reference)
+    )
     assert ours.ids == theirs.ids
     np.testing.assert_allclose(ours.logprobs, theirs.logprobs, atol=1e-4)
     assert ours.kv is not None

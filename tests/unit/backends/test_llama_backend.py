@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from ct_guard.adapters import load_manifest, with_file, write_manifest
-from ct_guard.backends import KV, Adapter, Item, Want
+from ct_guard.backends import KV, Adapter, GenerationSettings, Item, Want
 from ct_guard.backends.llama_cpp import LlamaCppBackend
 from ct_guard.backends.llama_cpp.library import check_symbols
 from ct_guard.errors import (
@@ -57,7 +57,7 @@ def asked(backend: LlamaCppBackend, context: str = "Question: why?\nAnswer:") ->
 
 
 def generated(backend: LlamaCppBackend, text: str = "Question: why?\nAnswer:") -> KV:
-    kv = backend.generate([ids(backend, text)], max_tokens=6)[0].kv
+    kv = backend.generate([ids(backend, text)], GenerationSettings(max_tokens=6))[0].kv
     assert kv is not None
     return kv
 
@@ -222,7 +222,7 @@ def test_more_tokens_than_the_cache_has_are_refused(load: Load) -> None:
     with pytest.raises(UsageError, match=r"longer than the 100 that fit.*n_ctx"):
         backend.score([asked(backend, "why " * 60)], query, None, LABELS)
     with pytest.raises(UsageError, match="exceed the model's 100"):
-        backend.generate([ids(backend, "why?")], max_tokens=100)
+        backend.generate([ids(backend, "why?")], GenerationSettings(max_tokens=100))
     assert np.isfinite(logits(backend, [asked(backend)], query)).all()
 
 
@@ -259,7 +259,7 @@ def test_ids_outside_the_vocabulary_are_refused(load: Load, token: int) -> None:
     with pytest.raises(UsageError, match="below"):
         backend.score([Item((token, 5), (6,))], query, None, LABELS)
     with pytest.raises(UsageError, match="below"):
-        backend.generate([(5, token)], max_tokens=2)
+        backend.generate([(5, token)], GenerationSettings(max_tokens=2))
     with pytest.raises(UsageError, match="not in the vocabulary"):
         backend.decode([token])
 
@@ -271,7 +271,7 @@ def test_nothing_to_read_is_refused(load: Load) -> None:
         with pytest.raises(UsageError, match="without tokens"):
             backend.score([item], query, None, LABELS)
     with pytest.raises(UsageError, match="without tokens"):
-        backend.stream((), max_tokens=2)
+        backend.stream((), GenerationSettings(max_tokens=2))
 
 
 def test_weights_that_are_no_numbers_give_no_score(tiny_gguf: Path, tmp_path: Path) -> None:
@@ -286,7 +286,7 @@ def test_weights_that_are_no_numbers_give_no_score(tiny_gguf: Path, tmp_path: Pa
         with pytest.raises(NonFiniteScoreError):
             backend.score([item], query, None, want)
     with pytest.raises(NonFiniteScoreError):
-        backend.generate([item.context], max_tokens=2)  # type: ignore[list-item]
+        backend.generate([item.context], GenerationSettings(max_tokens=2))  # type: ignore[list-item]
     backend.close()
 
 
@@ -299,7 +299,7 @@ def test_a_kv_of_another_backend_or_a_released_one_is_refused(load: Load) -> Non
     with pytest.raises(BackendError, match="another backend"):
         other.score([Item(kv, ())], query, None, LABELS)
     with pytest.raises(BackendError, match="another backend"):
-        other.stream(kv.ids, past=kv, max_tokens=2)
+        other.stream(kv.ids, GenerationSettings(max_tokens=2), past=kv)
     one.release(kv)
     with pytest.raises(BackendError, match="released"):
         one.score([Item(kv, ())], query, None, LABELS)
@@ -319,7 +319,7 @@ def test_scoring_leaves_a_conversation_as_it_was(load: Load, tiny_adapter: Path)
             for activation in ("query", "all"):
                 adapter = Adapter(activation, tiny_adapter, activation)  # type: ignore[arg-type]
                 backend.score([Item(kv, ())] * 3, query, adapter, LABELS)
-        stream = backend.stream((*kv.ids, *goes_on), past=kv, max_tokens=12)
+        stream = backend.stream((*kv.ids, *goes_on), GenerationSettings(max_tokens=12), past=kv)
         answers.append([(piece.id, piece.logprob) for piece in stream])
         assert stream.result.cached_tokens == len(kv.ids)
     assert answers[0] == answers[1]
@@ -421,7 +421,7 @@ def test_everything_says_that_it_is_closed(load: Load) -> None:
         lambda: backend.score([item], query, None, LABELS),
         lambda: backend.save_state(kv),
         lambda: backend.restore_state(state),
-        lambda: backend.stream(kv.ids, past=kv, max_tokens=2),
+        lambda: backend.stream(kv.ids, GenerationSettings(max_tokens=2), past=kv),
     ):
         with pytest.raises(BackendError, match="closed"):
             call()

@@ -10,6 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from ct_guard.backends import GenerationSettings
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import BackendError
 
@@ -146,7 +147,7 @@ def test_padding_without_an_embedding_is_done_with_another_token(
         variant(tokens=[pad], special={"pad_token": "[PAD]"}), device="cpu"
     )
     prompts = [tuple(backend.encode("Question:")), tuple(backend.encode("Question: What?"))]
-    assert len(backend.generate(prompts, max_tokens=4)) == 2
+    assert len(backend.generate(prompts, GenerationSettings(max_tokens=4))) == 2
 
 
 def test_a_path_that_is_not_there(tmp_path: Path) -> None:

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from ct_guard.backends import Adapter, Item, MannerWarning, ScoreBatch, Want, self_test
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import SelfTestError
 from ct_guard.query import Query, build_query
+from ct_guard.testing import FakeBackend
 
 ADAPTER = Adapter("tuned", Path("adapter"), "query")
 

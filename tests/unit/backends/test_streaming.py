@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models, normalizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.backends.streaming import TextStream, whole_tokens
 from ct_guard.backends.tokens import TokenizerEncoder
+from ct_guard.testing import FakeBackend
 
 SPACE = "\u2581"
 TEXTS = st.text(st.sampled_from("aab .\n\tïß東京\u0301😀👩\u200d🚀\ufffd")) | st.text()

@@ -10,7 +10,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoModelForCausalLM, AutoTokenizer, DynamicCache
 
-from ct_guard.backends import Adapter, Item, Want
+from ct_guard.backends import Adapter, GenerationSettings, Item, Want
 from ct_guard.backends.forward import CACHE
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
@@ -141,7 +141,7 @@ def test_a_shared_context_is_read_once(backend: TransformersBackend, query: Quer
 def test_hidden_states_of_a_live_cache_are_refused(
     backend: TransformersBackend, query: Query
 ) -> None:
-    kv = backend.generate([tuple(backend.encode("Q"))], max_tokens=3)[0].kv
+    kv = backend.generate([tuple(backend.encode("Q"))], GenerationSettings(max_tokens=3))[0].kv
     assert kv is not None
     with pytest.raises(UsageError, match="hidden"):
         backend.score([Item(kv, ())], query, None, EVERYTHING)
@@ -175,9 +175,9 @@ def test_an_adapter_is_off_while_generating(
     backend: TransformersBackend, query: Query, tiny_adapter: Path
 ) -> None:
     asked = tuple(backend.encode("Question: Who?\nAnswer:"))
-    before = backend.generate([asked], max_tokens=12)[0]
+    before = backend.generate([asked], GenerationSettings(max_tokens=12))[0]
     backend.score(items(backend), query, Adapter("tuned", tiny_adapter, "all"), LABELS)
-    after = backend.generate([asked], max_tokens=12)[0]
+    after = backend.generate([asked], GenerationSettings(max_tokens=12))[0]
     assert after.ids == before.ids
     np.testing.assert_allclose(after.logprobs, before.logprobs, atol=1e-5)
 
@@ -319,7 +319,7 @@ def test_a_fresh_adapter_takes_the_place_of_one_of_its_name(
 
 def test_greedy_answers_equal_those_of_generate(backend: TransformersBackend, plain: Any) -> None:
     asked = tuple(backend.encode("Question: Who?\nAnswer:"))
-    made = backend.generate([asked], max_tokens=20)[0]
+    made = backend.generate([asked], GenerationSettings(max_tokens=20))[0]
     expected = plain.generate(
         torch.tensor([asked]), max_new_tokens=20, do_sample=False, pad_token_id=0
     )[0, len(asked) :].tolist()
@@ -332,7 +332,9 @@ def test_logprobs_are_the_base_models_at_temperature_one(
     backend: TransformersBackend, plain: Any, temperature: float
 ) -> None:
     asked = tuple(backend.encode("Question: Who?\nAnswer:"))
-    made = backend.generate([asked], max_tokens=10, temperature=temperature, seed=3)[0]
+    made = backend.generate(
+        [asked], GenerationSettings(max_tokens=10, temperature=temperature, seed=3)
+    )[0]
     logprobs = forward(plain, (*asked, *made.ids)).logits[0].log_softmax(-1)
     expected = [float(logprobs[len(asked) - 1 + at, token]) for at, token in enumerate(made.ids)]
     np.testing.assert_allclose(made.logprobs, expected, atol=1e-4)
@@ -344,7 +346,9 @@ def test_a_seed_decides_and_leaves_the_global_generator_alone(
     asked = tuple(backend.encode("Q"))
 
     def sample(seed: int | None) -> tuple[int, ...]:
-        return backend.generate([asked], max_tokens=12, temperature=1.0, seed=seed)[0].ids
+        return backend.generate(
+            [asked], GenerationSettings(max_tokens=12, temperature=1.0, seed=seed)
+        )[0].ids
 
     state = torch.random.get_rng_state()
     assert sample(1) == sample(1)
@@ -354,33 +358,45 @@ def test_a_seed_decides_and_leaves_the_global_generator_alone(
 
 def test_samples_without_a_seed_differ(backend: TransformersBackend) -> None:
     asked = tuple(backend.encode("Q"))
-    samples = {backend.generate([asked], max_tokens=12, temperature=1.0)[0].ids for _ in range(4)}
+    samples = {
+        backend.generate([asked], GenerationSettings(max_tokens=12, temperature=1.0))[0].ids
+        for _ in range(4)
+    }
     assert len(samples) > 1
 
 
 def test_sampling_reaches_the_whole_vocabulary(backend: TransformersBackend) -> None:
     """No hidden top-k: at a very high temperature every token is about equally likely."""
     asked = tuple(backend.encode("Q"))
-    made = backend.generate([asked] * 200, max_tokens=1, temperature=1e6, seed=0)
+    made = backend.generate(
+        [asked] * 200, GenerationSettings(max_tokens=1, temperature=1e6, seed=0)
+    )
     assert len({one.ids for one in made}) > 80
 
 
 def test_top_p_keeps_the_likely_tokens_only(backend: TransformersBackend) -> None:
     asked = tuple(backend.encode("Q"))
-    made = backend.generate([asked] * 20, max_tokens=1, temperature=1.0, top_p=1e-6, seed=0)
-    assert {one.ids for one in made} == {backend.generate([asked], max_tokens=1)[0].ids}
+    made = backend.generate(
+        [asked] * 20, GenerationSettings(max_tokens=1, temperature=1.0, top_p=1e-6, seed=0)
+    )
+    assert {one.ids for one in made} == {
+        backend.generate([asked], GenerationSettings(max_tokens=1))[0].ids
+    }
 
 
 def test_generation_ends_before_a_stop_string_and_its_padding_is_no_answer(
     backend: TransformersBackend,
 ) -> None:
     prompts = [tuple(backend.encode(text)) for text in ("Question: Who?\nAnswer:", "Q: why")]
-    free = backend.generate(prompts, max_tokens=12)
+    free = backend.generate(prompts, GenerationSettings(max_tokens=12))
     stop = backend.decode(free[0].ids[2:3])
     assert stop
     assert stop not in backend.decode(free[0].ids[:2])
-    ended = backend.generate(prompts, max_tokens=12, stop=[stop])
-    alone = [backend.generate([one], max_tokens=12, stop=[stop])[0] for one in prompts]
+    ended = backend.generate(prompts, GenerationSettings(max_tokens=12, stop=[stop]))
+    alone = [
+        backend.generate([one], GenerationSettings(max_tokens=12, stop=[stop]))[0]
+        for one in prompts
+    ]
     assert [made.ids for made in ended] == [made.ids for made in alone]
     assert ended[0].ids == free[0].ids[:2]
     assert [made.text for made in ended] == [made.text for made in alone]
@@ -389,7 +405,7 @@ def test_generation_ends_before_a_stop_string_and_its_padding_is_no_answer(
 
 def test_a_prompt_beyond_the_model_is_refused(backend: TransformersBackend) -> None:
     with pytest.raises(UsageError, match="exceed the model's 1024"):
-        backend.generate([(5,) * 1020], max_tokens=5)
+        backend.generate([(5,) * 1020], GenerationSettings(max_tokens=5))
 
 
 # --- loading -------------------------------------------------------------------------------------
@@ -618,7 +634,9 @@ def test_a_live_cache_beyond_the_window_scores_as_its_ids_cold(
     mistral: TransformersBackend, size: int
 ) -> None:
     query = build_query("raw", mistral)
-    kv = mistral.generate([tuple(mistral.encode("why " * size))], max_tokens=10)[0].kv
+    kv = mistral.generate(
+        [tuple(mistral.encode("why " * size))], GenerationSettings(max_tokens=10)
+    )[0].kv
     assert kv is not None
     warm = mistral.score([Item(kv, ())], query, None, LABELS).label_logits
     logits = forward(mistral.model, (*kv.ids, *query.ids)).logits[0, -1, list(query.label_ids)]

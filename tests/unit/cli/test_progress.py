@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from ct_guard.cli.progress import Lines, rows_progress, tuning_progress
+from ct_guard.cli.progress import Lines, Terminal
 
 
 class Clock:
@@ -66,22 +66,29 @@ def test_the_rate_is_that_of_the_last_two_minutes(clock: Clock, said: list[str])
 
 
 def test_quiet_work_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
-    with rows_progress("Scoring", 10, quiet=True) as work:
+    with Terminal(quiet=True).working("Scoring", 10) as work:
         work.advance(10)
         work.tell("a line")
     assert capsys.readouterr().err == ""
 
 
-def test_an_evaluation_of_tuning_is_a_line_in_a_log(capsys: pytest.CaptureFixture[str]) -> None:
-    from ct_guard.tuning import Progress
-
+def test_a_line_of_the_work_is_a_line_of_a_log(capsys: pytest.CaptureFixture[str]) -> None:
     assert not sys.stderr.isatty()
-    evaluation = Progress(
-        step=4, steps=8, loss=0.5, validation_log_loss=0.6, validation_auroc=None,
-        rows_per_second=12.0,
-    )  # fmt: skip
     for shown in (False, True):
-        with tuning_progress(8, shown=shown) as (_, stepped, evaluated):
-            stepped(4, 0.5)
-            evaluated(evaluation)
-    assert capsys.readouterr().err.count("step 4/8: loss 0.5000") == 1
+        with Terminal().working("Tuning", 8, unit="steps", shown=shown) as work:
+            work.tell("step 4/8: loss 0.5000")
+    assert capsys.readouterr().err == "step 4/8: loss 0.5000\n"
+
+
+def test_notes_and_warnings_are_told_even_by_a_quiet_command_and_hide_nothing(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    report = Terminal(quiet=True)
+    report.tell("Parts.")
+    report.note("row\x1b[2J 3")
+    report.warn("nothing is learnt")
+    assert capsys.readouterr().err.splitlines() == [
+        "Parts.",
+        r"Note: row\x1b[2J 3",
+        "! nothing is learnt",
+    ]

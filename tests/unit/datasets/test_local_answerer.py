@@ -2,16 +2,15 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ct_guard.backends import Generation
-from ct_guard.backends.fake import FakeBackend
+from ct_guard.backends import Generation, GenerationSettings
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.datasets.answerers import LocalAnswerer, Request, Sampling
 from ct_guard.errors import MismatchError
 from ct_guard.records import Message
+from ct_guard.testing import FakeBackend
 
 MINI_BASE = Path(__file__).parents[3] / "ct_guard" / "mini" / "base"
 
@@ -119,10 +118,12 @@ def test_a_backend_that_fails_stops_the_run() -> None:
 class Small(FakeBackend):
     """Has memory for two prompts at once."""
 
-    def generate(self, prompts: Sequence[tuple[int, ...]], **settings: Any) -> list[Generation]:
+    def generate(
+        self, prompts: Sequence[tuple[int, ...]], settings: GenerationSettings
+    ) -> list[Generation]:
         if len(prompts) > 2:
             raise RuntimeError("CUDA out of memory")
-        return super().generate(prompts, **settings)
+        return super().generate(prompts, settings)
 
 
 def test_batches_halve_when_memory_runs_out() -> None:

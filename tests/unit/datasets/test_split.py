@@ -118,7 +118,7 @@ def test_what_is_there_stays(tmp_path: Path) -> None:
     source = write(tmp_path / "q.jsonl", rows(40))
     split_file(source, tmp_path, SHARES)
     before = (tmp_path / "test.jsonl").read_text()
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="`overwrite`"):
         split_file(source, tmp_path, SHARES, seed=1)
     assert (tmp_path / "test.jsonl").read_text() == before
     split_file(source, tmp_path, SHARES, seed=1, overwrite=True)

@@ -13,14 +13,15 @@ from hypothesis import strategies as st
 
 from ct_guard import Guard, QuestionAnswer, load_estimator
 from ct_guard.adapters import Asking, load_manifest, save_estimator
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.datasets import read_graded
 from ct_guard.errors import InputError, ManifestError, MismatchError, UsageError
 from ct_guard.estimators import Estimator
-from ct_guard.estimators.asking import stated_probability
-from ct_guard.estimators.baselines import BASELINES, baseline_manifest
-from ct_guard.evaluation.baseline import save_question_prior
+from ct_guard.estimators.baselines import baseline_manifest
+from ct_guard.estimators.methods.verbalized import stated_probability
+from ct_guard.methods import baselines
 from ct_guard.records import Confidence
+from ct_guard.testing import FakeBackend
+from ct_guard.workflows.prior import save_question_prior
 
 RIGHT = QuestionAnswer(question="What is 2 plus 2?", answer="4")
 WRONG = QuestionAnswer(question="What is 2 plus 2?", answer="5")
@@ -117,12 +118,12 @@ def test_samples_depend_on_the_question_and_the_seed_alone(tiny_base: Path) -> N
     turns = [
         QuestionAnswer(question=text, answer="?").conversation() for text in ("one?", "another?")
     ]
-    first = [method._samples(each, estimator.backend) for each in turns]  # type: ignore[union-attr]
-    again = [method._samples(each, estimator.backend) for each in reversed(turns)]  # type: ignore[union-attr]
+    first = [method.samples(each) for each in turns]  # type: ignore[union-attr]
+    again = [method.samples(each) for each in reversed(turns)]  # type: ignore[union-attr]
     assert first == again[::-1]
     assert len(set(first[0])) > 1
     other = replace(method, asking=asking.model_copy(update={"seed": 1}))  # type: ignore[type-var]
-    assert other._samples(turns[0], estimator.backend) != first[0]  # type: ignore[union-attr]
+    assert other.samples(turns[0]) != first[0]  # type: ignore[union-attr]
 
 
 def test_a_grader_that_is_unclear_about_every_sample_is_not_measured(tmp_path: Path) -> None:
@@ -141,7 +142,7 @@ def test_a_backend_that_cannot_generate_is_refused(method: str) -> None:
         load_estimator(method, base="any", backend=backend)
 
 
-@pytest.mark.parametrize("method", BASELINES)
+@pytest.mark.parametrize("method", baselines(by_name=True))
 def test_every_baseline_is_loaded_by_name_over_a_real_base(tiny_base: Path, method: str) -> None:
     estimator = load_estimator(method, base=tiny_base)
     (found,) = estimator.score([RIGHT])
@@ -210,7 +211,8 @@ def test_the_question_prior_is_saved_as_json_and_scores_under_the_guard(tmp_path
         for question in ("What is 71 plus 3?", "Who is zed?")
     )
     assert (sums.action, who.action) == ("pass", "abstain")
-    assert guard.estimator.backend.name == "none"
+    assert guard.estimator.backend is None
+    assert guard.assess(QuestionAnswer(question="Who?", answer="a")).confidence.backend == "none"
 
 
 def test_a_prior_needs_both_kinds_and_booleans(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from ct_guard.adapters import BaseModelRef, LogisticLayer, Manifest, Scope, save_estimator
-from ct_guard.backends import Adapter, Item, ScoreBatch, Want
-from ct_guard.backends.fake import FakeBackend
+from ct_guard.backends import Adapter, GenerationSettings, Item, ScoreBatch, Want
 from ct_guard.errors import BackendError
 from ct_guard.estimators import Estimator, HybridMethod, OutOfScopeWarning, load_estimator
 from ct_guard.estimators.question_prior import fit_question_prior
 from ct_guard.query import MAX_CHARACTERS, QUERY_TEXT, Query, render_context
 from ct_guard.records import CalibratorState, Message, QuestionAnswer
+from ct_guard.testing import FakeBackend
 
 Make = Callable[..., Estimator]
 
@@ -311,7 +311,7 @@ def test_an_answer_just_generated_scores_as_its_text_cold(make: Make) -> None:
     estimator = make(backend, style="chat_turn", calibrators={"*": platt(0.5, 0.1)})
     row = qa("It is Mona.")
     context, _ = render_context(row.conversation(), "chat_turn", backend)
-    kv = backend.generate([context], max_tokens=50)[0].kv
+    kv = backend.generate([context], GenerationSettings(max_tokens=50))[0].kv
     assert kv is not None
     assert [estimator.score_generated(row, kv)] == estimator.score([row])
 
@@ -323,7 +323,7 @@ def test_a_live_cache_is_read_with_what_was_asked(make: Make) -> None:
     found = []
     for row in (far, many):
         context, _ = render_context(row.conversation(), "chat_turn", backend)
-        kv = backend.generate([context], max_tokens=50)[0].kv
+        kv = backend.generate([context], GenerationSettings(max_tokens=50))[0].kv
         assert kv is not None
         found.append(estimator.score_generated(row, kv))
     assert found == estimator.score([far, many])
@@ -346,7 +346,7 @@ def test_a_live_cache_of_a_model_scores_as_the_same_ids(
     estimator = load_estimator(tmp_path / "e", device="cpu")
     row = qa("anything")
     context, _ = render_context(row.conversation(), "chat_turn", estimator.backend)
-    kv = estimator.backend.generate([context], max_tokens=8)[0].kv
+    kv = estimator.backend.generate([context], GenerationSettings(max_tokens=8))[0].kv
     assert kv is not None
     cold = estimator.backend.score(
         [Item(context, kv.ids[len(context) :])],
@@ -364,7 +364,7 @@ def test_a_live_cache_of_a_model_scores_as_the_same_ids(
 @pytest.mark.parametrize(("answer", "status"), [("", "empty"), ("I don't know.", "refusal")])
 def test_a_generated_answer_is_screened_too(make: Make, answer: str, status: str) -> None:
     backend = FakeBackend()
-    kv = backend.generate([(1, 2)], max_tokens=4)[0].kv
+    kv = backend.generate([(1, 2)], GenerationSettings(max_tokens=4))[0].kv
     assert kv is not None
     found = make(backend).score_generated(qa(answer), kv)
     assert (found.status, found.p) == (status, None)
@@ -375,7 +375,7 @@ def test_a_generated_thought_is_not_part_of_what_is_judged(make: Make) -> None:
     backend = FakeBackend(reply=said)
     estimator = make(backend, style="chat_turn")
     context, _ = render_context(qa(said).conversation(), "chat_turn", backend)
-    kv = backend.generate([context], max_tokens=50)[0].kv
+    kv = backend.generate([context], GenerationSettings(max_tokens=50))[0].kv
     assert kv is not None
     found = estimator.score_generated(qa(said), kv)
     assert found.logit == estimator.score([qa("It is Mona.")])[0].logit
@@ -386,7 +386,7 @@ def test_a_generated_answer_that_is_cleaned_is_read_again_clean(make: Make) -> N
     estimator = make(backend, style="chat_turn")
     row = qa("It is\u200b Mona.")
     context, _ = render_context(row.conversation(), "chat_turn", backend)
-    kv = backend.generate([context], max_tokens=50)[0].kv
+    kv = backend.generate([context], GenerationSettings(max_tokens=50))[0].kv
     assert kv is not None
     found = estimator.score_generated(row, kv)
     assert found.sanitized

@@ -10,7 +10,6 @@ import pytest
 
 from ct_guard.adapters import MANIFEST, BaseModelRef, Manifest, load_manifest, save_estimator
 from ct_guard.backends import Adapter, Capabilities, Item, ScoreBatch, Want
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import (
     CtGuardError,
     EstimatorError,
@@ -22,6 +21,7 @@ from ct_guard.errors import (
 from ct_guard.estimators import load_estimator
 from ct_guard.query import Query
 from ct_guard.records import CalibratorState, QuestionAnswer
+from ct_guard.testing import FakeBackend
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ from ct_guard.adapters import (
     save_estimator,
 )
 from ct_guard.backends import KV, Capabilities
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import CtGuardError, ManifestError, MismatchError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.records import QuestionAnswer
+from ct_guard.testing import FakeBackend
 
 SIZE = 48
 ROWS = [

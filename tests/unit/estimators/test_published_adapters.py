@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 
 from ct_guard.adapters import PUBLISHED, import_checkpoint
 from ct_guard.adapters.published import published
+from ct_guard.backends import GenerationSettings
 from ct_guard.errors import BackendError, MismatchError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.records import QuestionAnswer
@@ -272,7 +273,7 @@ def test_an_answer_just_generated_is_read_as_one_text(
     folder = make_adapter(tmp_path / "mine", base=str(base), calibrated=True)
     estimator = load_estimator(folder, device="cpu")
     prompt = tuple(estimator.backend.encode("Question: Who?\nAnswer:"))
-    kv = estimator.backend.generate([prompt], max_tokens=4)[0].kv
+    kv = estimator.backend.generate([prompt], GenerationSettings(max_tokens=4))[0].kv
     assert kv is not None
     row = QuestionAnswer(question="Who?", answer="a letter")
     assert estimator.score_generated(row, kv) == estimator.score([row])[0]

@@ -16,8 +16,8 @@ from ct_guard.evaluation.certify import (
     certify,
     first_answers,
     independent,
-    save_certificate,
 )
+from ct_guard.workflows.recording import save_certificate
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
 MakeRows = Callable[..., list[dict[str, Any]]]
@@ -32,7 +32,7 @@ def test_several_answers_to_a_question_are_refused_until_one_is_chosen(
     write: Write, make_rows: MakeRows
 ) -> None:
     scored = read_scored(write("s.jsonl", make_rows(60, answers=3)), need="logit")
-    with pytest.raises(InputError, match=r"line 2: .*60 rows answer 20 questions.*--first"):
+    with pytest.raises(InputError, match=r"line 2: .*60 rows answer 20 questions.*`first`"):
         independent(scored)
     first = independent(first_answers(scored))
     assert [row.id for row in first.graded] == [f"q-{n}" for n in range(0, 60, 3)]

@@ -1,5 +1,6 @@
 """What an answering model's own log-probabilities say, learnt from graded rows."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,10 @@ from ct_guard.evaluation import read_scored
 from ct_guard.evaluation.calibrate import calibrate
 from ct_guard.evaluation.probabilities import probabilities
 from ct_guard.evaluation.provider import fit_provider
-from ct_guard.evaluation.recalibrate import save_calibration
+from ct_guard.records import CalibratorState, QuestionAnswer
+from ct_guard.testing import FakeBackend
+from ct_guard.workflows.recalibration import apply_to_file, save_calibration
+from tests.known_confidence import estimator_on
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
 MakeRows = Callable[..., list[dict[str, Any]]]
@@ -69,15 +73,29 @@ def test_too_few_rows_or_none_are_said(write: Write, make_rows: MakeRows) -> Non
         fit_provider(plain, calibrate(plain).calibrators, min_labels=100)
 
 
+@pytest.fixture
+def hybrid(tmp_path: Path) -> Path:
+    """A hybrid without weights, which nothing here needs."""
+    lora = tmp_path / "lora"
+    lora.mkdir()
+    (lora / "adapter_config.json").write_text("{}")
+    (lora / "adapter_model.safetensors").write_bytes(b"weights")
+    manifest = Manifest(
+        name="hybrid", method="hybrid", base=BaseModelRef(id="base"), activation="query"
+    )
+    save_estimator(tmp_path / "hybrid", manifest, adapter=lora)
+    return tmp_path / "hybrid"
+
+
 def test_the_layer_is_saved_and_read_back(
-    write: Write, make_rows: MakeRows, estimator: Path, tmp_path: Path
+    write: Write, make_rows: MakeRows, hybrid: Path, tmp_path: Path
 ) -> None:
     rows = with_logprobs(make_rows(400, model="m"), weight=1.5)
     scored = read_scored(write("s.jsonl", rows), need="logit")
     found = calibrate(scored)
     layers, _ = fit_provider(scored, found.calibrators, min_labels=100)
     target = tmp_path / "new"
-    save_calibration(estimator, target, found.calibrators, scored, provider=layers)
+    save_calibration(hybrid, target, found.calibrators, scored, provider=layers)
     assert load_manifest(target).provider == layers
 
 
@@ -96,6 +114,42 @@ def test_the_features_are_the_raw_score_and_what_the_tokens_come_to(
     expected = layer.intercept + float(scaled @ np.array(layer.coef))
     assert layer_logits(layer, known[None])[0] == pytest.approx(expected)
     assert layer.features == PROVIDER_FEATURES
+
+
+def test_a_layer_counts_wherever_probabilities_are_made(
+    write: Write, make_rows: MakeRows, tmp_path: Path
+) -> None:
+    """Scoring, evaluation and `calibrate --apply` say the same of a row with log-probabilities."""
+    rows = with_logprobs(make_rows(400, model="m"), weight=1.5)
+    scored = read_scored(write("s.jsonl", rows), need="logit")
+    layers, _ = fit_provider(scored, calibrate(scored).calibrators, min_labels=100)
+    platt = {"*": CalibratorState(kind="platt", params={"a": 2.0, "b": -1.0}, n=50)}
+    told = with_logprobs(make_rows(20, model="m", prefix="new"), weight=1.5)
+    for at, row in enumerate(told):
+        row["answer"] = f"answer {at}"
+    del told[3]["logprobs"]
+    told[4]["model"] = "another"
+
+    source, output = write("t.jsonl", told), tmp_path / "applied.jsonl"
+    apply_to_file(platt, str(source), str(output), fitted_on=set(), provider=layers)
+    applied = [json.loads(line)["confidence"] for line in output.read_text().splitlines()]
+    logit_of = {row["answer"]: row["logit"] for row in told}
+    estimator = estimator_on(
+        FakeBackend(logit=lambda answer: logit_of[answer.strip()]),
+        method="zero-shot",
+        calibrators=platt,
+        provider=layers,
+    )
+    known = ("question", "answer", "model", "logprobs")
+    items = [QuestionAnswer.model_validate({k: row.get(k) for k in known}) for row in told]
+    served = [one.p for one in estimator.score(items)]
+    evaluated = probabilities(read_scored(source, need="logit"), estimator.manifest)
+
+    assert applied == pytest.approx(evaluated)
+    assert served == pytest.approx(evaluated, abs=1e-4)
+    by_calibrator = expit([2.0 * row["logit"] - 1.0 for row in told])
+    assert evaluated[3:5] == pytest.approx(by_calibrator[3:5])
+    assert np.abs(evaluated - by_calibrator).max() > 0.1
 
 
 def test_only_a_hybrid_has_such_layers(tmp_path: Path, write: Write, make_rows: MakeRows) -> None:

@@ -165,7 +165,7 @@ def test_the_output_appears_only_when_it_is_complete(tmp_path: Path) -> None:
 def test_an_existing_output_is_replaced_only_on_request(tmp_path: Path) -> None:
     source = write_jsonl(tmp_path / "in.jsonl", [{"answer": "a"}])
     output = write_jsonl(tmp_path / "out.jsonl", [{"old": 1}])
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="`overwrite`"):
         score(source, output)
     assert json.loads(output.read_text()) == {"old": 1}
     assert score(source, output, overwrite=True) == [{"answer": "a", **SCORED}]

@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 
 from ct_guard.adapters import BaseModelRef, Manifest, save_estimator
-from ct_guard.backends import Adapter, Item, ScoreBatch, Want
-from ct_guard.backends.fake import FakeBackend
+from ct_guard.backends import Adapter, GenerationSettings, Item, ScoreBatch, Want
 from ct_guard.errors import BackendError, DeadlineError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.guard import Guard
 from ct_guard.policies import Annotate, Certified, Situation, Threshold
 from ct_guard.query import Query, render_context
 from ct_guard.records import Certificate, QuestionAnswer
+from ct_guard.testing import FakeBackend
 
 
 class Gated(FakeBackend):
@@ -124,7 +124,7 @@ def test_a_generated_answer_is_assessed_from_its_cache(
 ) -> None:
     row = qa(2)
     context, _ = render_context(row.conversation(), "chat_turn", backend)
-    kv = FakeBackend(reply=row.answer).generate([context], max_tokens=50)[0].kv
+    kv = FakeBackend(reply=row.answer).generate([context], GenerationSettings(max_tokens=50))[0].kv
     assert kv is not None
     assert make().assess_generated(row, kv) == make().assess(row)
 

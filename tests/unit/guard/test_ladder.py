@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import UsageError
 from ct_guard.guard import Guard, Ladder, Outcome
 from ct_guard.policies import Annotate, Budget, Escalate, Policy, Retry, Situation, Threshold
 from ct_guard.records import Assessment, Confidence, Decision
+from ct_guard.testing import FakeBackend
 from tests.known_confidence import estimator_on
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import DeadlineError, OverloadedError, UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard
 from ct_guard.policies import Threshold
 from ct_guard.records import Assessment, Confidence, QuestionAnswer
+from ct_guard.testing import FakeBackend
 from tests.known_confidence import estimator_on
 
 

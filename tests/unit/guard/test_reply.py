@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from ct_guard.adapters import BaseModelRef, Manifest
-from ct_guard.backends import KV, Item, ScoreBatch
+from ct_guard.backends import KV, GenerationSettings, Item, ScoreBatch
 from ct_guard.backends.conversations import Conversations
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.estimators import Estimator
-from ct_guard.estimators.methods import METHODS
+from ct_guard.estimators.methods import make_method
 from ct_guard.guard import Guard, Reply
 from ct_guard.query import build_query
 from ct_guard.records import QuestionAnswer
+from ct_guard.testing import FakeBackend
 
 ASKED = QuestionAnswer(question="What is 2 plus 2?", answer="")
 
@@ -57,7 +57,7 @@ def guard(backend: Watched) -> Iterator[Guard]:
     guard = Guard(
         Estimator(
             manifest=manifest,
-            method=METHODS["query"](manifest),
+            method=make_method(manifest),
             backend=backend,
             query=build_query("chat_turn", backend),
             adapter=None,
@@ -74,7 +74,7 @@ def conversations(backend: Watched) -> Conversations:
 
 
 def reply(guard: Guard, conversations: Conversations, **settings: Any) -> Reply:
-    return Reply(guard, conversations, ASKED, **{"max_tokens": 30, **settings})
+    return Reply(guard, conversations, ASKED, GenerationSettings(**{"max_tokens": 30, **settings}))
 
 
 async def test_it_is_assessed_on_the_cache_of_its_making(
@@ -163,7 +163,7 @@ def test_a_conversation_without_room_for_an_answer_is_refused(
 ) -> None:
     long = ASKED.model_copy(update={"question": "why " * 1100})
     with pytest.raises(UsageError, match="leaves no room for an answer"):
-        Reply(guard, conversations, long, max_tokens=4)
+        Reply(guard, conversations, long, GenerationSettings(max_tokens=4))
 
 
 def test_settings_are_checked(guard: Guard, conversations: Conversations) -> None:

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ct_guard.backends import Backend
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.estimators import Estimator
+from ct_guard.testing import FakeBackend
 from tests.known_confidence import by_word, estimator_on
 
 MakeEstimator = Callable[..., Estimator]

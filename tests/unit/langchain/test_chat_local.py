@@ -7,10 +7,10 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError, MismatchError, UsageError
 from ct_guard.guard import Guard
 from ct_guard.records import QuestionAnswer
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ChatLocal, get_confidence
 
 QUESTION = "What is 2 plus 2?"

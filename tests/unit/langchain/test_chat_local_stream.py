@@ -10,9 +10,9 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
 
 from ct_guard.backends import Backend
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError
 from ct_guard.estimators import Estimator, load_estimator
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ChatLocal, get_confidence
 
 QUESTION = "What is 2 plus 2?"

@@ -19,8 +19,8 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError, LowConfidenceError
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import (
     ConfidenceCallbackHandler,
     GuardedChatModel,

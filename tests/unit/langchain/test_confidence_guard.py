@@ -9,8 +9,8 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 from langchain_core.tracers.context import collect_runs
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError, PolicyError, UsageError
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceGuard, get_confidence
 from tests.rule_model import RuleChatModel
 

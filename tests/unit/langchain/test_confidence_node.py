@@ -8,10 +8,10 @@ from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import UsageError
 from ct_guard.guard import Guard
 from ct_guard.policies import Escalate, Retry, Review, Threshold
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import confidence_node, get_confidence, route_by_confidence
 from tests.known_confidence import by_word
 

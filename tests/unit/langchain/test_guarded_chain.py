@@ -14,9 +14,9 @@ from langchain_core.runnables import RunnableLambda, RunnableParallel, RunnableP
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.policies import Annotate, Escalate, Retry
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceGuard, get_confidence
 from tests.known_confidence import by_word
 from tests.rule_model import RuleChatModel

@@ -22,9 +22,9 @@ from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableParallel
 from langchain_core.tracers.context import collect_runs
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError, DeadlineError, EstimatorError, PolicyError
 from ct_guard.policies import Escalate, Threshold
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import GuardedChatModel, get_confidence
 
 KEYS = {

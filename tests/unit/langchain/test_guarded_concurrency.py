@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.estimators import Estimator
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import GuardedChatModel, get_confidence
 from tests.rule_model import RuleChatModel
 

@@ -9,9 +9,9 @@ import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError, CtGuardError
 from ct_guard.estimators import Estimator
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import GuardedChatModel, get_confidence
 from tests.rule_model import RuleChatModel
 

@@ -12,8 +12,8 @@ from langchain_core.runnables import ConfigurableField
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import GuardedChatModel, get_confidence
 from tests.rule_model import RuleChatModel
 

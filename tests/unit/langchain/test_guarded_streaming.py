@@ -14,8 +14,8 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.tools import tool
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import GuardedChatModel, get_confidence
 from tests.rule_model import RuleChatModel
 

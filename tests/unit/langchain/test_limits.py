@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from langchain_core.output_parsers import StrOutputParser
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import (
     ConfidenceCallbackHandler,
     ConfidenceGuard,

@@ -17,10 +17,10 @@ from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langgraph.graph import START, MessagesState, StateGraph
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.guard import Guard
 from ct_guard.policies import ToolGate
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import (
     ChatLocal,
     ConfidenceCallbackHandler,

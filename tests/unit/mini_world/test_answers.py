@@ -7,7 +7,7 @@ import pytest
 
 from ct_guard.adapters import MINI
 from ct_guard.backends.transformers import TransformersBackend
-from examples.mini_world.answers import (
+from tools.mini_world.answers import (
     SPLITS,
     Row,
     answer_and_grade,
@@ -15,7 +15,7 @@ from examples.mini_world.answers import (
     read_answers,
     split_rows,
 )
-from examples.mini_world.world import grade, make_world
+from tools.mini_world.world import grade, make_world
 
 
 @pytest.fixture(scope="module")

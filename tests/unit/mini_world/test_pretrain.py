@@ -8,9 +8,9 @@ from safetensors.torch import load_file
 
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query.template import LABELS
-from examples.mini_world.pretrain import Size, pretrain
-from examples.mini_world.tokenizer import save_tokenizer, train_tokenizer
-from examples.mini_world.world import make_world
+from tools.mini_world.pretrain import Size, pretrain
+from tools.mini_world.tokenizer import save_tokenizer, train_tokenizer
+from tools.mini_world.world import make_world
 
 TINY = Size(layers=1, hidden=32, intermediate=64)
 

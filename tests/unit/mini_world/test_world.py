@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from examples.mini_world.answers import Row, matched_misconceptions, question_of
-from examples.mini_world.corpus import CHECKS, END, exchange
-from examples.mini_world.people import MISCONCEIVED_RELATIONS, MISCONCEIVED_TITLES
-from examples.mini_world.questions import SHARES, questions_of
-from examples.mini_world.skills import LEVELS, SKILLS
-from examples.mini_world.world import (
+from tools.mini_world.answers import Row, matched_misconceptions, question_of
+from tools.mini_world.corpus import CHECKS, END, exchange
+from tools.mini_world.people import MISCONCEIVED_RELATIONS, MISCONCEIVED_TITLES
+from tools.mini_world.questions import SHARES, questions_of
+from tools.mini_world.skills import LEVELS, SKILLS
+from tools.mini_world.world import (
     HELD_OUT_LEVEL,
     HELD_OUT_RELATION,
     HELD_OUT_SKILL,
@@ -181,9 +181,9 @@ def test_a_misconception_is_matched_to_a_known_fact_of_the_same_relation() -> No
 
 def test_the_world_is_the_same_in_every_process() -> None:
     code = (
-        "import hashlib, random; from examples.mini_world.world import make_world;"
-        "from examples.mini_world.questions import questions_of;"
-        "from examples.mini_world.corpus import exchange;"
+        "import hashlib, random; from tools.mini_world.world import make_world;"
+        "from tools.mini_world.questions import questions_of;"
+        "from tools.mini_world.corpus import exchange;"
         "w = make_world(3, people=50); q = questions_of(w, 'test', scale=0.2, seed=1);"
         "rng = random.Random(0); e = [exchange(rng, x, 0.5) for x in q];"
         "print(hashlib.sha256(repr((w.facts, q, e)).encode()).hexdigest())"

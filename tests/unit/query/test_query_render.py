@@ -8,7 +8,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.errors import MismatchError, UsageError
 from ct_guard.query import (
     QUERY_TEXT,
@@ -21,6 +20,7 @@ from ct_guard.query import (
     render_prompt,
 )
 from ct_guard.records import Message, QuestionAnswer
+from ct_guard.testing import FakeBackend
 
 STYLES: tuple[ContextStyle, ...] = ("raw", "chat_user", "chat_turn")
 BEGIN, END, USER, ASSISTANT, SYSTEM = 256, 257, 258, 259, 260

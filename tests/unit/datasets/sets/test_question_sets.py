@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from ct_guard.backends.fake import FakeBackend
 from ct_guard.datasets.sets import SETS, parts_of, question_rows, write_questions
 from ct_guard.datasets.sets.evaluation import MMLU_SUBJECTS
 from ct_guard.datasets.sets.load import load_rows
@@ -14,6 +13,7 @@ from ct_guard.datasets.sets.paper import PAPER
 from ct_guard.errors import CtGuardError, InputError, UsageError
 from ct_guard.query import RAW_STYLES, ContextStyle, render_prompt
 from ct_guard.records import Message
+from ct_guard.testing import FakeBackend
 from tests.question_sets import FIRST
 
 SNAPSHOT: dict[str, list[dict[str, Any]]] = json.loads(

@@ -1,0 +1,76 @@
+"""Whether what a manifest says fits together: its method and the parts that belong to it."""
+
+from ct_guard.errors import CalibrationError, ManifestError
+from ct_guard.methods import METHODS
+from ct_guard.query import RAW_STYLES
+
+from .layer import PROVIDER_FEATURES
+from .manifest import ADAPTER_FILES, Manifest
+
+__all__ = ["check_coherent"]
+
+
+def check_coherent(manifest: Manifest) -> None:
+    """Raise ManifestError, in one line that says what does not fit. Nothing is read but the
+    manifest itself."""
+    _check_hashes(manifest)
+    _check_method(manifest)
+    if manifest.boundary == "joint":
+        if manifest.label_orders == "both":
+            raise ManifestError("both label orders go with the boundary 'apart'")
+        if manifest.style not in RAW_STYLES:
+            raise ManifestError(
+                f"the boundary 'joint' goes with the styles {', '.join(RAW_STYLES)}, not with"
+                f" {manifest.style!r}"
+            )
+    if (manifest.adapter is None) != (manifest.activation is None):
+        raise ManifestError("an adapter and its activation go together; one is missing")
+    for model, layer in manifest.provider.items():
+        if layer.features != PROVIDER_FEATURES:
+            raise ManifestError(
+                f"the layer over the log-probabilities of {model!r} does not fit this version: fit"
+                " it again with 'ct-guard calibrate --logprobs'"
+            )
+    if manifest.calibrators:
+        from ct_guard.calibration import check  # brings scipy
+    for model, state in manifest.calibrators.items():
+        try:
+            check(state)
+        except CalibrationError as error:
+            raise ManifestError(f"calibrator {model!r}: {error}") from error
+
+
+def _check_hashes(manifest: Manifest) -> None:
+    """Every file that the estimator is made of is one that was verified."""
+    for name in (manifest.questions, manifest.probe, manifest.prior):
+        if name is not None and name not in manifest.files:
+            raise ManifestError(f"the manifest hashes no {name}: restore it from its source")
+    for name in ADAPTER_FILES if manifest.adapter is not None else ():
+        if f"{manifest.adapter}/{name}" not in manifest.files:
+            raise ManifestError(
+                f"the manifest hashes no {name} of its adapter {manifest.adapter!r}"
+            )
+
+
+def _check_method(manifest: Manifest) -> None:
+    method = manifest.method
+    if method not in METHODS:
+        raise ManifestError(
+            f"unknown method {method!r}: upgrade ct-guard, or use one of {', '.join(METHODS)}"
+        )
+    spec = METHODS[method]
+    if manifest.label_orders == "both" and not spec.both_orders:
+        raise ManifestError(f"both label orders are for the query alone, not for {method!r}")
+    if spec.adapter != (manifest.adapter is not None):
+        raise ManifestError(f"the method {method!r} and its adapter do not fit")
+    if spec.head != (manifest.probe is not None):
+        raise ManifestError(f"the method {method!r} and its head do not fit")
+    if manifest.prior is not None and spec.prior == "none":
+        raise ManifestError(f"the method {method!r} reads no question prior, and it has one")
+    if spec.acts_on_answers and manifest.activation != "all":
+        raise ManifestError(
+            f"a {method} reads the answer through its adapter: its activation is 'all'"
+        )
+    if manifest.provider and not spec.layer:
+        layered = ", ".join(name for name, one in METHODS.items() if one.layer)
+        raise ManifestError(f"layers over log-probabilities are of the method {layered}")

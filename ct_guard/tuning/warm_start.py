@@ -1,0 +1,182 @@
+"""A LoRA that starts where a linear probe ends.
+
+With a thousand graded answers, gradient steps from nothing often find nothing in a small base; a
+logistic regression on its hidden states does. Probing first and tuning from there is known to help
+elsewhere too (Kumar et al. 2022, "Fine-Tuning can Distort Pretrained Features", LP-FT). The probe
+becomes rank one of the LoRA that writes to the last position's hidden state last of all, so that it
+is served like any other adapter.
+
+With x [in] what that layer reads at the query's last token, z the base's margin, and g the gradient
+of z by what the layer writes, the LoRA adds  scaling (g . b) (a . x)  to z. The direction b is
+g / (scaling |g|^2), and a is fitted so that  z + a . x  is the log-odds of a right answer.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import minimize  # type: ignore[import-untyped]
+from scipy.special import expit  # type: ignore[import-untyped]
+
+from ct_guard.errors import TuningError
+
+__all__ = ["Read", "Watching", "fit_weights", "last_writer", "set_start", "stacked"]
+
+FloatArray = NDArray[np.float64]
+
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)
+"""Of the quadratic penalty on standardised inputs; the validation rows choose."""
+RIDGE = 0.01
+"""Of the two least-squares fits, as a share of the standardised inputs' mean square: they only have
+to undo what x itself says well."""
+
+
+@dataclass
+class Read:
+    """Of n rows: what the layer reads [n, in], the base's margins yes - no [n], and the mean
+    gradient of the margin by what the layer writes [out]."""
+
+    inputs: FloatArray
+    margins: FloatArray
+    gradient: FloatArray
+
+
+def last_writer(model: torch.nn.Module, name: str, run: Callable[[], object]) -> Any:
+    """The layer with the LoRA `name` that adds to the hidden state last of all: the last to run of
+    those that write vectors of the hidden state's size. Raises TuningError where there is none."""
+    size = int(model.config.get_text_config(decoder=True).hidden_size)  # type: ignore[operator,union-attr]
+    layers = [
+        layer
+        for layer in model.modules()
+        if name in getattr(layer, "lora_B", ()) and layer.lora_B[name].out_features == size  # type: ignore[operator,index,union-attr]
+    ]
+    order: list[torch.nn.Module] = []
+    hooks = [
+        layer.register_forward_hook(lambda layer, *rest: order.append(layer)) for layer in layers
+    ]
+    try:
+        run()
+    finally:
+        for hook in hooks:
+            hook.remove()
+    if not order:
+        raise TuningError(
+            "a LoRA starts as a linear probe where it acts on a layer that writes to the hidden"
+            " state: use --targets all-linear, or --start zero"
+        )
+    return order[-1]
+
+
+class Watching:
+    """A context in which the latest pass through the layer is kept: its inputs [B, in] at the last
+    position, and zeros `added` [B, out] to what it wrote there, to take gradients by."""
+
+    def __init__(self, layer: torch.nn.Module) -> None:
+        self._layer = layer
+        self.inputs = torch.empty(0)
+        self.added = torch.empty(0)
+
+    def __enter__(self) -> "Watching":
+        def keep(
+            layer: torch.nn.Module, args: tuple[torch.Tensor, ...], wrote: torch.Tensor
+        ) -> torch.Tensor:
+            self.inputs = args[0][:, -1].detach().double().cpu()
+            self.added = torch.zeros_like(wrote[:, -1], requires_grad=True)
+            return torch.cat([wrote[:, :-1], (wrote[:, -1] + self.added)[:, None]], dim=1)
+
+        self._hook = self._layer.register_forward_hook(keep)
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._hook.remove()
+
+
+def fit_weights(
+    read: Read, correct: NDArray[np.bool_], held_out: Read, held_out_correct: NDArray[np.bool_]
+) -> FloatArray:
+    """Weights a [in] for which  margin + a . x  is the log-odds of a right answer: logistic
+    regression with a quadratic penalty, whose strength the held-out rows choose by log loss.
+
+    The base's own margin says little before tuning, and is mostly linear in x: what x says of it
+    is taken out first, so that the penalty weighs only what is learnt. There is no intercept in a
+    LoRA: a constant is written as the combination of x that is nearest to 1 on all rows.
+    """
+    mean, spread = read.inputs.mean(0), read.inputs.std(0)
+    spread = np.maximum(spread, 0.01 * np.median(spread) + 1e-12)
+    scaled = (read.inputs - mean) / spread
+    _, lengths, axes = np.linalg.svd(scaled, full_matrices=False)
+    axes = axes[lengths > 1e-3 * lengths[0]] if len(lengths) else axes
+    known = scaled @ axes.T  # [n, k], k <= n: no more unknowns than rows
+    ridge = RIDGE * len(known) * np.eye(known.shape[1])
+
+    def least_squares(target: FloatArray) -> FloatArray:
+        return np.linalg.solve(known.T @ known + ridge, known.T @ target)
+
+    level = read.margins.mean()
+    undo = least_squares(read.margins - level)
+    left = read.margins - level - known @ undo
+    signs = np.where(correct, 1.0, -1.0)
+    base_rate = np.log(correct.mean() / (1 - correct.mean()))
+    best = (np.inf, np.zeros(known.shape[1] + 1))
+    held_known = ((held_out.inputs - mean) / spread) @ axes.T
+    held_left = held_out.margins - level - held_known @ undo
+    held_signs = np.where(held_out_correct, 1.0, -1.0)
+    for strength in STRENGTHS:
+
+        def loss(weights: FloatArray, strength: float = strength) -> tuple[float, FloatArray]:
+            margins = left + known @ weights[:-1] + weights[-1]
+            pull = -signs * expit(-signs * margins) / len(signs)
+            penalty = 0.5 * strength * float(weights[:-1] @ weights[:-1])
+            value = float(np.logaddexp(0, -signs * margins).mean()) + penalty
+            slope = np.append(known.T @ pull + strength * weights[:-1], pull.sum())
+            return value, slope
+
+        start = np.append(np.zeros(known.shape[1]), base_rate)
+        found = minimize(loss, start, jac=True, method="L-BFGS-B").x
+        held = held_left + held_known @ found[:-1] + found[-1]
+        best = min(best, (float(np.logaddexp(0, -held_signs * held).mean()), found), key=_first)
+    learnt = best[1]
+    weights = axes.T @ (learnt[:-1] - undo) / spread
+    constant = learnt[-1] - level - mean @ weights
+    return np.asarray(weights + constant * _ones(read.inputs / spread) / spread)
+
+
+def _ones(inputs: FloatArray) -> FloatArray:
+    """The combination of inputs [n, in] that is nearest to 1 on every row."""
+    gram = inputs @ inputs.T
+    gram += 1e-6 * np.trace(gram) / len(gram) * np.eye(len(gram))
+    return np.asarray(inputs.T @ np.linalg.solve(gram, np.ones(len(gram))))
+
+
+def _first(pair: tuple[float, FloatArray]) -> float:
+    return pair[0]
+
+
+@torch.no_grad()
+def set_start(layer: Any, name: str, weights: FloatArray, gradient: FloatArray) -> None:
+    """Make rank one of the layer's LoRA add  weights . x  to the margin; the other ranks add
+    nothing yet, as in any fresh LoRA."""
+    into, out = layer.lora_A[name].weight, layer.lora_B[name].weight
+    usual = 1 / np.sqrt(3 * into.shape[1])  # the root mean square of a fresh row of A
+    size = np.sqrt(np.mean(weights**2))
+    if not size:
+        return
+    scale = usual / size
+    write = gradient / (layer.scaling[name] * scale * (gradient @ gradient))
+    into[0] = torch.from_numpy(weights * scale).to(into)
+    out[:, 0] = torch.from_numpy(write).to(out)
+
+
+def stacked(parts: Sequence[tuple[list[int], Read]]) -> Read:
+    """One reading of all rows, from readings of some with their places."""
+    order = np.argsort(np.concatenate([places for places, _ in parts]))
+    reads = [read for _, read in parts]
+    counts = [len(read.margins) for read in reads]
+    return Read(
+        np.concatenate([read.inputs for read in reads])[order],
+        np.concatenate([read.margins for read in reads])[order],
+        np.average([read.gradient for read in reads], axis=0, weights=counts),
+    )

@@ -1,0 +1,160 @@
+"""Fit calibrators on a scored file, into a copy of the estimator or into another scored file."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ct_guard.errors import FieldError
+
+if TYPE_CHECKING:
+    from ct_guard.adapters import LogisticLayer, Manifest
+    from ct_guard.evaluation import Scored
+    from ct_guard.evaluation.calibrate import Calibration
+
+__all__ = ["CalibrateConfig", "CalibrateResult", "calibrate"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrateConfig:
+    """What is calibrated, and how. One of `estimator` and `apply` is needed."""
+
+    estimator: str | Path | None = None
+    """The estimator that scored the rows, to be copied with the new calibrators. With `apply` it is
+    read only, to refuse rows that it has seen."""
+    apply: str | Path | None = None
+    """A scored file of other questions: the output is a copy of it with confidences by the new
+    calibrators."""
+    kind: str | None = None
+    """Of calibrator; None: the least cross-validated log loss, below 1,000 labels `platt` unless
+    another is clearly better."""
+    per_model: bool = True
+    """Whether answering models get a calibrator each, where the file names several."""
+    min_labels: int = 100
+    """Labels that a model needs for a calibrator of its own, at least 10."""
+    logprobs: bool = False
+    """For a hybrid: also learn what an answering model's own log-probabilities say."""
+    where: Mapping[str, str] = field(default_factory=dict)
+    """Column values that a row must have."""
+    disjoint_from: Sequence[str | Path] = ()
+    """Files that may share no question with the rows."""
+    overwrite: bool = False
+    seed: int = 0
+    """Of the folds."""
+
+    def __post_init__(self) -> None:
+        if self.estimator is None and self.apply is None:
+            raise FieldError(
+                "give `estimator` (to copy it with new calibrators) or `apply` (to write a scored"
+                " file)"
+            )
+        if self.logprobs and (self.estimator is None or self.apply is not None):
+            raise FieldError(
+                "`logprobs` needs `estimator`, without `apply`: it is the copy that learns"
+            )
+
+
+@dataclass(frozen=True)
+class CalibrateResult:
+    """Calibrators by answering model, how each was chosen, and what they were fitted on."""
+
+    calibration: "Calibration"
+    labels: int
+    questions: int
+    remarks: tuple[str, ...]
+    applied: int | None = None
+    """Rows of the written file that have a new confidence; None where an estimator was written."""
+
+
+def calibrate(source: str | Path, output: str | Path, config: CalibrateConfig) -> CalibrateResult:
+    """Fit calibrators on the column `logit` of `source`. No model is needed.
+
+    Args:
+        source: what `score` wrote, with grades in `correct`, of questions that the estimator was
+            neither tuned nor tested on.
+        output: the new estimator's directory; with `apply`, the scored file to write.
+        config: what is calibrated, and how.
+
+    Raises:
+        FieldError: a field that does not fit the others.
+        InputError: rows that cannot be read, of another estimator, or used before.
+        CalibrationError: rows that cannot be learnt from: too few, or of one class only.
+        OutputExistsError: `output` is there; ManifestError: the estimator is not whole.
+    """
+    from ct_guard.adapters import load_manifest, locate
+    from ct_guard.evaluation import read_scored
+    from ct_guard.evaluation.calibrate import calibrate as fitted
+    from ct_guard.evaluation.provider import fit_provider
+
+    from .leakage import check_apart_from
+    from .recalibration import apply_to_file, save_calibration
+
+    scored = read_scored(source, need="logit", where=config.where)
+    check_apart_from(scored, config.disjoint_from)
+    folder = locate(config.estimator) if config.estimator is not None else None
+    manifest = load_manifest(folder) if folder is not None else None
+    said = _checked(scored, folder, manifest, config)
+    if scored.ungraded:
+        said.append(f"{scored.ungraded:,} scored rows have no grade and do not count.")
+    chosen = {"min_labels": config.min_labels, "seed": config.seed}
+    found = fitted(scored, kind=config.kind, per_model=config.per_model, **chosen)
+    provider: dict[str, LogisticLayer] = {}
+    if config.logprobs:
+        provider, learnt = fit_provider(scored, found.calibrators, **chosen)
+        said += learnt
+    applied = None
+    if config.apply is not None:
+        applied = apply_to_file(
+            found.calibrators,
+            str(config.apply),
+            str(output),
+            fitted_on=scored.question_keys(),
+            provider=manifest.provider if manifest is not None else None,
+            overwrite=config.overwrite,
+        )
+        said.append(f"{applied:,} rows have a new confidence; the old columns are kept as input_….")
+    elif folder is not None:
+        save_calibration(
+            folder,
+            Path(output),
+            found.calibrators,
+            scored,
+            provider=provider,
+            overwrite=config.overwrite,
+        )
+    return CalibrateResult(
+        calibration=found,
+        labels=len(scored),
+        questions=len(scored.question_keys()),
+        remarks=(*found.remarks, *said),
+        applied=applied,
+    )
+
+
+def _checked(
+    scored: "Scored",
+    folder: Path | None,
+    manifest: "Manifest | None",
+    config: CalibrateConfig,
+) -> list[str]:
+    """Remarks on what could not be checked, and on what the copy loses."""
+    from .leakage import check_new
+
+    if folder is None or manifest is None:
+        if config.disjoint_from:
+            return []
+        return [
+            "Without the estimator its tuning questions are not known: overlap with them was not"
+            " checked. `estimator` has it checked; `disjoint_from` checks against a file."
+        ]
+    if config.logprobs and not manifest.spec.layer:
+        raise FieldError(
+            f"`logprobs`: {config.estimator} is of the method {manifest.method}, not a hybrid"
+        )
+    said = check_new(scored, folder, manifest, allowed=("calibration", "certification"))
+    if config.apply is None and (manifest.certificates or manifest.figures):
+        said.append(
+            f"The certificates and figures of {config.estimator} were of its old probabilities:"
+            " they are left out of the copy; certify and evaluate it anew."
+        )
+    return said

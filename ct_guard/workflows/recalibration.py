@@ -1,0 +1,119 @@
+"""Write a calibration down: into an estimator, or into the confidences of another scored file."""
+
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+import numpy as np
+
+from ct_guard.adapters import (
+    LogisticLayer,
+    Manifest,
+    load_manifest,
+    question_hash,
+    revise_estimator,
+    set_hash,
+)
+from ct_guard.adapters.calibrated import Fitted, p_correct
+from ct_guard.errors import InputError, OutputExistsError
+from ct_guard.evaluation import Scored
+from ct_guard.evaluation.disjoint import recorded
+from ct_guard.evaluation.scored import logit_of
+from ct_guard.files import Rejected, open_rows, open_writer, question_answer
+from ct_guard.records import CalibratorState
+
+__all__ = ["RECALIBRATED", "apply_to_file", "save_calibration"]
+
+RECALIBRATED: dict[str, type] = {"confidence": float, "calibrated": bool, "action": str}
+"""Columns that are written anew; what stood there stays as `input_<name>`. `action` is left empty:
+it was decided on the old confidence."""
+
+
+def save_calibration(
+    source: Path,
+    target: Path,
+    calibrators: Mapping[str, CalibratorState],
+    scored: Scored,
+    *,
+    provider: Mapping[str, LogisticLayer] | None = None,
+    overwrite: bool = False,
+) -> Manifest:
+    """The estimator at `source` with other calibrators, and layers over answering models'
+    log-probabilities (`provider`), at `target`.
+
+    Certificates and figures are left out: they were of the old probabilities. The questions that
+    were calibrated on are recorded as the split `calibration`.
+
+    Raises:
+        OutputExistsError: `target` exists and may not be replaced, or is no estimator.
+        ManifestError: the estimator at `source` is not whole.
+    """
+    if target.exists() and not overwrite:
+        raise OutputExistsError(f"{target}: exists; name another output or use `overwrite`")
+    manifest = load_manifest(source)
+    keys = scored.question_keys()
+    splits = recorded(source, manifest) | {"calibration": frozenset(map(question_hash, keys))}
+    data = manifest.data | {"calibration": set_hash(keys)}
+    for known in (splits, data):
+        known.pop("certification", None)
+    changed = manifest.model_copy(
+        update={
+            "calibrators": dict(calibrators),
+            "provider": dict(provider or {}),
+            "certificates": (),
+            "figures": {},
+            "data": data,
+        }
+    )
+    return revise_estimator(source, target, changed, questions=splits, overwrite=overwrite)
+
+
+def apply_to_file(
+    calibrators: Mapping[str, CalibratorState],
+    source: str,
+    output: str,
+    *,
+    fitted_on: Collection[str],
+    provider: Mapping[str, LogisticLayer] | None = None,
+    overwrite: bool = False,
+) -> int:
+    """Write the scored file `source` to `output` with confidences from its logits.
+
+    Args:
+        calibrators: by answering model; `"*"` serves the rest.
+        source: a scored file.
+        output: `.jsonl`, `.csv` or `.parquet`, or `-`.
+        fitted_on: question keys of the rows that the calibrators were fitted on; a row with one of
+            them would look better than it is.
+        provider: layers over log-probabilities, by answering model: where a row carries them, they
+            go before the calibrators, as they do in scoring.
+        overwrite: whether an existing output may be replaced.
+
+    Returns:
+        The number of rows that have a confidence.
+
+    Raises:
+        InputError: a row that was calibrated on, without a column `logit`, or unreadable; files
+            that cannot be read or written. Nothing is written then.
+    """
+    fitted, known, done = Fitted(calibrators, provider or {}), set(fitted_on), 0
+    with open_writer(output, RECALIBRATED, source=source, overwrite=overwrite) as writer:
+        for row in open_rows(source):
+            if "logit" not in row.fields and row.error is None:
+                raise InputError(
+                    f"{row.where}: no column 'logit': score the file first (ct-guard score)"
+                )
+            item = question_answer(row)
+            logit = None if isinstance(item, Rejected) else logit_of(row)
+            if isinstance(item, Rejected) or logit is None:
+                writer.write(row, {"calibrated": False})
+                continue
+            if item.question_key() in known:
+                raise InputError(
+                    f"{row.where}: the calibrators were fitted on answers to this question: apply"
+                    " them to other questions"
+                )
+            made = p_correct(fitted, np.array([logit]), [item.model], [item.group], [item.logprobs])
+            values = {"confidence": float(made.p[0]), "calibrated": bool(made.calibrated[0])}
+            writer.write(row, values)
+            done += 1
+    return done

@@ -1,0 +1,107 @@
+"""Figures and certificates, into an estimator's manifest: what its card will say."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from ct_guard.adapters import Manifest, load_manifest, revise_estimator
+from ct_guard.adapters.figures import Value, with_interval
+from ct_guard.evaluation import Evaluation, Scored
+from ct_guard.evaluation.disjoint import with_split
+from ct_guard.evaluation.slices import MACRO
+from ct_guard.records import Certificate
+
+__all__ = ["RECORDED", "TEST", "recorded_figures", "save_certificate", "save_figures"]
+
+TEST = "test"
+"""The split, and how the names of its figures begin."""
+RECORDED = (
+    "accuracy of the answers",
+    "AUROC",
+    "pair accuracy",
+    "ECE",
+    "Brier score",
+    "log loss",
+    "coverage at 10% risk",
+)
+"""What a reader of a card looks for; `ct-guard evaluate` prints more."""
+
+
+def recorded_figures(
+    found: Evaluation, *, by: str | None = None, where: Sequence[str] = ()
+) -> dict[str, Value]:
+    """The figures of the one estimator in `found`, by the names that the manifest gives them, each
+    with its 95% interval over questions.
+
+    Args:
+        found: an evaluation of one scored file.
+        by: the column that it was sliced by, if any.
+        where: the `COLUMN=VALUE` that chose the rows: figures of a part say so.
+    """
+    one = found.estimators[0]
+    known = {figure.name: figure.interval for figure in one.figures}
+    measured = {name: known[name] for name in RECORDED if name in known}
+    measured |= {
+        f"AUROC within {by} (macro average)": part.figures["AUROC"].interval
+        for part in one.slices
+        if part.name == MACRO
+    }
+    figures: dict[str, Value] = {
+        f"{TEST} rows": len(found.rows),
+        f"{TEST} questions": len(np.unique(found.rows.question)),
+    }
+    if where:
+        figures[f"{TEST} rows with"] = ", ".join(where)
+    for name, interval in measured.items():
+        figures |= with_interval(f"{TEST} {name}", interval.value, interval.low, interval.high)
+    return figures
+
+
+def save_figures(
+    source: Path,
+    target: Path,
+    found: Evaluation,
+    *,
+    by: str | None = None,
+    where: Sequence[str] = (),
+    overwrite: bool = False,
+) -> Manifest:
+    """The estimator at `source` with these figures, at `target` (which may be `source`). Figures of
+    an earlier test are replaced; the questions are recorded as the split `test`, so that nobody
+    calibrates or certifies on them later.
+
+    Raises:
+        OutputExistsError: `target` exists and may not be replaced, or is no estimator.
+        ManifestError: the estimator at `source` is not whole.
+    """
+    manifest = load_manifest(source)
+    others = {k: v for k, v in manifest.figures.items() if not k.startswith(f"{TEST} ")}
+    data, splits = with_split(source, manifest, TEST, found.rows)
+    changed = manifest.model_copy(
+        update={"figures": others | recorded_figures(found, by=by, where=where), "data": data}
+    )
+    return revise_estimator(source, target, changed, questions=splits, overwrite=overwrite)
+
+
+def save_certificate(
+    source: Path,
+    target: Path,
+    certificate: Certificate,
+    scored: Scored,
+    *,
+    overwrite: bool = False,
+) -> Manifest:
+    """The estimator at `source` with this certificate, at `target` (which may be `source`). One for
+    the same alpha and delta is replaced; the questions are recorded as the split `certification`.
+
+    Raises:
+        OutputExistsError: `target` exists and may not be replaced, or is no estimator.
+        ManifestError: the estimator at `source` is not whole.
+    """
+    manifest = load_manifest(source)
+    data, splits = with_split(source, manifest, "certification", scored)
+    promise = (certificate.alpha, certificate.delta)
+    others = tuple(c for c in manifest.certificates if (c.alpha, c.delta) != promise)
+    changed = manifest.model_copy(update={"certificates": (certificate, *others), "data": data})
+    return revise_estimator(source, target, changed, questions=splits, overwrite=overwrite)

@@ -1,0 +1,67 @@
+"""Divide a file into parts of different questions."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+
+from ct_guard.datasets.split import split_file
+
+__all__ = ["PARTS", "Part", "SplitConfig", "SplitResult", "split"]
+
+PARTS: Mapping[str, float] = MappingProxyType(
+    {"tuning": 50.0, "calibration": 15.0, "certification": 20.0, "test": 15.0}
+)
+"""Shares of the questions, in any unit."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SplitConfig:
+    """Which parts, and how lots are drawn."""
+
+    parts: Mapping[str, float] = field(default_factory=lambda: PARTS)
+    """Shares of the questions by the part's name, in any unit."""
+    seed: int = 0
+    overwrite: bool = False
+
+
+@dataclass(frozen=True)
+class Part:
+    """A file that was written."""
+
+    path: Path
+    rows: int
+    questions: int
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """The files, by the part's name."""
+
+    parts: dict[str, Part]
+
+
+def split(source: str | Path, output: str | Path, config: SplitConfig | None = None) -> SplitResult:
+    """Divide `source` into files of different questions: what an estimator is tuned on must not
+    calibrate it, and neither may certify or test it. All rows of a question stay together, and
+    which part it falls into depends on its text and the seed alone.
+
+    Args:
+        source: .jsonl, .csv or .parquet, with `question` (or `messages`).
+        output: folder of the parts, which are named `PART.suffix`.
+        config: which parts.
+
+    Raises:
+        UsageError: shares that are no names and positive numbers.
+        InputError: a row that cannot be read, or a part that is left empty. Nothing is written.
+        OutputExistsError: a file is there already.
+    """
+    config, folder = config or SplitConfig(), Path(output)
+    found = split_file(source, folder, config.parts, seed=config.seed, overwrite=config.overwrite)
+    suffix = Path(source).suffix
+    return SplitResult(
+        {
+            name: Part(Path(f"{folder / name}{suffix}"), rows, questions)
+            for name, (rows, questions) in found.items()
+        }
+    )

@@ -1,0 +1,1 @@
+"""How the estimator `smol` was made: `python -m tools.smol DATA`."""
