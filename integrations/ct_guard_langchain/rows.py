@@ -15,10 +15,10 @@ from ct_guard.records import Assessment, Decision
 
 from .assess import Case, Scores, decided
 from .delivery import silent
+from .guarding import Guarded, Guarding
 from .listening import LastCall, ModelCall, alone
 from .outputs import Selector, answer_of, asked_of, context_in, context_of
 from .record import attach
-from .runnable import ConfidenceGuard, Guarded
 from .telling import note_in
 
 __all__ = ["Reading", "Row", "by_chain", "decide", "hear", "waiting"]
@@ -45,7 +45,7 @@ class Row:
 
     def __init__(
         self,
-        over: ConfidenceGuard,
+        over: Guarding,
         chains: Sequence[Chain],
         reading: Reading,
         value: Any,
