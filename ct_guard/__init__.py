@@ -37,6 +37,8 @@ if TYPE_CHECKING:
         SplitResult,
         TuneConfig,
         TuneResult,
+        WeighConfig,
+        WeighResult,
         audit,
         baseline,
         calibrate,
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
         score,
         split,
         tune,
+        weigh,
     )
 
 _EXPORTS = {
@@ -64,6 +67,8 @@ _EXPORTS = {
     "Estimator": "ct_guard.estimators",
     "EvaluateConfig": "ct_guard.workflows",
     "EvaluateResult": "ct_guard.workflows",
+    "WeighConfig": "ct_guard.workflows",
+    "WeighResult": "ct_guard.workflows",
     "GradeConfig": "ct_guard.workflows",
     "GradeResult": "ct_guard.workflows",
     "GradedAnswer": "ct_guard.records",
@@ -87,6 +92,7 @@ _EXPORTS = {
     "score": "ct_guard.workflows",
     "split": "ct_guard.workflows",
     "tune": "ct_guard.workflows",
+    "weigh": "ct_guard.workflows",
 }
 
 __all__ = [
@@ -117,6 +123,8 @@ __all__ = [
     "SplitResult",
     "TuneConfig",
     "TuneResult",
+    "WeighConfig",
+    "WeighResult",
     "audit",
     "baseline",
     "calibrate",
@@ -128,6 +136,7 @@ __all__ = [
     "score",
     "split",
     "tune",
+    "weigh",
 ]
 
 

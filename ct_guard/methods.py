@@ -44,11 +44,20 @@ class MethodSpec:
     """Whether a logistic layer reads the evidence, fitted on rows of its own."""
     prior: Literal["none", "may", "must"] = "none"
     """Whether a question prior belongs to it."""
+    fitted: bool = False
+    """Whether fitted evidence belongs to it (`ct_guard.evidence`): `ct-guard calibrate --evidence`
+    makes it."""
 
     @property
     def has_base(self) -> bool:
         """Whether a base model is read; without one neither torch nor llama.cpp is needed."""
         return not OF_BASE.isdisjoint(self.evidence)
+
+    @property
+    def measures_ood(self) -> bool:
+        """Whether its score is read from what the base model computes of an answer, so that answers
+        can be compared by it."""
+        return not self.evidence.isdisjoint({"query", "likelihood", "hidden"})
 
     @property
     def by_name(self) -> bool:
@@ -89,6 +98,7 @@ METHODS: Mapping[str, MethodSpec] = MappingProxyType(
             _spec("verbalized", "replies", baseline=True),
             _spec("sampling", "replies", baseline=True),
             _spec("question_prior", "question", baseline=True, prior="must"),
+            _spec("evidence", "row", fitted=True),
         )
     }
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 __all__ = [
     "Action",
@@ -70,6 +70,9 @@ class QuestionAnswer(Record):
     logprobs: tuple[float, ...] | None = None
     """Log-probability (in nats) of each token of the answer, as the answering model reports it; its
     tokens, not the estimator's. They count where the estimator has a layer for this model."""
+    columns: dict[str, JsonValue] = {}
+    """What else is known of the answer, by name, for estimators that read such evidence: `samples`
+    (further answers to the question), what its author stated, a trust score…"""
 
     def conversation(self) -> tuple[Message, ...]:
         """The turns before the answer; the last one is what was asked."""

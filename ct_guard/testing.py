@@ -138,13 +138,6 @@ class FakeBackend:
             )
             for context, answer in parts
         ]
-        hidden = np.array(
-            [
-                [_noise(context, answer, at, *everywhere) for at in range(_HIDDEN)]
-                for context, answer in parts
-            ],
-            np.float32,
-        ).reshape(len(items), _HIDDEN)
         live = [isinstance(item.context, KV) for item in items]
         sizes = [len(context) + len(answer) for context, answer in parts]
         return ScoreBatch(
@@ -152,11 +145,12 @@ class FakeBackend:
             if "labels" in want
             else None,
             answer_logprobs=logprobs if "answer_logprobs" in want else None,
-            hidden=hidden if "hidden" in want else None,
+            hidden=_states(parts, everywhere) if "hidden" in want else None,
             cached_tokens=np.array([n * kv for n, kv in zip(sizes, live, strict=True)], np.int32),
             prefilled_tokens=np.array(
                 [len(query.ids) + n * (not kv) for n, kv in zip(sizes, live, strict=True)], np.int32
             ),
+            query_hidden=_states(parts, ("query", *key)) if "query_hidden" in want else None,
         )
 
     def read_plainly(self, row: PlainRow, tokens: Sequence[int]) -> NDArray[np.float32]:
@@ -266,6 +260,15 @@ def _parts(item: Item) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if not item.answer:
         raise UsageError("an answer without tokens cannot be scored")
     return item.context, item.answer
+
+
+def _states(
+    parts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]], key: tuple[str, ...]
+) -> NDArray[np.float32]:
+    rows = [
+        [_noise(context, answer, at, *key) for at in range(_HIDDEN)] for context, answer in parts
+    ]
+    return np.array(rows, np.float32).reshape(len(parts), _HIDDEN)
 
 
 def _logprob(ids: tuple[int, ...], token: int, key: tuple[str, ...] = ()) -> float:

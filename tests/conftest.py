@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import signal
+import sys
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -15,6 +16,31 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 from pathlib import Path
 
 import pytest
+
+MODEL_LIBRARIES = frozenset({"torch", "transformers", "llama_cpp"})
+
+
+class _NoModels:
+    """An importer before all others: whatever asks for a library that runs models is skipped."""
+
+    @staticmethod
+    def find_spec(name: str, path: object = None, target: object = None) -> None:
+        if name in MODEL_LIBRARIES:
+            pytest.skip(f"--no-models: needs {name}", allow_module_level=True)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-models",
+        action="store_true",
+        help="skip every test that comes to import a library that runs models",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--no-models"):
+        sys.meta_path.insert(0, _NoModels())
+
 
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] | trim }}<|end|>"

@@ -42,7 +42,10 @@ def check_coherent(manifest: Manifest) -> None:
 
 def _check_hashes(manifest: Manifest) -> None:
     """Every file that the estimator is made of is one that was verified."""
-    for name in (manifest.questions, manifest.probe, manifest.prior):
+    named = (
+        manifest.questions, manifest.probe, manifest.prior, manifest.novelty, manifest.evidence
+    )  # fmt: skip
+    for name in named:
         if name is not None and name not in manifest.files:
             raise ManifestError(f"the manifest hashes no {name}: restore it from its source")
     for name in ADAPTER_FILES if manifest.adapter is not None else ():
@@ -65,8 +68,12 @@ def _check_method(manifest: Manifest) -> None:
         raise ManifestError(f"the method {method!r} and its adapter do not fit")
     if spec.head != (manifest.probe is not None):
         raise ManifestError(f"the method {method!r} and its head do not fit")
+    if spec.fitted != (manifest.evidence is not None):
+        raise ManifestError(f"the method {method!r} and its fitted evidence do not fit")
     if manifest.prior is not None and spec.prior == "none":
         raise ManifestError(f"the method {method!r} reads no question prior, and it has one")
+    if manifest.novelty is not None and not spec.measures_ood:
+        raise ManifestError(f"the method {method!r} has no ood, and it has one")
     if spec.acts_on_answers and manifest.activation != "all":
         raise ManifestError(
             f"a {method} reads the answer through its adapter: its activation is 'all'"

@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from ct_guard.backends import Activation
 from ct_guard.methods import METHODS, MethodSpec
 from ct_guard.query import QUERY_HASH, TEMPLATE_DATE, Boundary, ContextStyle
-from ct_guard.records import CalibratorState, Certificate, Record
+from ct_guard.records import Arithmetic, CalibratorState, Certificate, Record
 
 from .lora_config import LORA_CONFIG
 
@@ -154,6 +154,12 @@ class Manifest(Record):
     asking: Asking | None = None
     prior: FileName | None = None
     """File of the question prior, relative to the manifest."""
+    novelty: FileName | None = None
+    """File of what answers are compared with for `ood`, relative to the manifest."""
+    novelty_by: Arithmetic | None = None
+    """What read those; states that are computed otherwise are not compared with them."""
+    evidence: FileName | None = None
+    """File of the fitted evidence, relative to the manifest (see `ct_guard.evidence`)."""
     budget: int | None = Field(default=None, gt=0)
     """Most tokens of context + answer + query; None: what the base model reads."""
     calibrators: dict[str, CalibratorState] = {}
@@ -190,6 +196,7 @@ class Manifest(Record):
         known = self.model_dump(mode="json", include=set(SCORING))
         known["base"] = self.base.fingerprint
         weights = [f"{self.adapter}/{name}" for name in ADAPTER_FILES] + [self.probe, self.prior]
+        weights += [self.evidence] if self.evidence is not None else []
         known["files"] = [self.files.get(name or "") for name in weights]
         text = json.dumps(known, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

@@ -1,6 +1,6 @@
 """Change what an estimator's manifest says, in place or in a copy, without a half-written state."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from ct_guard.files.replacing import replacing
@@ -19,6 +19,8 @@ def revise_estimator(
     manifest: Manifest,
     *,
     questions: Mapping[str, frozenset[str]],
+    added: Mapping[str, bytes] | None = None,
+    dropped: Collection[str] = (),
     overwrite: bool = False,
 ) -> Manifest:
     """Write `manifest`, a changed manifest of the estimator at `source`, to `target`.
@@ -32,6 +34,8 @@ def revise_estimator(
         target: the same directory, or another one.
         manifest: what is to be written; `files` and `questions` are filled in here.
         questions: hashes of the questions by split, see `adapters.questions`; none: no such file.
+        added: content of further files, by names that the directory does not have yet.
+        dropped: files of the old manifest that the new one has no use for.
         overwrite: whether another estimator at `target` may be replaced.
 
     Returns:
@@ -40,33 +44,36 @@ def revise_estimator(
     Raises:
         OutputExistsError: `target` exists and may not be replaced, or is no estimator.
     """
-    kept = {name: source / name for name in manifest.files if name != manifest.questions}
-    content = dump_questions(questions) if questions else None
-    name = questions_name(content) if content is not None else None
+    new = dict(added or {})
+    name = None
+    if questions:
+        content = dump_questions(questions)
+        name = questions_name(content)
+        new[name] = content
+    old = {*dropped, manifest.questions} - new.keys()
     if target.exists() and target.samefile(source):
-        return _in_place(source, manifest, name, content)
+        return _in_place(source, manifest.model_copy(update={"questions": name}), new, old)
     check_target(target, overwrite=overwrite)
-    added = {name: content} if name is not None and content is not None else {}
+    kept = {known: source / known for known in manifest.files if known not in old}
     base = _base_seen_from(target, source, manifest.base)
     changed = manifest.model_copy(
         update={"name": target.resolve().name, "questions": name, "base": base}
     )
-    return save_estimator(target, changed, files={**kept, **added}, overwrite=overwrite)
+    return save_estimator(target, changed, files={**kept, **new}, overwrite=overwrite)
 
 
 def _in_place(
-    folder: Path, manifest: Manifest, name: str | None, content: bytes | None
+    folder: Path, manifest: Manifest, new: Mapping[str, bytes], old: Collection[str | None]
 ) -> Manifest:
-    old = manifest.questions
-    files = {known: digest for known, digest in manifest.files.items() if known != old}
-    if name is not None and content is not None:
+    files = {known: digest for known, digest in manifest.files.items() if known not in old}
+    for name, content in new.items():
         with replacing(folder / name) as building:
             building.write_bytes(content)
         files[name] = sha256(folder / name)
-    changed = manifest.model_copy(update={"questions": name, "files": files})
+    changed = manifest.model_copy(update={"files": files})
     write_manifest(folder, changed)
-    if old is not None and old != name:
-        (folder / old).unlink(missing_ok=True)
+    for name in filter(None, old):
+        (folder / name).unlink(missing_ok=True)
     return changed
 
 

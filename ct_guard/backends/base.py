@@ -37,7 +37,8 @@ __all__ = [
 Activation = Literal["query", "all"]
 """Where an adapter acts: on the query's tokens over the base model's KV, or on every token."""
 
-Want = Literal["labels", "answer_logprobs", "hidden"]
+Want = Literal["labels", "answer_logprobs", "hidden", "query_hidden"]
+"""`query_hidden` comes with the labels: it is what they are computed from."""
 
 Manner = Literal["together", "alone", "whole"]
 """How a base reads rows to the same effect as one by one: in batches over shared caches; one at a
@@ -131,6 +132,9 @@ class ScoreBatch:
     """[B]: tokens that were taken from a cache instead of being read."""
     prefilled_tokens: NDArray[np.int32]
     """[B]: tokens that were read for this item; a shared context counts for its first answer."""
+    query_hidden: NDArray[np.float32] | None = None
+    """[B, d]: last layer at the query's last token, through the adapter where there is one: what
+    the label logits are computed from."""
 
 
 @dataclass(frozen=True)

@@ -58,10 +58,12 @@ class ScoreJob:
         self.labels = "labels" in want
         self.logprobs = "answer_logprobs" in want
         self.hidden = "hidden" in want
+        self.query_hidden = "query_hidden" in want
         size = len(items)
         self.label_logits = np.zeros((size, len(query.label_ids)), np.float32)
         self.answer_logprobs: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
         self.hidden_rows: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
+        self.query_rows = self.hidden_rows.copy()
         self.cached = np.zeros(size, np.int32)
         self.prefilled = np.zeros(size, np.int32)
 
@@ -193,7 +195,7 @@ class ScoreJob:
         if self.logprobs:
             self._keep_logprobs(numbers, hidden, before)
         if self.hidden and not self._everywhere:
-            self._keep_hidden(numbers, hidden[:, -1])
+            _keep(self.hidden_rows, numbers, hidden[:, -1])
         if joined:
             self._keep_labels(numbers, step.hidden[:, -1])
         elif asks:
@@ -210,7 +212,7 @@ class ScoreJob:
         tail = self._asked
         step = self.backend.decoder.read([(*row, *tail) for row in rows], past, cached=False)
         if self.hidden:
-            self._keep_hidden(numbers, step.hidden[:, -1 - len(tail)])
+            _keep(self.hidden_rows, numbers, step.hidden[:, -1 - len(tail)])
         if self.labels:
             self._keep_labels(numbers, step.hidden[:, -1])
 
@@ -249,6 +251,8 @@ class ScoreJob:
                 "the model returned NaN or infinite logits: try --dtype float32"
             )
         self.label_logits[numbers] = logits
+        if self.query_hidden:
+            _keep(self.query_rows, numbers, hidden)
 
     def _keep_logprobs(
         self, numbers: list[int], hidden: torch.Tensor, before: torch.Tensor | None
@@ -277,10 +281,6 @@ class ScoreJob:
             return item.context.ids[item.context.answer_start :]
         return item.answer
 
-    def _keep_hidden(self, numbers: list[int], hidden: torch.Tensor) -> None:
-        for number, row in zip(numbers, hidden.float().cpu().numpy(), strict=True):
-            self.hidden_rows[number] = row
-
     def _result(self) -> ScoreBatch:
         return ScoreBatch(
             label_logits=self.label_logits if self.labels else None,
@@ -288,4 +288,10 @@ class ScoreJob:
             hidden=np.stack(self.hidden_rows) if self.hidden and self.items else None,
             cached_tokens=self.cached,
             prefilled_tokens=self.prefilled,
+            query_hidden=np.stack(self.query_rows) if self.query_hidden and self.items else None,
         )
+
+
+def _keep(rows: list[NDArray[np.float32]], numbers: list[int], hidden: torch.Tensor) -> None:
+    for number, row in zip(numbers, hidden.float().cpu().numpy(), strict=True):
+        rows[number] = row

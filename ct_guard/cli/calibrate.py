@@ -4,7 +4,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import config_of, disjoint_option, overwrite_option, remark, where_option
+from .evidence import calibrate_evidence
+from .options import (
+    config_of,
+    disjoint_option,
+    given_options,
+    overwrite_option,
+    remark,
+    where_option,
+)
+from .progress import Terminal
 from .shown import say, shown
 
 if TYPE_CHECKING:
@@ -12,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KINDS", "command"]
 
+ARGUMENTS = ("source", "output")
 KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 
 
@@ -49,13 +59,36 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
     help="With -e, for a hybrid: also learn what an answering model's own log-probabilities (column"
     " `logprobs`: a list for each answer) say. Kept where it lowers the cross-validated log loss.",
 )  # fmt: skip
+@click.option(
+    "--ood", is_flag=True,
+    help="With -e: its base model also reads the rows, and the copy's scores say how unlike these"
+    " rows an answer is (`ood`, a p-value). Without it the copy's do not: what the estimator was"
+    " compared with before were other rows.",
+)  # fmt: skip
+@click.option("--base", metavar="MODEL", help="With --ood: where the base model lies now.")
+@click.option(
+    "--backend", type=click.Choice(["transformers", "llama_cpp"]), default="transformers",
+    show_default=True,
+    help="With --ood: what reads the rows. ood is measured on it alone, in the same number format.",
+)  # fmt: skip
+@click.option(
+    "--evidence", metavar="KIND,…",
+    help="Make an estimator without a base model of what else graded rows say: agreement, stated,"
+    " logprobs, model, column:NAME. SOURCE is then a file of graded answers; no score is needed.",
+)  # fmt: skip
+@click.option(
+    "--force", is_flag=True, help="With --evidence: take numbers that look like the grade, too."
+)
 @where_option("Only rows with this value.")
 @disjoint_option("Refuse if SCORED shares a question with this file (your tuning or test rows).")
 @overwrite_option()
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the folds.")
-def command(source: str, output: str, **options: Any) -> None:
+@click.pass_context
+def command(
+    context: click.Context, source: str, output: str, evidence: str | None, **options: Any
+) -> None:
     """Fit calibrators on SCORED: what `ct-guard score` wrote (the column `logit`), with grades in
-    `correct`. No model is needed.
+    `correct`. No model is needed, but with --ood.
 
     \b
     A copy of the estimator with the new calibrators:
@@ -63,14 +96,33 @@ def command(source: str, output: str, **options: Any) -> None:
     Another scored file with re-calibrated confidences, for instance of a new answering model:
       ct-guard calibrate calibration.jsonl -e my-estimator --apply test.jsonl -o calibrated.jsonl
 
+    \b
+    An estimator of what is known of answers, without any model:
+      ct-guard calibrate graded.csv --evidence agreement,stated,model -o my-evidence
+
     Use questions of their own: none that the estimator was tuned on, none to certify or test with.
     What the estimator records is checked by the hash of each question, and refused; so are files
     named by --disjoint-from. Several answers to one question are welcome. Old certificates are left
     out of the copy, since they were of the old probabilities: certify again.
     """
+    if evidence is not None:
+        if other := given_options(context) - {"evidence", "force", "overwrite", "seed", *ARGUMENTS}:
+            raise click.UsageError(
+                "--evidence makes an estimator of its own, of a file of graded answers: leave"
+                f" --{min(other).replace('_', '-')} out (what another estimator said is evidence as"
+                " column:logit)"
+            )
+        calibrate_evidence(source, output, evidence, options)
+    elif options.pop("force"):
+        raise click.UsageError("--force is for --evidence: leave it out")
+    else:
+        _calibrate(source, output, options)
+
+
+def _calibrate(source: str, output: str, options: dict[str, Any]) -> None:
     from ct_guard.workflows import CalibrateConfig, calibrate
 
-    made = calibrate(source, output, config_of(CalibrateConfig, options))
+    made = calibrate(source, output, config_of(CalibrateConfig, options), report=Terminal())
     _show(made, err=output == "-")
     for line in made.remarks:
         remark(line)

@@ -68,6 +68,15 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
             if manifest.prior
             else "none",
         ),
+        (
+            "ood",
+            f"p-value over the rows in {manifest.novelty}, on"
+            f" {manifest.novelty_by.backend} in {manifest.novelty_by.format}"
+            if manifest.novelty and manifest.novelty_by
+            else "not measured: fit it with 'ct-guard calibrate --ood'"
+            if manifest.spec.measures_ood
+            else "not measured by this method",
+        ),
         ("budget", f"{manifest.budget} tokens" if manifest.budget else "what the base reads"),
         ("files", f"{len(manifest.files)} verified against their SHA-256"),
     ]

@@ -55,10 +55,9 @@ def _batch_size(context: click.Context, option: click.Parameter, text: str) -> i
 @click.argument("source", metavar="FILE")
 @click.option(
     "-e", "--estimator", default="mini", show_default=True,
-    help="An estimator directory; 'mini' (embedded: a toy world), 'mini:query', 'mini:sampling', …;"
-    " 'smol' (a small real base, tuned on real answers); an id of the hub's (owner/name or"
-    " owner/name@revision); or with --base a baseline: zero-shot, likelihood, perplexity,"
-    " verbalized, sampling.",
+    help="An estimator directory, 'mini' (embedded), 'mini:query', 'mini:sampling', …, an id of the"
+    " hub's (owner/name or owner/name@revision), or with --base a baseline: zero-shot,"
+    " likelihood, perplexity, verbalized, sampling.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", default="-", show_default=True,
@@ -105,10 +104,11 @@ def command(source: str, output: str, quiet: bool, **options: Any) -> None:
                    logprobs (of the answer's tokens, as the answering model reports them: a list).
     What is asked: `messages`, then `question`; where `messages` ends in a user turn, that turn is
                    the question. `context` stands before the question, in the same turn.
-    Columns added: confidence, logit, action, status, calibrated, truncated, sanitized, read_apart,
-                   estimator, scorer (identifies what the logit follows from), backend, format and
-                   noise (what it was computed in), error. Every input column is kept, rows keep
-                   their order.
+    Columns added: confidence, logit, action, status, calibrated, truncated, sanitized, ood (p-value
+                   of an answer like those that were calibrated on; small: unlike them),
+                   read_apart, estimator, scorer (identifies what the logit follows from), backend,
+                   format and noise (what it was computed in), error. Every input column is kept,
+                   rows keep their order.
     Status:        ok, empty, refusal, forged, unsupported, invalid, too_long, error. A bad row
                    never stops the run.
 

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -171,4 +171,7 @@ class AskedAnswers:
         if reply.text is None:
             return reply
         text = reply.text.strip()
-        return Reply(text.partition("\n")[0].rstrip() if self._samplings[0].first_line else text)
+        if not self._samplings[0].first_line:
+            return replace(reply, text=text)
+        line, ended, _ = text.partition("\n")
+        return replace(reply, text=line.rstrip(), cut=reply.cut and not ended)

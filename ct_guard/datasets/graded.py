@@ -1,5 +1,6 @@
 """Graded files read back: the answers that carry a grade."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,8 +39,8 @@ class Graded:
         return said
 
 
-def read_graded(path: str | Path) -> Graded:
-    """Read answers with grades in `correct`.
+def read_graded(path: str | Path, columns: Collection[str] = ()) -> Graded:
+    """Read answers with grades in `correct`, and what the rows hold in other `columns`.
 
     Raises InputError, by file, row and field, for a row that cannot be read, a grade that is not a
     boolean, and a file without grades.
@@ -53,7 +54,7 @@ def read_graded(path: str | Path) -> Graded:
         if grade is None:
             ungraded += 1
             continue
-        item = question_answer(row)
+        item = question_answer(row, columns)
         if isinstance(item, Rejected):
             raise InputError(f"{item.message}: correct or remove the row")
         if screen(item, refusals=False) != "ok":

@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +32,20 @@ from ct_guard.query import (
 )
 from ct_guard.records import Arithmetic, Confidence, QuestionAnswer, Status
 
-from .methods import Judged, Method, TextMethod
+from .methods import Method, TextMethod
+from .methods.evidence import EvidenceMethod
+from .novelty import Novelty, state_wants, states_of
 
 __all__ = ["Estimator", "OutOfScopeWarning"]
 
 _WORD = re.compile(r"(?<![\w'’])[^\W\d_][\w'’]*")
+
+
+class Read(NamedTuple):
+    """What was read of one answer."""
+
+    logit: float
+    ood: float | None = None
 
 
 class OutOfScopeWarning(UserWarning):
@@ -56,6 +65,8 @@ class Estimator:
     adapter: Adapter | None
     fingerprint: str
     """Identifies the manifest, and with it every file of the estimator."""
+    novelty: Novelty | None = None
+    """What answers are compared with for `ood`; None: it is not measured."""
     swapped: Query | None = None
     """The query with its labels exchanged, where both orders are asked and averaged."""
     refusals: bool = True
@@ -112,6 +123,17 @@ class Estimator:
         low, high = (float(self._p(at, qa).p[0]) for at in (logit - noise, logit + noise))
         return low < threshold <= high
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """What rows must keep for it, beside question and answer (`QuestionAnswer.columns`)."""
+        return self.method.columns if isinstance(self.method, EvidenceMethod) else ()
+
+    @property
+    def reads_together(self) -> bool:
+        """Whether an answer's score depends on the other answers to its question, so that all rows
+        of a file are to come at once."""
+        return isinstance(self.method, EvidenceMethod) and self.method.reads_together
+
     def score(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
         """One `Confidence` for each item, in order.
 
@@ -128,13 +150,13 @@ class Estimator:
             else:
                 results[at] = made
         self._tell_scope([items[at] for at, _ in waiting])
-        scored = self._logits(
+        scored = self._read(
             [Item(made.context, made.answer) for _, made in waiting],
             [items[at].asked() for at, _ in waiting],
         )
-        for (at, made), logit in zip(waiting, scored, strict=True):
+        for (at, made), read in zip(waiting, scored, strict=True):
             results[at] = self._confidence(
-                logit,
+                read,
                 items[at],
                 truncated=made.truncated,
                 sanitized=made.sanitized,
@@ -156,7 +178,7 @@ class Estimator:
         if read_answer(qa.answer)[1] or from_text or screen(qa, refusals=self.refusals) != "ok":
             return self.score([qa])[0]
         self._tell_scope([qa])
-        return self._confidence(self._logits([Item(kv, ())], [qa.asked()])[0], qa)
+        return self._confidence(self._read([Item(kv, ())], [qa.asked()])[0], qa)
 
     def rendered(self, items: Sequence[QuestionAnswer]) -> list[Rendered | Confidence]:
         """What is read of each item, or the confidence of one that is decided without the model."""
@@ -235,57 +257,65 @@ class Estimator:
         self._tell_scope([items[at] for at in waiting])
         judged = method.judge([items[at] for at in waiting])
         for at, logit in zip(waiting, judged, strict=True):
-            results[at] = self._confidence(logit, items[at], sanitized=was_sanitized(items[at]))
+            read = logit if isinstance(logit, CtGuardError) else Read(logit)
+            results[at] = self._confidence(read, items[at], sanitized=was_sanitized(items[at]))
         return results
 
-    def _logits(self, items: list[Item], questions: list[str]) -> list[Judged]:
-        """Raw logits of items and what they were asked; for an item that the backend cannot score,
-        its error. One such item does not cost the others their score: the batch is halved until
-        it is alone."""
+    def _read(self, items: list[Item], questions: list[str]) -> list[Read | CtGuardError]:
+        """What is read of items and what they were asked; for one that the backend cannot score,
+        its error. One such item does not cost the others their score: the batch is halved until it
+        is alone."""
         if not items:
             return []
         try:
-            values = self._measured(items, questions, self.asked)
+            values, unlike = self._measured(items, questions, self.asked)
             if self.swapped is not None:
-                values = (values + self._measured(items, questions, self.swapped)) / 2
+                values = (values + self._measured(items, questions, self.swapped)[0]) / 2
             if not np.isfinite(values).all():
                 raise NonFiniteScoreError("the score is NaN or infinite")
         except BackendError as error:
             if len(items) == 1:
                 return [error]
             half = len(items) // 2
-            first = self._logits(items[:half], questions[:half])
-            return first + self._logits(items[half:], questions[half:])
-        return [float(value) for value in values]
+            first = self._read(items[:half], questions[:half])
+            return first + self._read(items[half:], questions[half:])
+        return [Read(float(value), ood) for value, ood in zip(values, unlike, strict=True)]
 
     def _measured(
         self, items: Sequence[Item], questions: Sequence[str], query: Query
-    ) -> NDArray[np.float64]:
+    ) -> tuple[NDArray[np.float64], Sequence[float | None]]:
+        """Raw logits and, where they are measured, p-values for `ood`."""
         if isinstance(self.method, TextMethod):
             raise UsageError(f"{self.name} works on text, and reads no query")
-        batch = self.engine.score(items, query, self.adapter, self.method.wants)
-        return self.method.logits(batch, questions)
+        wants = self.method.wants
+        if self.novelty is None or query is not self.query:
+            batch = self.engine.score(items, query, self.adapter, wants)
+            return self.method.logits(batch, questions), [None] * len(items)
+        batch = self.engine.score(items, query, self.adapter, wants | state_wants(self.method))
+        unlike = self.novelty.p(states_of(self.method, batch))
+        return self.method.logits(batch, questions), unlike.tolist()
 
     def _confidence(
         self,
-        logit: Judged,
+        read: Read | CtGuardError,
         qa: QuestionAnswer,
         *,
         truncated: bool = False,
         sanitized: bool = False,
         read_apart: bool = False,
     ) -> Confidence:
-        if isinstance(logit, CtGuardError):
-            return self.unscored("error", logit)
-        made = self._p(logit, qa)
+        if isinstance(read, CtGuardError):
+            return self.unscored("error", read)
+        made = self._p(read.logit, qa)
         return Confidence(
             p=float(made.p[0]),
-            logit=logit,
+            logit=read.logit,
             estimator=self.name,
             backend=self.arithmetic.backend,
             calibrated=bool(made.calibrated[0]),
             truncated=truncated,
             sanitized=sanitized,
+            ood=read.ood,
             read_apart=read_apart,
             provider_logprobs=_use_of(qa, made),
         )

@@ -24,10 +24,12 @@ from ct_guard.errors import (
     UsageError,
 )
 from ct_guard.query import MIN_ROOM, QUERY_HASH, TEMPLATE_DATE, build_query
+from ct_guard.records import Arithmetic
 
 from .baselines import baseline_manifest, named_baseline
 from .estimator import Estimator
 from .methods import TextMethod, make_method
+from .novelty import novelty_for, state_wants, states_of
 
 __all__ = ["BACKENDS", "load_estimator"]
 
@@ -218,9 +220,14 @@ def load_estimator(
             " does not give: use --backend transformers"
         )
     self_test(engine, query, adapter)
-    if reads_hidden and not isinstance(method, TextMethod):
+    novelty = novelty_for(manifest, folder, Arithmetic(backend=engine.name, format=engine.format))
+    if not isinstance(method, TextMethod) and (reads_hidden or novelty is not None):
         probe = Item(tuple(engine.encode("?")), tuple(engine.encode(" ?")))
-        method.logits(engine.score([probe], query, adapter, method.wants), ["?"])
+        wants = method.wants | (state_wants(method) if novelty is not None else frozenset())
+        batch = engine.score([probe], query, adapter, wants)
+        method.logits(batch, ["?"])
+        if novelty is not None:
+            novelty.p(states_of(method, batch))
     return Estimator(
         manifest=manifest,
         method=method,
@@ -228,6 +235,7 @@ def load_estimator(
         query=query,
         adapter=adapter,
         fingerprint=_fingerprint(digest),
+        novelty=novelty,
         swapped=build_query(manifest.style, engine, manifest.label_ids, swapped=True)
         if manifest.label_orders == "both"
         else None,

@@ -48,6 +48,8 @@ def remarks(
     others = ", ".join(f"{n:,} {name}" for name, n in scored.statuses.items() if name != "ok")
     if others:
         said.append(f"Statuses other than ok: {others}. What has no score is not in the figures.")
+    if scored.loss:
+        said.append(scored.loss)
     if scored.ungraded:
         said.append(
             f"{scored.ungraded:,} scored rows have no grade in 'correct': not in the figures."

@@ -70,6 +70,19 @@ class Scored:
     statuses: Counter[str]
     ungraded: int
     """Rows with a score and no grade."""
+    lost: tuple[str, ...] = ()
+    """Places of the rows that are said to be scored (status `ok`, or none) and have no score, as
+    where it is NaN."""
+
+    @property
+    def loss(self) -> str | None:
+        """A sentence about those rows; None where there are none."""
+        if not self.lost:
+            return None
+        return (
+            f"{len(self.lost):,} rows of status ok have no score, or NaN (the first:"
+            f" {self.lost[0]}): they do not count; score them again."
+        )
 
     def __len__(self) -> int:
         return len(self.graded)
@@ -149,6 +162,7 @@ class _Found:
         self.keep = tuple(keep)
         self.seen = 0
         self.ungraded = 0
+        self.lost: list[str] = []
         self.graded: list[ScoredRow] = []
         self.statuses: Counter[str] = Counter()
         self.estimators: dict[str, None] = {}
@@ -167,6 +181,8 @@ class _Found:
         self.statuses[str(fields.get("status") or UNNAMED)] += 1
         p, logit = _probability(row), logit_of(row)
         if (p if need == "confidence" else logit) is None:
+            if fields.get("status") in (None, "", "ok"):
+                self.lost.append(row.where)
             return
         self.estimators.setdefault(str(fields.get("estimator") or UNNAMED))
         if fields.get("scorer"):
@@ -225,6 +241,7 @@ class _Found:
             rows=self.seen,
             statuses=self.statuses,
             ungraded=self.ungraded,
+            lost=tuple(self.lost),
         )
 
 

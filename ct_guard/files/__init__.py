@@ -1,7 +1,7 @@
 """Rows of answers in files: JSONL, CSV and Parquet, read and written one row at a time."""
 
 from .parsing import Rejected, correct_of, question_answer, texts_of
-from .reading import columns_of, count_rows, open_rows
+from .reading import check_beginning, columns_of, count_rows, open_rows
 from .rows import Needs, Row
 from .writing import RowWriter, check_output, open_writer
 
@@ -10,6 +10,7 @@ __all__ = [
     "Rejected",
     "Row",
     "RowWriter",
+    "check_beginning",
     "check_output",
     "columns_of",
     "correct_of",

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -40,19 +41,19 @@ class _FieldError(Exception):
         self.status = status
 
 
-def question_answer(row: Row) -> QuestionAnswer | Rejected:
+def question_answer(row: Row, columns: Collection[str] = ()) -> QuestionAnswer | Rejected:
     """The question and answer of a row.
 
     Absent, null and `""` mean the same for every column but `answer`, where null and `""` are an
     empty answer, and without which the assistant's turn that ends `messages` is judged. Calls of
     tools among `messages` are read as text of the conversation. Numbers are accepted as `answer`
     and `id`. A lone surrogate, which no UTF-8 text can hold, becomes U+001A SUBSTITUTE: a control
-    character, which cleaning removes and reports.
+    character, which cleaning removes and reports. What the row has in other `columns` is kept.
     """
     if row.error is not None:
         return Rejected("invalid", row.error)
     try:
-        return _question_answer(row.fields)
+        return _question_answer(row.fields, columns)
     except _FieldError as error:
         return Rejected(error.status, f"{row.where}: {error}")
 
@@ -110,7 +111,7 @@ def texts_of(row: Row, name: str) -> tuple[str, ...] | Rejected:
     return tuple(text for text in texts if text is not None)
 
 
-def _question_answer(fields: dict[str, Any]) -> QuestionAnswer:
+def _question_answer(fields: dict[str, Any], columns: Collection[str]) -> QuestionAnswer:
     turns = _turns(fields.get("messages"))
     question = _optional_text(fields, "question")
     if "answer" in fields:
@@ -130,6 +131,7 @@ def _question_answer(fields: dict[str, Any]) -> QuestionAnswer:
         id=_optional_text(fields, "id", numbers=True),
         model=_optional_text(fields, "model"),
         logprobs=_logprobs(fields.get("logprobs")),
+        columns={name: fields[name] for name in columns if fields.get(name) not in (None, "")},
     )
 
 

@@ -2,12 +2,16 @@
 
 import os
 from collections.abc import Iterator
+from itertools import islice
 
 from . import delimited, jsonl, parquet
 from .paths import STDIO, StrPath, format_of
 from .rows import SCORED, Needs, Row, check_needs
 
-__all__ = ["columns_of", "count_rows", "open_rows"]
+__all__ = ["check_beginning", "columns_of", "count_rows", "open_rows"]
+
+BEGINNING = 100
+"""Rows of a JSONL file that speak for all."""
 
 _READ = {"jsonl": jsonl.read, "csv": delimited.read, "parquet": parquet.read}
 _COUNT = {"jsonl": jsonl.count, "csv": delimited.count, "parquet": parquet.count}
@@ -25,6 +29,17 @@ def open_rows(path: StrPath, needs: Needs = SCORED) -> Iterator[Row]:
     if columns or format_of(path) == "parquet":
         check_needs(os.fspath(path), columns, needs)
     return _READ[format_of(path)](path)
+
+
+def check_beginning(path: StrPath, needs: Needs = SCORED) -> None:
+    """Raises InputError for a JSONL file of another tool's: none of its first `BEGINNING` rows has
+    a column that it `needs`, nor `messages`, which hold question and answer."""
+    if format_of(path) != "jsonl" or not os.path.isfile(path):
+        return  # a pipe can be read once only, and the other formats declare their columns
+    rows = [row.fields for row in islice(jsonl.read(path), BEGINNING) if row.error is None]
+    found = dict.fromkeys(name for fields in rows for name in fields)
+    if found and "messages" not in found:
+        check_needs(os.fspath(path), found, needs)
 
 
 def count_rows(path: StrPath) -> int | None:

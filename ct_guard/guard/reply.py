@@ -1,6 +1,5 @@
 """An answer of an estimator's own base model: generated and assessed on one cache."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -8,6 +7,7 @@ from dataclasses import replace
 from ct_guard.backends import KV, Generation, GenerationSettings
 from ct_guard.backends.conversations import Conversations
 from ct_guard.errors import BackendError, UsageError
+from ct_guard.forks import ForkLock
 from ct_guard.query import render_context
 from ct_guard.records import Assessment, QuestionAnswer
 
@@ -50,7 +50,7 @@ class Reply:
         self._stream = conversations.stream(
             prompt, replace(settings, max_tokens=min(settings.max_tokens, room))
         )
-        self._turn = threading.Lock()
+        self._turn = ForkLock()
         self._closing = self._closed = False
 
     def __enter__(self) -> "Reply":

@@ -1,8 +1,9 @@
 """What escalations have cost lately: the state that budgets need, kept out of policies."""
 
-import threading
 from collections import deque
 from dataclasses import dataclass
+
+from ct_guard.forks import ForkLock
 
 __all__ = ["Ledger"]
 
@@ -21,7 +22,7 @@ class Ledger:
 
     def __init__(self, window: int) -> None:
         self._calls: deque[_Call] = deque([_Call()], maxlen=window)
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
 
     def enter(self) -> None:
         """A call begins; the oldest one that is remembered may be forgotten."""

@@ -32,7 +32,8 @@ class TuningConfig:
     "all-linear" is every one but the output."""
     start: Start = "zero"
     """What a LoRA adds before the first step: nothing, or what a linear probe of the base says (see
-    `warm_start`), for activation `query` in one order of the labels."""
+    `warm_start`), for activation `query` in one order of the labels. A LoRA that does not act on
+    the last layer to write to the hidden state starts from nothing."""
     learning_rate: float = 1e-4
     batch_size: int = 32
     """Rows a step, over all processes; all answers to one question come together."""

@@ -17,10 +17,17 @@ from ct_guard.errors import CalibrationError, TuningError
 from ct_guard.estimators import Estimator, HybridMethod, Method, TextMethod, make_method
 from ct_guard.estimators.methods.base import wants_of
 from ct_guard.estimators.methods.query import QueryMethod
+from ct_guard.estimators.novelty import (
+    MIN_QUESTIONS,
+    Novelty,
+    fit_novelty,
+    novelty_file,
+    states_of_rows,
+)
 from ct_guard.estimators.question_prior import PRIOR_FILE, QuestionPrior, fit_question_prior
 from ct_guard.methods import METHODS
 from ct_guard.query import ContextStyle, Rendered, build_query
-from ct_guard.records import CalibratorState, GradedAnswer
+from ct_guard.records import Arithmetic, CalibratorState, GradedAnswer
 
 from .augment import with_attacks
 from .checkpoint import Progress
@@ -155,8 +162,15 @@ def make_estimator(
         scorer = make_method(manifest, runs / "adapter", backend)
     if calibrator is not None:
         estimator = _serving(manifest, scorer, backend, tuned)
-        state = _calibrator(calibrator, estimator, parts["calibration"])
+        rows, logits = _scored(estimator, parts["calibration"])
+        state = _calibrator(calibrator, rows, logits)
         manifest = manifest.model_copy(update={"calibrators": {EVERY_MODEL: state}})
+        novelty = _novelty(estimator, rows)
+        if novelty is not None:
+            name, content = novelty_file(novelty)
+            by = Arithmetic(backend=backend.name, format=backend.format)
+            manifest = manifest.model_copy(update={"novelty": name, "novelty_by": by})
+            files[name] = content
     with writing(target, "the same command with --resume saves what was tuned"):
         return save_estimator(
             target,
@@ -195,19 +209,36 @@ def _fitted_layer(
     return fit_hybrid(batch, _asked(kept), _correct(kept), prior)
 
 
-def _calibrator(kind: str, estimator: Estimator, rows: Sequence[GradedAnswer]) -> CalibratorState:
-    """Fitted on what the estimator makes of these rows. Those that it does not score when it serves
-    (refusals, empty answers) have no probability to calibrate, and do not count."""
+def _scored(
+    estimator: Estimator, rows: Sequence[GradedAnswer]
+) -> tuple[list[GradedAnswer], NDArray[np.float64]]:
+    """Rows to calibrate on, and their logits. Those that the estimator does not score when it
+    serves (refusals, empty answers) have no probability to calibrate, and do not count."""
     scored = estimator.score([row.qa for row in rows])
     for one in scored:
         if one.status == "error":
             raise CalibrationError(f"a row of the part 'calibration' has no score: {one.error}")
     kept = [at for at, one in enumerate(scored) if one.logit is not None]
     logits = np.array([scored[at].logit for at in kept], dtype=np.float64)
+    return [rows[at] for at in kept], logits
+
+
+def _calibrator(
+    kind: str, rows: Sequence[GradedAnswer], logits: NDArray[np.float64]
+) -> CalibratorState:
     try:
-        return fit(kind, logits, _correct([rows[at] for at in kept]))
+        return fit(kind, logits, _correct(rows))
     except CalibrationError as error:
-        raise CalibrationError(f"the part 'calibration' ({len(kept):,} rows): {error}") from error
+        raise CalibrationError(f"the part 'calibration' ({len(rows):,} rows): {error}") from error
+
+
+def _novelty(estimator: Estimator, rows: Sequence[GradedAnswer]) -> Novelty | None:
+    """What answers are compared with for `ood`; None where the rows are of too few questions."""
+    items = [row.qa for row in rows]
+    keys = [item.question_key() for item in items]
+    if len(set(keys)) < MIN_QUESTIONS:
+        return None
+    return fit_novelty(states_of_rows(estimator, items), keys)
 
 
 def _fitted_prior(parts: Parts) -> QuestionPrior:

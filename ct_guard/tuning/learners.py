@@ -79,8 +79,8 @@ class Learner(Protocol):
         needed."""
 
     def start(self, rows: Rows, held_out: Rows) -> None:
-        """Start where a linear probe ends, if this can: fitted on rows, its penalty chosen on rows
-        that are held out."""
+        """Start where a linear probe ends, where the trained part can: fitted on rows, its penalty
+        chosen on rows that are held out."""
 
     def before(self, rows: Rows) -> Before:
         """Outside of `learning`."""
@@ -125,6 +125,8 @@ class QueryLearner:
     def start(self, rows: Rows, held_out: Rows) -> None:
         model, name = self.backend.model, self.adapter.name
         layer = last_writer(model, name, lambda: self.read(rows[:1], self.before(rows[:1])))
+        if layer is None:
+            return
         some = rows[:: -(-len(rows) // _PROBED)]
         learnt, chosen = (self._seen(layer, part) for part in (some, held_out))
         weights = fit_weights(learnt, _correct(some), chosen, _correct(held_out))

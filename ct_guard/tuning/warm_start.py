@@ -21,8 +21,6 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize  # type: ignore[import-untyped]
 from scipy.special import expit  # type: ignore[import-untyped]
 
-from ct_guard.errors import TuningError
-
 __all__ = ["Read", "Watching", "fit_weights", "last_writer", "set_start", "stacked"]
 
 FloatArray = NDArray[np.float64]
@@ -44,30 +42,23 @@ class Read:
     gradient: FloatArray
 
 
-def last_writer(model: torch.nn.Module, name: str, run: Callable[[], object]) -> Any:
-    """The layer with the LoRA `name` that adds to the hidden state last of all: the last to run of
-    those that write vectors of the hidden state's size. Raises TuningError where there is none."""
-    size = int(model.config.get_text_config(decoder=True).hidden_size)  # type: ignore[operator,union-attr]
-    layers = [
-        layer
-        for layer in model.modules()
-        if name in getattr(layer, "lora_B", ()) and layer.lora_B[name].out_features == size  # type: ignore[operator,index,union-attr]
-    ]
+def last_writer(model: Any, name: str, run: Callable[[], object]) -> Any | None:
+    """The layer that adds to the hidden state last of all, the last of its size to `run`; None
+    where it has no LoRA of that `name`."""
+    size = int(model.config.get_text_config(decoder=True).hidden_size)
     order: list[torch.nn.Module] = []
     hooks = [
-        layer.register_forward_hook(lambda layer, *rest: order.append(layer)) for layer in layers
-    ]
+        layer.register_forward_hook(lambda layer, *rest: order.append(layer))
+        for layer in model.modules()
+        if size in (getattr(layer, "out_features", None), getattr(layer, "nf", None))
+    ]  # a linear layer, whatever a library calls its outputs; a LoRA's wrapper ends after it
     try:
         run()
     finally:
         for hook in hooks:
             hook.remove()
-    if not order:
-        raise TuningError(
-            "a LoRA starts as a linear probe where it acts on a layer that writes to the hidden"
-            " state: use --targets all-linear, or --start zero"
-        )
-    return order[-1]
+    last = order[-1] if order else None
+    return last if name in getattr(last, "lora_B", ()) else None
 
 
 class Watching:

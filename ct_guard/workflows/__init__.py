@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from .scoring import ScoreConfig, ScoreResult, score
     from .splitting import SplitConfig, SplitResult, split
     from .tuning import TuneResult, tune
+    from .weighing import WeighConfig, WeighResult, weigh
 
 _EXPORTS = {
     "AuditConfig": "auditing",
@@ -37,6 +38,8 @@ _EXPORTS = {
     "CertifyResult": "certifying",
     "EvaluateConfig": "evaluating",
     "EvaluateResult": "evaluating",
+    "WeighConfig": "weighing",
+    "WeighResult": "weighing",
     "GradeConfig": "grade_settings",
     "GradeResult": "grading",
     "Reporter": "reporting",
@@ -56,6 +59,7 @@ _EXPORTS = {
     "score": "scoring",
     "split": "splitting",
     "tune": "tuning",
+    "weigh": "weighing",
 }
 
 __all__ = [
@@ -78,6 +82,8 @@ __all__ = [
     "SplitResult",
     "TuneConfig",
     "TuneResult",
+    "WeighConfig",
+    "WeighResult",
     "Work",
     "audit",
     "baseline",
@@ -88,6 +94,7 @@ __all__ = [
     "score",
     "split",
     "tune",
+    "weigh",
 ]
 
 

@@ -7,10 +7,14 @@ from typing import TYPE_CHECKING
 
 from ct_guard.errors import FieldError
 
+from .reporting import SILENT, Reporter
+
 if TYPE_CHECKING:
     from ct_guard.adapters import LogisticLayer, Manifest
+    from ct_guard.estimators.novelty import Novelty
     from ct_guard.evaluation import Scored
     from ct_guard.evaluation.calibrate import Calibration
+    from ct_guard.records import Arithmetic
 
 __all__ = ["CalibrateConfig", "CalibrateResult", "calibrate"]
 
@@ -34,6 +38,13 @@ class CalibrateConfig:
     """Labels that a model needs for a calibrator of its own, at least 10."""
     logprobs: bool = False
     """For a hybrid: also learn what an answering model's own log-probabilities say."""
+    ood: bool = False
+    """Whether the base model reads the rows once more, so that the copy's scores say how unlike
+    them an answer is. Without it the copy's do not: the estimator was compared with other rows."""
+    base: str | Path | None = None
+    """With `ood`: where the base model lies now."""
+    backend: str = "transformers"
+    """With `ood`: what reads the rows. It is measured on it alone, in the same number format."""
     where: Mapping[str, str] = field(default_factory=dict)
     """Column values that a row must have."""
     disjoint_from: Sequence[str | Path] = ()
@@ -52,6 +63,10 @@ class CalibrateConfig:
             raise FieldError(
                 "`logprobs` needs `estimator`, without `apply`: it is the copy that learns"
             )
+        if self.ood and (self.estimator is None or self.apply is not None):
+            raise FieldError("`ood` needs `estimator`, without `apply`: it is for the copy")
+        if self.base is not None and not self.ood:
+            raise FieldError("`base` is for `ood`: leave it out, nothing else reads a model")
 
 
 @dataclass(frozen=True)
@@ -66,17 +81,25 @@ class CalibrateResult:
     """Rows of the written file that have a new confidence; None where an estimator was written."""
 
 
-def calibrate(source: str | Path, output: str | Path, config: CalibrateConfig) -> CalibrateResult:
-    """Fit calibrators on the column `logit` of `source`. No model is needed.
+def calibrate(
+    source: str | Path,
+    output: str | Path,
+    config: CalibrateConfig,
+    *,
+    report: Reporter = SILENT,
+) -> CalibrateResult:
+    """Fit calibrators on the column `logit` of `source`. No model is needed, but with `ood`.
 
     Args:
         source: what `score` wrote, with grades in `correct`, of questions that the estimator was
             neither tuned nor tested on.
         output: the new estimator's directory; with `apply`, the scored file to write.
         config: what is calibrated, and how.
+        report: hears of the rows that the base model reads.
 
     Raises:
-        FieldError: a field that does not fit the others.
+        FieldError: a field that does not fit the others; UsageError: `ood`, which the estimator's
+            method or the backend does not measure.
         InputError: rows that cannot be read, of another estimator, or used before.
         CalibrationError: rows that cannot be learnt from: too few, or of one class only.
         OutputExistsError: `output` is there; ManifestError: the estimator is not whole.
@@ -94,6 +117,8 @@ def calibrate(source: str | Path, output: str | Path, config: CalibrateConfig) -
     folder = locate(config.estimator) if config.estimator is not None else None
     manifest = load_manifest(folder) if folder is not None else None
     said = _checked(scored, folder, manifest, config)
+    if scored.loss:
+        said.append(scored.loss)
     if scored.ungraded:
         said.append(f"{scored.ungraded:,} scored rows have no grade and do not count.")
     chosen = {"min_labels": config.min_labels, "seed": config.seed}
@@ -114,12 +139,14 @@ def calibrate(source: str | Path, output: str | Path, config: CalibrateConfig) -
         )
         said.append(f"{applied:,} rows have a new confidence; the old columns are kept as input_….")
     elif folder is not None:
+        novelty = _novelty(scored, folder, Path(output), config, report) if config.ood else None
         save_calibration(
             folder,
             Path(output),
             found.calibrators,
             scored,
             provider=provider,
+            novelty=novelty,
             overwrite=config.overwrite,
         )
     return CalibrateResult(
@@ -157,4 +184,20 @@ def _checked(
             f"The certificates and figures of {config.estimator} were of its old probabilities:"
             " they are left out of the copy; certify and evaluate it anew."
         )
+    if config.apply is None and not config.ood and manifest.novelty is not None:
+        said.append("The copy measures no ood: `ood` compares with these rows.")
     return said
+
+
+def _novelty(
+    scored: "Scored", folder: Path, target: Path, config: CalibrateConfig, report: Reporter
+) -> "tuple[Novelty, Arithmetic]":
+    """What answers are compared with for `ood`, and what read it."""
+    from ct_guard.adapters import check_target
+    from ct_guard.estimators import load_estimator
+    from ct_guard.evaluation.novelty import novelty_of
+
+    check_target(target, overwrite=config.overwrite)  # before rows are read, which takes a while
+    estimator = load_estimator(folder, base=config.base, backend=config.backend)
+    with report.working("Reading", len(scored)) as work:
+        return novelty_of(estimator, scored, on_rows=work.advance), estimator.arithmetic

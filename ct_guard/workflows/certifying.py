@@ -120,6 +120,8 @@ def _remarks(
         said.append(
             f"Of wrong answers, the grader is taken to pass {certificate.grader_false_pass:.1%}."
         )
+    if scored.loss:
+        said.append(scored.loss)
     if scored.ungraded:
         said.append(
             f"{scored.ungraded:,} scored rows have no grade and do not count: if they are left out"

@@ -15,11 +15,12 @@ from ct_guard.adapters import (
 )
 from ct_guard.adapters.calibrated import Fitted, p_correct
 from ct_guard.errors import InputError, OutputExistsError
+from ct_guard.estimators.novelty import Novelty, novelty_file
 from ct_guard.evaluation import Scored
 from ct_guard.evaluation.disjoint import recorded
 from ct_guard.evaluation.scored import logit_of
 from ct_guard.files import Rejected, open_rows, open_writer, question_answer
-from ct_guard.records import CalibratorState
+from ct_guard.records import Arithmetic, CalibratorState
 
 __all__ = ["RECALIBRATED", "apply_to_file", "save_calibration"]
 
@@ -35,13 +36,15 @@ def save_calibration(
     scored: Scored,
     *,
     provider: Mapping[str, LogisticLayer] | None = None,
+    novelty: tuple[Novelty, Arithmetic] | None = None,
     overwrite: bool = False,
 ) -> Manifest:
     """The estimator at `source` with other calibrators, and layers over answering models'
     log-probabilities (`provider`), at `target`.
 
-    Certificates and figures are left out: they were of the old probabilities. The questions that
-    were calibrated on are recorded as the split `calibration`.
+    Certificates and figures are left out: they were of the old probabilities, as what answers were
+    compared with for `ood` was of the old rows; `novelty`, of the new ones, and what read them,
+    take its place. The questions that were calibrated on are recorded as the split `calibration`.
 
     Raises:
         OutputExistsError: `target` exists and may not be replaced, or is no estimator.
@@ -55,6 +58,7 @@ def save_calibration(
     data = manifest.data | {"calibration": set_hash(keys)}
     for known in (splits, data):
         known.pop("certification", None)
+    file = {} if novelty is None else dict([novelty_file(novelty[0])])
     changed = manifest.model_copy(
         update={
             "calibrators": dict(calibrators),
@@ -62,9 +66,19 @@ def save_calibration(
             "certificates": (),
             "figures": {},
             "data": data,
+            "novelty": next(iter(file), None),
+            "novelty_by": None if novelty is None else novelty[1],
         }
     )
-    return revise_estimator(source, target, changed, questions=splits, overwrite=overwrite)
+    return revise_estimator(
+        source,
+        target,
+        changed,
+        questions=splits,
+        added=file,
+        dropped=[] if manifest.novelty is None else [manifest.novelty],
+        overwrite=overwrite,
+    )
 
 
 def apply_to_file(

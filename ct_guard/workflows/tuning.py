@@ -1,7 +1,8 @@
 """Make an estimator from graded answers: the life cycle of a tuning run."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -45,6 +46,15 @@ class Place:
     def log(self) -> Path:
         """The curves, a line of JSON an evaluation."""
         return Path(f"{self.target}.log.jsonl")
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """No other run writes here during the block. Raises UsageError where one does."""
+        from ct_guard.files.locking import alone
+
+        self.target.parent.mkdir(parents=True, exist_ok=True)
+        with alone(self.target):
+            yield
 
     def check(self, *, resume: bool, overwrite: bool) -> None:
         """Raises OutputExistsError where an estimator, an interrupted run or another thing is in
@@ -96,22 +106,31 @@ def tune(
         The estimator; None in the processes of `accelerate launch` that do not write.
 
     Raises:
-        FieldError: a field that would be ignored; UsageError: settings that make no sense.
+        FieldError: a field that would be ignored; UsageError: settings that make no sense, or
+            another run that writes `output`.
         OutputExistsError: `output`, or an interrupted run to it, is there.
         InputError: rows that cannot be read, or a question in two parts.
         TuningError: training cannot start, or went wrong; CalibrationError: too few rows.
     """
-    from ct_guard.adapters import base_place
     from ct_guard.evaluation.plot import check_plot
-    from ct_guard.tuning.checkpoint import read_history
-    from ct_guard.tuning.estimator import make_estimator
     from ct_guard.tuning.processes import processes
-
-    from .curves import draw_curves, write_log
 
     place, group = Place.of(output), processes()
     if config.plot is not None:
         check_plot(Path(config.plot))
+    with place.taken() if group.first else nullcontext():  # from before its run is looked at
+        return _tuned(source, place, group, config, report)
+
+
+def _tuned(
+    source: str | Path, place: Place, group: "Processes", config: TuneConfig, report: Reporter
+) -> TuneResult | None:
+    from ct_guard.adapters import base_place
+    from ct_guard.tuning.checkpoint import read_history
+    from ct_guard.tuning.estimator import make_estimator
+
+    from .curves import draw_curves, write_log
+
     place.check(resume=config.resume, overwrite=config.overwrite)
     settings, parts, said = _prepared(source, config)
     if group.first:
@@ -148,6 +167,8 @@ def tune(
         )
     if manifest is None:
         return None
+    if manifest.calibrators and manifest.novelty is None:
+        said.append("The calibration rows are of too few questions for ood.")
     said += _exported_for_llama_cpp(where, place.target)
     shutil.rmtree(place.runs, ignore_errors=True)
     if config.plot is not None:

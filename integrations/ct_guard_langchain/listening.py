@@ -1,6 +1,5 @@
 """Hearing what chat models and LLMs are asked and what they answer, wherever they run."""
 
-import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -13,6 +12,8 @@ from langchain_core.outputs import ChatGeneration, LLMResult
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.config import merge_configs, var_child_runnable_config
 from langchain_core.tracers.context import _configure_hooks
+
+from ct_guard.forks import ForkLock
 
 __all__ = ["LastCall", "Listener", "ModelCall", "alone", "hearing", "unheard"]
 
@@ -49,7 +50,7 @@ class Listener(BaseCallbackHandler):
 
     def __init__(self) -> None:
         self._asked: dict[UUID, _Asked] = {}
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
 
     def heard(self, call: ModelCall) -> None:
         """A model has answered."""

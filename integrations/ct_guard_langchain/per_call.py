@@ -1,7 +1,6 @@
 """Another policy for one call, set where the call is made."""
 
 import logging
-import threading
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -9,6 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 
 from ct_guard.errors import UsageError
+from ct_guard.forks import ForkLock
 from ct_guard.guard import Guard
 from ct_guard.policies import load_policy
 
@@ -62,7 +62,7 @@ class Guards:
     def __init__(self, guard: Guard) -> None:
         self.guard = guard
         self._others: dict[str, Guard] = {}
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
 
     def under(self, policy: Any) -> Guard:
         """The guard with this policy, given as to `Guard`; None: its own.

@@ -26,7 +26,7 @@ from ct_guard.query import QUERY_TEXT, Query, build_query
 
 LABELS: frozenset[Want] = frozenset({"labels"})
 LIKELIHOOD: frozenset[Want] = frozenset({"labels", "answer_logprobs"})
-EVERYTHING: frozenset[Want] = frozenset({"labels", "answer_logprobs", "hidden"})
+EVERYTHING: frozenset[Want] = frozenset({"labels", "answer_logprobs", "hidden", "query_hidden"})
 TOLERANCE = 1e-4
 
 
@@ -93,6 +93,9 @@ def assert_same(batch: ScoreBatch, singles: list[ScoreBatch]) -> None:
     assert batch.hidden is not None
     hidden = [single.hidden for single in singles if single.hidden is not None]
     np.testing.assert_allclose(batch.hidden, np.concatenate(hidden), atol=TOLERANCE)
+    assert batch.query_hidden is not None
+    behind = [single.query_hidden for single in singles if single.query_hidden is not None]
+    np.testing.assert_allclose(batch.query_hidden, np.concatenate(behind), atol=TOLERANCE)
 
 
 # --- batches -------------------------------------------------------------------------------------
@@ -110,6 +113,9 @@ def test_shapes_and_types(case: Case) -> None:
     assert batch.hidden is not None
     assert batch.hidden.shape[0] == len(items)
     assert batch.hidden.dtype == np.float32
+    assert batch.query_hidden is not None
+    assert batch.query_hidden.shape == batch.hidden.shape
+    assert batch.query_hidden.dtype == np.float32
     assert batch.cached_tokens.dtype == batch.prefilled_tokens.dtype == np.int32
 
 
@@ -135,6 +141,7 @@ def test_only_what_is_wanted_comes_back_and_is_the_same(case: Case) -> None:
     labels = case.score(items, LABELS)
     assert labels.answer_logprobs is None
     assert labels.hidden is None
+    assert labels.query_hidden is None
     np.testing.assert_allclose(pairs(labels), pairs(whole), atol=TOLERANCE)
     rest = case.score(items, frozenset({"answer_logprobs"}))
     assert rest.label_logits is None
@@ -194,6 +201,9 @@ def test_an_adapter_changes_the_labels_and_nothing_that_is_read_with_it_off(
     adapted = backend.score(items, query, adapter, EVERYTHING)
     plain = backend.score(items, query, None, EVERYTHING)
     assert np.abs(np.diff(pairs(adapted)) - np.diff(pairs(plain))).min() > 1e-3
+    assert adapted.query_hidden is not None
+    assert plain.query_hidden is not None
+    assert np.abs(adapted.query_hidden - plain.query_hidden).max(axis=1).min() > 1e-3
     assert adapted.answer_logprobs is not None
     assert plain.answer_logprobs is not None
     for row, other in zip(adapted.answer_logprobs, plain.answer_logprobs, strict=True):

@@ -81,7 +81,10 @@ def test_a_recipe_gives_way_to_options_and_asks_for_nothing_else(
 @pytest.mark.parametrize(
     ("targets", "found"),
     [
-        ((), {"q_proj", "v_proj"}),
+        (
+            (),
+            {"q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"},
+        ),
         (("--targets", "o_proj, down_proj"), {"o_proj", "down_proj"}),
         (
             ("--targets", "all-linear"),

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from ct_guard.adapters import load_manifest
-from ct_guard.errors import OutputExistsError, TuningError
+from ct_guard.errors import OutputExistsError, TuningError, UsageError
+from ct_guard.files.locking import alone
 from ct_guard.tuning import Progress
 from ct_guard.workflows.curves import write_log
 from tests.integration.test_cli_tune import QUICK, tune, write
@@ -45,6 +46,14 @@ def logged(target: Path) -> list[dict[str, Any]]:
     """The lines of an estimator's log, but for how long they took."""
     lines = map(json.loads, Path(f"{target}.log.jsonl").read_text().splitlines())
     return [{name: line[name] for name in line if name != "rows_per_second"} for line in lines]
+
+
+def test_two_runs_to_one_directory_do_not_share_its_checkpoint(
+    source: Path, tiny_base: Path, tmp_path: Path
+) -> None:
+    with alone(tmp_path / "mine"), pytest.raises(UsageError, match="another run is writing it"):
+        tune(source, "-b", tiny_base, *QUICK, "-o", tmp_path / "mine")
+    assert not (tmp_path / "mine.run").exists()
 
 
 @pytest.mark.parametrize("at", [4, 8])

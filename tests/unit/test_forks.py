@@ -4,12 +4,16 @@ import os
 import signal
 import threading
 from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
 
 import pytest
 
 from ct_guard import forks
 from ct_guard.errors import BackendError
 from ct_guard.forks import ForkLock
+from ct_guard.policies.ledger import Ledger
+from ct_guard_langchain.listening import Listener
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork"),
@@ -158,3 +162,22 @@ def test_a_lock_that_is_not_let_go_is_an_error_in_the_child(
     thread.join(10)
     with lock:
         pass
+
+
+@pytest.mark.parametrize(
+    ("make", "use", "lock"),
+    [
+        (lambda: Ledger(8), lambda ledger: ledger.spend(1.0, most=2, limit=5.0), "_lock"),
+        (Listener, lambda listener: listener._forget(uuid4()) is None, "_lock"),
+    ],
+    ids=["ledger", "listener"],
+)
+def test_what_threads_share_is_usable_in_a_child(
+    make: Callable[[], Any], use: Callable[[Any], bool], lock: str
+) -> None:
+    shared, release = make(), threading.Event()
+    thread = holding(getattr(shared, lock), release)
+    threading.Timer(0.05, release.set).start()
+    assert status_in_child(lambda: int(not use(shared))) == 0
+    thread.join(10)
+    assert use(shared)

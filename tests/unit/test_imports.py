@@ -67,6 +67,8 @@ def test_public_names() -> None:
         "SplitResult",
         "TuneConfig",
         "TuneResult",
+        "WeighConfig",
+        "WeighResult",
         "audit",
         "baseline",
         "calibrate",
@@ -78,6 +80,7 @@ def test_public_names() -> None:
         "score",
         "split",
         "tune",
+        "weigh",
     ]
 
 

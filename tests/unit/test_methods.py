@@ -26,7 +26,10 @@ def test_every_method_has_its_code_and_every_code_its_method() -> None:
 def test_who_is_tuned_and_who_is_a_baseline() -> None:
     assert tuned() == ("query", "hybrid", "probe", "lora_probe")
     assert set(baselines()) - set(baselines(by_name=True)) == {"question_prior"}
-    assert set(tuned()) | set(baselines()) == METHODS.keys()
+    fitted = {name for name, spec in METHODS.items() if spec.fitted}
+    assert fitted == {"evidence"}
+    assert set(tuned()) | set(baselines()) | fitted == METHODS.keys()
+    assert fitted.isdisjoint(tuned() + baselines())
     assert set(tuned()).isdisjoint(baselines())
 
 

@@ -84,10 +84,12 @@ class ScoreJob:
         self.labels = "labels" in want
         self.logprobs = "answer_logprobs" in want
         self.hidden = "hidden" in want
+        self.query_hidden = "query_hidden" in want
         size = len(items)
         self.label_logits = np.zeros((size, len(query.label_ids)), np.float32)
         self.answer_logprobs: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
         self.hidden_rows: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
+        self.query_rows = self.hidden_rows.copy()
         self.cached = np.zeros(size, np.int32)
         self.prefilled = np.zeros(size, np.int32)
 
@@ -111,6 +113,7 @@ class ScoreJob:
             hidden=np.stack(self.hidden_rows) if self.hidden and self.items else None,
             cached_tokens=self.cached,
             prefilled_tokens=self.prefilled,
+            query_hidden=np.stack(self.query_rows) if self.query_hidden and self.items else None,
         )
 
     # --- behind a live KV -----------------------------------------------------------------------
@@ -231,8 +234,9 @@ class ScoreJob:
     ) -> None:
         numbers = [branch.answer.number for branch in branches]
         slots = [branch.slot for branch in branches]
-        # The query joins the answer's row where the adapter is the same for both.
-        joined = asked and not hidden and adapter is self.handle
+        # The query joins the answer's row where the adapter is the same for both, and no hidden
+        # state is wanted.
+        joined = asked and not (hidden or self.query_hidden) and adapter is self.handle
         pick = self.label_ids if joined else None
         tail = self.query if joined else self.query[:0]
         rows = []
@@ -267,8 +271,16 @@ class ScoreJob:
 
     def _ask(self, numbers: list[int], slots: list[Slot]) -> None:
         """The query behind what the base has read, the adapter on for these tokens only."""
-        rows = [Row(slot, self.query, pick=self.label_ids) for slot in slots]
-        self._keep_labels(numbers, self.cache.read(rows, self.handle))
+        query = self.query
+        if self.query_hidden:  # of the last token alone: every token of such a read gets logits
+            self.cache.read([Row(slot, query[:-1]) for slot in slots], self.handle)
+            query = query[-1:]
+        rows = [Row(slot, query, pick=self.label_ids) for slot in slots]
+        readings = self.cache.read(rows, self.handle, hidden=self.query_hidden)
+        self._keep_labels(numbers, readings)
+        if self.query_hidden:
+            for number, reading in zip(numbers, readings, strict=True):
+                self.query_rows[number] = reading.hidden
 
     def _keep_labels(self, numbers: list[int], readings: list[Reading]) -> None:
         pairs = np.array([reading.logits for reading in readings], np.float32)

@@ -6,7 +6,10 @@ from typing import Protocol
 
 from ct_guard.records import Message
 
-__all__ = ["Answerer", "Reply", "Request", "Sampling"]
+__all__ = ["Answerer", "Reply", "Request", "Sampling", "reply_of"]
+
+CUT = ("length", "max_tokens")
+"""What providers call the end of a reply for which the tokens did not suffice."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,29 @@ class Reply:
     error: str | None = None
     stop: bool = False
     """Every other request would fail for the same reason: it is no use to go on."""
+    cut: bool = False
+    """The tokens did not suffice: the text is a beginning."""
+
+
+def reply_of(
+    text: str | None, *, finish: str | None, refusal: str | None, max_tokens: int
+) -> Reply | None:
+    """What a provider's message says: its text, or its refusal; None where it says nothing, and
+    not why. `finish` is the reason that it gives for the end."""
+    text = text or refusal
+    if text and text.strip():
+        return Reply(text, cut=finish in CUT)
+    if finish in CUT:
+        return Reply(
+            None,
+            f"finish_reason {finish}: {max_tokens} tokens were used up before an answer began: give"
+            " more with --max-tokens",
+        )
+    if finish == "tool_calls":
+        return Reply(None, "finish_reason tool_calls: the model called a tool and gave no answer")
+    if finish == "content_filter":
+        return Reply(None, "finish_reason content_filter: the provider held the answer back")
+    return None if text is None else Reply(text)
 
 
 class Answerer(Protocol):

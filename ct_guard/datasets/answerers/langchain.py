@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from ct_guard.errors import MissingExtraError, UsageError
 
-from .base import Reply, Request, Sampling
+from .base import Reply, Request, Sampling, reply_of
 from .secrets import without_secrets
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
+    from langchain_core.messages import BaseMessage
 
 __all__ = ["LangChainAnswerer"]
 
@@ -83,7 +84,7 @@ class LangChainAnswerer:
                 replies[at] = (
                     Reply(None, _one_line(problem))
                     if isinstance(problem, BaseException)
-                    else Reply(without_secrets(str(message.text)))
+                    else _said(message, max_tokens)
                 )
         return self._stopped(requests, replies)
 
@@ -110,6 +111,15 @@ class LangChainAnswerer:
 
 def _drawn(sampling: Sampling) -> tuple[int, float]:
     return sampling.max_tokens, sampling.temperature
+
+
+def _said(message: "BaseMessage", max_tokens: int) -> Reply:
+    how = message.response_metadata
+    finish = how.get("finish_reason") or how.get("stop_reason")
+    refusal = message.additional_kwargs.get("refusal")
+    text = without_secrets(str(message.text))
+    reply = reply_of(text, finish=finish, refusal=refusal, max_tokens=max_tokens)
+    return reply if reply is not None else Reply(text)
 
 
 def _messages(request: Request) -> list[tuple[str, str]]:

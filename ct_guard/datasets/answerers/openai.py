@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,7 +12,7 @@ import httpx
 
 from ct_guard.errors import UsageError
 
-from .base import Reply, Request
+from .base import Reply, Request, reply_of
 from .secrets import key_from, without_secrets
 
 __all__ = ["OpenAIAnswerer"]
@@ -28,6 +29,7 @@ _HINTS = {
     404: "check the URL (it usually ends in /v1) and the model's name",
 }
 _SHOWN = 200
+NEWER_LIMIT = "max_completion_tokens"
 MOST_BYTES = 16 << 20
 """Of a reply, unpacked: what is longer is no answer, and is not read to its end."""
 
@@ -62,6 +64,7 @@ class OpenAIAnswerer:
         self.concurrency = concurrency
         self._first_wait = first_wait
         self._failures = 0
+        self._limit = "max_tokens"
 
     @property
     def settings(self) -> Mapping[str, str | float | int | bool | None]:
@@ -84,7 +87,7 @@ class OpenAIAnswerer:
             for attempt in range(self._attempts):
                 if self._failures >= FAILURES_IN_A_ROW:
                     return Reply(None, f"{self._failures} requests in a row failed", stop=True)
-                reply, wait = await self._post(client, self._payload(request))
+                reply, wait = await self._ask(client, request)
                 if wait is None:
                     self._failures = 0
                     return reply
@@ -94,24 +97,35 @@ class OpenAIAnswerer:
             self._failures += 1
             return Reply(None, error, stop=self._failures >= FAILURES_IN_A_ROW)
 
-    def _payload(self, request: Request) -> dict[str, Any]:
+    async def _ask(self, client: httpx.AsyncClient, request: Request) -> tuple[Reply, float | None]:
+        """One attempt; two where the server wants the limit of tokens under its newer name, which
+        is kept for the rest of the run."""
+        limit = self._limit
+        reply, wait = await self._post(client, request, limit)
+        renamed = (reply.error or "").startswith("HTTP 400") and NEWER_LIMIT in str(reply.error)
+        if not renamed or limit == NEWER_LIMIT:
+            return reply, wait
+        self._limit = NEWER_LIMIT
+        return await self._post(client, request, NEWER_LIMIT)
+
+    def _payload(self, request: Request, limit: str) -> dict[str, Any]:
         sampling = request.sampling
         payload: dict[str, Any] = {
             "model": self.name,
             "messages": [turn.model_dump() for turn in request.turns],
-            "max_tokens": sampling.max_tokens,
+            limit: sampling.max_tokens,
             "temperature": sampling.temperature,
         }
         return payload if sampling.temperature == 0 else {**payload, "seed": sampling.seed}
 
     async def _post(
-        self, client: httpx.AsyncClient, payload: dict[str, Any]
+        self, client: httpx.AsyncClient, request: Request, limit: str
     ) -> tuple[Reply, float | None]:
         """One attempt: the reply, and the seconds to wait before another one; None: final."""
         try:
             async with (
                 asyncio.timeout(self._timeout),
-                client.stream("POST", self._url, json=payload) as response,
+                client.stream("POST", self._url, json=self._payload(request, limit)) as response,
             ):
                 body = await _bounded(response)
         except TimeoutError:
@@ -122,10 +136,12 @@ class OpenAIAnswerer:
             return self._failed(f"the reply is longer than {MOST_BYTES >> 20} MB"), None
         status = response.status_code
         if status == httpx.codes.OK:
-            text = _text_in(body)
-            if text is None:
+            reply = _reply_in(body, request.sampling.max_tokens)
+            if reply is None:
                 return self._failed(f"no answer in the reply: {_shown(body)}"), 0.0
-            return Reply(without_secrets(text, self._key)), None
+            if reply.text is None:
+                return reply, None
+            return replace(reply, text=without_secrets(reply.text, self._key)), None
         said = f"HTTP {status}: {_shown(body)}"
         if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
             return self._failed(said), _seconds(response.headers.get("Retry-After"))
@@ -179,16 +195,24 @@ def _shown(body: bytes) -> str:
     return " ".join(printable.split())[:_SHOWN]
 
 
-def _text_in(body: bytes) -> str | None:
-    """The text of the first choice, None where there is none."""
+def _reply_in(body: bytes, max_tokens: int) -> Reply | None:
+    """What the first choice says, None where it says nothing."""
     try:
-        content = json.loads(body)["choices"][0]["message"]["content"]
-    except (ValueError, LookupError, TypeError, RecursionError):
+        choice = json.loads(body)["choices"][0]
+        message = choice["message"]
+        content, refusal = message.get("content"), message.get("refusal")
+        finish = choice.get("finish_reason")
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return None
     if isinstance(content, list):
         parts = [part.get("text") if isinstance(part, dict) else part for part in content]
         content = "".join(part for part in parts if isinstance(part, str))
-    return content if isinstance(content, str) else None
+    return reply_of(
+        content if isinstance(content, str) else None,
+        finish=finish if isinstance(finish, str) else None,
+        refusal=refusal if isinstance(refusal, str) else None,
+        max_tokens=max_tokens,
+    )
 
 
 def _seconds(retry_after: str | None) -> float:

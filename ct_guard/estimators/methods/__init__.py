@@ -10,7 +10,7 @@ from pathlib import Path
 from ct_guard.adapters import Manifest
 from ct_guard.backends import Backend
 
-from . import hybrid, likelihood, probe, query, question_prior, sampling, verbalized
+from . import evidence, hybrid, likelihood, probe, query, question_prior, sampling, verbalized
 from .base import Judged, Maker, Method, TextMethod
 from .hybrid import FEATURES, PRIOR_FEATURES, HybridMethod, features
 
@@ -37,6 +37,7 @@ MAKERS: dict[str, Maker] = {
     "verbalized": verbalized.make,
     "sampling": sampling.make,
     "question_prior": question_prior.make,
+    "evidence": evidence.make,
 }
 """By the names of `ct_guard.methods.METHODS`."""
 

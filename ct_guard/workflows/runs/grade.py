@@ -27,6 +27,7 @@ from ct_guard.files import (
     Needs,
     Rejected,
     Row,
+    check_beginning,
     columns_of,
     open_rows,
     open_writer,
@@ -151,6 +152,7 @@ def grade_file(
     until then stays in the journal, but for the failures that led there.
     """
     rows = open_rows(source, _needs(answering, gold))
+    check_beginning(source, _needs(answering, gold))
     columns, rows = _with_columns(source, rows)
     results = _results(columns, answering, gold)
     settings = {
@@ -297,6 +299,8 @@ def _grade(
                 grade = Grade(False, "the answer is empty")
             else:
                 grade = next(grades)
+            if reply.cut and grade.correct is False:
+                grade = Grade(None, f"cut for want of tokens: raise --max-tokens; {grade.reason}")
             if grade.stop:
                 return done, grade.reason
             results.append(

@@ -13,6 +13,7 @@ from ct_guard.errors import BackendError, CtGuardError
 from ct_guard.files import (
     Rejected,
     Row,
+    check_beginning,
     correct_of,
     open_rows,
     open_writer,
@@ -35,6 +36,7 @@ RESULTS: dict[str, type] = {
     "calibrated": bool,
     "truncated": bool,
     "sanitized": bool,
+    "ood": float,
     "read_apart": bool,
     "estimator": str,
     "scorer": str,
@@ -118,6 +120,7 @@ def score_file(
     """
     summary = Summary()
     rows = open_rows(source)
+    check_beginning(source)
     with (
         running(source, output, _settings(guard), overwrite=overwrite, resume=resume) as run,
         open_writer(
@@ -139,7 +142,8 @@ def score_file(
         summary.replayed = run.stored
         on_resumed(run.stored)
         pace = Pace(CHUNK_ROWS)
-        for chunk in _chunks(rows, pace):
+        whole = guard.estimator.reads_together
+        for chunk in [list(rows)] if whole else _chunks(rows, pace):
             begun = monotonic()
             results = _assess(guard, chunk, summary)
             read = [row for row, result in zip(chunk, results, strict=True) if _is_read(result)]
@@ -212,7 +216,8 @@ def _size(value: Any) -> int:
 
 
 def _assess(guard: Guard, chunk: list[Row], summary: Summary) -> list[dict[str, Any]]:
-    parsed = [question_answer(row) for row in chunk]
+    columns = guard.estimator.columns
+    parsed = [question_answer(row, columns) for row in chunk]
     readable = [item for item in parsed if isinstance(item, QuestionAnswer)]
     assessments = _assessments(guard, readable)
     for item, made in zip(readable, assessments, strict=True):
@@ -267,7 +272,7 @@ def _unscored(guard: Guard, status: Status, message: str) -> Confidence:
 
 
 def _result(assessment: Assessment, origin: dict[str, Any]) -> dict[str, Any]:
-    fields = assessment.confidence.model_dump(exclude={"provider_logprobs", "ood"})
+    fields = assessment.confidence.model_dump(exclude={"provider_logprobs"})
     fields["confidence"] = fields.pop("p")
     return {"action": assessment.action, **fields, **origin}
 

@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 from langchain_core.callbacks import CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, FakeListChatModel
+from langchain_core.language_models import (
+    BaseChatModel,
+    FakeListChatModel,
+    FakeMessagesListChatModel,
+)
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
@@ -92,6 +96,31 @@ def test_questions_that_fail_in_a_row_are_counted_over_all_calls(echo: LangChain
 def test_an_outage_stops_what_came_after_the_last_reply_only(echo: LangChainAnswerer) -> None:
     asked = [asking("bad 0"), asking("good"), *(asking(f"bad {n}") for n in range(1, 6))]
     assert [reply.stop for reply in echo.answer(asked)] == [False] * 2 + [True] * 5
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        (AIMessage("12", response_metadata={"finish_reason": "stop"}), Reply("12")),
+        (AIMessage("To", response_metadata={"stop_reason": "max_tokens"}), Reply("To", cut=True)),
+        (AIMessage("", additional_kwargs={"refusal": "I will not."}), Reply("I will not.")),
+    ],
+)  # fmt: skip
+def test_how_a_reply_ended_is_known(message: AIMessage, expected: Reply) -> None:
+    answerer = LangChainAnswerer(
+        "fixed:1", lambda *_: FakeMessagesListChatModel(responses=[message])
+    )
+    assert answerer.answer([asking("hi")]) == [expected]
+
+
+def test_a_reply_without_an_answer_says_why() -> None:
+    message = AIMessage("", response_metadata={"finish_reason": "length"})
+    answerer = LangChainAnswerer(
+        "fixed:1", lambda *_: FakeMessagesListChatModel(responses=[message])
+    )
+    [reply] = answerer.answer([asking("hi")])
+    assert reply.text is None
+    assert "9 tokens were used up before an answer" in str(reply.error)
 
 
 def test_any_chat_model_will_do() -> None:

@@ -1,7 +1,9 @@
 """The client of OpenAI-compatible servers, against a real socket."""
 
 import gzip
+import json
 import logging
+import re
 import socket
 import threading
 import time
@@ -126,6 +128,53 @@ def test_a_reply_without_an_answer_is_tried_again_and_then_an_error(
     assert reply.text is None
     assert "no answer in the reply" in str(reply.error)
     assert len(server.asked) == 2
+
+
+def says_at_the_end(finish: str, **message: Any) -> Any:
+    choice = {"finish_reason": finish, "message": {"role": "assistant", **message}}
+    return lambda server, asked: (200, {}, json.dumps({"choices": [choice]}).encode())
+
+
+@pytest.mark.parametrize(
+    ("finish", "message", "said"),
+    [
+        ("length", {"content": None, "reasoning_content": "Seven and"}, "9 tokens .*--max-tokens"),
+        ("length", {"content": " "}, "finish_reason length"),
+        ("tool_calls", {"content": None, "tool_calls": [{"id": "x"}]}, "called a tool"),
+        ("content_filter", {"content": None}, "content_filter"),
+    ],
+)
+def test_a_reply_that_says_why_it_has_no_answer_is_final_and_stops_nothing(
+    server: ChatServer, finish: str, message: dict[str, Any], said: str
+) -> None:
+    server.behave = says_at_the_end(finish, **message)
+    replies = client(server).answer(asking(*"abcdefghijklmn"))
+    assert len(server.asked) == len(replies) == 14
+    for reply in replies:
+        assert (reply.text, reply.stop) == (None, False)
+        assert re.search(said, str(reply.error))
+
+
+def test_a_refusal_is_the_answer(server: ChatServer) -> None:
+    server.behave = says_at_the_end("stop", content=None, refusal="I can't help with that.")
+    assert client(server).answer(asking("hi")) == [Reply("I can't help with that.")]
+
+
+def test_a_reply_that_was_cut_says_so(server: ChatServer) -> None:
+    server.behave = says_at_the_end("length", content="To add seven and")
+    assert client(server).answer(asking("hi")) == [Reply("To add seven and", cut=True)]
+
+
+def test_the_limit_of_tokens_goes_by_the_name_that_the_server_wants(server: ChatServer) -> None:
+    def behave(server: ChatServer, asked: dict[str, Any]) -> tuple[int, dict[str, str], bytes]:
+        if "max_tokens" in asked:
+            return 400, {}, b"'max_tokens' is not supported. Use 'max_completion_tokens' instead."
+        return says("fine")
+
+    server.behave = behave
+    asker = client(server, concurrency=1)
+    assert asker.answer(asking("a", "b")) == [Reply("fine"), Reply("fine")]
+    assert [asked.get("max_completion_tokens") for asked in server.asked] == [None, 9, 9]
 
 
 def test_parts_of_text_are_joined(server: ChatServer) -> None:

@@ -77,6 +77,19 @@ def test_a_bare_nan_is_a_score_that_is_not_there(write: Write, make_rows: MakeRo
     assert [row.where.rpartition(" ")[2] for row in found.graded] == ["1", "2", "4", "5", "6"]
 
 
+def test_rows_without_the_score_that_they_should_have_are_counted_and_the_first_is_named(
+    write: Write, make_rows: MakeRows
+) -> None:
+    rows = make_rows(6)
+    rows[2]["logit"] = rows[4]["logit"] = float("nan")
+    rows[5] |= {"logit": None, "status": "refusal"}
+    found = read_scored(write("s.jsonl", rows), need="logit")
+    assert len(found) == 3
+    assert str(found.loss).startswith("2 rows of status ok have no score, or NaN (the first: ")
+    assert "s.jsonl, line 3)" in str(found.loss)
+    assert read_scored(write("t.jsonl", make_rows(3)), need="logit").loss is None
+
+
 def test_a_file_that_was_not_scored_or_graded_says_what_to_do(write: Write) -> None:
     plain = write("a.jsonl", [{"question": "q", "answer": "a", "correct": True}])
     with pytest.raises(InputError, match="line 1: no column 'confidence': score the file first"):

@@ -60,14 +60,20 @@ def test_the_score_comes_from_the_generations_own_cache(tiny_estimator, monkeypa
 
 
 def test_the_confidence_is_that_of_the_same_ids_read_afresh(tiny_estimator):
-    from ct_guard.backends import Item
+    from ct_guard.backends import GenerationSettings, Item
     from ct_guard.query import render_context
     from ct_guard.records import Message
 
     backend = tiny_estimator.backend
     prompt, _ = render_context((Message(role="user", content=QUESTION),), "chat_turn", backend)
-    (made,) = backend.generate([prompt], max_tokens=12)
-    fresh = tiny_estimator._logits([Item(prompt, made.ids)], [QUESTION])
+    (made,) = backend.generate([prompt], GenerationSettings(max_tokens=12))
+    batch = backend.score(
+        [Item(prompt, made.ids)],
+        tiny_estimator.query,
+        tiny_estimator.adapter,
+        tiny_estimator.method.wants,
+    )
+    fresh = tiny_estimator.method.logits(batch, [QUESTION])
     answer = ChatLocal(estimator=tiny_estimator, max_tokens=12).invoke(QUESTION)
     assert answer.content == backend.decode(made.ids)
     assert answer.response_metadata["ct_guard"]["logit"] == pytest.approx(fresh[0], abs=1e-3)

@@ -268,6 +268,23 @@ def test_one_failed_request_is_one_failed_row(tmp_path: Path) -> None:
     assert read(output)[1]["answer"] is None
 
 
+def test_an_answer_that_was_cut_is_right_or_unclear_and_never_wrong(tmp_path: Path) -> None:
+    output = tmp_path / "out.jsonl"
+    texts = {1: "First I add", 2: "2"}
+    solver = Solver(lambda n: Reply(texts[n], cut=True) if n in texts else None)
+    run(sums(tmp_path / "in.jsonl", 3), output, asking(solver))
+    cut, right, whole = read(output)
+    assert (cut["answer"], cut["correct"]) == ("First I add", None)
+    assert "raise --max-tokens" in cut["grade_reason"]
+    assert (right["correct"], whole["correct"]) == (True, True)
+
+
+def test_a_file_of_another_tool_is_refused_with_the_fields_that_it_has(tmp_path: Path) -> None:
+    source = write(tmp_path / "in.jsonl", [{"doc_id": n, "target": "12"} for n in range(3)])
+    with pytest.raises(InputError, match=r"'question' .* found 'doc_id', 'target'; rename"):
+        run(source, tmp_path / "out.jsonl")
+
+
 class Verdicts:
     """A judge's model with replies given beforehand."""
 

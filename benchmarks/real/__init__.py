@@ -1,0 +1,1 @@
+"""How good evidence is on real models' graded answers. See `__main__`."""

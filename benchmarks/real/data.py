@@ -1,0 +1,77 @@
+"""Files of real graded answers, read as columns. They are not part of this repository: the variable
+`CT_GUARD_REAL_DATA` names their folder."""
+
+import gzip
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ct_guard.evidence import Answers, answers_of
+
+__all__ = ["FOLDER", "Data", "folder_or_reason", "load", "take"]
+
+FOLDER = "CT_GUARD_REAL_DATA"
+COLUMNS = ("verbalized", "mean_token_prob", "linguistic", "tlm_score")
+
+
+@dataclass(frozen=True)
+class Data:
+    """Graded answers; questions that are the same but for case and white space share a number."""
+
+    answers: Answers
+    correct: NDArray[np.bool_]
+
+    @property
+    def models(self) -> NDArray[np.str_]:
+        return np.array([model or "" for model in self.answers.model])
+
+
+def folder_or_reason() -> Path | str:
+    """The folder of data, or why there is none."""
+    named = os.environ.get(FOLDER)
+    if not named:
+        return f"{FOLDER} names no folder of real graded answers"
+    return Path(named) if Path(named).is_dir() else f"{FOLDER}: {named} is no folder"
+
+
+def load(path: Path) -> Data:
+    """A `.jsonl` or `.jsonl.gz` file with `question`, `answer`, `model` and `correct`."""
+    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
+    rows: list[dict[str, Any]] = [json.loads(line) for line in content.splitlines()]
+    columns = {name: [row.get(name) for row in rows] for name in COLUMNS}
+    answers = answers_of(
+        [row["question"] for row in rows],
+        [row["answer"] or "" for row in rows],
+        model=[row["model"] for row in rows],
+        columns={k: v for k, v in columns.items() if any(one is not None for one in v)},
+    )
+    return Data(answers, np.array([row["correct"] for row in rows], np.bool_))
+
+
+def take(data: Data, rows: Sequence[int] | NDArray[np.intp]) -> Data:
+    """The rows at these places, in this order."""
+    at = np.asarray(rows)
+    answers = data.answers
+
+    def of(values: Sequence[Any]) -> list[Any]:
+        return [values[place] for place in at]
+
+    return Data(
+        replace(
+            answers,
+            question=answers.question[at],
+            asked=of(answers.asked),
+            answer=of(answers.answer),
+            model=of(answers.model),
+            samples=of(answers.samples),
+            columns={name: of(values) for name, values in answers.columns.items()},
+            where=(),
+        ),
+        data.correct[at],
+    )

@@ -1,0 +1,35 @@
+"""What answers are compared with for `ood`, from the rows that an estimator is calibrated on."""
+
+from collections.abc import Callable
+
+from ct_guard.estimators import Estimator
+from ct_guard.estimators.novelty import Novelty, fit_novelty, states_of_rows
+from ct_guard.files import Rejected, open_rows, question_answer
+
+from .scored import Scored
+
+__all__ = ["novelty_of"]
+
+
+def novelty_of(
+    estimator: Estimator, scored: Scored, *, on_rows: Callable[[int], None] = lambda done: None
+) -> Novelty:
+    """Fitted on the states of the rows of a scored file, which the base model reads once more.
+
+    Args:
+        estimator: that scored them.
+        scored: rows to calibrate on; they are read again from their file.
+        on_rows: called with the number of rows that were just read.
+
+    Raises:
+        UsageError, BackendError: as `states_of_rows`.
+        CalibrationError: too few questions.
+    """
+    wanted = {row.where for row in scored.graded}
+    items = [
+        item
+        for row in open_rows(scored.path)
+        if row.where in wanted and not isinstance(item := question_answer(row), Rejected)
+    ]
+    states = states_of_rows(estimator, items, on_rows=on_rows)
+    return fit_novelty(states, [item.question_key() for item in items])

@@ -1,0 +1,85 @@
+"""What evidence is, and the kinds that there are."""
+
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ct_guard.errors import UsageError
+from ct_guard.records import Record
+
+from .agreement import AGREEMENT, AgreementState
+from .answers import Answers
+from .columns import Column, Unlearnt
+from .logprobs import LOGPROBS
+from .model import MODEL, Accuracies
+from .stated import COLUMNS, STATED
+
+__all__ = ["KINDS", "Evidence", "kinds_named", "state_of", "wanted_columns"]
+
+Bools = NDArray[np.bool_]
+Floats = NDArray[np.float64]
+
+KINDS: dict[str, "Evidence"] = {kind.name: kind for kind in (AGREEMENT, STATED, LOGPROBS, MODEL)}
+"""By name; `column:NAME` is one for every column."""
+_STATES: dict[str, type[Record]] = {"agreement": AgreementState, "model": Accuracies}
+
+
+class Evidence(Protocol):
+    """Named numbers about answers, in three steps, so that what is slow is done once: look at the
+    answers (no grade counts), learn from graded rows, read numbers."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        """Names of its numbers."""
+        ...
+
+    def look(self, answers: Answers) -> Any: ...
+
+    def learn(self, look: Any, correct: Bools, rows: Bools) -> Any:
+        """What those `rows`, boolean (n,), say. `correct` (n,) must not count elsewhere."""
+        ...
+
+    def read(self, look: Any, state: Any) -> Floats:
+        """Shape (n, len(features)); NaN where an answer has no such number."""
+        ...
+
+
+def kinds_named(names: Sequence[str]) -> tuple[Evidence, ...]:
+    """The kinds by name, in order. Raises UsageError for a name that is none, or given twice."""
+    found: list[Evidence] = []
+    for name in names:
+        column = name.removeprefix("column:")
+        if name in KINDS:
+            found.append(KINDS[name])
+        elif column != name and column:
+            found.append(Column(column))
+        else:
+            known = ", ".join(KINDS)
+            raise UsageError(f"no evidence {name!r}: it is {known} or column:NAME")
+    if len({kind.name for kind in found}) != len(found):
+        raise UsageError("evidence is named twice: name each once")
+    if not found:
+        raise UsageError("no evidence is named: give some, as in --evidence agreement,stated,model")
+    return tuple(found)
+
+
+def state_of(name: str) -> type[Record]:
+    """What the kind of this name learns."""
+    return _STATES.get(name, Unlearnt)
+
+
+def wanted_columns(names: Sequence[str]) -> tuple[str, ...]:
+    """The columns of rows that evidence of these names reads."""
+    columns: list[str] = []
+    for name in names:
+        if name.startswith("column:"):
+            columns.append(name.removeprefix("column:"))
+        columns += {"agreement": ["samples"], "stated": COLUMNS, "logprobs": ["logprobs"]}.get(
+            name, []
+        )
+    return tuple(columns)

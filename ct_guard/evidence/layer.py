@@ -1,0 +1,69 @@
+"""The layer: from the numbers of all evidence to one logit.
+
+Two kinds compete by cross-validated log loss: a logistic one, with a column that says where a
+number is missing, and boosted trees, which need more rows and find what depends on what.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ct_guard.adapters import LogisticLayer
+from ct_guard.adapters.layer import fit_logistic, layer_logits
+from ct_guard.records import Record
+
+from .trees import Trees, fit_trees, trees_logits
+
+__all__ = ["FITS", "Filled", "Layer", "fit_filled", "logits_of"]
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+
+class Filled(Record):
+    """A logistic layer over features of which some can be missing: those are filled with their mean
+    and have a further feature, 1 where the number was missing."""
+
+    features: tuple[str, ...]
+    fill: tuple[float, ...]
+    flagged: tuple[int, ...]
+    """Features that are sometimes missing, by number."""
+    logistic: LogisticLayer
+
+
+Layer = Filled | Trees
+
+
+def fit_filled(names: Sequence[str], features: Floats, correct: Bools, *, seed: int = 0) -> Filled:
+    """Over `features`, shape (n, len(names)), with NaN where missing."""
+    missing = np.isnan(features)
+    known = ~missing
+    total = np.where(known, features, 0.0).sum(0)
+    fill = total / np.maximum(known.sum(0), 1)
+    flagged = tuple(int(at) for at in np.flatnonzero(missing.any(0) & known.any(0)))
+    columns = _filled(features, fill, flagged)
+    wide = (*names, *(f"{names[at]}_missing" for at in flagged))
+    return Filled(
+        features=tuple(names),
+        fill=tuple(fill.tolist()),
+        flagged=flagged,
+        logistic=fit_logistic(wide, columns, correct),
+    )
+
+
+def _filled(features: Floats, fill: Floats, flagged: Sequence[int]) -> Floats:
+    missing = np.isnan(features)
+    return np.hstack([np.where(missing, fill, features), missing[:, list(flagged)]])
+
+
+FITS: dict[str, Callable[..., Layer]] = {"logistic": fit_filled, "trees": fit_trees}
+"""How each kind of layer is fitted: (names, features, correct, seed=)."""
+
+
+def logits_of(layer: Layer, features: Floats) -> Floats:
+    """Logits, shape (n,), of features, shape (n, len(layer.features)), NaN where missing."""
+    if isinstance(layer, Trees):
+        return trees_logits(layer, features)
+    filled = _filled(features, np.array(layer.fill), layer.flagged)
+    return layer_logits(layer.logistic, filled)

@@ -1,0 +1,77 @@
+"""Make an estimator without a base model, of what else is known of graded answers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ct_guard.errors import FieldError
+
+if TYPE_CHECKING:
+    from ct_guard.adapters import Manifest
+    from ct_guard.evidence import Found
+
+__all__ = ["WeighConfig", "WeighResult", "weigh"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class WeighConfig:
+    """Which evidence is weighed."""
+
+    evidence: Sequence[str]
+    """Of `agreement`, `stated`, `logprobs`, `model`, and `column:NAME` for any number."""
+    force: bool = False
+    """Whether numbers that look like the grade are taken, too."""
+    overwrite: bool = False
+    seed: int = 0
+    """Of the folds."""
+
+    def __post_init__(self) -> None:
+        if not self.evidence:
+            raise FieldError("`evidence` names nothing: agreement, stated, logprobs, model, …")
+
+
+@dataclass(frozen=True)
+class WeighResult:
+    """An estimator that was made, and what each evidence adds."""
+
+    folder: Path
+    manifest: "Manifest"
+    found: "Found"
+    labels: int
+    questions: int
+    remarks: tuple[str, ...]
+
+
+def weigh(source: str | Path, output: str | Path, config: WeighConfig) -> WeighResult:
+    """Fit a layer over evidence on the graded rows of `source`, and write it as the estimator
+    directory `output`, which scores, certifies and evaluates like any other, without torch.
+
+    Raises:
+        FieldError, UsageError: no evidence, or one that does not exist.
+        InputError: rows that cannot be read, or numbers that are constant or look like the grade.
+        CalibrationError: rows that cannot be learnt from. OutputExistsError: `output` is there.
+    """
+    from ct_guard.datasets import read_graded
+    from ct_guard.evaluation.evidence import save_evidence
+    from ct_guard.evidence import kinds_named, wanted_columns
+
+    names = tuple(config.evidence)
+    kinds_named(names)
+    graded = read_graded(source, wanted_columns(names))
+    manifest, found = save_evidence(
+        graded,
+        names,
+        Path(output),
+        overwrite=config.overwrite,
+        force=config.force,
+        seed=config.seed,
+    )
+    return WeighResult(
+        folder=Path(output),
+        manifest=manifest,
+        found=found,
+        labels=len(graded.rows),
+        questions=len({row.qa.question_key() for row in graded.rows}),
+        remarks=(*graded.remarks(), *found.remarks),
+    )

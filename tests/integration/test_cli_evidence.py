@@ -1,0 +1,148 @@
+"""An estimator of what rows hold: calibrated, certified and used without any base model."""
+
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from ct_guard.adapters import load_manifest
+from ct_guard.cli import cli
+from ct_guard.errors import ManifestError
+from ct_guard.estimators import load_estimator
+from ct_guard.records import QuestionAnswer
+
+
+def write(path: Path, questions: range, seed: int) -> Path:
+    """Two models answer each question and state how sure they are, too surely."""
+    random = np.random.default_rng(seed)
+    with path.open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(["question", "answer", "model", "stated", "correct"])
+        for number in questions:
+            for model, skill in (("good", 0.8), ("poor", 0.5)):
+                right = random.random() < skill
+                answer = str(number) if right else str(number + int(random.integers(1, 9)))
+                stated = np.clip(random.normal(0.9 if right else 0.75, 0.1), 0, 1)
+                rows.writerow([f"What is {number}?", answer, model, f"{stated:.2f}", right])
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("evidence")
+    write(folder / "graded.csv", range(100, 400), 0)
+    write(folder / "other.csv", range(1000, 1400), 1)
+    write(folder / "new.csv", range(2000, 2200), 2)
+    run = CliRunner().invoke(
+        cli,
+        ["calibrate", str(folder / "graded.csv"), "--evidence", "agreement,stated,model",
+         "-o", str(folder / "mine")],
+    )  # fmt: skip
+    assert run.exit_code == 0, run.output
+    (folder / "calibrate.txt").write_text(run.output)
+    return folder
+
+
+def test_it_says_what_each_evidence_adds(folder: Path) -> None:
+    said = (folder / "calibrate.txt").read_text()
+    for name in ("agreement", "stated", "model", "leaving it out costs", "layer: "):
+        assert name in said
+    manifest = load_manifest(folder / "mine")
+    assert (manifest.method, manifest.base.id) == ("evidence", "none")
+    without = manifest.figures["log loss without agreement"]
+    chosen = manifest.figures["log loss"]
+    assert isinstance(without, float)
+    assert isinstance(chosen, float)
+    assert without > chosen
+
+
+def test_scored_and_certified_like_every_other(folder: Path) -> None:
+    scored, certified = folder / "scored.jsonl", folder / "certified"
+    commands = (
+        ["score", str(folder / "other.csv"), "-e", str(folder / "mine"), "-o", str(scored), "-q"],
+        ["certify", str(scored), "-e", str(folder / "mine"), "--first", "--alpha", "0.2",
+         "-o", str(certified)],
+    )  # fmt: skip
+    for command in commands:
+        run = CliRunner().invoke(cli, command)
+        assert run.exit_code == 0, run.output
+    rows = [json.loads(line) for line in scored.read_text().splitlines()]
+    assert {row["status"] for row in rows} == {"ok"}
+    p = np.array([row["confidence"] for row in rows])
+    right = np.array([row["correct"] in (True, "True") for row in rows])
+    assert p[right].mean() > p[~right].mean() + 0.2
+    assert len(load_manifest(certified).certificates) == 1
+
+
+def test_the_rows_of_a_question_may_stand_anywhere_in_the_file(folder: Path) -> None:
+    lines = (folder / "new.csv").read_text().splitlines()
+    (folder / "apart.csv").write_text("\n".join([lines[0], *lines[1::2], *lines[2::2]]) + "\n")
+    found = []
+    for name in ("new", "apart"):
+        output = folder / f"{name}.jsonl"
+        run = CliRunner().invoke(
+            cli, ["score", str(folder / f"{name}.csv"), "-e", str(folder / "mine"),
+                   "-o", str(output), "-q"],
+        )  # fmt: skip
+        assert run.exit_code == 0, run.output
+        rows = [json.loads(line) for line in output.read_text().splitlines()]
+        found.append({(row["question"], row["model"]): row["confidence"] for row in rows})
+    assert found[0] == found[1]
+
+
+def test_one_answer_at_a_time_with_samples_and_a_stated_confidence(folder: Path) -> None:
+    estimator = load_estimator(folder / "mine")
+
+    def p(samples: list[str], stated: float) -> float:
+        columns = {"samples": list(samples), "stated": stated}
+        qa = QuestionAnswer(question="What is 9?", answer="9", model="good", columns=columns)
+        found = estimator.score([qa])[0].p
+        assert found is not None
+        return found
+
+    assert p(["9", "9"], 0.9) > p(["8", "7"], 0.9)
+    assert p(["9", "9"], 0.95) > p(["9", "9"], 0.6)
+
+
+def test_a_changed_file_is_refused(folder: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(folder / "mine", copy)
+    (copy / "evidence.json").write_text("{}")
+    with pytest.raises(ManifestError, match=r"evidence\.json differs from its hash"):
+        load_estimator(copy)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--evidence", "opinion"], "no evidence 'opinion'"),
+        (["--evidence", "column:correct"], "AUROC of 1.0000"),
+        (["--evidence", "column:answer_text"], "no row has the evidence column:answer_text"),
+        (["--evidence", "model", "-e", "mini"], "makes an estimator of its own"),
+    ],
+)
+def test_what_is_refused(folder: Path, tmp_path: Path, arguments: list[str], said: str) -> None:
+    output = str(tmp_path / "out")
+    run = CliRunner().invoke(
+        cli, ["calibrate", str(folder / "graded.csv"), "-o", output, *arguments]
+    )
+    assert run.exit_code != 0
+    assert said in f"{run.output} {run.exception}"
+
+
+def test_neither_torch_nor_llama_cpp_is_imported(folder: Path) -> None:
+    code = (
+        "import sys; from ct_guard.cli import cli\n"
+        f"cli(['score', {str(folder / 'new.csv')!r}, '-e', {str(folder / 'mine')!r}, '-o',"
+        f" {str(folder / 'bare.jsonl')!r}, '-q'], standalone_mode=False)\n"
+        "print(sorted({'torch', 'transformers', 'llama_cpp'} & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.splitlines()[-1] == "[]"

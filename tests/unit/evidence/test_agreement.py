@@ -1,0 +1,112 @@
+"""Whether other answers to the question say the same, and who says so."""
+
+import numpy as np
+import pytest
+
+from ct_guard.evidence import Answers, answers_of
+from ct_guard.evidence.agreement import AGREEMENT
+from ct_guard.evidence.said import said
+
+CHOICES = "Which is it?\n\nChoices:\n  (a): a cat\n  (b): a dog\n  (c): a cow"
+
+
+def read(answers: Answers, correct: list[bool], name: str = "agreement") -> list[float]:
+    look = AGREEMENT.look(answers)
+    labels = np.array(correct)
+    state = AGREEMENT.learn(look, labels, np.ones(len(labels), np.bool_))
+    column = AGREEMENT.features.index(name)
+    return [float(value) for value in AGREEMENT.read(look, state)[:, column]]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "question"),
+    [
+        ("(b): a dog", "B", CHOICES),
+        ("The answer is (b), since it barks.", "b)", CHOICES),
+        ("a dog", "(b)", CHOICES),
+        ("Yes, it does.", "yes", "Does it rain?"),
+        ("1,000", "1000", "How many?"),
+        ("5 + 5 is 10.\n#### 10", "10", "How many?"),
+        ("The Beatles", "beatles", "Who sang it?"),
+    ],
+)
+def test_equal_readings_share_a_key(one: str, other: str, question: str) -> None:
+    assert said(one, question).key == said(other, question).key
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "question"),
+    [("(a)", "(b)", CHOICES), ("yes", "no", "Is it?"), ("12", "13", "How many?")],
+)
+def test_unequal_readings_do_not(one: str, other: str, question: str) -> None:
+    assert said(one, question).key != said(other, question).key
+
+
+def test_free_text_agrees_by_the_words_that_the_question_lacks() -> None:
+    question = "Who won the first Nobel prize in physics?"
+    texts = [
+        "Wilhelm Röntgen",
+        "The first Nobel prize in physics was won by Wilhelm Röntgen in 1901.",
+        "The first Nobel prize in physics was won by Marie Curie.",
+    ]
+    answers = answers_of([question] * 3, texts)
+    alike = AGREEMENT.look(answers).alike.reshape(3, 2)
+    assert alike[0].tolist() == [0.998, 0.0]
+    assert alike[1].tolist() == [0.998, 0.0]
+
+
+def test_rows_of_other_questions_do_not_count_and_a_lone_row_has_no_number() -> None:
+    answers = answers_of(["One?", "One?", "Two?", "Three?"], ["4", "4", "4", "4"])
+    assert read(answers, [True, False, True, True])[:2] == [1.0, 1.0]
+    assert np.isnan(read(answers, [True, False, True, True])[2:]).all()
+
+
+def test_two_spellings_are_one_question() -> None:
+    answers = answers_of(["Who  is it?", "who is it?\n"], ["Ann", "Ann"])
+    assert answers.question.tolist() == [0, 0]
+
+
+def test_samples_count_as_others() -> None:
+    samples = [["Ann", "Bob"], [{"answer": "Cid", "model": "m"}, {"answer": "Cid"}]]
+    answers = answers_of(["Who?", "Which?"], ["Ann", "Cid"], columns={"samples": samples})
+    assert read(answers, [True, False]) == [0.5, 1.0]
+
+
+def test_samples_that_always_hold_the_answer_itself_are_read_without_it() -> None:
+    asked = [f"{number}?" for number in range(40)]
+    samples = [["Cid", "Ann", "Cid", "Bob"]] * 40
+    answers = answers_of(asked, ["Cid"] * 40, columns={"samples": samples})
+    assert read(answers, [True, False] * 20) == pytest.approx([1 / 3] * 40)
+
+
+def test_an_answer_that_some_samples_repeat_is_agreed_with() -> None:
+    asked = [f"{number}?" for number in range(40)]
+    samples = [["Cid", "Bob"], ["Ann", "Bob"]] * 20
+    answers = answers_of(asked, ["Cid"] * 40, columns={"samples": samples})
+    assert read(answers, [True, False] * 20) == [0.5, 0.0] * 20
+
+
+def test_models_that_are_right_more_often_weigh_more() -> None:
+    asked, answer, model, correct = [], [], [], []
+    for number in range(60):
+        for name, right in (("good", True), ("poor", number % 4 == 0), ("asked", number % 2 == 0)):
+            asked.append(f"{number}?")
+            answer.append("12" if right else f"{100 + len(answer)}")
+            model.append(name)
+            correct.append(right)
+    answers = answers_of(asked, answer, model=list(model))
+    labels = np.array(correct)
+    look = AGREEMENT.look(answers)
+    state = AGREEMENT.learn(look, labels, np.ones(len(labels), np.bool_))
+    new = answers_of(["New?"] * 3, ["1", "1", "2"], model=["asked", "good", "poor"])
+    other = answers_of(["New?"] * 3, ["1", "2", "1"], model=["asked", "good", "poor"])
+    with_good = AGREEMENT.read(AGREEMENT.look(new), state)[0]
+    with_poor = AGREEMENT.read(AGREEMENT.look(other), state)[0]
+    assert with_good[0] == with_poor[0] == 0.5
+    assert with_good[1] > with_poor[1]
+    assert with_good[2] > with_poor[2]
+
+
+def test_rows_of_a_huge_question_are_compared_with_a_bounded_number() -> None:
+    answers = answers_of(["?"] * 1000, ["1", "2"] * 500)
+    assert AGREEMENT.look(answers).row.size <= 1000 * 65

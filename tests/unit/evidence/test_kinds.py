@@ -1,0 +1,97 @@
+"""What each kind of evidence reads, and refuses."""
+
+import numpy as np
+import pytest
+
+from ct_guard.errors import InputError, UsageError
+from ct_guard.evidence import answers_of, kinds_named, split_stated, wanted_columns
+from ct_guard.evidence.logprobs import LOGPROBS
+from ct_guard.evidence.model import accuracies, codes, log_odds
+from ct_guard.evidence.stated import STATED
+
+
+@pytest.mark.parametrize(
+    ("text", "rest", "stated"),
+    [
+        ("Paris\nConfidence: 85%", "Paris", 0.85),
+        ("Paris. I am 90% sure.", "Paris.", 0.9),
+        ("Paris. I'm about 70 percent confident in this.", "Paris.", 0.7),
+        ("Paris (confidence: 0.7)", "Paris", 0.7),
+        ("**Confidence:** High\nParis", "Paris", 0.85),
+        ("Paris. Probability: 8/10", "Paris.", 0.8),
+        ("The confidence interval is wide.", "The confidence interval is wide.", None),
+        ("It grew by 85%.", "It grew by 85%.", None),
+        ("Confidence: 850", "Confidence: 850", None),
+    ],
+)
+def test_what_an_answer_states_is_read_and_taken_out(
+    text: str, rest: str, stated: float | None
+) -> None:
+    assert split_stated(text) == (rest, stated)
+
+
+def test_a_column_of_stated_confidences_may_be_written_in_three_ways() -> None:
+    values = [0.9, "85%", "high", 85, None, ""]
+    answers = answers_of(["?"] * 6, ["x"] * 6, columns={"stated": values})
+    read = STATED.look(answers)
+    assert read[:4].tolist() == [0.9, 0.85, 0.85, 0.85]
+    assert np.isnan(read[4:]).all()
+
+
+def test_a_column_that_is_text_names_the_row() -> None:
+    answers = answers_of(["?"] * 2, ["x"] * 2, columns={"score": [0.5, "good"]})
+    with pytest.raises(InputError, match="row 2: field 'score' must be a number, found 'good'"):
+        kinds_named(["column:score"])[0].look(answers)
+
+
+def test_log_probabilities_are_numbers_or_the_objects_of_an_api() -> None:
+    top = [{"logprob": -0.1}, {"logprob": -2.1}]
+    values = [[-0.5, -1.5], [{"logprob": -0.1, "top_logprobs": top}], None, "[-1.0]"]
+    answers = answers_of(["?"] * 4, ["x"] * 4, columns={"logprobs": values})
+    read = LOGPROBS.look(answers)
+    assert read[0, :3].tolist() == [-2.0, -1.0, -1.5]
+    assert read[1, 3] == pytest.approx(2.0)
+    assert np.isnan(read[2]).all()
+    assert np.isnan(read[0, 3])
+    assert read[3, 0] == -1.0
+
+
+@pytest.mark.parametrize("value", ["text", [0.5], [float("nan")], 3])
+def test_log_probabilities_that_are_none_are_refused(value: object) -> None:
+    answers = answers_of(["?"], ["x"], columns={"logprobs": [value]})
+    with pytest.raises(InputError, match="row 1: field 'logprobs'"):
+        LOGPROBS.look(answers)
+
+
+def test_a_model_with_five_rows_is_shrunk_to_the_pool_and_an_unknown_one_is_the_pool() -> None:
+    names = ["many"] * 200 + ["few"] * 5
+    correct = np.array([True, False] * 100 + [True] * 5)
+    known = accuracies(*codes(names), correct, np.ones(205, np.bool_))
+    many, few, unknown = log_odds(known, ["many", "few", "new"])
+    assert unknown == known.pool
+    assert many == pytest.approx(0.0, abs=0.05)
+    assert known.pool < few < 0.6
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        (["agreement", "agreement"], "named twice"),
+        (["opinion"], "no evidence 'opinion'"),
+        (["column:"], "no evidence 'column:'"),
+        ([], "no evidence is named"),
+    ],
+)
+def test_names_that_are_no_evidence(names: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        kinds_named(names)
+
+
+def test_the_columns_that_evidence_reads() -> None:
+    assert wanted_columns(["agreement", "column:x", "model"]) == ("samples", "x")
+
+
+@pytest.mark.parametrize("samples", [3, [{"text": "x"}], {"answer": "x"}])
+def test_samples_that_are_none_name_the_row(samples: object) -> None:
+    with pytest.raises(InputError, match="row 1: field 'samples'"):
+        answers_of(["?"], ["x"], columns={"samples": [samples]})
