@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from ct_guard.adapters import NO_BASE, Manifest
 from ct_guard.adapters.calibrated import Probabilities, calibrated, p_correct
 from ct_guard.backends import KV, Adapter, Backend, Item
-from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
+from ct_guard.errors import (
+    BackendError,
+    CtGuardError,
+    MismatchError,
+    NonFiniteScoreError,
+    UsageError,
+)
 from ct_guard.query import (
     Query,
     Rendered,
@@ -217,6 +223,16 @@ class Estimator:
         quoted = set(re.findall(r"'(\w+)'", asked))
         return not words <= scope.words | framed | quoted
 
+    def unscored(self, status: Status, error: str | Exception | None = None) -> Confidence:
+        """The confidence of an answer without a score, and why there is none."""
+        return Confidence(
+            p=None,
+            status=status,
+            estimator=self.name,
+            backend=self.arithmetic.backend,
+            error=None if error is None else str(error),
+        )
+
     def close(self) -> None:
         """Free the model."""
         if self.backend is not None:
@@ -231,9 +247,9 @@ class Estimator:
         try:
             return self.render(qa)
         except MismatchError as error:
-            return self._blank(status="unsupported", error=str(error))
+            return self.unscored("unsupported", error)
         except UsageError as error:
-            return self._blank(status="error", error=str(error))
+            return self.unscored("error", error)
 
     def _judged(self, items: Sequence[QuestionAnswer], method: TextMethod) -> list[Confidence]:
         results = [self._unread(qa, screen(qa, refusals=self.refusals)) for qa in items]
@@ -241,14 +257,14 @@ class Estimator:
         self._tell_scope([items[at] for at in waiting])
         judged = method.judge([items[at] for at in waiting])
         for at, logit in zip(waiting, judged, strict=True):
-            read = logit if isinstance(logit, str) else Read(logit)
+            read = logit if isinstance(logit, CtGuardError) else Read(logit)
             results[at] = self._confidence(read, items[at], sanitized=was_sanitized(items[at]))
         return results
 
-    def _read(self, items: list[Item], questions: list[str]) -> list[Read | str]:
+    def _read(self, items: list[Item], questions: list[str]) -> list[Read | CtGuardError]:
         """What is read of items and what they were asked; for one that the backend cannot score,
-        the message of its error. One such item does not cost the others their score: the batch is
-        halved until it is alone."""
+        its error. One such item does not cost the others their score: the batch is halved until it
+        is alone."""
         if not items:
             return []
         try:
@@ -259,7 +275,7 @@ class Estimator:
                 raise NonFiniteScoreError("the score is NaN or infinite")
         except BackendError as error:
             if len(items) == 1:
-                return [str(error)]
+                return [error]
             half = len(items) // 2
             first = self._read(items[:half], questions[:half])
             return first + self._read(items[half:], questions[half:])
@@ -281,19 +297,21 @@ class Estimator:
 
     def _confidence(
         self,
-        read: Read | str,
+        read: Read | CtGuardError,
         qa: QuestionAnswer,
         *,
         truncated: bool = False,
         sanitized: bool = False,
         read_apart: bool = False,
     ) -> Confidence:
-        if isinstance(read, str):
-            return self._blank(status="error", error=read)
+        if isinstance(read, CtGuardError):
+            return self.unscored("error", read)
         made = self._p(read.logit, qa)
-        return self._blank(
+        return Confidence(
             p=float(made.p[0]),
             logit=read.logit,
+            estimator=self.name,
+            backend=self.arithmetic.backend,
             calibrated=bool(made.calibrated[0]),
             truncated=truncated,
             sanitized=sanitized,
@@ -308,13 +326,8 @@ class Estimator:
     def _unread(self, qa: QuestionAnswer, status: Status) -> Confidence:
         """The confidence of a row that is decided without the model."""
         if status == "forged":
-            return self._blank(status=status, error=forgery_of(qa), sanitized=True)
-        return self._blank(status=status)
-
-    def _blank(self, *, p: float | None = None, **fields: object) -> Confidence:
-        return Confidence.model_validate(
-            {"p": p, "estimator": self.name, "backend": self.arithmetic.backend, **fields}
-        )
+            return self.unscored(status, forgery_of(qa)).model_copy(update={"sanitized": True})
+        return self.unscored(status)
 
     def _tell_scope(self, items: Sequence[QuestionAnswer]) -> None:
         scope = self.manifest.scope

@@ -113,9 +113,9 @@ class Guard:
         self, items: Sequence[QuestionAnswer], *, situation: Situation | None = None
     ) -> list[Assessment]:
         """Assess many answers in one forward after another; results in order."""
-        return self._decided(self.score_batch(items), situation)
+        return self._decided(self.score(items), situation)
 
-    def score_batch(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
+    def score(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
         """The confidences of many answers, nothing decided on them; results in order."""
         return self._wait(self._submit(items), items) if items else []
 
@@ -130,10 +130,10 @@ class Guard:
         self, items: Sequence[QuestionAnswer], *, situation: Situation | None = None
     ) -> list[Assessment]:
         """`assess_batch` without blocking the event loop."""
-        return self._decided(await self.ascore_batch(items), situation)
+        return self._decided(await self.ascore(items), situation)
 
-    async def ascore_batch(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
-        """`score_batch` without blocking the event loop."""
+    async def ascore(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
+        """`score` without blocking the event loop."""
         return await self._await(self._submit(items), items) if items else []
 
     def assess_generated(
@@ -202,14 +202,8 @@ class Guard:
         """Whatever went wrong in the estimator is an error of these answers, not of the caller."""
         if self.on_error == "raise":
             raise error
-        blank = Confidence(
-            p=None,
-            status="error",
-            estimator=self.estimator.name,
-            backend=self.estimator.arithmetic.backend,
-            error=str(error) if isinstance(error, CtGuardError) else _first_line(repr(error)),
-        )
-        return [blank] * len(items)
+        said = str(error) if isinstance(error, CtGuardError) else _first_line(repr(error))
+        return [self.estimator.unscored("error", said)] * len(items)
 
     def _late(self) -> DeadlineError:
         return DeadlineError(f"scoring took longer than the deadline of {self.deadline} s")

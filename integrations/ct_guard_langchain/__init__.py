@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .callbacks import ConfidenceCallbackHandler, get_confidence_callback
     from .chat_model import GuardedChatModel
+    from .guarding import Guarded
     from .local import ChatLocal
     from .middleware import ConfidenceMiddleware
     from .node import confidence_node, route_by_confidence
     from .record import ConfidenceRecord, get_confidence
     from .router import confidence_router
-    from .runnable import ConfidenceGuard, Guarded
+    from .runnable import ConfidenceGuard
     from .tools import low_confidence
     from .wrapping import wrap
 
@@ -28,7 +29,7 @@ _EXPORTS = {
     "ConfidenceMiddleware": ".middleware",
     "ConfidenceGuard": ".runnable",
     "ConfidenceRecord": ".record",
-    "Guarded": ".runnable",
+    "Guarded": ".guarding",
     "GuardedChatModel": ".chat_model",
     "confidence_router": ".router",
     "confidence_node": ".node",

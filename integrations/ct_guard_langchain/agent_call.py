@@ -12,15 +12,13 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langgraph.types import Command
 
-from ct_guard.errors import BackendError
 from ct_guard.guard import Guard, Ladder, Outcome
-from ct_guard.records import Assessment
 
-from .assess import Case
-from .delivery import Delivery
+from .assess import Case, Scores
+from .delivery import Delivered, Delivery
 from .listening import LastCall, ModelCall, hearing
 from .messages import turn_of
-from .record import KEY, ConfidenceRecord, call_scores, get_confidence, total_usage
+from .record import KEY, ConfidenceRecord, call_scores, total_usage
 from .state import VERDICTS, Verdict
 
 __all__ = ["AgentCall", "Said"]
@@ -43,7 +41,7 @@ class AgentCall:
         with call.listening():
             response = handler(call.request_to(model))
         case = call.heard(response, model)
-        call.judged(assess([case])[0])
+        call.scored(case, score([case])[0])
     call.delivered()
     for each, said in call.told(): tell(each, said, …)
 
@@ -103,11 +101,11 @@ class AgentCall:
                 who is not None and said.call.model not in (None, who)
             )
             asked, who = said.call.messages, said.call.model or who
-        situation = self.ladder.situation
-        return Case(self._guard, asked, message, who, situation, self._schemas, gated=True)
+        return Case(self._guard, asked, message, who, self._schemas, gated=True)
 
-    def judged(self, case: Case, assessment: Assessment) -> None:
-        """The latest response was judged."""
+    def scored(self, case: Case, scores: Scores) -> None:
+        """The latest response was scored: the policy says how it goes on."""
+        assessment = case.decided(scores, self.ladder.situation)
         self.ladder.answered(self._heard[-1], [assessment], turn=case.turn)
 
     def passed_on(self, response: ModelResponse[Any]) -> ModelResponse[Any]:
@@ -116,23 +114,15 @@ class AgentCall:
             self._delivered = (self._heard[-1].call, self._heard[-1].message)
         return response
 
-    def delivered(self) -> ExtendedModelResponse[Any]:
-        """The response that counts, its record on the message and in the state."""
+    def delivered(self) -> tuple[ExtendedModelResponse[Any], ConfidenceRecord]:
+        """The response that counts, its record on the message and in the state; and the record."""
         outcome = self.ladder.outcome()
-        message = self._message(outcome)
+        message, record = self._message(outcome)
         self._delivered = (outcome.result.call, message)
         verdict = _verdict(cast("AIMessage", message), outcome)
-        self._tell(self.record)
-        update = {KEY: self.record, VERDICTS: {self._name: verdict}}
-        return ExtendedModelResponse(_response(outcome, message), Command(update=update))
-
-    @property
-    def record(self) -> ConfidenceRecord:
-        """The record of the message that is delivered. Raises BackendError before there is one."""
-        record = get_confidence(self._delivered[1]) if self._delivered is not None else None
-        if record is None:
-            raise BackendError("the delivered message carries no record")
-        return record
+        self._tell(record)
+        update = {KEY: record, VERDICTS: {self._name: verdict}}
+        return ExtendedModelResponse(_response(outcome, message), Command(update=update)), record
 
     def told(self) -> Iterator[tuple[ModelCall, BaseMessage | None]]:
         """The model calls that were held, and what may be told of each: the message that is
@@ -144,7 +134,7 @@ class AgentCall:
             for each in ear.calls:
                 yield each, message if each is call else None
 
-    def _message(self, outcome: Outcome[Said]) -> BaseMessage:
+    def _message(self, outcome: Outcome[Said]) -> Delivered:
         said = outcome.result
         discarded = [other.message for other in self._heard if other is not said]
         message = said.message

@@ -1,8 +1,9 @@
-"""From LangChain messages to assessments: the one way by which every surface asks the guard."""
+"""From LangChain messages to confidences, and from these to assessments: the one way by which every
+surface asks the guard."""
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from langchain_core.messages import AIMessage, BaseMessage
 
@@ -15,10 +16,24 @@ from .delivery import is_withheld
 from .messages import question_answer, turn_of
 from .record import confidence_in, get_confidence
 
-__all__ = ["Case", "aassess", "aassess_each", "assess", "assess_each", "tool_gate"]
+__all__ = [
+    "Case",
+    "Scores",
+    "aassess",
+    "ascore",
+    "ascore_each",
+    "assess",
+    "decided",
+    "score",
+    "score_each",
+    "tool_gate",
+]
 
 Item = QuestionAnswer | Confidence
 """What is to be scored, or the status that says why it need not or cannot be."""
+
+Scores = Sequence[Confidence]
+"""The confidences of a case: of the answer, or of each of its calls in order."""
 
 _DATED = r"[-@:_](?:latest|\d{4}-\d\d-\d\d|\d{3,8})(?:-v\d+(?::\d+)?)?"
 """What providers add to a model's name to say which of its versions answered."""
@@ -40,7 +55,6 @@ class Case:
     answer: BaseMessage
     model: str | None = None
     """Who was asked; who answered is what the message says."""
-    situation: Situation = field(default_factory=Situation)
     schemas: Collection[str] = ()
     """Tools whose call is a structured answer."""
     context: str | None = None
@@ -57,11 +71,11 @@ class Case:
             return [confidence_in(record)]
         return [self._item(part) for part in self._parts()]
 
-    def judged(self, scored: Sequence[Confidence]) -> Assessment:
-        """The assessment, given the confidences of its items. Raises CtGuardError where it was not
-        scored and the guard's `on_error` is "raise"."""
+    def decided(self, scored: Scores, situation: Situation) -> Assessment:
+        """What the policy makes of it, given the confidences of its items. Raises
+        CtGuardError where it was not scored and the guard's `on_error` is "raise"."""
         confidence = _weakest(scored)
-        situation = replace(self.situation, turn=self.turn)
+        situation = replace(situation, turn=self.turn)
         decision = self.guard.decide(confidence, situation)
         record = get_confidence(self.answer)
         if record is not None and is_withheld(self.answer):
@@ -97,13 +111,7 @@ class Case:
                 context=self.context,
             )
         except UsageError as error:
-            return Confidence(
-                p=None,
-                status="unsupported",
-                estimator=self.guard.estimator.name,
-                backend=self.guard.estimator.arithmetic.backend,
-                error=str(error),
-            )
+            return self.guard.estimator.unscored("unsupported", error)
 
     def _answered_by(self) -> str | None:
         """Whose calibrator counts: of the model that the message names, before the one that was
@@ -119,57 +127,78 @@ class Case:
         return self.model if is_version and answered not in known else answered
 
 
-def assess(cases: Sequence[Case]) -> list[Assessment]:
-    """Assess answers, all by one guard, in one batch; results in order.
+def assess(case: Case, situation: Situation) -> Assessment:
+    """Score one answer and decide on it. Raises CtGuardError where it cannot be scored and the
+    guard's `on_error` is "raise"."""
+    return case.decided(score([case])[0], situation)
 
-    Raises CtGuardError where one cannot be scored and the guard's `on_error` is "raise".
+
+async def aassess(case: Case, situation: Situation) -> Assessment:
+    """`assess` without blocking the event loop."""
+    return case.decided((await ascore([case]))[0], situation)
+
+
+def score(cases: Sequence[Case]) -> list[Scores]:
+    """Score answers, all by one guard, in one batch; results in order.
+
+    Raises CtGuardError where scoring fails and the guard's `on_error` is "raise".
     """
     if not cases:
         return []
     items = [case.items() for case in cases]
-    return _judged(cases, items, cases[0].guard.score_batch(_scorable(items)))
+    return _in_place(items, cases[0].guard.score(_scorable(items)))
 
 
-async def aassess(cases: Sequence[Case]) -> list[Assessment]:
-    """`assess` without blocking the event loop."""
+async def ascore(cases: Sequence[Case]) -> list[Scores]:
+    """`score` without blocking the event loop."""
     if not cases:
         return []
     items = [case.items() for case in cases]
-    return _judged(cases, items, await cases[0].guard.ascore_batch(_scorable(items)))
+    return _in_place(items, await cases[0].guard.ascore(_scorable(items)))
 
 
-def assess_each(cases: Sequence[Case]) -> list[Assessment | Exception]:
-    """Assess answers, by any guards, in one batch for each guard; results in order.
+def score_each(cases: Sequence[Case]) -> list[Scores | Exception]:
+    """Score answers, by any guards, in one batch for each guard; results in order.
 
     Where `on_error` is "raise", a case that cannot be scored gets its own error, and the others
-    their assessments.
+    their scores.
     """
-    found: dict[int, Assessment | Exception] = {}
+    found: dict[int, Scores | Exception] = {}
     for places in _by_guard(cases):
-        results: Sequence[Assessment | Exception]
+        results: Sequence[Scores | Exception]
         try:
-            results = assess([cases[place] for place in places])
+            results = score([cases[place] for place in places])
         except Exception as error:
             results = [error]
             if len(places) > 1:
-                results = [assess_each([cases[place]])[0] for place in places]
+                results = [score_each([cases[place]])[0] for place in places]
         found |= zip(places, results, strict=True)
     return [found[place] for place in range(len(cases))]
 
 
-async def aassess_each(cases: Sequence[Case]) -> list[Assessment | Exception]:
-    """`assess_each` without blocking the event loop."""
-    found: dict[int, Assessment | Exception] = {}
+async def ascore_each(cases: Sequence[Case]) -> list[Scores | Exception]:
+    """`score_each` without blocking the event loop."""
+    found: dict[int, Scores | Exception] = {}
     for places in _by_guard(cases):
-        results: Sequence[Assessment | Exception]
+        results: Sequence[Scores | Exception]
         try:
-            results = await aassess([cases[place] for place in places])
+            results = await ascore([cases[place] for place in places])
         except Exception as error:
             results = [error]
             if len(places) > 1:
-                results = [(await aassess_each([cases[place]]))[0] for place in places]
+                results = [(await ascore_each([cases[place]]))[0] for place in places]
         found |= zip(places, results, strict=True)
     return [found[place] for place in range(len(cases))]
+
+
+def decided(case: Case, scored: Scores | Exception, situation: Situation) -> Assessment | Exception:
+    """What the policy makes of a case of `score_each`, or the error that it ends with."""
+    if isinstance(scored, Exception):
+        return scored
+    try:
+        return case.decided(scored, situation)
+    except Exception as error:
+        return error
 
 
 def tool_gate(guard: Guard) -> ToolGate | None:
@@ -189,13 +218,11 @@ def _scorable(items: Sequence[Sequence[Item]]) -> list[QuestionAnswer]:
     return [item for each in items for item in each if isinstance(item, QuestionAnswer)]
 
 
-def _judged(
-    cases: Sequence[Case], items: Sequence[Sequence[Item]], scored: Sequence[Confidence]
-) -> list[Assessment]:
+def _in_place(items: Sequence[Sequence[Item]], scored: Scores) -> list[Scores]:
+    """The scores, case by case, beside the confidences that were known before."""
     rest = iter(scored)
     return [
-        case.judged([item if isinstance(item, Confidence) else next(rest) for item in each])
-        for case, each in zip(cases, items, strict=True)
+        [item if isinstance(item, Confidence) else next(rest) for item in each] for each in items
     ]
 
 

@@ -13,13 +13,16 @@ from ct_guard.guard import Guard, Ladder
 from ct_guard.policies import Situation
 from ct_guard.records import Assessment
 
-from .assess import Case, aassess, assess
+from .assess import Case, Scores, aassess, ascore, assess, score
 from .candidates import Candidate, checked
 from .delivery import Delivery, harmless
-from .record import ConfidenceRecord, get_confidence, make_record, total_usage
+from .record import ConfidenceRecord, make_record, total_usage
 from .telling import note
 
 __all__ = ["Call"]
+
+_DELIVERED = Situation(models_left=0, exhausted=True)
+"""Of an answer that its reader has: nobody else is asked."""
 
 
 @dataclass(frozen=True)
@@ -59,8 +62,8 @@ class Call:
                 if not attempts.ladder.failed(error):
                     raise
                 continue
-            cases = self._cases(candidate, kwargs, answers, attempts.ladder.situation)
-            attempts.assessed(cases, assess(cases))
+            cases = self._cases(candidate, kwargs, answers)
+            attempts.scored(cases, score(cases))
         return attempts.delivered(run_manager)
 
     async def agenerate(self, run_manager: AsyncCallbackManagerForLLMRun | None) -> ChatResult:
@@ -80,36 +83,31 @@ class Call:
                 if not attempts.ladder.failed(error):
                     raise
                 continue
-            cases = self._cases(candidate, kwargs, answers, attempts.ladder.situation)
-            attempts.assessed(cases, await aassess(cases))
+            cases = self._cases(candidate, kwargs, answers)
+            attempts.scored(cases, await ascore(cases))
         return attempts.delivered(run_manager)
 
     def judge(self, answer: BaseMessage) -> ConfidenceRecord:
         """The record of an answer that is delivered already: nothing more can be done about it."""
         case = self._delivered_already(answer)
-        return self._record(case, assess([case])[0])
+        return self._record(case, assess(case, _DELIVERED))
 
     async def ajudge(self, answer: BaseMessage) -> ConfidenceRecord:
         """`judge` without blocking the event loop."""
         case = self._delivered_already(answer)
-        return self._record(case, (await aassess([case]))[0])
+        return self._record(case, await aassess(case, _DELIVERED))
 
     def _delivered_already(self, answer: BaseMessage) -> Case:
-        last = Situation(models_left=0, exhausted=True)
-        return self._cases(self.candidates[0], self.kwargs, [answer], last)[0]
+        return self._cases(self.candidates[0], self.kwargs, [answer])[0]
 
     def _cases(
         self,
         candidate: Candidate,
         kwargs: Mapping[str, Any],
         answers: Sequence[BaseMessage],
-        situation: Situation,
     ) -> list[Case]:
         name = candidate.name(kwargs)
-        return [
-            Case(self.guard, self.messages, answer, name, situation, self.schemas)
-            for answer in answers
-        ]
+        return [Case(self.guard, self.messages, answer, name, self.schemas) for answer in answers]
 
     def _record(self, case: Case, assessment: Assessment) -> ConfidenceRecord:
         calls = getattr(case.answer, "tool_calls", ())
@@ -129,8 +127,12 @@ class _Attempts:
         self.results.append(_told_whole(checked(result, model)))
         return [generation.message for generation in self.results[-1].generations]
 
-    def assessed(self, cases: Sequence[Case], assessments: Sequence[Assessment]) -> None:
-        """The latest result was assessed."""
+    def scored(self, cases: Sequence[Case], scores: Sequence[Scores]) -> None:
+        """The latest result was scored: the policy says how it goes on."""
+        situation = self.ladder.situation
+        assessments = [
+            case.decided(each, situation) for case, each in zip(cases, scores, strict=True)
+        ]
         self.ladder.answered(self.results[-1], assessments, turn=cases[0].turn)
 
     def delivered(self, run_manager: Any) -> ChatResult:
@@ -142,11 +144,12 @@ class _Attempts:
             if result is not outcome.result
             for generation in result.generations
         ]
-        generations = []
+        generations: list[ChatGeneration] = []
+        records: list[ConfidenceRecord] = []
         for generation, assessment in zip(
             outcome.result.generations, outcome.assessments, strict=True
         ):
-            message = self.call.delivery.deliver(
+            message, record = self.call.delivery.deliver(
                 generation.message,
                 assessment,
                 self.call.messages,
@@ -160,10 +163,10 @@ class _Attempts:
             if info is not None and assessment.action == "abstain":
                 info = harmless(info)
             generations.append(ChatGeneration(message=message, generation_info=info))
-        if (record := get_confidence(generations[0].message)) is not None:
-            asked = self.call.candidates[outcome.model_index]
-            answered = asked.name(self.call.kwargs) if outcome.model_index else None
-            note(run_manager, record, model=answered)
+            records.append(record)
+        asked = self.call.candidates[outcome.model_index]
+        answered = asked.name(self.call.kwargs) if outcome.model_index else None
+        note(run_manager, records[0], model=answered)
         withheld = any(each.action == "abstain" for each in outcome.assessments)
         about = outcome.result.llm_output
         return ChatResult(

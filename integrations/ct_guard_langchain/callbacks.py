@@ -136,7 +136,7 @@ class ConfidenceCallbackHandler(Listener):
             return {**known, "action": decision.action, "policy": decision.policy}
         case = Case(guard, call.messages, call.answer, call.model)
         calls = getattr(call.answer, "tool_calls", ())
-        return make_record(assess([case])[0], turn=turn_of(call.answer), calls=calls)
+        return make_record(assess(case, Situation()), turn=turn_of(call.answer), calls=calls)
 
     def _tell(self, seen: Observation) -> None:
         if self._events:

@@ -9,11 +9,12 @@ from langchain_core.runnables.base import RunnableLike, coerce_to_runnable
 from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
 from pydantic import BaseModel
 
-from .assess import aassess_each, assess_each
+from .assess import ascore_each, score_each
+from .guarding import Guarded, Guarding
 from .listening import unheard
 from .outputs import Selector
+from .per_call import POLICY_SPEC
 from .rows import Reading, Row, by_chain, decide, hear, waiting
-from .runnable import ConfidenceGuard, Guarded
 from .streaming import Parts, joined
 from .telling import atell, tell
 from .vectorised import Vectorised
@@ -24,7 +25,7 @@ __all__ = ["GuardedChain"]
 class GuardedChain(Vectorised[Guarded]):
     """A chain, and what the policy does about its answers. Made by `ConfidenceGuard.wrap`.
 
-        guarded = guard.wrap(prompt | small | parser, stronger=[prompt | large | parser])
+        guarded = guard.wrap(prompt | small | parser, models=[prompt | large | parser])
         guarded.invoke({"question": "What is 2 plus 2?"})
         # {"input": {"question": …}, "output": "4", "confidence": {"p": 0.97, "action": "pass", …}}
 
@@ -37,7 +38,7 @@ class GuardedChain(Vectorised[Guarded]):
 
         guard.wrap(rag, answer="answer", context="context")
 
-    The policy acts: `retry` asks the chain again, `escalate` the next of `stronger`, the best
+    The policy acts: `retry` asks the chain again, `escalate` the next of `models`, the best
     answer counts, and one that is abstained from is replaced; `human` is left to the caller. A
     stronger chain that fails is noted in the record and passed over; the first one's error is the
     caller's. `max_concurrency` bounds the chains, and all answers of one round of a batch are
@@ -55,25 +56,25 @@ class GuardedChain(Vectorised[Guarded]):
 
     def __init__(
         self,
-        guard: ConfidenceGuard,
+        guarding: Guarding,
         chain: RunnableLike[Any, Any],
         *,
-        stronger: Sequence[RunnableLike[Any, Any]] = (),
+        models: Sequence[RunnableLike[Any, Any]] = (),
         question: Callable[[Any], Any] | None = None,
         answer: Selector | None = None,
         context: Selector | None = None,
     ) -> None:
         """`question` gives a text or messages for an input of the chain. A chain that is guarded
         already is guarded once, by this guard."""
-        self.guard, self.reading = guard, Reading(question, answer, context)
+        self.guarding, self.reading = guarding, Reading(question, answer, context)
         self.chains: tuple[Runnable[Any, Any], ...] = tuple(
-            bare for each in (chain, *stronger) for bare in _unguarded(coerce_to_runnable(each))
+            bare for each in (chain, *models) for bare in _unguarded(coerce_to_runnable(each))
         )
 
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
         chains = [spec for chain in self.chains for spec in chain.config_specs]
-        return get_unique_config_specs([*self.guard.config_specs, *chains])
+        return get_unique_config_specs([POLICY_SPEC, *chains])
 
     @property
     def InputType(self) -> Any:
@@ -81,7 +82,7 @@ class GuardedChain(Vectorised[Guarded]):
 
     @property
     def OutputType(self) -> Any:
-        return self.guard.OutputType
+        return self.guarding.output_type
 
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         schema: Any = self.chains[0].get_input_schema(config)
@@ -99,7 +100,7 @@ class GuardedChain(Vectorised[Guarded]):
                     said = chain.batch(values, configs, return_exceptions=True, **kwargs)
                 hear(group, said)
             cases = waiting(rows)
-            decide(cases, assess_each([case for _, case in cases]))
+            decide(cases, score_each([case for _, case in cases]))
         for row in rows:
             for call, answer in row.told():
                 tell(call, answer, row.config)
@@ -116,7 +117,7 @@ class GuardedChain(Vectorised[Guarded]):
                     said = await chain.abatch(values, configs, return_exceptions=True, **kwargs)
                 hear(group, said)
             cases = waiting(rows)
-            decide(cases, await aassess_each([case for _, case in cases]))
+            decide(cases, await ascore_each([case for _, case in cases]))
         for row in rows:
             for call, answer in row.told():
                 await atell(call, answer, row.config)
@@ -133,11 +134,11 @@ class GuardedChain(Vectorised[Guarded]):
         if parts.hold:
             yield parts.last(self.answer_all([value], [config], **kwargs)[0])
             return
-        yield from parts.add({self.guard.input_key: value})
+        yield from parts.add({self.guarding.input_key: value})
         for said in self.chains[0].stream(value, row.listen(), **kwargs):
-            yield from parts.add({self.guard.output_key: said})
-        case = row.spoken(parts.whole.get(self.guard.output_key))
-        yield parts.last(row.judged(case, assess_each([case])[0]))
+            yield from parts.add({self.guarding.output_key: said})
+        case = row.spoken(parts.whole.get(self.guarding.output_key))
+        yield parts.last(row.judged(case, score_each([case])[0]))
 
     async def aflow(
         self, inputs: AsyncIterator[Any], config: RunnableConfig, **kwargs: Any
@@ -150,22 +151,22 @@ class GuardedChain(Vectorised[Guarded]):
         if parts.hold:
             yield parts.last((await self.aanswer_all([value], [config], **kwargs))[0])
             return
-        for passed in parts.add({self.guard.input_key: value}):
+        for passed in parts.add({self.guarding.input_key: value}):
             yield passed
         async for said in self.chains[0].astream(value, row.listen(), **kwargs):
-            for passed in parts.add({self.guard.output_key: said}):
+            for passed in parts.add({self.guarding.output_key: said}):
                 yield passed
-        case = row.spoken(parts.whole.get(self.guard.output_key))
-        yield parts.last(row.judged(case, (await aassess_each([case]))[0]))
+        case = row.spoken(parts.whole.get(self.guarding.output_key))
+        yield parts.last(row.judged(case, (await ascore_each([case]))[0]))
 
     def _rows(self, inputs: Sequence[Any], config: Sequence[RunnableConfig]) -> list[Row]:
         return [
-            Row(self.guard, self.chains, self.reading, value, each)
+            Row(self.guarding, self.chains, self.reading, value, each)
             for value, each in zip(inputs, config, strict=True)
         ]
 
     def _parts(self, row: Row) -> Parts:
-        return Parts(self.guard.output_key, hold=row.held)
+        return Parts(self.guarding.output_key, hold=row.held)
 
 
 def _around(rows: Sequence[Row]) -> AbstractContextManager[None]:

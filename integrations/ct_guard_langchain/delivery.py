@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -29,6 +29,7 @@ from .record import ConfidenceRecord, attach, get_confidence, make_record
 __all__ = [
     "ABSTAIN_MESSAGE",
     "AbstainMessage",
+    "Delivered",
     "Delivery",
     "harmless",
     "is_silent",
@@ -69,6 +70,13 @@ _HARMLESS = frozenset(
 whatever else they add can."""
 
 
+class Delivered(NamedTuple):
+    """A message on its way to its reader, and the record that it carries."""
+
+    message: BaseMessage
+    record: ConfidenceRecord
+
+
 @dataclass(frozen=True)
 class Delivery:
     """What stands in for an answer that is withheld, and what is kept of it.
@@ -102,9 +110,9 @@ class Delivery:
         error: str | None = None,
         discarded_usage: UsageMetadata | None = None,
         schemas: Collection[str] = (),
-    ) -> BaseMessage:
-        """The message with its record; replaced where the decision is to abstain, unless it stands
-        for a withheld answer already."""
+    ) -> Delivered:
+        """The message with its record, and the record; replaced where the decision is to abstain,
+        unless it stands for a withheld answer already."""
         turn, already = turn_of(message, schemas), get_confidence(message)
         record = make_record(
             assessment,
@@ -116,14 +124,15 @@ class Delivery:
             calls=message.tool_calls if isinstance(message, AIMessage) else (),
         )
         if assessment.action != "abstain":
-            return attach(message, record)
+            return Delivered(attach(message, record), record)
         record.pop("calls", None)  # also a digest tells something of what is withheld
         if already is not None and is_withheld(message):
             if "original" in already:
                 record["original"] = already["original"]
-            return attach(message, record)
+            return Delivered(attach(message, record), record)
         record["original"] = self.kept(_said(message, schemas))
-        return attach(replace_answer(message, self.says(record, messages)), record)
+        said = replace_answer(message, self.says(record, messages))
+        return Delivered(attach(said, record), record)
 
     def kept(self, text: str) -> str | None:
         """A text that was replaced, as it may be kept; None: not at all."""

@@ -268,8 +268,8 @@ class ChatLocal(DecidingChatModel):
             response_metadata={"model_name": self._model_name},
             usage_metadata=_usage(made),
         )
-        delivered = self._delivery.deliver(message, assessment, messages)
-        note(run_manager, delivered.response_metadata[KEY])
+        delivered, record = self._delivery.deliver(message, assessment, messages)
+        note(run_manager, record)
         info = {"finish_reason": made.finish}
         return ChatResult(generations=[ChatGeneration(message=delivered, generation_info=info)])
 

@@ -29,7 +29,7 @@ from ct_guard.guard import Guard, Terms
 from ct_guard.policies import OnError, OnMissing, Policy
 
 from .agent_call import AgentCall
-from .assess import aassess, assess
+from .assess import ascore, score
 from .delivery import (
     ABSTAIN_MESSAGE,
     AbstainMessage,
@@ -172,9 +172,9 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
                     self._tell(call, request)
                     return passed
                 continue
-            call.judged(case, (assess([case]))[0])
-        delivered = call.delivered()
-        note_in(ensure_config(), call.record)
+            call.scored(case, score([case])[0])
+        delivered, record = call.delivered()
+        note_in(ensure_config(), record)
         self._tell(call, request)
         return delivered
 
@@ -200,9 +200,9 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
                     await self._atell(call, request)
                     return passed
                 continue
-            call.judged(case, (await aassess([case]))[0])
-        delivered = call.delivered()
-        note_in(ensure_config(), call.record)
+            call.scored(case, (await ascore([case]))[0])
+        delivered, record = call.delivered()
+        note_in(ensure_config(), record)
         await self._atell(call, request)
         return delivered
 

@@ -55,19 +55,19 @@ def confidence_node(
     def judge(state: Any, config: RunnableConfig) -> dict[str, Any]:
         asked = _asked(state, models, schemas)
         case = _case(asked, config)
-        return _update(asked, case, assess([case])[0])
+        return _update(asked, case, assess(case, asked.situation))
 
     async def ajudge(state: Any, config: RunnableConfig) -> dict[str, Any]:
         asked = _asked(state, models, schemas)
         case = _case(asked, config)
-        return _update(asked, case, (await aassess([case]))[0])
+        return _update(asked, case, await aassess(case, asked.situation))
 
     def _case(asked: "_Asked", config: RunnableConfig) -> Case:
         under = guards.under(policy_in(config))
-        return Case(under, asked.messages, asked.answer, None, asked.situation, schemas)
+        return Case(under, asked.messages, asked.answer, None, schemas)
 
     def _update(asked: "_Asked", case: Case, made: Assessment) -> dict[str, Any]:
-        delivered = delivery.deliver(
+        message, _ = delivery.deliver(
             asked.answer,
             made,
             case.messages,
@@ -75,7 +75,7 @@ def confidence_node(
             model_index=asked.situation.model_index,
             schemas=schemas,
         )
-        return {"messages": [delivered]}
+        return {"messages": [message]}
 
     return RunnableLambda(judge, afunc=ajudge, name="confidence")
 

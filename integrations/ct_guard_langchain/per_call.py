@@ -1,7 +1,7 @@
 """Another policy for one call, set where the call is made."""
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from langchain_core.runnables import RunnableConfig
@@ -12,7 +12,15 @@ from ct_guard.forks import ForkLock
 from ct_guard.guard import Guard
 from ct_guard.policies import load_policy
 
-__all__ = ["POLICY", "POLICY_SPEC", "Guards", "needs_estimator", "policy_in", "refuse_unknown"]
+__all__ = [
+    "POLICY",
+    "POLICY_SPEC",
+    "Guards",
+    "needs_estimator",
+    "no_option",
+    "policy_in",
+    "refuse_unknown",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -98,22 +106,29 @@ _STANDARD = frozenset(
 """LangChain's own parameters of chat models, which its factories give to any of them."""
 
 
-def refuse_unknown(surface: str, given: Mapping[str, Any], known: Any) -> None:
+def refuse_unknown(surface: str, given: Mapping[str, Any], known: Collection[str]) -> None:
     """Raises UsageError for options that a surface does not have, saying what it has instead. One
     of LangChain's standard parameters is told of in the log."""
-    from difflib import get_close_matches
-
     for name in given:
         if name in known:
             continue
         if name in _STANDARD:
             _log.warning("%s has no %r of its own: set it on the model inside", surface, name)
             continue
-        near = get_close_matches(name, known, n=1)
-        if name.startswith(("thresh", "tresh", "min_p", "min_conf", "cutoff")):
-            instead = "give policy=0.7, or any other policy"
-        elif near:
-            instead = f"did you mean {near[0]!r}?"
-        else:
-            instead = f"it has {', '.join(sorted(known))}"
-        raise UsageError(f"{surface} has no option {name!r}: {instead}")
+        raise no_option(surface, name, known)
+
+
+def no_option(surface: str, name: str, known: Collection[str]) -> UsageError:
+    """The error for an option that a surface does not have, saying what it has instead."""
+    from difflib import get_close_matches
+
+    near = get_close_matches(name, known, n=1)
+    if name.startswith(("thresh", "tresh", "min_p", "min_conf", "cutoff")):
+        instead = "give policy=0.7, or any other policy"
+    elif name == "stronger" and "models" in known:
+        instead = "stronger models, or chains, are given as 'models'"
+    elif near:
+        instead = f"did you mean {near[0]!r}?"
+    else:
+        instead = f"it has {', '.join(sorted(known))}"
+    return UsageError(f"{surface} has no option {name!r}: {instead}")

@@ -11,14 +11,14 @@ from langchain_core.runnables.config import merge_configs
 
 from ct_guard.guard import Guard, Ladder
 from ct_guard.policies import Situation
-from ct_guard.records import Assessment, Confidence, Decision
+from ct_guard.records import Assessment, Decision
 
-from .assess import Case
+from .assess import Case, Scores, decided
 from .delivery import silent
+from .guarding import Guarded, Guarding
 from .listening import LastCall, ModelCall, alone
 from .outputs import Selector, answer_of, asked_of, context_in, context_of
 from .record import attach
-from .runnable import ConfidenceGuard, Guarded
 from .telling import note_in
 
 __all__ = ["Reading", "Row", "by_chain", "decide", "hear", "waiting"]
@@ -45,7 +45,7 @@ class Row:
 
     def __init__(
         self,
-        over: ConfidenceGuard,
+        over: Guarding,
         chains: Sequence[Chain],
         reading: Reading,
         value: Any,
@@ -108,16 +108,19 @@ class Row:
                     _Answer(output, nothing, self._ear), [_not_answered(self.guard)]
                 )
             else:
-                self.case = self._case(output, self._answer(output), self._ladder.situation)
+                self.case = self._case(output, self._answer(output))
                 self._output = output
         except Exception as error:
             self._error = error
 
-    def assessed(self, assessment: Assessment | Exception) -> None:
-        """The answer was assessed, or could not be and `on_error` is "raise"."""
+    def scored(self, scores: Scores | Exception) -> None:
+        """The answer was scored, or could not be and `on_error` is "raise"."""
         case, self.case = self.case, None
-        if case is None or isinstance(assessment, Exception):
-            self._error = assessment if isinstance(assessment, Exception) else None
+        if case is None:
+            return
+        assessment = decided(case, scores, self._ladder.situation)
+        if isinstance(assessment, Exception):
+            self._error = assessment
             return
         answer = _Answer(self._output, case, self._ear)
         self._ladder.answered(answer, [assessment], turn=case.turn)
@@ -140,13 +143,14 @@ class Row:
         """The case of an answer that was streamed: its reader has it, and nothing more can be done.
         Where its parts make no text or message, as an agent's updates, it is the model's own."""
         self._output = output
-        heard, situation = self._ear.call, Situation(models_left=0, exhausted=True)
+        heard = self._ear.call
         if heard is None or isinstance(output, str | BaseMessage) or self._reading.answer:
-            return self._case(output, self._answer(output), situation)
-        return self._case(output, heard.answer, situation)
+            return self._case(output, self._answer(output))
+        return self._case(output, heard.answer)
 
-    def judged(self, case: Case, assessment: Assessment | Exception) -> Guarded | Exception:
+    def judged(self, case: Case, scores: Scores | Exception) -> Guarded | Exception:
         """What comes of a streamed answer."""
+        assessment = decided(case, scores, Situation(models_left=0, exhausted=True))
         if isinstance(assessment, Exception):
             return assessment
         return self._made(_Answer(self._output, case, self._ear), assessment)
@@ -169,7 +173,7 @@ class Row:
         said = heard.answer if heard is not None else None
         return answer_of(output, answer=self._reading.answer, heard=said)
 
-    def _case(self, output: Any, answer: BaseMessage, situation: Situation) -> Case:
+    def _case(self, output: Any, answer: BaseMessage) -> Case:
         heard, reading = self._ear.call, self._reading
         read = None
         if reading.question is not None:
@@ -181,7 +185,7 @@ class Row:
         if reading.context is not None:
             read = context_of(output, self.value, reading.context) or None
         who = heard.model if heard is not None else None
-        return Case(self.guard, messages, answer, who, situation, context=read)
+        return Case(self.guard, messages, answer, who, context=read)
 
     def _pair(self, output: Any) -> dict[str, Any]:
         return {self._over.input_key: self.value, self._over.output_key: output}
@@ -216,22 +220,17 @@ def waiting(rows: Sequence[Row]) -> list[tuple[Row, Case]]:
     return [(row, row.case) for row in rows if row.case is not None]
 
 
-def decide(
-    cases: Sequence[tuple[Row, Case]], assessments: Sequence[Assessment | Exception]
-) -> None:
-    """The assessments of these cases, in order: each row goes on as its policy says."""
-    for (row, _), assessment in zip(cases, assessments, strict=True):
-        row.assessed(assessment)
+def decide(cases: Sequence[tuple[Row, Case]], scored: Sequence[Scores | Exception]) -> None:
+    """The scores of these cases, in order: each row goes on as its policy says."""
+    for (row, _), scores in zip(cases, scored, strict=True):
+        row.scored(scores)
 
 
 def _not_answered(guard: Guard) -> Assessment:
     """An agent that waits for a person has said nothing yet that could be judged."""
     return Assessment(
-        confidence=Confidence(
-            p=None,
-            status="unsupported",
-            estimator=guard.estimator.name,
-            error="the agent waits for a person: resume it for an answer",
+        confidence=guard.estimator.unscored(
+            "unsupported", "the agent waits for a person: resume it for an answer"
         ),
         decision=Decision(action="pass", policy=guard.policy.name, reason="not answered yet"),
     )

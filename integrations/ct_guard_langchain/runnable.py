@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired, cast
+from typing import Any, Never, NotRequired
 
-from langchain_core.messages import BaseMessage
 from langchain_core.runnables import RunnableConfig
+from langchain_core.runnables.base import RunnableLike
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import BaseModel, create_model
 from typing_extensions import TypedDict
@@ -13,24 +13,21 @@ from typing_extensions import TypedDict
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Terms
-from ct_guard.policies import OnError, Policy
-from ct_guard.records import Assessment
+from ct_guard.policies import OnError, Policy, Situation
 
-from .assess import Case, aassess_each, assess_each
-from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact, may_replace
-from .outputs import Selector, answer_of, asked_of, context_in, with_answer
-from .per_call import POLICY, POLICY_SPEC, Guards, needs_estimator, policy_in
-from .record import ConfidenceRecord, get_confidence
+from .assess import Case, Scores, ascore_each, decided, score_each
+from .chain import GuardedChain
+from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact
+from .guarding import Guarded, Guarding
+from .outputs import Selector, answer_of, asked_of, context_in
+from .per_call import POLICY, POLICY_SPEC, Guards, needs_estimator, no_option
 from .streaming import Parts
 from .telling import note_in
 from .vectorised import Vectorised
 
-if TYPE_CHECKING:
-    from langchain_core.runnables.base import RunnableLike
-
-    from .chain import GuardedChain
-
 __all__ = ["POLICY", "ConfidenceGuard", "Guarded", "Pair"]
+
+_OF_WRAP = ("models", "question", "answer", "context")
 
 
 class Pair(TypedDict):
@@ -40,18 +37,6 @@ class Pair(TypedDict):
     output: Any
     context: NotRequired[Any]
     """Passages that the question is about: texts or documents."""
-
-
-class Guarded(TypedDict):
-    """An answer with its confidence: a plain dict, so that LCEL's own tools apply, as
-    `pick("output")`, `assign(…)` and a prompt's variables."""
-
-    input: Any
-    """What was asked, as it was given."""
-    output: Any
-    """What is answered, in the form that the chain gave it."""
-    confidence: ConfidenceRecord
-    """P(correct) and what was decided on it."""
 
 
 class ConfidenceGuard(Vectorised[Guarded]):
@@ -101,90 +86,61 @@ class ConfidenceGuard(Vectorised[Guarded]):
         """`estimator`, which must be given, to `on_error` and `deadline` to `max_waiting` are those
         of `ct_guard.Guard`; the keys say where in a pair the question and the answer are."""
         given = needs_estimator("ConfidenceGuard", estimator)
-        self.delivery = Delivery(abstain_message, keep_original, redact)
-        self.guards = Guards(
-            Guard(
-                given,
-                policy,
-                on_error=on_error,
-                deadline=deadline,
-                window=window,
-                max_batch=max_batch,
-                max_waiting=max_waiting,
-            )
+        guard = Guard(
+            given,
+            policy,
+            on_error=on_error,
+            deadline=deadline,
+            window=window,
+            max_batch=max_batch,
+            max_waiting=max_waiting,
         )
-        self.hold_stream = hold_stream
-        self.input_key, self.output_key = input_key, output_key
+        self.guarding = Guarding(
+            Guards(guard),
+            Delivery(abstain_message, keep_original, redact),
+            hold_stream,
+            input_key,
+            output_key,
+        )
 
     @property
     def guard(self) -> Guard:
         """The guard with the policy of this object."""
-        return self.guards.guard
+        return self.guarding.guard
 
     def wrap(
         self,
-        chain: "RunnableLike[Any, Any]",
+        chain: RunnableLike[Any, Any],
         *,
-        stronger: "Sequence[RunnableLike[Any, Any]]" = (),
+        models: Sequence[RunnableLike[Any, Any]] = (),
         question: Callable[[Any], Any] | None = None,
         answer: Selector | None = None,
         context: Selector | None = None,
-    ) -> "GuardedChain":
+        **unknown: Never,
+    ) -> GuardedChain:
         """The chain with a confidence on every answer: see `GuardedChain`."""
-        from .chain import GuardedChain
-
+        for name in unknown:
+            raise no_option("ConfidenceGuard.wrap", name, _OF_WRAP)
         return GuardedChain(
-            self, chain, stronger=stronger, question=question, answer=answer, context=context
+            self.guarding, chain, models=models, question=question, answer=answer, context=context
         )
-
-    def guard_for(self, config: RunnableConfig) -> Guard:
-        """The guard with the policy that a call's config or context sets, if it does.
-
-        Raises PolicyError for a policy that makes no sense.
-        """
-        return self.guards.under(policy_in(config))
-
-    def holds(self, config: RunnableConfig) -> bool:
-        """Whether nobody may hear of an answer before it is decided on."""
-        if self.hold_stream is not None:
-            return self.hold_stream
-        return may_replace(self.guard_for(config).policy)
-
-    def guarded(
-        self,
-        pair: Mapping[str, Any],
-        assessment: Assessment,
-        case: Case,
-        *,
-        answer: Selector | None = None,
-        heard: BaseMessage | None = None,
-        **tried: Any,
-    ) -> Guarded:
-        """The pair with its confidence; `tried` says what the answer took."""
-        output = pair[self.output_key]
-        said = self.delivery.deliver(case.answer, assessment, case.messages, **tried)
-        replaced = assessment.action == "abstain"
-        made = {
-            **pair,
-            self.output_key: with_answer(
-                output, said, replaced=replaced, answer=answer, heard=heard
-            ),
-            "confidence": get_confidence(said),
-        }
-        return cast(Guarded, made)
 
     @property
     def InputType(self) -> Any:
-        return Pair if (self.input_key, self.output_key) == ("input", "output") else dict[str, Any]
+        keys = (self.guarding.input_key, self.guarding.output_key)
+        return Pair if keys == ("input", "output") else dict[str, Any]
 
     def get_input_schema(self, config: RunnableConfig | None = None) -> type[BaseModel]:
         """With `context` left out where there is none, which the type alone cannot tell a tool."""
-        keys: dict[str, Any] = {self.input_key: (Any, ...), self.output_key: (Any, ...)}
+        keys: dict[str, Any] = {
+            self.guarding.input_key: (Any, ...),
+            self.guarding.output_key: (Any, ...),
+        }
         return create_model("Pair", **keys, context=(Any, None))
 
     @property
     def OutputType(self) -> Any:
-        return Guarded if self.output_key == "output" else dict[str, Any]
+        return self.guarding.output_type
 
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:
@@ -197,14 +153,14 @@ class ConfidenceGuard(Vectorised[Guarded]):
         self, inputs: list[Any], config: list[RunnableConfig], **kwargs: Any
     ) -> list[Guarded | Exception]:
         cases = self._cases(inputs, config)
-        found = assess_each([case for case in cases if isinstance(case, Case)])
+        found = score_each([case for case in cases if isinstance(case, Case)])
         return self._in_order(inputs, cases, found, config)
 
     async def aanswer_all(
         self, inputs: list[Any], config: list[RunnableConfig], **kwargs: Any
     ) -> list[Guarded | Exception]:
         cases = self._cases(inputs, config)
-        found = await aassess_each([case for case in cases if isinstance(case, Case)])
+        found = await ascore_each([case for case in cases if isinstance(case, Case)])
         return self._in_order(inputs, cases, found, config)
 
     def flow(
@@ -231,10 +187,10 @@ class ConfidenceGuard(Vectorised[Guarded]):
 
     def _case(self, pair: Any, config: RunnableConfig) -> Case | Exception:
         try:
-            self._checked(pair, self.input_key, self.output_key)
-            answer = answer_of(pair[self.output_key])
-            read = context_in(pair) or context_in(pair[self.input_key])
-            guard, asked = self.guard_for(config), asked_of(pair[self.input_key])
+            self._checked(pair, self.guarding.input_key, self.guarding.output_key)
+            answer = answer_of(pair[self.guarding.output_key])
+            read = context_in(pair) or context_in(pair[self.guarding.input_key])
+            guard, asked = self.guarding.guard_for(config), asked_of(pair[self.guarding.input_key])
             return Case(guard, asked, answer, context=read)
         except UsageError as error:
             return error
@@ -246,14 +202,14 @@ class ConfidenceGuard(Vectorised[Guarded]):
         raise UsageError(
             f"a confidence needs the question beside the answer, and this guard got {got}: use"
             " guard.wrap(chain) instead of chain | guard, or give"
-            f" {{{self.input_key!r}: question, {self.output_key!r}: answer}}"
+            f" {{{self.guarding.input_key!r}: question, {self.guarding.output_key!r}: answer}}"
         )
 
     def _in_order(
         self,
         pairs: Sequence[Any],
         cases: Sequence[Case | Exception],
-        found: Sequence[Assessment | Exception],
+        found: Sequence[Scores | Exception],
         config: Sequence[RunnableConfig],
     ) -> list[Guarded | Exception]:
         rest = iter(found)
@@ -262,14 +218,14 @@ class ConfidenceGuard(Vectorised[Guarded]):
             if isinstance(case, Exception):
                 made.append(case)
                 continue
-            result = next(rest)
+            result = decided(case, next(rest), Situation())
             if isinstance(result, Exception):
                 made.append(result)
                 continue
-            guarded = self.guarded(pair, result, case)
+            guarded = self.guarding.guarded(pair, result, case)
             note_in(each, guarded["confidence"])
             made.append(guarded)
         return made
 
     def _parts(self, config: RunnableConfig) -> Parts:
-        return Parts(self.output_key, hold=self.holds(config))
+        return Parts(self.guarding.output_key, hold=self.guarding.holds(config))

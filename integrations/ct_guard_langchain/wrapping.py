@@ -17,6 +17,7 @@ from ct_guard.policies import Certified, OnError, Policy
 from .chain import GuardedChain
 from .chat_model import GuardedChatModel
 from .delivery import AbstainMessage, Redact
+from .guarding import Guarding
 from .outputs import Selector
 from .per_call import needs_estimator, refuse_unknown
 from .runnable import ConfidenceGuard
@@ -156,16 +157,16 @@ class _Wrapping:
 
 def _guarded_chain(runnable: Runnable[Any, Any], options: Options) -> Runnable[Any, Any]:
     settings: dict[str, Any] = dict(options)
-    stronger = settings.pop("models", ())
+    models = settings.pop("models", ())
     reading = {name: settings.pop(name) for name in _OF_CHAINS if name in settings}
     if isinstance(runnable, GuardedChain):
-        settings = {**_settings_of(runnable.guard), **settings}
+        settings = {**_settings_of(runnable.guarding), **settings}
         reading = {**{name: getattr(runnable.reading, name) for name in _OF_CHAINS}, **reading}
     needs_estimator("wrap", settings.get("estimator"))
-    return ConfidenceGuard(**settings).wrap(runnable, stronger=stronger, **reading)
+    return ConfidenceGuard(**settings).wrap(runnable, models=models, **reading)
 
 
-def _settings_of(guarding: ConfidenceGuard) -> dict[str, Any]:
+def _settings_of(guarding: Guarding) -> dict[str, Any]:
     guard, delivery = guarding.guard, guarding.delivery
     return {
         "estimator": guard.estimator,

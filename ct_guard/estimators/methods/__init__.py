@@ -11,7 +11,7 @@ from ct_guard.adapters import Manifest
 from ct_guard.backends import Backend
 
 from . import evidence, hybrid, likelihood, probe, query, question_prior, sampling, verbalized
-from .base import Maker, Method, TextMethod
+from .base import Judged, Maker, Method, TextMethod
 from .hybrid import FEATURES, PRIOR_FEATURES, HybridMethod, features
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "MAKERS",
     "PRIOR_FEATURES",
     "HybridMethod",
+    "Judged",
     "Method",
     "TextMethod",
     "features",

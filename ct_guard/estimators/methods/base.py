@@ -10,12 +10,16 @@ from numpy.typing import NDArray
 
 from ct_guard.adapters import Manifest
 from ct_guard.backends import Backend, ScoreBatch, Want
+from ct_guard.errors import CtGuardError
 from ct_guard.methods import METHODS, Evidence
 from ct_guard.records import QuestionAnswer
 
-__all__ = ["Floats", "Maker", "Method", "TextMethod", "wants_of"]
+__all__ = ["Floats", "Judged", "Maker", "Method", "TextMethod", "wants_of"]
 
 Floats = NDArray[np.float64]
+
+Judged = float | CtGuardError
+"""A raw logit, or why there is none."""
 
 _WANTS: dict[Evidence, Want] = {
     "query": "labels",
@@ -40,7 +44,7 @@ class TextMethod(Protocol):
     """Judges questions and answers as text: by what its base model replies, or without any base.
     Rows come together, so that one may tell of another."""
 
-    def judge(self, items: Sequence[QuestionAnswer]) -> list[float | str]:
+    def judge(self, items: Sequence[QuestionAnswer]) -> list[Judged]:
         """A raw logit for each item, or why there is none."""
         ...
 

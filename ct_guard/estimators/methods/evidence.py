@@ -15,6 +15,8 @@ from ct_guard.evidence.stated import COLUMNS, split_stated
 from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.records import QuestionAnswer
 
+from .base import Judged
+
 __all__ = ["EVIDENCE_FILE", "EvidenceMethod", "answers_in", "make"]
 
 EVIDENCE_FILE = "evidence.json"
@@ -36,12 +38,11 @@ class EvidenceMethod:
     def reads_together(self) -> bool:
         return "agreement" in self.fitted.evidence
 
-    def judge(self, items: Sequence[QuestionAnswer]) -> list[float | str]:
+    def judge(self, items: Sequence[QuestionAnswer]) -> list[Judged]:
         if not items:
             return []
-        logits: list[float | str] = []
-        logits += read_logits(self.fitted, answers_in(items, self.fitted.evidence)).tolist()
-        return logits
+        logits = read_logits(self.fitted, answers_in(items, self.fitted.evidence))
+        return [float(logit) for logit in logits]
 
 
 def answers_in(

@@ -10,6 +10,7 @@ from ct_guard.errors import ManifestError
 from ct_guard.records import QuestionAnswer
 
 from ..question_prior import QuestionPrior, load_question_prior
+from .base import Judged
 
 __all__ = ["QuestionPriorMethod", "make"]
 
@@ -20,7 +21,7 @@ class QuestionPriorMethod:
 
     prior: QuestionPrior
 
-    def judge(self, items: Sequence[QuestionAnswer]) -> list[float | str]:
+    def judge(self, items: Sequence[QuestionAnswer]) -> list[Judged]:
         return [float(logit) for logit in self.prior.logits([qa.asked() for qa in items])]
 
 

@@ -4,7 +4,7 @@ import hashlib
 
 from ct_guard.adapters import Asking
 from ct_guard.backends import Backend, Generation, GenerationSettings
-from ct_guard.errors import BackendError, MismatchError, UsageError
+from ct_guard.errors import BackendError, CtGuardError, MismatchError, UsageError
 from ct_guard.query import ContextStyle, render_prompt
 from ct_guard.records import Message
 
@@ -17,7 +17,7 @@ def replies(
     style: ContextStyle,
     asking: Asking,
     temperature: float,
-) -> list[Generation] | str:
+) -> list[Generation] | CtGuardError:
     """`asking.samples` replies to one conversation, or why there are none. They depend on it and
     `asking.seed` alone."""
     try:
@@ -33,7 +33,7 @@ def replies(
             ),
         )
     except (BackendError, MismatchError, UsageError) as error:
-        return str(error)
+        return error
     for one in made:
         if one.kv is not None:
             backend.release(one.kv)

@@ -8,11 +8,11 @@ from pathlib import Path
 from ct_guard.adapters import Asking, Manifest
 from ct_guard.backends import Backend
 from ct_guard.datasets import GRADERS, Grader, Question
-from ct_guard.errors import ManifestError, UsageError
+from ct_guard.errors import BackendError, CtGuardError, ManifestError, UsageError
 from ct_guard.query import ContextStyle, read_answer
 from ct_guard.records import Message, QuestionAnswer
 
-from .base import logit
+from .base import Judged, logit
 from .replies import replies
 
 __all__ = ["SamplingMethod", "make"]
@@ -28,23 +28,28 @@ class SamplingMethod:
     grader: Grader
     backend: Backend
 
-    def judge(self, items: Sequence[QuestionAnswer]) -> list[float | str]:
-        drawn: dict[tuple[Message, ...], list[str] | str] = {}
-        found: list[float | str] = []
+    def judge(self, items: Sequence[QuestionAnswer]) -> list[Judged]:
+        drawn: dict[tuple[Message, ...], list[str] | CtGuardError] = {}
+        found: list[Judged] = []
         for qa in items:
             turns = qa.conversation()
             if turns not in drawn:
                 drawn[turns] = self.samples(turns)
             samples = drawn[turns]
-            found.append(samples if isinstance(samples, str) else self._agreement(qa, samples))
+            if isinstance(samples, CtGuardError):
+                found.append(samples)
+            else:
+                found.append(self._agreement(qa, samples))
         return found
 
-    def samples(self, turns: tuple[Message, ...]) -> list[str] | str:
+    def samples(self, turns: tuple[Message, ...]) -> list[str] | CtGuardError:
         """The base model's own answers to a conversation, or why there are none."""
         made = replies(self.backend, turns, self.style, self.asking, self.asking.temperature)
-        return made if isinstance(made, str) else [read_answer(one.text)[0].strip() for one in made]
+        if isinstance(made, CtGuardError):
+            return made
+        return [read_answer(one.text)[0].strip() for one in made]
 
-    def _agreement(self, qa: QuestionAnswer, samples: Sequence[str]) -> float | str:
+    def _agreement(self, qa: QuestionAnswer, samples: Sequence[str]) -> Judged:
         """Two answers agree where the grader passes one with the other as gold."""
         turns = qa.conversation()
         answer = read_answer(qa.answer)[0].strip()
@@ -61,7 +66,7 @@ class SamplingMethod:
         clear = [True in verdict for verdict in verdicts if verdict != {None}]
         count = len(clear) + len(samples) - len(said)  # an empty sample disagrees
         if not count:
-            return (
+            return BackendError(
                 f"the grader {self.grader.name} is unclear about all {len(samples)} sampled"
                 f" answers: {forward[0].reason}"
             )

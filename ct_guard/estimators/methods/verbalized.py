@@ -9,11 +9,11 @@ from pathlib import Path
 
 from ct_guard.adapters import Asking, Manifest
 from ct_guard.backends import Backend
-from ct_guard.errors import ManifestError, UsageError
+from ct_guard.errors import BackendError, CtGuardError, ManifestError, UsageError
 from ct_guard.query import ContextStyle, read_answer, without_thoughts
 from ct_guard.records import Message, QuestionAnswer
 
-from .base import logit
+from .base import Judged, logit
 from .replies import replies
 
 __all__ = ["ASKING", "VerbalizedMethod", "make", "stated_probability"]
@@ -40,10 +40,10 @@ class VerbalizedMethod:
     style: ContextStyle
     backend: Backend
 
-    def judge(self, items: Sequence[QuestionAnswer]) -> list[float | str]:
+    def judge(self, items: Sequence[QuestionAnswer]) -> list[Judged]:
         return [self._one(qa) for qa in items]
 
-    def _one(self, qa: QuestionAnswer) -> float | str:
+    def _one(self, qa: QuestionAnswer) -> Judged:
         answer = read_answer(qa.answer)[0]
         turns = (
             *qa.conversation(),
@@ -51,11 +51,12 @@ class VerbalizedMethod:
             Message(role="user", content=TEXT),
         )
         made = replies(self.backend, turns, self.style, ASKING, 0)
-        if isinstance(made, str):
+        if isinstance(made, CtGuardError):
             return made
         p = stated_probability(without_thoughts(made[0].text)[0])
         if p is None:
-            return f"the model states no clear probability, it says {made[0].text.strip()[:60]!r}"
+            said = made[0].text.strip()[:60]
+            return BackendError(f"the model states no clear probability, it says {said!r}")
         return logit(min(max(p, 0.005), 0.995))
 
 

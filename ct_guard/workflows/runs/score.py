@@ -21,7 +21,7 @@ from ct_guard.files import (
 )
 from ct_guard.guard import Guard
 from ct_guard.query import clean
-from ct_guard.records import Assessment, Confidence, QuestionAnswer, Status
+from ct_guard.records import Assessment, QuestionAnswer
 
 from .pace import Pace
 from .run import running
@@ -252,23 +252,13 @@ def _assessments(guard: Guard, items: list[QuestionAnswer]) -> list[Assessment]:
         if guard.on_error == "raise":
             raise
         said = str(error) if isinstance(error, CtGuardError) else repr(error)
-        scored = [_unscored(guard, "error", " ".join(said.split()))] * len(items)
+        scored = [guard.estimator.unscored("error", " ".join(said.split()))] * len(items)
     return [Assessment(confidence=one, decision=guard.decide(one)) for one in scored]
 
 
 def _rejected(guard: Guard, rejected: Rejected) -> Assessment:
-    confidence = _unscored(guard, rejected.status, rejected.message)
+    confidence = guard.estimator.unscored(rejected.status, rejected.message)
     return Assessment(confidence=confidence, decision=guard.decide(confidence))
-
-
-def _unscored(guard: Guard, status: Status, message: str) -> Confidence:
-    return Confidence(
-        p=None,
-        status=status,
-        error=message,
-        estimator=guard.estimator.name,
-        backend=guard.estimator.arithmetic.backend,
-    )
 
 
 def _result(assessment: Assessment, origin: dict[str, Any]) -> dict[str, Any]:

@@ -125,6 +125,13 @@ def test_every_row_gets_its_own_status_in_order(make: Make) -> None:
     assert backend.calls == [2]
 
 
+def test_an_answer_without_a_score_says_who_did_not_score_it_and_why(make: Make) -> None:
+    found = make().unscored("unsupported", BackendError("no such turn"))
+    assert (found.p, found.logit, found.status) == (None, None, "unsupported")
+    assert (found.estimator, found.backend, found.error) == ("e", "fake", "no such turn")
+    assert make().unscored("empty").error is None
+
+
 def test_refusals_are_scored_when_told(make: Make) -> None:
     [found] = make(refusals=False).score([qa("I don't know.")])
     assert found.status == "ok"

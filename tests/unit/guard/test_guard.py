@@ -110,7 +110,22 @@ def test_a_batch_keeps_its_order_whatever_its_rows_are(make: Make, backend: Gate
 def test_nothing_is_nothing(make: Make, backend: Gated) -> None:
     assert make().assess_batch([]) == []
     assert asyncio.run(make().aassess_batch([])) == []
+    assert make().score([]) == asyncio.run(make().ascore([])) == []
     assert backend.calls == []
+
+
+def test_an_answer_is_scored_once_and_decided_on_wherever_it_stands(
+    make: Make, backend: Gated
+) -> None:
+    guard = make({"kind": "escalate", "threshold": 0.5, "otherwise": "human"})
+    [scored] = guard.score([qa(-1)])
+    assert scored == asyncio.run(guard.ascore([qa(-1)]))[0]
+    assert backend.calls == [1, 1]
+    assert guard.decide(scored, Situation()).action == "escalate"
+    assert guard.decide(scored, Situation(models_left=0)).action == "human"
+    assert backend.calls == [1, 1]
+    last = Situation(models_left=0)
+    assert guard.assess(qa(-1), situation=last).decision == guard.decide(scored, last)
 
 
 def test_the_situation_reaches_the_policy(make: Make) -> None:

@@ -200,7 +200,7 @@ def test_many_policies_are_not_all_remembered(estimator):
     guard = ConfidenceGuard(estimator)
     for n in range(100):
         guard.invoke(SURE, {"configurable": {"ct_guard_policy": n / 100}})
-    assert len(guard.guards._others) == 32
+    assert len(guard.guarding.guards._others) == 32
 
 
 def test_a_policy_that_makes_no_sense_is_refused(estimator):

@@ -198,7 +198,7 @@ def test_an_agent_that_waits_for_a_person_passes_as_it_is(make_guard, backend):
         middleware=[HumanInTheLoopMiddleware(interrupt_on={"add": True})],
         checkpointer=InMemorySaver(),
     )
-    guarded = make_guard().wrap(agent, stronger=[chain("never asked")])
+    guarded = make_guard().wrap(agent, models=[chain("never asked")])
     thread = {"configurable": {"thread_id": "1"}}
     paused = guarded.invoke({"messages": [HumanMessage("Please add 2 and 2.")]}, thread)
     assert paused["output"]["messages"][-1].tool_calls
@@ -241,7 +241,7 @@ def retries(times: int) -> Retry:
 async def test_retries_and_stronger_chains(make_guard, policy, chains, output, tried):
     for ask in ("invoke", "ainvoke"):
         first, *stronger = [chain(*replies) for replies in chains]
-        guarded = make_guard(policy).wrap(first, stronger=stronger)
+        guarded = make_guard(policy).wrap(first, models=stronger)
         made = guarded.invoke(ASKED) if ask == "invoke" else await guarded.ainvoke(ASKED)
         record = made["confidence"]
         assert made["output"] == output
@@ -250,7 +250,7 @@ async def test_retries_and_stronger_chains(make_guard, policy, chains, output, t
 
 def test_a_stronger_chain_that_fails_is_noted_and_passed_over(make_guard):
     guarded = make_guard().wrap(
-        chain("unsure"), stronger=[PROMPT | Down() | StrOutputParser(), chain("sure")]
+        chain("unsure"), models=[PROMPT | Down() | StrOutputParser(), chain("sure")]
     )
     made = guarded.invoke(ASKED)
     assert made["output"] == "sure"
@@ -258,7 +258,7 @@ def test_a_stronger_chain_that_fails_is_noted_and_passed_over(make_guard):
 
 
 async def test_the_first_chains_error_is_the_callers(make_guard):
-    guarded = make_guard().wrap(PROMPT | Down(), stronger=[chain("sure")])
+    guarded = make_guard().wrap(PROMPT | Down(), models=[chain("sure")])
     with pytest.raises(ConnectionError, match="provider is down"):
         guarded.invoke(ASKED)
     with pytest.raises(ConnectionError, match="provider is down"):
@@ -271,7 +271,7 @@ def test_a_pause_of_a_graph_inside_is_no_failure(make_guard):
     def pause(value: Any) -> Any:
         raise GraphInterrupt
 
-    guarded = make_guard().wrap(chain("unsure"), stronger=[pause])
+    guarded = make_guard().wrap(chain("unsure"), models=[pause])
     with pytest.raises(GraphInterrupt):
         guarded.invoke(ASKED)
 
@@ -306,7 +306,7 @@ async def test_only_what_is_not_sure_enough_goes_on_and_each_round_is_one_batch(
 ):
     says_it = PROMPT | RuleChatModel() | StrOutputParser()
     asked = [{"question": said} for said in ("sure", "unsure", "sure", "unsure", "unsure")]
-    guarded = make_guard().wrap(says_it, stronger=[chain("now sure")])
+    guarded = make_guard().wrap(says_it, models=[chain("now sure")])
     expected = ["sure", "now sure", "sure", "now sure", "now sure"]
     for made in (guarded.batch(asked), await guarded.abatch(asked)):
         assert [each["output"] for each in made] == expected
@@ -375,7 +375,7 @@ async def test_a_stream_passes_through_with_the_confidence_in_its_last_part(make
 
 
 async def test_a_stream_is_held_where_the_policy_can_replace_the_answer(make_guard):
-    guarded = make_guard(0.7).wrap(chain("unsure"), stronger=[chain("sure")])
+    guarded = make_guard(0.7).wrap(chain("unsure"), models=[chain("sure")])
     for parts in (
         list(guarded.stream(ASKED)),
         [part async for part in guarded.astream(ASKED)],

@@ -53,18 +53,18 @@ def runnable(estimator: Estimator, **limits: Any) -> Guard:
 
 def with_a_policy_of_the_call(estimator: Estimator, **limits: Any) -> Guard:
     guard = ConfidenceGuard(estimator, **limits)
-    return guard.guard_for({"configurable": {"ct_guard_policy": 0.9}})
+    return guard.guarding.guard_for({"configurable": {"ct_guard_policy": 0.9}})
 
 
 def chain(estimator: Estimator, **limits: Any) -> Guard:
     made: Any = wrap(RuleChatModel() | StrOutputParser(), estimator=estimator, **limits)
-    return made.guard.guard
+    return made.guarding.guard
 
 
 def chain_wrapped_twice(estimator: Estimator, **limits: Any) -> Guard:
     once = wrap(RuleChatModel() | StrOutputParser(), estimator=estimator, **limits)
     made: Any = wrap(once, policy=0.9)
-    return made.guard.guard
+    return made.guarding.guard
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from langchain_core.tools import tool
 from ct_guard.errors import UsageError
 from ct_guard.policies import Certified, Threshold
 from ct_guard.records import Certificate
-from ct_guard_langchain import GuardedChatModel, get_confidence, wrap
+from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, get_confidence, wrap
 from tests.rule_model import RuleChatModel
 
 
@@ -107,6 +107,27 @@ def test_what_makes_no_sense_around_a_chain_is_refused(estimator):
         wrap(chain, estimator=estimator, threshold=0.9)
     with pytest.raises(UsageError, match="answer cannot be set around a RuleChatModel"):
         wrap(RuleChatModel(), estimator=estimator, answer="answer")
+
+
+@pytest.mark.parametrize(
+    "guard",
+    [
+        lambda model, estimator, **given: wrap(model, estimator=estimator, **given),
+        lambda model, estimator, **given: wrap(
+            model | StrOutputParser(), estimator=estimator, **given
+        ),
+        lambda model, estimator, **given: GuardedChatModel(
+            inner=model, estimator=estimator, **given
+        ),
+        lambda model, estimator, **given: ConfidenceGuard(estimator).wrap(
+            model | StrOutputParser(), **given
+        ),
+    ],
+    ids=["wrap a model", "wrap a chain", "GuardedChatModel", "ConfidenceGuard.wrap"],
+)
+def test_stronger_models_have_one_name(estimator, guard):
+    with pytest.raises(UsageError, match=r"no option 'stronger': stronger models, .* 'models'"):
+        guard(RuleChatModel(), estimator, stronger=[RuleChatModel()])
 
 
 # --- once -----------------------------------------------------------------------------------------
