@@ -1,6 +1,6 @@
 # make demo    score the example file with the embedded model (installs what it needs into .venv)
 # make test    set up everything and run the whole test suite
-# make quick   lint, types and the tests that load no model: under 90 seconds on 2 cores
+# make quick   lint, types and the unit tests that load no model
 # make check   lint, types, import contracts
 # make docs    build the documents into site/; a link or reference that leads nowhere is an error
 # make mini    train the miniature world again and write ct_guard/mini/ (about 90 minutes on 2 cores)
@@ -39,7 +39,7 @@ quick-types: $(VENV)/test.stamp
 	$(BIN)/mypy
 
 quick-tests: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -q -r fE --no-models tests/unit tests/contract
+	$(BIN)/python -m pytest -q -r fE --no-models tests/unit
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -6,7 +6,6 @@ import os
 import re
 import subprocess
 import sys
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -92,16 +91,6 @@ def test_every_command_shown_has_the_options_that_it_is_given(block: Block) -> N
         elif words[0] == "make":
             makefile = (ROOT / "Makefile").read_text()
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), words
-
-
-@pytest.mark.parametrize(
-    "block", [block for block in ALL if block.language == "python" and block.reason], ids=named
-)
-def test_what_a_python_block_imports_that_does_not_run_here_is_there(block: Block) -> None:
-    for node in ast.walk(ast.parse(block.text)):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("ct_guard"):
-            module = import_module(node.module or "")
-            assert all(hasattr(module, name.name) for name in node.names)
 
 
 @pytest.mark.parametrize("block", [block for block in ALL if block.included], ids=named)
