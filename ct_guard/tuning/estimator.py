@@ -68,7 +68,7 @@ def make_estimator(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
     cache_bytes: int | None = None,
-    on_rows: Callable[[int, int], None] = lambda done, total: None,
+    on_rows: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Manifest | None:
     """Tune, and write an estimator that is ready to score.
 
@@ -90,7 +90,7 @@ def make_estimator(
         on_progress: called after every evaluation.
         on_step: called with every step and its loss.
         cache_bytes: memory for what the base model has read, see `tune`.
-        on_rows: called while rows are read into it, with how many of how many.
+        on_rows: called while rows are read for what is no step, see `tune`.
 
     Returns:
         The manifest as written; None in the processes of `accelerate launch` that do not write.

@@ -78,9 +78,9 @@ class Learner(Protocol):
         `on_rows` hears how many of how many are read. May be left out: then it is read when it is
         needed."""
 
-    def start(self, rows: Rows, held_out: Rows) -> None:
+    def start(self, rows: Rows, held_out: Rows, on_rows: OnRows) -> None:
         """Start where a linear probe ends, where the trained part can: fitted on rows, its penalty
-        chosen on rows that are held out."""
+        chosen on rows that are held out; `on_rows` hears how many of how many are read."""
 
     def before(self, rows: Rows) -> Before:
         """Outside of `learning`."""
@@ -122,17 +122,22 @@ class QueryLearner:
         if self.config.activation == "query":
             self._prefixes.keep(rows, on_rows)
 
-    def start(self, rows: Rows, held_out: Rows) -> None:
+    def start(self, rows: Rows, held_out: Rows, on_rows: OnRows) -> None:
         model, name = self.backend.model, self.adapter.name
         layer = last_writer(model, name, lambda: self.read(rows[:1], self.before(rows[:1])))
         if layer is None:
             return
         some = rows[:: -(-len(rows) // _PROBED)]
-        learnt, chosen = (self._seen(layer, part) for part in (some, held_out))
+        total, before = len(some) + len(held_out), 0
+        reads = []
+        for part in (some, held_out):
+            reads.append(self._seen(layer, part, lambda done: on_rows(before + done, total)))  # noqa: B023
+            before += len(part)
+        learnt, chosen = reads
         weights = fit_weights(learnt, _correct(some), chosen, _correct(held_out))
         set_start(layer, name, weights, learnt.gradient)
 
-    def _seen(self, layer: nn.Module, rows: Rows) -> Read:
+    def _seen(self, layer: nn.Module, rows: Rows, on_rows: Callable[[int], None]) -> Read:
         """What the layer reads of rows, without the adapter."""
         parts: list[tuple[list[int], Read]] = []
 
@@ -143,6 +148,7 @@ class QueryLearner:
                 margins = labels[:, 1] - labels[:, 0]
                 (slope,) = torch.autograd.grad(margins.sum(), seen.added)
             parts.append((batch, Read(*map(_numbers, (seen.inputs, margins, slope.mean(0))))))
+            on_rows(sum(len(places) for places, _ in parts))
 
         self._in_batches(rows, look)
         return stacked(parts)
@@ -214,7 +220,7 @@ class ProbeLearner:
             self._hidden(rows[start : start + _AHEAD])
             on_rows(min(start + _AHEAD, len(rows)), len(rows))
 
-    def start(self, rows: Rows, held_out: Rows) -> None:
+    def start(self, rows: Rows, held_out: Rows, on_rows: OnRows) -> None:
         """A head starts at random."""
 
     def before(self, rows: Rows) -> Before:
@@ -258,7 +264,7 @@ class LoraProbeLearner:
     def prepare(self, rows: Rows, budget: int, on_rows: OnRows) -> None:
         """Everything is read through the LoRA."""
 
-    def start(self, rows: Rows, held_out: Rows) -> None:
+    def start(self, rows: Rows, held_out: Rows, on_rows: OnRows) -> None:
         """LoRA and head start at random."""
 
     def before(self, rows: Rows) -> Before:

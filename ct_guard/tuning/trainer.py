@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -32,6 +33,10 @@ from .loss import divergence, label_loss, pair_loss
 from .processes import processes
 
 __all__ = ["Tuned", "tune"]
+
+
+AT_ONCE = 256
+"""Validation rows between two words on how many there are."""
 
 
 @dataclass
@@ -61,7 +66,7 @@ def tune(
     on_progress: Callable[[Progress], None] = lambda progress: None,
     on_step: Callable[[int, float], None] = lambda step, loss: None,
     cache_bytes: int | None = None,
-    on_rows: Callable[[int, int], None] = lambda done, total: None,
+    on_rows: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Tuned:
     """Tune on graded answers and save the step with the best validation log loss (or the last one,
     see `TuningConfig.keep`).
@@ -86,7 +91,8 @@ def tune(
         cache_bytes: memory for what the base model has read, with activation `query`: rows beyond
             it are read anew in every epoch. None: a quarter of what is free. The result is the
             same, but for rounding.
-        on_rows: called while rows are read into it, with how many of how many.
+        on_rows: called while rows are read for what is no step, with what for, and how many of how
+            many: into that memory, to start from a probe, to validate.
 
     Raises:
         TuningError: a split has one class, the loss is not finite, the LoRA does not fit the base,
@@ -132,7 +138,7 @@ def tune(
         learner = LEARNERS[method](backend, query, folder, config)
     if group.count == 1:
         room = free_bytes(backend.device) // 4 if cache_bytes is None else cache_bytes
-        learner.prepare([*rows, *held_out], room, on_rows)
+        learner.prepare([*rows, *held_out], room, partial(on_rows, "first reading"))
     weights = learner.weights
     optimizer = torch.optim.AdamW(
         weights, lr=config.learning_rate, weight_decay=config.weight_decay
@@ -146,7 +152,9 @@ def tune(
     losses, since, seen, started = 0.0, 0, 0, time.monotonic()
 
     def evaluate(loss: float | None) -> None:
-        margins = group.together(_margins(learner, group.mine(held_out)))
+        margins = group.together(
+            _margins(learner, group.mine(held_out), partial(on_rows, "validating"))
+        )
         if not np.isfinite(margins).all():
             raise _diverged(f"validation logits are not finite at step {run.step}", config)
         p = expit(np.array(margins))
@@ -168,7 +176,7 @@ def tune(
 
     if config.start == "probe" and method == "query" and not run.step:
         if group.first:
-            learner.start(rows, held_out)
+            learner.start(rows, held_out, partial(on_rows, "starting from a probe"))
         group.share(weights)
         evaluate(None)
 
@@ -250,17 +258,21 @@ def backward(learner: Learner, part: Batch, batch: Batch, config: TuningConfig) 
     return loss.detach().float()
 
 
-def _margins(learner: Learner, rows: Sequence[RenderedAnswer]) -> list[float]:
+def _margins(
+    learner: Learner, rows: Sequence[RenderedAnswer], on_rows: Callable[[int, int], None]
+) -> list[float]:
     """The label logits' difference, yes - no, of each row; NaN for all where the weights have
     diverged so far that the server would refuse them."""
-    if not rows:
-        return []
-    try:
-        with np.errstate(all="ignore"):
-            found = learner.logits(rows) @ np.array([-1.0, 1.0])
-    except (NonFiniteScoreError, MismatchError):
-        return [math.nan] * len(rows)
-    return [float(margin) for margin in found]
+    margins: list[float] = []
+    for start in range(0, len(rows), AT_ONCE):
+        try:
+            with np.errstate(all="ignore"):
+                found = learner.logits(rows[start : start + AT_ONCE]) @ np.array([-1.0, 1.0])
+        except (NonFiniteScoreError, MismatchError):
+            return [math.nan] * len(rows)
+        margins += [float(margin) for margin in found]
+        on_rows(len(margins), len(rows))
+    return margins
 
 
 def _diverged(what: str, config: TuningConfig) -> TuningError:

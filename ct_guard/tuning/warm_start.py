@@ -25,11 +25,11 @@ __all__ = ["Read", "Watching", "fit_weights", "last_writer", "set_start", "stack
 
 FloatArray = NDArray[np.float64]
 
-STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0)
-"""Of the quadratic penalty on standardised inputs; the validation rows choose."""
+STRENGTHS = (10.0, 3.0, 1.0, 0.3, 0.1, 0.03, 0.01)
+"""Of the quadratic penalty on inputs of spread 1; the validation rows choose."""
 RIDGE = 0.01
-"""Of the two least-squares fits, as a share of the standardised inputs' mean square: they only have
-to undo what x itself says well."""
+"""Of the least-squares fit, as a share of the inputs' mean square: it only has to undo what x says
+well."""
 
 
 @dataclass
@@ -92,54 +92,33 @@ def fit_weights(
     regression with a quadratic penalty, whose strength the held-out rows choose by log loss.
 
     The base's own margin says little before tuning, and is mostly linear in x: what x says of it
-    is taken out first, so that the penalty weighs only what is learnt. There is no intercept in a
-    LoRA: a constant is written as the combination of x that is nearest to 1 on all rows.
+    is taken out first, so that the penalty weighs only what is learnt. A LoRA has no intercept, and
+    neither has the fit: inputs keep their level, from which a constant costs little.
     """
-    mean, spread = read.inputs.mean(0), read.inputs.std(0)
+    spread = read.inputs.std(0)
     spread = np.maximum(spread, 0.01 * np.median(spread) + 1e-12)
-    scaled = (read.inputs - mean) / spread
+    scaled = read.inputs / spread
     _, lengths, axes = np.linalg.svd(scaled, full_matrices=False)
-    axes = axes[lengths > 1e-3 * lengths[0]] if len(lengths) else axes
-    known = scaled @ axes.T  # [n, k], k <= n: no more unknowns than rows
+    axes = axes[lengths > 1e-3 * np.sqrt(len(scaled))]  # a thousandth of one input's spread
+    known, held_known = scaled @ axes.T, held_out.inputs / spread @ axes.T  # [n, k], k <= n
     ridge = RIDGE * len(known) * np.eye(known.shape[1])
-
-    def least_squares(target: FloatArray) -> FloatArray:
-        return np.linalg.solve(known.T @ known + ridge, known.T @ target)
-
-    level = read.margins.mean()
-    undo = least_squares(read.margins - level)
-    left = read.margins - level - known @ undo
-    signs = np.where(correct, 1.0, -1.0)
-    base_rate = np.log(correct.mean() / (1 - correct.mean()))
-    best = (np.inf, np.zeros(known.shape[1] + 1))
-    held_known = ((held_out.inputs - mean) / spread) @ axes.T
-    held_left = held_out.margins - level - held_known @ undo
-    held_signs = np.where(held_out_correct, 1.0, -1.0)
+    undo = np.linalg.solve(known.T @ known + ridge, known.T @ read.margins)
+    left, held_left = read.margins - known @ undo, held_out.margins - held_known @ undo
+    signs, held_signs = (np.where(labels, 1.0, -1.0) for labels in (correct, held_out_correct))
+    best = (np.inf, np.zeros(known.shape[1]))
     for strength in STRENGTHS:
 
         def loss(weights: FloatArray, strength: float = strength) -> tuple[float, FloatArray]:
-            margins = left + known @ weights[:-1] + weights[-1]
-            pull = -signs * expit(-signs * margins) / len(signs)
-            penalty = 0.5 * strength * float(weights[:-1] @ weights[:-1])
-            value = float(np.logaddexp(0, -signs * margins).mean()) + penalty
-            slope = np.append(known.T @ pull + strength * weights[:-1], pull.sum())
-            return value, slope
+            margins = signs * (left + known @ weights)
+            pull = -signs * expit(-margins) / len(signs)
+            value = float(np.logaddexp(0, -margins).mean())
+            value += 0.5 * strength * float(weights @ weights)
+            return value, known.T @ pull + strength * weights
 
-        start = np.append(np.zeros(known.shape[1]), base_rate)
-        found = minimize(loss, start, jac=True, method="L-BFGS-B").x
-        held = held_left + held_known @ found[:-1] + found[-1]
-        best = min(best, (float(np.logaddexp(0, -held_signs * held).mean()), found), key=_first)
-    learnt = best[1]
-    weights = axes.T @ (learnt[:-1] - undo) / spread
-    constant = learnt[-1] - level - mean @ weights
-    return np.asarray(weights + constant * _ones(read.inputs / spread) / spread)
-
-
-def _ones(inputs: FloatArray) -> FloatArray:
-    """The combination of inputs [n, in] that is nearest to 1 on every row."""
-    gram = inputs @ inputs.T
-    gram += 1e-6 * np.trace(gram) / len(gram) * np.eye(len(gram))
-    return np.asarray(inputs.T @ np.linalg.solve(gram, np.ones(len(gram))))
+        found = minimize(loss, best[1], jac=True, method="L-BFGS-B").x
+        held = held_signs * (held_left + held_known @ found)
+        best = min(best, (float(np.logaddexp(0, -held).mean()), found), key=_first)
+    return np.asarray(axes.T @ (best[1] - undo) / spread)
 
 
 def _first(pair: tuple[float, FloatArray]) -> float:

@@ -273,14 +273,16 @@ class _Hearing:
 
     def __init__(self, work: Work, steps: int) -> None:
         self._work, self._steps, self._begun = work, steps, False
+        self._step = 0
 
-    def read(self, done: int, total: int) -> None:
-        self._work.reach(0, note=f"first reading {done:,} of {total:,} rows")
+    def read(self, what: str, done: int, total: int) -> None:
+        self._work.reach(self._step, note=f"{what}: {done:,} of {total:,} rows")
 
     def stepped(self, step: int, loss: float) -> None:
         if not self._begun:  # a resumed run begins in the middle
             self._work.skip(step - 1)
             self._begun = True
+        self._step = step
         self._work.reach(step, note=f"loss {loss:.4f}")
 
     def evaluated(self, progress: "Progress") -> None:

@@ -22,10 +22,11 @@ from tests.unit.tuning.rows import graded
 
 
 def world(seed: int, rows: int, size: int = 60) -> tuple[Read, np.ndarray, np.ndarray]:
-    """Inputs with a level of their own, a base whose margin is linear in them and says nothing,
-    answers that one direction of theirs decides, and the probability that they are right."""
+    """Inputs with a level far above their spread, as some of a network have; a base whose margin is
+    linear in them and says nothing; answers that one direction of theirs decides, and the
+    probability that they are right."""
     rng = np.random.default_rng(seed)
-    level, spread = rng.normal(3, 2, size), np.exp(rng.normal(0, 1, size))
+    level, spread = rng.normal(0, 20, size), np.exp(rng.normal(0, 1, size))
     truth, idle = rng.normal(size=(2, size)) / np.sqrt(size)
     draw = np.random.default_rng([seed, rows])
     known = draw.normal(size=(rows, size))
@@ -65,8 +66,10 @@ def test_the_adapter_says_what_the_probe_says(backend: TransformersBackend, tmp_
     )
     config = TuningConfig(targets="all-linear", start="probe", dropout=0.0)
     learner = QueryLearner(backend, query, tmp_path / "lora", config)
+    heard: list[tuple[int, int]] = []
     plain = np.diff(learner.logits(held_out), axis=1)[:, 0]
-    learner.start(rows, held_out)
+    learner.start(rows, held_out, lambda done, total: heard.append((done, total)))
+    assert heard[-1] == (80, 80)
     started = np.diff(learner.logits(held_out), axis=1)[:, 0]
     correct = np.array([row.correct for row in held_out])
     assert auroc(expit(started), correct) == 1.0
@@ -105,8 +108,9 @@ def test_a_lora_that_does_not_write_last_of_all_starts_from_nothing(
     )
     config = TuningConfig(targets=("q_proj", "v_proj"), start="probe")
     learner = QueryLearner(backend, query, tmp_path / "lora", config)
+    heard: list[tuple[int, int]] = []
     plain = learner.logits(held_out)
-    learner.start(rows, held_out)
+    learner.start(rows, held_out, lambda done, total: heard.append((done, total)))
     np.testing.assert_allclose(learner.logits(held_out), plain, atol=1e-6)
 
 
