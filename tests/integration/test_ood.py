@@ -148,12 +148,12 @@ def test_tune_fits_it_on_the_calibration_rows(tiny_base: Path, tmp_path: Path) -
             "answer": row.qa.answer,
             "correct": row.correct != (at % 7 == 0),
         }
-        for at, row in enumerate(graded(600))
+        for at, row in enumerate(graded(900))
     ]
     source = write(tmp_path / "graded.jsonl", rows)
     quick = ("--steps", "2", "--evaluate-every", "2", "--batch-size", "16", "--warmup", "1", "-q")
     run("tune", source, "--base", tiny_base, "-o", tmp_path / "mine", *quick)
     estimator = load_estimator(tmp_path / "mine")
-    found = [score.ood for score in estimator.score([row.qa for row in graded(600)[:50]])]
+    found = [score.ood for score in estimator.score([row.qa for row in graded(900)[:50]])]
     assert all(p is not None and 0 < p <= 1 for p in found)
     assert len(set(found)) > 10
