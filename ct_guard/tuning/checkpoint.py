@@ -114,9 +114,8 @@ def load_run(
                 " that started it, or start anew with --overwrite"
             )
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        state = {
-            at: {name: tensors[f"{name}.{at}"] for name in MOMENTS} for at in range(len(weights))
-        }
+        stepped = range(len(weights) if told["step"] else 0)  # there are no moments before a step
+        state = {at: {name: tensors[f"{name}.{at}"] for name in MOMENTS} for at in stepped}
         best_weights = [tensors[f"best.{at}"] for at in range(len(weights))]
         history = [Progress(**progress) for progress in told["history"]]
     optimizer.load_state_dict(

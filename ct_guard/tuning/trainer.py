@@ -170,11 +170,11 @@ def tune(
         if progress.validation_log_loss < run.best or config.keep == "last":
             run.best, run.best_step = progress.validation_log_loss, run.step
             run.best_weights = [weight.detach().clone().cpu() for weight in weights]
-        if checkpoint is not None and group.first and run.step:
+        if checkpoint is not None and group.first:
             save_run(checkpoint, identity, run, weights, optimizer)
         on_progress(progress)
 
-    if config.start == "probe" and method == "query" and not run.step:
+    if config.start == "probe" and method == "query" and not run.history:
         if group.first:
             learner.start(rows, held_out, partial(on_rows, "starting from a probe"))
         group.share(weights)

@@ -72,7 +72,7 @@ def test_an_interrupted_run_goes_on_and_is_not_lost_by_mistake(
     assert whole.files[name] == part.files[name]
     assert whole.calibrators == part.calibrators
     assert logged(tmp_path / "part") == logged(tmp_path / "whole")
-    assert [line["step"] for line in logged(tmp_path / "part")] == [4, 8]
+    assert [line["step"] for line in logged(tmp_path / "part")] == [0, 4, 8]
 
 
 def test_a_torn_line_of_the_log_is_written_anew_and_the_curves_are_whole(
@@ -88,8 +88,8 @@ def test_a_torn_line_of_the_log_is_written_anew_and_the_curves_are_whole(
     interrupted(monkeypatch, *command)
     Path(f"{target}.log.jsonl").write_text('{"step": 4, "st')
     assert tune(*command, "--resume").exit_code == 0
-    assert [line["step"] for line in logged(target)] == [4, 8]
-    assert drawn == [[4, 8]]
+    assert [line["step"] for line in logged(target)] == [0, 4, 8]
+    assert drawn == [[0, 4, 8]]
 
 
 def test_a_run_goes_on_in_the_number_format_that_it_began_in(
@@ -160,7 +160,8 @@ def test_a_full_disk_names_the_file_and_resuming_goes_on(
             tune(*command)
     assert not (tmp_path / "mine").exists()
     assert tune(*command, "--resume").exit_code == 0
-    assert [line["step"] for line in logged(tmp_path / "mine")] == [4, 8]
+    started = [] if method == "probe" else [0]
+    assert [line["step"] for line in logged(tmp_path / "mine")] == [*started, 4, 8]
     assert load_manifest(tmp_path / "mine").method == method
 
 
