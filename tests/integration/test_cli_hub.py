@@ -130,4 +130,4 @@ def test_what_was_fetched_is_changed_in_a_copy_only(
 def test_a_file_or_a_set(tmp_path: Path) -> None:
     result = ct_guard("grade")
     assert result.returncode == 2
-    assert "give a FILE, or name a question set with --dataset" in result.stderr
+    assert "give a file, or name a question set with --dataset" in result.stderr
