@@ -128,12 +128,9 @@ class QueryLearner:
         if layer is None:
             return
         some = rows[:: -(-len(rows) // _PROBED)]
-        total, before = len(some) + len(held_out), 0
-        reads = []
-        for part in (some, held_out):
-            reads.append(self._seen(layer, part, lambda done: on_rows(before + done, total)))  # noqa: B023
-            before += len(part)
-        learnt, chosen = reads
+        total = len(some) + len(held_out)
+        learnt = self._seen(layer, some, lambda done: on_rows(done, total))
+        chosen = self._seen(layer, held_out, lambda done: on_rows(len(some) + done, total))
         weights = fit_weights(learnt, _correct(some), chosen, _correct(held_out))
         set_start(layer, name, weights, learnt.gradient)
 

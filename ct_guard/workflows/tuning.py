@@ -279,8 +279,8 @@ class _Hearing:
         self._work.reach(self._step, note=f"{what}: {done:,} of {total:,} rows")
 
     def stepped(self, step: int, loss: float) -> None:
-        if not self._begun:  # a resumed run begins in the middle
-            self._work.skip(step - 1)
+        if not self._begun:  # a resumed run begins in the middle; a rate begins with a step done
+            self._work.skip(step)
             self._begun = True
         self._step = step
         self._work.reach(step, note=f"loss {loss:.4f}")
