@@ -1,8 +1,9 @@
 """Hugging Face causal language models with PEFT adapters, on CPU or GPU: the same code."""
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ class TransformersBackend:
         digest: str = "",
         batch_size: int | None = None,
     ) -> None:
+        _one_thread_in_forks()
         self._model = model.eval()
         self._config = model.config.get_text_config(decoder=True)
         self.decoder = Decoder(self._model)
@@ -96,8 +98,9 @@ class TransformersBackend:
         """Load a base model from a directory, a GGUF file or the hub: safetensors only, no remote
         code.
 
-        `device` "auto" takes CUDA, then MPS, then the CPU; `dtype` "auto" is float32 on the CPU and
-        the checkpoint's own elsewhere. Raises BackendError when the model cannot be loaded.
+        `device` "auto" takes CUDA, then MPS, then the CPU; `dtype` "auto" is the checkpoint's own
+        on a GPU, and on a CPU bfloat16 where it is faster there, else float32.
+        Raises BackendError when the model cannot be loaded.
         """
         model, tokenizer = load_model(
             source, revision=revision, device=device, dtype=dtype, quantization=quantization
@@ -339,10 +342,15 @@ class TransformersBackend:
 
 
 def _after_fork(device: torch.device) -> None:
-    """Only one thread computes in a forked child: the pools of the others are not there, and OpenMP
-    would wait for them."""
     if device.type != "cpu":
         raise BackendError(
             f"a model on {device} does not outlive a fork: load the estimator after the fork"
         )
-    torch.set_num_threads(1)
+
+
+@cache
+def _one_thread_in_forks() -> None:
+    """From the first model on, a process that is forked off this one computes in one thread,
+    whether a model still lives by then or not: OpenMP would wait for threads that are not there."""
+    if hasattr(os, "register_at_fork"):  # Windows does not fork
+        os.register_at_fork(after_in_child=partial(torch.set_num_threads, 1))

@@ -114,7 +114,9 @@ def test_what_is_tuned_on_the_file_is_served_from_it(
     there, here = (
         logits(answers, tmp_path, "-e", made, *BACKENDS[backend]) for backend in BACKENDS
     )
-    assert np.abs(there - here).max() < 0.8
+    # a start from a probe multiplies the two arithmetics' noise with the logits themselves
+    assert np.abs(there - here).max() < 0.15 * np.ptp(there)
+    assert np.corrcoef(there, here)[0, 1] > 0.95
 
 
 def test_it_answers_and_grades(smol_gguf: Path, tmp_path: Path) -> None:

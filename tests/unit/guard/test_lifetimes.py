@@ -1,5 +1,6 @@
 """A guard over a real model in processes that fork, are spawned, are interrupted and end."""
 
+import gc
 import json
 import multiprocessing
 import os
@@ -47,7 +48,12 @@ def assess() -> float | None:
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 @pytest.mark.parametrize("method", ["spawn", pytest.param("fork", marks=forks)])
-def test_processes_of_multiprocessing_score_alike(method: str) -> None:
-    here = assess()
+@pytest.mark.parametrize("lives", [True, False], ids=["a model lives", "no model lives"])
+def test_processes_of_multiprocessing_score_alike(method: str, lives: bool) -> None:
+    guard = Guard("mini", 0.5)
+    here = guard.assess(QuestionAnswer(question="What is 7 plus 5?", answer="12")).p
+    if not lives:
+        del guard
+        gc.collect()
     with multiprocessing.get_context(method).Pool(1) as pool:
-        assert pool.apply_async(assess).get(300) == here
+        assert pool.apply_async(assess).get(120) == here
