@@ -17,6 +17,8 @@ PIP_TORCH_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# a process a core, each with one thread; a file's tests stay together, with what they build once
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --benchmark-disable
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
 
 .PHONY: demo test quick quick-types quick-tests check docs mini fuzz bench bench-world bench-real bench-gpu clean
@@ -27,7 +29,7 @@ demo: $(VENV)/demo.stamp
 	$(BIN)/ct-guard score examples/answers.jsonl --estimator mini -o runs/demo.jsonl --overwrite
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 quick: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from .directory import (
     write_manifest,
 )
 from .hub import is_fetched, resolve
-from .locate import EMBEDDED, MINI, ON_HUB, SMOL, base_place, locate
+from .locate import EMBEDDED, MINI, ON_HUB, SMOL, SMOL_ESTIMATOR, base_place, locate
 from .manifest import (
     EVERY_MODEL,
     MANIFEST,
@@ -39,6 +39,7 @@ __all__ = [
     "PROBE_SIZES",
     "PUBLISHED",
     "SMOL",
+    "SMOL_ESTIMATOR",
     "Asking",
     "BaseModelRef",
     "LogisticLayer",

