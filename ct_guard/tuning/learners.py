@@ -7,7 +7,6 @@
 | `lora_probe` | a LoRA and a head | the same, through the LoRA |
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
@@ -17,22 +16,20 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from peft import LoraConfig
 from torch import nn
 
-from ct_guard.adapters import PROBE, PROBE_SIZES, ProbeHead, dump_probe
+from ct_guard.adapters import ProbeHead
 from ct_guard.backends import Adapter, Item, Want
 from ct_guard.backends.forward import Past
 from ct_guard.backends.transformers import TransformersBackend
-from ct_guard.errors import BackendError, TuningError
-from ct_guard.files.replacing import replacing
+from ct_guard.errors import TuningError
 from ct_guard.query import Query
 
 from .config import TuningConfig
 from .data import RenderedAnswer
 from .prefixes import Prefixes, row_length
+from .trained import adapter_in, create_lora, fresh_head, save_head, save_lora, served_head
 from .warm_start import Read, Watching, fit_weights, last_writer, set_start, stacked
-from .writing import writing
 
 __all__ = ["LEARNERS", "Before", "Learner", "LoraProbeLearner", "ProbeLearner", "QueryLearner"]
 
@@ -113,8 +110,8 @@ class QueryLearner:
     ) -> None:
         self.backend, self.config = backend, config
         self.orders = (query,) if exchanged is None else (query, exchanged)
-        self.adapter = _adapter(folder, config)
-        self.weights: list[nn.Parameter] = _create(backend, self.adapter, config)
+        self.adapter = adapter_in(folder, config)
+        self.weights: list[nn.Parameter] = create_lora(backend, self.adapter, config)
         self._prefixes = Prefixes(backend)
 
     def prepare(self, rows: Rows, budget: int, on_rows: OnRows) -> None:
@@ -196,7 +193,7 @@ class QueryLearner:
         return logits
 
     def save(self) -> None:
-        _save_adapter(self.backend, self.adapter)
+        save_lora(self.backend, self.adapter)
 
 
 class ProbeLearner:
@@ -208,7 +205,7 @@ class ProbeLearner:
         self, backend: TransformersBackend, query: Query, folder: Path, config: TuningConfig
     ) -> None:
         self.backend, self.query, self.folder = backend, query, folder
-        self.head = _head(backend)
+        self.head = fresh_head(backend)
         self.weights: list[nn.Parameter] = list(self.head.parameters())
         self._read: dict[RenderedAnswer, Logits] = {}
 
@@ -231,10 +228,10 @@ class ProbeLearner:
         return Reading(self.head(hidden))
 
     def logits(self, rows: Rows) -> Logits:
-        return _served(self.head).logits(self._hidden(rows))
+        return served_head(self.head).logits(self._hidden(rows))
 
     def save(self) -> ProbeHead:
-        return _save_head(self.head, self.folder)
+        return save_head(self.head, self.folder)
 
     def _hidden(self, rows: Rows) -> Logits:
         new = list({row: None for row in rows if row not in self._read})
@@ -251,10 +248,10 @@ class LoraProbeLearner:
         self, backend: TransformersBackend, query: Query, folder: Path, config: TuningConfig
     ) -> None:
         self.backend, self.query, self.config, self.folder = backend, query, config, folder
-        self.adapter = _adapter(folder, config)
-        self.head = _head(backend)
+        self.adapter = adapter_in(folder, config)
+        self.head = fresh_head(backend)
         self.weights: list[nn.Parameter] = [
-            *_create(backend, self.adapter, config),
+            *create_lora(backend, self.adapter, config),
             *self.head.parameters(),
         ]
 
@@ -280,11 +277,11 @@ class LoraProbeLearner:
 
     def logits(self, rows: Rows) -> Logits:
         hidden = _score(self.backend, rows, self.query, self.adapter, "hidden")
-        return _served(self.head).logits(hidden)
+        return served_head(self.head).logits(hidden)
 
     def save(self) -> ProbeHead:
-        _save_adapter(self.backend, self.adapter)
-        return _save_head(self.head, self.folder)
+        save_lora(self.backend, self.adapter)
+        return save_head(self.head, self.folder)
 
 
 LEARNERS: dict[str, Callable[[TransformersBackend, Query, Path, TuningConfig], Learner]] = {
@@ -301,35 +298,6 @@ def _correct(rows: Rows) -> NDArray[np.bool_]:
 
 def _numbers(tensor: torch.Tensor) -> NDArray[np.float64]:
     return tensor.detach().double().cpu().numpy()
-
-
-def _adapter(folder: Path, config: TuningConfig) -> Adapter:
-    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
-    return Adapter(f"tuned-{name}", folder, config.activation)
-
-
-def _create(
-    backend: TransformersBackend, adapter: Adapter, config: TuningConfig
-) -> list[nn.Parameter]:
-    lora = LoraConfig(
-        r=config.rank,
-        lora_alpha=config.alpha,
-        lora_dropout=config.dropout,
-        target_modules=list(config.targets)
-        if isinstance(config.targets, tuple)
-        else config.targets,
-        bias="none",
-        task_type="CAUSAL_LM",
-    )
-    backend.checkpoint_gradients(config.gradient_checkpointing)
-    try:
-        return backend.create_adapter(adapter, lora)
-    except ValueError as error:
-        first = str(error).strip().splitlines()[0]
-        raise TuningError(
-            f"this LoRA does not fit the base model ({first}): name linear layers that it has, or"
-            " 'all-linear', as targets"
-        ) from error
 
 
 def _base_answers(
@@ -360,33 +328,3 @@ def _score(
     if found is None:
         raise TuningError(f"the backend returned no {want}")
     return found
-
-
-def _head(backend: TransformersBackend) -> nn.Sequential:
-    """The reference's MLP, fresh, in float32."""
-    size = int(backend.model.config.get_text_config(decoder=True).hidden_size)
-    layers: list[nn.Module] = []
-    for outputs in PROBE_SIZES:
-        layers += [nn.Linear(size, outputs), nn.ReLU()]
-        size = outputs
-    return nn.Sequential(*layers[:-1]).to(backend.device)
-
-
-def _served(head: nn.Sequential) -> ProbeHead:
-    return ProbeHead.of({name: w.cpu().numpy() for name, w in head.state_dict().items()})
-
-
-def _save_adapter(backend: TransformersBackend, adapter: Adapter) -> None:
-    try:
-        backend.save_adapter(adapter)
-    except BackendError as error:  # it names the folder, and says to make room
-        raise TuningError(f"{error}; the same command with --resume goes on") from error
-
-
-def _save_head(head: nn.Sequential, folder: Path) -> ProbeHead:
-    served = _served(head)
-    with writing(folder / PROBE):
-        folder.mkdir(parents=True, exist_ok=True)
-        with replacing(folder / PROBE) as building:
-            building.write_bytes(dump_probe(served))
-    return served

@@ -1,0 +1,84 @@
+"""What a method trains, made and saved: a LoRA, and a head over hidden states."""
+
+import hashlib
+from pathlib import Path
+
+from peft import LoraConfig
+from torch import nn
+
+from ct_guard.adapters import PROBE, PROBE_SIZES, ProbeHead, dump_probe
+from ct_guard.backends import Adapter
+from ct_guard.backends.transformers import TransformersBackend
+from ct_guard.errors import BackendError, TuningError
+from ct_guard.files.replacing import replacing
+
+from .config import TuningConfig
+from .writing import writing
+
+__all__ = ["adapter_in", "create_lora", "fresh_head", "save_head", "save_lora", "served_head"]
+
+
+def adapter_in(folder: Path, config: TuningConfig) -> Adapter:
+    """The LoRA in that folder, whether it is written yet or not."""
+    name = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    return Adapter(f"tuned-{name}", folder, config.activation)
+
+
+def create_lora(
+    backend: TransformersBackend, adapter: Adapter, config: TuningConfig
+) -> list[nn.Parameter]:
+    """Add a fresh LoRA to the base; returns its weights. Raises TuningError where the base has no
+    such layers."""
+    lora = LoraConfig(
+        r=config.rank,
+        lora_alpha=config.alpha,
+        lora_dropout=config.dropout,
+        target_modules=list(config.targets)
+        if isinstance(config.targets, tuple)
+        else config.targets,
+        bias="none",
+        task_type="CAUSAL_LM",
+    )
+    backend.checkpoint_gradients(config.gradient_checkpointing)
+    try:
+        return backend.create_adapter(adapter, lora)
+    except ValueError as error:
+        first = str(error).strip().splitlines()[0]
+        raise TuningError(
+            f"this LoRA does not fit the base model ({first}): name linear layers that it has, or"
+            " 'all-linear', as targets"
+        ) from error
+
+
+def save_lora(backend: TransformersBackend, adapter: Adapter) -> None:
+    """Raises TuningError where its folder cannot be written."""
+    try:
+        backend.save_adapter(adapter)
+    except BackendError as error:  # it names the folder, and says to make room
+        raise TuningError(f"{error}; the same command with --resume goes on") from error
+
+
+def fresh_head(backend: TransformersBackend) -> nn.Sequential:
+    """The reference's MLP, fresh, in float32."""
+    size = int(backend.model.config.get_text_config(decoder=True).hidden_size)
+    layers: list[nn.Module] = []
+    for outputs in PROBE_SIZES:
+        layers += [nn.Linear(size, outputs), nn.ReLU()]
+        size = outputs
+    return nn.Sequential(*layers[:-1]).to(backend.device)
+
+
+def served_head(head: nn.Sequential) -> ProbeHead:
+    """The head as it serves, without torch."""
+    return ProbeHead.of({name: w.cpu().numpy() for name, w in head.state_dict().items()})
+
+
+def save_head(head: nn.Sequential, folder: Path) -> ProbeHead:
+    """Write it into the folder; returns it as it serves. Raises TuningError where it cannot be
+    written."""
+    served = served_head(head)
+    with writing(folder / PROBE):
+        folder.mkdir(parents=True, exist_ok=True)
+        with replacing(folder / PROBE) as building:
+            building.write_bytes(dump_probe(served))
+    return served
