@@ -30,7 +30,7 @@ from .config import TuningConfig
 from .data import RenderedAnswer, render_graded
 from .learners import LEARNERS, Learner, QueryLearner
 from .loss import divergence, label_loss, pair_loss
-from .processes import processes
+from .processes import Processes, processes
 
 __all__ = ["Tuned", "tune"]
 
@@ -101,13 +101,7 @@ def tune(
         UsageError: the method is unknown or does not fit the settings.
     """
     config = config or TuningConfig()
-    if method not in LEARNERS:
-        raise UsageError(f"unknown method {method!r}: there are {', '.join(LEARNERS)}")
-    if METHODS[method].acts_on_answers and config.activation != "all":
-        raise UsageError(f"a {method} reads the answer through its LoRA: use activation 'all'")
-    if config.label_orders == "both" and not METHODS[method].both_orders:
-        raise UsageError(f"both label orders are for the method 'query', not for {method!r}")
-    _check_gradients(backend, method)
+    _check_settings(backend, method, config)
     if resume and checkpoint is None:
         raise UsageError("to resume, name the checkpoint")
     group = processes()
@@ -182,32 +176,8 @@ def tune(
 
     while run.step < config.steps and run.step - run.best_step < patience:
         batch = next(order)
-        torch.manual_seed(_step_seed(config.seed, run.step, group.rank))
-        for part_of_optimizer in optimizer.param_groups:
-            part_of_optimizer["lr"] = config.learning_rate * _cosine(run.step, config)
-        optimizer.zero_grad()
         run.step += 1
-        own = torch.zeros((), device=weights[0].device)
-        for part in group.mine(batch.split(config.accumulate * group.count)):
-            if part.rows:
-                with _enough_memory(len(part.rows), run.step):
-                    own += backward(learner, part, batch, config)
-        for weight in weights:
-            weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
-        gradients = [weight.grad for weight in weights if weight.grad is not None]
-        group.add_up([own, *gradients])
-        loss = own.item()
-        norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
-        if not (math.isfinite(loss) and bool(torch.isfinite(norm))):
-            raise _diverged(
-                f"the loss is {loss} and its gradient {norm.item()} at step {run.step}", config
-            )
-        try:
-            optimizer.step()
-        except RuntimeError as error:
-            if "overflow" not in str(error):
-                raise
-            raise _diverged(f"the weights overflow at step {run.step}", config) from error
+        loss = _step(learner, batch, optimizer, run.step, config, group)
         losses, since, seen = losses + loss, since + 1, seen + len(batch.rows)
         on_step(run.step, loss)
 
@@ -224,6 +194,16 @@ def tune(
     return Tuned(learner.adapter, query, run.best_step, run.best, run.history, head)
 
 
+def _check_settings(backend: TransformersBackend, method: str, config: TuningConfig) -> None:
+    if method not in LEARNERS:
+        raise UsageError(f"unknown method {method!r}: there are {', '.join(LEARNERS)}")
+    if METHODS[method].acts_on_answers and config.activation != "all":
+        raise UsageError(f"a {method} reads the answer through its LoRA: use activation 'all'")
+    if config.label_orders == "both" and not METHODS[method].both_orders:
+        raise UsageError(f"both label orders are for the method 'query', not for {method!r}")
+    _check_gradients(backend, method)
+
+
 def _check_gradients(backend: TransformersBackend, method: str) -> None:
     """Raise TuningError where no gradient would reach a LoRA: bitsandbytes multiplies by 4-bit
     weights on a CPU without one, and says nothing."""
@@ -233,6 +213,43 @@ def _check_gradients(backend: TransformersBackend, method: str) -> None:
             "a base in 4 bits passes no gradients on a CPU, there it can only score: tune on a GPU,"
             " or load the base in 8 bits"
         )
+
+
+def _step(
+    learner: Learner,
+    batch: Batch,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    config: TuningConfig,
+    group: Processes,
+) -> float:
+    """Learn from a batch, each process from its share of it; returns the loss, in nats. Raises
+    TuningError where a number is not finite or memory is not enough."""
+    torch.manual_seed(_step_seed(config.seed, step - 1, group.rank))
+    weights = learner.weights
+    for settings in optimizer.param_groups:
+        settings["lr"] = config.learning_rate * _cosine(step - 1, config)
+    optimizer.zero_grad()
+    own = torch.zeros((), device=weights[0].device)
+    for part in group.mine(batch.split(config.accumulate * group.count)):
+        if part.rows:
+            with _enough_memory(len(part.rows), step):
+                own += backward(learner, part, batch, config)
+    for weight in weights:
+        weight.grad = torch.zeros_like(weight) if weight.grad is None else weight.grad
+    gradients = [weight.grad for weight in weights if weight.grad is not None]
+    group.add_up([own, *gradients])
+    loss = own.item()
+    norm = torch.nn.utils.clip_grad_norm_(weights, 1.0)
+    if not (math.isfinite(loss) and bool(torch.isfinite(norm))):
+        raise _diverged(f"the loss is {loss} and its gradient {norm.item()} at step {step}", config)
+    try:
+        optimizer.step()
+    except RuntimeError as error:
+        if "overflow" not in str(error):
+            raise
+        raise _diverged(f"the weights overflow at step {step}", config) from error
+    return loss
 
 
 def backward(learner: Learner, part: Batch, batch: Batch, config: TuningConfig) -> torch.Tensor:
