@@ -15,6 +15,8 @@ of 1,024 tokens, an answer of 128, a query of 30; the tasks are timed by turns, 
   with F16), on mini and on a checkpoint, if given by --checkpoint or CT_GUARD_LLAMA_CHECKPOINT;
 * memory: growth over 2,000 scored answers after the first 200 (aim: at most 5%).
 
+--model FILE.gguf --lora FOLDER takes real weights, and an adapter for them (a folder with
+adapter.gguf, as an estimator has), for the first two of these; nothing else is measured then.
 --quick takes a small model and three repeats, to see that everything runs; it writes nothing.
 """
 
@@ -37,7 +39,7 @@ from ct_guard.backends import KV, Activation, Adapter, GenerationSettings, Item,
 from ct_guard.backends.llama_cpp import ADAPTER_FILE, KVType, LlamaCppBackend
 from ct_guard.estimators import Estimator, OutOfScopeWarning
 from ct_guard.estimators.methods.query import QueryMethod
-from ct_guard.query import ContextStyle, Query
+from ct_guard.query import ContextStyle, Query, build_query
 from ct_guard.workflows.runs import score_file
 
 from .agreement import worst_difference
@@ -78,9 +80,7 @@ def ids(count: int, first: int) -> tuple[int, ...]:
 class Bench:
     """One model in both hands: ours, and the bare interface."""
 
-    def __init__(self, shape: Shape, folder: Path, threads: int) -> None:
-        base = make_base(folder / f"{shape.name}.gguf", shape)
-        lora = make_adapter(folder / shape.name, shape)
+    def __init__(self, base: Path, lora: Path, threads: int) -> None:
         self.backend = LlamaCppBackend.load(base, n_ctx=CONTEXT, n_batch=BATCH, threads=threads)
         self.bare = BareLlama(
             base, lora / ADAPTER_FILE, context=CONTEXT, batch=BATCH, threads=threads
@@ -101,7 +101,7 @@ class Bench:
             pass
         kv = stream.result.kv
         if kv is None or len(kv.ids) != PROMPT + ANSWER:
-            raise RuntimeError("the random model ended its answer by itself")
+            raise RuntimeError("the model ended its answer by itself")
         return kv
 
     def score(self, item: Item, activation: Activation) -> list[float]:
@@ -135,6 +135,21 @@ class Bench:
     def close(self) -> None:
         self.backend.close()
         self.bare.close()
+
+
+def random_bench(shape: Shape, folder: Path, threads: int) -> Bench:
+    base = make_base(folder / f"{shape.name}.gguf", shape)
+    return Bench(base, make_adapter(folder / shape.name, shape), threads)
+
+
+def real_bench(base: Path, lora: Path, threads: int) -> Bench:
+    """A prompt that counts, so that a model goes on counting and does not end its answer; the query
+    as it is asked."""
+    bench = Bench(base, lora, threads)
+    counted = bench.backend.encode(" ".join(map(str, range(1, PROMPT))))
+    bench.prompt = (*bench.backend.start_ids, *counted)[:PROMPT]
+    bench.query = build_query("chat_turn", bench.backend)
+    return bench
 
 
 def generated(bench: Bench, repeats: int) -> list[Row]:
@@ -292,37 +307,56 @@ def stage(name: str) -> Iterator[None]:
     help="A small Llama, as a directory.",
 )
 @click.option("--folder", type=click.Path(path_type=Path), default=Path("runs/llama_cpp"))
+@click.option("--model", type=click.Path(path_type=Path, exists=True), help="A GGUF file.")
+@click.option("--lora", type=click.Path(path_type=Path, exists=True), help="A folder for it.")
 @click.option("--quick", is_flag=True, help="A small model, three repeats; nothing is written.")
 def main(
-    repeats: int, threads: int, vocabulary: int, checkpoint: Path | None, folder: Path, quick: bool
+    repeats: int,
+    threads: int,
+    vocabulary: int,
+    checkpoint: Path | None,
+    folder: Path,
+    model: Path | None,
+    lora: Path | None,
+    quick: bool,
 ) -> None:
     warnings.simplefilter("ignore", OutOfScopeWarning)
     warnings.simplefilter("ignore", FutureWarning)  # transformers warns of its own attribute
     disable_progress_bar()  # type: ignore[no-untyped-call]
+    if (model is None) != (lora is None):
+        raise click.UsageError("--model and --lora go together")
     shape = SMALL if quick else Shape(vocabulary=vocabulary)
     repeats = min(repeats, 3) if quick else repeats
     rows: list[Row] = []
     with stage("model"):
-        bench = Bench(shape, folder, threads)
-    stages: dict[str, Callable[[], list[Row]]] = {
-        "generated": lambda: generated(bench, repeats),
-        "files": lambda: files(bench, repeats),
-        "agreement": lambda: agreement(checkpoint, threads),
-        "memory": lambda: memory(200 if quick else 2000, threads),
-    }
+        if model is not None and lora is not None:
+            bench = real_bench(model, lora, threads)
+        else:
+            bench = random_bench(shape, folder, threads)
+    stages: dict[str, Callable[[], list[Row]]] = {"generated": lambda: generated(bench, repeats)}
+    if model is None:
+        stages |= {
+            "files": lambda: files(bench, repeats),
+            "agreement": lambda: agreement(checkpoint, threads),
+            "memory": lambda: memory(200 if quick else 2000, threads),
+        }
     for name, work in stages.items():
         with stage(name):
             rows += work()
     bench.close()
     command = f"python -m benchmarks.llama_cpp --repeats {repeats} --threads {threads}"
+    weights = f"random weights in Q8_0, {shape}"
+    if model is not None:
+        command += f" --model {model.name} --lora {lora.name if lora else ''}"
+        weights = model.stem
     text = (
-        f"## llama.cpp\n\n`{command}`: random weights in Q8_0, {shape}; a prompt of {PROMPT:,}"
-        f" tokens, an answer of {ANSWER}, a query of {len(bench.query.ids)}; medians of"
-        f" {repeats} by turns.\n\n" + markdown(["measured", "found", "aim"], rows)
+        f"## llama.cpp{'' if model is None else f': {weights}'}\n\n`{command}`: {weights}; a prompt"
+        f" of {PROMPT:,} tokens, an answer of {ANSWER}, a query of {len(bench.query.ids)}; medians"
+        f" of {repeats} by turns.\n\n" + markdown(["measured", "found", "aim"], rows)
     )
     print(text)
     if not quick:
-        between_markers(RESULTS, "llama_cpp", text)
+        between_markers(RESULTS, "llama_cpp" if model is None else model.stem, text)
 
 
 if __name__ == "__main__":
