@@ -11,7 +11,7 @@ from .errors import BackendError
 
 __all__ = ["ForkLock"]
 
-_PATIENCE = 10.0
+PATIENCE = 10.0
 """Seconds for which a fork waits for whoever holds a lock."""
 
 
@@ -61,7 +61,7 @@ class ForkLock:
         self._lock.release()
 
     def _before_fork(self) -> None:
-        self._held = self._lock.acquire(timeout=_PATIENCE)
+        self._held = self._lock.acquire(timeout=PATIENCE)
 
     def _after_fork(self, *, child: bool) -> None:
         if self._held:

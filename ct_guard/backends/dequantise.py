@@ -33,7 +33,7 @@ from .rope import llama3_parameters
 
 __all__ = ["dequantise"]
 
-_SMALL = 1_200_000_000
+SMALL = 1_200_000_000
 """Weights of the largest base that is unpacked to float32; larger ones to 16 bits."""
 _TOLERANCE = 0.5
 """Most that log-probabilities of a text's tokens may differ on average, in nats: llama.cpp brings
@@ -69,7 +69,7 @@ def dequantise(info: GGUFInfo, folder: Path) -> None:
 def _read_model(info: GGUFInfo) -> Any:
     file = info.path
     with _silent():
-        config = _completed(AutoConfig.from_pretrained(file.parent, gguf_file=file.name), info)
+        config = completed(AutoConfig.from_pretrained(file.parent, gguf_file=file.name), info)
         model, report = from_pretrained(
             file.parent,
             gguf_file=file.name,
@@ -95,7 +95,7 @@ def _silent() -> Iterator[None]:
 
 
 def _number(info: GGUFInfo) -> torch.dtype:
-    return torch.float32 if _count(info) <= _SMALL else torch.bfloat16
+    return torch.float32 if _count(info) <= SMALL else torch.bfloat16
 
 
 def _count(info: GGUFInfo) -> int:
@@ -104,7 +104,7 @@ def _count(info: GGUFInfo) -> int:
     return sum(int(np.prod(shape)) for shape in shapes)
 
 
-def _completed(config: Any, info: GGUFInfo) -> Any:
+def completed(config: Any, info: GGUFInfo) -> Any:
     """With what the library does not read of a header. Raises ValueError for what has no place."""
     rotary = int(info.own("rope.dimension_count", info.head_size))
     if info.architecture == "phi3":
@@ -124,11 +124,11 @@ def _completed(config: Any, info: GGUFInfo) -> Any:
         large = info.layers in (46, 62)  # the models of 27B, told by this in llama.cpp too
         width = int(info.own("embedding_length"))
         config.query_pre_attn_scalar = width // info.heads if large else info.head_size
-    _rope(config, info)
+    complete_rope(config, info)
     return config
 
 
-def _rope(config: Any, info: GGUFInfo) -> None:
+def complete_rope(config: Any, info: GGUFInfo) -> None:
     """Scaled rotations, which the library leaves out."""
     parameters = getattr(config, "rope_parameters", None)
     kind = info.own("rope.scaling.type", "none")

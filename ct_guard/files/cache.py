@@ -9,7 +9,7 @@ from .replacing import replacing
 
 __all__ = ["cache_folder", "file_digest"]
 
-_QUICK = 16 * 1024 * 1024
+QUICK = 16 * 1024 * 1024
 """Bytes that are hashed sooner than a note is looked up and kept."""
 
 
@@ -27,7 +27,7 @@ def file_digest(path: Path) -> str:
     start. Raises OSError."""
     with path.open("rb") as stream:
         about = os.fstat(stream.fileno())
-        if about.st_size <= _QUICK:
+        if about.st_size <= QUICK:
             return hashlib.file_digest(stream, "sha256").hexdigest()
         # The time of the last change of the inode is no user's to set, the others are.
         state = (path.resolve(), about.st_size, about.st_mtime_ns, about.st_ctime_ns, about.st_ino)

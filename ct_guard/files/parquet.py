@@ -21,7 +21,7 @@ __all__ = ["copy", "count", "header", "read", "require", "write"]
 
 _READ_ROWS = 64
 _GROUP_ROWS = 1 << 16
-_GROUP_BYTES = 1 << 25
+GROUP_BYTES = 1 << 25
 
 
 def require(what: str) -> None:
@@ -275,7 +275,7 @@ def _write_batches(path: Path, schema: Any, batches: Iterator[Any]) -> None:
         for batch in batches:
             group.append(batch)
             rows, size = sum(b.num_rows for b in group), sum(b.nbytes for b in group)
-            if rows >= _GROUP_ROWS or size >= _GROUP_BYTES:
+            if rows >= _GROUP_ROWS or size >= GROUP_BYTES:
                 writer.write_table(pa.Table.from_batches(group, schema))
                 group = []
         if group:

@@ -13,7 +13,7 @@ from click.testing import CliRunner, Result
 
 from ct_guard.cli import cli
 from ct_guard.errors import CtGuardError
-from ct_guard.workflows.runs import score as engine
+from ct_guard.estimators import Estimator
 from ct_guard.workflows.runs.journal import journal_path
 
 
@@ -43,17 +43,17 @@ def interrupted(
 ) -> Path:
     """The output of a run that was stopped after its first chunk, under policy 0.5."""
     output = tmp_path / "scored.jsonl"
-    assess = engine._assess
+    score = Estimator.score
     calls: list[int] = []
 
-    def dying(guard: Any, chunk: Any) -> Any:
-        calls.append(len(chunk))
+    def dying(estimator: Estimator, items: Any) -> Any:
+        calls.append(len(items))
         if len(calls) == 2:
             raise KeyboardInterrupt
-        return assess(guard, chunk)
+        return score(estimator, items)
 
     with monkeypatch.context() as patch:
-        patch.setattr(engine, "_assess", dying)
+        patch.setattr(Estimator, "score", dying)
         run("score", answers, "-e", tiny_estimator, "-o", output, "-p", "0.5")
     assert journal_path(output).exists()
     return output

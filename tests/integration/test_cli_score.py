@@ -15,6 +15,7 @@ from ct_guard import __version__
 from ct_guard.adapters import load_manifest
 from ct_guard.cli import cli
 from ct_guard.errors import CtGuardError
+from ct_guard.estimators import Estimator
 from ct_guard.workflows.runs import RESULTS
 from ct_guard.workflows.runs.journal import journal_path
 
@@ -198,22 +199,22 @@ def test_an_interrupted_run_resumes_to_the_same_result(
     whole, output = tmp_path / "whole.jsonl", tmp_path / "scored.jsonl"
     run("score", source, "-e", tiny_estimator, "-o", whole)
 
-    assess, calls = engine._assess, []
+    score, calls = Estimator.score, []
 
-    def dying(guard: Any, chunk: Any, summary: Any) -> Any:
-        calls.append(len(chunk))
+    def dying(estimator: Estimator, items: Any) -> Any:
+        calls.append(len(items))
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return assess(guard, chunk, summary)
+        return score(estimator, items)
 
-    monkeypatch.setattr(engine, "_assess", dying)
-    stopped = run("score", source, "-e", tiny_estimator, "-o", output)
+    with monkeypatch.context() as patch:
+        patch.setattr(Estimator, "score", dying)
+        stopped = run("score", source, "-e", tiny_estimator, "-o", output)
     assert stopped.exit_code != 0
     assert "--resume" in stopped.output
     assert not output.exists()
     assert journal_path(output).exists()
 
-    monkeypatch.setattr(engine, "_assess", assess)
     resumed = run("score", source, "-e", tiny_estimator, "-o", output, "--resume")
     assert resumed.exit_code == 0
     assert "5 of them resumed" in resumed.output

@@ -146,7 +146,7 @@ def test_what_cannot_be_renewed_says_so_to_everyone_who_asks() -> None:
 def test_a_lock_that_is_not_let_go_is_an_error_in_the_child(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(forks, "_PATIENCE", 0.01)
+    monkeypatch.setattr(forks, "PATIENCE", 0.01)
     lock, release = ForkLock(), threading.Event()
     thread = holding(lock, release)
 

@@ -1,14 +1,16 @@
 """What becomes of an agent's answer, by policy: the same on every way to run the agent."""
 
 import re
+import sys
 import time
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
-from langchain.chat_models import base, init_chat_model
+from langchain.chat_models import init_chat_model
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -361,14 +363,15 @@ async def test_answers_that_cannot_be_replaced_stream_word_by_word(estimator):
 @pytest.fixture
 def chosen(monkeypatch: pytest.MonkeyPatch) -> Any:
     """`init_chat_model` with a provider whose models say their own name."""
-    monkeypatch.setitem(base._BUILTIN_PROVIDERS, "scripted", ("tests", "Scripted", model))
     said = model
 
     def create(model: str) -> Any:
         return said(model)
 
-    monkeypatch.setattr(base, "_get_chat_model_creator", lambda _: create)
-    return init_chat_model("unsure", model_provider="scripted", configurable_fields=("model",))
+    # what is found once is kept for the process: no other test takes this provider
+    module = SimpleNamespace(ChatPerplexity=create)
+    monkeypatch.setitem(sys.modules, "langchain_perplexity", module)
+    return init_chat_model("unsure", model_provider="perplexity", configurable_fields=("model",))
 
 
 async def test_a_model_that_is_chosen_at_run_time_is_held_and_stays_the_chosen_one(

@@ -116,7 +116,7 @@ class TestLargeFiles:
 
     @pytest.fixture(autouse=True)
     def _every_file_is_large(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-        monkeypatch.setattr(cache, "_QUICK", 0)
+        monkeypatch.setattr(cache, "QUICK", 0)
         monkeypatch.setenv("CT_GUARD_CACHE", str(tmp_path / "cache"))
 
     def test_are_read_once(self, copy: Path, tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_processes_that_ask_at_once_get_the_same(file):
 
 
 def test_large_bases_are_kept_in_16_bits(file, monkeypatch):
-    monkeypatch.setattr(dequantise, "_SMALL", 1000)
+    monkeypatch.setattr(dequantise, "SMALL", 1000)
     config = json.loads((Path(local_form(file)) / "config.json").read_text())
     assert config["dtype"] == "bfloat16"
 
@@ -137,7 +137,7 @@ def test_large_bases_are_kept_in_16_bits(file, monkeypatch):
 def test_numbers_that_have_no_place_in_the_model_are_noticed(make_model, tmp_path, monkeypatch):
     """The library skips what it does not know."""
     export_base(make_model(LlamaConfig, attention_bias=True), tmp_path / "model.gguf", kind="f32")
-    monkeypatch.setattr(dequantise, "_completed", lambda config, info: config)
+    monkeypatch.setattr(dequantise, "completed", lambda config, info: config)
     with pytest.raises(BackendError, match=r"of its [\d,]+ weights.*use --backend llama_cpp"):
         local_form(tmp_path / "model.gguf")
 
@@ -146,7 +146,7 @@ def test_a_configuration_that_is_read_otherwise_is_noticed(make_model, tmp_path,
     rope = {"rope_type": "linear", "factor": 8.0, "rope_theta": 5000.0}
     folder = make_model(LlamaConfig, rope_parameters=rope)
     export_base(folder, tmp_path / "model.gguf", kind="f32")
-    monkeypatch.setattr(dequantise, "_rope", lambda config, info: None)
+    monkeypatch.setattr(dequantise, "complete_rope", lambda config, info: None)
     with pytest.raises(BackendError, match=r"differ about its text by .* nats a token"):
         local_form(tmp_path / "model.gguf")
 

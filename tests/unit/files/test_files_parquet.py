@@ -119,7 +119,7 @@ def test_a_row_may_have_several_results(repeats: dict[int, int], tmp_path: Path)
 
 
 def test_row_groups_are_cut_by_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(parquet, "_GROUP_BYTES", 10_000)
+    monkeypatch.setattr(parquet, "GROUP_BYTES", 10_000)
     table = pa.table({"question": ["q"] * 1_000, "answer": ["x" * 100] * 1_000})
     source = write(tmp_path / "in.parquet", table)
     score(source, tmp_path / "out.parquet")

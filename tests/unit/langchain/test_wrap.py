@@ -1,5 +1,7 @@
 """`wrap()`: whatever answers, guarded, and guarded once."""
 
+import sys
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -181,14 +183,14 @@ def test_a_guarded_chain_is_guarded_once(estimator):
 @pytest.fixture
 def chosen(monkeypatch: pytest.MonkeyPatch) -> Any:
     """`init_chat_model` with a provider whose models reply with their own name."""
-    from langchain.chat_models import base, init_chat_model
+    from langchain.chat_models import init_chat_model
 
     def create(model: str, **kwargs: Any) -> RuleChatModel:
         return RuleChatModel(reply=model, model_name=model, **kwargs)
 
-    monkeypatch.setitem(base._BUILTIN_PROVIDERS, "rule", ("tests", "RuleChatModel", create))
-    monkeypatch.setattr(base, "_get_chat_model_creator", lambda provider: create)
-    return init_chat_model("unsure", model_provider="rule", configurable_fields=("model",))
+    # what is found once is kept for the process: no other test takes this provider
+    monkeypatch.setitem(sys.modules, "langchain_xai", SimpleNamespace(ChatXAI=create))
+    return init_chat_model("unsure", model_provider="xai", configurable_fields=("model",))
 
 
 SURE = {"configurable": {"model": "sure"}}
