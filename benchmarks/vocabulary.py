@@ -43,7 +43,7 @@ def peak_above(backend: TransformersBackend, rows: int, tokens: int) -> float:
     ]
     query = build_query("chat_turn", backend)
     wants = frozenset(("labels", "answer_logprobs"))
-    backend.score([Item(items[0].context, items[0].answer[:16])], query, None, wants)  # type: ignore[index, arg-type]
+    backend.score([Item(items[0].context, items[0].answer[:16])], query, None, wants)  # type: ignore[arg-type]
     before = megabytes("VmRSS")
     (SELF / "clear_refs").write_text("5")  # the peak begins anew
     backend.score(items, query, None, wants)  # type: ignore[arg-type]
@@ -68,7 +68,8 @@ def main(rows: int, tokens: int) -> None:
     table = []
     for dtype in (torch.float32, torch.bfloat16):
         tokenizer = AutoTokenizer.from_pretrained(MINI / "base")
-        backend = TransformersBackend(Qwen2ForCausalLM(config).to(dtype), tokenizer)
+        model = Qwen2ForCausalLM(config).to(dtype)  # type: ignore[arg-type]
+        backend = TransformersBackend(model, tokenizer)
         name = str(dtype).removeprefix("torch.")
         table += [
             [name, str(count), f"{peak_above(backend, count, tokens):,.0f} MB"]

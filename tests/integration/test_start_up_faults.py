@@ -19,6 +19,8 @@ from ct_guard.errors import SelfTestError
 from ct_guard.query import build_query
 
 FORMATS = ("float32", "bfloat16", "Q8_0", "Q4_1")
+REAL = ("SmolLM2 float32", "SmolLM2 Q4_1")
+"""A real model as it comes, and as it is unpacked."""
 LOADS = 10
 
 
@@ -56,11 +58,24 @@ def requantize(source: Path, target: Path, kind: gguf.GGMLQuantizationType) -> N
     writer.close()
 
 
-@pytest.fixture(params=FORMATS)
-def backend(request: pytest.FixtureRequest, mini_files: dict[str, Path]) -> Iterator[Any]:
-    loaded = load(mini_files[request.param], request.param)
+@pytest.fixture(scope="module", params=(*FORMATS, *REAL))
+def loaded(request: pytest.FixtureRequest) -> Iterator[Any]:
+    if request.param in FORMATS:
+        files = request.getfixturevalue("mini_files")
+        backend = load(files[request.param], request.param)
+    elif request.param == "SmolLM2 float32":
+        backend = load(request.getfixturevalue("smol_folder"), "float32")
+    else:
+        backend = load(request.getfixturevalue("smol_gguf"), "Q4_1")
+    yield backend
+    backend.close()
+
+
+@pytest.fixture
+def backend(loaded: Any) -> Iterator[Any]:
+    score = loaded.score
     yield loaded
-    loaded.close()
+    loaded.score = score
 
 
 def load(path: Path, kind: str) -> TransformersBackend | LlamaCppBackend:
@@ -69,11 +84,16 @@ def load(path: Path, kind: str) -> TransformersBackend | LlamaCppBackend:
     return LlamaCppBackend.load(path, threads=1)
 
 
-def tuned(activation: Any = "query") -> Adapter:
-    folder = locate("mini:query")
+def tuned(backend: Backend, activation: Any = "query") -> Adapter:
+    """An adapter that was tuned for this base."""
+    folder = locate("smol" if backend.fingerprint == smol_fingerprint() else "mini:query")
     manifest = load_manifest(folder)
     assert manifest.adapter is not None
-    return Adapter("tuned", folder / manifest.adapter, activation)
+    return Adapter(f"tuned-{activation}", folder / manifest.adapter, activation)
+
+
+def smol_fingerprint() -> str:
+    return load_manifest(locate("smol")).base.fingerprint
 
 
 def check(backend: Backend, adapter: Adapter | None) -> float:
@@ -87,7 +107,7 @@ def check(backend: Backend, adapter: Adapter | None) -> float:
 def test_clean_loads_pass(kind: str, mini_files: dict[str, Path]) -> None:
     for number in range(LOADS):
         loaded = load(mini_files[kind], kind)
-        adapter = (None, tuned(), tuned("all"))[number % 3]
+        adapter = (None, tuned(loaded), tuned(loaded, "all"))[number % 3]
         assert 0 <= check(loaded, adapter) < 1
         assert loaded.format == kind
         loaded.close()
@@ -123,8 +143,8 @@ def serve(backend: Any, change: Callable[..., Any]) -> None:
 
 def test_an_ignored_adapter_is_refused(backend: Any) -> None:
     serve(backend, lambda score, items, query, adapter, want: score(items, query, None, want))
-    with pytest.raises(SelfTestError, match="'tuned' changes nothing"):
-        check(backend, tuned())
+    with pytest.raises(SelfTestError, match="'tuned-query' changes nothing"):
+        check(backend, tuned(backend))
 
 
 @pytest.mark.parametrize("says", ["query", "all"])
@@ -132,11 +152,11 @@ def test_an_adapter_that_acts_on_other_tokens_is_refused(backend: Any, says: str
     other = {"query": "all", "all": "query"}[says]
 
     def elsewhere(score: Any, items: Any, query: Any, adapter: Any, want: Any) -> Any:
-        return score(items, query, adapter and tuned(other), want)
+        return score(items, query, adapter and tuned(backend, other), want)
 
     serve(backend, elsewhere)
-    with pytest.raises(SelfTestError, match=r"'tuned' acts on .*, not on"):
-        check(backend, tuned(says))
+    with pytest.raises(SelfTestError, match=r"'tuned-.*' acts on .*, not on"):
+        check(backend, tuned(backend, says))
 
 
 def test_exchanged_labels_are_refused(backend: Any) -> None:
@@ -186,11 +206,11 @@ def test_a_cache_of_another_adapter_is_refused(backend: Any) -> None:
     """What the base says after the adapter was on is what the adapter says."""
 
     def sticky(score: Any, items: Any, query: Any, adapter: Any, want: Any) -> Any:
-        return score(items, query, tuned(), want)
+        return score(items, query, tuned(backend), want)
 
     serve(backend, sticky)
     with pytest.raises(SelfTestError, match="stays on behind its use"):
-        check(backend, tuned())
+        check(backend, tuned(backend))
 
 
 # --- faults of padded batches --------------------------------------------------------------------

@@ -40,7 +40,7 @@ def main(data: Path, runs: Path, target: Path, steps: int, learning_rate: float)
     files = {name: runs / f"{name}.jsonl" for name in parts}
     for name, rows in parts.items():
         write_rows(files[name], rows)
-    made = runs / "estimator"
+    made = runs / "smol"
     settings = (*SETTINGS, "--steps", str(steps), "--learning-rate", str(learning_rate))
     given = [
         option
@@ -48,7 +48,7 @@ def main(data: Path, runs: Path, target: Path, steps: int, learning_rate: float)
         for option in (f"--{name}", str(files[name]))
     ]
     if not made.exists():
-        again = "--resume" if (runs / "estimator.run").exists() else "--overwrite"
+        again = "--resume" if (runs / "smol.run").exists() else "--overwrite"
         where = ("--evaluate-every", "20", "-o", str(made), again)
         run("tune", str(files["tuning"]), *given, *settings, *where)
     scores = {
