@@ -33,7 +33,7 @@ def chunks_for(estimator: Estimator, rows: Iterator[Row], pace: Pace) -> Iterato
         yield from _chunks(rows, pace)
         return
     known = list(rows)
-    questions = [spelled_alike(repr(_asked(row))) for row in known]
+    questions = [tuple(spelled_alike(str(part)) for part in _asked(row)) for row in known]
     starts = [at for at, text in enumerate(questions) if at == 0 or text != questions[at - 1]]
     if not known:
         return
