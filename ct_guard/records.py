@@ -199,6 +199,8 @@ class Arithmetic(Record):
     measured."""
 
     def __str__(self) -> str:
+        if self.backend == "none":
+            return "ct-guard alone, without a base model"
         noise = "" if self.noise is None else f", noise {self.noise:.2g} logits"
         return f"{self.backend} in {self.format}{noise}"
 

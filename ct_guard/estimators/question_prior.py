@@ -93,6 +93,7 @@ def fit_question_prior(questions: Sequence[str], correct: ArrayLike) -> Question
     baseline, trees = boosted(
         _features(texts, words, letters),
         labels,
+        missing=False,
         max_iter=100,
         learning_rate=0.07,
         max_leaf_nodes=15,

@@ -20,7 +20,7 @@ __all__ = ["Forest", "Tree", "Trees", "boosted", "fit_trees", "trees_logits"]
 Floats = NDArray[np.float64]
 
 BLOCK = 1024
-"""Rows that are walked at once, through all trees: what they touch stays in the processor's cache."""
+"""Rows that are walked at once, through all trees: what they touch stays in the cache."""
 
 
 class Tree(Record):
@@ -148,10 +148,11 @@ def trees_logits(model: Trees, features: Floats) -> Floats:
 
 
 def boosted(
-    features: Floats, correct: NDArray[np.bool_], **settings: Any
+    features: Floats, correct: NDArray[np.bool_], *, missing: bool = True, **settings: Any
 ) -> tuple[float, tuple[Tree, ...]]:
     """(baseline, trees) of a HistGradientBoostingClassifier with these settings, which never stops
-    early: its validation rows would share questions with the others.
+    early: its validation rows would share questions with the others. `missing`: whether features
+    can be, here or later.
 
     Raises UsageError for a version of scikit-learn that keeps its trees in another form.
     """
@@ -159,7 +160,7 @@ def boosted(
 
     model = HistGradientBoostingClassifier(early_stopping=False, **settings).fit(features, correct)
     baseline = float(np.ravel(model._baseline_prediction)[0])
-    trees = tuple(_tree(one[0].nodes) for one in model._predictors)
+    trees = tuple(_tree(one[0].nodes, missing=missing) for one in model._predictors)
     # The trees have no public form in scikit-learn: a version that keeps them otherwise is noticed.
     found = baseline + Forest.of(trees).values(features)
     if not np.allclose(found, model.decision_function(features), atol=1e-6):
@@ -170,13 +171,13 @@ def boosted(
     return baseline, trees
 
 
-def _tree(nodes: NDArray[np.void]) -> Tree:
+def _tree(nodes: NDArray[np.void], *, missing: bool) -> Tree:
     leaf = nodes["is_leaf"].astype(np.bool_)
     missing_left = nodes["missing_go_to_left"].astype(np.bool_) & ~leaf
     return Tree(
         feature=tuple(np.where(leaf, 0, nodes["feature_idx"]).tolist()),
         threshold=tuple(np.where(leaf, 0.0, _finite(nodes["num_threshold"])).tolist()),
-        missing_left=tuple(missing_left.tolist()) if missing_left.any() else (),
+        missing_left=tuple(missing_left.tolist()) if missing else (),
         left=tuple(np.where(leaf, -1, nodes["left"].astype(np.int64)).tolist()),
         right=tuple(np.where(leaf, -1, nodes["right"].astype(np.int64)).tolist()),
         value=tuple(nodes["value"].tolist()),
