@@ -125,6 +125,9 @@ class Confidence(Record):
     backend: str = ""
     provider_logprobs: Literal["used", "unused"] | None = None
     """What became of the answering model's own log-probabilities; None: it gave none."""
+    readings: dict[str, float] | None = None
+    """What the base model reads of the answer, logits by the names of methods; None: not asked
+    for."""
     evidence: dict[str, Literal["used", "missing"]] | None = None
     """By name, what of the evidence that the estimator weighs this answer had; None: the estimator
     weighs none."""

@@ -1,7 +1,6 @@
 """The estimator: how likely is this answer to be correct?"""
 
 import sys
-import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -33,8 +32,9 @@ from ct_guard.records import Arithmetic, Confidence, QuestionAnswer, Status
 
 from .methods import Method, TextMethod
 from .methods.evidence import EvidenceMethod
+from .methods.readings import readable, readings
 from .novelty import Novelty, state_wants, states_of
-from .scope import OutOfScopeWarning, is_outside
+from .scope import is_outside, warn_outside
 from .weighing import Read, Weighing, p_of, with_evidence
 
 __all__ = ["Estimator"]
@@ -59,6 +59,8 @@ class Estimator:
     """What P(correct) follows from beside raw scores."""
     swapped: Query | None = None
     """The query with its labels exchanged, where both orders are asked and averaged."""
+    readings: bool = False
+    """Whether confidences say by name what the base model reads, also where it is not weighed."""
     refusals: bool = True
     """Whether answers that decline get the status `refusal` instead of a score."""
     _scope_told: bool = field(default=False, init=False, repr=False)
@@ -115,6 +117,11 @@ class Estimator:
             self.manifest, self.weighing, [Read(logit - noise), Read(logit + noise)], [qa, qa]
         ).p
         return bool(low < threshold <= high)
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """Names of `Confidence.readings`."""
+        return readable(self.method) if self.readings or self.weighing.readings else ()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -206,7 +213,7 @@ class Estimator:
     def outside_scope(self, qa: QuestionAnswer) -> bool:
         """Whether the question uses a lower-case word that the base's closed world does not have.
         Always false for a base without a declared scope."""
-        return self.manifest.scope is not None and is_outside(self.manifest.scope, qa)
+        return is_outside(self.manifest.scope, qa)
 
     def unscored(self, status: Status, error: str | Exception | None = None) -> Confidence:
         """The confidence of an answer without a score, and why there is none."""
@@ -245,7 +252,7 @@ class Estimator:
         if isinstance(method, EvidenceMethod):
             weighed = method.weigh(asked)
             reads = [
-                Read(one.logit, None, one) if isinstance(one, Weighed) else one for one in weighed
+                Read(one.logit, weighed=one) if isinstance(one, Weighed) else one for one in weighed
             ]
         else:
             judged = method.judge(asked)
@@ -261,9 +268,10 @@ class Estimator:
         if not items:
             return []
         try:
-            values, unlike = self._measured(items, questions, self.asked)
+            values, unlike, named = self._measured(items, questions, self.asked)
             if self.swapped is not None:
                 values = (values + self._measured(items, questions, self.swapped)[0]) / 2
+                named = dict.fromkeys(named, values)  # the query's alone
             if not np.isfinite(values).all():
                 raise NonFiniteScoreError("the score is NaN or infinite")
         except BackendError as error:
@@ -272,21 +280,28 @@ class Estimator:
             half = len(items) // 2
             first = self._read(items[:half], questions[:half])
             return first + self._read(items[half:], questions[half:])
-        return [Read(float(value), ood) for value, ood in zip(values, unlike, strict=True)]
+        return [
+            Read(float(value), ood, {name: float(known[at]) for name, known in named.items()})
+            for at, (value, ood) in enumerate(zip(values, unlike, strict=True))
+        ]
 
     def _measured(
         self, items: Sequence[Item], questions: Sequence[str], query: Query
-    ) -> tuple[NDArray[np.float64], Sequence[float | None]]:
-        """Raw logits and, where they are measured, p-values for `ood`."""
+    ) -> tuple[NDArray[np.float64], Sequence[float | None], dict[str, NDArray[np.float64]]]:
+        """Raw logits; where they are measured, p-values for `ood`; where they are asked for, the
+        readings by name."""
         if isinstance(self.method, TextMethod):
             raise UsageError(f"{self.name} works on text, and reads no query")
         wants = self.method.wants
-        if self.novelty is None or query is not self.query:
-            batch = self.engine.score(items, query, self.adapter, wants)
-            return self.method.logits(batch, questions), [None] * len(items)
-        batch = self.engine.score(items, query, self.adapter, wants | state_wants(self.method))
-        unlike = self.novelty.p(states_of(self.method, batch))
-        return self.method.logits(batch, questions), unlike.tolist()
+        novelty = self.novelty if query is self.query else None
+        if novelty is not None:
+            wants = wants | state_wants(self.method)
+        batch = self.engine.score(items, query, self.adapter, wants)
+        unlike: Sequence[float | None] = [None] * len(items)
+        if novelty is not None:
+            unlike = novelty.p(states_of(self.method, batch)).tolist()
+        named = readings(self.method, batch, questions) if self.readable else {}
+        return self.method.logits(batch, questions), unlike, named
 
     def _confidences(
         self, reads: Sequence[Read | CtGuardError], items: Sequence[QuestionAnswer]
@@ -314,6 +329,7 @@ class Estimator:
                 calibrated=bool(made.calibrated[at]),
                 ood=read.ood,
                 provider_logprobs=by_logprobs if qa.logprobs else None,
+                readings=dict(read.readings) or None,
                 evidence=evidence,
             )
             at += 1
@@ -325,17 +341,9 @@ class Estimator:
         return self.unscored(status)
 
     def _tell_scope(self, items: Sequence[QuestionAnswer]) -> None:
-        scope = self.manifest.scope
-        if scope is None or self._scope_told:
-            return
-        if any(self.outside_scope(qa) for qa in items):
+        if not self._scope_told and any(map(self.outside_scope, items)):
             self._scope_told = True
-            warnings.warn(
-                f"{self.name} knows only its own world ({scope.description}); its figures for"
-                " other questions mean nothing",
-                OutOfScopeWarning,
-                stacklevel=3,
-            )
+            warn_outside(self.name, self.manifest.scope)
 
 
 def _marked(confidence: Confidence, **marks: bool) -> Confidence:

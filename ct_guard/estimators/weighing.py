@@ -1,19 +1,18 @@
 """What an estimator's P(correct) follows from beside its raw scores: evidence of rows that is
 weighed with them, and the groups (a domain, a language, a tenant) that rows are in."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ct_guard.adapters import Manifest
 from ct_guard.adapters.calibrated import Probabilities, p_correct
 from ct_guard.calibration.groups import Within
 from ct_guard.errors import CtGuardError, InputError
-from ct_guard.evidence import Fitted, Weighed, load_evidence, wanted_columns, weighed_apart
+from ct_guard.evidence import OF_BASE, Fitted, Weighed, load_evidence, wanted_columns, weighed_apart
 from ct_guard.files.columns import cell
 from ct_guard.records import QuestionAnswer
 
@@ -25,6 +24,8 @@ class Read(NamedTuple):
 
     logit: float
     ood: float | None = None
+    readings: Mapping[str, float] = {}
+    """By name, what the raw score is made of, where that is asked for."""
     weighed: Weighed | None = None
     """With evidence of the row, where there is any to be weighed."""
 
@@ -44,18 +45,29 @@ class Weighing:
         return tuple(dict.fromkeys((*read, *self.groups)))
 
     @property
+    def readings(self) -> tuple[str, ...]:
+        """What the base model reads of an answer that is weighed by name, beside its raw score."""
+        names = () if self.evidence is None else self.evidence.evidence
+        return tuple(name for name in names if name in OF_BASE and name != "logit")
+
+    @property
     def reads_together(self) -> bool:
         """Whether answers to one question tell of each other."""
         return self.evidence is not None and "agreement" in self.evidence.evidence
 
     def weigh(
-        self, items: Sequence[QuestionAnswer], logits: NDArray[np.float64]
+        self, items: Sequence[QuestionAnswer], reads: Sequence[Read]
     ) -> list[Weighed | InputError] | None:
-        """What n answers' evidence and raw scores, shape (n,), come to, or what is wrong with a
-        row; None where there is none to weigh."""
+        """What n answers' evidence and what was read of them come to, or what is wrong with a row;
+        None where there is none to weigh."""
         if self.evidence is None:
             return None
-        return weighed_apart(self.evidence, items, readings={"logit": logits})
+        readings = {
+            name: np.array([read.readings.get(name, np.nan) for read in reads])
+            for name in self.readings
+        }
+        readings["logit"] = np.array([read.logit for read in reads])
+        return weighed_apart(self.evidence, items, readings=readings)
 
     def within(self, items: Sequence[QuestionAnswer]) -> Within:
         """The groups that n answers are in."""
@@ -83,8 +95,7 @@ def with_evidence(
     """What was read of answers that come together, with the evidence of each where the estimator
     weighs it; the error of a row whose evidence cannot be read."""
     known = [(at, read) for at, read in enumerate(reads) if isinstance(read, Read)]
-    logits = np.array([read.logit for _, read in known])
-    found = weighing.weigh([items[at] for at, _ in known], logits)
+    found = weighing.weigh([items[at] for at, _ in known], [read for _, read in known])
     results = list(reads)
     for (at, read), one in zip(known, found or (), strict=found is not None):
         results[at] = read._replace(weighed=one) if isinstance(one, Weighed) else one

@@ -31,7 +31,7 @@ from ct_guard.evidence import (
 )
 
 from .groups import Answered, Grouped, calibrate_groups
-from .probabilities import items_of
+from .probabilities import read_again, readings_in
 from .scored import Scored
 
 __all__ = ["beside_scores", "save_evidence"]
@@ -43,18 +43,18 @@ def beside_scores(
     """Fit evidence of these `names` beside the raw scores of graded rows, which are the evidence
     `logit` and always take part; the rest is read from the rows' file.
 
-    Raises UsageError, CalibrationError and InputError as `fit_evidence`; UsageError also for other
-    readings of a base model, which a scored file does not hold.
+    Raises UsageError, CalibrationError and InputError as `fit_evidence`; InputError also for other
+    readings of a base model that the file does not hold.
     """
     names = ("logit", *(name for name in names if name != "logit"))
-    if unread := OF_BASE.intersection(names) - {"logit"}:
-        raise UsageError(
-            f"the evidence {min(unread)} is not in a scored file: its raw score is there, as the"
-            " evidence logit"
-        )
-    items = items_of(scored, wanted_columns(names))
+    rows = read_again(scored, wanted_columns(names))
+    named = [name for name in names if name in OF_BASE and name != "logit"]
+    readings = readings_in([one.row for one in rows], scored.path, named)
     answers = answers_in(
-        items, names, [row.where for row in scored.graded], readings={"logit": scored.logit}
+        [one.item for one in rows],
+        names,
+        [one.row.where for one in rows],
+        readings={"logit": scored.logit, **readings},
     )
     return fit_evidence(answers, scored.correct, names, seed=seed, force=force)
 

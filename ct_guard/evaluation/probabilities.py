@@ -3,6 +3,7 @@ it weighs any, the evidence in their file."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,16 +12,31 @@ from ct_guard.adapters import Manifest
 from ct_guard.adapters.calibrated import p_correct
 from ct_guard.errors import InputError
 from ct_guard.estimators.weighing import Weighing
-from ct_guard.evidence import weighed
-from ct_guard.files import Rejected, open_rows, question_answer
+from ct_guard.evidence import read_column, weighed
+from ct_guard.files import Rejected, Row, open_rows, question_answer
 from ct_guard.files.paths import STDIO
 from ct_guard.records import QuestionAnswer
 
-from .scored import Scored, logit_of
+from .scored import Scored, logit_of, number_in
 
-__all__ = ["items_of", "logits_under", "probabilities", "with_confidences_of"]
+__all__ = [
+    "items_of",
+    "logits_under",
+    "probabilities",
+    "read_again",
+    "readings_in",
+    "with_confidences_of",
+]
 
 Floats = NDArray[np.float64]
+
+
+class ScoredItem(NamedTuple):
+    """A row of a scored file."""
+
+    row: Row
+    item: QuestionAnswer
+    logit: float | None
 
 
 def probabilities(scored: Scored, manifest: Manifest, weighing: Weighing | None = None) -> Floats:
@@ -66,37 +82,53 @@ def logits_under(weighing: Weighing, scored: Scored) -> Floats:
     """
     if weighing.evidence is None:
         return scored.logit
-    known = [
-        (where, item, logit)
-        for where, item, logit in _scored_items(scored.path, weighing.columns)
-        if logit is not None
-    ]
+    known = [one for one in _scored_items(scored.path, weighing.columns) if one.logit is not None]
+    readings = readings_in([one.row for one in known], scored.path, weighing.readings)
+    readings["logit"] = np.array([one.logit for one in known])
     found = weighed(
         weighing.evidence,
-        [item for _, item, _ in known],
-        [where for where, _, _ in known],
-        readings={"logit": np.array([logit for _, _, logit in known])},
+        [one.item for one in known],
+        [one.row.where for one in known],
+        readings=readings,
     )
-    logit_at = {where: one.logit for (where, _, _), one in zip(known, found, strict=True)}
+    logit_at = {one.row.where: made.logit for one, made in zip(known, found, strict=True)}
     return np.array([logit_at[row.where] for row in scored.graded])
 
 
 def items_of(scored: Scored, columns: Sequence[str] = ()) -> list[QuestionAnswer]:
     """The rows once more, in order, with what they hold in further `columns`."""
+    return [one.item for one in read_again(scored, columns)]
+
+
+def read_again(scored: Scored, columns: Sequence[str] = ()) -> list[ScoredItem]:
+    """As `items_of`, with all that the file says of each."""
     wanted = {row.where for row in scored.graded}
-    items = {
-        where: item for where, item, _ in _scored_items(scored.path, columns) if where in wanted
+    found = {
+        one.row.where: one for one in _scored_items(scored.path, columns) if one.row.where in wanted
     }
-    return [items[row.where] for row in scored.graded]
+    return [found[row.where] for row in scored.graded]
 
 
-def _scored_items(
-    path: str, columns: Sequence[str]
-) -> Iterator[tuple[str, QuestionAnswer, float | None]]:
-    """(place, answer, raw score) of each readable row of a scored file, which is read again."""
+def readings_in(rows: Sequence[Row], path: str, names: Sequence[str]) -> dict[str, Floats]:
+    """What the base model read of scored rows, by name, shapes (n,). Raises InputError where no
+    row says it."""
+    found = {}
+    for name in names:
+        values = [number_in(row, read_column(name)) for row in rows]
+        if all(value is None for value in values):
+            raise InputError(
+                f"{path}: no row has a column '{read_column(name)}', the evidence {name}: score the"
+                " file again with `readings`"
+            )
+        found[name] = np.array([np.nan if value is None else value for value in values])
+    return found
+
+
+def _scored_items(path: str, columns: Sequence[str]) -> Iterator[ScoredItem]:
+    """Of each readable row of a scored file, which is read again."""
     if path == STDIO:
         raise InputError("these rows are read twice, which standard input cannot be: give a file")
     for row in open_rows(path):
         item = question_answer(row, columns)
         if not isinstance(item, Rejected):
-            yield row.where, item, logit_of(row)
+            yield ScoredItem(row, item, logit_of(row))

@@ -8,6 +8,7 @@ model is needed.
 from .answers import Answers, Sample, answers_of
 from .fit import Fitted, Found, fit_evidence, read_logits
 from .kinds import KINDS, OF_BASE, Evidence, kinds_named, wanted_columns
+from .reading import read_column
 from .rows import (
     Use,
     Weighed,
@@ -36,6 +37,7 @@ __all__ = [
     "fit_evidence",
     "kinds_named",
     "load_evidence",
+    "read_column",
     "read_logits",
     "spelled_alike",
     "split_stated",

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from .answers import Answers
 from .columns import Unlearnt
 
-__all__ = ["READINGS", "Reading"]
+__all__ = ["READINGS", "Reading", "read_column"]
 
 Floats = NDArray[np.float64]
 
@@ -39,3 +39,8 @@ READINGS = tuple(
 )
 """`logit` is the raw score of the estimator, whatever its method; the others are by the names of
 the methods that go by them alone."""
+
+
+def read_column(name: str) -> str:
+    """The column of a scored file that holds a reading by its name."""
+    return name if name == "logit" else f"read_{name}"

@@ -96,6 +96,28 @@ def test_scoring_evaluation_and_a_guard_say_the_same(folder: Path) -> None:
     guard.close()
 
 
+def test_what_a_score_is_made_of_is_evidence_by_name(folder: Path) -> None:
+    scored, output = folder / "named.jsonl", folder / "by-name"
+    run = inside("score", folder / "calibration.jsonl", "-e", "mini:likelihood", "--readings",
+                 "-o", scored, "-q")  # fmt: skip
+    assert run.exit_code == 0, run.output
+    calibrate = ("calibrate", scored, "-e", "mini:likelihood", "-o", output, "--evidence")
+    run = inside(*calibrate, "perplexity,agreement")
+    assert run.exit_code == 0, run.output
+    assert "perplexity" in run.output
+    run = inside("score", folder / "test.jsonl", "-e", output, "-o", folder / "named-test.jsonl",
+                 "-q")  # fmt: skip
+    assert run.exit_code == 0, run.output
+    rows = [json.loads(line) for line in (folder / "named-test.jsonl").read_text().splitlines()]
+    assert rows[0]["read_likelihood"] == rows[0]["logit"]
+    manifest = load_manifest(output)
+    read = read_scored(folder / "named-test.jsonl", need="logit")
+    found = probabilities(read, manifest, weighing_of(manifest, output))
+    assert found == pytest.approx([row["confidence"] for row in rows], abs=1e-9)
+    refused = inside("evaluate", folder / "scored-test.jsonl", "-e", output, "--no-prior")
+    assert "no row has a column 'read_perplexity'" in f"{refused.output} {refused.exception}"
+
+
 def test_files_that_the_estimator_scored_before_are_evaluated_and_certified(folder: Path) -> None:
     run = inside("evaluate", folder / "scored-test.jsonl", "-e", folder / "mine",
                  "--by", "domain", "--no-prior", "--resamples", "100")  # fmt: skip

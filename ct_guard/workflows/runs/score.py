@@ -10,6 +10,7 @@ from time import monotonic
 from typing import Any
 
 from ct_guard.errors import BackendError, CtGuardError, UsageError
+from ct_guard.evidence import read_column
 from ct_guard.files import (
     Rejected,
     Row,
@@ -171,12 +172,15 @@ def _settings(guard: Guard) -> dict[str, Any]:
         "refusals": estimator.refusals,
         "policy": repr(guard.policy),
         "on_error": guard.on_error,
+        **({"readings": estimator.readable} if estimator.readable else {}),
     }
 
 
 def _columns(guard: Guard) -> dict[str, type]:
-    fitted = guard.estimator.manifest.evidence is not None
-    return {**RESULTS, EVIDENCE_MISSING: str} if fitted else RESULTS
+    estimator = guard.estimator
+    named: dict[str, type] = {read_column(name): float for name in estimator.readable}
+    fitted = estimator.manifest.evidence is not None
+    return {**RESULTS, **named, **({EVIDENCE_MISSING: str} if fitted else {})}
 
 
 def _is_read(result: dict[str, Any]) -> bool:
@@ -231,8 +235,10 @@ def _rejected(guard: Guard, rejected: Rejected) -> Assessment:
 
 
 def _result(assessment: Assessment, origin: dict[str, Any]) -> dict[str, Any]:
-    fields = assessment.confidence.model_dump(exclude={"provider_logprobs", "evidence"})
+    fields = assessment.confidence.model_dump(exclude={"provider_logprobs", "evidence", "readings"})
     fields["confidence"] = fields.pop("p")
+    for name, value in (assessment.confidence.readings or {}).items():
+        fields[read_column(name)] = value
     if (evidence := assessment.confidence.evidence) is not None:
         missing = [name for name, use in evidence.items() if use == "missing"]
         fields[EVIDENCE_MISSING] = ", ".join(missing) or None

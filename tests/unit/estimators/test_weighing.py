@@ -9,7 +9,7 @@ from ct_guard.adapters.calibrated import p_correct
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.estimators.weighing import Weighing
-from ct_guard.evidence import answers_in, fit_evidence
+from ct_guard.evidence import answers_in, fit_evidence, weighed
 from ct_guard.guard import Guard
 from ct_guard.records import GroupCorrections, QuestionAnswer
 from ct_guard.testing import FakeBackend
@@ -129,3 +129,28 @@ def test_groups_of_rows_are_read_from_their_columns() -> None:
     assert logit("law") == pytest.approx(2.0)
     assert logit("art") == logit(None) == pytest.approx(3.0)
     assert logit("law", "m") == pytest.approx(2.5)
+
+
+def test_what_the_base_reads_is_evidence_by_name() -> None:
+    """A likelihood's raw score is of the whole answer; by name it says what a token is worth."""
+    plain = estimator_on(FakeBackend(), method="likelihood")
+    named = replace(plain, readings=True)
+    items, correct = answered(60)
+    assert plain.score(items[:1])[0].readings is None
+    read = named.score(items)
+    assert named.readable == ("likelihood", "perplexity")
+    assert [one.readings["likelihood"] for one in read] == [one.logit for one in read]  # type: ignore[index]
+
+    readings = {
+        "logit": np.array([one.logit for one in read]),
+        "perplexity": np.array([one.readings["perplexity"] for one in read]),  # type: ignore[index]
+    }
+    names = ("logit", "perplexity", "model")
+    answers = answers_in(items, names, readings=readings)
+    fitted = fit_evidence(answers, correct, names, explain=False).fitted
+    about = plain.manifest.model_copy(update={"evidence": "evidence.json"})
+    weighing = replace(plain, manifest=about, weighing=Weighing(fitted))
+    found = weighing.score(items)
+    assert found[0].evidence == dict.fromkeys(names, "used")
+    expected = [one.logit for one in weighed(fitted, items, readings=readings)]
+    assert [one.p for one in found] == pytest.approx(1 / (1 + np.exp(-np.array(expected))))

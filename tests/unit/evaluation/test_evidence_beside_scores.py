@@ -141,7 +141,7 @@ def test_what_does_not_go_together_is_no_configuration(given: dict[str, Any], sa
 @pytest.mark.parametrize(
     ("given", "error", "said"),
     [
-        ({"evidence": ("probe",)}, UsageError, "probe is not in a scored file"),
+        ({"evidence": ("probe",)}, InputError, "no row has a column 'read_probe'"),
         ({"evidence": ("column:confidence",)}, UsageError, "a column that scoring writes"),
         ({"evidence": ("stated",)}, Exception, "no row has the evidence stated"),
         ({"by": ("domin",)}, InputError, "no row has a column 'domin'"),
