@@ -113,9 +113,8 @@ class Estimator:
         asked_only = self.manifest.spec.evidence == {"query"} and not self.manifest.weighs
         if logit is None or not noise or not asked_only:
             return False
-        low, high = p_of(
-            self.manifest, self.weighing, [Read(logit - noise), Read(logit + noise)], [qa, qa]
-        ).p
+        reads = [Read(logit - noise), Read(logit + noise)]
+        low, high = p_of(self.manifest, self.weighing, reads, [qa, qa]).p
         return bool(low < threshold <= high)
 
     @property

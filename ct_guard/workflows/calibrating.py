@@ -264,7 +264,7 @@ def _checked(
         )
     check_columns_of_rows(config.evidence)
     # A layer that is kept has seen its own rows: what it says of these is too sure.
-    kept = manifest.weighs and not config.evidence
+    kept = manifest.evidence is not None and not config.evidence
     used = ("certification",) if kept else ("calibration", "certification")
     said = check_new(scored, folder, manifest, allowed=used)
     if config.apply is None and (manifest.certificates or manifest.figures):

@@ -10,7 +10,7 @@ import pytest
 from scipy.special import expit
 
 from ct_guard import CalibrateConfig, CertifyConfig, EvaluateConfig, calibrate, certify, evaluate
-from ct_guard.adapters import load_manifest
+from ct_guard.adapters import BaseModelRef, Manifest, load_manifest
 from ct_guard.errors import FieldError, InputError, ManifestError, UsageError
 from ct_guard.estimators.weighing import weighing_of
 from ct_guard.evaluation import read_scored
@@ -21,6 +21,7 @@ from ct_guard.metrics import log_loss
 Rows = list[dict[str, Any]]
 Write = Callable[[str, Rows], Path]
 EVIDENCE = ("agreement", "model")
+SCORER = Manifest(name="tiny", method="likelihood", base=BaseModelRef(id="base")).scorer
 
 
 def rows(prefix: str, questions: int, seed: int, *, graded: bool = True) -> Rows:
@@ -37,7 +38,8 @@ def rows(prefix: str, questions: int, seed: int, *, graded: bool = True) -> Rows
                     "question": f"{prefix} {question}?", "model": model, "sample": at,
                     "answer": f"word{question}" if right else f"other{random.integers(5)}",
                     "domain": "law" if question % 2 else "art",
-                    "status": "ok", "logit": z, "confidence": float(expit(z)), "estimator": "tiny",
+                    "status": "ok", "logit": z, "confidence": float(expit(z)),
+                    "estimator": "tiny", "scorer": SCORER,
                     "correct": right if graded or at == 0 else None,
                 }
             )  # fmt: skip
