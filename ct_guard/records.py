@@ -13,6 +13,7 @@ __all__ = [
     "Confidence",
     "Decision",
     "GradedAnswer",
+    "GroupCorrections",
     "Message",
     "QuestionAnswer",
     "ReviewChoice",
@@ -124,6 +125,12 @@ class Confidence(Record):
     backend: str = ""
     provider_logprobs: Literal["used", "unused"] | None = None
     """What became of the answering model's own log-probabilities; None: it gave none."""
+    readings: dict[str, float] | None = None
+    """What the base model reads of the answer, logits by the names of methods; None: not asked
+    for."""
+    evidence: dict[str, Literal["used", "missing"]] | None = None
+    """By name, what of the evidence that the estimator weighs this answer had; None: the estimator
+    weighs none."""
     error: str | None = None
 
 
@@ -164,6 +171,26 @@ class CalibratorState(Record):
     """Labels that it was fitted on."""
 
 
+class GroupCorrections(Record):
+    """What rows with a value in `column` differ by from all rows:
+    logit(P) = exp(slope) * logit(p) + shift, where p is what the calibrator says."""
+
+    column: str
+    slopes: dict[str, Annotated[float, Field(ge=-10, le=10)]]
+    """By value of the column, the logarithm of the slope, so that no correction turns a ranking
+    around; 0 leaves it as it is."""
+    shifts: dict[str, Annotated[float, Field(ge=-100, le=100)]]
+    """By the same values."""
+    penalty: float = Field(ge=0)
+    """Of the squares of both, as it was chosen: what a group is shrunk towards the whole by."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "GroupCorrections":
+        if self.slopes.keys() != self.shifts.keys():
+            raise ValueError("a group needs a slope and a shift")
+        return self
+
+
 class Arithmetic(Record):
     """What logits were computed in: another backend or number format moves them."""
 
@@ -175,6 +202,8 @@ class Arithmetic(Record):
     measured."""
 
     def __str__(self) -> str:
+        if self.backend == "none":
+            return "ct-guard alone, without a base model"
         noise = "" if self.noise is None else f", noise {self.noise:.2g} logits"
         return f"{self.backend} in {self.format}{noise}"
 

@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.calibration import apply
-from ct_guard.records import CalibratorState
+from ct_guard.calibration.groups import Within, apply_groups
+from ct_guard.errors import UsageError
+from ct_guard.records import CalibratorState, GroupCorrections
 
 from .layer import layer_logits, provider_features
 from .manifest import EVERY_MODEL, LogisticLayer, Manifest
@@ -25,6 +27,8 @@ class Fitted:
 
     calibrators: Mapping[str, CalibratorState]
     provider: Mapping[str, LogisticLayer] = field(default_factory=dict)
+    groups: Sequence[GroupCorrections] = ()
+    weighs: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,12 +50,15 @@ def p_correct(
     models: Sequence[str | None],
     groups: Sequence[str | None] | None = None,
     logprobs: Sequence[Sequence[float] | None] | None = None,
+    *,
+    weighed: Floats | None = None,
+    within: Within | None = None,
 ) -> Probabilities:
     """P(correct) of n answers under an estimator's calibrators and layers.
 
     Where an answer carries log-probabilities and its model has a layer over them, that layer. Else
     the calibrator of its group, else of its answering model, else the common one, else the plain
-    sigmoid.
+    sigmoid. Then what its domain, its language… differ by from the whole.
 
     Args:
         fitted: the estimator's manifest, or what of it counts here.
@@ -59,10 +66,22 @@ def p_correct(
         models: who answered, for each.
         groups: what kind of answer each is, see `QuestionAnswer.group`; None: no kind of its own.
         logprobs: what the answering model says of each answer's tokens, in nats.
+        weighed: logits, shape (n,), of the raw scores weighed with evidence of rows; they take the
+            raw ones' place in estimators that weigh it.
+        within: values of the columns that `fitted.groups` names, where rows have them.
+
+    Raises:
+        UsageError: the estimator weighs evidence, and the answers come without it.
     """
     n = len(logits)
+    if fitted.weighs and weighed is None:
+        raise UsageError(
+            "this estimator weighs evidence of rows: its probabilities do not follow from raw"
+            " scores alone"
+        )
+    logits = logits if weighed is None else weighed
     groups, logprobs = groups or [None] * n, logprobs or [None] * n
-    found = Probabilities(np.empty(n), np.zeros(n, np.bool_), np.zeros(n, np.bool_))
+    p, known_for, by_logprobs = np.empty(n), np.zeros(n, np.bool_), np.zeros(n, np.bool_)
     alike: dict[tuple[str | None, str | None], list[int]] = {}
     for at, (model, group, known) in enumerate(zip(models, groups, logprobs, strict=True)):
         layer = _layer_for(fitted.provider, model, group, known)
@@ -70,15 +89,17 @@ def p_correct(
             alike.setdefault((model, group), []).append(at)
             continue
         features = provider_features(float(logits[at]), known)
-        found.p[at] = expit(layer_logits(layer, features[None])[0])
-        found.calibrated[at] = found.by_logprobs[at] = True
+        p[at] = expit(layer_logits(layer, features[None])[0])
+        known_for[at] = by_logprobs[at] = True
     states = fitted.calibrators
     for (model, group), rows in alike.items():
-        found.p[rows] = calibrated(states, logits[rows], model, group)
-        found.calibrated[rows] = (
+        p[rows] = calibrated(states, logits[rows], model, group)
+        known_for[rows] = (
             calibrator_for(states, model) is not None if group is None else group in states
         )
-    return found
+    if fitted.groups:
+        p = apply_groups(fitted.groups, p, within or {})
+    return Probabilities(p, known_for, by_logprobs)
 
 
 def calibrator_for(

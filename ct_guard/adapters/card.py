@@ -79,6 +79,13 @@ def _method(manifest: Manifest) -> str:
     for model, state in manifest.calibrators.items():
         which = "every answering model" if model == EVERY_MODEL else _code(model)
         lines.append(f"- calibrator for {which}: {_text(state.kind)}, from {state.n:,} labels")
+    if manifest.evidence is not None:
+        where = "beside the raw score" if manifest.weighs else "alone"
+        lines.append(f"- evidence of rows: weighed {where}, as {_code(manifest.evidence)} says")
+    lines += [
+        f"- calibrated within {len(one.slopes):,} values of the column {_code(one.column)}"
+        for one in manifest.groups
+    ]
     if not manifest.calibrators:
         lines.append("- no calibrator: the probabilities are uncalibrated")
     lines += [

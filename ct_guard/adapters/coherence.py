@@ -68,8 +68,13 @@ def _check_method(manifest: Manifest) -> None:
         raise ManifestError(f"the method {method!r} and its adapter do not fit")
     if spec.head != (manifest.probe is not None):
         raise ManifestError(f"the method {method!r} and its head do not fit")
-    if spec.fitted != (manifest.evidence is not None):
+    if spec.fitted and manifest.evidence is None:
         raise ManifestError(f"the method {method!r} and its fitted evidence do not fit")
+    if manifest.provider and manifest.weighs:
+        raise ManifestError(
+            "fitted evidence and layers over log-probabilities take each other's place: calibrate"
+            " again, with the evidence logprobs"
+        )
     if manifest.prior is not None and spec.prior == "none":
         raise ManifestError(f"the method {method!r} reads no question prior, and it has one")
     if manifest.novelty is not None and not spec.measures_ood:

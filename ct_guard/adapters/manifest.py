@@ -12,7 +12,13 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from ct_guard.backends import Activation
 from ct_guard.methods import METHODS, MethodSpec
 from ct_guard.query import QUERY_HASH, TEMPLATE_DATE, Boundary, ContextStyle
-from ct_guard.records import Arithmetic, CalibratorState, Certificate, Record
+from ct_guard.records import (
+    Arithmetic,
+    CalibratorState,
+    Certificate,
+    GroupCorrections,
+    Record,
+)
 
 from .lora_config import LORA_CONFIG
 
@@ -159,7 +165,8 @@ class Manifest(Record):
     novelty_by: Arithmetic | None = None
     """What read those; states that are computed otherwise are not compared with them."""
     evidence: FileName | None = None
-    """File of the fitted evidence, relative to the manifest (see `ct_guard.evidence`)."""
+    """File of the fitted evidence, relative to the manifest (see `ct_guard.evidence`). Methods that
+    go by nothing else make their raw score of it; above all others it weighs the raw score, too."""
     budget: int | None = Field(default=None, gt=0)
     """Most tokens of context + answer + query; None: what the base model reads."""
     calibrators: dict[str, CalibratorState] = {}
@@ -168,6 +175,8 @@ class Manifest(Record):
     """By answering model: the layer over the raw score and the log-probabilities that this model
     gives its own answers (`adapters.layer.PROVIDER_FEATURES`). It takes the calibrator's place for
     answers that carry them."""
+    groups: tuple[GroupCorrections, ...] = ()
+    """What rows of a domain, a language, a tenant differ by from the calibrators' P(correct)."""
     certificates: tuple[Certificate, ...] = ()
     scope: Scope | None = None
     files: dict[FileName, SHA256] = {}
@@ -190,13 +199,18 @@ class Manifest(Record):
         return METHODS[self.method]
 
     @property
+    def weighs(self) -> bool:
+        """Whether evidence of rows is weighed above the raw score, which then is one of several."""
+        return self.evidence is not None and not self.spec.fitted
+
+    @property
     def scorer(self) -> str:
         """Identifies, in 12 hex digits, what a raw score follows from: estimators that differ in
         calibrators, certificates or records alone share it."""
         known = self.model_dump(mode="json", include=set(SCORING))
         known["base"] = self.base.fingerprint
         weights = [f"{self.adapter}/{name}" for name in ADAPTER_FILES] + [self.probe, self.prior]
-        weights += [self.evidence] if self.evidence is not None else []
+        weights += [self.evidence] if self.evidence is not None and not self.weighs else []
         known["files"] = [self.files.get(name or "") for name in weights]
         text = json.dumps(known, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]

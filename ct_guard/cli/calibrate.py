@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .evidence import calibrate_evidence
+from .evidence import show_evidence, show_groups, weigh_evidence
 from .options import (
     config_of,
     disjoint_option,
@@ -73,8 +73,16 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 )  # fmt: skip
 @click.option(
     "--evidence", metavar="KIND,…",
-    help="Make an estimator without a base model of what else graded rows say: agreement, stated,"
-    " logprobs, model, column:NAME. SOURCE is then a file of graded answers; no score is needed.",
+    help="What else rows say of their answers: agreement, stated, logprobs, model, column:NAME."
+    " With -e it is weighed beside the raw score (column `logit`) of SCORED, and what that is made"
+    " of (query, likelihood, perplexity, probe, question_prior: 'ct-guard score --readings') can be"
+    " named, too. Without, it makes an"
+    " estimator that needs no base model: SCORED is then any file of graded answers.",
+)  # fmt: skip
+@click.option(
+    "--by", multiple=True, metavar="COLUMN",
+    help="Calibrate within the values of this column (a domain, a language, a tenant) too, shrunk"
+    " towards the whole; several go together. Kept where it lowers the cross-validated log loss.",
 )  # fmt: skip
 @click.option(
     "--force", is_flag=True, help="With --evidence: take numbers that look like the grade, too."
@@ -97,6 +105,11 @@ def command(
       ct-guard calibrate calibration.jsonl -e my-estimator --apply test.jsonl -o calibrated.jsonl
 
     \b
+    Beside the estimator's score, what else is known of answers; and within each domain:
+      ct-guard calibrate calibration.jsonl -e my-estimator --evidence agreement,logprobs -o mine
+      ct-guard calibrate calibration.jsonl -e my-estimator --by domain -o mine
+
+    \b
     An estimator of what is known of answers, without any model:
       ct-guard calibrate graded.csv --evidence agreement,stated,model -o my-evidence
 
@@ -105,18 +118,20 @@ def command(
     named by --disjoint-from. Several answers to one question are welcome. Old certificates are left
     out of the copy, since they were of the old probabilities: certify again.
     """
-    if evidence is not None:
-        if other := given_options(context) - {"evidence", "force", "overwrite", "seed", *ARGUMENTS}:
-            raise click.UsageError(
-                "--evidence makes an estimator of its own, of a file of graded answers: leave"
-                f" --{min(other).replace('_', '-')} out (what another estimator said is evidence as"
-                " column:logit)"
-            )
-        calibrate_evidence(source, output, evidence, options)
-    elif options.pop("force"):
-        raise click.UsageError("--force is for --evidence: leave it out")
-    else:
-        _calibrate(source, output, options)
+    names = [name.strip() for name in (evidence or "").split(",") if name.strip()]
+    if evidence is not None and not names:
+        raise click.UsageError("--evidence names nothing: agreement, stated, logprobs, model, …")
+    if evidence is None or options["estimator"] is not None:
+        _calibrate(source, output, {**options, "evidence": names})
+        return
+    own = {"evidence", "by", "force", "overwrite", "seed", *ARGUMENTS}
+    if other := given_options(context) - own:
+        raise click.UsageError(
+            "--evidence without --estimator makes an estimator of its own, of a file of graded"
+            f" answers: leave --{min(other).replace('_', '-')} out, or name the estimator beside"
+            " whose score it is weighed"
+        )
+    weigh_evidence(source, output, {**options, "evidence": names})
 
 
 def _calibrate(source: str, output: str, options: dict[str, Any]) -> None:
@@ -124,6 +139,10 @@ def _calibrate(source: str, output: str, options: dict[str, Any]) -> None:
 
     made = calibrate(source, output, config_of(CalibrateConfig, options), report=Terminal())
     _show(made, err=output == "-")
+    if made.found is not None:
+        show_evidence(made.found, "What each evidence adds, on questions that were held out")
+    if made.grouped is not None:
+        show_groups(made.grouped, err=output == "-")
     for line in made.remarks:
         remark(line)
     if output != "-":

@@ -77,6 +77,14 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
             if manifest.spec.measures_ood
             else "not measured by this method",
         ),
+        (
+            "evidence",
+            "none"
+            if manifest.evidence is None
+            else f"in {manifest.evidence}, weighed beside the raw score"
+            if manifest.weighs
+            else f"in {manifest.evidence}",
+        ),
         ("budget", f"{manifest.budget} tokens" if manifest.budget else "what the base reads"),
         ("files", f"{len(manifest.files)} verified against their SHA-256"),
     ]
@@ -103,6 +111,10 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
             f"{name} {value:+.2f}" for name, value in zip(layer.features, layer.coef, strict=True)
         )
         lines.append(("log-probabilities", f"of {model}, where given: {coef}"))
+    lines += [
+        ("groups", f"{len(one.slopes):,} values of {one.column}, penalty {one.penalty:g}")
+        for one in manifest.groups
+    ]
     if not manifest.calibrators:
         lines.append(("calibrator", "none: probabilities are uncalibrated"))
     for known in manifest.certificates:

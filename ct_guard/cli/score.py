@@ -84,6 +84,11 @@ def _batch_size(context: click.Context, option: click.Parameter, text: str) -> i
     "Load the base in 8 or 4 bits (extra 'quant'). Default: as the estimator was tuned."
 )
 @click.option("--threads", type=click.IntRange(1), default=None, help="CPU threads.")
+@click.option(
+    "--readings", is_flag=True,
+    help="Also write what the base model reads by name (read_query, read_likelihood, …), for"
+    " 'ct-guard calibrate --evidence'.",
+)  # fmt: skip
 @click.option("--refusals/--no-refusals", default=True, help="Recognise answers that decline.")
 @overwrite_option(
     "Replace an existing output, and begin an interrupted run anew (but with --resume)."

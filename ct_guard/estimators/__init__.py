@@ -1,6 +1,6 @@
 """Estimators of P(correct), and how they are loaded."""
 
-from .estimator import Estimator, OutOfScopeWarning
+from .estimator import Estimator
 from .load import load_estimator
 from .methods import (
     FEATURES,
@@ -11,6 +11,7 @@ from .methods import (
     features,
     make_method,
 )
+from .scope import OutOfScopeWarning
 
 __all__ = [
     "FEATURES",

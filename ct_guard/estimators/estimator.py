@@ -1,17 +1,15 @@
 """The estimator: how likely is this answer to be correct?"""
 
-import re
 import sys
-import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.adapters import NO_BASE, Manifest
-from ct_guard.adapters.calibrated import Probabilities, calibrated, p_correct
+from ct_guard.adapters.calibrated import calibrated, p_correct
 from ct_guard.backends import KV, Adapter, Backend, Item
 from ct_guard.errors import (
     BackendError,
@@ -20,10 +18,10 @@ from ct_guard.errors import (
     NonFiniteScoreError,
     UsageError,
 )
+from ct_guard.evidence import Weighed
 from ct_guard.query import (
     Query,
     Rendered,
-    clean,
     forgery_of,
     read_answer,
     render,
@@ -34,22 +32,12 @@ from ct_guard.records import Arithmetic, Confidence, QuestionAnswer, Status
 
 from .methods import Method, TextMethod
 from .methods.evidence import EvidenceMethod
+from .methods.readings import readable, readings
 from .novelty import Novelty, state_wants, states_of
+from .scope import is_outside, warn_outside
+from .weighing import Read, Weighing, p_of, with_evidence
 
-__all__ = ["Estimator", "OutOfScopeWarning"]
-
-_WORD = re.compile(r"(?<![\w'’])[^\W\d_][\w'’]*")
-
-
-class Read(NamedTuple):
-    """What was read of one answer."""
-
-    logit: float
-    ood: float | None = None
-
-
-class OutOfScopeWarning(UserWarning):
-    """The base model cannot know what was asked: its world is a closed one."""
+__all__ = ["Estimator"]
 
 
 @dataclass
@@ -67,8 +55,12 @@ class Estimator:
     """Identifies the manifest, and with it every file of the estimator."""
     novelty: Novelty | None = None
     """What answers are compared with for `ood`; None: it is not measured."""
+    weighing: Weighing = field(default_factory=Weighing)
+    """What P(correct) follows from beside raw scores."""
     swapped: Query | None = None
     """The query with its labels exchanged, where both orders are asked and averaged."""
+    readings: bool = False
+    """Whether confidences say by name what the base model reads, also where it is not weighed."""
     refusals: bool = True
     """Whether answers that decline get the status `refusal` instead of a score."""
     _scope_told: bool = field(default=False, init=False, repr=False)
@@ -118,21 +110,30 @@ class Estimator:
         """Whether the noise of the number format alone decides on which side of `threshold` an
         answer lies. False where the logit is not the query's: its noise is not measured."""
         noise, logit = self.arithmetic.noise, confidence.logit
-        if logit is None or not noise or self.manifest.spec.evidence != {"query"}:
+        asked_only = self.manifest.spec.evidence == {"query"} and not self.manifest.weighs
+        if logit is None or not noise or not asked_only:
             return False
-        low, high = (float(self._p(at, qa).p[0]) for at in (logit - noise, logit + noise))
-        return low < threshold <= high
+        reads = [Read(logit - noise), Read(logit + noise)]
+        low, high = p_of(self.manifest, self.weighing, reads, [qa, qa]).p
+        return bool(low < threshold <= high)
+
+    @property
+    def readable(self) -> tuple[str, ...]:
+        """Names of `Confidence.readings`."""
+        return readable(self.method) if self.readings or self.weighing.readings else ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """What rows must keep for it, beside question and answer (`QuestionAnswer.columns`)."""
-        return self.method.columns if isinstance(self.method, EvidenceMethod) else ()
+        own = self.method.columns if isinstance(self.method, EvidenceMethod) else ()
+        return tuple(dict.fromkeys((*own, *self.weighing.columns)))
 
     @property
     def reads_together(self) -> bool:
         """Whether an answer's score depends on the other answers to its question, so that all rows
         of a file are to come at once."""
-        return isinstance(self.method, EvidenceMethod) and self.method.reads_together
+        own = isinstance(self.method, EvidenceMethod) and self.method.reads_together
+        return own or self.weighing.reads_together
 
     def score(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
         """One `Confidence` for each item, in order.
@@ -154,10 +155,10 @@ class Estimator:
             [Item(made.context, made.answer) for _, made in waiting],
             [items[at].asked() for at, _ in waiting],
         )
-        for (at, made), read in zip(waiting, scored, strict=True):
-            results[at] = self._confidence(
-                read,
-                items[at],
+        confidences = self._confidences(scored, [items[at] for at, _ in waiting])
+        for (at, made), confidence in zip(waiting, confidences, strict=True):
+            results[at] = _marked(
+                confidence,
                 truncated=made.truncated,
                 sanitized=made.sanitized,
                 read_apart=made.boundary != self.manifest.boundary,
@@ -178,7 +179,7 @@ class Estimator:
         if read_answer(qa.answer)[1] or from_text or screen(qa, refusals=self.refusals) != "ok":
             return self.score([qa])[0]
         self._tell_scope([qa])
-        return self._confidence(self._read([Item(kv, ())], [qa.asked()])[0], qa)
+        return next(self._confidences(self._read([Item(kv, ())], [qa.asked()]), [qa]))
 
     def rendered(self, items: Sequence[QuestionAnswer]) -> list[Rendered | Confidence]:
         """What is read of each item, or the confidence of one that is decided without the model."""
@@ -205,23 +206,13 @@ class Estimator:
 
     def is_calibrated_for(self, model: str | None, group: str | None = None) -> bool:
         """Whether P(correct) is calibrated for such answers, see `Probabilities.calibrated`."""
-        return bool(p_correct(self.manifest, np.zeros(1), [model], [group]).calibrated[0])
+        made = p_correct(self.manifest, np.zeros(1), [model], [group], weighed=np.zeros(1))
+        return bool(made.calibrated[0])
 
     def outside_scope(self, qa: QuestionAnswer) -> bool:
         """Whether the question uses a lower-case word that the base's closed world does not have.
         Always false for a base without a declared scope."""
-        scope = self.manifest.scope
-        if scope is None:
-            return False
-        asked, _ = clean(qa.asked())
-        words = {word for word in _WORD.findall(asked) if word.islower() and len(word) > 1}
-        framed = {
-            asked.removeprefix(begin).removesuffix(end)
-            for begin, end in scope.frames
-            if asked.startswith(begin) and asked.endswith(end)
-        }
-        quoted = set(re.findall(r"'(\w+)'", asked))
-        return not words <= scope.words | framed | quoted
+        return is_outside(self.manifest.scope, qa)
 
     def unscored(self, status: Status, error: str | Exception | None = None) -> Confidence:
         """The confidence of an answer without a score, and why there is none."""
@@ -255,10 +246,18 @@ class Estimator:
         results = [self._unread(qa, screen(qa, refusals=self.refusals)) for qa in items]
         waiting = [at for at, result in enumerate(results) if result.status == "ok"]
         self._tell_scope([items[at] for at in waiting])
-        judged = method.judge([items[at] for at in waiting])
-        for at, logit in zip(waiting, judged, strict=True):
-            read = logit if isinstance(logit, CtGuardError) else Read(logit)
-            results[at] = self._confidence(read, items[at], sanitized=was_sanitized(items[at]))
+        asked = [items[at] for at in waiting]
+        reads: list[Read | CtGuardError]
+        if isinstance(method, EvidenceMethod):
+            weighed = method.weigh(asked)
+            reads = [
+                Read(one.logit, weighed=one) if isinstance(one, Weighed) else one for one in weighed
+            ]
+        else:
+            judged = method.judge(asked)
+            reads = [one if isinstance(one, CtGuardError) else Read(one) for one in judged]
+        for at, confidence in zip(waiting, self._confidences(reads, asked), strict=True):
+            results[at] = _marked(confidence, sanitized=was_sanitized(items[at]))
         return results
 
     def _read(self, items: list[Item], questions: list[str]) -> list[Read | CtGuardError]:
@@ -268,9 +267,10 @@ class Estimator:
         if not items:
             return []
         try:
-            values, unlike = self._measured(items, questions, self.asked)
+            values, unlike, named = self._measured(items, questions, self.asked)
             if self.swapped is not None:
                 values = (values + self._measured(items, questions, self.swapped)[0]) / 2
+                named = dict.fromkeys(named, values)  # the query's alone
             if not np.isfinite(values).all():
                 raise NonFiniteScoreError("the score is NaN or infinite")
         except BackendError as error:
@@ -279,49 +279,59 @@ class Estimator:
             half = len(items) // 2
             first = self._read(items[:half], questions[:half])
             return first + self._read(items[half:], questions[half:])
-        return [Read(float(value), ood) for value, ood in zip(values, unlike, strict=True)]
+        return [
+            Read(float(value), ood, {name: float(known[at]) for name, known in named.items()})
+            for at, (value, ood) in enumerate(zip(values, unlike, strict=True))
+        ]
 
     def _measured(
         self, items: Sequence[Item], questions: Sequence[str], query: Query
-    ) -> tuple[NDArray[np.float64], Sequence[float | None]]:
-        """Raw logits and, where they are measured, p-values for `ood`."""
+    ) -> tuple[NDArray[np.float64], Sequence[float | None], dict[str, NDArray[np.float64]]]:
+        """Raw logits; where they are measured, p-values for `ood`; where they are asked for, the
+        readings by name."""
         if isinstance(self.method, TextMethod):
             raise UsageError(f"{self.name} works on text, and reads no query")
         wants = self.method.wants
-        if self.novelty is None or query is not self.query:
-            batch = self.engine.score(items, query, self.adapter, wants)
-            return self.method.logits(batch, questions), [None] * len(items)
-        batch = self.engine.score(items, query, self.adapter, wants | state_wants(self.method))
-        unlike = self.novelty.p(states_of(self.method, batch))
-        return self.method.logits(batch, questions), unlike.tolist()
+        novelty = self.novelty if query is self.query else None
+        if novelty is not None:
+            wants = wants | state_wants(self.method)
+        batch = self.engine.score(items, query, self.adapter, wants)
+        unlike: Sequence[float | None] = [None] * len(items)
+        if novelty is not None:
+            unlike = novelty.p(states_of(self.method, batch)).tolist()
+        named = readings(self.method, batch, questions) if self.readable else {}
+        return self.method.logits(batch, questions), unlike, named
 
-    def _confidence(
-        self,
-        read: Read | CtGuardError,
-        qa: QuestionAnswer,
-        *,
-        truncated: bool = False,
-        sanitized: bool = False,
-        read_apart: bool = False,
-    ) -> Confidence:
-        if isinstance(read, CtGuardError):
-            return self.unscored("error", read)
-        made = self._p(read.logit, qa)
-        return Confidence(
-            p=float(made.p[0]),
-            logit=read.logit,
-            estimator=self.name,
-            backend=self.arithmetic.backend,
-            calibrated=bool(made.calibrated[0]),
-            truncated=truncated,
-            sanitized=sanitized,
-            ood=read.ood,
-            read_apart=read_apart,
-            provider_logprobs=_use_of(qa, made),
-        )
-
-    def _p(self, logit: float, qa: QuestionAnswer) -> Probabilities:
-        return p_correct(self.manifest, np.array([logit]), [qa.model], [qa.group], [qa.logprobs])
+    def _confidences(
+        self, reads: Sequence[Read | CtGuardError], items: Sequence[QuestionAnswer]
+    ) -> Iterator[Confidence]:
+        """Of answers that come together, in order."""
+        reads = with_evidence(self.weighing, reads, items)
+        known = [
+            (read, qa) for read, qa in zip(reads, items, strict=True) if isinstance(read, Read)
+        ]
+        some, theirs = [read for read, _ in known], [qa for _, qa in known]
+        made = p_of(self.manifest, self.weighing, some, theirs)
+        at = 0
+        for read, qa in zip(reads, items, strict=True):
+            if isinstance(read, CtGuardError):
+                yield self.unscored("error", read)
+                continue
+            evidence = None if read.weighed is None else read.weighed.used
+            counted = made.by_logprobs[at] or (evidence or {}).get("logprobs") == "used"
+            by_logprobs: Literal["used", "unused"] = "used" if counted else "unused"
+            yield Confidence(
+                p=float(made.p[at]),
+                logit=read.logit,
+                estimator=self.name,
+                backend=self.arithmetic.backend,
+                calibrated=bool(made.calibrated[at]),
+                ood=read.ood,
+                provider_logprobs=by_logprobs if qa.logprobs else None,
+                readings=dict(read.readings) or None,
+                evidence=evidence,
+            )
+            at += 1
 
     def _unread(self, qa: QuestionAnswer, status: Status) -> Confidence:
         """The confidence of a row that is decided without the model."""
@@ -330,20 +340,11 @@ class Estimator:
         return self.unscored(status)
 
     def _tell_scope(self, items: Sequence[QuestionAnswer]) -> None:
-        scope = self.manifest.scope
-        if scope is None or self._scope_told:
-            return
-        if any(self.outside_scope(qa) for qa in items):
+        if not self._scope_told and any(map(self.outside_scope, items)):
             self._scope_told = True
-            warnings.warn(
-                f"{self.name} knows only its own world ({scope.description}); its figures for"
-                " other questions mean nothing",
-                OutOfScopeWarning,
-                stacklevel=3,
-            )
+            warn_outside(self.name, self.manifest.scope)
 
 
-def _use_of(qa: QuestionAnswer, made: Probabilities) -> Literal["used", "unused"] | None:
-    if not qa.logprobs:
-        return None
-    return "used" if made.by_logprobs[0] else "unused"
+def _marked(confidence: Confidence, **marks: bool) -> Confidence:
+    """With what became of the text on its way to a score; without one, nothing did."""
+    return confidence if confidence.p is None else confidence.model_copy(update=marks)

@@ -30,6 +30,7 @@ from .baselines import baseline_manifest, named_baseline
 from .estimator import Estimator
 from .methods import TextMethod, make_method
 from .novelty import novelty_for, state_wants, states_of
+from .weighing import weighing_of
 
 __all__ = ["BACKENDS", "load_estimator"]
 
@@ -153,6 +154,7 @@ def load_estimator(
                 query=None,
                 adapter=None,
                 fingerprint=_fingerprint(digest),
+                weighing=weighing_of(manifest, folder),
                 refusals=refusals,
             )
         reader = backend if isinstance(backend, str) else backend.name
@@ -236,6 +238,7 @@ def load_estimator(
         adapter=adapter,
         fingerprint=_fingerprint(digest),
         novelty=novelty,
+        weighing=weighing_of(manifest, folder),
         swapped=build_query(manifest.style, engine, manifest.label_ids, swapped=True)
         if manifest.label_orders == "both"
         else None,

@@ -7,16 +7,16 @@ clear, and its trees; no object is ever unpickled.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field, ValidationError, model_validator
+from pydantic import ValidationError, model_validator
 
 from ct_guard.errors import ManifestError, UsageError
+from ct_guard.evidence.trees import Forest, Tree, boosted
 from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.query import clean
 from ct_guard.records import Record
@@ -35,70 +35,6 @@ QUESTIONS = 3
 """Different questions that an n-gram must be in: what is in fewer tells nothing of a kind, and may
 name a person."""
 SHAPES = 9
-
-
-class Tree(Record):
-    """Node i asks whether feature[i] <= threshold[i] and goes on at left[i], else at right[i]. A
-    leaf has left -1 and adds its value."""
-
-    feature: tuple[int, ...] = Field(min_length=1)
-    threshold: tuple[float, ...]
-    left: tuple[int, ...]
-    right: tuple[int, ...]
-    value: tuple[float, ...]
-
-    @model_validator(mode="after")
-    def _leads_to_leaves(self) -> "Tree":
-        size = len(self.feature)
-        columns = (self.threshold, self.left, self.right, self.value)
-        if {len(column) for column in columns} != {size}:
-            raise ValueError("a tree needs one entry of each kind for every node")
-        for at, (left, right) in enumerate(zip(self.left, self.right, strict=True)):
-            inside = -1 <= right < size if left == -1 else at < left < size and at < right < size
-            if not inside:
-                raise ValueError("a node's children stand behind it in the same tree")
-        return self
-
-
-@dataclass(frozen=True)
-class Forest:
-    """Trees behind one another in flat arrays, so that all are walked at once. Leaves lead to
-    themselves."""
-
-    roots: NDArray[np.int64]
-    feature: NDArray[np.int64]
-    threshold: Floats
-    left: NDArray[np.int64]
-    right: NDArray[np.int64]
-    value: Floats
-
-    @classmethod
-    def of(cls, trees: Sequence[Tree]) -> "Forest":
-        sizes = np.array([len(tree.feature) for tree in trees], np.int64)
-        roots = np.cumsum(sizes) - sizes
-        offset, nodes = np.repeat(roots, sizes), np.arange(sizes.sum())
-        left, right = (
-            np.concatenate([getattr(tree, side) for tree in trees]) for side in ("left", "right")
-        )
-        leaf = left == -1
-        return cls(
-            roots=roots,
-            feature=np.concatenate([tree.feature for tree in trees]),
-            threshold=np.concatenate([tree.threshold for tree in trees]),
-            left=np.where(leaf, nodes, left + offset),
-            right=np.where(leaf, nodes, right + offset),
-            value=np.concatenate([tree.value for tree in trees]),
-        )
-
-    def values(self, features: Floats) -> Floats:
-        """What all trees add up to for each row of `features` [n, F]: shape (n,)."""
-        rows = np.arange(len(features))[:, None]
-        node, before = np.tile(self.roots, (len(features), 1)), None
-        while before is None or (node != before).any():
-            before = node
-            below = features[rows, self.feature[node]] <= self.threshold[node]
-            node = np.where(below, self.left[node], self.right[node])
-        return np.asarray(self.value[node].sum(axis=1))
 
 
 class QuestionPrior(Record):
@@ -151,33 +87,20 @@ def fit_question_prior(questions: Sequence[str], correct: ArrayLike) -> Question
         rate = (labels.sum() + 1) / (labels.size + 2)
         baseline = float(np.log(rate / (1 - rate)))
         return QuestionPrior(words=(), letters=(), baseline=baseline, trees=())
-    from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped]
-
     texts = list(map(_masked, questions))
     different = list({text: at for at, text in enumerate(questions)}.values())
     words, letters = (_chosen(kind, texts, labels, different) for kind in ("words", "letters"))
-    features = _features(texts, words, letters)
-    boosted = HistGradientBoostingClassifier(
+    baseline, trees = boosted(
+        _features(texts, words, letters),
+        labels,
+        missing=False,
         max_iter=100,
         learning_rate=0.07,
         max_leaf_nodes=15,
         l2_regularization=1.0,
-        early_stopping=False,  # its validation rows would share questions with the others
         random_state=0,
-    ).fit(features, labels)
-    prior = QuestionPrior(
-        words=words,
-        letters=letters,
-        baseline=float(np.ravel(boosted._baseline_prediction)[0]),
-        trees=tuple(_tree(step[0].nodes) for step in boosted._predictors),
     )
-    # The trees have no public form in scikit-learn: a version that keeps them otherwise is noticed.
-    if not np.allclose(prior.logits(questions), boosted.decision_function(features), atol=1e-6):
-        raise UsageError(
-            "this version of scikit-learn keeps its trees in another form than ct-guard reads:"
-            " install the version that constraints.txt names"
-        )
-    return prior
+    return QuestionPrior(words=words, letters=letters, baseline=baseline, trees=trees)
 
 
 def load_question_prior(path: Path) -> QuestionPrior:
@@ -187,17 +110,6 @@ def load_question_prior(path: Path) -> QuestionPrior:
     except (JsonError, ValidationError) as error:
         said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise ManifestError(f"{path} holds no question prior: {said}") from error
-
-
-def _tree(nodes: Any) -> Tree:
-    leaf = nodes["is_leaf"].astype(bool)
-    return Tree(
-        feature=tuple(np.where(leaf, 0, nodes["feature_idx"]).tolist()),
-        threshold=tuple(np.where(leaf, 0.0, nodes["num_threshold"]).tolist()),
-        left=tuple(np.where(leaf, -1, nodes["left"].astype(np.int64)).tolist()),
-        right=tuple(np.where(leaf, -1, nodes["right"].astype(np.int64)).tolist()),
-        value=tuple(nodes["value"].tolist()),
-    )
 
 
 def _features(texts: Sequence[str], words: Sequence[str], letters: Sequence[str]) -> Floats:

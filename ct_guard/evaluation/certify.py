@@ -3,6 +3,7 @@
 from ct_guard import risk
 from ct_guard.adapters import Manifest, set_hash
 from ct_guard.errors import InputError
+from ct_guard.estimators.weighing import Weighing
 from ct_guard.records import Arithmetic, Certificate
 
 from .probabilities import probabilities
@@ -46,6 +47,7 @@ def certify(
     alpha: float,
     delta: float,
     grader_false_pass: float = 0.0,
+    weighing: Weighing | None = None,
 ) -> Certificate:
     """A threshold on the estimator's P(correct), from its raw logits of these rows.
 
@@ -57,13 +59,14 @@ def certify(
         grader_false_pass: share of wrong answers that the grader calls correct, in [0, 1): alpha
             times one less this share is certified of the graded rows (`risk.graded_alpha`), so that
             alpha holds of the truth. It must hold among answers with a high P(correct).
+        weighing: what the estimator's probabilities follow from beside raw scores.
 
     Raises:
         UsageError: a value outside its range.
     """
     stricter = risk.graded_alpha(alpha, grader_false_pass)
     found = risk.certify(
-        probabilities(scored, manifest),
+        probabilities(scored, manifest, weighing),
         scored.correct,
         alpha=stricter,
         delta=delta,

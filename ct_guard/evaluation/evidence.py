@@ -1,4 +1,5 @@
-"""Evidence fitted on graded rows, as an estimator's directory: no base model is read."""
+"""Evidence fitted on graded rows: as an estimator of its own, which reads no base model, or beside
+the raw scores of one that does."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,10 +19,44 @@ from ct_guard.adapters import (
 from ct_guard.adapters.questions import dump_questions, questions_name
 from ct_guard.calibration import choose, fit
 from ct_guard.datasets import Graded
-from ct_guard.estimators.methods.evidence import EVIDENCE_FILE, answers_in
-from ct_guard.evidence import Found, fit_evidence
+from ct_guard.errors import UsageError
+from ct_guard.estimators.weighing import values_in
+from ct_guard.evidence import (
+    OF_BASE,
+    Found,
+    answers_in,
+    evidence_file,
+    fit_evidence,
+    wanted_columns,
+)
 
-__all__ = ["save_evidence"]
+from .groups import Answered, Grouped, calibrate_groups
+from .probabilities import read_again, readings_in
+from .scored import Scored
+
+__all__ = ["beside_scores", "save_evidence"]
+
+
+def beside_scores(
+    scored: Scored, names: Sequence[str], *, force: bool = False, seed: int = 0
+) -> Found:
+    """Fit evidence of these `names` beside the raw scores of graded rows, which are the evidence
+    `logit` and always take part; the rest is read from the rows' file.
+
+    Raises UsageError, CalibrationError and InputError as `fit_evidence`; InputError also for other
+    readings of a base model that the file does not hold.
+    """
+    names = ("logit", *(name for name in names if name != "logit"))
+    rows = read_again(scored, wanted_columns(names))
+    named = [name for name in names if name in OF_BASE and name != "logit"]
+    readings = readings_in([one.row for one in rows], scored.path, named)
+    answers = answers_in(
+        [one.item for one in rows],
+        names,
+        [one.row.where for one in rows],
+        readings={"logit": scored.logit, **readings},
+    )
+    return fit_evidence(answers, scored.correct, names, seed=seed, force=force)
 
 
 def save_evidence(
@@ -30,29 +65,44 @@ def save_evidence(
     folder: Path,
     *,
     overwrite: bool = False,
+    by: Sequence[str] = (),
     force: bool = False,
     seed: int = 0,
-) -> tuple[Manifest, Found]:
-    """Fit evidence of these `names` on graded rows, which hold `evidence.wanted_columns(names)`,
-    calibrate it on logits of questions that the layer did not see, and write both to `folder`.
+) -> tuple[Manifest, Found, Grouped | None]:
+    """Fit evidence of these `names` on graded rows, which hold `evidence.wanted_columns(names)` and
+    `by`, calibrate it on logits of questions that the layer did not see, within the groups of the
+    columns `by` where there are any, and write it to `folder`.
 
-    Returns the manifest, and the fit with what each evidence adds.
+    Returns the manifest, the fit with what each evidence adds, and what groups differ by.
 
     Raises UsageError, CalibrationError and InputError as `fit_evidence`; OutputExistsError where
     `folder` may not be written.
     """
-    answers = answers_in([row.qa for row in graded.rows], names, graded.where)
+    if unread := OF_BASE.intersection(names):
+        raise UsageError(
+            f"the evidence {min(unread)} is what a base model reads: name an estimator that has one"
+        )
+    items = [row.qa for row in graded.rows]
+    answers = answers_in(items, names, graded.where)
     correct = np.array([row.correct for row in graded.rows], np.bool_)
     found = fit_evidence(answers, correct, names, seed=seed, force=force)
     kind = choose(found.logits, correct, answers.question, seed=seed).kind
+    calibrators = {EVERY_MODEL: fit(kind, found.logits, correct)}
+    grouped = None
+    if by:
+        rows = Answered(found.logits, correct, answers.question, [qa.model for qa in items])
+        within = {column: values_in(items, column) for column in by}
+        grouped = calibrate_groups(rows, within, calibrators, seed=seed)
+    file, content = evidence_file(found.fitted)
     keys = {row.qa.question_key() for row in graded.rows}
     questions = dump_questions({"calibration": frozenset(map(question_hash, keys))})
     manifest = Manifest(
         name=folder.resolve().name,
         method="evidence",
         base=BaseModelRef(id=NO_BASE),
-        evidence=EVIDENCE_FILE,
-        calibrators={EVERY_MODEL: fit(kind, found.logits, correct)},
+        evidence=file,
+        calibrators=calibrators,
+        groups=() if grouped is None else grouped.corrections,
         data={"calibration": set_hash(keys)},
         questions=questions_name(questions),
         figures={"rows": len(correct), "questions": len(keys), "layer": found.kind}
@@ -61,7 +111,8 @@ def save_evidence(
         versions={"ct-guard": __version__},
     )
     files: dict[str, Path | bytes] = {
-        EVIDENCE_FILE: found.fitted.model_dump_json().encode(),
+        file: content,
         questions_name(questions): questions,
     }
-    return save_estimator(folder, manifest, files=files, overwrite=overwrite), found
+    written = save_estimator(folder, manifest, files=files, overwrite=overwrite)
+    return written, found, grouped

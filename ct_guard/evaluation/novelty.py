@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 from ct_guard.estimators import Estimator
 from ct_guard.estimators.novelty import Novelty, fit_novelty, states_of_rows
-from ct_guard.files import Rejected, open_rows, question_answer
 
+from .probabilities import items_of
 from .scored import Scored
 
 __all__ = ["novelty_of"]
@@ -25,11 +25,6 @@ def novelty_of(
         UsageError, BackendError: as `states_of_rows`.
         CalibrationError: too few questions.
     """
-    wanted = {row.where for row in scored.graded}
-    items = [
-        item
-        for row in open_rows(scored.path)
-        if row.where in wanted and not isinstance(item := question_answer(row), Rejected)
-    ]
+    items = items_of(scored)
     states = states_of_rows(estimator, items, on_rows=on_rows)
     return fit_novelty(states, [item.question_key() for item in items])

@@ -16,7 +16,7 @@ from ct_guard.files import Rejected, Row, correct_of, open_rows, question_answer
 from ct_guard.files.columns import cell
 from ct_guard.records import Arithmetic
 
-__all__ = ["UNNAMED", "Need", "Scored", "ScoredRow", "logit_of", "read_scored"]
+__all__ = ["UNNAMED", "Need", "Scored", "ScoredRow", "logit_of", "number_in", "read_scored"]
 
 Need = Literal["confidence", "logit"]
 
@@ -263,13 +263,19 @@ def _probability(row: Row) -> float | None:
 def logit_of(row: Row) -> float | None:
     """The row's raw score, None where it has none. Raises InputError for one that is no finite
     number."""
-    logit = _number(row.fields.get("logit"))
-    if logit is not None and not math.isfinite(logit):
+    return number_in(row, "logit")
+
+
+def number_in(row: Row, name: str) -> float | None:
+    """A number that scoring wrote, None where there is none. Raises InputError for one that is not
+    finite."""
+    number = _number(row.fields.get(name))
+    if number is not None and not math.isfinite(number):
         raise InputError(
-            f"{row.where}: field 'logit' must be a finite number, found"
-            f" {row.fields['logit']!r}: score the row again, or leave it empty"
+            f"{row.where}: field {name!r} must be a finite number, found"
+            f" {row.fields[name]!r}: score the row again, or leave it empty"
         )
-    return logit
+    return number
 
 
 def _number(value: Any) -> float | None:

@@ -1,6 +1,6 @@
 """Answers as columns, which is how evidence reads them: many at once."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +37,8 @@ class Answers:
     """What the rows hold by column name, as it was read."""
     where: Sequence[str] = ()
     """File and row, as messages name them; may be left out."""
+    readings: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
+    """What a base model reads of each answer, by name, shapes (n,)."""
 
     def __len__(self) -> int:
         return len(self.answer)
@@ -53,6 +55,7 @@ def answers_of(
     model: Sequence[str | None] | None = None,
     columns: dict[str, Sequence[Any]] | None = None,
     where: Sequence[str] = (),
+    readings: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> Answers:
     """Answers by what was asked: one question under two spellings (case, white space, Unicode form)
     is one question. The column `samples`, where there is one, holds further answers.
@@ -82,6 +85,7 @@ def answers_of(
         samples=samples,
         columns=known,
         where=where,
+        readings=readings or {},
     )
 
 

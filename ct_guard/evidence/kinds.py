@@ -14,15 +14,20 @@ from .answers import Answers
 from .columns import Column, Unlearnt
 from .logprobs import LOGPROBS
 from .model import MODEL, Accuracies
+from .reading import READINGS
 from .stated import COLUMNS, STATED
 
-__all__ = ["KINDS", "Evidence", "kinds_named", "state_of", "wanted_columns"]
+__all__ = ["KINDS", "OF_BASE", "Evidence", "kinds_named", "state_of", "wanted_columns"]
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-KINDS: dict[str, "Evidence"] = {kind.name: kind for kind in (AGREEMENT, STATED, LOGPROBS, MODEL)}
+KINDS: dict[str, "Evidence"] = {
+    kind.name: kind for kind in (AGREEMENT, STATED, LOGPROBS, MODEL, *READINGS)
+}
 """By name; `column:NAME` is one for every column."""
+OF_BASE = frozenset(kind.name for kind in READINGS)
+"""Of these, what only estimators with a raw score have."""
 _STATES: dict[str, type[Record]] = {"agreement": AgreementState, "model": Accuracies}
 
 
@@ -59,7 +64,7 @@ def kinds_named(names: Sequence[str]) -> tuple[Evidence, ...]:
         elif column != name and column:
             found.append(Column(column))
         else:
-            known = ", ".join(KINDS)
+            known = ", ".join(kind for kind in KINDS if kind not in OF_BASE)
             raise UsageError(f"no evidence {name!r}: it is {known} or column:NAME")
     if len({kind.name for kind in found}) != len(found):
         raise UsageError("evidence is named twice: name each once")

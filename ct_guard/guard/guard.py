@@ -90,6 +90,8 @@ class Guard:
         self.deadline = deadline
         self.window, self.max_batch, self.max_waiting = window, max_batch, max_waiting
         most = max_batch or (Terms.max_batch if self.estimator.batching_gains else 1)
+        if self.estimator.reads_together:
+            most = 1  # a stranger's answer to the same question is no evidence
         self._terms = Terms(window, most, max_waiting)
         self._worker = worker_of(self.estimator)
 

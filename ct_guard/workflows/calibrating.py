@@ -1,7 +1,7 @@
 """Fit calibrators on a scored file, into a copy of the estimator or into another scored file."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ct_guard.estimators.novelty import Novelty
     from ct_guard.evaluation import Scored
     from ct_guard.evaluation.calibrate import Calibration
+    from ct_guard.evaluation.groups import Grouped
+    from ct_guard.evidence import Found
     from ct_guard.records import Arithmetic
 
 __all__ = ["CalibrateConfig", "CalibrateResult", "calibrate"]
@@ -45,6 +47,14 @@ class CalibrateConfig:
     """With `ood`: where the base model lies now."""
     backend: str = "transformers"
     """With `ood`: what reads the rows. It is measured on it alone, in the same number format."""
+    evidence: Sequence[str] = ()
+    """For the copy: evidence of rows (`agreement`, `stated`, `logprobs`, `model`, `column:NAME`)
+    that is weighed beside the raw score, which always takes part (as `logit`)."""
+    by: Sequence[str] = ()
+    """Columns (a domain, a language, a tenant) within which it is calibrated, too, where that
+    lowers the cross-validated log loss."""
+    force: bool = False
+    """With `evidence`: whether numbers that look like the grade are taken, too."""
     where: Mapping[str, str] = field(default_factory=dict)
     """Column values that a row must have."""
     disjoint_from: Sequence[str | Path] = ()
@@ -65,6 +75,19 @@ class CalibrateConfig:
             )
         if self.ood and (self.estimator is None or self.apply is not None):
             raise FieldError("`ood` needs `estimator`, without `apply`: it is for the copy")
+        if self.evidence and (self.estimator is None or self.apply is not None):
+            raise FieldError(
+                "`evidence` needs `estimator`, without `apply`: it is the copy that weighs it"
+            )
+        if self.evidence and self.logprobs:
+            raise FieldError("`logprobs`: with `evidence`, name them there, as logprobs")
+        if self.force and not self.evidence:
+            raise FieldError("`force` is for `evidence`: leave it out")
+        if self.by and self.logprobs:
+            raise FieldError(
+                "`by` does not go with `logprobs`: name these as `evidence`, which is calibrated"
+                " within groups"
+            )
         if self.base is not None and not self.ood:
             raise FieldError("`base` is for `ood`: leave it out, nothing else reads a model")
 
@@ -77,6 +100,10 @@ class CalibrateResult:
     labels: int
     questions: int
     remarks: tuple[str, ...]
+    found: "Found | None" = None
+    """What each evidence adds, where some was weighed anew."""
+    grouped: "Grouped | None" = None
+    """What groups differ by, where some were asked for."""
     applied: int | None = None
     """Rows of the written file that have a new confidence; None where an estimator was written."""
 
@@ -107,6 +134,7 @@ def calibrate(
     from ct_guard.adapters import load_manifest, locate
     from ct_guard.evaluation import read_scored
     from ct_guard.evaluation.calibrate import calibrate as fitted
+    from ct_guard.evaluation.evidence import beside_scores
     from ct_guard.evaluation.provider import fit_provider
 
     from .leakage import check_apart_from
@@ -122,7 +150,14 @@ def calibrate(
     if scored.ungraded:
         said.append(f"{scored.ungraded:,} scored rows have no grade and do not count.")
     chosen = {"min_labels": config.min_labels, "seed": config.seed}
-    found = fitted(scored, kind=config.kind, per_model=config.per_model, **chosen)
+    weighed = None
+    if config.evidence:
+        weighed = beside_scores(scored, config.evidence, force=config.force, seed=config.seed)
+        said += weighed.remarks
+    rows = _weighed(scored, folder, manifest, weighed)
+    found = fitted(rows, kind=config.kind, per_model=config.per_model, **chosen)
+    grouped = _grouped(rows, found, config) if config.by else None
+    corrections = () if grouped is None else grouped.corrections
     provider: dict[str, LogisticLayer] = {}
     if config.logprobs:
         provider, learnt = fit_provider(scored, found.calibrators, **chosen)
@@ -135,6 +170,7 @@ def calibrate(
             str(output),
             fitted_on=scored.question_keys(),
             provider=manifest.provider if manifest is not None else None,
+            groups=corrections,
             overwrite=config.overwrite,
         )
         said.append(f"{applied:,} rows have a new confidence; the old columns are kept as input_….")
@@ -147,6 +183,8 @@ def calibrate(
             scored,
             provider=provider,
             novelty=novelty,
+            evidence=None if weighed is None else weighed.fitted,
+            groups=corrections,
             overwrite=config.overwrite,
         )
     return CalibrateResult(
@@ -154,8 +192,38 @@ def calibrate(
         labels=len(scored),
         questions=len(scored.question_keys()),
         remarks=(*found.remarks, *said),
+        found=weighed,
+        grouped=grouped,
         applied=applied,
     )
+
+
+def _weighed(
+    scored: "Scored", folder: Path | None, manifest: "Manifest | None", found: "Found | None"
+) -> "Scored":
+    """The rows with the logits that calibrators get: raw scores, or what evidence makes of them."""
+    from ct_guard.estimators.weighing import weighing_of
+    from ct_guard.evaluation.probabilities import logits_under
+
+    if found is not None:
+        logits = found.logits
+    elif folder is not None and manifest is not None and manifest.weighs:
+        logits = logits_under(weighing_of(manifest, folder), scored)
+    else:
+        return scored
+    pairs = zip(scored.graded, logits.tolist(), strict=True)
+    return replace(scored, graded=tuple(replace(row, logit=logit) for row, logit in pairs))
+
+
+def _grouped(rows: "Scored", found: "Calibration", config: CalibrateConfig) -> "Grouped":
+    from ct_guard.estimators.weighing import values_in
+    from ct_guard.evaluation.groups import Answered, calibrate_groups
+    from ct_guard.evaluation.probabilities import items_of
+
+    items = items_of(rows, config.by)
+    within = {column: values_in(items, column) for column in config.by}
+    answered = Answered(rows.logit, rows.correct, rows.question, [one.model for one in rows.graded])
+    return calibrate_groups(answered, within, found.calibrators, seed=config.seed)
 
 
 def _checked(
@@ -166,6 +234,7 @@ def _checked(
 ) -> list[str]:
     """Remarks on what could not be checked, and on what the copy loses."""
     from .leakage import check_new
+    from .runs.score import check_columns_of_rows
 
     if folder is None or manifest is None:
         if config.disjoint_from:
@@ -178,7 +247,26 @@ def _checked(
         raise FieldError(
             f"`logprobs`: {config.estimator} is of the method {manifest.method}, not a hybrid"
         )
-    said = check_new(scored, folder, manifest, allowed=("calibration", "certification"))
+    if manifest.spec.fitted and config.evidence:
+        raise FieldError(
+            f"`evidence`: {config.estimator} is made of evidence; make it anew of all that counts,"
+            " without `estimator`"
+        )
+    if manifest.weighs and (config.apply is not None or config.logprobs):
+        what = "apply" if config.apply is not None else "logprobs"
+        raise FieldError(
+            f"`{what}`: {config.estimator} weighs evidence of rows, which this does not; write a"
+            " copy, with `evidence`"
+        )
+    if manifest.provider and config.apply is not None and config.by:
+        raise FieldError(
+            f"`by`: {config.estimator} has layers over log-probabilities; write a copy"
+        )
+    check_columns_of_rows(config.evidence)
+    # A layer that is kept has seen its own rows: what it says of these is too sure.
+    kept = manifest.evidence is not None and not config.evidence
+    used = ("certification",) if kept else ("calibration", "certification")
+    said = check_new(scored, folder, manifest, allowed=used)
     if config.apply is None and (manifest.certificates or manifest.figures):
         said.append(
             f"The certificates and figures of {config.estimator} were of its old probabilities:"

@@ -68,6 +68,7 @@ def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
         OutputExistsError: `output` is there; ManifestError: the estimator is not whole.
     """
     from ct_guard.adapters import load_manifest, locate
+    from ct_guard.estimators.weighing import weighing_of
     from ct_guard.evaluation import read_scored
     from ct_guard.evaluation.certify import certify as certified
     from ct_guard.evaluation.certify import first_answers, independent
@@ -84,7 +85,12 @@ def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
     said = check_new(scored, folder, manifest, allowed=("certification",))
     rows = first_answers(scored) if config.first else independent(scored)
     certificate = certified(
-        rows, manifest, alpha=config.alpha, delta=config.delta, grader_false_pass=false_pass
+        rows,
+        manifest,
+        alpha=config.alpha,
+        delta=config.delta,
+        grader_false_pass=false_pass,
+        weighing=weighing_of(manifest, folder),
     )
     save_certificate(folder, target, certificate, rows, overwrite=config.overwrite)
     said += _remarks(certificate, manifest, scored, rows, measured=config.grader_false_pass)

@@ -133,6 +133,7 @@ def _of_estimator(
     """Where the estimator is, where its figures go, the rows with its probabilities, and remarks on
     questions that it has seen: to record figures on them is refused."""
     from ct_guard.adapters import check_target, load_manifest, locate
+    from ct_guard.estimators.weighing import weighing_of
     from ct_guard.evaluation.disjoint import check_scored_by, seen_before
     from ct_guard.evaluation.probabilities import with_confidences_of
 
@@ -145,7 +146,7 @@ def _of_estimator(
         check_target(target, overwrite=config.overwrite)  # before the figures, which take a while
     manifest = load_manifest(folder)
     check_scored_by(scored, manifest)
-    rows = with_confidences_of(manifest, scored)
+    rows = with_confidences_of(manifest, scored, weighing_of(manifest, folder))
     if config.record:
         return folder, target, rows, check_new(rows, folder, manifest, allowed=(TEST,))
     return folder, target, rows, seen_before(rows, folder, manifest)

@@ -1,6 +1,6 @@
 """Write a calibration down: into an estimator, or into the confidences of another scored file."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -16,11 +16,14 @@ from ct_guard.adapters import (
 from ct_guard.adapters.calibrated import Fitted, p_correct
 from ct_guard.errors import InputError, OutputExistsError
 from ct_guard.estimators.novelty import Novelty, novelty_file
+from ct_guard.estimators.weighing import values_in
 from ct_guard.evaluation import Scored
 from ct_guard.evaluation.disjoint import recorded
 from ct_guard.evaluation.scored import logit_of
+from ct_guard.evidence import Fitted as Evidence
+from ct_guard.evidence import evidence_file
 from ct_guard.files import Rejected, open_rows, open_writer, question_answer
-from ct_guard.records import Arithmetic, CalibratorState
+from ct_guard.records import Arithmetic, CalibratorState, GroupCorrections
 
 __all__ = ["RECALIBRATED", "apply_to_file", "save_calibration"]
 
@@ -37,10 +40,13 @@ def save_calibration(
     *,
     provider: Mapping[str, LogisticLayer] | None = None,
     novelty: tuple[Novelty, Arithmetic] | None = None,
+    evidence: Evidence | None = None,
+    groups: Sequence[GroupCorrections] = (),
     overwrite: bool = False,
 ) -> Manifest:
     """The estimator at `source` with other calibrators, and layers over answering models'
-    log-probabilities (`provider`), at `target`.
+    log-probabilities (`provider`), at `target`; with fitted `evidence` of rows to weigh beside its
+    raw scores, where there is any (else it keeps its own), and corrections within `groups`.
 
     Certificates and figures are left out: they were of the old probabilities, as what answers were
     compared with for `ood` was of the old rows; `novelty`, of the new ones, and what read them,
@@ -59,10 +65,14 @@ def save_calibration(
     for known in (splits, data):
         known.pop("certification", None)
     file = {} if novelty is None else dict([novelty_file(novelty[0])])
+    fitted = {} if evidence is None else dict([evidence_file(evidence)])
+    old = [manifest.novelty, manifest.evidence if fitted else None]
     changed = manifest.model_copy(
         update={
             "calibrators": dict(calibrators),
             "provider": dict(provider or {}),
+            "evidence": next(iter(fitted), manifest.evidence),
+            "groups": tuple(groups),
             "certificates": (),
             "figures": {},
             "data": data,
@@ -75,8 +85,8 @@ def save_calibration(
         target,
         changed,
         questions=splits,
-        added=file,
-        dropped=[] if manifest.novelty is None else [manifest.novelty],
+        added={**file, **fitted},
+        dropped=[name for name in old if name is not None],
         overwrite=overwrite,
     )
 
@@ -88,6 +98,7 @@ def apply_to_file(
     *,
     fitted_on: Collection[str],
     provider: Mapping[str, LogisticLayer] | None = None,
+    groups: Sequence[GroupCorrections] = (),
     overwrite: bool = False,
 ) -> int:
     """Write the scored file `source` to `output` with confidences from its logits.
@@ -100,6 +111,7 @@ def apply_to_file(
             them would look better than it is.
         provider: layers over log-probabilities, by answering model: where a row carries them, they
             go before the calibrators, as they do in scoring.
+        groups: corrections within them.
         overwrite: whether an existing output may be replaced.
 
     Returns:
@@ -109,14 +121,15 @@ def apply_to_file(
         InputError: a row that was calibrated on, without a column `logit`, or unreadable; files
             that cannot be read or written. Nothing is written then.
     """
-    fitted, known, done = Fitted(calibrators, provider or {}), set(fitted_on), 0
+    fitted, known, done = Fitted(calibrators, provider or {}, groups), set(fitted_on), 0
+    columns = [one.column for one in groups]
     with open_writer(output, RECALIBRATED, source=source, overwrite=overwrite) as writer:
         for row in open_rows(source):
             if "logit" not in row.fields and row.error is None:
                 raise InputError(
                     f"{row.where}: no column 'logit': score the file first (ct-guard score)"
                 )
-            item = question_answer(row)
+            item = question_answer(row, columns)
             logit = None if isinstance(item, Rejected) else logit_of(row)
             if isinstance(item, Rejected) or logit is None:
                 writer.write(row, {"calibrated": False})
@@ -126,7 +139,14 @@ def apply_to_file(
                     f"{row.where}: the calibrators were fitted on answers to this question: apply"
                     " them to other questions"
                 )
-            made = p_correct(fitted, np.array([logit]), [item.model], [item.group], [item.logprobs])
+            made = p_correct(
+                fitted,
+                np.array([logit]),
+                [item.model],
+                [item.group],
+                [item.logprobs],
+                within={column: values_in([item], column) for column in columns},
+            )
             values = {"confidence": float(made.p[0]), "calibrated": bool(made.calibrated[0])}
             writer.write(row, values)
             done += 1

@@ -1,6 +1,6 @@
 """Score a file of answers with an estimator: how likely is each to be correct, and what then?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -43,6 +43,9 @@ class ScoreConfig:
     """None: as the estimator was tuned."""
     threads: int | None = None
     """CPU threads."""
+    readings: bool = False
+    """Whether what the base model reads is written by name, too (`read_query`, `read_likelihood`…):
+    evidence for `calibrate`."""
     refusals: bool = True
     """Whether answers that decline are recognised."""
     overwrite: bool = False
@@ -97,7 +100,10 @@ def score(
 
     config = config or ScoreConfig()
     _check(source, output, config)
-    guard = Guard(_loaded(config), config.policy, on_error=config.on_error)
+    loaded = _loaded(config)
+    if config.readings:
+        loaded = replace(loaded, readings=True)
+    guard = Guard(loaded, config.policy, on_error=config.on_error)
     remarks = _remarks(guard, config)
     for line in remarks:
         report.note(line)

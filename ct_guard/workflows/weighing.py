@@ -9,6 +9,7 @@ from ct_guard.errors import FieldError
 
 if TYPE_CHECKING:
     from ct_guard.adapters import Manifest
+    from ct_guard.evaluation.groups import Grouped
     from ct_guard.evidence import Found
 
 __all__ = ["WeighConfig", "WeighResult", "weigh"]
@@ -20,6 +21,8 @@ class WeighConfig:
 
     evidence: Sequence[str]
     """Of `agreement`, `stated`, `logprobs`, `model`, and `column:NAME` for any number."""
+    by: Sequence[str] = ()
+    """Columns (a domain, a language, a tenant) within which it is calibrated."""
     force: bool = False
     """Whether numbers that look like the grade are taken, too."""
     overwrite: bool = False
@@ -38,6 +41,8 @@ class WeighResult:
     folder: Path
     manifest: "Manifest"
     found: "Found"
+    grouped: "Grouped | None"
+    """What groups differ by; None where none were asked for."""
     labels: int
     questions: int
     remarks: tuple[str, ...]
@@ -58,12 +63,13 @@ def weigh(source: str | Path, output: str | Path, config: WeighConfig) -> WeighR
 
     names = tuple(config.evidence)
     kinds_named(names)
-    graded = read_graded(source, wanted_columns(names))
-    manifest, found = save_evidence(
+    graded = read_graded(source, (*wanted_columns(names), *config.by))
+    manifest, found, grouped = save_evidence(
         graded,
         names,
         Path(output),
         overwrite=config.overwrite,
+        by=config.by,
         force=config.force,
         seed=config.seed,
     )
@@ -71,6 +77,7 @@ def weigh(source: str | Path, output: str | Path, config: WeighConfig) -> WeighR
         folder=Path(output),
         manifest=manifest,
         found=found,
+        grouped=grouped,
         labels=len(graded.rows),
         questions=len({row.qa.question_key() for row in graded.rows}),
         remarks=(*graded.remarks(), *found.remarks),

@@ -76,6 +76,8 @@ class ConfidenceRecord(TypedDict):
     provider_logprobs: NotRequired[Literal["used", "unused"]]
     """Only where the provider reported log-probabilities of the answer: whether the estimator has a
     layer for this model's."""
+    evidence: NotRequired[dict[str, Literal["used", "missing"]]]
+    """Only where the estimator weighs evidence: by name, what of it this answer had."""
     discarded_usage: NotRequired[UsageMetadata]
     """Only where other answers were paid for: their tokens, not in the message's usage."""
     original: NotRequired[str | None]
@@ -115,6 +117,8 @@ def make_record(
     )
     if confidence.provider_logprobs is not None:
         record["provider_logprobs"] = confidence.provider_logprobs
+    if confidence.evidence is not None:
+        record["evidence"] = confidence.evidence
     if confidence.sanitized:
         record["sanitized"] = True
     if confidence.ood is not None:
@@ -138,6 +142,7 @@ def confidence_in(record: ConfidenceRecord) -> Confidence:
         ood=record.get("ood"),
         estimator=record["estimator"],
         provider_logprobs=record.get("provider_logprobs"),
+        evidence=record.get("evidence"),
         error=record["error"],
     )
 

@@ -109,13 +109,35 @@ def test_one_answer_at_a_time_with_samples_and_a_stated_confidence(folder: Path)
     assert p(["9", "9"], 0.95) > p(["9", "9"], 0.6)
 
 
+def test_the_record_says_what_a_row_lacks(folder: Path) -> None:
+    estimator = load_estimator(folder / "mine")
+    qa = QuestionAnswer(question="What is 9?", answer="9", columns={"stated": 0.9})
+    [found] = estimator.score([qa])
+    assert found.evidence == {"agreement": "missing", "stated": "used", "model": "missing"}
+
+
+def test_a_row_that_cannot_be_read_costs_no_other_its_score(folder: Path) -> None:
+    (folder / "odd.csv").write_text(
+        "question,answer,model,stated\nWhat is 1?,1,good,0.9\nWhat is 2?,2,good,very\n"
+    )
+    output = folder / "odd.jsonl"
+    arguments = [str(folder / "odd.csv"), "-e", str(folder / "mine"), "-o", str(output), "-q"]
+    assert CliRunner().invoke(cli, ["score", *arguments]).exit_code == 3
+    one, other = [json.loads(line) for line in output.read_text().splitlines()]
+    assert (one["status"], one["evidence_missing"]) == ("ok", "agreement")
+    assert other["status"] == "error"
+    assert "field 'stated' must be a stated confidence" in other["error"]
+
+
 def test_a_changed_file_is_refused(folder: Path, tmp_path: Path) -> None:
     import shutil
 
     copy = tmp_path / "copy"
     shutil.copytree(folder / "mine", copy)
-    (copy / "evidence.json").write_text("{}")
-    with pytest.raises(ManifestError, match=r"evidence\.json differs from its hash"):
+    name = load_manifest(copy).evidence
+    assert name is not None
+    (copy / name).write_text("{}")
+    with pytest.raises(ManifestError, match=rf"{name} differs from its hash"):
         load_estimator(copy)
 
 
@@ -125,7 +147,8 @@ def test_a_changed_file_is_refused(folder: Path, tmp_path: Path) -> None:
         (["--evidence", "opinion"], "no evidence 'opinion'"),
         (["--evidence", "column:correct"], "AUROC of 1.0000"),
         (["--evidence", "column:answer_text"], "no row has the evidence column:answer_text"),
-        (["--evidence", "model", "-e", "mini"], "makes an estimator of its own"),
+        (["--evidence", "model", "--kind", "platt"], "makes an estimator of its own"),
+        (["--evidence", "model", "-e", "mini"], "no column 'logit'"),
     ],
 )
 def test_what_is_refused(folder: Path, tmp_path: Path, arguments: list[str], said: str) -> None:

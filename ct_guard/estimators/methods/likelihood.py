@@ -12,7 +12,7 @@ from ct_guard.backends import Backend, ScoreBatch, Want
 
 from .base import Floats, wants_of
 
-__all__ = ["LikelihoodMethod", "log_likelihoods", "make"]
+__all__ = ["LikelihoodMethod", "log_likelihoods", "logit_of_log", "make"]
 
 
 @dataclass(frozen=True)
@@ -24,7 +24,7 @@ class LikelihoodMethod:
 
     def logits(self, batch: ScoreBatch, questions: Sequence[str]) -> Floats:
         total, mean, _ = log_likelihoods(batch)
-        return _logit_of_log(mean if self.mean else total)
+        return logit_of_log(mean if self.mean else total)
 
 
 def make(manifest: Manifest, folder: Path | None, backend: Backend | None) -> LikelihoodMethod:
@@ -43,7 +43,7 @@ def log_likelihoods(batch: ScoreBatch) -> tuple[Floats, Floats, Floats]:
     return total, mean, worst
 
 
-def _logit_of_log(log_p: Floats) -> Floats:
+def logit_of_log(log_p: Floats) -> Floats:
     """logit(exp(log_p)) without leaving the log scale; certain answers stop at 1 - 1e-12."""
     capped = np.minimum(log_p, np.log1p(-1e-12))
     return np.asarray(capped - np.log(-np.expm1(capped)))

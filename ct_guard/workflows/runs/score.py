@@ -2,14 +2,15 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-from ct_guard.errors import BackendError, CtGuardError
+from ct_guard.errors import BackendError, CtGuardError, UsageError
+from ct_guard.evidence import read_column
 from ct_guard.files import (
     Rejected,
     Row,
@@ -23,10 +24,11 @@ from ct_guard.guard import Guard
 from ct_guard.query import clean
 from ct_guard.records import Assessment, QuestionAnswer
 
+from .chunks import CHUNK_ROWS, chunks_for, text_of
 from .pace import Pace
 from .run import running
 
-__all__ = ["RESULTS", "Preview", "Summary", "score_file"]
+__all__ = ["RESULTS", "Preview", "Summary", "check_columns_of_rows", "score_file"]
 
 RESULTS: dict[str, type] = {
     "confidence": float,
@@ -49,14 +51,8 @@ RESULTS: dict[str, type] = {
 read it and never need the model again; `scorer` says what it follows from (`Manifest.scorer`), and
 `backend`, `format` and `noise` what it was computed in (`Arithmetic`)."""
 
-CHUNK_ROWS = 1024
-CHUNK_CHARACTERS = 4_000_000
-"""Most of a chunk, which is scored and written together: enough to batch by length, bounded in
-memory. How much of it is used goes by the clock (`Pace`)."""
-BOX = 64
-"""What a list or an object weighs beside its parts, in characters."""
-QUERY_CHARACTERS = 200
-"""What the query and the template add to the text of a row, about."""
+EVIDENCE_MISSING = "evidence_missing"
+"""Further column where evidence is read: what of it a row lacks."""
 
 
 @dataclass(frozen=True)
@@ -93,6 +89,17 @@ class Summary:
         return self.statuses["invalid"] + self.statuses["error"]
 
 
+def check_columns_of_rows(evidence: Sequence[str]) -> None:
+    """Raises UsageError where `column:NAME` is one that scoring writes: of a scored file it would
+    be learnt, and of another it would be read."""
+    for name in evidence:
+        column = name.removeprefix("column:")
+        if column != name and column in RESULTS:
+            raise UsageError(
+                f"the evidence {name} is a column that scoring writes: give yours another name"
+            )
+
+
 def score_file(
     guard: Guard,
     source: str | Path,
@@ -125,7 +132,7 @@ def score_file(
         running(source, output, _settings(guard), overwrite=overwrite, resume=resume) as run,
         open_writer(
             output,
-            RESULTS,
+            _columns(guard),
             source=source,
             overwrite=run.overwrite,
             spreadsheet=spreadsheet,
@@ -142,12 +149,11 @@ def score_file(
         summary.replayed = run.stored
         on_resumed(run.stored)
         pace = Pace(CHUNK_ROWS)
-        whole = guard.estimator.reads_together
-        for chunk in [list(rows)] if whole else _chunks(rows, pace):
+        for chunk in chunks_for(guard.estimator, rows, pace):
             begun = monotonic()
             results = _assess(guard, chunk, summary)
             read = [row for row, result in zip(chunk, results, strict=True) if _is_read(result)]
-            pace.took(monotonic() - begun, rows=len(read), text=sum(map(_text, read)))
+            pace.took(monotonic() - begun, rows=len(read), text=sum(map(text_of, read)))
             run.append(results)
             for row, result in zip(chunk, results, strict=True):
                 keep(row, result)
@@ -166,53 +172,20 @@ def _settings(guard: Guard) -> dict[str, Any]:
         "refusals": estimator.refusals,
         "policy": repr(guard.policy),
         "on_error": guard.on_error,
+        **({"readings": estimator.readable} if estimator.readable else {}),
     }
 
 
-def _chunks(rows: Iterator[Row], pace: Pace) -> Iterator[list[Row]]:
-    """Rows to score together. Answers to one question stay together as far as twice the size: they
-    share what the model reads first."""
-    chunk: list[Row] = []
-    memory = text = 0
-    for row in rows:
-        full = len(chunk) >= pace.rows or (pace.text is not None and text >= pace.text)
-        if chunk and full:
-            together = len(chunk) < 2 * pace.rows and _asked(row) == _asked(chunk[-1])
-            if not together or len(chunk) >= CHUNK_ROWS:
-                yield chunk
-                chunk, memory, text = [], 0, 0
-        chunk.append(row)
-        memory += _size(row.fields)
-        text += _text(row)
-        if memory > CHUNK_CHARACTERS:
-            yield chunk
-            chunk, memory, text = [], 0, 0
-    if chunk:
-        yield chunk
-
-
-def _asked(row: Row) -> tuple[Any, ...]:
-    return tuple(row.fields.get(name) for name in ("question", "context", "messages"))
-
-
-def _text(row: Row) -> int:
-    """Characters that the model reads of a row, about."""
-    return QUERY_CHARACTERS + sum(
-        _size(row.fields.get(name)) for name in ("question", "context", "messages", "answer")
-    )
+def _columns(guard: Guard) -> dict[str, type]:
+    estimator = guard.estimator
+    named: dict[str, type] = {read_column(name): float for name in estimator.readable}
+    fitted = estimator.manifest.evidence is not None
+    return {**RESULTS, **named, **({EVIDENCE_MISSING: str} if fitted else {})}
 
 
 def _is_read(result: dict[str, Any]) -> bool:
     """Whether a model may have worked on a row."""
     return result["status"] in ("ok", "error")
-
-
-def _size(value: Any) -> int:
-    """Characters of text in a value, however nested, and what its lists and objects weigh."""
-    if isinstance(value, str):
-        return len(value)
-    parts = value.values() if isinstance(value, dict) else value
-    return BOX + sum(map(_size, parts)) if isinstance(value, (dict, list)) else 0
 
 
 def _assess(guard: Guard, chunk: list[Row], summary: Summary) -> list[dict[str, Any]]:
@@ -262,8 +235,13 @@ def _rejected(guard: Guard, rejected: Rejected) -> Assessment:
 
 
 def _result(assessment: Assessment, origin: dict[str, Any]) -> dict[str, Any]:
-    fields = assessment.confidence.model_dump(exclude={"provider_logprobs"})
+    fields = assessment.confidence.model_dump(exclude={"provider_logprobs", "evidence", "readings"})
     fields["confidence"] = fields.pop("p")
+    for name, value in (assessment.confidence.readings or {}).items():
+        fields[read_column(name)] = value
+    if (evidence := assessment.confidence.evidence) is not None:
+        missing = [name for name, use in evidence.items() if use == "missing"]
+        fields[EVIDENCE_MISSING] = ", ".join(missing) or None
     return {"action": assessment.action, **fields, **origin}
 
 

@@ -1,0 +1,44 @@
+"""Which rows of a file are scored together, where answers tell of each other."""
+
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ct_guard.estimators import Estimator
+from ct_guard.files import Row
+from ct_guard.workflows.runs.chunks import chunks_for
+from ct_guard.workflows.runs.pace import Pace
+
+
+def rows(*questions: str) -> list[Row]:
+    return [
+        Row(at, {"question": question, "answer": str(at)}) for at, question in enumerate(questions)
+    ]
+
+
+def sizes(made: list[Row], *, together: bool = True, backend: object = "a base") -> list[int]:
+    estimator: Any = SimpleNamespace(reads_together=together, backend=backend)
+    pace = Pace(2, least=2)
+    return [len(chunk) for chunk in chunks_for(cast(Estimator, estimator), iter(made), pace)]
+
+
+@pytest.mark.parametrize(
+    ("questions", "found"),
+    [
+        (("a", "a", "a", "b", "c", "c", "c", "c", "c"), [3, 6]),
+        (("a", " A ", "a", "b"), [3, 1]),
+        (("a", "b", "a"), [3]),
+        ((), []),
+    ],
+)
+def test_no_question_is_in_two_chunks(questions: tuple[str, ...], found: list[int]) -> None:
+    assert sizes(rows(*questions)) == found
+
+
+def test_a_file_without_a_base_is_one_chunk() -> None:
+    assert sizes(rows("a", "b", "c", "d"), backend=None) == [4]
+
+
+def test_rows_that_do_not_tell_of_each_other_go_by_the_pace() -> None:
+    assert sizes(rows("a", "b", "c", "d", "e"), together=False) == [2, 2, 1]
