@@ -87,7 +87,6 @@ def apply_to_file(
     output: str,
     *,
     fitted_on: Collection[str],
-    provider: Mapping[str, LogisticLayer] | None = None,
     overwrite: bool = False,
 ) -> int:
     """Write the scored file `source` to `output` with confidences from its logits.
@@ -98,8 +97,6 @@ def apply_to_file(
         output: `.jsonl`, `.csv` or `.parquet`, or `-`.
         fitted_on: question keys of the rows that the calibrators were fitted on; a row with one of
             them would look better than it is.
-        provider: layers over log-probabilities, by answering model: where a row carries them, they
-            go before the calibrators, as they do in scoring.
         overwrite: whether an existing output may be replaced.
 
     Returns:
@@ -109,7 +106,7 @@ def apply_to_file(
         InputError: a row that was calibrated on, without a column `logit`, or unreadable; files
             that cannot be read or written. Nothing is written then.
     """
-    fitted, known, done = Fitted(calibrators, provider or {}), set(fitted_on), 0
+    fitted, known, done = Fitted(calibrators), set(fitted_on), 0
     with open_writer(output, RECALIBRATED, source=source, overwrite=overwrite) as writer:
         for row in open_rows(source):
             if "logit" not in row.fields and row.error is None:
