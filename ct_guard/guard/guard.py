@@ -12,6 +12,7 @@ from ct_guard.backends import KV
 from ct_guard.errors import CtGuardError, DeadlineError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.policies import (
+    Annotate,
     Escalate,
     OnError,
     Policy,
@@ -37,8 +38,9 @@ class Guard:
 
     `estimator` and `policy` are given by name, path or object; without a policy, the estimator's
     certified threshold is used where it has one, else every answer passes with its confidence
-    attached. `deadline` bounds every call in seconds; what is late is an error of that answer, and
-    goes by `on_error` like any other ("pass", "block" = abstain, "raise"). So is what finds more
+    attached. `on_error` says what becomes of an answer that could not be scored: "pass", "block"
+    (abstain) or "raise". None: "block", but "pass" under `annotate`, which keeps no answer back.
+    `deadline` bounds every call in seconds; what is late is such an answer. So is what finds more
     than `max_waiting` answers waiting (OverloadedError), and what could not be scored by its
     deadline for all that waits before it (DeadlineError, at once).
 
@@ -60,13 +62,13 @@ class Guard:
         estimator: str | Path | Estimator,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
         *,
-        on_error: OnError = "block",
+        on_error: OnError | None = None,
         deadline: float | None = None,
         window: float = Terms.window,
         max_batch: int | None = None,
         max_waiting: int = Terms.max_waiting,
     ) -> None:
-        if on_error not in get_args(OnError):
+        if on_error is not None and on_error not in get_args(OnError):
             known = ", ".join(get_args(OnError))
             raise UsageError(f"unknown on_error {on_error!r}: there are {known}")
         if not window >= 0:
@@ -86,7 +88,10 @@ class Guard:
             isinstance(part, Escalate) and part.keep == "last" for part in parts(self.policy)
         )
         """Whether the last model's answer counts, instead of the one with the best p."""
-        self.on_error: OnError = on_error
+        self.on_error_given = on_error
+        """For a guard that is to differ in its policy: None goes by that one's."""
+        passes = isinstance(self.policy, Annotate)
+        self.on_error: OnError = on_error or ("pass" if passes else "block")
         self.deadline = deadline
         self.window, self.max_batch, self.max_waiting = window, max_batch, max_waiting
         most = max_batch or (Terms.max_batch if self.estimator.batching_gains else 1)
@@ -100,7 +105,7 @@ class Guard:
         return Guard(
             self.estimator,
             policy,
-            on_error=self.on_error,
+            on_error=self.on_error_given,
             deadline=self.deadline,
             window=self.window,
             max_batch=self.max_batch,

@@ -27,7 +27,8 @@ class CalibrateConfig:
 
     estimator: str | Path | None = None
     """The estimator that scored the rows, to be copied with the new calibrators. With `apply` it is
-    read only, to refuse rows that it has seen."""
+    read only, to refuse rows that it has seen. Its layers over log-probabilities, which go before
+    calibrators, were fitted on other rows: they serve neither the copy nor `apply`."""
     apply: str | Path | None = None
     """A scored file of other questions: the output is a copy of it with confidences by the new
     calibrators."""
@@ -169,7 +170,6 @@ def calibrate(
             str(config.apply),
             str(output),
             fitted_on=scored.question_keys(),
-            provider=manifest.provider if manifest is not None else None,
             groups=corrections,
             overwrite=config.overwrite,
         )
@@ -271,6 +271,13 @@ def _checked(
         said.append(
             f"The certificates and figures of {config.estimator} were of its old probabilities:"
             " they are left out of the copy; certify and evaluate it anew."
+        )
+    if manifest.provider and not config.logprobs:
+        named = ", ".join(sorted(manifest.provider))
+        said.append(
+            f"What {config.estimator} has learnt of the log-probabilities of {named} was of other"
+            " rows, and is left out"
+            + ("; `logprobs` learns it anew." if config.apply is None else ".")
         )
     if config.apply is None and not config.ood and manifest.novelty is not None:
         said.append("The copy measures no ood: `ood` compares with these rows.")

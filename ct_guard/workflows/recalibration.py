@@ -97,7 +97,6 @@ def apply_to_file(
     output: str,
     *,
     fitted_on: Collection[str],
-    provider: Mapping[str, LogisticLayer] | None = None,
     groups: Sequence[GroupCorrections] = (),
     overwrite: bool = False,
 ) -> int:
@@ -109,8 +108,6 @@ def apply_to_file(
         output: `.jsonl`, `.csv` or `.parquet`, or `-`.
         fitted_on: question keys of the rows that the calibrators were fitted on; a row with one of
             them would look better than it is.
-        provider: layers over log-probabilities, by answering model: where a row carries them, they
-            go before the calibrators, as they do in scoring.
         groups: corrections within them.
         overwrite: whether an existing output may be replaced.
 
@@ -121,7 +118,7 @@ def apply_to_file(
         InputError: a row that was calibrated on, without a column `logit`, or unreadable; files
             that cannot be read or written. Nothing is written then.
     """
-    fitted, known, done = Fitted(calibrators, provider or {}, groups), set(fitted_on), 0
+    fitted, known, done = Fitted(calibrators, {}, groups), set(fitted_on), 0
     columns = [one.column for one in groups]
     with open_writer(output, RECALIBRATED, source=source, overwrite=overwrite) as writer:
         for row in open_rows(source):

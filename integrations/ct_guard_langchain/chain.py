@@ -47,11 +47,11 @@ class GuardedChain(Vectorised[Guarded]):
     An agent that pauses for a person passes as it is. Asking an agent with a checkpointer again
     adds to its thread: there, `ConfidenceMiddleware` is what retries and escalates.
 
-    A stream passes through, unless the policy can replace an answer: then it is held until the
-    decision and comes in one part, and what runs in the chain is heard by no callback, tracer or
-    stream around it. They are told of the models' calls afterwards: with their answers where the
-    output is delivered, else without. The guard's `hold_stream=False` lets everything be heard at
-    once.
+    A stream passes through, unless the policy or `on_error` can replace an answer: then it is held
+    until the decision and comes in one part, and what runs in the chain is heard by no callback,
+    tracer or stream around it. They are told of the models' calls afterwards: with their answers
+    where the output is delivered, else without. The guard's `hold_stream=False` lets everything be
+    heard at once.
     """
 
     def __init__(

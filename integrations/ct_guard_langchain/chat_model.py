@@ -78,11 +78,11 @@ class GuardedChatModel(DecidingChatModel):
     the caller's. With LangChain's cache, decisions are cached with their answers, but no answer
     that something failed on: it is asked for again.
 
-    A stream ends in an empty chunk with the record. Where the policy may replace an answer, nothing
-    is streamed before the decision; `hold_stream=False` streams at once, and what the policy then
-    says is recorded but cannot be carried out. A policy that only annotates streams at once, also
-    with `on_error="block"`: to hold answers until they are known to be scored, set
-    `hold_stream=True`.
+    A stream ends in an empty chunk with the record. Where an answer may be replaced, by the policy
+    or because it cannot be scored and `on_error` is not "pass", nothing is streamed before the
+    decision; `hold_stream=False` streams at once, and what is then decided is recorded but cannot
+    be carried out. A policy that only annotates streams at once, unless `on_error` is given as
+    "block" or "raise".
 
     A guarded model holds a loaded estimator: it cannot be pickled, and LangChain's `dumps` writes
     it as not serialisable.
@@ -96,8 +96,9 @@ class GuardedChatModel(DecidingChatModel):
     """The `Policy` in force."""
     models: tuple[Any, ...]
     """Stronger chat models, bare or with keywords bound, in the order in which they are asked."""
-    on_error: OnError
-    """What happens to an answer that cannot be scored: "pass", "block" (abstain) or "raise"."""
+    on_error: OnError | None
+    """What happens to an answer that cannot be scored: "pass", "block" (abstain) or "raise". None:
+    "block", but "pass" under `annotate`."""
     deadline: float | None
     """Most seconds for one scoring; later counts as not scored."""
     window: float
@@ -107,7 +108,7 @@ class GuardedChatModel(DecidingChatModel):
     max_waiting: int
     """Most answers that wait to be scored; what more arrives counts as not scored."""
     hold_stream: bool | None
-    """Whether a stream waits for the decision. None: where the policy may replace the answer."""
+    """Whether a stream waits for the decision. None: where the answer may be replaced."""
     abstain_message: Any
     """A text, or a function of the record (and of the conversation, where it takes two arguments)
     that returns one."""
@@ -131,7 +132,7 @@ class GuardedChatModel(DecidingChatModel):
         estimator: str | Path | Estimator | None = None,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
         models: Sequence[Runnable[LanguageModelInput, AIMessage]] = (),
-        on_error: OnError = "block",
+        on_error: OnError | None = None,
         deadline: float | None = None,
         window: float = Terms.window,
         max_batch: int | None = None,
@@ -271,7 +272,7 @@ class GuardedChatModel(DecidingChatModel):
         kwargs = dict(kwargs)
         guard = self._guards.under(kwargs.pop(POLICY, None))
         self._check_gate(guard)
-        hold = may_replace(guard.policy) if self.hold_stream is None else self.hold_stream
+        hold = may_replace(guard) if self.hold_stream is None else self.hold_stream
         return Call(
             guard=guard,
             candidates=self._candidates,
@@ -379,7 +380,7 @@ class GuardedChatModel(DecidingChatModel):
                 "estimator": self._guard.estimator.name,
                 "fingerprint": self._guard.estimator.fingerprint,
                 "policy": repr(self.policy),
-                "on_error": self.on_error,
+                "on_error": self._guard.on_error,
                 "deadline": self.deadline,
                 **self._delivery.identity,
                 "schemas": list(self.schemas),

@@ -9,6 +9,7 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 
 from ct_guard.errors import UsageError
+from ct_guard.guard import Guard
 from ct_guard.policies import (
     Annotate,
     Budget,
@@ -196,12 +197,13 @@ def harmless(metadata: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in metadata.items() if name in _HARMLESS}
 
 
-def may_replace(policy: Policy, *, gated: bool = False) -> bool:
-    """Whether an answer that a model gave may not be the one that is delivered. Then its stream has
-    to be held until the decision. `gated`: a tool gate replaces nothing, as whoever runs the calls
-    asks it."""
+def may_replace(guard: Guard, *, gated: bool = False) -> bool:
+    """Whether an answer that a model gave may not be the one that is delivered: the policy replaces
+    it, or it cannot be scored and `on_error` keeps it back. Then its stream has to be held until
+    the decision. `gated`: a tool gate replaces nothing, as whoever runs the calls asks it."""
     harmless = (Annotate, ToolGate) if gated else (Annotate,)
-    return any(not isinstance(part, harmless) for part in parts(policy))
+    by_policy = any(not isinstance(part, harmless) for part in parts(guard.policy))
+    return by_policy or guard.on_error != "pass"
 
 
 def may_ask_person(policy: Policy, *, about_calls: bool = True) -> bool:

@@ -63,7 +63,7 @@ class Guarding:
         """Whether nobody may hear of an answer before it is decided on."""
         if self.hold_stream is not None:
             return self.hold_stream
-        return may_replace(self.guard_for(config).policy)
+        return may_replace(self.guard_for(config))
 
     def guarded(
         self,

@@ -34,6 +34,9 @@ __all__ = ["ChatLocal"]
 
 _STYLE: ContextStyle = "chat_turn"
 _SETTINGS = ("max_tokens", "temperature", "top_p", "seed")
+_OF_A_CALL = (*_SETTINGS, "stop", "stream", POLICY)
+"""What can be given per call; of `stream`, LangChain's own word for streaming, it has read all that
+it says."""
 
 
 class ChatLocal(DecidingChatModel):
@@ -57,7 +60,8 @@ class ChatLocal(DecidingChatModel):
 
     The estimator must be of the style `chat_turn`, the only one that goes on from a conversation's
     cache. `max_tokens`, `temperature`, `top_p`, `seed` and `stop` can also be given per call, or by
-    `bind`. Conversations of several threads or tasks are generated token by token in turns.
+    `bind`; any other keyword of a call is a UsageError. Conversations of several threads or tasks
+    are generated token by token in turns.
     """
 
     estimator: Any = Field(exclude=True, repr=False)
@@ -80,10 +84,10 @@ class ChatLocal(DecidingChatModel):
     keep_original: bool
     redact: Any
     hold_stream: bool | None
-    """Whether a stream waits for the decision and then says all at once. None: with every policy
-    but `annotate`. What was streamed cannot be taken back: of an answer that turns out not to be
-    fit for delivery, only the record's action tells then, as it does where scoring fails under
-    `annotate`."""
+    """Whether a stream waits for the decision and then says all at once. None: where the answer may
+    be replaced, by a policy other than `annotate` or by an `on_error` other than "pass". What was
+    streamed cannot be taken back: of an answer that turns out not to be fit for delivery, only the
+    record's action tells then."""
     keep_conversations: int = Field(ge=0)
     """How many conversations' caches are kept, each as large as the cache of its tokens; 0 reads
     every prompt afresh."""
@@ -217,13 +221,15 @@ class ChatLocal(DecidingChatModel):
                 yield chunk
 
     def _guard_of(self, kwargs: Mapping[str, Any]) -> Guard:
-        """The guard with the policy that a call sets."""
+        """The guard with the policy that a call sets. Raises UsageError for a keyword that would
+        set nothing."""
+        refuse_unknown("ChatLocal", kwargs, _OF_A_CALL)
         guard = self._guards.under(kwargs.get(POLICY))
         _check_policy(guard)
         return guard
 
     def _holds(self, guard: Guard) -> bool:
-        return may_replace(guard.policy) if self.hold_stream is None else self.hold_stream
+        return may_replace(guard) if self.hold_stream is None else self.hold_stream
 
     def _reply(
         self,
@@ -328,7 +334,7 @@ def _guard(
             raise UsageError("a Guard has its on_error already: leave `on_error` out")
         return estimator
     loaded = load_estimator(estimator, backend=backend or "transformers", base=base)
-    return Guard(loaded, "annotate" if policy is None else policy, on_error=on_error or "block")
+    return Guard(loaded, "annotate" if policy is None else policy, on_error=on_error)
 
 
 def _check(estimator: Estimator) -> None:

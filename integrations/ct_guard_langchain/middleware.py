@@ -3,6 +3,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,7 @@ from .delivery import (
 from .per_call import Guards, policy_in
 from .record import KEY, call_digest, get_confidence
 from .review import review_answer, review_call, review_calls
+from .running import NotRunError, as_let_through
 from .state import VERDICTS, ConfidenceState, Verdict, last_ai, verdict_on
 from .telling import atell, note_in, tell
 from .tools import CallGate, gate_of, refused
@@ -73,14 +75,15 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
       person. A score is that of a call as it was made: one that another middleware, a person or an
       update of the state has changed since counts as not scored.
 
-    List it last. A middleware inside of it, which is one listed after it, can change a call of a
-    tool after the gate has let it through; the question, the model and the answer are judged as
-    they were in the end, wherever it stands. The log says once when something inside has changed
-    them.
+    List it last. The question, the model and the answer are judged as they were in the end,
+    wherever it stands, and the log says once when a middleware inside of it, which is one listed
+    after it, has changed them. A call of a tool that such a one changes after the gate has let it
+    through is one without a score: it does not run, unless such calls may.
 
     `hold_stream`: nothing that models say inside is heard by a stream, callback or tracer until it
     is decided whose answer counts; then they are told of that answer, and of other calls only that
-    they were made and their tokens. By default it is held where the policy can replace an answer.
+    they were made and their tokens. By default it is held where an answer may be replaced, by the
+    policy or by `on_error`: `annotate` streams at once, unless `on_error` is "block" or "raise".
 
     `config={"configurable": {"ct_guard_policy": 0.9}}`, or a `ct_guard_policy` in the context of
     the run (`context_schema`), sets another policy for one call."""
@@ -93,7 +96,7 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
         *,
         models: Sequence[str | BaseChatModel] = (),
-        on_error: OnError = "block",
+        on_error: OnError | None = None,
         on_missing: OnMissing | None = None,
         hold_stream: bool | None = None,
         abstain_message: AbstainMessage = ABSTAIN_MESSAGE,
@@ -130,7 +133,7 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         self.models = tuple(
             init_chat_model(model) if isinstance(model, str) else model for model in models
         )
-        gate_of(self.guard.policy, on_missing)
+        gate_of(self.guard, on_missing)
         self.on_missing, self.hold_stream = on_missing, hold_stream
         self._name = name
         self._reviews = may_ask_person(self.guard.policy)
@@ -209,7 +212,7 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
     def _call(self, request: Request) -> AgentCall:
         guard = self._guard_for(request.runtime)
         self._gate(guard).check(request.tools, all_known=False)
-        hold = may_replace(guard.policy, gated=True)
+        hold = may_replace(guard, gated=True)
         return AgentCall(
             self.name,
             guard,
@@ -230,7 +233,7 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         return guard
 
     def _gate(self, guard: Guard) -> CallGate:
-        return gate_of(guard.policy, self.on_missing)
+        return gate_of(guard, self.on_missing)
 
     def _tell(self, call: AgentCall, request: Request) -> None:
         self._say_misplaced(call)
@@ -248,8 +251,8 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
             self._said_misplaced = True
             _logger.warning(
                 "a middleware listed after %s changed what the model was asked, or which model:"
-                " that is what was judged, but what it does to calls of tools is not seen; list %s"
-                " last",
+                " that is what was judged, but calls of tools that it changes have no score; list"
+                " %s last",
                 self.name,
                 self.name,
             )
@@ -332,14 +335,31 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         """Run the tool, unless its call scored too low; then the model is told so instead, or a
         person is asked who was not before."""
         allowed = self._allowed(request)
-        return allowed if isinstance(allowed, ToolMessage) else handler(allowed)
+        if isinstance(allowed, ToolMessage):
+            return allowed
+        try:
+            with self._as_let_through(allowed):
+                return handler(allowed)
+        except NotRunError as stopped:
+            return refused(allowed.tool_call, stopped.decision)
 
     async def awrap_tool_call(
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], Awaitable[ToolResult]]
     ) -> ToolResult:
         """`wrap_tool_call`, async."""
         allowed = self._allowed(request)
-        return allowed if isinstance(allowed, ToolMessage) else await handler(allowed)
+        if isinstance(allowed, ToolMessage):
+            return allowed
+        try:
+            with self._as_let_through(allowed):
+                return await handler(allowed)
+        except NotRunError as stopped:
+            return refused(allowed.tool_call, stopped.decision)
+
+    def _as_let_through(self, request: ToolCallRequest) -> AbstractContextManager[None]:
+        """What a middleware inside makes of the call counts as never scored."""
+        gate = self._gate(self._guard_for(request.runtime))
+        return as_let_through(request, lambda call: gate.decide(call, None, None))
 
     def _allowed(self, request: ToolCallRequest) -> ToolCallRequest | ToolMessage:
         """The request as it may run, or what stands in place of its result."""

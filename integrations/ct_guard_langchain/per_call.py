@@ -124,7 +124,8 @@ def no_option(surface: str, name: str, known: Collection[str]) -> UsageError:
 
     near = get_close_matches(name, known, n=1)
     if name.startswith(("thresh", "tresh", "min_p", "min_conf", "cutoff")):
-        instead = "give policy=0.7, or any other policy"
+        where = POLICY if POLICY in known else "policy"
+        instead = f"give {where}=0.7, or any other policy"
     elif name == "stronger" and "models" in known:
         instead = "stronger models, or chains, are given as 'models'"
     elif near:

@@ -61,9 +61,10 @@ class ConfidenceGuard(Vectorised[Guarded]):
     answer that is abstained from, or left to a person.
 
     `batch` scores all its pairs in one batch. A stream of pairs passes through, with the confidence
-    in its last part, unless the policy can replace an answer, or `hold_stream` says otherwise: then
-    nothing leaves before the decision. `config={"configurable": {"ct_guard_policy": 0.9}}`, or a
-    `ct_guard_policy` in the context of a LangGraph run, sets another policy for one call.
+    in its last part, unless an answer may be replaced, by the policy or by `on_error`, or
+    `hold_stream` says otherwise: then nothing leaves before the decision.
+    `config={"configurable": {"ct_guard_policy": 0.9}}`, or a `ct_guard_policy` in the context of a
+    LangGraph run, sets another policy for one call.
     """
 
     def __init__(
@@ -71,7 +72,7 @@ class ConfidenceGuard(Vectorised[Guarded]):
         estimator: str | Path | Estimator | None = None,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
         *,
-        on_error: OnError = "block",
+        on_error: OnError | None = None,
         deadline: float | None = None,
         window: float = Terms.window,
         max_batch: int | None = None,

@@ -9,7 +9,8 @@ from langchain.agents.middleware.types import ToolCallRequest
 from langchain_core.messages import AIMessage, ToolCall, ToolMessage
 
 from ct_guard.errors import UsageError
-from ct_guard.policies import OnMissing, Policy, Situation, ToolGate, parts
+from ct_guard.guard import Guard
+from ct_guard.policies import OnMissing, Situation, ToolGate, parts
 from ct_guard.records import Confidence, Decision
 
 from .delivery import may_replace
@@ -61,16 +62,16 @@ class CallGate:
                 self.gate.check_names(names)
 
 
-def gate_of(policy: Policy, on_missing: OnMissing | None) -> CallGate:
-    """The gate in a policy. `on_missing`, if given, goes before the policy's own word on it;
-    without either, unscored calls run only where the policy never withholds anything. Raises
+def gate_of(guard: Guard, on_missing: OnMissing | None) -> CallGate:
+    """The gate in a guard's policy. `on_missing`, if given, goes before the policy's own word on
+    it; without either, unscored calls run only where the guard never withholds anything. Raises
     UsageError for an unknown one."""
     if on_missing is not None:
         _check(on_missing)
-    gate = next((part for part in parts(policy) if isinstance(part, ToolGate)), None)
+    gate = next((part for part in parts(guard.policy) if isinstance(part, ToolGate)), None)
     if on_missing is not None:
         gate = (gate or ToolGate(default=0.0)).model_copy(update={"on_missing": on_missing})
-    return CallGate(gate, may_replace(policy, gated=True), policy.name)
+    return CallGate(gate, may_replace(guard, gated=True), guard.policy.name)
 
 
 def scores_of(

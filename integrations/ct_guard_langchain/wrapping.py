@@ -32,7 +32,7 @@ class Options(TypedDict, total=False):
     estimator: str | Path | Estimator
     policy: str | float | Path | dict[str, Any] | Policy | None
     models: Sequence[Runnable[Any, Any]]
-    on_error: OnError
+    on_error: OnError | None
     deadline: float | None
     window: float
     max_batch: int | None
@@ -171,7 +171,7 @@ def _settings_of(guarding: Guarding) -> dict[str, Any]:
     return {
         "estimator": guard.estimator,
         "policy": guard.policy,
-        "on_error": guard.on_error,
+        "on_error": guard.on_error_given,
         "deadline": guard.deadline,
         "window": guard.window,
         "max_batch": guard.max_batch,

@@ -272,10 +272,9 @@ def test_log_probabilities_are_learnt_for_a_hybrid_only(
     assert "is of the method query, not a hybrid" in other.stderr
 
 
-def test_what_a_hybrid_learns_of_log_probabilities_changes_its_probabilities(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(folder)
+@pytest.fixture
+def hybrid(folder: Path) -> Path:
+    """mini, which the files then are of: with log-probabilities that tell much."""
     rng = np.random.default_rng(4)
     base = Path(ct_guard.__file__).parent / "mini" / "hybrid"
     for name in ("calibration", "test"):
@@ -287,10 +286,26 @@ def test_what_a_hybrid_learns_of_log_probabilities_changes_its_probabilities(
             row |= {"model": "m", "logprobs": [logprob], "correct": right}
             row |= {"estimator": "mini", "scorer": load_manifest(base).scorer}
         path.write_text("".join(json.dumps(row) + "\n" for row in made))
+    return base
+
+
+@pytest.fixture
+def hybrid_with_a_layer(folder: Path, hybrid: Path) -> Path:
+    made = folder / "learnt"
+    rows = folder / "calibration.jsonl"
+    done = inside("calibrate", rows, "-e", hybrid, "-o", made, "--logprobs")
+    assert done.exit_code == 0, done.output
+    return made
+
+
+def test_what_a_hybrid_learns_of_log_probabilities_changes_its_probabilities(
+    folder: Path, hybrid: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(folder)
     loss = []
     for how in ((), ("--logprobs",)):
         made_of = f"new{len(how)}"
-        done = inside("calibrate", "calibration.jsonl", "-e", base, "-o", made_of, *how)
+        done = inside("calibrate", "calibration.jsonl", "-e", hybrid, "-o", made_of, *how)
         assert done.exit_code == 0, done.output
         assert ("m: log-probabilities are used (600 labels" in done.stderr) == bool(how)
         scored = read_scored("test.jsonl", need="logit")
@@ -298,3 +313,24 @@ def test_what_a_hybrid_learns_of_log_probabilities_changes_its_probabilities(
         loss.append(-np.log(np.where(scored.correct, p, 1 - p)).mean())
     assert loss[1] < loss[0] - 0.05
     assert "of m, where given: logit" in inside("inspect", "new1").stdout
+
+
+def test_a_calibration_on_new_rows_leaves_out_what_was_learnt_of_old_log_probabilities(
+    folder: Path, hybrid_with_a_layer: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the rows of that model would keep the old confidence. The copy and `--apply` agree."""
+    monkeypatch.chdir(folder)
+    options = ("calibrate", "calibration.jsonl", "-e", hybrid_with_a_layer, "-o")
+    copied = inside(*options, "again")
+    assert copied.exit_code == 0, copied.output
+    said = "has learnt of the log-probabilities of m was of other rows, and is left out"
+    assert f"{said}; --logprobs learns it anew." in " ".join(copied.stderr.split())
+    manifest = load_manifest(Path("again"))
+    assert manifest.provider == {}
+    applied = inside(*options, "applied.jsonl", "--apply", "test.jsonl")
+    assert applied.exit_code == 0, applied.output
+    assert f"{said}." in " ".join(applied.stderr.split())
+    lines = Path("applied.jsonl").read_text().splitlines()
+    written = [json.loads(line)["confidence"] for line in lines]
+    expected = probabilities(read_scored("test.jsonl", need="logit"), manifest)
+    assert written == pytest.approx(list(expected))

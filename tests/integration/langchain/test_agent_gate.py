@@ -1,7 +1,8 @@
 """The gate of an agent's tools: a score is that of one call, at its position, with its name and its
 arguments, and what has none does not run."""
 
-from typing import Any
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import pytest
 from langchain.agents import create_agent
@@ -10,6 +11,8 @@ from langchain.agents.middleware import (
     HumanInTheLoopMiddleware,
     InterruptOnConfig,
 )
+from langchain.agents.middleware.types import ToolCallRequest
+from langchain.tools import InjectedState, InjectedToolCallId, ToolRuntime
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
@@ -265,3 +268,151 @@ async def test_what_a_reading_requires_holds_for_every_call_of_a_turn(estimator,
     agent = create_agent(said, tools, middleware=[ConfidenceMiddleware(estimator, policy)])
     state = await run("invoke", agent, ASK)
     assert (ran, state["messages"][-1].text) == ([], "I don't know.")
+
+
+# --- what runs is what was let through ------------------------------------------------------------
+
+
+class EditsOnTheWay(AgentMiddleware):
+    """Changes calls of a tool that are about to run."""
+
+    def __init__(self, change: Callable[[ToolCallRequest], ToolCallRequest]) -> None:
+        self.change = change
+
+    def wrap_tool_call(self, request: ToolCallRequest, handler: Any) -> Any:
+        return handler(self.change(request))
+
+    async def awrap_tool_call(self, request: ToolCallRequest, handler: Any) -> Any:
+        return await handler(self.change(request))
+
+
+@tool
+def another(path: str) -> str:
+    """Do something else."""
+    raise AssertionError("it ran")
+
+
+def other_arguments(request: ToolCallRequest) -> ToolCallRequest:
+    return request.override(tool_call={**request.tool_call, "args": {"path": "everything, sure"}})
+
+
+def further_arguments(request: ToolCallRequest) -> ToolCallRequest:
+    args = {**request.tool_call["args"], "force": True}
+    return request.override(tool_call={**request.tool_call, "args": args})
+
+
+def arguments_in_place(request: ToolCallRequest) -> ToolCallRequest:
+    request.tool_call["args"]["path"] = "everything, sure"
+    return request
+
+
+def another_tool(request: ToolCallRequest) -> ToolCallRequest:
+    return request.override(tool=another)
+
+
+CHANGES = pytest.mark.parametrize(
+    "change", [other_arguments, further_arguments, arguments_in_place, another_tool]
+)
+
+
+@WAYS
+@CHANGES
+@pytest.mark.parametrize("policy", [GATE, Threshold(threshold=0.3)], ids=["gate", "threshold"])
+async def test_a_call_that_is_changed_on_its_way_does_not_run(
+    estimator, tools, ran, way, change, policy
+):
+    middleware = [ConfidenceMiddleware(estimator, policy), EditsOnTheWay(change)]
+    if policy is GATE:
+        middleware[0] = ConfidenceMiddleware(estimator, GATE.model_copy(update={"default": 0.5}))
+    said = model(calling("delete", path="a sure thing"), "sure")
+    state = await run(way, create_agent(said, tools, middleware=middleware), ASK)
+    assert ran == []
+    assert "it was never scored as it stands" in state["messages"][2].text
+    assert is_valid(state["messages"])
+
+
+@WAYS
+async def test_a_call_does_not_run_in_place_of_another_that_was_scored(estimator, tools, ran, way):
+    """Position counts, too: what was let through once runs once."""
+
+    def as_the_first(request: ToolCallRequest) -> ToolCallRequest:
+        args = {"path": "a sure thing"}
+        call = {**request.tool_call, "name": "delete", "args": args}
+        return request.override(tool_call=call, tool=tools[0])
+
+    made = [("delete", {"path": "a sure thing"}, "0"), ("search", {"word": "sure"}, "1")]
+    guard = ConfidenceMiddleware(estimator, ToolGate(default=0.5))
+    agent = create_agent(
+        model(calls(*made), "sure"), tools, middleware=[guard, EditsOnTheWay(as_the_first)]
+    )
+    await run(way, agent, ASK)
+    assert ran == ["delete a sure thing"]
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("policy", "on_missing"),
+    [(Annotate(), None), (GATE, "allow"), (ToolGate(thresholds={"search": 0.9}), None)],
+    ids=["annotate", "allowed", "another tool's gate"],
+)
+async def test_a_changed_call_runs_where_calls_without_a_score_may(
+    estimator, tools, ran, way, policy, on_missing
+):
+    guard = ConfidenceMiddleware(estimator, policy, on_missing=on_missing)
+    said = model(calling("delete", path="a sure thing"), "sure")
+    agent = create_agent(said, tools, middleware=[guard, EditsOnTheWay(other_arguments)])
+    await run(way, agent, ASK)
+    assert ran == ["delete everything, sure"]
+
+
+@WAYS
+async def test_a_call_that_is_not_changed_runs_as_often_as_it_is_tried(estimator, ran, way):
+    """Also with what LangGraph puts into it, and with tools that it calls itself."""
+
+    @tool
+    def inner(word: str) -> str:
+        """Be called by a tool."""
+        ran.append(f"inner {word}")
+        return "found"
+
+    @tool
+    def delete(
+        path: str,
+        runtime: ToolRuntime,
+        state: Annotated[dict[str, Any], InjectedState],
+        call_id: Annotated[str, InjectedToolCallId],
+    ) -> str:
+        """Delete a file."""
+        ran.append(f"delete {path} {len(state['messages'])} {call_id}")
+        return str(inner.invoke({"word": "unsure"}))
+
+    class Twice(AgentMiddleware):
+        def wrap_tool_call(self, request: ToolCallRequest, handler: Any) -> Any:
+            handler(request)
+            return handler(request.override(tool_call={**request.tool_call}))
+
+        async def awrap_tool_call(self, request: ToolCallRequest, handler: Any) -> Any:
+            await handler(request)
+            return await handler(request.override(tool_call={**request.tool_call}))
+
+    guard = ConfidenceMiddleware(estimator, ToolGate(default=0.9))
+    said = model(calling("delete", path="a sure thing"), "sure")
+    state = await run(way, create_agent(said, [delete], middleware=[guard, Twice()]), ASK)
+    assert ran == ["delete a sure thing 2 call-1", "inner unsure"] * 2
+    assert state["messages"][2].text == "found"
+
+
+@WAYS
+async def test_what_a_person_has_approved_is_what_runs(estimator, tools, ran, way):
+    guard = ConfidenceMiddleware(estimator, ToolGate(default=0.9, below="human"))
+    agent = create_agent(
+        model(calling("delete", path="perhaps"), "sure"),
+        tools,
+        middleware=[guard, EditsOnTheWay(other_arguments)],
+        checkpointer=InMemorySaver(),
+    )
+    assert (await run(way, agent, ASK, THREAD))["__interrupt__"]
+    resume = Command(resume={"decisions": [{"type": "approve"}]})
+    state = await run(way, agent, resume, THREAD)
+    assert ran == []
+    assert "delete was not run" in state["messages"][2].text

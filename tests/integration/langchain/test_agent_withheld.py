@@ -22,12 +22,13 @@ from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
 
-from ct_guard.errors import PolicyError
+from ct_guard.errors import BackendError, PolicyError
+from ct_guard.policies import ToolGate
 from ct_guard.records import CalibratorState
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence
 from tests.integration.langchain.scripted import Scripted, calling, model
-from tests.integration.langchain.surfaces import run
+from tests.integration.langchain.surfaces import SURFACES, run
 from tests.known_confidence import by_word, estimator_on
 
 ASK = {"messages": [("user", "Where is it?")]}
@@ -171,6 +172,55 @@ async def test_log_probabilities_and_citations_of_a_withheld_answer_go_with_it(e
     )
     assert "secret" not in repr(state)
     assert state["messages"][-1].response_metadata["model_name"] == "small"
+
+
+# --- where the policy keeps nothing back ----------------------------------------------------------
+
+
+@pytest.mark.parametrize("surface", SURFACES)
+@pytest.mark.parametrize(
+    ("options", "text", "action"),
+    [
+        ({"on_error": "block"}, "I don't know.", "abstain"),
+        ({"on_error": "pass"}, "so sure", "pass"),
+        ({}, "so sure", "pass"),
+    ],
+    ids=["block", "pass", "by default"],
+)
+async def test_annotate_delivers_the_same_on_every_surface(broken, surface, options, text, action):
+    """By itself it keeps no answer back; `on_error="block"` does, where none can be scored."""
+    guard = ConfidenceMiddleware(broken, "annotate", **options)
+    seen = await SURFACES[surface](create_agent(model("so sure"), middleware=[guard]), ASK, None)
+    assert seen.text in (text, None)
+    if seen.record is not None:  # live tokens carry none
+        assert seen.record["action"] == action
+
+
+@pytest.mark.parametrize("surface", ["stream messages", "astream messages"])
+async def test_where_tools_are_gated_an_answer_that_cannot_be_scored_is_not_streamed(
+    broken, surface
+):
+    guard = ConfidenceMiddleware(broken, ToolGate(default=0.9))
+    seen = await SURFACES[surface](create_agent(model("so sure"), middleware=[guard]), ASK, None)
+    assert seen.text == "I don't know."
+
+
+@WAYS
+@pytest.mark.parametrize(("on_error", "raised"), [("raise", True), ("pass", False)])
+async def test_an_answer_that_raises_was_not_streamed_before(broken, way, on_error, raised):
+    agent = create_agent(
+        model("so sure"), middleware=[ConfidenceMiddleware(broken, "annotate", on_error=on_error)]
+    )
+    seen: list[str] = []
+    try:
+        if way == "invoke":
+            seen += [part.text for part, _ in agent.stream(ASK, stream_mode="messages")]
+        else:
+            async for part, _ in agent.astream(ASK, stream_mode="messages"):
+                seen.append(part.text)
+    except BackendError:
+        assert raised
+    assert "".join(seen) == ("" if raised else "so sure")
 
 
 # --- wherever it stands ---------------------------------------------------------------------------

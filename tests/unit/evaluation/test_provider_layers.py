@@ -1,6 +1,5 @@
 """What an answering model's own log-probabilities say, learnt from graded rows."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from ct_guard.evaluation.probabilities import probabilities
 from ct_guard.evaluation.provider import fit_provider
 from ct_guard.records import CalibratorState, QuestionAnswer
 from ct_guard.testing import FakeBackend
-from ct_guard.workflows.recalibration import apply_to_file, save_calibration
+from ct_guard.workflows.recalibration import save_calibration
 from tests.known_confidence import estimator_on
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
@@ -116,10 +115,8 @@ def test_the_features_are_the_raw_score_and_what_the_tokens_come_to(
     assert layer.features == PROVIDER_FEATURES
 
 
-def test_a_layer_counts_wherever_probabilities_are_made(
-    write: Write, make_rows: MakeRows, tmp_path: Path
-) -> None:
-    """Scoring, evaluation and `calibrate --apply` say the same of a row with log-probabilities."""
+def test_a_layer_counts_wherever_probabilities_are_made(write: Write, make_rows: MakeRows) -> None:
+    """Scoring and evaluation say the same of a row with log-probabilities."""
     rows = with_logprobs(make_rows(400, model="m"), weight=1.5)
     scored = read_scored(write("s.jsonl", rows), need="logit")
     layers, _ = fit_provider(scored, calibrate(scored).calibrators, min_labels=100)
@@ -130,9 +127,7 @@ def test_a_layer_counts_wherever_probabilities_are_made(
     del told[3]["logprobs"]
     told[4]["model"] = "another"
 
-    source, output = write("t.jsonl", told), tmp_path / "applied.jsonl"
-    apply_to_file(platt, str(source), str(output), fitted_on=set(), provider=layers)
-    applied = [json.loads(line)["confidence"] for line in output.read_text().splitlines()]
+    source = write("t.jsonl", told)
     logit_of = {row["answer"]: row["logit"] for row in told}
     estimator = estimator_on(
         FakeBackend(logit=lambda answer: logit_of[answer.strip()]),
@@ -145,7 +140,6 @@ def test_a_layer_counts_wherever_probabilities_are_made(
     served = [one.p for one in estimator.score(items)]
     evaluated = probabilities(read_scored(source, need="logit"), estimator.manifest)
 
-    assert applied == pytest.approx(evaluated)
     assert served == pytest.approx(evaluated, abs=1e-4)
     by_calibrator = expit([2.0 * row["logit"] - 1.0 for row in told])
     assert evaluated[3:5] == pytest.approx(by_calibrator[3:5])

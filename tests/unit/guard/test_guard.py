@@ -16,7 +16,7 @@ from ct_guard.backends import Adapter, GenerationSettings, Item, ScoreBatch, Wan
 from ct_guard.errors import BackendError, DeadlineError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.guard import Guard
-from ct_guard.policies import Annotate, Certified, Situation, Threshold
+from ct_guard.policies import Annotate, Certified, Situation, Threshold, ToolGate
 from ct_guard.query import Query, render_context
 from ct_guard.records import Certificate, QuestionAnswer
 from ct_guard.testing import FakeBackend
@@ -219,6 +219,21 @@ def test_a_failing_engine_goes_by_on_error(make: Make, on_error: str, action: st
     found = make(on_error=on_error).assess(qa("bad"))
     assert (found.action, found.p, found.confidence.status) == (action, None, "error")
     assert found.confidence.error == "broken"
+
+
+@pytest.mark.parametrize(
+    ("policy", "action"), [(0.5, "abstain"), (ToolGate(), "abstain"), ("annotate", "pass")]
+)
+def test_by_default_only_annotate_lets_pass_what_could_not_be_scored(
+    make: Make, policy: Any, action: str
+) -> None:
+    """And a guard that differs in its policy goes by that one's default."""
+    guard = make(policy)
+    assert guard.assess(qa("bad")).action == action
+    assert guard.under(Threshold(threshold=0.5)).assess(qa("bad")).action == "abstain"
+    assert guard.under(Annotate()).assess(qa("bad")).action == "pass"
+    strict = make("annotate", on_error="block").under(Annotate())
+    assert strict.assess(qa("bad")).action == "abstain"
 
 
 def test_a_failing_engine_may_raise(make: Make) -> None:

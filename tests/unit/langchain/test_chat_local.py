@@ -1,6 +1,7 @@
 """ChatLocal: one prefill for the answer and its confidence."""
 
 import asyncio
+import re
 from typing import Any
 
 import pytest
@@ -112,6 +113,35 @@ def test_stop_sequences_are_a_setting_that_a_call_may_replace(tiny_estimator):
 def test_settings_out_of_range_are_refused_per_call_too(estimator):
     with pytest.raises(UsageError, match="temperature -1"):
         ChatLocal(estimator=estimator).invoke(QUESTION, temperature=-1)
+
+
+@pytest.mark.parametrize(
+    ("given", "instead"),
+    [
+        ({"temprature": 0}, "has no option 'temprature': did you mean 'temperature'?"),
+        ({"max_token": 3}, "did you mean 'max_tokens'?"),
+        ({"threshold": 0.9}, "give ct_guard_policy=0.7, or any other policy"),
+        ({"tools": []}, "has no option 'tools': it has ct_guard_policy, max_tokens, seed"),
+    ],
+    ids=lambda given: str(given)[:20],
+)
+async def test_a_keyword_of_a_call_that_would_set_nothing_is_an_error(estimator, given, instead):
+    model = ChatLocal(estimator=estimator)
+    bound = model.bind(**given)
+    with pytest.raises(UsageError, match=re.escape(instead)):
+        bound.invoke(QUESTION)
+    with pytest.raises(UsageError, match=re.escape(instead)):
+        await bound.ainvoke(QUESTION)
+    with pytest.raises(UsageError, match=re.escape(instead)):
+        list(bound.stream(QUESTION))
+    with pytest.raises(UsageError, match=re.escape(instead)):
+        _ = [part async for part in bound.astream(QUESTION)]
+
+
+def test_langchains_standard_parameters_are_told_of_and_do_no_harm(estimator, caplog):
+    answer = ChatLocal(estimator=estimator).invoke(QUESTION, timeout=3, stream=False)
+    assert answer.content == "I think it is 4."
+    assert "ChatLocal has no 'timeout' of its own" in caplog.text
 
 
 def test_sampling_is_repeatable_by_its_seed_and_settable_per_call(tiny_estimator):

@@ -161,17 +161,41 @@ async def test_holding_is_a_choice(make_estimator: Any) -> None:
         assert [part.text for part in parts] == [REPLY, ""]
 
 
-async def test_a_failed_score_is_told_by_the_record(make_estimator: Any) -> None:
-    class Deaf(FakeBackend):
-        def score(self, *args: Any, **kwargs: Any) -> Any:
-            raise BackendError("the engine failed")
+class Deaf(FakeBackend):
+    def score(self, *args: Any, **kwargs: Any) -> Any:
+        raise BackendError("the engine failed")
 
-    for parts in await both(ChatLocal(estimator=make_estimator(backend=Deaf()))):
+
+@pytest.mark.parametrize(
+    ("options", "texts", "action"),
+    [
+        ({}, [*REPLY, ""], "pass"),
+        ({"on_error": "pass"}, [*REPLY, ""], "pass"),
+        ({"on_error": "block"}, ["I don't know.", ""], "abstain"),
+        ({"on_error": "block", "hold_stream": False}, [*REPLY, ""], "abstain"),
+        ({"policy": 0.7}, ["I don't know.", ""], "abstain"),
+    ],
+    ids=str,
+)
+async def test_an_answer_that_cannot_be_scored_leaves_by_no_stream_that_may_keep_it_back(
+    make_estimator: Any, options: Any, texts: list[str], action: str
+) -> None:
+    model = ChatLocal(estimator=make_estimator(backend=Deaf()), **options)
+    for parts in await both(model):
         record = get_confidence(parts[-1])
-        assert "".join(part.text for part in parts) == REPLY
-        assert (record["action"], record["error"]) == ("abstain", "the engine failed")
-    for parts in await both(ChatLocal(estimator=make_estimator(backend=Deaf()), hold_stream=True)):
-        assert [part.text for part in parts] == ["I don't know.", ""]
+        assert [part.text for part in parts] == texts
+        assert (record["action"], record["error"]) == (action, "the engine failed")
+
+
+async def test_where_it_raises_nothing_was_streamed_before(make_estimator: Any) -> None:
+    model = ChatLocal(estimator=make_estimator(backend=Deaf()), on_error="raise")
+    seen = []
+    with pytest.raises(BackendError, match="the engine failed"):
+        seen += model.stream(QUESTION)
+    parts = model.astream(QUESTION)
+    with pytest.raises(BackendError, match="the engine failed"):
+        await anext(parts)
+    assert seen == []
 
 
 @pytest.mark.parametrize("hold", [True, False])

@@ -7,12 +7,13 @@ from typing import Any
 
 import pytest
 from langchain_core.messages import AIMessage
+from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatResult
 
 from ct_guard.errors import BackendError, CtGuardError
 from ct_guard.estimators import Estimator
 from ct_guard.testing import FakeBackend
-from ct_guard_langchain import GuardedChatModel, get_confidence
+from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, get_confidence, wrap
 from tests.rule_model import RuleChatModel
 
 
@@ -153,3 +154,46 @@ async def test_cancelling_a_call_ends_the_wait_and_not_the_worker(make_estimator
     answer = await model.ainvoke("second")
     assert get_confidence(answer)["status"] == "ok"
     assert hanging.calls == [1, 1]
+
+
+# --- where the policy keeps nothing back ----------------------------------------------------------
+
+WAYS = pytest.mark.parametrize("how", ["invoke", "ainvoke", "batch", "stream"])
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("options", "content", "action"),
+    [
+        ({"on_error": "block"}, "I don't know.", "abstain"),
+        ({"on_error": "pass"}, "very sure", "pass"),
+        ({}, "very sure", "pass"),
+    ],
+    ids=["block", "pass", "by default"],
+)
+async def test_annotate_delivers_the_same_on_every_surface(
+    make_estimator, how, options, content, action
+):
+    """By itself it keeps no answer back; `on_error="block"` does."""
+    estimator, inner = make_estimator(backend=Raising()), RuleChatModel(reply="very sure")
+    model = GuardedChatModel(inner=inner, estimator=estimator, policy="annotate", **options)
+    answer = await ask(model, how)
+    assert answer.content == content
+    assert get_confidence(answer)["action"] == action
+    guard = ConfidenceGuard(estimator, "annotate", **options)
+    chain = await ask(guard.wrap(inner | StrOutputParser()), how)
+    assert (chain["output"], chain["confidence"]["action"]) == (content, action)
+
+
+@pytest.mark.parametrize("policy", ["annotate", 0.7])
+def test_a_policy_of_one_call_goes_by_its_own_default(make_estimator, policy):
+    """A call that asks for a threshold is not given what passes under `annotate`."""
+    model = GuardedChatModel(
+        inner=RuleChatModel(reply="very sure"),
+        estimator=make_estimator(backend=Raising()),
+        policy="annotate",
+    )
+    config = {"configurable": {"ct_guard_policy": policy}}
+    content = "very sure" if policy == "annotate" else "I don't know."
+    assert model.invoke("?", config).content == content
+    assert wrap(model, policy=policy).invoke("?").content == content

@@ -255,11 +255,15 @@ async def test_a_model_that_fails_while_held_is_the_callers(estimator, how):
         ({"policy": "annotate"}, False),
         ({"policy": 0.7}, True),
         ({"policy": {"kind": "escalate", "threshold": 0.7, "otherwise": "pass"}}, True),
+        ({"policy": "annotate", "on_error": "pass"}, False),
+        ({"policy": "annotate", "on_error": "block"}, True),
+        ({"policy": "annotate", "on_error": "raise"}, True),
+        ({"policy": "annotate", "on_error": "block", "hold_stream": False}, False),
         ({"policy": "annotate", "hold_stream": True}, True),
         ({"policy": 0.7, "hold_stream": False}, False),
     ],
 )
-def test_a_stream_is_held_where_the_policy_may_replace_unless_told(estimator, options, held):
+def test_a_stream_is_held_where_an_answer_may_be_replaced_unless_told(estimator, options, held):
     inner = RuleChatModel(reply="I am sure")
     chunks = list(GuardedChatModel(inner=inner, estimator=estimator, **options).stream("?"))
     assert (chunks[0].content == "I am sure") == held
