@@ -120,6 +120,9 @@ class Confidence(Record):
     read_apart: bool = False
     """The estimator reads text and query as one (boundary `joint`), and this tokenizer merges them
     here: they were read apart, which is not quite what it was tuned on."""
+    missing: tuple[str, ...] = ()
+    """Evidence that the estimator was fitted on and this answer lacks: its P falls back on what is
+    left."""
     estimator: str = ""
     backend: str = ""
     provider_logprobs: Literal["used", "unused"] | None = None

@@ -11,6 +11,7 @@ from .options import (
     given_options,
     overwrite_option,
     remark,
+    shape_options,
     where_option,
 )
 from .progress import Terminal
@@ -22,6 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "command"]
 
 ARGUMENTS = ("source", "output")
+WEIGHED = {
+    "force", "overwrite", "seed",
+    "format", "question_field", "answer_field", "correct_field", "requests",
+}  # fmt: skip
+"""Options that go with --evidence."""
 KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 
 
@@ -79,6 +85,7 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 @click.option(
     "--force", is_flag=True, help="With --evidence: take numbers that look like the grade, too."
 )
+@shape_options
 @where_option("Only rows with this value.")
 @disjoint_option("Refuse if SCORED shares a question with this file (your tuning or test rows).")
 @overwrite_option()
@@ -106,15 +113,15 @@ def command(
     out of the copy, since they were of the old probabilities: certify again.
     """
     if evidence is not None:
-        if other := given_options(context) - {"evidence", "force", "overwrite", "seed", *ARGUMENTS}:
+        if other := given_options(context) - {"evidence", *WEIGHED, *ARGUMENTS}:
             raise click.UsageError(
                 "--evidence makes an estimator of its own, of a file of graded answers: leave"
                 f" --{min(other).replace('_', '-')} out (what another estimator said is evidence as"
                 " column:logit)"
             )
         calibrate_evidence(source, output, evidence, options)
-    elif options.pop("force"):
-        raise click.UsageError("--force is for --evidence: leave it out")
+    elif other := given_options(context) & (WEIGHED - {"overwrite", "seed"}):
+        raise click.UsageError(f"--{min(other).replace('_', '-')} is for --evidence: leave it out")
     else:
         _calibrate(source, output, options)
 

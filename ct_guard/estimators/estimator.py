@@ -5,7 +5,7 @@ import sys
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,19 +33,13 @@ from ct_guard.query import (
 from ct_guard.records import Arithmetic, Confidence, QuestionAnswer, Status
 
 from .methods import Method, TextMethod
+from .methods.base import Read
 from .methods.evidence import EvidenceMethod
 from .novelty import Novelty, state_wants, states_of
 
 __all__ = ["Estimator", "OutOfScopeWarning"]
 
 _WORD = re.compile(r"(?<![\w'’])[^\W\d_][\w'’]*")
-
-
-class Read(NamedTuple):
-    """What was read of one answer."""
-
-    logit: float
-    ood: float | None = None
 
 
 class OutOfScopeWarning(UserWarning):
@@ -127,6 +121,11 @@ class Estimator:
     def columns(self) -> tuple[str, ...]:
         """What rows must keep for it, beside question and answer (`QuestionAnswer.columns`)."""
         return self.method.columns if isinstance(self.method, EvidenceMethod) else ()
+
+    @property
+    def evidence(self) -> tuple[str, ...]:
+        """Names of the evidence that it weighs; none where it reads answers by a model alone."""
+        return self.method.fitted.evidence if isinstance(self.method, EvidenceMethod) else ()
 
     @property
     def reads_together(self) -> bool:
@@ -256,8 +255,8 @@ class Estimator:
         waiting = [at for at, result in enumerate(results) if result.status == "ok"]
         self._tell_scope([items[at] for at in waiting])
         judged = method.judge([items[at] for at in waiting])
-        for at, logit in zip(waiting, judged, strict=True):
-            read = logit if isinstance(logit, CtGuardError) else Read(logit)
+        for at, found in zip(waiting, judged, strict=True):
+            read = found if isinstance(found, (Read, CtGuardError)) else Read(found)
             results[at] = self._confidence(read, items[at], sanitized=was_sanitized(items[at]))
         return results
 
@@ -317,6 +316,7 @@ class Estimator:
             sanitized=sanitized,
             ood=read.ood,
             read_apart=read_apart,
+            missing=read.missing,
             provider_logprobs=_use_of(qa, made),
         )
 

@@ -6,8 +6,16 @@ model is needed.
 """
 
 from .answers import Answers, Sample, answers_of
-from .fit import Fitted, Found, fit_evidence, read_logits
+from .fit import (
+    Fitted,
+    Found,
+    features_of,
+    fit_evidence,
+    missing_evidence,
+    read_logits,
+)
 from .kinds import KINDS, Evidence, kinds_named, wanted_columns
+from .layer import logits_of
 from .stated import split_stated
 
 __all__ = [
@@ -18,8 +26,11 @@ __all__ = [
     "Found",
     "Sample",
     "answers_of",
+    "features_of",
     "fit_evidence",
     "kinds_named",
+    "logits_of",
+    "missing_evidence",
     "read_logits",
     "split_stated",
     "wanted_columns",

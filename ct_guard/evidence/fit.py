@@ -17,7 +17,15 @@ from .answers import Answers
 from .kinds import Evidence, kinds_named
 from .layer import FITS, Layer, logits_of
 
-__all__ = ["LEAK", "Fitted", "Found", "features_of", "fit_evidence", "read_logits"]
+__all__ = [
+    "LEAK",
+    "Fitted",
+    "Found",
+    "features_of",
+    "fit_evidence",
+    "missing_evidence",
+    "read_logits",
+]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -134,6 +142,18 @@ def features_of(fitted: Fitted, answers: Answers) -> Floats:
         state = state_of(kind.name).model_validate(fitted.states[kind.name])
         found.append(kind.read(kind.look(answers), state))
     return np.hstack(found)
+
+
+def missing_evidence(fitted: Fitted, features: Floats) -> list[tuple[str, ...]]:
+    """Of each row of `features_of`, the names of the evidence that it lacks: the layer falls back
+    on what it makes of rows without."""
+    lacking: list[tuple[str, ...]] = [()] * len(features)
+    at = 0
+    for kind in kinds_named(fitted.evidence):
+        for row in np.flatnonzero(np.isnan(features[:, at])):
+            lacking[row] = (*lacking[row], kind.name)
+        at += len(kind.features)
+    return lacking
 
 
 def read_logits(fitted: Fitted, answers: Answers) -> Floats:

@@ -3,7 +3,7 @@ rows as text."""
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,12 +14,22 @@ from ct_guard.errors import CtGuardError
 from ct_guard.methods import METHODS, Evidence
 from ct_guard.records import QuestionAnswer
 
-__all__ = ["Floats", "Judged", "Maker", "Method", "TextMethod", "wants_of"]
+__all__ = ["Floats", "Judged", "Maker", "Method", "Read", "TextMethod", "wants_of"]
 
 Floats = NDArray[np.float64]
 
-Judged = float | CtGuardError
-"""A raw logit, or why there is none."""
+
+class Read(NamedTuple):
+    """What was read of one answer."""
+
+    logit: float
+    ood: float | None = None
+    missing: tuple[str, ...] = ()
+    """Names of the evidence that it lacks."""
+
+
+Judged = float | Read | CtGuardError
+"""A raw logit, with what else was read beside it, or why there is none."""
 
 _WANTS: dict[Evidence, Want] = {
     "query": "labels",

@@ -10,12 +10,20 @@ from pydantic import ValidationError
 from ct_guard.adapters import Manifest
 from ct_guard.backends import Backend
 from ct_guard.errors import ManifestError
-from ct_guard.evidence import Answers, Fitted, answers_of, read_logits, wanted_columns
+from ct_guard.evidence import (
+    Answers,
+    Fitted,
+    answers_of,
+    features_of,
+    logits_of,
+    missing_evidence,
+    wanted_columns,
+)
 from ct_guard.evidence.stated import COLUMNS, split_stated
 from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.records import QuestionAnswer
 
-from .base import Judged
+from .base import Judged, Read
 
 __all__ = ["EVIDENCE_FILE", "EvidenceMethod", "answers_in", "make"]
 
@@ -41,8 +49,12 @@ class EvidenceMethod:
     def judge(self, items: Sequence[QuestionAnswer]) -> list[Judged]:
         if not items:
             return []
-        logits = read_logits(self.fitted, answers_in(items, self.fitted.evidence))
-        return [float(logit) for logit in logits]
+        features = features_of(self.fitted, answers_in(items, self.fitted.evidence))
+        logits = logits_of(self.fitted.layer, features)
+        missing = missing_evidence(self.fitted, features)
+        return [
+            Read(float(logit), missing=lacks) for logit, lacks in zip(logits, missing, strict=True)
+        ]
 
 
 def answers_in(
