@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from .shown import say, shown
 
 __all__ = [
+    "FORMATS",
     "assignments",
     "backend_option",
     "config_of",
@@ -81,6 +82,7 @@ def disjoint_option(help: str) -> Callable[[Command], Command]:
 
 
 FORMATS = ("lm-eval", "openai-batch", "promptfoo", "inspect", "langsmith")
+"""Names of the tools whose files are read."""
 
 
 def shape_options(command: Command) -> Command:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from ct_guard.errors import InputError, UsageError
 from ct_guard.files import (
+    Needs,
     Rejected,
     Row,
     Shape,
+    check_beginning,
     check_output,
     open_rows,
     open_writer,
@@ -21,6 +23,7 @@ from ct_guard.files.paths import STDIO, suffix_of
 __all__ = ["part_of", "part_suffix", "split_file"]
 
 OURS = Shape()
+NEEDS: Needs = (("question", "messages"),)
 
 
 def part_of(question_key: str, shares: Mapping[str, float], lots: str) -> str:
@@ -75,14 +78,22 @@ def split_file(
     outputs = {name: folder / f"{name}{part_suffix(source, shape)}" for name in shares}
     rows: dict[str, int] = dict.fromkeys(shares, 0)
     questions: dict[str, set[str]] = {name: set() for name in shares}
-    items = open_rows(source, (("question", "messages"),), shape)
+    items = open_rows(source, NEEDS, shape)
+    check_beginning(source, NEEDS, shape)
     folder.mkdir(parents=True, exist_ok=True)
     for path in outputs.values():
         check_output(path, source=source, overwrite=overwrite)
-    how = {"overwrite": overwrite, "reshaped": shape.changes(source)}
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(open_writer(path, {}, source=source, **how))
+            name: stack.enter_context(
+                open_writer(
+                    path,
+                    {},
+                    source=source,
+                    overwrite=overwrite,
+                    reshaped=shape.changes(source),
+                )
+            )
             for name, path in outputs.items()
         }
         for row in items:

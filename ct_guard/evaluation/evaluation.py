@@ -146,7 +146,7 @@ def evaluate_files(
         for whole in files
         if len(whole) > len(first)
     ]
-    again = {"resamples": options.resamples, "seed": options.seed}
+    again: dict[str, Any] = {"resamples": options.resamples, "seed": options.seed}
     prior_p: Floats | None = None
     if options.prior:
         try:

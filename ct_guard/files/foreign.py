@@ -7,7 +7,7 @@ that is not of this shape.
 """
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -290,9 +290,10 @@ FORMATS: dict[str, ForeignFormat] = {
 """By the name that `--format` takes."""
 
 
-def format_like(names: Mapping[str, Any] | tuple[str, ...]) -> str | None:
+def format_like(names: Iterable[str]) -> str | None:
     """The format that fields of these names are known by."""
-    found = {name.partition(".")[0] for name in names} | set(names)
+    whole = set(names)
+    found = whole | {name.partition(".")[0] for name in whole}
     return next(
         (name for name, one in FORMATS.items() if any(mark <= found for mark in one.marks)), None
     )

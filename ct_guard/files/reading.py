@@ -43,7 +43,7 @@ def _read(path: StrPath) -> Iterator[Row]:
 
 
 def _hint(columns: Iterable[str], shape: Shape | None) -> str:
-    return "" if shape is None else shape_hint(tuple(columns))
+    return "" if shape is None else shape_hint(columns)
 
 
 def check_beginning(path: StrPath, needs: Needs = SCORED, shape: Shape | None = None) -> None:

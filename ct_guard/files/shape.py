@@ -2,7 +2,7 @@
 names."""
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
@@ -153,9 +153,7 @@ class Shape:
         source = os.fspath(path)
         problem = next((row.error for row in made if row.error is not None), None)
         if not good and problem is not None:
-            like = format_like(read[0].fields)
-            other = f"; it looks like `format` {like}" if like not in (None, self.format) else ""
-            raise InputError(f"{problem}: {HINT}{other}")
+            raise InputError(f"{problem}: {shape_hint(read[0].fields, self.format)}")
         if self.format == "openai-batch" and "question" in lacking and self.requests is None:
             raise InputError(
                 f"{source}: results of a batch do not say what was asked: give the file of its"
@@ -164,7 +162,8 @@ class Shape:
         raise InputError(f"{source}: no row has a '{lacking[0]}' in this shape: {HINT}")
 
 
-def shape_hint(names: Mapping[str, Any] | tuple[str, ...]) -> str:
-    """The way out for rows with fields of these names, none of them ours."""
+def shape_hint(names: Iterable[str], shape: str | None = None) -> str:
+    """The way out for rows with fields of these names, which are not ours, nor of the `shape` that
+    they were read in."""
     like = format_like(names)
-    return f"it looks like `format` {like}; or {HINT}" if like is not None else HINT
+    return HINT if like in (None, shape) else f"{HINT}; it looks like `format` {like}"

@@ -207,10 +207,14 @@ def test_from_the_files_of_another_tool_to_a_scored_file(tmp_path: Path) -> None
     ("command", "said"),
     [
         (["score", "{0}", "-e", "{1}", "-o", "{2}.jsonl"],
-         "it looks like --format lm-eval; or say which fields they are with --question-field,"
-         " --answer-field and --correct-field"),
+         "or say which fields they are with --question-field, --answer-field and --correct-field;"
+         " it looks like --format lm-eval"),
         (["calibrate", "{0}", "--evidence", "agreement", "-o", "{2}"],
-         "it looks like --format lm-eval; or say which fields they are with --question-field"),
+         "it looks like --format lm-eval"),
+        (["split", "{0}", "-o", "{2}"],
+         "found 'doc_id', 'doc', 'target', 'arguments', 'resps', 'filtered_resps', 'filter',"
+         " 'metrics', 'exact_match'; rename or add them, or say which fields they are with"
+         " --question-field"),
         (["split", "{0}", "--question-field", "ask", "-o", "{2}"],
          "has no field 'ask': say which fields they are with --question-field"),
         (["calibrate", "{0}", "-e", "mini", "--format", "lm-eval", "-o", "{2}"],

@@ -361,7 +361,7 @@ def test_a_named_grade_that_is_none_is_refused_by_its_row(tmp_path: Path) -> Non
             "needs the columns 'question' .*found 'prompt', 'reply'.* `question_field`,"
             " `answer_field` and `correct_field`",
         ),
-        (GSM8K, {}, "it looks like `format` lm-eval; or say which fields"),
+        (GSM8K, {}, "or say which fields .*; it looks like `format` lm-eval"),
         (GSM8K, {"format": "inspect"}, "line 1: has no 'input': say which .*`format` lm-eval"),
         ({"a": 1}, {"format": "lm-eval"}, "no row of the format lm-eval .*: say which fields"),
         ({"prompt": "q"}, {"question_field": "promt"}, "line 1: has no field 'promt': say which"),
