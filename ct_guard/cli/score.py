@@ -203,7 +203,7 @@ def _lines(summary: "Summary", policy: str, computed: str) -> list[tuple[str, st
         )
     if summary.missing:
         lacking = ", ".join(f"{n:,} {name}" for name, n in summary.missing.most_common())
-        lines.append(("rows without", lacking))
+        lines.append(("lacking", lacking))
     if summary.truncated:
         lines.append(("truncated", f"{summary.truncated:,}"))
     if summary.unreadable_grades:

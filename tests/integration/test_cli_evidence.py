@@ -124,7 +124,7 @@ def test_evidence_that_rows_lack_is_named_and_counted(folder: Path, tmp_path: Pa
     command = ["score", str(source), "-e", str(folder / "mine"), "-o", str(output)]
     run = CliRunner().invoke(cli, command)
     assert run.exit_code == 0, run.output
-    assert "rows without" in run.output
+    assert "lacking" in run.output
     assert "400 stated" in run.output
     with output.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
