@@ -56,6 +56,7 @@ EXTRAS = {
     "tokenizers": "torch",
     "torch": "torch",
     "transformers": "torch",
+    "zstandard": "zstd",
 }
 """The extra that brings a module."""
 

@@ -11,6 +11,7 @@ from .options import (
     given_options,
     overwrite_option,
     remark,
+    shape_options,
     where_option,
 )
 from .progress import Terminal
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["KINDS", "command"]
 
 ARGUMENTS = ("source", "output")
+SHAPE = {"format", "question_field", "answer_field", "correct_field", "requests"}
+"""Options that say how a file of graded answers is to be read."""
 KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 
 
@@ -87,6 +90,7 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 @click.option(
     "--force", is_flag=True, help="With --evidence: take numbers that look like the grade, too."
 )
+@shape_options
 @where_option("Only rows with this value.")
 @disjoint_option("Refuse if SCORED shares a question with this file (your tuning or test rows).")
 @overwrite_option()
@@ -122,9 +126,14 @@ def command(
     if evidence is not None and not names:
         raise click.UsageError("--evidence names nothing: agreement, stated, logprobs, model, …")
     if evidence is None or options["estimator"] is not None:
+        if other := given_options(context) & SHAPE:
+            raise click.UsageError(
+                f"--{min(other).replace('_', '-')} is for --evidence without --estimator: leave it"
+                " out"
+            )
         _calibrate(source, output, {**options, "evidence": names})
         return
-    own = {"evidence", "by", "force", "overwrite", "seed", *ARGUMENTS}
+    own = {"evidence", "by", "force", "overwrite", "seed", *SHAPE, *ARGUMENTS}
     if other := given_options(context) - own:
         raise click.UsageError(
             "--evidence without --estimator makes an estimator of its own, of a file of graded"

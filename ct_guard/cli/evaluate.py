@@ -18,6 +18,11 @@ __all__ = ["command"]
 @click.command("evaluate")
 @click.argument("sources", metavar="SCORED...", nargs=-1, required=True)
 @click.option("--by", metavar="COLUMN", help="Also measure inside each value of this column.")
+@click.option(
+    "--compare-column", multiple=True, metavar="COLUMN",
+    help="Put what the (first) file has already beside the estimator, as a stated confidence or a"
+    " judge's mark: AUROC, ECE, log loss, coverage at 10% risk, and the differences. Repeatable.",
+)  # fmt: skip
 @where_option("Only rows with this value; several must all hold.")
 @click.option(
     "--train", metavar="FILE", help="Scored, graded rows of other questions to fit the question"
@@ -73,6 +78,8 @@ def command(sources: tuple[str, ...], as_json: bool, quiet: bool, **options: Any
     Several files are the same rows, scored by different estimators: they are matched by `id` (or
     question and answer), and compared to the first, row by row.
       ct-guard evaluate hybrid.jsonl likelihood.jsonl --by kind --plot curves.png
+    Beside the confidence that the answering model stated, and a trust score:
+      ct-guard evaluate scored.jsonl --compare-column verbalized --compare-column tlm_score
     The figures that `ct-guard inspect` and the model card of `ct-guard push` show:
       ct-guard evaluate test.jsonl -e my-calibrated --by kind --record
     """

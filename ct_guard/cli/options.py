@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from .shown import say, shown
 
 __all__ = [
+    "FORMATS",
     "assignments",
     "backend_option",
     "config_of",
@@ -24,6 +25,7 @@ __all__ = [
     "remark",
     "resumable",
     "resume_option",
+    "shape_options",
     "spreadsheet_option",
     "where_option",
 ]
@@ -77,6 +79,39 @@ def where_option(help: str) -> Callable[[Command], Command]:
 
 def disjoint_option(help: str) -> Callable[[Command], Command]:
     return click.option("--disjoint-from", multiple=True, metavar="FILE", help=help)
+
+
+FORMATS = ("lm-eval", "openai-batch", "promptfoo", "inspect", "langsmith")
+"""Names of the tools whose files are read."""
+
+
+def shape_options(command: Command) -> Command:
+    """`--format`, the fields by which it is overruled, and `--requests`."""
+    for option in (
+        click.option(
+            "--requests", metavar="FILE",
+            help="With --format openai-batch: the requests that were sent (JSONL), which say what"
+            " was asked.",
+        ),
+        click.option(
+            "--correct-field", metavar="FIELD", help="As --question-field, of the grade."
+        ),
+        click.option(
+            "--answer-field", metavar="FIELD", help="As --question-field, of the answer."
+        ),
+        click.option(
+            "--question-field", metavar="FIELD",
+            help="Where the question stands, if not in `question`: prompt, or doc.question for one"
+            " field in another.",
+        ),
+        click.option(
+            "--format", type=click.Choice(FORMATS),
+            help="FILE is another tool's: samples of lm-evaluation-harness, the output of an OpenAI"
+            " batch, results of promptfoo, a log of Inspect (JSON), runs of LangSmith.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 def _assignments(

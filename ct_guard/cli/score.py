@@ -13,6 +13,7 @@ from .options import (
     quantization_option,
     resumable,
     resume_option,
+    shape_options,
     spreadsheet_option,
 )
 from .progress import Terminal
@@ -100,19 +101,29 @@ def _batch_size(context: click.Context, option: click.Parameter, text: str) -> i
     " number format scored.",
 )  # fmt: skip
 @spreadsheet_option
+@shape_options
+@click.option(
+    "--strict", is_flag=True,
+    help="Refuse rows that lack evidence which the estimator was fitted on (status invalid)."
+    " Without it they are scored by what they have; the column `evidence_missing` names what they"
+    " lack.",
+)  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="No table, no summary and no progress.")
 def command(source: str, output: str, quiet: bool, **options: Any) -> None:
-    """Score every answer in FILE (.jsonl, .csv, .parquet, or '-' for JSONL on standard input).
+    """Score every answer in FILE (.jsonl, .csv, .parquet, or '-' for JSONL on standard input; .gz
+    and .zst are read packed).
 
     \b
     Columns read:  question, answer; optional: id, context (a passage), messages (a conversation:
                    [{"role", "content"}, …]), model (who answered), correct (true or false),
-                   logprobs (of the answer's tokens, as the answering model reports them: a list).
+                   logprobs (of the answer's tokens, as the answering model reports them: a list of
+                   numbers, or of an API's objects).
     What is asked: `messages`, then `question`; where `messages` ends in a user turn, that turn is
                    the question. `context` stands before the question, in the same turn.
     Columns added: confidence, logit, action, status, calibrated, truncated, sanitized, ood (p-value
                    of an answer like those that were calibrated on; small: unlike them),
-                   read_apart, estimator, scorer (identifies what the logit follows from), backend,
+                   read_apart, evidence_missing (evidence that the estimator was fitted on and the
+                   row lacks), estimator, scorer (identifies what the logit follows from), backend,
                    format and noise (what it was computed in), error. Every input column is kept,
                    rows keep their order.
     Status:        ok, empty, refusal, forged, unsupported, invalid, too_long, error. A bad row
@@ -123,6 +134,7 @@ def command(source: str, output: str, quiet: bool, **options: Any) -> None:
       ct-guard score answers.jsonl -o scored.jsonl
       ct-guard score answers.csv -e my-estimator -p 0.7 -o scored.parquet
       cat answers.jsonl | ct-guard score - | jq .confidence
+      ct-guard score samples_gsm8k.jsonl --format lm-eval -e my-estimator -o scored.jsonl.gz
     """
     from ct_guard.workflows import ScoreConfig, score
 
@@ -196,6 +208,9 @@ def _lines(summary: "Summary", policy: str, computed: str) -> list[tuple[str, st
                 f"{summary.within_noise:,}: so near the threshold that rounding decides",
             )
         )
+    if summary.missing:
+        lacking = ", ".join(f"{n:,} {name}" for name, n in summary.missing.most_common())
+        lines.append(("lacking", lacking))
     if summary.truncated:
         lines.append(("truncated", f"{summary.truncated:,}"))
     if summary.unreadable_grades:

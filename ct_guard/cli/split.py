@@ -1,10 +1,11 @@
 """`ct-guard split`."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
-from .options import overwrite_option
+from .options import config_of, overwrite_option, shape_options
 from .shown import say
 
 __all__ = ["command"]
@@ -24,7 +25,8 @@ PARTS = ("tuning=50", "calibration=15", "certification=20", "test=15")
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True, help="Draws the lots.")
 @overwrite_option("Replace files that are there.")
-def command(source: str, output: Path, parts: tuple[str, ...], seed: int, overwrite: bool) -> None:
+@shape_options
+def command(source: str, output: Path, parts: tuple[str, ...], **options: Any) -> None:
     """Divide FILE (.jsonl, .csv, .parquet) into files of different questions: what an estimator is
     tuned on must not calibrate it, and neither may certify or test it.
 
@@ -35,10 +37,11 @@ def command(source: str, output: Path, parts: tuple[str, ...], seed: int, overwr
     Examples:
       ct-guard split graded.jsonl -o parts
       ct-guard split graded.csv -o parts -p tuning=3 -p test=1
+      ct-guard split samples_gsm8k.jsonl --format lm-eval -o parts
     """
     from ct_guard.workflows import SplitConfig, split
 
-    config = SplitConfig(parts=_shares(parts), seed=seed, overwrite=overwrite)
+    config = config_of(SplitConfig, {**options, "parts": _shares(parts)})
     for part in split(source, output, config).parts.values():
         say(f"{part.path}: {part.rows:,} rows, {part.questions:,} questions", out=True)
 

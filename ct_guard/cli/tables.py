@@ -8,7 +8,7 @@ from rich import box
 from rich.markup import escape as without_markup
 from rich.table import Table
 
-from ct_guard.evaluation import Difference, Evaluated, Evaluation
+from ct_guard.evaluation import Beside, Difference, Evaluated, Evaluation
 from ct_guard.metrics import Interval
 
 from .shown import shown
@@ -28,13 +28,16 @@ def escape(text: str) -> str:
 
 
 def evaluation_tables(found: Evaluation, width: int) -> Iterator[Table]:
-    """Figures; differences where there are several columns; slices where they were asked for. What
-    is wider than `width` characters goes on in a further table: nothing is cut off."""
+    """Figures; differences where there are several columns; columns of the file beside estimators,
+    and slices, where they were asked for. What is wider than `width` characters goes on in a
+    further table: nothing is cut off."""
     columns = [*found.estimators, *([found.prior] if found.prior is not None else [])]
     for part in _parts(columns, (width - 24) // COLUMN):
         yield _figures(found, part)
     for pairs in _parts(found.differences, (width - 16) // DIFFERENCE):
         yield _differences(pairs)
+    for pair in found.comparisons:
+        yield _beside(pair)
     if columns[0].slices:
         for kind in columns[0].slices[0].figures:
             if _defined(columns[0], kind):
@@ -90,6 +93,24 @@ def _differences(pairs: list[Difference]) -> Table:
     for at, figure in enumerate(pairs[0].figures):
         cells = [_gain(pair.figures[at].interval) for pair in pairs]
         table.add_row(figure.name, *cells)
+    return table
+
+
+def _beside(found: Beside) -> Table:
+    table = _table(
+        f"Beside the column {found.column}: {found.rows:,} rows, {found.questions:,} questions;"
+        " * the interval excludes 0"
+    )
+    table.add_column("figure")
+    for name in (found.estimator, found.column, "difference"):
+        table.add_column(escape(name), justify="right", min_width=14, overflow="fold")
+    table.add_column("better")
+    for pair in found.pairs:
+        table.add_row(
+            pair.name, _cell(pair.ours), _cell(pair.theirs), _gain(pair.difference), pair.better
+        )
+    notes = [f"{pair.name}: {pair.note}" for pair in found.pairs if pair.note]
+    table.caption, table.caption_justify = escape("; ".join(notes)), "left"
     return table
 
 

@@ -5,7 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ct_guard.errors import InputError
-from ct_guard.files import Needs, Rejected, correct_of, open_rows, question_answer
+from ct_guard.files import (
+    Needs,
+    Rejected,
+    Shape,
+    check_beginning,
+    correct_of,
+    open_rows,
+    question_answer,
+)
 from ct_guard.query import screen
 from ct_guard.records import GradedAnswer
 
@@ -39,15 +47,20 @@ class Graded:
         return said
 
 
-def read_graded(path: str | Path, columns: Collection[str] = ()) -> Graded:
-    """Read answers with grades in `correct`, and what the rows hold in other `columns`.
+def read_graded(
+    path: str | Path, columns: Collection[str] = (), shape: Shape | None = None
+) -> Graded:
+    """Read answers with grades in `correct`, and what the rows hold in other `columns`; in a file
+    of another `shape` than ours as that says.
 
     Raises InputError, by file, row and field, for a row that cannot be read, a grade that is not a
     boolean, and a file without grades.
     """
+    if shape is not None:
+        check_beginning(path, NEEDS, shape)
     rows, where = [], []
     ungraded = unscored = 0
-    for row in open_rows(path, NEEDS):
+    for row in open_rows(path, NEEDS, shape):
         grade = correct_of(row)
         if isinstance(grade, Rejected):
             raise InputError(f"{grade.message}: correct it, or leave it empty where unknown")

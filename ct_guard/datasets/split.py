@@ -7,10 +7,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from ct_guard.errors import InputError, UsageError
-from ct_guard.files import Rejected, Row, check_output, open_rows, open_writer, question_answer
-from ct_guard.files.paths import STDIO
+from ct_guard.files import (
+    Needs,
+    Rejected,
+    Row,
+    Shape,
+    check_beginning,
+    check_output,
+    open_rows,
+    open_writer,
+    question_answer,
+)
+from ct_guard.files.paths import STDIO, suffix_of
 
-__all__ = ["part_of", "split_file"]
+__all__ = ["part_of", "part_suffix", "split_file"]
+
+OURS = Shape()
+NEEDS: Needs = (("question", "messages"),)
 
 
 def part_of(question_key: str, shares: Mapping[str, float], lots: str) -> str:
@@ -24,6 +37,11 @@ def part_of(question_key: str, shares: Mapping[str, float], lots: str) -> str:
     return name
 
 
+def part_suffix(source: str | Path, shape: Shape = OURS) -> str:
+    """What the names of the parts end in: as the source's, `.jsonl` for rows of another shape."""
+    return ".jsonl" if shape.changes(source) else suffix_of(source)
+
+
 def split_file(
     source: str | Path,
     folder: Path,
@@ -31,6 +49,7 @@ def split_file(
     *,
     seed: int = 0,
     overwrite: bool = False,
+    shape: Shape = OURS,
 ) -> dict[str, tuple[int, int]]:
     """Write every row of `source` to one of the files `PART.suffix` in `folder`, all rows of a
     question to the same one, with all their columns.
@@ -41,6 +60,7 @@ def split_file(
         shares: of the questions, by part, in any unit; reached as nearly as drawing lots does.
         seed: of the lots.
         overwrite: whether files that are there may be replaced.
+        shape: what the rows are like, if they are not ours; the parts have them as ours.
 
     Returns:
         Rows and questions of each part.
@@ -55,16 +75,25 @@ def split_file(
     for name, share in shares.items():
         if not name or Path(name).name != name or not share > 0:
             raise UsageError(f"{name}={share:g}: a part is a file's name and a share above 0")
-    outputs = {name: folder / f"{name}{Path(source).suffix}" for name in shares}
+    outputs = {name: folder / f"{name}{part_suffix(source, shape)}" for name in shares}
     rows: dict[str, int] = dict.fromkeys(shares, 0)
     questions: dict[str, set[str]] = {name: set() for name in shares}
-    items = open_rows(source, (("question", "messages"),))
+    items = open_rows(source, NEEDS, shape)
+    check_beginning(source, NEEDS, shape)
     folder.mkdir(parents=True, exist_ok=True)
     for path in outputs.values():
         check_output(path, source=source, overwrite=overwrite)
     with ExitStack() as stack:
         writers = {
-            name: stack.enter_context(open_writer(path, {}, source=source, overwrite=overwrite))
+            name: stack.enter_context(
+                open_writer(
+                    path,
+                    {},
+                    source=source,
+                    overwrite=overwrite,
+                    reshaped=shape.changes(source),
+                )
+            )
             for name, path in outputs.items()
         }
         for row in items:

@@ -129,6 +129,13 @@ class Estimator:
         return tuple(dict.fromkeys((*own, *self.weighing.columns)))
 
     @property
+    def evidence(self) -> tuple[str, ...]:
+        """Names of the evidence that it weighs; none where it reads answers by a model alone."""
+        fitted = self.method.fitted if isinstance(self.method, EvidenceMethod) else None
+        fitted = fitted or self.weighing.evidence
+        return () if fitted is None else fitted.evidence
+
+    @property
     def reads_together(self) -> bool:
         """Whether an answer's score depends on the other answers to its question, so that all rows
         of a file are to come at once."""

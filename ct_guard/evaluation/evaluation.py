@@ -1,7 +1,7 @@
 """Everything that `ct-guard evaluate` says of one or several scored files."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import count
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from ct_guard.errors import UsageError
 
+from .beside import Beside, beside, left_out
 from .compare import align
 from .figures import METRICS, Figure, Floats, Metric, differences, evaluate
 from .points import reliability_points, risk_coverage_points
@@ -31,6 +32,8 @@ class Options:
     """Column whose slices are measured apart; the files were read with it."""
     prior: bool = True
     """Whether the question prior stands beside the estimators."""
+    compare: Sequence[str] = ()
+    """Columns that stand beside every estimator; the first file was read with them."""
     resamples: int = 1000
     seed: int = 0
 
@@ -67,6 +70,8 @@ class Evaluation:
     differences: list[Difference]
     remarks: list[str]
     """About the whole, not one estimator."""
+    comparisons: list[Beside] = field(default_factory=list)
+    """Every estimator beside every column that was asked for."""
 
     def to_json(self) -> dict[str, Any]:
         columns = [*self.estimators, *([self.prior] if self.prior is not None else [])]
@@ -101,6 +106,7 @@ class Evaluation:
                 }
                 for found in self.differences
             ],
+            "comparisons": [one.to_json() for one in self.comparisons],
             "remarks": self.remarks,
         }
 
@@ -128,7 +134,8 @@ def evaluate_files(
     sets of figures, each a bootstrap of its own, are done, and of how many.
 
     Raises:
-        InputError: files without a row in common or with different grades.
+        InputError: files without a row in common or with different grades; a column to compare
+            that holds no numbers.
         UsageError: `train` shares a question with the files.
     """
     options = options or Options()
@@ -139,7 +146,7 @@ def evaluate_files(
         for whole in files
         if len(whole) > len(first)
     ]
-    again = {"resamples": options.resamples, "seed": options.seed}
+    again: dict[str, Any] = {"resamples": options.resamples, "seed": options.seed}
     prior_p: Floats | None = None
     if options.prior:
         try:
@@ -149,6 +156,7 @@ def evaluate_files(
     found: list[Difference] = []
     estimators = []
     total = 2 * len(rows) - 1 if prior_p is None else 3 * len(rows)
+    total += len(rows) * len(options.compare)
     done = count(1)
     names = _names(rows)
     for name, scored in zip(names, rows, strict=True):
@@ -170,8 +178,14 @@ def evaluate_files(
             on_part(next(done), total)
         if over_prior:
             found.append(Difference(name, PRIOR, over_prior))
+    comparisons = []
+    for name, scored in zip(names, rows, strict=True):
+        for column in options.compare:
+            comparisons.append(beside(name, scored.p, first, column, **again))
+            on_part(next(done), total)
+    said += left_out(comparisons, first)
     prior = None if prior_p is None else _evaluated(PRIOR, None, first, prior_p, options)
-    return Evaluation(first, estimators, prior, found, said)
+    return Evaluation(first, estimators, prior, found, said, comparisons)
 
 
 def _evaluated(name: str, path: str | None, rows: Scored, p: Floats, options: Options) -> Evaluated:

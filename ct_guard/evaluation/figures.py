@@ -1,7 +1,7 @@
 """The figures of one estimator on one file, each with its interval."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Literal
@@ -175,11 +175,12 @@ def differences(
     correct: Bools,
     question: Ints,
     *,
+    names: Collection[str] = COMPARED,
     resamples: int = 1000,
     seed: int = 0,
 ) -> list[Figure]:
-    """The figures in `COMPARED` of `p` less those of `reference` on the same rows, with paired 95%
-    bootstrap intervals over questions: one that excludes 0 says that they differ."""
+    """The figures of these `names` of `p` less those of `reference` on the same rows, with paired
+    95% bootstrap intervals over questions: one that excludes 0 says that they differ."""
     pairs = pair_accuracy(p, correct, question).questions
     return [
         Figure(
@@ -191,5 +192,5 @@ def differences(
             metric.better,
         )
         for metric in METRICS
-        if metric.name in COMPARED and (metric.name != PAIRS or pairs)
+        if metric.name in names and (metric.name != PAIRS or pairs)
     ]  # fmt: skip

@@ -50,7 +50,8 @@ class Evidence(Protocol):
         ...
 
     def read(self, look: Any, state: Any) -> Floats:
-        """Shape (n, len(features)); NaN where an answer has no such number."""
+        """Shape (n, len(features)); NaN where an answer has no such number. The first is NaN where
+        it has none of them."""
         ...
 
 

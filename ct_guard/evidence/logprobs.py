@@ -1,7 +1,6 @@
 """What the answering model's own log-probabilities say: their sum, mean and least, and how far the
 first token is ahead of the next best."""
 
-import json
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.errors import InputError
+from ct_guard.files.token_logprobs import numbers_of, tokens_of
 
 from .answers import Answers
 from .columns import Unlearnt
@@ -20,8 +20,8 @@ Floats = NDArray[np.float64]
 
 
 class Logprobs:
-    """Of the column `logprobs`: a list of numbers, or of objects with `logprob` and, for the
-    margin, `top_logprobs`, as OpenAI's API gives them."""
+    """Of the column `logprobs` (`files.token_logprobs`); the margin of objects that have
+    `top_logprobs`, as OpenAI's API gives them."""
 
     name = "logprobs"
     features = ("logprobs_sum", "logprobs_mean", "logprobs_least", "logprobs_margin")
@@ -30,9 +30,9 @@ class Logprobs:
         values: Sequence[Any] = answers.columns.get("logprobs") or [None] * len(answers)
         read = np.full((len(answers), 4), np.nan)
         for at, value in enumerate(values):
-            tokens = _tokens(value, answers, at)
-            if tokens:
-                known = np.array([_logprob(token, answers, at) for token in tokens])
+            tokens, numbers = _read(value, answers, at)
+            if numbers:
+                known = np.array(numbers)
                 read[at] = known.sum(), known.mean(), known.min(), _margin(tokens[0])
         return read
 
@@ -46,28 +46,13 @@ class Logprobs:
 LOGPROBS = Logprobs()
 
 
-def _tokens(value: Any, answers: Answers, at: int) -> Sequence[Any]:
-    if isinstance(value, str) and value.strip():
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError):
-            raise _unreadable(answers, at) from None
-    if isinstance(value, dict):
-        value = value.get("content")
-    if value is None or value == "":
-        return ()
-    if not isinstance(value, (list, tuple)):
-        raise _unreadable(answers, at)
-    return value
-
-
-def _logprob(token: Any, answers: Answers, at: int) -> float:
-    number = token.get("logprob") if isinstance(token, dict) else token
-    if isinstance(number, bool) or not isinstance(number, (int, float)):
-        raise _unreadable(answers, at)
-    if not -math.inf < number <= 0:
-        raise _unreadable(answers, at)
-    return float(number)
+def _read(value: Any, answers: Answers, at: int) -> tuple[Sequence[Any], tuple[float, ...]]:
+    """The tokens, and the log-probability of each."""
+    try:
+        tokens = tokens_of(value)
+        return tokens, numbers_of(tokens)
+    except ValueError as error:
+        raise InputError(f"{answers.place(at)}: field 'logprobs' {error}") from None
 
 
 def _margin(token: Any) -> float:
@@ -78,10 +63,3 @@ def _margin(token: Any) -> float:
         reverse=True,
     )
     return known[0] - known[1] if len(known) > 1 else math.nan
-
-
-def _unreadable(answers: Answers, at: int) -> InputError:
-    return InputError(
-        f"{answers.place(at)}: field 'logprobs' must be a list of finite numbers, none above 0, or"
-        " of objects with 'logprob'"
-    )

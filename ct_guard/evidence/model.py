@@ -40,7 +40,9 @@ class Model:
 
     def read(self, look: tuple[Ints, tuple[str, ...]], state: Accuracies) -> Floats:
         code, names = look
-        return log_odds(state, names)[code][:, None]
+        odds = log_odds(state, names)
+        odds[np.array([not name for name in names], np.bool_)] = np.nan  # who answered is not known
+        return odds[code][:, None]
 
 
 MODEL = Model()

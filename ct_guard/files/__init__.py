@@ -3,6 +3,7 @@
 from .parsing import Rejected, correct_of, question_answer, texts_of
 from .reading import check_beginning, columns_of, count_rows, open_rows
 from .rows import Needs, Row
+from .shape import Shape
 from .writing import RowWriter, check_output, open_writer
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Rejected",
     "Row",
     "RowWriter",
+    "Shape",
     "check_beginning",
     "check_output",
     "columns_of",

@@ -1,12 +1,12 @@
 """CSV: comma-separated, quoted as in RFC 4180, with a header."""
 
 import csv
+import io
 import os
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from ct_guard.errors import InputError
 
@@ -101,7 +101,7 @@ def count(path: StrPath) -> int:
 
 
 def write(
-    path: Path, spool: Spool, results: Mapping[str, type], *, spreadsheet: bool = False
+    stream: BinaryIO, spool: Spool, results: Mapping[str, type], *, spreadsheet: bool = False
 ) -> None:
     """Writes the spooled rows: input columns, then `results`. Null is an empty cell. For a
     `spreadsheet`, text that it would run as a formula is made harmless."""
@@ -112,12 +112,13 @@ def write(
 
     names = input_names(spool.columns, results)
     # The dialect's \r\n between records makes csv quote both, so that they survive inside cells.
-    with path.open("w", encoding="utf-8", newline="") as stream:
-        table = csv.writer(stream)
-        table.writerow(map(written, [*names.values(), *results]))
-        for _, fields, values in spool:
-            cells = [fields.get(name) for name in names]
-            table.writerow(map(written, [*cells, *(values[name] for name in results)]))
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    table = csv.writer(text)
+    table.writerow(map(written, [*names.values(), *results]))
+    for _, fields, values in spool:
+        cells = [fields.get(name) for name in names]
+        table.writerow(map(written, [*cells, *(values[name] for name in results)]))
+    text.detach()  # flushed, and left open to whoever opened it
 
 
 def _records(path: StrPath) -> Iterator[_Record]:

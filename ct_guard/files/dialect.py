@@ -5,6 +5,8 @@ import re
 
 from ct_guard.errors import InputError
 
+from .compression import SUFFIXES, magic_of
+
 __all__ = ["check_separator", "check_text"]
 
 _SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -13,7 +15,11 @@ _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def check_text(source: str, line: bytes) -> None:
-    """Raises InputError where the first `line` of a file is UTF-16 or UTF-32."""
+    """Raises InputError where the first `line` of a file is UTF-16 or UTF-32, or packed."""
+    if (packed := magic_of(line)) is not None:
+        raise InputError(
+            f"{source}: is a {SUFFIXES[packed]} file: give it a name that ends in {packed}"
+        )
     halves = {line[0:8:2], line[1:8:2]}
     if line.startswith(_UTF_16) or (len(line) >= 8 and bytes(4) in halves):
         raise InputError(f"{source}: is UTF-16 or UTF-32 text: save it as UTF-8")

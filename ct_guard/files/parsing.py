@@ -12,6 +12,7 @@ from ct_guard.records import QuestionAnswer
 from .conversation import ROLES, Turn, read_calls, spoken_turns
 from .lists import list_of_texts
 from .rows import Row
+from .token_logprobs import numbers_of, tokens_of
 
 __all__ = ["Rejected", "correct_of", "question_answer", "texts_of"]
 
@@ -157,23 +158,10 @@ def _optional_text(fields: dict[str, Any], name: str, *, numbers: bool = False) 
 
 
 def _logprobs(value: Any) -> tuple[float, ...] | None:
-    if isinstance(value, str) and value.strip():
-        try:
-            value = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            raise _FieldError(f"field 'logprobs' is not JSON: {error}") from None
-    if value is None or (isinstance(value, str) and not value.strip()):
-        return None
-    numbers = value if isinstance(value, list) else []
-    if not isinstance(value, list) or not all(
-        isinstance(one, (int, float)) and not isinstance(one, bool) and -math.inf < one <= 0
-        for one in numbers
-    ):
-        raise _FieldError("field 'logprobs' must be a list of finite numbers, none above 0")
     try:
-        return tuple(float(one) for one in numbers) or None
-    except OverflowError:
-        raise _FieldError("field 'logprobs' holds a number that is out of range") from None
+        return numbers_of(tokens_of(value)) or None
+    except ValueError as error:
+        raise _FieldError(f"field 'logprobs' {error}") from None
 
 
 def _turns(value: Any) -> list[Turn]:

@@ -8,6 +8,8 @@ from typing import BinaryIO, Literal
 
 from ct_guard.errors import InputError
 
+from .compression import unpacked_name, unpacking
+
 __all__ = [
     "ROW_LIMIT",
     "STDIO",
@@ -18,6 +20,7 @@ __all__ = [
     "is_too_long",
     "numbered_lines",
     "opened",
+    "suffix_of",
 ]
 
 StrPath = str | os.PathLike[str]
@@ -38,16 +41,26 @@ _BOM = b"\xef\xbb\xbf"
 
 
 def format_of(path: StrPath) -> Format:
-    """The format that the suffix names. Raises InputError for any other suffix."""
+    """The format that the suffix names, that of packing (`.gz`, `.zst`) aside. Raises InputError
+    for any other suffix, and for packed Parquet."""
     if os.fspath(path) == STDIO:
         return "jsonl"
-    suffix = Path(path).suffix.lower()
+    named = unpacked_name(path)
+    suffix = named.suffix.lower()
     if suffix not in _SUFFIXES:
         raise InputError(
             f"{os.fspath(path)}: unknown format '{suffix}'; use {', '.join(_SUFFIXES)}, "
             f"or '{STDIO}' for JSONL on standard input or output"
         )
+    if suffix == ".parquet" and named != Path(path):
+        raise InputError(f"{os.fspath(path)}: Parquet is packed within: unpack the file")
     return _SUFFIXES[suffix]
+
+
+def suffix_of(path: StrPath) -> str:
+    """All that a name says of the format: `.csv.gz`."""
+    named = unpacked_name(path)
+    return named.suffix + Path(path).name[len(named.name) :]
 
 
 def check_readable(path: StrPath) -> None:
@@ -59,7 +72,8 @@ def check_readable(path: StrPath) -> None:
 
 @contextmanager
 def opened(path: StrPath) -> Iterator[BinaryIO]:
-    """The file for reading bytes. Raises InputError where it cannot be opened."""
+    """What a file holds, for reading bytes: unpacked where it is packed. Raises InputError where it
+    cannot be opened, and as `unpacking`."""
     try:
         stream = open(path, "rb")  # noqa: SIM115  only opening is guarded, not the caller's block
     except FileNotFoundError:
@@ -71,7 +85,7 @@ def opened(path: StrPath) -> Iterator[BinaryIO]:
             f"{os.fspath(path)}: cannot be read: {error.strerror}; check its permissions"
         ) from None
     with stream:
-        yield stream
+        yield unpacking(stream, path)
 
 
 def numbered_lines(stream: BinaryIO) -> Iterator[tuple[int, bytes]]:

@@ -97,8 +97,9 @@ def check_columns(source: str, columns: Iterable[str]) -> None:
         )
 
 
-def check_needs(source: str, columns: Iterable[str], needs: Needs) -> None:
-    """Raises InputError unless there is a column for each need."""
+def check_needs(source: str, columns: Iterable[str], needs: Needs, hint: str = "") -> None:
+    """Raises InputError, with the way out that `hint` gives, unless there is a column for each
+    need."""
     found = list(columns)
     if all(any(name in found for name in alternatives) for alternatives in needs):
         return
@@ -108,4 +109,7 @@ def check_needs(source: str, columns: Iterable[str], needs: Needs) -> None:
     ]
     listed = ", ".join(wanted[:-1]) + (" and " if wanted[:-1] else "") + wanted[-1]
     names = ", ".join(f"'{name}'" for name in found) or "none"
-    raise InputError(f"{source}: needs the columns {listed}, found {names}; rename or add them")
+    way = f", or {hint}" if hint else ""
+    raise InputError(
+        f"{source}: needs the columns {listed}, found {names}; rename or add them{way}"
+    )

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from ct_guard.errors import InputError, OutputExistsError, UsageError
 
 from . import delimited, parquet
+from .compression import packing
 from .jsonl import JsonlWriter
 from .paths import STDIO, StrPath, format_of
 from .reading import columns_of
@@ -36,17 +37,20 @@ def open_writer(
     source: StrPath,
     overwrite: bool = False,
     spreadsheet: bool = False,
+    reshaped: bool = False,
     announce: Callable[[os.stat_result], None] = lambda stat: None,
 ) -> Iterator[RowWriter]:
     """A writer of the rows of `source`, to be used in a `with` block.
 
     Args:
-        path: the output; its suffix decides the format, `-` is JSONL on standard output.
+        path: the output; its suffix decides the format (`.jsonl.gz` and `.csv.zst` are packed),
+            `-` is JSONL on standard output.
         results: the result columns and their types: float, int, bool or str.
         source: the file (or `-`) that the rows come from.
         overwrite: whether an existing output may be replaced.
         spreadsheet: of CSV: text that a spreadsheet would run as a formula gets an apostrophe in
             front. Otherwise every value is written exactly.
+        reshaped: whether the rows have another shape than in `source` (`Shape`).
         announce: told the size and time of the file just before it becomes the output.
 
     Every input column is kept, in its order and before the results; one that has the name of a
@@ -64,20 +68,20 @@ def open_writer(
         return
     with replacing(Path(path).resolve(), announce) as temporary:
         if format_of(path) == "jsonl":
-            with temporary.open("wb") as stream:
+            with temporary.open("wb") as file, packing(file, path) as stream:
                 yield JsonlWriter(stream, results)
         else:
-            copied = format_of(path) == format_of(source) == "parquet"
-            with Spool(
-                temporary.parent, columns_of(source), results, keep_fields=not copied
-            ) as spool:
+            copied = not reshaped and format_of(path) == format_of(source) == "parquet"
+            columns = () if reshaped else columns_of(source)
+            with Spool(temporary.parent, columns, results, keep_fields=not copied) as spool:
                 yield spool
                 if copied:
                     parquet.copy(temporary, spool, results, source)
                 elif format_of(path) == "parquet":
                     parquet.write(temporary, spool, results)
                 else:
-                    delimited.write(temporary, spool, results, spreadsheet=spreadsheet)
+                    with temporary.open("wb") as file, packing(file, path) as stream:
+                        delimited.write(stream, spool, results, spreadsheet=spreadsheet)
 
 
 def check_output(

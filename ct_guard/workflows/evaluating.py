@@ -23,6 +23,8 @@ class EvaluateConfig:
 
     by: str | None = None
     """Also measure inside each value of this column."""
+    compare_column: Sequence[str] = ()
+    """Columns that stand beside every estimator: what is there already, as a stated confidence."""
     where: Mapping[str, str] = field(default_factory=dict)
     """Column values that a row must have."""
     train: str | Path | None = None
@@ -103,7 +105,11 @@ def evaluate(
         raise FieldError("`estimator` goes with one scored file: evaluate the others apart")
     need: Need = "confidence" if config.estimator is None else "logit"
     keep = (config.by,) if config.by is not None else ()
-    files = [read_scored(path, need=need, keep=keep, where=config.where) for path in paths]
+    columns = tuple(dict.fromkeys((*keep, *config.compare_column)))
+    files = [
+        read_scored(path, need=need, keep=columns if at == 0 else keep, where=config.where)
+        for at, path in enumerate(paths)
+    ]
     said: list[str] = []
     folder = target = None
     if config.estimator is not None:
@@ -111,7 +117,8 @@ def evaluate(
     more = [PAPER_ECE] * config.paper_ece + [SMOOTH_ECE] * config.smooth_ece
     options = Options(
         metrics=(*METRICS, *more), by=config.by, prior=config.prior,
-        resamples=config.resamples, seed=config.seed,
+        compare=tuple(dict.fromkeys(config.compare_column)), resamples=config.resamples,
+        seed=config.seed,
     )  # fmt: skip
     train = read_scored(config.train, need=need) if config.train is not None else None
     with report.working("Evaluating", unit="figures") as work:

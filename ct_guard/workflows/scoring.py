@@ -8,7 +8,7 @@ from ct_guard.errors import FieldError
 from ct_guard.files.paths import STDIO
 
 from .reporting import SILENT, Reporter
-from .settings import Bits, bits_of, check_spreadsheet
+from .settings import Bits, bits_of, check_spreadsheet, shape_of
 
 if TYPE_CHECKING:
     from ct_guard.estimators import Estimator
@@ -54,8 +54,19 @@ class ScoreConfig:
     """A scored file of the same rows, to say how far their scores moved."""
     spreadsheet: bool = False
     """As for `open_writer`: text that a spreadsheet would run as a formula gets an apostrophe."""
+    strict: bool = False
+    """Whether rows without evidence that the estimator was fitted on are refused; without it they
+    are scored by what they have, and say so (`evidence_missing`)."""
     preview: int = 0
     """Rows to keep for a look at them."""
+    format: str | None = None
+    """Which tool wrote the rows, of `files.foreign.FORMATS`; the output has them as ours."""
+    question_field: str | None = None
+    """Where the question, the answer and the grade stand, if not where the format says."""
+    answer_field: str | None = None
+    correct_field: str | None = None
+    requests: str | Path | None = None
+    """Of the format `openai-batch`: the requests that were sent."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +93,9 @@ def score(
     """Write `source` to `output` with the columns of `RESULTS`: confidence, logit, action, status…
 
     Args:
-        source: .jsonl, .csv or .parquet with `question` and `answer`; `-` is JSONL on standard
-            input. A bad row becomes a row with a status, and stops nothing.
+        source: .jsonl, .csv or .parquet with `question` and `answer`, or of another shape that the
+            configuration names; `-` is JSONL on standard input. A bad row becomes a row with a
+            status, and stops nothing.
         output: .jsonl, .csv or .parquet; `-` is JSONL on standard output.
         config: the estimator, how it is run, and the policy.
         report: hears what to know before, and of the rows.
@@ -103,6 +115,8 @@ def score(
     loaded = _loaded(config)
     if config.readings:
         loaded = replace(loaded, readings=True)
+    if config.strict and not loaded.evidence:
+        raise FieldError(f"`strict` is for evidence, which {loaded.name} does not weigh")
     guard = Guard(loaded, config.policy, on_error=config.on_error)
     remarks = _remarks(guard, config)
     for line in remarks:
@@ -116,6 +130,8 @@ def score(
             resume=config.resume,
             spreadsheet=config.spreadsheet,
             preview=config.preview,
+            shape=shape_of(config),
+            strict=config.strict,
             on_rows=work.advance,
             on_resumed=work.skip,
         )
@@ -141,7 +157,7 @@ def _check(source: str | Path, output: str | Path, config: ScoreConfig) -> None:
     if config.compare_with is not None:
         open_rows(config.compare_with)
     check_run(source, output, overwrite=config.overwrite, resume=config.resume)
-    open_rows(source)
+    open_rows(source, shape=shape_of(config))
 
 
 def _loaded(config: ScoreConfig) -> "Estimator":

@@ -6,8 +6,19 @@ from pathlib import Path
 from typing import Any, ClassVar, Literal, Protocol
 
 from ct_guard.errors import FieldError
+from ct_guard.files import Shape
+from ct_guard.files.compression import unpacked_name
 
-__all__ = ["Bits", "Config", "bits_of", "check_spreadsheet", "place_of", "refuse_idle"]
+__all__ = [
+    "Bits",
+    "Config",
+    "Shaped",
+    "bits_of",
+    "check_spreadsheet",
+    "place_of",
+    "refuse_idle",
+    "shape_of",
+]
 
 Bits = Literal["none", "8bit", "4bit"]
 
@@ -19,6 +30,32 @@ class Config(Protocol):
 
     def idle(self) -> Mapping[str, str]:
         """The fields that nothing reads beside the others, each with what it is for."""
+
+
+class Shaped(Protocol):
+    """Settings that say what shape a file's rows have, as `files.Shape` does."""
+
+    @property
+    def format(self) -> str | None: ...
+    @property
+    def question_field(self) -> str | None: ...
+    @property
+    def answer_field(self) -> str | None: ...
+    @property
+    def correct_field(self) -> str | None: ...
+    @property
+    def requests(self) -> str | Path | None: ...
+
+
+def shape_of(config: Shaped) -> Shape:
+    """The shape. Raises FieldError for settings that do not fit each other."""
+    return Shape(
+        format=config.format,
+        question_field=config.question_field,
+        answer_field=config.answer_field,
+        correct_field=config.correct_field,
+        requests=config.requests,
+    )
 
 
 def refuse_idle(config: Config, given: Collection[str] | None = None) -> None:
@@ -40,7 +77,7 @@ def bits_of(quantization: Bits | None) -> Literal["8bit", "4bit"] | None:
 
 def check_spreadsheet(spreadsheet: bool, output: str | Path) -> None:
     """Raises FieldError for the setting with an output that is no CSV."""
-    if spreadsheet and not str(output).lower().endswith(".csv"):
+    if spreadsheet and unpacked_name(output).suffix.lower() != ".csv":
         raise FieldError("`spreadsheet` is for an `output` that ends in .csv: leave it out")
 
 

@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from ct_guard.datasets.split import split_file
+from ct_guard.datasets.split import part_suffix, split_file
+
+from .settings import shape_of
 
 __all__ = ["PARTS", "Part", "SplitConfig", "SplitResult", "split"]
 
@@ -23,6 +25,14 @@ class SplitConfig:
     """Shares of the questions by the part's name, in any unit."""
     seed: int = 0
     overwrite: bool = False
+    format: str | None = None
+    """Which tool wrote the rows, of `files.foreign.FORMATS`; the parts have them as ours."""
+    question_field: str | None = None
+    """Where the question, the answer and the grade stand, if not where the format says."""
+    answer_field: str | None = None
+    correct_field: str | None = None
+    requests: str | Path | None = None
+    """Of the format `openai-batch`: the requests that were sent."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,8 @@ def split(source: str | Path, output: str | Path, config: SplitConfig | None = N
 
     Args:
         source: .jsonl, .csv or .parquet, with `question` (or `messages`).
-        output: folder of the parts, which are named `PART.suffix`.
+        output: folder of the parts, which are named `PART.suffix`; `.jsonl` where the rows have
+            another shape than ours.
         config: which parts.
 
     Raises:
@@ -57,8 +68,11 @@ def split(source: str | Path, output: str | Path, config: SplitConfig | None = N
         OutputExistsError: a file is there already.
     """
     config, folder = config or SplitConfig(), Path(output)
-    found = split_file(source, folder, config.parts, seed=config.seed, overwrite=config.overwrite)
-    suffix = Path(source).suffix
+    shape = shape_of(config)
+    found = split_file(
+        source, folder, config.parts, seed=config.seed, overwrite=config.overwrite, shape=shape
+    )
+    suffix = part_suffix(source, shape)
     return SplitResult(
         {
             name: Part(Path(f"{folder / name}{suffix}"), rows, questions)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from ct_guard.errors import FieldError
 
+from .settings import shape_of
+
 if TYPE_CHECKING:
     from ct_guard.adapters import Manifest
     from ct_guard.evaluation.groups import Grouped
@@ -28,6 +30,14 @@ class WeighConfig:
     overwrite: bool = False
     seed: int = 0
     """Of the folds."""
+    format: str | None = None
+    """Which tool wrote the rows, of `files.foreign.FORMATS`; None: they are as ours."""
+    question_field: str | None = None
+    """Where the question, the answer and the grade stand, if not where the format says."""
+    answer_field: str | None = None
+    correct_field: str | None = None
+    requests: str | Path | None = None
+    """Of the format `openai-batch`: the requests that were sent."""
 
     def __post_init__(self) -> None:
         if not self.evidence:
@@ -63,7 +73,8 @@ def weigh(source: str | Path, output: str | Path, config: WeighConfig) -> WeighR
 
     names = tuple(config.evidence)
     kinds_named(names)
-    graded = read_graded(source, (*wanted_columns(names), *config.by))
+    columns = (*wanted_columns(names), *config.by)
+    graded = read_graded(source, columns, shape_of(config))
     manifest, found, grouped = save_evidence(
         graded,
         names,

@@ -1,5 +1,6 @@
 """What is fuzzed: for each reader, inputs that it takes, and all that is done with what it read."""
 
+import gzip
 import io
 import json
 import random
@@ -108,6 +109,52 @@ def _read_rows(name: str, folder: Path, data: bytes) -> None:
         correct_of(row)
         texts_of(row, "gold")
         encode_line(row.fields)
+
+
+def _packed() -> list[bytes]:
+    return [gzip.compress(_jsonl()[0])]
+
+
+def _foreign() -> list[bytes]:
+    """A row of each tool's."""
+    turns = [{"role": "user", "content": [{"type": "text", "text": "2 plus 2?"}]}]
+    reply = {
+        "message": {"role": "assistant", "content": "4"},
+        "logprobs": {"content": [{"logprob": -0.1, "top_logprobs": [{"logprob": -0.1}]}]},
+    }
+    rows: list[dict[str, Any]] = [
+        {"doc_id": 1, "arguments": {"gen_args_0": {"arg_0": json.dumps(turns), "arg_1": {}}},
+         "resps": [["4", "5"]], "filtered_resps": ["4"], "exact_match": 1.0, "metrics": ["acc"]},
+        {"doc_id": 2, "arguments": [["2 plus 2?", " 4"], ["2 plus 2?", " 5"]], "acc": 1,
+         "filtered_resps": [["-1.5", "True"], [-2.5, False]], "resps": [[[-1.5, True]], []]},
+        {"custom_id": "a", "response": {"status_code": 200, "body": {"choices": [reply, reply]}},
+         "error": None, "request": {"body": {"input": turns, "instructions": "Be brief."}}},
+        {"prompt": {"raw": json.dumps(turns)}, "vars": {}, "response": {"output": {"a": [4]}},
+         "success": True, "namedScores": {"a": 0.5}, "provider": {"id": "p"}},
+        {"id": 1, "input": turns, "choices": ["4", "5"], "output": {"choices": [reply]},
+         "scores": {"match": {"value": "C", "answer": "4"}}, "epoch": 1},
+        {"inputs": json.dumps({"messages": [turns]}), "outputs": {"generations": [[reply]]},
+         "feedback_stats": {"correctness": {"avg": 1.0}}, "id": "r", "run_type": "llm"},
+    ]  # fmt: skip
+    return [json.dumps(row).encode() for row in rows]
+
+
+def _read_foreign(folder: Path, data: bytes) -> None:
+    from ct_guard.errors import InputError
+    from ct_guard.files import Shape, correct_of, open_rows, question_answer
+    from ct_guard.files.foreign import FORMATS
+    from ct_guard.files.jsonl import encode_line
+
+    path, document = folder / "rows.jsonl", folder / "rows.json"
+    path.write_bytes(data)
+    document.write_bytes(b'{"samples": [' + data + b"]}")
+    shapes = [Shape(format=name) for name in FORMATS] + [Shape(question_field="prompt.raw")]
+    for shape, source in ((shape, source) for shape in shapes for source in (path, document)):
+        with suppress(InputError):
+            for row in open_rows(source, shape=shape):
+                question_answer(row, ("samples",))
+                correct_of(row)
+                encode_line(row.fields)
 
 
 def _scored(name: str, folder: Path, data: bytes) -> None:
@@ -447,6 +494,8 @@ TARGETS: dict[str, Target] = {
     "rows-jsonl": Target(_jsonl, partial(_read_rows, "rows.jsonl"), _lines),
     "rows-csv": Target(_csv, partial(_read_rows, "rows.csv"), damaged_bytes),
     "rows-parquet": Target(_parquet, partial(_read_rows, "rows.parquet"), damaged_bytes),
+    "rows-gzip": Target(_packed, partial(_read_rows, "rows.jsonl.gz"), damaged_bytes),
+    "rows-foreign": Target(_foreign, _read_foreign),
     "scored-jsonl": Target(_jsonl, partial(_scored, "rows.jsonl"), _lines),
     "scored-csv": Target(_csv, partial(_scored, "rows.csv"), damaged_bytes),
     "manifest": Target(_manifests, _manifest),

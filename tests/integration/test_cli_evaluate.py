@@ -149,3 +149,19 @@ def test_a_narrow_terminal_cuts_no_figure_off(folder: Path) -> None:
     whole = re.findall(r"\d\.\d{3} to [+-]?\d\.\d{3}", done.stdout)
     assert len(whole) >= 5 * (3 + 3)  # three columns, and three differences between them
     assert "…" not in done.stdout
+
+
+def test_what_the_file_has_already_stands_beside_the_estimator(tmp_path: Path) -> None:
+    made = [row | {"stated": 0.9, "mark": n % 6} for n, row in enumerate(rows("q", 200))]
+    write(tmp_path / "scored.jsonl", made)
+    command = ("evaluate", tmp_path / "scored.jsonl", "--no-prior", "--resamples", "100",
+               "--compare-column", "stated", "--compare-column", "mark")  # fmt: skip
+    shown = " ".join(inside(*command).stdout.split())
+    assert "Beside the column stated: 200 rows, 200 questions" in shown
+    assert re.search(r"Beside the column mark: .* ECE [^│]*not defined not defined", shown)
+    assert "'mark' runs from 0 to 5: it is no probability, and only ranks" in shown
+    stated, mark = json.loads(inside(*command, "--json").stdout)["comparisons"]
+    assert stated["figures"]["AUROC"]["column"]["value"] == 0.5
+    assert mark["figures"]["log loss"]["column"]["value"] is None
+    missing = inside("evaluate", tmp_path / "scored.jsonl", "--compare-column", "none")
+    assert "no row has a column 'none'" in f"{missing.output} {missing.exception}"

@@ -129,6 +129,132 @@ def test_a_row_that_cannot_be_read_costs_no_other_its_score(folder: Path) -> Non
     assert "field 'stated' must be a stated confidence" in other["error"]
 
 
+def without(path: Path, target: Path, column: str) -> Path:
+    """A copy of a table with nothing in this column."""
+    with path.open(newline="") as stream, target.open("w", newline="") as copy:
+        table = csv.DictReader(stream)
+        rows = csv.DictWriter(copy, list(table.fieldnames or ()))
+        rows.writeheader()
+        rows.writerows(row | {column: ""} for row in table)
+    return target
+
+
+def test_evidence_that_rows_lack_is_named_and_counted(folder: Path, tmp_path: Path) -> None:
+    source, output = without(folder / "new.csv", tmp_path / "new.csv", "stated"), tmp_path / "s.csv"
+    command = ["score", str(source), "-e", str(folder / "mine"), "-o", str(output)]
+    run = CliRunner().invoke(cli, command)
+    assert run.exit_code == 0, run.output
+    assert "lacking" in run.output
+    assert "400 stated" in run.output
+    with output.open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert {(row["status"], row["evidence_missing"]) for row in rows} == {("ok", "stated")}
+    assert len({row["confidence"] for row in rows}) > 3
+
+
+def test_strict_refuses_rows_that_lack_evidence(folder: Path, tmp_path: Path) -> None:
+    lines = (folder / "new.csv").read_text().splitlines()
+    question, answer, _, stated, right = lines[1].split(",")
+    lines[1] = ",".join([question, answer, "", stated, right])
+    (tmp_path / "new.csv").write_text("\n".join(lines) + "\n")
+    output = tmp_path / "scored.jsonl"
+    run = CliRunner().invoke(
+        cli, ["score", str(tmp_path / "new.csv"), "-e", str(folder / "mine"), "-o", str(output),
+              "--strict"],
+    )  # fmt: skip
+    assert run.exit_code == 3, run.output
+    first, *others = [json.loads(line) for line in output.read_text().splitlines()]
+    assert (first["status"], first["confidence"], first["evidence_missing"]) == (
+        "invalid",
+        None,
+        "model",
+    )
+    assert first["error"] == "the row lacks model, which mine was fitted on: add it"
+    assert {(row["status"], row["evidence_missing"]) for row in others} == {("ok", None)}
+
+
+def test_strict_is_for_estimators_that_weigh_evidence(folder: Path, tmp_path: Path) -> None:
+    run = CliRunner().invoke(
+        cli, ["score", str(folder / "new.csv"), "-e", "mini", "-o", str(tmp_path / "s.jsonl"),
+              "--strict"],
+    )  # fmt: skip
+    assert run.exit_code == 2
+    assert "--strict is for evidence, which mini does not weigh" in run.output
+
+
+def foreign(path: Path, questions: range, seed: int) -> Path:
+    """Samples of lm-evaluation-harness: repeated generations, packed."""
+    import gzip
+
+    random = np.random.default_rng(seed)
+    lines = []
+    for number in questions:
+        skill = 0.3 + 0.6 * random.random()
+        drawn = [str(number if random.random() < skill else number + 1) for _ in range(4)]
+        sample = {
+            "doc_id": number, "doc": {"question": f"What is {number}?"}, "target": str(number),
+            "arguments": {"gen_args_0": {"arg_0": f"Q: What is {number}?\nA:", "arg_1": {}}},
+            "resps": [drawn], "filtered_resps": [drawn[0]], "filter": "none",
+            "metrics": ["exact_match"], "exact_match": float(drawn[0] == str(number)),
+        }  # fmt: skip
+        lines.append(json.dumps(sample) + "\n")
+    path.write_bytes(gzip.compress("".join(lines).encode()))
+    return path
+
+
+def test_from_the_files_of_another_tool_to_a_scored_file(tmp_path: Path) -> None:
+    source = foreign(tmp_path / "samples_sums.jsonl.gz", range(100, 500), 4)
+    shape, parts = ["--format", "lm-eval"], tmp_path / "parts"
+    for command in (
+        ["split", str(source), *shape, "-o", str(parts), "-p", "fit=1", "-p", "test=1"],
+        ["calibrate", str(parts / "fit.jsonl"), "--evidence", "agreement", "-o",
+         str(tmp_path / "mine")],
+        ["calibrate", str(source), *shape, "--evidence", "agreement", "-o",
+         str(tmp_path / "all")],
+        ["score", str(source), *shape, "-e", str(tmp_path / "mine"), "-o",
+         str(tmp_path / "scored.csv.zst"), "-q"],
+    ):  # fmt: skip
+        run = CliRunner().invoke(cli, command)
+        assert run.exit_code == 0, f"{command}: {run.output} {run.exception}"
+    from ct_guard.files import open_rows
+
+    rows = [row.fields for row in open_rows(tmp_path / "scored.csv.zst")]
+    assert len(rows) == 400
+    assert list(rows[0])[:2] == ["question", "answer"]
+    p = np.array([float(row["confidence"]) for row in rows])
+    right = np.array([row["correct"] == "true" for row in rows])
+    assert p[right].mean() > p[~right].mean() + 0.1
+    assert load_manifest(tmp_path / "all").figures["rows"] == 400
+
+
+@pytest.mark.parametrize(
+    ("command", "said"),
+    [
+        (["score", "{0}", "-e", "{1}", "-o", "{2}.jsonl"],
+         "or say which fields they are with --question-field, --answer-field and --correct-field;"
+         " it looks like --format lm-eval"),
+        (["calibrate", "{0}", "--evidence", "agreement", "-o", "{2}"],
+         "it looks like --format lm-eval"),
+        (["split", "{0}", "-o", "{2}"],
+         "found 'doc_id', 'doc', 'target', 'arguments', 'resps', 'filtered_resps', 'filter',"
+         " 'metrics', 'exact_match'; rename or add them, or say which fields they are with"
+         " --question-field"),
+        (["split", "{0}", "--question-field", "ask", "-o", "{2}"],
+         "has no field 'ask': say which fields they are with --question-field"),
+        (["calibrate", "{0}", "-e", "mini", "--format", "lm-eval", "-o", "{2}"],
+         "--format is for --evidence"),
+    ],
+)  # fmt: skip
+def test_unknown_shapes_get_the_way_out_in_options(
+    folder: Path, tmp_path: Path, command: list[str], said: str
+) -> None:
+    source = foreign(tmp_path / "samples.jsonl.gz", range(5), 0)
+    words = [word.format(source, folder / "mine", tmp_path / "out") for word in command]
+    run = CliRunner().invoke(cli, words)
+    assert run.exit_code != 0
+    assert said in " ".join(f"{run.output} {run.exception}".split())
+
+
 def test_a_changed_file_is_refused(folder: Path, tmp_path: Path) -> None:
     import shutil
 

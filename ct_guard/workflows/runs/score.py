@@ -14,6 +14,7 @@ from ct_guard.evidence import read_column
 from ct_guard.files import (
     Rejected,
     Row,
+    Shape,
     check_beginning,
     correct_of,
     open_rows,
@@ -22,7 +23,7 @@ from ct_guard.files import (
 )
 from ct_guard.guard import Guard
 from ct_guard.query import clean
-from ct_guard.records import Assessment, QuestionAnswer
+from ct_guard.records import Assessment, Confidence, QuestionAnswer
 
 from .chunks import CHUNK_ROWS, chunks_for, text_of
 from .pace import Pace
@@ -77,6 +78,8 @@ class Summary:
     truncated: int = 0
     within_noise: int = 0
     """Rows that the noise of the number format alone puts on their side of the threshold."""
+    missing: Counter[str] = field(default_factory=Counter)
+    """Scored rows by the evidence that they lack."""
     replayed: int = 0
     unreadable_grades: int = 0
     p: "array[float]" = field(default_factory=lambda: array("d"))
@@ -109,6 +112,8 @@ def score_file(
     resume: bool = False,
     spreadsheet: bool = False,
     preview: int = 0,
+    shape: Shape | None = None,
+    strict: bool = False,
     on_rows: Callable[[int], None] = lambda count: None,
     on_resumed: Callable[[int], None] = lambda count: None,
 ) -> Summary:
@@ -116,26 +121,36 @@ def score_file(
 
     A row that cannot be read becomes a row with a status and a message and stops nothing. With
     `resume`, results of an earlier, interrupted run to the same output are taken from its journal.
-    `spreadsheet` is as for `open_writer`. `on_rows` is told how many rows each finished chunk held,
-    `on_resumed` how many were taken from the journal. The estimator works on the calling thread, so
-    that an interrupt ends it cleanly, and chunks follow the clock, so that it costs some seconds of
-    work: rows that are scored in other company agree within the noise of their number format.
+    `spreadsheet` is as for `open_writer`. Rows of another `shape` are written as ours. `strict`
+    refuses rows that lack evidence which the estimator was fitted on. `on_rows` is told how many
+    rows each finished chunk held, `on_resumed` how many were taken from the journal. The estimator
+    works on the calling thread, so that an interrupt ends it cleanly, and chunks follow the clock,
+    so that it costs some seconds of work: rows that are scored in other company agree within the
+    noise of their number format.
 
     Raises InputError for files that cannot be read or written, OutputExistsError for an output or a
     journal that is there, UsageError for a journal of another run and for an output that another
     process is writing.
     """
     summary = Summary()
-    rows = open_rows(source)
-    check_beginning(source)
+    rows = open_rows(source, shape=shape)
+    check_beginning(source, shape=shape)
+    reshaped = shape is not None and shape.changes(source)
     with (
-        running(source, output, _settings(guard), overwrite=overwrite, resume=resume) as run,
+        running(
+            source,
+            output,
+            _settings(guard, shape if reshaped else None, strict),
+            overwrite=overwrite,
+            resume=resume,
+        ) as run,
         open_writer(
             output,
             _columns(guard),
             source=source,
             overwrite=run.overwrite,
             spreadsheet=spreadsheet,
+            reshaped=reshaped,
             announce=run.announce,
         ) as writer,
     ):
@@ -151,7 +166,7 @@ def score_file(
         pace = Pace(CHUNK_ROWS)
         for chunk in chunks_for(guard.estimator, rows, pace):
             begun = monotonic()
-            results = _assess(guard, chunk, summary)
+            results = _assess(guard, chunk, summary, strict=strict)
             read = [row for row, result in zip(chunk, results, strict=True) if _is_read(result)]
             pace.took(monotonic() - begun, rows=len(read), text=sum(map(text_of, read)))
             run.append(results)
@@ -161,10 +176,12 @@ def score_file(
     return summary
 
 
-def _settings(guard: Guard) -> dict[str, Any]:
+def _settings(guard: Guard, shape: Shape | None, strict: bool) -> dict[str, Any]:
     """Whatever changes the result of a row."""
     estimator = guard.estimator
     return {
+        "shape": None if shape is None else repr(shape),
+        "strict": strict or None,
         "scorer": estimator.manifest.scorer,
         "estimator": estimator.fingerprint,
         "backend": estimator.arithmetic.backend,
@@ -188,11 +205,13 @@ def _is_read(result: dict[str, Any]) -> bool:
     return result["status"] in ("ok", "error")
 
 
-def _assess(guard: Guard, chunk: list[Row], summary: Summary) -> list[dict[str, Any]]:
+def _assess(
+    guard: Guard, chunk: list[Row], summary: Summary, *, strict: bool
+) -> list[dict[str, Any]]:
     columns = guard.estimator.columns
     parsed = [question_answer(row, columns) for row in chunk]
     readable = [item for item in parsed if isinstance(item, QuestionAnswer)]
-    assessments = _assessments(guard, readable)
+    assessments = _assessments(guard, readable, strict=strict)
     for item, made in zip(readable, assessments, strict=True):
         at = made.decision.threshold
         if at is not None and guard.estimator.is_within_noise(made.confidence, item, at):
@@ -212,7 +231,7 @@ def _assess(guard: Guard, chunk: list[Row], summary: Summary) -> list[dict[str, 
     ]
 
 
-def _assessments(guard: Guard, items: list[QuestionAnswer]) -> list[Assessment]:
+def _assessments(guard: Guard, items: list[QuestionAnswer], *, strict: bool) -> list[Assessment]:
     """As `Guard.assess_batch`, on this thread: another one could still be computing when an
     interrupt ends the process."""
     try:
@@ -226,7 +245,23 @@ def _assessments(guard: Guard, items: list[QuestionAnswer]) -> list[Assessment]:
             raise
         said = str(error) if isinstance(error, CtGuardError) else repr(error)
         scored = [guard.estimator.unscored("error", " ".join(said.split()))] * len(items)
+    if strict:
+        scored = [_complete(guard, one) for one in scored]
     return [Assessment(confidence=one, decision=guard.decide(one)) for one in scored]
+
+
+def _complete(guard: Guard, confidence: Confidence) -> Confidence:
+    """The confidence, or none where the row lacks evidence."""
+    lacks = ", ".join(_lacking(confidence))
+    if not lacks:
+        return confidence
+    error = f"the row lacks {lacks}, which {guard.estimator.name} was fitted on: add it"
+    refused = guard.estimator.unscored("invalid", error)
+    return refused.model_copy(update={"evidence": confidence.evidence})
+
+
+def _lacking(confidence: Confidence) -> list[str]:
+    return [name for name, use in (confidence.evidence or {}).items() if use == "missing"]
 
 
 def _rejected(guard: Guard, rejected: Rejected) -> Assessment:
@@ -239,9 +274,8 @@ def _result(assessment: Assessment, origin: dict[str, Any]) -> dict[str, Any]:
     fields["confidence"] = fields.pop("p")
     for name, value in (assessment.confidence.readings or {}).items():
         fields[read_column(name)] = value
-    if (evidence := assessment.confidence.evidence) is not None:
-        missing = [name for name, use in evidence.items() if use == "missing"]
-        fields[EVIDENCE_MISSING] = ", ".join(missing) or None
+    if assessment.confidence.evidence is not None:
+        fields[EVIDENCE_MISSING] = ", ".join(_lacking(assessment.confidence)) or None
     return {"action": assessment.action, **fields, **origin}
 
 
@@ -251,6 +285,8 @@ def _count(summary: Summary, row: Row, result: dict[str, Any], preview: int) -> 
     summary.statuses[result["status"]] += 1
     summary.actions[result["action"]] += 1
     summary.truncated += result["truncated"]
+    lacking = result.get(EVIDENCE_MISSING)
+    summary.missing.update(lacking.split(", ") if lacking else ())
     correct = correct_of(row)
     if isinstance(correct, Rejected):
         summary.unreadable_grades += 1

@@ -6,7 +6,7 @@ import pytest
 from ct_guard.errors import InputError, UsageError
 from ct_guard.evidence import answers_of, kinds_named, split_stated, wanted_columns
 from ct_guard.evidence.logprobs import LOGPROBS
-from ct_guard.evidence.model import accuracies, codes, log_odds
+from ct_guard.evidence.model import MODEL, accuracies, codes, log_odds
 from ct_guard.evidence.stated import STATED
 
 
@@ -54,6 +54,25 @@ def test_log_probabilities_are_numbers_or_the_objects_of_an_api() -> None:
     assert np.isnan(read[2]).all()
     assert np.isnan(read[0, 3])
     assert read[3, 0] == -1.0
+
+
+def test_the_objects_of_openai_stand_as_they_are_answered() -> None:
+    tokens = [
+        {"token": "a", "logprob": -0.5, "top_logprobs": [{"logprob": -0.5}, {"logprob": -1.5}]},
+        {"token": "b", "logprob": -0.25, "top_logprobs": []},
+    ]
+    values = [{"content": tokens, "refusal": None}, {"content": None}, '{"content": []}']
+    read = LOGPROBS.look(answers_of(["?"] * 3, ["x"] * 3, columns={"logprobs": values}))
+    assert read[0].tolist() == [-0.75, -0.375, -0.5, 1.0]
+    assert np.isnan(read[1:]).all()
+
+
+def test_an_answer_by_nobody_named_has_no_evidence_of_its_model() -> None:
+    answers = answers_of(["?"] * 3, ["x"] * 3, model=["a", None, "new"])
+    state = accuracies(*codes(["a", "a", ""]), np.array([True, False, True]), np.ones(3, np.bool_))
+    read = MODEL.read(MODEL.look(answers), state)[:, 0]
+    assert np.isnan(read[1])
+    assert read[2] == state.pool
 
 
 @pytest.mark.parametrize("value", ["text", [0.5], [float("nan")], 3])

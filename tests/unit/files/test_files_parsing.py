@@ -183,7 +183,7 @@ def test_log_probabilities_are_a_list_or_its_json(value: Any, expected: Any) -> 
     assert item.logprobs == expected
 
 
-@pytest.mark.parametrize("value", [-1.0, "x", "{}", [0.5], ["-1"], [True], [None], {"content": []}])
+@pytest.mark.parametrize("value", [-1.0, "x", "{}", [0.5], ["-1"], [True], [None], {"text": []}])
 def test_other_log_probabilities_are_refused_by_name(value: Any) -> None:
     refusal = question_answer(row(question="q", answer="a", logprobs=value))
     assert isinstance(refusal, Rejected)

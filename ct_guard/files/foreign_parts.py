@@ -1,0 +1,152 @@
+"""What the rows of other tools are made of: conversations, parts of messages, grades, numbers."""
+
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from .conversation import ROLES
+from .untrusted_json import JsonError, parse_json
+
+__all__ = [
+    "ForeignError",
+    "asked",
+    "filled",
+    "grade_of",
+    "listed",
+    "mapping",
+    "number",
+    "path_of",
+    "said",
+]
+
+_GRADES = {"c": True, "i": False, "n": False, "true": True, "false": False, "yes": True,
+           "no": False, "1": True, "0": False, "1.0": True, "0.0": False}  # fmt: skip
+"""Inspect writes C, I, P (partly) and N (no answer)."""
+
+
+class ForeignError(ValueError):
+    """What a row of another tool is or lacks, in words that follow its place."""
+
+
+def path_of(value: Any, path: str) -> Any:
+    """What stands at `a.b.0.c`, None where there is nothing. Texts that hold JSON, as cells of
+    tables do, are read through; a field that is called so stands first."""
+    if isinstance(value, Mapping) and path in value:
+        return value[path]
+    for step in path.split("."):
+        value = _parsed(value)
+        if isinstance(value, Mapping):
+            value = value.get(step)
+        elif isinstance(value, list) and step.isdecimal() and int(step) < len(value):
+            value = value[int(step)]
+        else:
+            return None
+    return value
+
+
+def mapping(value: Any) -> dict[str, Any]:
+    """The object, or the one that a text holds; else an empty one."""
+    found = _parsed(value)
+    return found if isinstance(found, dict) else {}
+
+
+def listed(value: Any) -> list[Any]:
+    """The list, or the one that a text holds; another value as a list of one, None as none."""
+    found = _parsed(value)
+    if isinstance(found, list):
+        return found
+    return [] if found is None else [found]
+
+
+def asked(sent: Any) -> dict[str, Any]:
+    """What was sent to a model as `question` or, where it is a conversation, `messages`; nothing
+    where there is none."""
+    found = _parsed(sent)
+    while isinstance(found, list) and len(found) == 1 and not isinstance(found[0], dict):
+        sent = found[0]
+        found = _parsed(sent)
+    if isinstance(found, dict) and "messages" in found:
+        return asked(found["messages"])
+    turns = [_turn(one) for one in found] if isinstance(found, list) else []
+    known = [turn for turn in turns if turn is not None]
+    if len(known) == 1 and known[0]["role"] == "user":
+        return {"question": known[0]["content"]}
+    if known:
+        return {"messages": known}
+    text = sent if isinstance(sent, str) else said(sent)
+    return {"question": text} if text else {}
+
+
+def _turn(value: Any) -> dict[str, Any] | None:
+    """A message as APIs or LangChain write it."""
+    if not isinstance(value, dict):
+        return None
+    inside = mapping(value.get("kwargs")) or mapping(value.get("data")) or value
+    role = inside.get("role") or inside.get("type") or value.get("type")
+    known = ROLES.get(str(role).lower().removesuffix("message"))
+    if known is None or "content" not in inside:
+        return None
+    return {"role": known, "content": said(inside)}
+
+
+def said(value: Any) -> str:
+    """The text of a reply: text, a message, a list of its parts, LangChain's generations. What is
+    no text is written as JSON."""
+    match value:
+        case None:
+            return ""
+        case str():
+            return value
+        case {"text": str() as text}:
+            return text
+        case {"refusal": str() as text, "content": None} | {"refusal": str() as text, "type": _}:
+            return text
+        case {"content": content}:
+            return said(content)
+        case {"kwargs": dict() as inside} | {"data": dict() as inside}:  # LangChain's
+            return said(inside)
+        case {"message": message}:
+            return said(message)
+        case {"type": str()}:  # a part without text: reasoning, a call of a tool
+            return ""
+        case [first, *_] if isinstance(first, list):
+            return said(first)
+        case [*parts] if parts and all(isinstance(part, (dict, str)) for part in parts):
+            if _turn(parts[-1]) is not None:  # a conversation: what was said last
+                return said(parts[-1])
+            if "message" in mapping(parts[0]):  # several replies: the first
+                return said(parts[0])
+            return "".join(map(said, parts))
+        case _:
+            return json.dumps(value, ensure_ascii=False)
+
+
+def grade_of(value: Any) -> bool | None:
+    """Whether it says right (true, 1, C) or wrong (false, 0, I, N); None for anything else."""
+    return _GRADES.get(str(value).strip().lower())
+
+
+def number(value: Any) -> float | None:
+    """The finite number, also of a text or a truth value; None for anything else."""
+    try:
+        found = float(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def filled(made: Mapping[str, Any]) -> dict[str, Any]:
+    """Without what is not known."""
+    return {name: value for name, value in made.items() if value is not None and value != []}
+
+
+def _parsed(value: Any) -> Any:
+    """The list or object that a text holds; any other value as it is."""
+    if not isinstance(value, str) or value.lstrip()[:1] not in ("{", "["):
+        return value
+    try:
+        found = parse_json(value)
+    except JsonError:
+        return value
+    return found if isinstance(found, (dict, list)) else value
