@@ -120,7 +120,9 @@ def test_trees_pass_over_a_number_that_no_row_has() -> None:
     features = np.column_stack([random.normal(size=300), np.full(300, np.nan)])
     correct = features[:, 0] > 0
     layer = fit_trees("ab", features, correct)
-    assert auroc(expit(trees_logits(layer, features)), correct) == 1.0
+    area = auroc(expit(trees_logits(layer, features)), correct)
+    assert area is not None
+    assert area > 0.99
     assert all(1 not in tree.feature for tree in layer.trees)
 
 
