@@ -158,6 +158,8 @@ def boosted(
     """
     from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped]
 
+    # scikit-learn bins no column without a number: a constant in its place is never split by.
+    features = np.where(np.isnan(features).all(0), 0.0, features)
     model = HistGradientBoostingClassifier(early_stopping=False, **settings).fit(features, correct)
     baseline = float(np.ravel(model._baseline_prediction)[0])
     trees = tuple(_tree(one[0].nodes, missing=missing) for one in model._predictors)

@@ -115,6 +115,17 @@ def test_trees_in_json_say_what_scikit_learn_says() -> None:
     np.testing.assert_allclose(trees_logits(ours, fresh), theirs.decision_function(fresh))
 
 
+def test_trees_pass_over_a_number_that_no_row_has() -> None:
+    random = np.random.default_rng(0)
+    features = np.column_stack([random.normal(size=300), np.full(300, np.nan)])
+    correct = features[:, 0] > 0
+    layer = fit_trees("ab", features, correct)
+    area = auroc(expit(trees_logits(layer, features)), correct)
+    assert area is not None
+    assert area > 0.99
+    assert all(1 not in tree.feature for tree in layer.trees)
+
+
 def test_a_logistic_layer_learns_what_a_missing_number_means() -> None:
     random = np.random.default_rng(0)
     values = random.normal(size=(2000, 1))
