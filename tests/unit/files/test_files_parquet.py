@@ -274,7 +274,8 @@ def test_many_rows_that_are_large_together_only_are_read(tmp_path: Path) -> None
     rows, each = 4_000, 100
     values = pa.array(np.zeros(rows * each, np.float32))
     offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * each)
-    columns = {"question": ["q"] * rows, "logprobs": pa.ListArray.from_arrays(offsets, values)}
+    texts = {"question": ["q"] * rows, "answer": ["a"] * rows}
+    columns = texts | {"logprobs": pa.ListArray.from_arrays(offsets, values)}
     path = write(tmp_path / "in.parquet", pa.table(columns), row_group_size=rows)
     assert next(iter(open_rows(path))).fields["logprobs"] == [0.0] * each
 
