@@ -12,14 +12,20 @@ from typing import Any
 from ct_guard.errors import InputError, MissingExtraError
 
 from .columns import cell, input_names
-from .parquet_limits import BATCH_BYTES, packed, repeated_columns, unpacked
+from .parquet_limits import (
+    BATCH_BYTES,
+    BATCH_ROWS,
+    heaviest,
+    packed,
+    repeated_columns,
+    too_large,
+)
 from .paths import StrPath, check_readable
 from .rows import USED_COLUMNS, Row, check_columns, decoded_row
 from .spool import Spool, Spooled
 
 __all__ = ["copy", "count", "header", "read", "require", "write"]
 
-_READ_ROWS = 64
 _GROUP_ROWS = 1 << 16
 GROUP_BYTES = 1 << 25
 
@@ -46,10 +52,11 @@ def read(path: StrPath) -> Iterator[Row]:
     columns = header(path)
     number = 0
     for batch in _batches(path, by_reference=True):
-        if (size := unpacked(batch)) > BATCH_BYTES:
+        if (heavy := heaviest(batch)) is not None:
             raise InputError(
                 f"{os.fspath(path)}: rows {number + 1:,} to {number + batch.num_rows:,} unpack to"
-                f" {size >> 20:,} MiB, more than {BATCH_BYTES >> 20}: leave out what is so large"
+                f" {heavy.size >> 20:,} MiB, more than {BATCH_BYTES >> 20}, most of it row"
+                f" {number + heavy.row + 1:,} in field '{heavy.column}': leave out what is so large"
             )
         with _reading(path):
             lists = [_cells(name, batch.column(i)) for i, name in enumerate(columns)]
@@ -128,14 +135,15 @@ def _parquet_file(path: StrPath, *, by_reference: bool = False) -> Iterator[Any]
             file.close()
             file = pq.ParquetFile(os.fspath(path), read_dictionary=columns)
     with file:
-        if (reason := packed(file.metadata)) is not None:
+        reason = packed(file.metadata) or too_large(os.fspath(path), file.metadata)
+        if reason is not None:
             raise InputError(f"{os.fspath(path)}: {reason}: leave out what is so large")
         yield file
 
 
 def _batches(path: StrPath, *, by_reference: bool = False) -> Iterator[Any]:
     with _parquet_file(path, by_reference=by_reference) as file:
-        batches = file.iter_batches(batch_size=_READ_ROWS)
+        batches = file.iter_batches(batch_size=BATCH_ROWS)
         while True:
             with _reading(path):
                 batch = next(batches, None)
@@ -240,7 +248,7 @@ def _chunks(spool: Spool) -> Iterator[list[Spooled]]:
     rows: list[Spooled] = []
     for row in spool:
         rows.append(row)
-        if len(rows) == _READ_ROWS:
+        if len(rows) == BATCH_ROWS:
             yield rows
             rows = []
     if rows:

@@ -1,15 +1,24 @@
 """Parquet: read as JSON values, written back exactly."""
 
 import datetime
+import itertools
 import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ct_guard.errors import InputError, MissingExtraError
-from ct_guard.files import count_rows, open_rows, open_writer, parquet, question_answer
+from ct_guard.files import (
+    count_rows,
+    open_rows,
+    open_writer,
+    parquet,
+    parquet_limits,
+    question_answer,
+)
 from ct_guard.records import QuestionAnswer
 
 pa = pytest.importorskip("pyarrow")
@@ -227,6 +236,72 @@ def test_a_small_file_that_would_fill_the_memory_is_refused(bomb: Any, tmp_path:
         list(open_rows(path))
     assert "\n" not in str(caught.value)
     assert pa.total_allocated_bytes() - before < 1 << 28
+
+
+def among(rows: int, cell: Any) -> Any:
+    """A column of empty lists but for one in the second batch."""
+    lengths = [0] * rows
+    lengths[100] = len(cell)
+    offsets = pa.array([0, *itertools.accumulate(lengths)], pa.int32())
+    return pa.ListArray.from_arrays(offsets, cell)
+
+
+@pytest.fixture
+def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A batch may take 1 MiB, a first reading 64."""
+    monkeypatch.setattr(parquet_limits, "BATCH_BYTES", 1 << 20)
+    monkeypatch.setattr(parquet_limits, "TRIAL_BYTES", 1 << 26)
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_one_row_among_many_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
+    """On average the rows are small: the footer tells nothing."""
+    rows = 10_000
+    cell = pa.array(np.zeros(40_000_000, np.bool_))
+    columns = {"question": ["q"] * rows, "answer": ["a"] * rows, "large": among(rows, cell)}
+    path = write(tmp_path / "in.parquet", pa.table(columns), compression="zstd")
+    del columns, cell
+    assert path.stat().st_size < 1_000_000
+    before = pa.total_allocated_bytes()
+    said = r"in.parquet: a row of 65 to 128 is too large in column 'large.list.element': leave out"
+    with pytest.raises(InputError, match=said):
+        list(open_rows(path))
+    assert pa.total_allocated_bytes() - before < 1 << 20
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_many_rows_that_are_large_together_only_are_read(tmp_path: Path) -> None:
+    rows, each = 4_000, 100
+    values = pa.array(np.zeros(rows * each, np.float32))
+    offsets = pa.array(np.arange(rows + 1, dtype=np.int32) * each)
+    texts = {"question": ["q"] * rows, "answer": ["a"] * rows}
+    columns = texts | {"logprobs": pa.ListArray.from_arrays(offsets, values)}
+    path = write(tmp_path / "in.parquet", pa.table(columns), row_group_size=rows)
+    assert next(iter(open_rows(path))).fields["logprobs"] == [0.0] * each
+
+
+@pytest.mark.usefixtures("little_memory")
+def test_a_large_cell_is_named(tmp_path: Path) -> None:
+    large = ["z" * 100] * 20_000
+    table = pa.table({"question": ["q"] * 3, "answer": ["a"] * 3, "tags": [["z"], large, ["z"]]})
+    path = write(tmp_path / "in.parquet", table)
+    said = (
+        r"in.parquet: rows 1 to 3 unpack to 2 MiB, more than 256, most of it row 2 in field"
+        r" 'tags': leave out what is so large"
+    )
+    with pytest.raises(InputError, match=said):
+        list(open_rows(path))
+
+
+def test_a_column_that_is_nested_too_deep_is_refused(tmp_path: Path) -> None:
+    kind = pa.int64()
+    for _ in range(60):
+        kind = pa.list_(kind)
+    table = pa.table({"question": ["q"], "answer": ["a"], "deep": pa.array([None], kind)})
+    path = tmp_path / "in.parquet"
+    pq.write_table(table, path, store_schema=False)
+    with pytest.raises(InputError, match=r"in.parquet: .*too deeply nested"):
+        list(open_rows(path))
 
 
 def test_a_value_that_every_row_repeats_is_read_as_any_other(tmp_path: Path) -> None:
