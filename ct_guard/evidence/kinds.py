@@ -22,9 +22,8 @@ __all__ = ["KINDS", "OF_BASE", "Evidence", "kinds_named", "state_of", "wanted_co
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-KINDS: dict[str, "Evidence"] = {
-    kind.name: kind for kind in (AGREEMENT, STATED, LOGPROBS, MODEL, *READINGS)
-}
+_ALL: tuple["Evidence", ...] = (AGREEMENT, STATED, LOGPROBS, MODEL, *READINGS)
+KINDS = {kind.name: kind for kind in _ALL}
 """By name; `column:NAME` is one for every column."""
 OF_BASE = frozenset(kind.name for kind in READINGS)
 """Of these, what only estimators with a raw score have."""

@@ -40,12 +40,14 @@ def tokens_of(value: Any) -> Sequence[Any]:
 
 def numbers_of(tokens: Sequence[Any]) -> tuple[float, ...]:
     """The log-probability of each token, in nats, at most 0. Raises ValueError as `tokens_of`."""
-    found = [token.get("logprob") if isinstance(token, dict) else token for token in tokens]
-    for one in found:
+    found: list[int | float] = []
+    for token in tokens:
+        one = token.get("logprob") if isinstance(token, dict) else token
         if isinstance(one, bool) or not isinstance(one, (int, float)):
             raise ValueError(_EXPECTED)
         if not -math.inf < one <= 0:
             raise ValueError(_EXPECTED)
+        found.append(one)
     try:
         return tuple(map(float, found))
     except OverflowError:

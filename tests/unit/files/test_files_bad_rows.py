@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ct_guard.errors import InputError
@@ -238,6 +238,9 @@ def test_no_bytes_stop_the_run_or_spoil_the_next_line(
         "in.jsonl": (b"", GOOD),
         "in.csv": (b"question,answer\n", b"q,a"),
     }[name]
+    assume(
+        noise.count(b"\0") < 4
+    )  # with more of them it may look like UTF-16, and is refused whole
     path = tmp_path_factory.mktemp("noise") / name
     path.write_bytes(head + b"".join(noise) + b"\n" + last)
     rows = list(open_rows(path))
