@@ -25,11 +25,11 @@ import click
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from ct_guard.adapters import MINI
 from ct_guard.backends import Item, Want
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import Query, build_query, render
 from ct_guard.records import GradedAnswer, QuestionAnswer
+from ct_guard.store import MINI
 from ct_guard.tuning import TuningConfig, tune
 
 from .scoring import plain_forward, seconds

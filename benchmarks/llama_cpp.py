@@ -34,12 +34,12 @@ import psutil  # type: ignore[import-untyped]
 from transformers.utils.logging import disable_progress_bar
 
 from ct_guard import Guard, QuestionAnswer, load_estimator
-from ct_guard.adapters import MINI, BaseModelRef, Manifest
 from ct_guard.backends import KV, Activation, Adapter, GenerationSettings, Item, Want
 from ct_guard.backends.llama_cpp import ADAPTER_FILE, KVType, LlamaCppBackend
 from ct_guard.estimators import Estimator, OutOfScopeWarning
 from ct_guard.estimators.methods.query import QueryMethod
 from ct_guard.query import ContextStyle, Query, build_query
+from ct_guard.store import MINI, BaseModelRef, Manifest
 from ct_guard.workflows.runs import score_file
 
 from .agreement import worst_difference

@@ -23,11 +23,11 @@ import click
 import torch
 from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-from ct_guard.adapters import MINI
 from ct_guard.backends import Activation
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import build_query
 from ct_guard.records import GradedAnswer, QuestionAnswer
+from ct_guard.store import MINI
 from ct_guard.tuning import RECIPES, TuningConfig, split_by_question, tune
 from ct_guard.tuning.batches import Batch
 from ct_guard.tuning.data import RenderedAnswer

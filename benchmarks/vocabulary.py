@@ -15,10 +15,10 @@ import numpy as np
 import torch
 from transformers import AutoTokenizer, Qwen2Config, Qwen2ForCausalLM
 
-from ct_guard.adapters import MINI
 from ct_guard.backends import Item
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import build_query
+from ct_guard.store import MINI
 
 from .tables import between_markers, markdown
 

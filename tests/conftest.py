@@ -141,9 +141,9 @@ def tiny_estimator(
     tiny_base: Path, tiny_adapter: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
     """A whole estimator directory over the tiny base: adapter, calibrator, certificate."""
-    from ct_guard.adapters import BaseModelRef, Manifest, save_estimator
     from ct_guard.backends.fingerprint import fingerprint
     from ct_guard.records import CalibratorState, Certificate
+    from ct_guard.store import BaseModelRef, Manifest, save_estimator
 
     folder = tmp_path_factory.mktemp("estimators") / "tiny"
     manifest = Manifest(

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from ct_guard.adapters import BaseModelRef, Manifest
 from ct_guard.backends import Backend
 from ct_guard.estimators import Estimator, make_method
 from ct_guard.query import build_query
+from ct_guard.store import BaseModelRef, Manifest
 
 
 def by_word(answer: str) -> float:

@@ -18,9 +18,9 @@ import numpy as np
 import torch
 
 from benchmarks.tables import between_markers, markdown
-from ct_guard.adapters import MINI
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.metrics import ece_noise_floor, pair_accuracy
+from ct_guard.store import MINI
 from tools.mini_world.answers import (
     HELD_OUT_PARTS,
     Row,

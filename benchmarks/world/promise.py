@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.tables import markdown
-from ct_guard.adapters import MINI, load_manifest
 from ct_guard.risk import certify
+from ct_guard.store import MINI, load_manifest
 from tools.mini_world.answers import HELD_OUT_PARTS, Row
 from tools.mini_world.measure import Behind
 

@@ -15,9 +15,9 @@ import click
 import torch
 
 from benchmarks.tables import between_markers
-from ct_guard.adapters import MINI
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import build_query
+from ct_guard.store import MINI
 from tools.mini_world.answers import Row, answer_and_grade, read_answers, split_rows
 from tools.mini_world.estimators import tuned
 from tools.mini_world.measure import STYLE, Part, make, measure, prior_of, tuned_labels

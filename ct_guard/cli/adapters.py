@@ -22,7 +22,7 @@ def command(as_json: bool) -> None:
     are in its cache, also without a network. Llama 2 asks for its licence to be accepted on the
     hub first. A directory that holds an adapter's files works like its id.
     """
-    from ct_guard.adapters import PUBLISHED
+    from ct_guard.store import PUBLISHED
 
     if as_json:
         click.echo(json.dumps([asdict(known) for known in PUBLISHED.values()], indent=1))

@@ -9,7 +9,7 @@ import click
 from .shown import shown
 
 if TYPE_CHECKING:
-    from ct_guard.adapters import Manifest
+    from ct_guard.store import Manifest
 
 __all__ = ["command"]
 
@@ -23,7 +23,7 @@ def command(estimator: str, as_json: bool) -> None:
 
     Reads the manifest and the hashes of all its files; loads no model.
     """
-    from ct_guard.adapters import load_manifest, locate
+    from ct_guard.store import load_manifest, locate
 
     folder = locate(estimator)
     manifest = load_manifest(folder)
@@ -40,9 +40,9 @@ def command(estimator: str, as_json: bool) -> None:
 
 
 def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
-    from ct_guard.adapters.figures import known_figures
     from ct_guard.estimators.baselines import cost_of
     from ct_guard.query import QUERY_HASH
+    from ct_guard.store.figures import known_figures
 
     base = manifest.base
     same = "this version's" if manifest.query_hash == QUERY_HASH else "NOT this version's"
@@ -151,8 +151,8 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
 
 
 def _base_verdict(manifest: "Manifest", folder: Path) -> str:
-    from ct_guard.adapters import EMBEDDED, base_place
     from ct_guard.backends.fingerprint import digest, fingerprint
+    from ct_guard.store import EMBEDDED, base_place
 
     if not manifest.base.fingerprint:
         return "no fingerprint is recorded: any base is accepted"

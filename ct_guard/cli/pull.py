@@ -28,7 +28,7 @@ def command(
     estimator also take OWNER/NAME (or OWNER/NAME@REVISION) itself; what was fetched once loads
     offline with HF_HUB_OFFLINE=1.
     """
-    from ct_guard.adapters import pull_estimator
+    from ct_guard.store import pull_estimator
 
     folder = output or Path(repo.rpartition("/")[2])
     manifest = pull_estimator(repo, folder, revision=revision, offline=offline, overwrite=overwrite)

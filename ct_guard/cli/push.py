@@ -28,7 +28,7 @@ def command(
     Every file is verified against the manifest first. The token comes from the environment variable
     HF_TOKEN and needs write access; HF_ENDPOINT names another hub.
     """
-    from ct_guard.adapters import locate, push_estimator
+    from ct_guard.store import locate, push_estimator
 
     url = push_estimator(
         locate(estimator), repo, base_id=base, revision=revision, private=private, message=message

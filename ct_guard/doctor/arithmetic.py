@@ -3,10 +3,10 @@
 import warnings
 from pathlib import Path
 
-from ct_guard.adapters import EMBEDDED, MANIFEST
 from ct_guard.errors import CtGuardError
 from ct_guard.estimators import load_estimator
 from ct_guard.methods import baselines
+from ct_guard.store import EMBEDDED, MANIFEST
 
 from .finding import Finding
 

@@ -6,11 +6,11 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from ct_guard.adapters import EMBEDDED, MANIFEST, ON_HUB, SMOL, base_place, load_manifest, locate
 from ct_guard.backends.machine import computes_in_bfloat16, memory
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.files.untrusted_json import parse_json
 from ct_guard.query import TEMPLATE_DATE
+from ct_guard.store import EMBEDDED, MANIFEST, ON_HUB, SMOL, base_place, load_manifest, locate
 
 from .finding import Finding, gigabytes
 

@@ -3,7 +3,11 @@
 from pathlib import Path
 from typing import Literal
 
-from ct_guard.adapters import (
+from ct_guard.backends import Backend
+from ct_guard.datasets.answerers import style_of
+from ct_guard.errors import UsageError
+from ct_guard.methods import METHODS, baselines
+from ct_guard.store import (
     EMBEDDED,
     MINI,
     Asking,
@@ -12,10 +16,6 @@ from ct_guard.adapters import (
     load_manifest,
     locate,
 )
-from ct_guard.backends import Backend
-from ct_guard.datasets.answerers import style_of
-from ct_guard.errors import UsageError
-from ct_guard.methods import METHODS, baselines
 
 from .methods.verbalized import ASKING
 

@@ -8,8 +8,6 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.adapters import NO_BASE, Manifest
-from ct_guard.adapters.calibrated import calibrated, p_correct
 from ct_guard.backends import KV, Adapter, Backend, Item
 from ct_guard.errors import (
     BackendError,
@@ -29,6 +27,8 @@ from ct_guard.query import (
     was_sanitized,
 )
 from ct_guard.records import Arithmetic, Confidence, QuestionAnswer, Status
+from ct_guard.store import NO_BASE, Manifest
+from ct_guard.store.calibrated import calibrated, p_correct
 
 from .methods import Method, TextMethod
 from .methods.evidence import EvidenceMethod

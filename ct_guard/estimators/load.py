@@ -7,15 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ct_guard.adapters import (
-    MANIFEST,
-    Manifest,
-    base_place,
-    load_manifest,
-    locate,
-    manifest_text,
-)
-from ct_guard.adapters.lora_config import read_lora_config
 from ct_guard.backends import Adapter, Backend, Item, self_test
 from ct_guard.errors import (
     ManifestError,
@@ -25,6 +16,15 @@ from ct_guard.errors import (
 )
 from ct_guard.query import MIN_ROOM, QUERY_HASH, TEMPLATE_DATE, build_query
 from ct_guard.records import Arithmetic
+from ct_guard.store import (
+    MANIFEST,
+    Manifest,
+    base_place,
+    load_manifest,
+    locate,
+    manifest_text,
+)
+from ct_guard.store.lora_config import read_lora_config
 
 from .baselines import baseline_manifest, named_baseline
 from .estimator import Estimator
@@ -111,7 +111,7 @@ def load_estimator(
     **options: Any,
 ) -> Estimator:
     """Load an estimator: a directory, `mini` (embedded), `mini:query`…, or an id of the hub's
-    (`owner/name`, at `revision`), the paper's adapters (`ct_guard.adapters.PUBLISHED`) among them;
+    (`owner/name`, at `revision`), the paper's adapters (`ct_guard.store.PUBLISHED`) among them;
     an Estimator passes. The name of a baseline (`sampling`, `likelihood`…) makes it over `base`: a
     path, a hub id, `mini`.
 

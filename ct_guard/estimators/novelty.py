@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.adapters import Manifest
 from ct_guard.backends import Item, ScoreBatch, Want
 from ct_guard.errors import (
     CalibrationError,
@@ -29,6 +28,7 @@ from ct_guard.errors import (
     UsageError,
 )
 from ct_guard.records import Arithmetic, QuestionAnswer
+from ct_guard.store import Manifest
 
 from .methods import Method, TextMethod
 

@@ -3,9 +3,9 @@
 import re
 import warnings
 
-from ct_guard.adapters import Scope
 from ct_guard.query import clean
 from ct_guard.records import QuestionAnswer
+from ct_guard.store import Scope
 
 __all__ = ["OutOfScopeWarning", "is_outside", "warn_outside"]
 

@@ -8,13 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ct_guard.adapters import Manifest
-from ct_guard.adapters.calibrated import Probabilities, p_correct
 from ct_guard.calibration.groups import Within
 from ct_guard.errors import CtGuardError, InputError
 from ct_guard.evidence import OF_BASE, Fitted, Weighed, load_evidence, wanted_columns, weighed_apart
 from ct_guard.files.columns import cell
 from ct_guard.records import QuestionAnswer
+from ct_guard.store import Manifest
+from ct_guard.store.calibrated import Probabilities, p_correct
 
 __all__ = ["Read", "Weighing", "p_of", "values_in", "weighing_of", "with_evidence"]
 

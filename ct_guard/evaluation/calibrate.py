@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ct_guard.adapters import EVERY_MODEL
 from ct_guard.calibration import MIN_ROWS, Choice, choose, fit
 from ct_guard.errors import CalibrationError
 from ct_guard.records import CalibratorState
+from ct_guard.store import EVERY_MODEL
 
 from .scored import Scored
 

@@ -1,10 +1,10 @@
 """A certified threshold from a scored file, for one estimator."""
 
 from ct_guard import risk
-from ct_guard.adapters import Manifest, set_hash
 from ct_guard.errors import InputError
 from ct_guard.estimators.weighing import Weighing
 from ct_guard.records import Arithmetic, Certificate
+from ct_guard.store import Manifest, set_hash
 
 from .probabilities import probabilities
 from .scored import Scored

@@ -3,9 +3,9 @@
 from collections.abc import Collection
 from pathlib import Path
 
-from ct_guard.adapters import Manifest, load_questions, question_hash, set_hash
 from ct_guard.errors import InputError
 from ct_guard.files import Rejected, open_rows, question_answer
+from ct_guard.store import Manifest, load_questions, question_hash, set_hash
 
 from .scored import UNNAMED, Scored
 

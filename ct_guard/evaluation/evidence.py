@@ -7,16 +7,6 @@ from pathlib import Path
 import numpy as np
 
 from ct_guard import __version__
-from ct_guard.adapters import (
-    EVERY_MODEL,
-    NO_BASE,
-    BaseModelRef,
-    Manifest,
-    question_hash,
-    save_estimator,
-    set_hash,
-)
-from ct_guard.adapters.questions import dump_questions, questions_name
 from ct_guard.calibration import choose, fit
 from ct_guard.datasets import Graded
 from ct_guard.errors import UsageError
@@ -29,6 +19,16 @@ from ct_guard.evidence import (
     fit_evidence,
     wanted_columns,
 )
+from ct_guard.store import (
+    EVERY_MODEL,
+    NO_BASE,
+    BaseModelRef,
+    Manifest,
+    question_hash,
+    save_estimator,
+    set_hash,
+)
+from ct_guard.store.questions import dump_questions, questions_name
 
 from .groups import Answered, Grouped, calibrate_groups
 from .probabilities import read_again, readings_in

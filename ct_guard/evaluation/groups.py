@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.adapters.calibrated import Fitted, p_correct
 from ct_guard.calibration import fit
 from ct_guard.calibration.folds import folds_by_question
 from ct_guard.calibration.groups import EDGE, Within, apply_groups, fit_groups
 from ct_guard.errors import CalibrationError, InputError
 from ct_guard.metrics import ece, ece_noise_floor, log_loss
 from ct_guard.records import CalibratorState, GroupCorrections
+from ct_guard.store.calibrated import Fitted, p_correct
 
 __all__ = ["FEW", "PENALTIES", "Answered", "GroupFigures", "Grouped", "calibrate_groups"]
 

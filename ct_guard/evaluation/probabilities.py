@@ -8,14 +8,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.adapters import Manifest
-from ct_guard.adapters.calibrated import p_correct
 from ct_guard.errors import InputError
 from ct_guard.estimators.weighing import Weighing
 from ct_guard.evidence import read_column, weighed
 from ct_guard.files import Rejected, Row, open_rows, question_answer
 from ct_guard.files.paths import STDIO
 from ct_guard.records import QuestionAnswer
+from ct_guard.store import Manifest
+from ct_guard.store.calibrated import p_correct
 
 from .scored import Scored, logit_of, number_in
 

@@ -7,17 +7,17 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit  # type: ignore[import-untyped]
 
-from ct_guard.adapters import LogisticLayer
-from ct_guard.adapters.layer import (
+from ct_guard.calibration import apply, fit
+from ct_guard.calibration.folds import folds_by_question
+from ct_guard.errors import InputError, UsageError
+from ct_guard.records import CalibratorState
+from ct_guard.store import LogisticLayer
+from ct_guard.store.layer import (
     PROVIDER_FEATURES,
     fit_logistic,
     layer_logits,
     provider_features,
 )
-from ct_guard.calibration import apply, fit
-from ct_guard.calibration.folds import folds_by_question
-from ct_guard.errors import InputError, UsageError
-from ct_guard.records import CalibratorState
 
 from .scored import Scored
 

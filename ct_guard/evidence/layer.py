@@ -9,9 +9,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.adapters import LogisticLayer
-from ct_guard.adapters.layer import fit_logistic, layer_logits
 from ct_guard.records import Record
+from ct_guard.store import LogisticLayer
+from ct_guard.store.layer import fit_logistic, layer_logits
 
 from .trees import Trees, fit_trees, trees_logits
 

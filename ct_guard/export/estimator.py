@@ -8,7 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from ct_guard.adapters import (
+from ct_guard.backends.dequantised import local_form, origin
+from ct_guard.backends.fingerprint import digest, fingerprint
+from ct_guard.backends.gguf_file import validate_adapter, validate_base
+from ct_guard.backends.llama_cpp.backend import ADAPTER_FILE
+from ct_guard.backends.tokenizer_file import load_tokenizer
+from ct_guard.backends.tokens import TokenizerEncoder
+from ct_guard.errors import ExportError, MismatchError, OutputExistsError, UsageError
+from ct_guard.query import build_query
+from ct_guard.store import (
     MANIFEST,
     Manifest,
     base_place,
@@ -18,14 +26,6 @@ from ct_guard.adapters import (
     with_file,
     write_manifest,
 )
-from ct_guard.backends.dequantised import local_form, origin
-from ct_guard.backends.fingerprint import digest, fingerprint
-from ct_guard.backends.gguf_file import validate_adapter, validate_base
-from ct_guard.backends.llama_cpp.backend import ADAPTER_FILE
-from ct_guard.backends.tokenizer_file import load_tokenizer
-from ct_guard.backends.tokens import TokenizerEncoder
-from ct_guard.errors import ExportError, MismatchError, OutputExistsError, UsageError
-from ct_guard.query import build_query
 
 from .adapter import export_adapter
 from .architecture import read_architecture

@@ -8,8 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard import __version__
-from ct_guard.adapters import EVERY_MODEL, PROBE, BaseModelRef, Manifest, save_estimator
-from ct_guard.adapters.questions import dump_questions, questions_name
 from ct_guard.backends import Item, self_test
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import fit
@@ -28,6 +26,8 @@ from ct_guard.estimators.question_prior import PRIOR_FILE, QuestionPrior, fit_qu
 from ct_guard.methods import METHODS
 from ct_guard.query import ContextStyle, Rendered, build_query
 from ct_guard.records import Arithmetic, CalibratorState, GradedAnswer
+from ct_guard.store import EVERY_MODEL, PROBE, BaseModelRef, Manifest, save_estimator
+from ct_guard.store.questions import dump_questions, questions_name
 
 from .augment import with_attacks
 from .checkpoint import Progress
@@ -123,7 +123,7 @@ def make_estimator(
     )
     if not processes().first:
         return None
-    kept = next(one for one in tuned.history if one.step == tuned.best_step)
+    kept = next(one for one in tuned.history if one.step == tuned.kept_step)
     questions = dump_questions(question_hashes(parts))
     manifest = Manifest(
         name=target.name,
@@ -135,7 +135,7 @@ def make_estimator(
         budget=config.budget,
         label_orders=config.label_orders,
         figures={
-            f"{config.keep} step": tuned.best_step,
+            f"{config.keep} step": tuned.kept_step,
             "validation log loss": kept.validation_log_loss,
             "validation AUROC": kept.validation_auroc,
         },

@@ -5,11 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.adapters.layer import fit_logistic
 from ct_guard.backends import ScoreBatch
 from ct_guard.errors import TuningError
 from ct_guard.estimators import FEATURES, PRIOR_FEATURES, HybridMethod, features
 from ct_guard.estimators.question_prior import QuestionPrior
+from ct_guard.store.layer import fit_logistic
 
 __all__ = ["fit_hybrid"]
 
@@ -20,7 +20,7 @@ def fit_hybrid(
     correct: NDArray[np.bool_],
     prior: QuestionPrior | None = None,
 ) -> HybridMethod:
-    """A hybrid fitted on n graded rows, see `adapters.layer.fit_logistic`.
+    """A hybrid fitted on n graded rows, see `store.layer.fit_logistic`.
 
     Args:
         batch: what the backend says of the rows, through the tuned query.

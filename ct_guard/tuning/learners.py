@@ -18,12 +18,12 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from ct_guard.adapters import ProbeHead
 from ct_guard.backends import Adapter, Item, Want
 from ct_guard.backends.forward import Past
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError
 from ct_guard.query import Query
+from ct_guard.store import ProbeHead
 
 from .config import TuningConfig
 from .data import RenderedAnswer

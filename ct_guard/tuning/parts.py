@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping
 
-from ct_guard.adapters import question_hash, set_hash
 from ct_guard.datasets import Graded
 from ct_guard.errors import InputError, TuningError
 from ct_guard.records import GradedAnswer
+from ct_guard.store import question_hash, set_hash
 
 from .data import split_by_question
 

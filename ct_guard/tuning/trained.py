@@ -6,11 +6,11 @@ from pathlib import Path
 from peft import LoraConfig
 from torch import nn
 
-from ct_guard.adapters import PROBE, PROBE_SIZES, ProbeHead, dump_probe
 from ct_guard.backends import Adapter
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import BackendError, TuningError
 from ct_guard.files.replacing import replacing
+from ct_guard.store import PROBE, PROBE_SIZES, ProbeHead, dump_probe
 
 from .config import TuningConfig
 from .writing import writing

@@ -14,7 +14,6 @@ import numpy as np
 import torch
 from scipy.special import expit  # type: ignore[import-untyped]
 
-from ct_guard.adapters import ProbeHead
 from ct_guard.backends import Adapter
 from ct_guard.backends.placement import free_bytes, number_format, out_of_memory
 from ct_guard.backends.transformers import TransformersBackend
@@ -23,6 +22,7 @@ from ct_guard.methods import METHODS
 from ct_guard.metrics import auroc, log_loss
 from ct_guard.query import ContextStyle, Query, build_query
 from ct_guard.records import GradedAnswer
+from ct_guard.store import ProbeHead
 
 from .batches import Batch, batches
 from .checkpoint import Progress, Run, load_run, run_identity, save_run
@@ -46,7 +46,7 @@ class Tuned:
 
     adapter: Adapter | None
     query: Query
-    best_step: int
+    kept_step: int
     validation_log_loss: float
     history: list[Progress] = field(default_factory=list)
     head: ProbeHead | None = None
@@ -161,9 +161,9 @@ def tune(
             rows_per_second=seen / (time.monotonic() - started),
         )
         run.history.append(progress)
-        if progress.validation_log_loss < run.best or config.keep == "last":
-            run.best, run.best_step = progress.validation_log_loss, run.step
-            run.best_weights = [weight.detach().clone().cpu() for weight in weights]
+        if progress.validation_log_loss < run.kept_loss or config.keep == "last":
+            run.kept_loss, run.kept_step = progress.validation_log_loss, run.step
+            run.kept_weights = [weight.detach().clone().cpu() for weight in weights]
         if checkpoint is not None and group.first:
             save_run(checkpoint, identity, run, weights, optimizer)
         on_progress(progress)
@@ -174,7 +174,7 @@ def tune(
         group.share(weights)
         evaluate(None)
 
-    while run.step < config.steps and run.step - run.best_step < patience:
+    while run.step < config.steps and run.step - run.kept_step < patience:
         batch = next(order)
         run.step += 1
         loss = _step(learner, batch, optimizer, run.step, config, group)
@@ -187,11 +187,11 @@ def tune(
         losses, since = 0.0, 0
 
     with torch.no_grad():
-        for weight, best in zip(weights, run.best_weights, strict=True):
-            weight.copy_(best)
+        for weight, kept in zip(weights, run.kept_weights, strict=True):
+            weight.copy_(kept)
     head = learner.save() if group.first else None
     group.wait()
-    return Tuned(learner.adapter, query, run.best_step, run.best, run.history, head)
+    return Tuned(learner.adapter, query, run.kept_step, run.kept_loss, run.history, head)
 
 
 def _check_settings(backend: TransformersBackend, method: str, config: TuningConfig) -> None:

@@ -45,7 +45,7 @@ def load_answerer(model: str, url: str | None, key_env: str | None, engine: Engi
             retries=engine.retries,
             concurrency=engine.concurrency,
         )
-    from ct_guard.adapters import ON_HUB
+    from ct_guard.store import ON_HUB
 
     if key_env is not None:
         raise UsageError(
@@ -66,9 +66,9 @@ def load_answerer(model: str, url: str | None, key_env: str | None, engine: Engi
 
 
 def _local(model: str, engine: Engine) -> "Answerer":
-    from ct_guard.adapters import EMBEDDED, base_place
     from ct_guard.datasets.answerers import LocalAnswerer
     from ct_guard.estimators.load import BACKENDS
+    from ct_guard.store import EMBEDDED, base_place
 
     if engine.backend not in BACKENDS:
         raise UsageError(f"unknown backend {engine.backend!r}: there are {', '.join(BACKENDS)}")

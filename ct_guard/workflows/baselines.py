@@ -10,7 +10,7 @@ from ct_guard.methods import METHODS
 from .settings import Bits, bits_of, refuse_idle
 
 if TYPE_CHECKING:
-    from ct_guard.adapters import Manifest
+    from ct_guard.store import Manifest
 
 __all__ = ["BaselineConfig", "BaselineResult", "baseline"]
 
@@ -85,8 +85,8 @@ def baseline(output: str | Path, config: BaselineConfig) -> BaselineResult:
         InputError: graded rows that cannot be read, or are all alike.
         OutputExistsError: `output` is there. EstimatorError, BackendError: as loading the base.
     """
-    from ct_guard.adapters import check_target
     from ct_guard.estimators.baselines import cost_of
+    from ct_guard.store import check_target
 
     refuse_idle(config)
     folder = Path(output)
@@ -104,9 +104,9 @@ def baseline(output: str | Path, config: BaselineConfig) -> BaselineResult:
 
 
 def _over_base(base: str, folder: Path, config: BaselineConfig) -> "Manifest":
-    from ct_guard.adapters import Asking, save_estimator
     from ct_guard.estimators import load_estimator
     from ct_guard.estimators.baselines import baseline_manifest
+    from ct_guard.store import Asking, save_estimator
 
     bits = bits_of(config.quantization)
     options: dict[str, Any] = {} if bits is None else {"quantization": bits}

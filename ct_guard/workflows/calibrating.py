@@ -10,13 +10,13 @@ from ct_guard.errors import FieldError
 from .reporting import SILENT, Reporter
 
 if TYPE_CHECKING:
-    from ct_guard.adapters import LogisticLayer, Manifest
     from ct_guard.estimators.novelty import Novelty
     from ct_guard.evaluation import Scored
     from ct_guard.evaluation.calibrate import Calibration
     from ct_guard.evaluation.groups import Grouped
     from ct_guard.evidence import Found
     from ct_guard.records import Arithmetic
+    from ct_guard.store import LogisticLayer, Manifest
 
 __all__ = ["CalibrateConfig", "CalibrateResult", "calibrate"]
 
@@ -132,11 +132,11 @@ def calibrate(
         CalibrationError: rows that cannot be learnt from: too few, or of one class only.
         OutputExistsError: `output` is there; ManifestError: the estimator is not whole.
     """
-    from ct_guard.adapters import load_manifest, locate
     from ct_guard.evaluation import read_scored
     from ct_guard.evaluation.calibrate import calibrate as fitted
     from ct_guard.evaluation.evidence import beside_scores
     from ct_guard.evaluation.provider import fit_provider
+    from ct_guard.store import load_manifest, locate
 
     from .leakage import check_apart_from
     from .recalibration import apply_to_file, save_calibration
@@ -288,9 +288,9 @@ def _novelty(
     scored: "Scored", folder: Path, target: Path, config: CalibrateConfig, report: Reporter
 ) -> "tuple[Novelty, Arithmetic]":
     """What answers are compared with for `ood`, and what read it."""
-    from ct_guard.adapters import check_target
     from ct_guard.estimators import load_estimator
     from ct_guard.evaluation.novelty import novelty_of
+    from ct_guard.store import check_target
 
     check_target(target, overwrite=config.overwrite)  # before rows are read, which takes a while
     estimator = load_estimator(folder, base=config.base, backend=config.backend)

@@ -11,9 +11,9 @@ from ct_guard.errors import UsageError
 from .settings import place_of
 
 if TYPE_CHECKING:
-    from ct_guard.adapters import Manifest
     from ct_guard.evaluation import Scored
     from ct_guard.records import Certificate
+    from ct_guard.store import Manifest
 
 __all__ = ["CertifyConfig", "CertifyResult", "certify"]
 
@@ -67,11 +67,11 @@ def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
         FieldError: an estimator that must be copied; UsageError: a value outside its range.
         OutputExistsError: `output` is there; ManifestError: the estimator is not whole.
     """
-    from ct_guard.adapters import load_manifest, locate
     from ct_guard.estimators.weighing import weighing_of
     from ct_guard.evaluation import read_scored
     from ct_guard.evaluation.certify import certify as certified
     from ct_guard.evaluation.certify import first_answers, independent
+    from ct_guard.store import load_manifest, locate
 
     from .leakage import check_apart_from, check_new
     from .recording import save_certificate

@@ -139,10 +139,10 @@ def _of_estimator(
 ) -> "tuple[Path, Path | None, Scored, list[str]]":
     """Where the estimator is, where its figures go, the rows with its probabilities, and remarks on
     questions that it has seen: to record figures on them is refused."""
-    from ct_guard.adapters import check_target, load_manifest, locate
     from ct_guard.estimators.weighing import weighing_of
     from ct_guard.evaluation.disjoint import check_scored_by, seen_before
     from ct_guard.evaluation.probabilities import with_confidences_of
+    from ct_guard.store import check_target, load_manifest, locate
 
     from .leakage import check_new
     from .recording import TEST

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from ct_guard.adapters import Manifest
 from ct_guard.evaluation.disjoint import (
     check_apart,
     check_scored_by,
@@ -11,6 +10,7 @@ from ct_guard.evaluation.disjoint import (
     question_keys,
 )
 from ct_guard.evaluation.scored import Scored
+from ct_guard.store import Manifest
 
 __all__ = ["check_apart_from", "check_new"]
 

@@ -3,7 +3,10 @@
 from pathlib import Path
 
 from ct_guard import __version__
-from ct_guard.adapters import (
+from ct_guard.datasets import Graded
+from ct_guard.errors import InputError
+from ct_guard.estimators.question_prior import PRIOR_FILE, fit_question_prior
+from ct_guard.store import (
     NO_BASE,
     BaseModelRef,
     Manifest,
@@ -11,10 +14,7 @@ from ct_guard.adapters import (
     save_estimator,
     set_hash,
 )
-from ct_guard.adapters.questions import dump_questions, questions_name
-from ct_guard.datasets import Graded
-from ct_guard.errors import InputError
-from ct_guard.estimators.question_prior import PRIOR_FILE, fit_question_prior
+from ct_guard.store.questions import dump_questions, questions_name
 
 __all__ = ["save_question_prior"]
 

@@ -5,15 +5,6 @@ from pathlib import Path
 
 import numpy as np
 
-from ct_guard.adapters import (
-    LogisticLayer,
-    Manifest,
-    load_manifest,
-    question_hash,
-    revise_estimator,
-    set_hash,
-)
-from ct_guard.adapters.calibrated import Fitted, p_correct
 from ct_guard.errors import InputError, OutputExistsError
 from ct_guard.estimators.novelty import Novelty, novelty_file
 from ct_guard.estimators.weighing import values_in
@@ -24,6 +15,15 @@ from ct_guard.evidence import Fitted as Evidence
 from ct_guard.evidence import evidence_file
 from ct_guard.files import Rejected, open_rows, open_writer, question_answer
 from ct_guard.records import Arithmetic, CalibratorState, GroupCorrections
+from ct_guard.store import (
+    LogisticLayer,
+    Manifest,
+    load_manifest,
+    question_hash,
+    revise_estimator,
+    set_hash,
+)
+from ct_guard.store.calibrated import Fitted, p_correct
 
 __all__ = ["RECALIBRATED", "apply_to_file", "save_calibration"]
 

@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from ct_guard.adapters import EMBEDDED
 from ct_guard.backends import Activation, Backend
 from ct_guard.datasets.answerers import Style, style_of
 from ct_guard.errors import FieldError
 from ct_guard.methods import METHODS
 from ct_guard.query import ContextStyle
+from ct_guard.store import EMBEDDED
 
 from .settings import Bits, bits_of
 

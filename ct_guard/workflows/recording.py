@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ct_guard.adapters import Manifest, load_manifest, revise_estimator
-from ct_guard.adapters.figures import Value, with_interval
 from ct_guard.evaluation import Evaluation, Scored
 from ct_guard.evaluation.disjoint import with_split
 from ct_guard.evaluation.slices import MACRO
 from ct_guard.records import Certificate
+from ct_guard.store import Manifest, load_manifest, revise_estimator
+from ct_guard.store.figures import Value, with_interval
 
 __all__ = ["RECORDED", "TEST", "recorded_figures", "save_certificate", "save_figures"]
 

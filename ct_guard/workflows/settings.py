@@ -86,7 +86,7 @@ def place_of(folder: Path, output: str | Path | None) -> Path:
 
     Raises FieldError for embedded estimators and those in a cache, where a change would be lost.
     """
-    from ct_guard.adapters import MINI, SMOL_ESTIMATOR, is_fetched
+    from ct_guard.store import MINI, SMOL_ESTIMATOR, is_fetched
 
     if output is not None:
         return Path(output)

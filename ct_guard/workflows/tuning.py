@@ -14,8 +14,8 @@ from .recipes import HELD_OUT, TuneConfig, check_settings, settings_of, style_fo
 from .reporting import SILENT, Reporter, Work
 
 if TYPE_CHECKING:
-    from ct_guard.adapters import BaseModelRef, Manifest
     from ct_guard.backends.transformers import TransformersBackend
+    from ct_guard.store import BaseModelRef, Manifest
     from ct_guard.tuning import Progress, TuningConfig
     from ct_guard.tuning.parts import Parts
     from ct_guard.tuning.processes import Processes
@@ -59,7 +59,7 @@ class Place:
     def check(self, *, resume: bool, overwrite: bool) -> None:
         """Raises OutputExistsError where an estimator, an interrupted run or another thing is in
         the way."""
-        from ct_guard.adapters import check_target
+        from ct_guard.store import check_target
 
         check_target(self.target, overwrite=overwrite)
         # Hidden ones are half-written checkpoints, of a process that was killed.
@@ -125,7 +125,7 @@ def tune(
 def _tuned(
     source: str | Path, place: Place, group: "Processes", config: TuneConfig, report: Reporter
 ) -> TuneResult | None:
-    from ct_guard.adapters import base_place
+    from ct_guard.store import base_place
     from ct_guard.tuning.checkpoint import read_history
     from ct_guard.tuning.estimator import make_estimator
 
@@ -219,8 +219,8 @@ def _loaded(
 ) -> "tuple[TransformersBackend, BaseModelRef]":
     """The base model on its device, or on the one that belongs to this process, and how the
     manifest names it: a directory or file of the user's by its full path."""
-    from ct_guard.adapters import EMBEDDED, BaseModelRef
     from ct_guard.backends.transformers import TransformersBackend
+    from ct_guard.store import EMBEDDED, BaseModelRef
 
     backend = TransformersBackend.load(
         where,

@@ -10,9 +10,9 @@ from ct_guard.errors import FieldError
 from .settings import shape_of
 
 if TYPE_CHECKING:
-    from ct_guard.adapters import Manifest
     from ct_guard.evaluation.groups import Grouped
     from ct_guard.evidence import Found
+    from ct_guard.store import Manifest
 
 __all__ = ["WeighConfig", "WeighResult", "weigh"]
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from ct_guard.adapters import MINI
 from ct_guard.query import Query, build_query
 from ct_guard.query.encoder import Encoder
 from ct_guard.query.styles import ContextStyle
+from ct_guard.store import MINI
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"

@@ -12,7 +12,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from ct_guard.adapters import MINI
+from ct_guard.store import MINI
 
 from .mutations import damaged_bytes, damaged_json, damaged_text
 
@@ -179,12 +179,12 @@ def _manifests() -> list[bytes]:
 def _manifest(folder: Path, data: bytes) -> None:
     import numpy as np
 
-    from ct_guard.adapters import load_manifest, manifest_text
-    from ct_guard.adapters.calibrated import calibrated, p_correct
-    from ct_guard.adapters.card import model_card
     from ct_guard.cli.inspect import _lines as described
     from ct_guard.errors import ManifestError
     from ct_guard.estimators import make_method
+    from ct_guard.store import load_manifest, manifest_text
+    from ct_guard.store.calibrated import calibrated, p_correct
+    from ct_guard.store.card import model_card
 
     for name in ("hybrid", "query"):
         target = folder / name
@@ -225,8 +225,8 @@ def _calibrator(folder: Path, data: bytes) -> None:
     """As the one calibrator of an estimator without files."""
     import numpy as np
 
-    from ct_guard.adapters import load_manifest
-    from ct_guard.adapters.calibrated import calibrated
+    from ct_guard.store import load_manifest
+    from ct_guard.store.calibrated import calibrated
 
     manifest = {"schema_version": 1, "name": "e", "method": "likelihood", "base": {"id": "b"}}
     text = json.dumps({**manifest, "calibrators": {"m": "HERE"}})
@@ -254,14 +254,14 @@ def _priors() -> list[bytes]:
 
 
 def _questions(folder: Path, data: bytes) -> None:
-    from ct_guard.adapters.questions import load_questions
+    from ct_guard.store.questions import load_questions
 
     (folder / "questions.json").write_bytes(data)
     load_questions(folder / "questions.json")
 
 
 def _lora_config(folder: Path, data: bytes) -> None:
-    from ct_guard.adapters.lora_config import in_order, plain_lora, read_lora_config
+    from ct_guard.store.lora_config import in_order, plain_lora, read_lora_config
 
     (folder / "adapter_config.json").write_bytes(data)
     plain_lora(read_lora_config(folder))
@@ -330,8 +330,8 @@ def _safetensors() -> list[bytes]:
 
 
 def _tensors(folder: Path, data: bytes) -> None:
-    from ct_guard.adapters.probe import ProbeHead, load_probe
-    from ct_guard.adapters.tensors import dump_tensors, read_tensors, to_float32
+    from ct_guard.store.probe import ProbeHead, load_probe
+    from ct_guard.store.tensors import dump_tensors, read_tensors, to_float32
 
     path = folder / "model.safetensors"
     path.write_bytes(data)
@@ -357,7 +357,7 @@ def _checkpoints() -> list[bytes]:
 
 
 def _checkpoint(folder: Path, data: bytes) -> None:
-    from ct_guard.adapters.checkpoint import _head, _temperature
+    from ct_guard.store.reference import _head, _temperature
 
     for name in ("classifier_model.bin", "query_temperature_head.bin"):
         (folder / name).write_bytes(data)

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ct_guard.adapters import PUBLISHED
 from ct_guard.cli import cli
+from ct_guard.store import PUBLISHED
 from tests.lookalikes import make_adapter
 
 

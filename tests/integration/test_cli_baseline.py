@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from ct_guard.adapters import load_manifest
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.cli import cli
 from ct_guard.errors import OutputExistsError
+from ct_guard.store import load_manifest
 
 ROWS = [
     {"question": f"What is {n} plus {n}?", "answer": str(2 * n), "correct": n % 3 > 0}

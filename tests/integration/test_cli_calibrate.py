@@ -12,13 +12,13 @@ from click.testing import CliRunner
 from scipy.special import expit
 
 import ct_guard
-from ct_guard.adapters import load_manifest, model_card
 from ct_guard.calibration import CALIBRATORS
 from ct_guard.cli import cli
 from ct_guard.cli.calibrate import KINDS
 from ct_guard.errors import CtGuardError
 from ct_guard.evaluation import read_scored
 from ct_guard.evaluation.probabilities import probabilities
+from ct_guard.store import load_manifest, model_card
 from tests.integration.scored_files import inside, rows, run, write
 
 

@@ -10,11 +10,11 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from ct_guard.adapters import load_manifest
 from ct_guard.cli import cli
 from ct_guard.errors import ManifestError
 from ct_guard.estimators import load_estimator
 from ct_guard.records import QuestionAnswer
+from ct_guard.store import load_manifest
 
 
 def write(path: Path, questions: range, seed: int) -> Path:

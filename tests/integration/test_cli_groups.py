@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 
 from ct_guard import Guard
-from ct_guard.adapters import load_manifest
 from ct_guard.estimators.weighing import weighing_of
 from ct_guard.evaluation import read_scored
 from ct_guard.evaluation.probabilities import probabilities
 from ct_guard.records import QuestionAnswer
+from ct_guard.store import load_manifest
 from tests.integration.scored_files import inside, write
 
 

@@ -8,12 +8,12 @@ import torch
 from click.testing import CliRunner
 
 from ct_guard import load_estimator
-from ct_guard.adapters import MINI, load_manifest
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.cli import cli
 from ct_guard.errors import TuningError
 from ct_guard.query import build_query
 from ct_guard.records import QuestionAnswer
+from ct_guard.store import MINI, load_manifest
 from ct_guard.tuning import TuningConfig
 from ct_guard.tuning.batches import Batch
 from ct_guard.tuning.data import render_graded

@@ -12,10 +12,10 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ct_guard import __version__
-from ct_guard.adapters import load_manifest
 from ct_guard.cli import cli
 from ct_guard.errors import CtGuardError
 from ct_guard.estimators import Estimator
+from ct_guard.store import load_manifest
 from ct_guard.workflows.runs import RESULTS
 from ct_guard.workflows.runs.journal import journal_path
 
@@ -69,8 +69,8 @@ def test_the_logit_column_and_the_calibrator_give_the_confidence(
 ) -> None:
     output = tmp_path / "scored.jsonl"
     run("score", answers, "-e", tiny_estimator, "-o", output)
-    from ct_guard.adapters import load_manifest
     from ct_guard.calibration import apply
+    from ct_guard.store import load_manifest
 
     state = load_manifest(tiny_estimator).calibrators["*"]
     for row in read_jsonl(output):

@@ -11,7 +11,6 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ct_guard import load_estimator
-from ct_guard.adapters import load_manifest, load_questions, question_hash
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.cli import cli
 from ct_guard.errors import (
@@ -25,6 +24,7 @@ from ct_guard.errors import (
 from ct_guard.estimators import PRIOR_FEATURES
 from ct_guard.estimators.question_prior import QuestionPrior, fit_question_prior
 from ct_guard.records import GradedAnswer, QuestionAnswer
+from ct_guard.store import load_manifest, load_questions, question_hash
 from tests.unit.tuning.rows import graded
 
 QUICK = (

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ct_guard.adapters import load_manifest
 from ct_guard.errors import MissingExtraError, TuningError, UsageError
+from ct_guard.store import load_manifest
 from ct_guard.tuning import RECIPES, TuningConfig
 from ct_guard.workflows.recipes import OF_PAPER
 from tests.integration.test_cli_tune import QUICK, tune, write

@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from ct_guard.adapters import load_manifest
+from ct_guard.store import load_manifest
 from tests.integration.test_cli_tune import QUICK, write
 from tests.unit.tuning.rows import graded
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ct_guard.adapters import load_manifest
 from ct_guard.errors import OutputExistsError, TuningError, UsageError
 from ct_guard.files.locking import alone
+from ct_guard.store import load_manifest
 from ct_guard.tuning import Progress
 from ct_guard.workflows.curves import write_log
 from tests.integration.test_cli_tune import QUICK, tune, write
@@ -128,7 +128,7 @@ def test_a_full_disk_leaves_the_old_estimator_whole(
             Path(target).write_bytes(b"half")
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("ct_guard.adapters.directory.shutil.copyfile", half)
+    monkeypatch.setattr("ct_guard.store.directory.shutil.copyfile", half)
     with pytest.raises(TuningError, match=r"No space left on device: make room; .* --resume"):
         tune(*command, "--overwrite", "--seed", "1")
     assert load_manifest(tmp_path / "mine") == old  # verifies every file against its hash

@@ -8,12 +8,12 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from ct_guard.adapters import load_manifest
 from ct_guard.backends.fingerprint import digest, fingerprint
 from ct_guard.backends.gguf_probe import first_difference
 from ct_guard.backends.llama_cpp import LlamaCppBackend
 from ct_guard.cli import cli
 from ct_guard.estimators import load_estimator
+from ct_guard.store import load_manifest
 
 ROWS = [
     ("What is the capital of France?", "Paris"),

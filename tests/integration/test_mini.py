@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from ct_guard import QuestionAnswer, load_estimator
-from ct_guard.adapters import MINI, load_manifest
 from ct_guard.estimators import Estimator, OutOfScopeWarning
 from ct_guard.query import QUERY_TEXT, forgery_in
+from ct_guard.store import MINI, load_manifest
 from ct_guard.tuning.augment import ENDINGS
 
 ROOT = Path(__file__).parents[2]

@@ -9,11 +9,11 @@ import pytest
 from click.testing import CliRunner
 
 from ct_guard import Guard, QuestionAnswer, load_estimator
-from ct_guard.adapters import load_manifest, locate, question_hash
 from ct_guard.cli import cli
 from ct_guard.errors import ManifestError
 from ct_guard.evaluation.disjoint import recorded
 from ct_guard.policies import load_policy
+from ct_guard.store import load_manifest, locate, question_hash
 from tests.unit.tuning.rows import graded
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*knows only its own world")

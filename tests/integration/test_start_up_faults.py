@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 import torch
 
-from ct_guard.adapters import base_place, load_manifest, locate
 from ct_guard.backends import Adapter, Backend, Item, MannerWarning, self_test
 from ct_guard.backends.llama_cpp import LlamaCppBackend
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import SelfTestError
 from ct_guard.query import build_query
+from ct_guard.store import base_place, load_manifest, locate
 
 FORMATS = ("float32", "bfloat16", "Q8_0", "Q4_1")
 REAL = ("SmolLM2 float32", "SmolLM2 Q4_1")

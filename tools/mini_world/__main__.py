@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 import torch
 
-from ct_guard.adapters import MINI
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.export import BASE_FILE, export_base, export_estimator
+from ct_guard.store import MINI
 
 from .answers import answer_and_grade
 from .card import card

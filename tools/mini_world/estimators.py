@@ -11,9 +11,6 @@ from pathlib import Path
 from safetensors.torch import load_file, save_file
 
 from ct_guard import __version__
-from ct_guard.adapters import PROBE, BaseModelRef, Manifest, Scope, load_probe, save_estimator
-from ct_guard.adapters.probe import dump_probe
-from ct_guard.adapters.questions import dump_questions, questions_name
 from ct_guard.backends import Adapter
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.estimators.question_prior import PRIOR_FILE
@@ -21,6 +18,9 @@ from ct_guard.methods import METHODS
 from ct_guard.query import Query, build_query
 from ct_guard.records import Certificate, GradedAnswer
 from ct_guard.risk import certify
+from ct_guard.store import PROBE, BaseModelRef, Manifest, Scope, load_probe, save_estimator
+from ct_guard.store.probe import dump_probe
+from ct_guard.store.questions import dump_questions, questions_name
 from ct_guard.tuning import Progress, Tuned, TuningConfig, split_by_question, tune
 from ct_guard.tuning.augment import with_attacks
 from ct_guard.tuning.parts import question_hashes, set_hashes
@@ -219,7 +219,7 @@ def tuned(
             _to_float16(building / "adapter_model.safetensors")
         if made.head is not None:
             (building / PROBE).write_bytes(dump_probe(made.head))
-        best = {"best_step": made.best_step, "validation_log_loss": made.validation_log_loss}
+        best = {"best_step": made.kept_step, "validation_log_loss": made.validation_log_loss}
         (building / BEST).write_text(json.dumps(best) + "\n")
         building.rename(folder)
     has_adapter = (folder / "adapter_model.safetensors").exists()

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ct_guard.adapters import BaseModelRef, LogisticLayer, Manifest
 from ct_guard.backends import Item, ScoreBatch, Want
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import apply, fit
@@ -23,6 +22,7 @@ from ct_guard.metrics import (
 )
 from ct_guard.query import ContextStyle, Query, render
 from ct_guard.records import CalibratorState, GradedAnswer, QuestionAnswer
+from ct_guard.store import BaseModelRef, LogisticLayer, Manifest
 from ct_guard.tuning import Tuned, fit_hybrid
 
 from .answers import Row, question_of

@@ -13,10 +13,10 @@ from sklearn.pipeline import make_pipeline  # type: ignore[import-untyped]
 from sklearn.preprocessing import StandardScaler  # type: ignore[import-untyped]
 
 from ct_guard import QuestionAnswer
-from ct_guard.adapters import base_place
 from ct_guard.backends import Item
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import build_query, render
+from ct_guard.store import base_place
 
 from .parts import Row
 

@@ -21,8 +21,9 @@ kinds of questions that models tend to get wrong from others, and clumsy answers
 It cannot check a fact, follow a calculation, or know medicine: in five of the six sets below the
 interval of its AUROC holds 0.5, which is chance, and across sets its figure is mostly that of
 telling the sets apart. Steps of gradient made it worse on validation rows (log loss 0.700 at the
-start, a linear probe as a LoRA; 0.717 after 20 steps), so the start is what is kept. Use it to try every path of ct-guard on real text; for a decision that matters, tune a base
-of 7 billion parameters or more, or give ct-guard other evidence than one reading."""
+start, a linear probe as a LoRA; 0.717 after 20 steps), so the start is what is kept. Use it to try
+every path of ct-guard on real text; for a decision that matters, tune a base of 7 billion
+parameters or more, or give ct-guard other evidence than one reading."""
 
 
 def figures_of(rows: Sequence[Row], scores: Mapping[str, Sequence[float | None]]) -> Figures:

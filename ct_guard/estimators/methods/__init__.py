@@ -7,8 +7,8 @@ To add one: its entry there, its module here, and a line in `MAKERS`.
 
 from pathlib import Path
 
-from ct_guard.adapters import Manifest
 from ct_guard.backends import Backend
+from ct_guard.store import Manifest
 
 from . import evidence, hybrid, likelihood, probe, query, question_prior, sampling, verbalized
 from .base import Judged, Maker, Method, TextMethod

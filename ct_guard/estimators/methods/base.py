@@ -8,11 +8,11 @@ from typing import Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.adapters import Manifest
 from ct_guard.backends import Backend, ScoreBatch, Want
 from ct_guard.errors import CtGuardError
 from ct_guard.methods import METHODS, Evidence
 from ct_guard.records import QuestionAnswer
+from ct_guard.store import Manifest
 
 __all__ = ["Floats", "Judged", "Maker", "Method", "TextMethod", "wants_of"]
 

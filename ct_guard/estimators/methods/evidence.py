@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ct_guard.adapters import Manifest
 from ct_guard.backends import Backend
 from ct_guard.errors import InputError, ManifestError
 from ct_guard.evidence import Fitted, Weighed, load_evidence, wanted_columns, weighed_apart
 from ct_guard.records import QuestionAnswer
+from ct_guard.store import Manifest
 
 from .base import Judged
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
-from ct_guard.adapters import Manifest, ProbeHead, load_probe
 from ct_guard.backends import Backend, ScoreBatch, Want
 from ct_guard.errors import ManifestError, MismatchError
+from ct_guard.store import Manifest, ProbeHead, load_probe
 
 from .base import Floats, wants_of
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ct_guard.adapters import Manifest
 from ct_guard.backends import Backend, ScoreBatch, Want
+from ct_guard.store import Manifest
 
 from .base import Floats, wants_of
 

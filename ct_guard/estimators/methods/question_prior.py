@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ct_guard.adapters import Manifest
 from ct_guard.backends import Backend
 from ct_guard.errors import ManifestError
 from ct_guard.records import QuestionAnswer
+from ct_guard.store import Manifest
 
 from ..question_prior import QuestionPrior, load_question_prior
 from .base import Judged

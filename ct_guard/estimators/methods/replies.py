@@ -2,11 +2,11 @@
 
 import hashlib
 
-from ct_guard.adapters import Asking
 from ct_guard.backends import Backend, Generation, GenerationSettings
 from ct_guard.errors import BackendError, CtGuardError, MismatchError, UsageError
 from ct_guard.query import ContextStyle, render_prompt
 from ct_guard.records import Message
+from ct_guard.store import Asking
 
 __all__ = ["replies"]
 

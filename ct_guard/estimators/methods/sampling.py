@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ct_guard.adapters import Asking, Manifest
 from ct_guard.backends import Backend
 from ct_guard.datasets import GRADERS, Grader, Question
 from ct_guard.errors import BackendError, CtGuardError, ManifestError, UsageError
 from ct_guard.query import ContextStyle, read_answer
 from ct_guard.records import Message, QuestionAnswer
+from ct_guard.store import Asking, Manifest
 
 from .base import Judged, logit
 from .replies import replies

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ct_guard.adapters import Asking, Manifest
 from ct_guard.backends import Backend
 from ct_guard.errors import BackendError, CtGuardError, ManifestError, UsageError
 from ct_guard.query import ContextStyle, read_answer, without_thoughts
 from ct_guard.records import Message, QuestionAnswer
+from ct_guard.store import Asking, Manifest
 
 from .base import Judged, logit
 from .replies import replies

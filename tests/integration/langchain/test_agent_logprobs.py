@@ -4,9 +4,9 @@ import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import AIMessage
 
-from ct_guard.adapters import LogisticLayer
-from ct_guard.adapters.layer import PROVIDER_FEATURES
 from ct_guard.policies import Annotate
+from ct_guard.store import LogisticLayer
+from ct_guard.store.layer import PROVIDER_FEATURES
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence
 from tests.integration.langchain.scripted import Scripted

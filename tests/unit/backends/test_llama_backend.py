@@ -15,7 +15,6 @@ import gguf
 import numpy as np
 import pytest
 
-from ct_guard.adapters import load_manifest, with_file, write_manifest
 from ct_guard.backends import KV, Adapter, GenerationSettings, Item, Want
 from ct_guard.backends.llama_cpp import LlamaCppBackend
 from ct_guard.backends.llama_cpp.library import check_symbols
@@ -28,6 +27,7 @@ from ct_guard.errors import (
 )
 from ct_guard.estimators import load_estimator
 from ct_guard.query import Query, build_query
+from ct_guard.store import load_manifest, with_file, write_manifest
 
 LABELS: frozenset[Want] = frozenset({"labels"})
 EVERYTHING: frozenset[Want] = frozenset({"labels", "answer_logprobs", "hidden"})

@@ -12,7 +12,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ct_guard import Guard, QuestionAnswer, load_estimator
-from ct_guard.adapters import Asking, load_manifest, save_estimator
 from ct_guard.datasets import read_graded
 from ct_guard.errors import InputError, ManifestError, MismatchError, UsageError
 from ct_guard.estimators import Estimator
@@ -20,6 +19,7 @@ from ct_guard.estimators.baselines import baseline_manifest
 from ct_guard.estimators.methods.verbalized import stated_probability
 from ct_guard.methods import baselines
 from ct_guard.records import Confidence
+from ct_guard.store import Asking, load_manifest, save_estimator
 from ct_guard.testing import FakeBackend
 from ct_guard.workflows.prior import save_question_prior
 

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ct_guard.adapters import BaseModelRef, LogisticLayer, Manifest, Scope, save_estimator
 from ct_guard.backends import Adapter, GenerationSettings, Item, ScoreBatch, Want
 from ct_guard.errors import BackendError
 from ct_guard.estimators import Estimator, HybridMethod, OutOfScopeWarning, load_estimator
 from ct_guard.estimators.question_prior import fit_question_prior
 from ct_guard.query import MAX_CHARACTERS, QUERY_TEXT, Query, render_context
 from ct_guard.records import CalibratorState, Message, QuestionAnswer
+from ct_guard.store import BaseModelRef, LogisticLayer, Manifest, Scope, save_estimator
 from ct_guard.testing import FakeBackend
 
 Make = Callable[..., Estimator]

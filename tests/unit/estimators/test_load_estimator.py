@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from ct_guard.adapters import MANIFEST, BaseModelRef, Manifest, load_manifest, save_estimator
 from ct_guard.backends import Adapter, Capabilities, Item, ScoreBatch, Want
 from ct_guard.errors import (
     CtGuardError,
@@ -21,6 +20,7 @@ from ct_guard.errors import (
 from ct_guard.estimators import load_estimator
 from ct_guard.query import Query
 from ct_guard.records import CalibratorState, QuestionAnswer
+from ct_guard.store import MANIFEST, BaseModelRef, Manifest, load_manifest, save_estimator
 from ct_guard.testing import FakeBackend
 
 

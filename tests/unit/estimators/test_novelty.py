@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
-from ct_guard.adapters import BaseModelRef, Manifest
 from ct_guard.backends import ScoreBatch
 from ct_guard.errors import CalibrationError, ManifestError, MismatchError
 from ct_guard.estimators import make_method
@@ -22,6 +21,7 @@ from ct_guard.estimators.novelty import (
     state_wants,
     states_of,
 )
+from ct_guard.store import BaseModelRef, Manifest
 
 SIZE = 24
 

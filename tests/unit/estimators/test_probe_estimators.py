@@ -6,7 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ct_guard.adapters import (
+from ct_guard.backends import KV, Capabilities
+from ct_guard.errors import CtGuardError, ManifestError, MismatchError
+from ct_guard.estimators import Estimator, load_estimator
+from ct_guard.records import QuestionAnswer
+from ct_guard.store import (
     PROBE,
     PROBE_SIZES,
     BaseModelRef,
@@ -15,10 +19,6 @@ from ct_guard.adapters import (
     dump_probe,
     save_estimator,
 )
-from ct_guard.backends import KV, Capabilities
-from ct_guard.errors import CtGuardError, ManifestError, MismatchError
-from ct_guard.estimators import Estimator, load_estimator
-from ct_guard.records import QuestionAnswer
 from ct_guard.testing import FakeBackend
 
 SIZE = 48

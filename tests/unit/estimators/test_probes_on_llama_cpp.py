@@ -5,7 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ct_guard.adapters import (
+from ct_guard.backends.fingerprint import fingerprint
+from ct_guard.backends.llama_cpp import context
+from ct_guard.errors import BackendError
+from ct_guard.estimators import load_estimator
+from ct_guard.export import export_estimator
+from ct_guard.records import QuestionAnswer
+from ct_guard.store import (
     PROBE,
     PROBE_SIZES,
     BaseModelRef,
@@ -14,12 +20,6 @@ from ct_guard.adapters import (
     dump_probe,
     save_estimator,
 )
-from ct_guard.backends.fingerprint import fingerprint
-from ct_guard.backends.llama_cpp import context
-from ct_guard.errors import BackendError
-from ct_guard.estimators import load_estimator
-from ct_guard.export import export_estimator
-from ct_guard.records import QuestionAnswer
 
 ROWS = [
     QuestionAnswer(question=question, answer=answer)

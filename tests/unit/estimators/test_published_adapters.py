@@ -11,12 +11,12 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ct_guard.adapters import PUBLISHED, import_checkpoint
-from ct_guard.adapters.published import published
 from ct_guard.backends import GenerationSettings
 from ct_guard.errors import BackendError, MismatchError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.records import QuestionAnswer
+from ct_guard.store import PUBLISHED, import_checkpoint
+from ct_guard.store.published import published
 from tests.lookalikes import ALPHA, RANK, make_adapter, make_base, make_classifier
 
 ANSWERS = (

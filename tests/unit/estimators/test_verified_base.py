@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from ct_guard.adapters import MINI, load_manifest
 from ct_guard.errors import MismatchError
 from ct_guard.estimators import load_estimator
 from ct_guard.export import export_estimator
+from ct_guard.store import MINI, load_manifest
 
 
 def flip(path: Path, at: int = -1000) -> None:

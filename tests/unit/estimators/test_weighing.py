@@ -5,13 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from ct_guard.adapters.calibrated import p_correct
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.estimators.weighing import Weighing
 from ct_guard.evidence import answers_in, fit_evidence, weighed
 from ct_guard.guard import Guard
 from ct_guard.records import GroupCorrections, QuestionAnswer
+from ct_guard.store.calibrated import p_correct
 from ct_guard.testing import FakeBackend
 from tests.known_confidence import by_word, estimator_on
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from ct_guard.adapters import BaseModelRef, Manifest, save_estimator
+from ct_guard.store import BaseModelRef, Manifest, save_estimator
 
 Rows = list[dict[str, Any]]
 

@@ -9,7 +9,6 @@ import pytest
 from scipy.special import expit
 
 from ct_guard import risk
-from ct_guard.adapters import Manifest, load_manifest, load_questions
 from ct_guard.errors import InputError, UsageError
 from ct_guard.evaluation import read_scored
 from ct_guard.evaluation.certify import (
@@ -17,6 +16,7 @@ from ct_guard.evaluation.certify import (
     first_answers,
     independent,
 )
+from ct_guard.store import Manifest, load_manifest, load_questions
 from ct_guard.workflows.recording import save_certificate
 
 Write = Callable[[str, list[dict[str, Any]]], Path]

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from ct_guard.adapters import load_manifest, question_hash, revise_estimator, set_hash
 from ct_guard.errors import InputError
 from ct_guard.evaluation import Scored, read_scored
 from ct_guard.evaluation.disjoint import (
@@ -16,6 +15,7 @@ from ct_guard.evaluation.disjoint import (
     question_keys,
     seen_before,
 )
+from ct_guard.store import load_manifest, question_hash, revise_estimator, set_hash
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
 MakeRows = Callable[..., list[dict[str, Any]]]

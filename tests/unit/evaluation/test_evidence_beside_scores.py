@@ -10,13 +10,13 @@ import pytest
 from scipy.special import expit
 
 from ct_guard import CalibrateConfig, CertifyConfig, EvaluateConfig, calibrate, certify, evaluate
-from ct_guard.adapters import BaseModelRef, Manifest, load_manifest
 from ct_guard.errors import FieldError, InputError, ManifestError, UsageError
 from ct_guard.estimators.weighing import weighing_of
 from ct_guard.evaluation import read_scored
 from ct_guard.evaluation.certify import first_answers
 from ct_guard.evaluation.probabilities import probabilities
 from ct_guard.metrics import log_loss
+from ct_guard.store import BaseModelRef, Manifest, load_manifest
 
 Rows = list[dict[str, Any]]
 Write = Callable[[str, Rows], Path]

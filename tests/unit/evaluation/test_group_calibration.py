@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from scipy.special import expit  # type: ignore[import-untyped]
 
-from ct_guard.adapters.calibrated import Fitted, p_correct
 from ct_guard.calibration import fit
 from ct_guard.errors import InputError
 from ct_guard.evaluation.groups import Answered, calibrate_groups
 from ct_guard.metrics import ece, log_loss
+from ct_guard.store.calibrated import Fitted, p_correct
 
 DOMAINS = ("law", "art", "sums", "news")
 

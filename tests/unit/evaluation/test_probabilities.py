@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 from scipy.special import expit
 
-from ct_guard.adapters import load_manifest
 from ct_guard.evaluation import read_scored
 from ct_guard.evaluation.probabilities import probabilities, with_confidences_of
 from ct_guard.records import CalibratorState
+from ct_guard.store import load_manifest
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
 MakeRows = Callable[..., list[dict[str, Any]]]

@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
-from ct_guard.adapters import BaseModelRef, Manifest, load_manifest, save_estimator
-from ct_guard.adapters.layer import PROVIDER_FEATURES, layer_logits, provider_features
 from ct_guard.errors import InputError, ManifestError
 from ct_guard.estimators import load_estimator
 from ct_guard.evaluation import read_scored
@@ -17,6 +15,8 @@ from ct_guard.evaluation.calibrate import calibrate
 from ct_guard.evaluation.probabilities import probabilities
 from ct_guard.evaluation.provider import fit_provider
 from ct_guard.records import CalibratorState, QuestionAnswer
+from ct_guard.store import BaseModelRef, Manifest, load_manifest, save_estimator
+from ct_guard.store.layer import PROVIDER_FEATURES, layer_logits, provider_features
 from ct_guard.testing import FakeBackend
 from ct_guard.workflows.recalibration import save_calibration
 from tests.known_confidence import estimator_on

@@ -18,12 +18,12 @@ from transformers import (
     Qwen3Config,
 )
 
-from ct_guard.adapters import MINI
 from ct_guard.backends.fingerprint import fingerprint
 from ct_guard.backends.gguf_file import validate_adapter, validate_base
 from ct_guard.export import export_adapter, export_base
 from ct_guard.export.architecture import read_architecture
 from ct_guard.export.weights import Weights
+from ct_guard.store import MINI
 
 IDS = [1, 40, 7, 200, 12, 99, 250, 3, 3, 64, 128, 17, 5, 201, 77, 30]
 LLAMA3_ROPE = {

@@ -7,7 +7,6 @@ import pytest
 from click.testing import CliRunner
 
 from ct_guard import QuestionAnswer, load_estimator
-from ct_guard.adapters import Manifest, load_manifest, with_file, write_manifest
 from ct_guard.backends.fingerprint import digest, fingerprint
 from ct_guard.backends.gguf_file import validate_base
 from ct_guard.backends.gguf_header import read_header
@@ -22,6 +21,7 @@ from ct_guard.errors import (
 )
 from ct_guard.export import export_estimator
 from ct_guard.query import build_query
+from ct_guard.store import Manifest, load_manifest, with_file, write_manifest
 
 ROWS = [
     QuestionAnswer(question="What is 2 plus 2?", answer="4"),

@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from ct_guard.adapters import BaseModelRef, Manifest, save_estimator
 from ct_guard.backends import Adapter, GenerationSettings, Item, ScoreBatch, Want
 from ct_guard.errors import BackendError, DeadlineError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
@@ -19,6 +18,7 @@ from ct_guard.guard import Guard
 from ct_guard.policies import Annotate, Certified, Situation, Threshold, ToolGate
 from ct_guard.query import Query, render_context
 from ct_guard.records import Certificate, QuestionAnswer
+from ct_guard.store import BaseModelRef, Manifest, save_estimator
 from ct_guard.testing import FakeBackend
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 
-from ct_guard.adapters import BaseModelRef, Manifest
 from ct_guard.backends import KV, GenerationSettings, Item, ScoreBatch
 from ct_guard.backends.conversations import Conversations
 from ct_guard.errors import BackendError, UsageError
@@ -15,6 +14,7 @@ from ct_guard.estimators.methods import make_method
 from ct_guard.guard import Guard, Reply
 from ct_guard.query import build_query
 from ct_guard.records import QuestionAnswer
+from ct_guard.store import BaseModelRef, Manifest
 from ct_guard.testing import FakeBackend
 
 ASKED = QuestionAnswer(question="What is 2 plus 2?", answer="")

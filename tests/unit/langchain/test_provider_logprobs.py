@@ -7,9 +7,9 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatResult
 
-from ct_guard.adapters import LogisticLayer
-from ct_guard.adapters.layer import PROVIDER_FEATURES
 from ct_guard.policies import Annotate
+from ct_guard.store import LogisticLayer
+from ct_guard.store.layer import PROVIDER_FEATURES
 from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, get_confidence
 from ct_guard_langchain.logprobs import provider_logprobs
 from ct_guard_langchain.messages import question_answer

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ct_guard.adapters import MINI
 from ct_guard.backends.transformers import TransformersBackend
+from ct_guard.store import MINI
 from tools.mini_world.answers import (
     SPLITS,
     Row,

@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from ct_guard.adapters import PROBE
 from ct_guard.backends import Adapter
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import BackendError, TuningError
+from ct_guard.store import PROBE
 from ct_guard.tuning import tune
 from ct_guard.tuning.checkpoint import Run, save_run
 from tests.unit.tuning.rows import graded

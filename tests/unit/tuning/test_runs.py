@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from ct_guard.adapters import PROBE, load_probe
 from ct_guard.backends.placement import number_format
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError, UsageError
 from ct_guard.records import GradedAnswer
+from ct_guard.store import PROBE, load_probe
 from ct_guard.tuning import Progress, Tuned, TuningConfig, tune
 from ct_guard.tuning.batches import batches
 from ct_guard.tuning.checkpoint import read_history
@@ -294,7 +294,7 @@ def test_the_last_step_is_kept_where_the_settings_say_so(tiny_base: Path, tmp_pa
     config = replace(CONFIG, steps=30, patience=0)
     best = tuned("best", config)
     last = tuned("last", replace(config, keep="last"))
-    assert best.best_step < last.best_step == 30
+    assert best.kept_step < last.kept_step == 30
     assert last.validation_log_loss == last.history[-1].validation_log_loss
     assert last.validation_log_loss > best.validation_log_loss
     one, other = weights(tmp_path / "best"), weights(tmp_path / "last")

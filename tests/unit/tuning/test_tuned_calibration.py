@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ct_guard.adapters import BaseModelRef
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import fit
 from ct_guard.estimators import load_estimator
 from ct_guard.records import GradedAnswer, QuestionAnswer
+from ct_guard.store import BaseModelRef
 from ct_guard.tuning import TuningConfig
 from ct_guard.tuning.estimator import make_estimator
 from tests.unit.tuning.rows import graded

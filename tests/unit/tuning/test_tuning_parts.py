@@ -9,7 +9,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.special import expit
 
-from ct_guard.adapters.layer import fit_logistic
 from ct_guard.backends import ScoreBatch
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError
@@ -18,6 +17,7 @@ from ct_guard.estimators.question_prior import fit_question_prior
 from ct_guard.metrics import auroc
 from ct_guard.query import ContextStyle, build_query, render
 from ct_guard.records import GradedAnswer, QuestionAnswer
+from ct_guard.store.layer import fit_logistic
 from ct_guard.tuning import fit_hybrid, split_by_question
 from ct_guard.tuning.augment import ENDINGS, with_attacks
 from ct_guard.tuning.loss import divergence, label_loss, pair_loss

@@ -94,7 +94,7 @@ def test_the_start_is_an_evaluation_and_may_be_what_is_kept(
     )  # fmt: skip
     assert [progress.step for progress in tuned.history] == [0, 2, 4]
     assert tuned.history[0].loss is None
-    assert tuned.best_step == 0, "steps of this size only do harm"
+    assert tuned.kept_step == 0, "steps of this size only do harm"
 
 
 def test_a_lora_that_does_not_write_last_of_all_starts_from_nothing(

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from ct_guard import CalibrateConfig, calibrate
-from ct_guard.adapters import load_manifest, load_questions
 from ct_guard.errors import FieldError, InputError
+from ct_guard.store import load_manifest, load_questions
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
 MakeRows = Callable[..., list[dict[str, Any]]]

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ct_guard import CertifyConfig, certify
-from ct_guard.adapters import load_manifest
 from ct_guard.errors import InputError, UsageError
+from ct_guard.store import load_manifest
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
 MakeRows = Callable[..., list[dict[str, Any]]]

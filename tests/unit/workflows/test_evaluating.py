@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from ct_guard import CertifyConfig, EvaluateConfig, certify, evaluate
-from ct_guard.adapters import load_manifest
 from ct_guard.errors import FieldError, InputError, OutputExistsError
+from ct_guard.store import load_manifest
 from tests.unit.workflows.conftest import Heard
 
 Write = Callable[[str, list[dict[str, Any]]], Path]

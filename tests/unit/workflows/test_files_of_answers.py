@@ -16,9 +16,9 @@ from ct_guard import (
     grade,
     score,
 )
-from ct_guard.adapters import load_manifest
 from ct_guard.datasets import load_data_manifest
 from ct_guard.errors import FieldError, OutputExistsError
+from ct_guard.store import load_manifest
 from tests.unit.workflows.conftest import Heard
 
 

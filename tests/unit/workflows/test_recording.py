@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from ct_guard.adapters import load_manifest, load_questions, question_hash, set_hash
 from ct_guard.errors import InputError, OutputExistsError
 from ct_guard.evaluation import Evaluation, Options, evaluate_files, read_scored
 from ct_guard.evaluation.certify import certify
 from ct_guard.evaluation.disjoint import check_unused
+from ct_guard.store import load_manifest, load_questions, question_hash, set_hash
 from ct_guard.workflows.recording import (
     RECORDED,
     recorded_figures,

@@ -69,7 +69,7 @@ def test_no_bits_are_none() -> None:
 
 
 def test_a_changed_estimator_stays_where_it_is_but_for_embedded_ones(tmp_path: Path) -> None:
-    from ct_guard.adapters import locate
+    from ct_guard.store import locate
 
     assert place_of(tmp_path, None) == tmp_path
     assert place_of(tmp_path, "other") == Path("other")

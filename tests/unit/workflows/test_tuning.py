@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ct_guard import TuneConfig, tune
-from ct_guard.adapters import load_manifest
 from ct_guard.errors import FieldError, OutputExistsError
+from ct_guard.store import load_manifest
 from ct_guard.workflows.recipes import check_settings, settings_of
 from ct_guard.workflows.tuning import Place
 from tests.integration.test_cli_tune import write

@@ -16,9 +16,9 @@ from huggingface_hub.errors import (
     RevisionNotFoundError,
 )
 
-from ct_guard.adapters import load_manifest, locate, pull_estimator
 from ct_guard.backends.pretrained import loading_problem
 from ct_guard.errors import EstimatorError, HubError
+from ct_guard.store import load_manifest, locate, pull_estimator
 from tests.hub_server import Hub, running_hub
 from tests.lookalikes import make_adapter, make_base
 

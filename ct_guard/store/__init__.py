@@ -1,7 +1,6 @@
 """Estimators on disk: the manifest, its verification, and where estimators are found."""
 
 from .card import model_card
-from .checkpoint import import_checkpoint
 from .directory import (
     check_target,
     load_manifest,
@@ -25,6 +24,7 @@ from .manifest import (
 from .probe import PROBE, PROBE_SIZES, ProbeHead, dump_probe, load_probe
 from .published import PUBLISHED, Published
 from .questions import load_questions, question_hash, set_hash
+from .reference import import_checkpoint
 from .revise import revise_estimator
 from .share import pull_estimator, push_estimator
 

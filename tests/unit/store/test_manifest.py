@@ -10,7 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ct_guard.adapters import (
+from ct_guard.errors import CalibrationError, ManifestError, OutputExistsError
+from ct_guard.query import QUERY_HASH
+from ct_guard.records import CalibratorState, Certificate
+from ct_guard.store import (
     MANIFEST,
     BaseModelRef,
     LogisticLayer,
@@ -19,10 +22,7 @@ from ct_guard.adapters import (
     load_manifest,
     save_estimator,
 )
-from ct_guard.adapters.calibrated import calibrated
-from ct_guard.errors import CalibrationError, ManifestError, OutputExistsError
-from ct_guard.query import QUERY_HASH
-from ct_guard.records import CalibratorState, Certificate
+from ct_guard.store.calibrated import calibrated
 
 
 @pytest.fixture
@@ -138,7 +138,7 @@ def test_a_failure_leaves_the_old_estimator_and_nothing_else(
     def fail(*args: object, **kwargs: object) -> None:
         raise OSError("disk full")
 
-    monkeypatch.setattr(f"ct_guard.adapters.{broken}", fail)
+    monkeypatch.setattr(f"ct_guard.store.{broken}", fail)
     for name in ("e", "new"):
         with pytest.raises(OSError, match="disk full"):
             save_estimator(home / name, small(), adapter=lora, overwrite=True)
@@ -159,7 +159,7 @@ def test_an_old_estimator_that_was_moved_aside_comes_back(
             raise OSError("disk full")
         replace(source, target)
 
-    monkeypatch.setattr("ct_guard.adapters.directory.os.replace", fail_at_the_end)
+    monkeypatch.setattr("ct_guard.store.directory.os.replace", fail_at_the_end)
     with pytest.raises(OSError, match="disk full"):
         save_estimator(home / "e", small(name="new"), overwrite=True)
     assert [path.name for path in home.iterdir()] == ["e"]
@@ -178,7 +178,7 @@ def test_the_old_estimator_is_whole_until_the_new_one_takes_its_place(
         assert Path(path) != home / "e"
         remove(path, **options)
 
-    monkeypatch.setattr("ct_guard.adapters.directory.shutil.rmtree", watched)
+    monkeypatch.setattr("ct_guard.store.directory.shutil.rmtree", watched)
     save_estimator(home / "e", small(), overwrite=True)
     assert [path.name for path in home.iterdir()] == ["e"]
     assert load_manifest(home / "e").name == "small"

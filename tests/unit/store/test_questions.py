@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ct_guard.adapters import load_questions, question_hash, set_hash
-from ct_guard.adapters.questions import dump_questions, questions_name
 from ct_guard.errors import ManifestError
+from ct_guard.store import load_questions, question_hash, set_hash
+from ct_guard.store.questions import dump_questions, questions_name
 
 
 def test_splits_survive_the_file_at_about_eight_bytes_a_question(tmp_path: Path) -> None:

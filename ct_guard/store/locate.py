@@ -9,9 +9,9 @@ from ct_guard.errors import EstimatorError, HubError, UsageError
 from ct_guard.files.cache import cache_folder
 from ct_guard.methods import baselines
 
-from .checkpoint import CHECKPOINT_FILES, import_checkpoint, is_checkpoint
 from .hub import fetch_file, is_repo_id, resolve
 from .published import ORGANISATION, PUBLISHED, Published, published
+from .reference import CHECKPOINT_FILES, import_checkpoint, is_checkpoint
 
 __all__ = ["EMBEDDED", "MINI", "ON_HUB", "SMOL", "SMOL_ESTIMATOR", "base_place", "locate"]
 

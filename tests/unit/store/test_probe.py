@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from ct_guard.adapters import PROBE_SIZES, ProbeHead, dump_probe, load_probe
 from ct_guard.errors import ManifestError, MismatchError
+from ct_guard.store import PROBE_SIZES, ProbeHead, dump_probe, load_probe
 
 
 def tensors(inputs: int = 12) -> dict[str, np.ndarray]:

@@ -153,7 +153,7 @@ class Manifest(Record):
     adapter: FileName | None = None
     """Folder of the LoRA, relative to the manifest."""
     probe: FileName | None = None
-    """File of the probe's head, relative to the manifest (see `adapters.probe`)."""
+    """File of the probe's head, relative to the manifest (see `store.probe`)."""
     layer: LogisticLayer | None = None
     label_orders: Literal["fixed", "both"] = "fixed"
     """`both`: the query is also asked with its labels exchanged, and the two logits averaged."""
@@ -173,7 +173,7 @@ class Manifest(Record):
     """By answering model or group of answers; `"*"` serves the rest."""
     provider: dict[str, LogisticLayer] = {}
     """By answering model: the layer over the raw score and the log-probabilities that this model
-    gives its own answers (`adapters.layer.PROVIDER_FEATURES`). It takes the calibrator's place for
+    gives its own answers (`store.layer.PROVIDER_FEATURES`). It takes the calibrator's place for
     answers that carry them."""
     groups: tuple[GroupCorrections, ...] = ()
     """What rows of a domain, a language, a tenant differ by from the calibrators' P(correct)."""
@@ -184,7 +184,7 @@ class Manifest(Record):
     data: dict[str, str] = {}
     """One hash of the set of questions of each split, by split name."""
     questions: FileName | None = None
-    """File with a short hash of every question, by split name (see `adapters.questions`)."""
+    """File with a short hash of every question, by split name (see `store.questions`)."""
     figures: dict[str, float | int | str | None] = {}
     versions: dict[str, str] = {}
     found: dict[str, str] = {}

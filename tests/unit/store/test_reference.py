@@ -9,9 +9,9 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from ct_guard.adapters import import_checkpoint, load_manifest
-from ct_guard.adapters.tensors import read_tensors, to_float32
 from ct_guard.errors import MismatchError
+from ct_guard.store import import_checkpoint, load_manifest
+from ct_guard.store.tensors import read_tensors, to_float32
 from tests.lookalikes import make_adapter, make_classifier
 
 

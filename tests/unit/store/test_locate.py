@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ct_guard.adapters import locate
 from ct_guard.errors import EstimatorError
+from ct_guard.store import locate
 
 
 @pytest.fixture
@@ -15,7 +15,7 @@ def mini(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "index.json").write_text(
         json.dumps({"default": "hybrid", "estimators": ["hybrid", "query"]})
     )
-    monkeypatch.setattr(import_module("ct_guard.adapters.locate"), "MINI", tmp_path)
+    monkeypatch.setattr(import_module("ct_guard.store.locate"), "MINI", tmp_path)
     return tmp_path
 
 

@@ -5,7 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from ct_guard.adapters import (
+from ct_guard.errors import ManifestError, OutputExistsError
+from ct_guard.records import CalibratorState
+from ct_guard.store import (
     BaseModelRef,
     Manifest,
     load_manifest,
@@ -14,8 +16,6 @@ from ct_guard.adapters import (
     revise_estimator,
     save_estimator,
 )
-from ct_guard.errors import ManifestError, OutputExistsError
-from ct_guard.records import CalibratorState
 
 SOME = {"tuning": frozenset({question_hash("a"), question_hash("b")})}
 MORE = {**SOME, "calibration": frozenset({question_hash("c")})}

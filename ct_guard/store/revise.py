@@ -33,7 +33,7 @@ def revise_estimator(
         source: the estimator's directory, verified by `load_manifest`.
         target: the same directory, or another one.
         manifest: what is to be written; `files` and `questions` are filled in here.
-        questions: hashes of the questions by split, see `adapters.questions`; none: no such file.
+        questions: hashes of the questions by split, see `store.questions`; none: no such file.
         added: content of further files, by names that the directory does not have yet.
         dropped: files of the old manifest that the new one has no use for.
         overwrite: whether another estimator at `target` may be replaced.

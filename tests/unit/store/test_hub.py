@@ -10,15 +10,6 @@ from pathlib import Path
 import pytest
 
 from ct_guard import load_estimator
-from ct_guard.adapters import (
-    MINI,
-    base_place,
-    load_manifest,
-    locate,
-    pull_estimator,
-    push_estimator,
-    resolve,
-)
 from ct_guard.errors import (
     EstimatorError,
     HubError,
@@ -26,6 +17,15 @@ from ct_guard.errors import (
     MismatchError,
     OutputExistsError,
     UsageError,
+)
+from ct_guard.store import (
+    MINI,
+    base_place,
+    load_manifest,
+    locate,
+    pull_estimator,
+    push_estimator,
+    resolve,
 )
 from tests.hub_server import Hub, running_hub
 
