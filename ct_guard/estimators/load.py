@@ -28,7 +28,7 @@ from ct_guard.store.lora_config import read_lora_config
 
 from .baselines import baseline_manifest, named_baseline
 from .estimator import Estimator
-from .methods import TextMethod, make_method
+from .methods import Method, TextMethod, make_method
 from .novelty import novelty_for, state_wants, states_of
 from .weighing import weighing_of
 
@@ -172,58 +172,26 @@ def load_estimator(
             engine = engine_over(where, manifest.base.revision)
         else:
             engine = backend
-    expected = manifest.base.fingerprint
-    if expected and engine.fingerprint != expected:
-        raise MismatchError(
-            f"{folder} was made for the base model {manifest.base.id!r} ({expected}), but this base"
-            f" is another ({engine.fingerprint or 'unknown'}): give the right one with --base"
-            + (f", at revision {manifest.base.revision}" if manifest.base.revision else "")
-        )
-    if manifest.base.digests and engine.digest not in manifest.base.digests:
-        raise MismatchError(
-            f"{folder}: the weights, configuration or tokenizer of its base model"
-            f" {manifest.base.id!r} are not those that it was made with: they were changed or"
-            " damaged; fetch the base again, or, where you converted it, write the file by"
-            " 'ct-guard export gguf'"
-        )
-    if not all(0 <= token < engine.vocabulary_size for token in manifest.label_ids or ()):
-        raise MismatchError(
-            f"{folder}: the label ids {manifest.label_ids} are not in the base model's vocabulary"
-            f" of {engine.vocabulary_size}"
-        )
+    return _over(engine, manifest, folder, digest, refusals=refusals)
+
+
+def _over(
+    engine: Backend, manifest: Manifest, folder: Path, digest: bytes, *, refusals: bool
+) -> Estimator:
+    """The estimator over its base: what does not fit is refused, and the arithmetic tried."""
+    _check_base(engine, manifest, folder)
     query = build_query(manifest.style, engine, manifest.label_ids)
     budget = min(manifest.budget or engine.max_tokens, engine.max_tokens)
     if budget < len(query.ids) + MIN_ROOM:
         raise MismatchError(
             f"{folder}: a budget of {budget} tokens leaves no room beside the query"
         )
-    adapter = None
-    if manifest.adapter is not None and manifest.activation is not None:
-        if manifest.activation not in engine.capabilities.activations:
-            raise MismatchError(
-                f"the adapter acts on {manifest.activation!r} tokens, which the backend"
-                f" {engine.name} cannot do"
-            )
-        path = folder / manifest.adapter
-        if engine.name == "llama_cpp":
-            _check_gguf_adapter(manifest, folder)
-        place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
-        adapter = Adapter(f"{manifest.method}-{place}", path, manifest.activation)
+    adapter = _adapter_of(manifest, folder, engine)
     method = make_method(manifest, folder, engine)
-    if isinstance(method, TextMethod) and not engine.capabilities.generates:
-        raise MismatchError(
-            f"the method {manifest.method!r} has the base model answer, and the backend"
-            f" {engine.name} cannot generate: use --backend transformers or llama_cpp"
-        )
-    reads_hidden = "hidden" in manifest.spec.evidence
-    if reads_hidden and not engine.capabilities.hidden_states:
-        raise MismatchError(
-            f"the method {manifest.method!r} reads hidden states, which the backend {engine.name}"
-            " does not give: use --backend transformers"
-        )
+    _check_capabilities(engine, manifest, method)
     self_test(engine, query, adapter)
     novelty = novelty_for(manifest, folder, Arithmetic(backend=engine.name, format=engine.format))
-    if not isinstance(method, TextMethod) and (reads_hidden or novelty is not None):
+    if not isinstance(method, TextMethod) and (_reads_hidden(manifest) or novelty is not None):
         probe = Item(tuple(engine.encode("?")), tuple(engine.encode(" ?")))
         wants = method.wants | (state_wants(method) if novelty is not None else frozenset())
         batch = engine.score([probe], query, adapter, wants)
@@ -244,6 +212,63 @@ def load_estimator(
         else None,
         refusals=refusals,
     )
+
+
+def _check_base(engine: Backend, manifest: Manifest, folder: Path) -> None:
+    """Raise MismatchError where it was made over another base."""
+    expected = manifest.base.fingerprint
+    if expected and engine.fingerprint != expected:
+        raise MismatchError(
+            f"{folder} was made for the base model {manifest.base.id!r} ({expected}), but this base"
+            f" is another ({engine.fingerprint or 'unknown'}): give the right one with --base"
+            + (f", at revision {manifest.base.revision}" if manifest.base.revision else "")
+        )
+    if manifest.base.digests and engine.digest not in manifest.base.digests:
+        raise MismatchError(
+            f"{folder}: the weights, configuration or tokenizer of its base model"
+            f" {manifest.base.id!r} are not those that it was made with: they were changed or"
+            " damaged; fetch the base again, or, where you converted it, write the file by"
+            " 'ct-guard export gguf'"
+        )
+    if not all(0 <= token < engine.vocabulary_size for token in manifest.label_ids or ()):
+        raise MismatchError(
+            f"{folder}: the label ids {manifest.label_ids} are not in the base model's vocabulary"
+            f" of {engine.vocabulary_size}"
+        )
+
+
+def _adapter_of(manifest: Manifest, folder: Path, engine: Backend) -> Adapter | None:
+    """Raises MismatchError where the backend cannot have it act as it was tuned."""
+    if manifest.adapter is None or manifest.activation is None:
+        return None
+    if manifest.activation not in engine.capabilities.activations:
+        raise MismatchError(
+            f"the adapter acts on {manifest.activation!r} tokens, which the backend"
+            f" {engine.name} cannot do"
+        )
+    path = folder / manifest.adapter
+    if engine.name == "llama_cpp":
+        _check_gguf_adapter(manifest, folder)
+    place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+    return Adapter(f"{manifest.method}-{place}", path, manifest.activation)
+
+
+def _check_capabilities(engine: Backend, manifest: Manifest, method: Method | TextMethod) -> None:
+    """Raise MismatchError where the backend cannot do what the method asks of it."""
+    if isinstance(method, TextMethod) and not engine.capabilities.generates:
+        raise MismatchError(
+            f"the method {manifest.method!r} has the base model answer, and the backend"
+            f" {engine.name} cannot generate: use --backend transformers or llama_cpp"
+        )
+    if _reads_hidden(manifest) and not engine.capabilities.hidden_states:
+        raise MismatchError(
+            f"the method {manifest.method!r} reads hidden states, which the backend {engine.name}"
+            " does not give: use --backend transformers"
+        )
+
+
+def _reads_hidden(manifest: Manifest) -> bool:
+    return "hidden" in manifest.spec.evidence
 
 
 def _fingerprint(manifest: bytes) -> str:

@@ -1,6 +1,7 @@
 """From parts of graded rows to an estimator's directory: tune, fit the layer, calibrate, save."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -25,7 +26,7 @@ from ct_guard.estimators.novelty import (
 from ct_guard.estimators.question_prior import PRIOR_FILE, QuestionPrior, fit_question_prior
 from ct_guard.methods import METHODS
 from ct_guard.query import ContextStyle, Rendered, build_query
-from ct_guard.records import Arithmetic, CalibratorState, GradedAnswer
+from ct_guard.records import Arithmetic, CalibratorState, Confidence, GradedAnswer
 from ct_guard.store import EVERY_MODEL, PROBE, BaseModelRef, Manifest, save_estimator
 from ct_guard.store.questions import dump_questions, questions_name
 
@@ -35,10 +36,12 @@ from .config import TuningConfig
 from .hybrid import fit_hybrid
 from .parts import Parts, question_hashes, set_hashes
 from .processes import processes
-from .trainer import Tuned, tune
+from .trainer import AT_ONCE, Tuned, tune
 from .writing import writing
 
 __all__ = ["make_estimator", "parts_of"]
+
+OnRows = Callable[[int, int], None]
 
 LIBRARIES = ("torch", "transformers", "peft", "scikit-learn")
 """Whose versions the manifest records."""
@@ -152,6 +155,7 @@ def make_estimator(
     scorer: Method | TextMethod
     if manifest.spec.layer:
         asked = _serving(manifest, QueryMethod(), backend, tuned)
+        on_rows("fitting the layer", 0, len(parts["layer"]))
         fitted = _fitted_layer(asked, tuned, parts["layer"], prior)
         manifest = manifest.model_copy(update={"layer": fitted.layer})
         if prior is not None:
@@ -162,10 +166,10 @@ def make_estimator(
         scorer = make_method(manifest, runs / "adapter", backend)
     if calibrator is not None:
         estimator = _serving(manifest, scorer, backend, tuned)
-        rows, logits = _scored(estimator, parts["calibration"])
+        rows, logits = _scored(estimator, parts["calibration"], partial(on_rows, "calibrating"))
         state = _calibrator(calibrator, rows, logits)
         manifest = manifest.model_copy(update={"calibrators": {EVERY_MODEL: state}})
-        novelty = _novelty(estimator, rows)
+        novelty = _novelty(estimator, rows, partial(on_rows, "looking at them for ood"))
         if novelty is not None:
             name, content = novelty_file(novelty)
             by = Arithmetic(backend=backend.name, format=backend.format)
@@ -210,11 +214,14 @@ def _fitted_layer(
 
 
 def _scored(
-    estimator: Estimator, rows: Sequence[GradedAnswer]
+    estimator: Estimator, rows: Sequence[GradedAnswer], on_rows: OnRows
 ) -> tuple[list[GradedAnswer], NDArray[np.float64]]:
     """Rows to calibrate on, and their logits. Those that the estimator does not score when it
     serves (refusals, empty answers) have no probability to calibrate, and do not count."""
-    scored = estimator.score([row.qa for row in rows])
+    scored: list[Confidence] = []
+    for start in range(0, len(rows), AT_ONCE):
+        scored += estimator.score([row.qa for row in rows[start : start + AT_ONCE]])
+        on_rows(len(scored), len(rows))
     for one in scored:
         if one.status == "error":
             raise CalibrationError(f"a row of the part 'calibration' has no score: {one.error}")
@@ -232,13 +239,20 @@ def _calibrator(
         raise CalibrationError(f"the part 'calibration' ({len(rows):,} rows): {error}") from error
 
 
-def _novelty(estimator: Estimator, rows: Sequence[GradedAnswer]) -> Novelty | None:
+def _novelty(estimator: Estimator, rows: Sequence[GradedAnswer], on_rows: OnRows) -> Novelty | None:
     """What answers are compared with for `ood`; None where the rows are of too few questions."""
     items = [row.qa for row in rows]
     keys = [item.question_key() for item in items]
     if len(set(keys)) < MIN_QUESTIONS:
         return None
-    return fit_novelty(states_of_rows(estimator, items), keys)
+    done = 0
+
+    def read(more: int) -> None:
+        nonlocal done
+        done += more
+        on_rows(done, len(items))
+
+    return fit_novelty(states_of_rows(estimator, items, on_rows=read), keys)
 
 
 def _fitted_prior(parts: Parts) -> QuestionPrior:

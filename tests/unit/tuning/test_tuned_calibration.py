@@ -43,6 +43,7 @@ def test_what_is_not_scored_is_not_calibrated_on(
     }
     if method == "query":
         del parts["layer"]
+    said: list[tuple[str, int, int]] = []
     made = make_estimator(
         backend,
         parts,
@@ -54,8 +55,10 @@ def test_what_is_not_scored_is_not_calibrated_on(
         calibrator="platt",
         twins=0.0,
         runs=tmp_path / "runs",
+        on_rows=lambda *heard: said.append(heard),
     )
     assert made is not None
+    assert ("calibrating", len(parts["calibration"]), len(parts["calibration"])) in said
     assert made.calibrators["*"].n == len(rows)
 
     served = load_estimator(tmp_path / "made", device="cpu")
