@@ -12,6 +12,7 @@ from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langgraph.types import Command
 
+from ct_guard.errors import BackendError
 from ct_guard.guard import Guard, Ladder, Outcome
 
 from .assess import Case, Scores
@@ -21,7 +22,7 @@ from .messages import turn_of
 from .record import KEY, ConfidenceRecord, call_scores, total_usage
 from .state import VERDICTS, Verdict
 
-__all__ = ["AgentCall", "Said"]
+__all__ = ["AgentCall", "NothingSaidError", "Said"]
 
 
 @dataclass(frozen=True)
@@ -34,14 +35,22 @@ class Said:
     call: ModelCall | None
 
 
-class AgentCall:
-    """Asks nobody itself, so that the sync and the async hook share it:
+class NothingSaidError(BackendError):
+    """A response in which nothing can be judged."""
 
-    for model in call.ladder:
+    def __init__(self, response: ModelResponse[Any]) -> None:
+        super().__init__("it gave no answer that can be judged")
+        self.response = response
+
+
+class AgentCall:
+    """One call of an agent's model, as attempts of a climb:
+
+    def ask(model):
         with call.listening():
-            response = handler(call.request_to(model))
-        case = call.heard(response, model)
-        call.scored(case, score([case])[0])
+            return handler(call.request_to(model))
+
+    climb(call, ask)
     call.delivered()
     for each, said in call.told(): tell(each, said, …)
 
@@ -84,28 +93,30 @@ class AgentCall:
         unchanged = model is self._request.model
         return self._request if unchanged else self._request.override(model=model)
 
-    def heard(self, response: ModelResponse[Any], model: object) -> Case | None:
-        """What is judged of a response; None where nothing in it can be: no message of a model, or
-        a structured answer that does not fit its schema, which the agent asks for again."""
+    def heard(self, model: object, response: ModelResponse[Any]) -> list[Case]:
+        """What is judged of a response. Raises NothingSaidError where nothing in it can be: no
+        message of a model, or a structured answer that does not fit its schema, which the agent
+        asks for again."""
         message = next((said for said in response.result if isinstance(said, AIMessage)), None)
         if message is None:
-            return None
+            raise NothingSaidError(response)
         said = Said(response, message, _call_of(message, self._ears[-1]))
         self._heard.append(said)
         turn = turn_of(message, self._schemas)
         if turn == "answer" and message.tool_calls and response.structured_response is None:
-            return None
+            raise NothingSaidError(response)
         asked, who = self._messages, _name(model)
         if said.call is not None:
             self.misplaced |= said.call.messages != asked or (
                 who is not None and said.call.model not in (None, who)
             )
             asked, who = said.call.messages, said.call.model or who
-        return Case(self._guard, asked, message, who, self._schemas, gated=True)
+        return [Case(self._guard, asked, message, who, self._schemas, gated=True)]
 
-    def scored(self, case: Case, scores: Scores) -> None:
+    def scored(self, cases: Sequence[Case], scores: Sequence[Scores]) -> None:
         """The latest response was scored: the policy says how it goes on."""
-        assessment = case.decided(scores, self.ladder.situation)
+        (case,), (found,) = cases, scores
+        assessment = case.decided(found, self.ladder.situation)
         self.ladder.answered(self._heard[-1], [assessment], turn=case.turn)
 
     def passed_on(self, response: ModelResponse[Any]) -> ModelResponse[Any]:

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
@@ -13,8 +12,9 @@ from ct_guard.guard import Guard, Ladder
 from ct_guard.policies import Situation
 from ct_guard.records import Assessment
 
-from .assess import Case, Scores, aassess, ascore, assess, score
+from .assess import Case, Scores, aassess, assess
 from .candidates import Candidate, checked
+from .climbing import aclimb, climb
 from .delivery import Delivery, harmless
 from .record import ConfidenceRecord, make_record, total_usage
 from .telling import note
@@ -49,42 +49,32 @@ class Call:
         """
         attempts = _Attempts(self)
         heard_by = None if self.held else run_manager
-        for candidate in attempts.ladder:
-            model, kwargs = candidate.model, candidate.keywords(self.kwargs, self.bound)
-            try:
-                if attempts.results and model.rate_limiter is not None:
-                    model.rate_limiter.acquire(blocking=True)
-                result = model._generate(
-                    self.messages, stop=self.stop, run_manager=heard_by, **kwargs
-                )
-                answers = attempts.heard(result, model)
-            except Exception as error:
-                if not attempts.ladder.failed(error):
-                    raise
-                continue
-            cases = self._cases(candidate, kwargs, answers)
-            attempts.scored(cases, score(cases))
+
+        def ask(candidate: Candidate) -> ChatResult:
+            limiter = candidate.model.rate_limiter
+            if attempts.results and limiter is not None:
+                limiter.acquire(blocking=True)
+            return candidate.model._generate(
+                self.messages, stop=self.stop, run_manager=heard_by, **self._keywords(candidate)
+            )
+
+        climb(attempts, ask)
         return attempts.delivered(run_manager)
 
     async def agenerate(self, run_manager: AsyncCallbackManagerForLLMRun | None) -> ChatResult:
         """`generate` without blocking the event loop."""
         attempts = _Attempts(self)
         heard_by = None if self.held else run_manager
-        for candidate in attempts.ladder:
-            model, kwargs = candidate.model, candidate.keywords(self.kwargs, self.bound)
-            try:
-                if attempts.results and model.rate_limiter is not None:
-                    await model.rate_limiter.aacquire(blocking=True)
-                result = await model._agenerate(
-                    self.messages, stop=self.stop, run_manager=heard_by, **kwargs
-                )
-                answers = attempts.heard(result, model)
-            except Exception as error:
-                if not attempts.ladder.failed(error):
-                    raise
-                continue
-            cases = self._cases(candidate, kwargs, answers)
-            attempts.scored(cases, await ascore(cases))
+
+        async def ask(candidate: Candidate) -> ChatResult:
+            limiter = candidate.model.rate_limiter
+            if attempts.results and limiter is not None:
+                await limiter.aacquire(blocking=True)
+            return await candidate.model._agenerate(
+                self.messages, stop=self.stop, run_manager=heard_by, **self._keywords(candidate)
+            )
+
+        await aclimb(attempts, ask)
         return attempts.delivered(run_manager)
 
     def judge(self, answer: BaseMessage) -> ConfidenceRecord:
@@ -98,14 +88,15 @@ class Call:
         return self._record(case, await aassess(case, _DELIVERED))
 
     def _delivered_already(self, answer: BaseMessage) -> Case:
-        return self._cases(self.candidates[0], self.kwargs, [answer])[0]
+        return self.cases(self.candidates[0], self.kwargs, [answer])[0]
 
-    def _cases(
-        self,
-        candidate: Candidate,
-        kwargs: Mapping[str, Any],
-        answers: Sequence[BaseMessage],
+    def _keywords(self, candidate: Candidate) -> dict[str, Any]:
+        return candidate.keywords(self.kwargs, self.bound)
+
+    def cases(
+        self, candidate: Candidate, kwargs: Mapping[str, Any], answers: Sequence[BaseMessage]
     ) -> list[Case]:
+        """What is judged of a candidate's answers, asked with these keywords."""
         name = candidate.name(kwargs)
         return [Case(self.guard, self.messages, answer, name, self.schemas) for answer in answers]
 
@@ -122,10 +113,12 @@ class _Attempts:
         self.ladder: Ladder[Candidate, ChatResult] = Ladder(call.guard, call.candidates)
         self.results: list[ChatResult] = []
 
-    def heard(self, result: ChatResult, model: BaseChatModel) -> list[BaseMessage]:
+    def heard(self, candidate: Candidate, result: ChatResult) -> list[Case]:
         """The answers in a result. Raises BackendError where there is none."""
-        self.results.append(_told_whole(checked(result, model)))
-        return [generation.message for generation in self.results[-1].generations]
+        self.results.append(_told_whole(checked(result, candidate.model)))
+        answers = [generation.message for generation in self.results[-1].generations]
+        keywords = candidate.keywords(self.call.kwargs, self.call.bound)
+        return self.call.cases(candidate, keywords, answers)
 
     def scored(self, cases: Sequence[Case], scores: Sequence[Scores]) -> None:
         """The latest result was scored: the policy says how it goes on."""

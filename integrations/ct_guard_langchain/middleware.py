@@ -20,17 +20,16 @@ from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, ToolCall, ToolMessage
 from langchain_core.runnables import ensure_config
-from langgraph.errors import GraphBubbleUp
 from langgraph.runtime import Runtime
 from langgraph.types import Command
 
-from ct_guard.errors import BackendError, PolicyError
+from ct_guard.errors import PolicyError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Terms
 from ct_guard.policies import OnError, OnMissing, Policy
 
-from .agent_call import AgentCall
-from .assess import ascore, score
+from .agent_call import AgentCall, NothingSaidError
+from .climbing import aclimb, climb
 from .delivery import (
     ABSTAIN_MESSAGE,
     AbstainMessage,
@@ -158,24 +157,17 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> Response | ExtendedModelResponse[Any]:
         """Ask, score and decide until the policy is content."""
         call = self._call(request)
-        for model in call.ladder:
-            try:
-                with call.listening():
-                    response = handler(call.request_to(model))
-            except GraphBubbleUp:
-                raise
-            except Exception as error:
-                if not call.ladder.failed(error):
-                    raise
-                continue
-            case = call.heard(response, model)
-            if case is None:
-                if not call.ladder.failed(_NOTHING_SAID):
-                    passed = call.passed_on(response)
-                    self._tell(call, request)
-                    return passed
-                continue
-            call.scored(case, score([case])[0])
+
+        def ask(model: BaseChatModel) -> Response:
+            with call.listening():
+                return handler(call.request_to(model))
+
+        try:
+            climb(call, ask)
+        except NothingSaidError as nothing:
+            passed = call.passed_on(nothing.response)
+            self._tell(call, request)
+            return passed
         delivered, record = call.delivered()
         note_in(ensure_config(), record)
         self._tell(call, request)
@@ -186,24 +178,17 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> Response | ExtendedModelResponse[Any]:
         """`wrap_model_call` without blocking the event loop."""
         call = self._call(request)
-        for model in call.ladder:
-            try:
-                with call.listening():
-                    response = await handler(call.request_to(model))
-            except GraphBubbleUp:
-                raise
-            except Exception as error:
-                if not call.ladder.failed(error):
-                    raise
-                continue
-            case = call.heard(response, model)
-            if case is None:
-                if not call.ladder.failed(_NOTHING_SAID):
-                    passed = call.passed_on(response)
-                    await self._atell(call, request)
-                    return passed
-                continue
-            call.scored(case, (await ascore([case]))[0])
+
+        async def ask(model: BaseChatModel) -> Response:
+            with call.listening():
+                return await handler(call.request_to(model))
+
+        try:
+            await aclimb(call, ask)
+        except NothingSaidError as nothing:
+            passed = call.passed_on(nothing.response)
+            await self._atell(call, request)
+            return passed
         delivered, record = call.delivered()
         note_in(ensure_config(), record)
         await self._atell(call, request)
@@ -395,6 +380,3 @@ def _without_review(kind: type[ConfidenceMiddleware]) -> type[ConfidenceMiddlewa
         if getattr(kind, name) is getattr(ConfidenceMiddleware, name)
     }
     return type(kind.__name__, (kind,), {"__module__": kind.__module__, **unused})
-
-
-_NOTHING_SAID = BackendError("it gave no answer that can be judged")

@@ -1,6 +1,5 @@
 """The inputs of a guarded chain, each on its way from one answer to the next."""
 
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from ct_guard.policies import Situation
 from ct_guard.records import Assessment, Decision
 
 from .assess import Case, Scores, decided
+from .climbing import is_control_flow
 from .delivery import silent
 from .guarding import Guarded, Guarding
 from .listening import LastCall, ModelCall, alone
@@ -99,7 +99,7 @@ class Row:
         self.chain = None
         try:
             if isinstance(output, Exception):
-                if _is_control_flow(output) or not self._ladder.failed(output):
+                if is_control_flow(output) or not self._ladder.failed(output):
                     raise output
                 self.chain = next(self._climb, None)
             elif isinstance(output, Mapping) and _INTERRUPT in output:
@@ -234,9 +234,3 @@ def _not_answered(guard: Guard) -> Assessment:
         ),
         decision=Decision(action="pass", policy=guard.policy.name, reason="not answered yet"),
     )
-
-
-def _is_control_flow(error: Exception) -> bool:
-    """Whether LangGraph is pausing or redirecting the graph in which the chain runs."""
-    graph = sys.modules.get("langgraph.errors")
-    return graph is not None and isinstance(error, graph.GraphBubbleUp)
