@@ -389,7 +389,7 @@ async def test_a_model_that_is_chosen_at_run_time_is_held_and_stays_the_chosen_o
 
 
 async def test_stronger_models_may_be_named_as_langchain_names_them(estimator, chosen):
-    middleware = ConfidenceMiddleware(estimator, 0.7, models=["scripted:I am sure"])
+    middleware = ConfidenceMiddleware(estimator, 0.7, models=["perplexity:I am sure"])
     state = await run("invoke", create_agent(model("unsure"), middleware=[middleware]), asked())
     assert state["messages"][-1].text == "I am sure"
 

@@ -482,7 +482,7 @@ def test_a_cached_answer_keeps_its_record(estimator):
 
 
 @pytest.mark.parametrize(
-    "other", [{"policy": 0.8}, {"on_error": "pass"}, {"models": (ParrotFakeChatModel(),)}]
+    "other", [{"policy": 0.8}, {"on_error": "block"}, {"models": (ParrotFakeChatModel(),)}]
 )
 def test_models_that_differ_do_not_share_a_cache_entry(estimator, other):
     inner = ParrotFakeChatModel()
