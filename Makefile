@@ -21,7 +21,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --benchmark-disable
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
 
-.PHONY: demo test quick quick-types quick-tests check docs mini fuzz bench bench-world bench-real bench-gpu clean
+.PHONY: demo test quick check docs mini fuzz bench bench-world bench-real bench-gpu clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -35,13 +35,8 @@ quick: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
-	@$(MAKE) --no-print-directory -j2 quick-types quick-tests
-
-quick-types: $(VENV)/test.stamp
 	$(BIN)/mypy
-
-quick-tests: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -q -r fE --no-models tests/unit
+	$(BIN)/python -m pytest -q -r fE $(PARALLEL) --no-models tests/unit
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .
