@@ -39,7 +39,7 @@ def graded(first: int, questions: int, seed: int) -> list[dict[str, Any]]:
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("groups")
-    for name, rows in (("calibration", graded(100, 120, 0)), ("test", graded(500, 40, 1))):
+    for name, rows in (("calibration", graded(300, 120, 0)), ("test", graded(500, 40, 1))):
         write(folder / f"{name}.jsonl", rows)
         run = inside("score", folder / f"{name}.jsonl", "-e", "mini:likelihood",
                      "-o", folder / f"scored-{name}.jsonl", "-q")  # fmt: skip

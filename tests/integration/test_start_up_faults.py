@@ -64,7 +64,10 @@ def loaded(request: pytest.FixtureRequest) -> Iterator[Any]:
         files = request.getfixturevalue("mini_files")
         backend = load(files[request.param], request.param)
     elif request.param == "SmolLM2 float32":
-        backend = load(request.getfixturevalue("smol_folder"), "float32")
+        folder = request.getfixturevalue("smol_folder")
+        with pytest.MonkeyPatch.context() as environment:  # where it is known whose form this is
+            environment.setenv("CT_GUARD_CACHE", str(request.getfixturevalue("smol_cache")))
+            backend = load(folder, "float32")
     else:
         backend = load(request.getfixturevalue("smol_gguf"), "Q4_1")
     yield backend
@@ -147,8 +150,10 @@ def test_an_ignored_adapter_is_refused(backend: Any) -> None:
         check(backend, tuned(backend))
 
 
+@pytest.mark.parametrize("loaded", FORMATS, indirect=True)
 @pytest.mark.parametrize("says", ["query", "all"])
 def test_an_adapter_that_acts_on_other_tokens_is_refused(backend: Any, says: str) -> None:
+    """That of SmolLM2 has learnt in the last layer alone, where it is the same wherever it acts."""
     other = {"query": "all", "all": "query"}[says]
 
     def elsewhere(score: Any, items: Any, query: Any, adapter: Any, want: Any) -> Any:

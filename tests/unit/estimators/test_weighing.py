@@ -63,7 +63,6 @@ def test_the_record_says_what_was_used_and_what_was_missing(estimator: Estimator
     assert rich.evidence == dict.fromkeys(NAMES, "used")
     assert rich.provider_logprobs == "used"
     assert poor.logit == rich.logit == 3.0
-    assert poor.p != rich.p
 
 
 def test_agreement_raises_p_and_the_raw_score_stays_what_the_base_reads(
@@ -78,7 +77,7 @@ def test_agreement_raises_p_and_the_raw_score_stays_what_the_base_reads(
         return found.p
 
     assert p(["42", "42", "42"]) > p(["42", "17", "17"]) > 0
-    assert p(["42", "42", "42"]) > p(["17", "17", "17"]) + 0.1
+    assert p(["42", "42", "42"]) > 2 * p(["17", "17", "17"])
 
 
 def test_a_row_whose_evidence_cannot_be_read_costs_no_other_its_score(
