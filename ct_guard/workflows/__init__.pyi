@@ -1,60 +1,95 @@
 """The verbs, and where each stands: the one list of them."""
 
 from .auditing import (
-    AuditConfig as AuditConfig,
-    AuditResult as AuditResult,
-    audit as audit,
+    AuditConfig,
+    AuditResult,
+    audit,
 )
 from .baselines import (
-    BaselineConfig as BaselineConfig,
-    BaselineResult as BaselineResult,
-    baseline as baseline,
+    BaselineConfig,
+    BaselineResult,
+    baseline,
 )
 from .calibrating import (
-    CalibrateConfig as CalibrateConfig,
-    CalibrateResult as CalibrateResult,
-    calibrate as calibrate,
+    CalibrateConfig,
+    CalibrateResult,
+    calibrate,
 )
 from .certifying import (
-    CertifyConfig as CertifyConfig,
-    CertifyResult as CertifyResult,
-    certify as certify,
+    CertifyConfig,
+    CertifyResult,
+    certify,
 )
 from .evaluating import (
-    EvaluateConfig as EvaluateConfig,
-    EvaluateResult as EvaluateResult,
-    evaluate as evaluate,
+    EvaluateConfig,
+    EvaluateResult,
+    evaluate,
 )
 from .grade_settings import (
-    GradeConfig as GradeConfig,
+    GradeConfig,
 )
 from .grading import (
-    GradeResult as GradeResult,
-    grade as grade,
+    GradeResult,
+    grade,
 )
 from .recipes import (
-    TuneConfig as TuneConfig,
+    TuneConfig,
 )
 from .reporting import (
-    Reporter as Reporter,
-    Work as Work,
+    Reporter,
+    Work,
 )
 from .scoring import (
-    ScoreConfig as ScoreConfig,
-    ScoreResult as ScoreResult,
-    score as score,
+    ScoreConfig,
+    ScoreResult,
+    score,
 )
 from .splitting import (
-    SplitConfig as SplitConfig,
-    SplitResult as SplitResult,
-    split as split,
+    SplitConfig,
+    SplitResult,
+    split,
 )
 from .tuning import (
-    TuneResult as TuneResult,
-    tune as tune,
+    TuneResult,
+    tune,
 )
 from .weighing import (
-    WeighConfig as WeighConfig,
-    WeighResult as WeighResult,
-    weigh as weigh,
+    WeighConfig,
+    WeighResult,
+    weigh,
 )
+
+__all__ = [
+    "AuditConfig",
+    "AuditResult",
+    "BaselineConfig",
+    "BaselineResult",
+    "CalibrateConfig",
+    "CalibrateResult",
+    "CertifyConfig",
+    "CertifyResult",
+    "EvaluateConfig",
+    "EvaluateResult",
+    "GradeConfig",
+    "GradeResult",
+    "Reporter",
+    "ScoreConfig",
+    "ScoreResult",
+    "SplitConfig",
+    "SplitResult",
+    "TuneConfig",
+    "TuneResult",
+    "WeighConfig",
+    "WeighResult",
+    "Work",
+    "audit",
+    "baseline",
+    "calibrate",
+    "certify",
+    "evaluate",
+    "grade",
+    "score",
+    "split",
+    "tune",
+    "weigh",
+]

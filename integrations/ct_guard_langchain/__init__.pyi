@@ -1,38 +1,55 @@
 """Public names, and where each comes from: the one list of them."""
 
 from .callbacks import (
-    ConfidenceCallbackHandler as ConfidenceCallbackHandler,
-    get_confidence_callback as get_confidence_callback,
+    ConfidenceCallbackHandler,
+    get_confidence_callback,
 )
 from .chat_model import (
-    GuardedChatModel as GuardedChatModel,
+    GuardedChatModel,
 )
 from .guarding import (
-    Guarded as Guarded,
+    Guarded,
 )
 from .local import (
-    ChatLocal as ChatLocal,
+    ChatLocal,
 )
 from .middleware import (
-    ConfidenceMiddleware as ConfidenceMiddleware,
+    ConfidenceMiddleware,
 )
 from .node import (
-    confidence_node as confidence_node,
-    route_by_confidence as route_by_confidence,
+    confidence_node,
+    route_by_confidence,
 )
 from .record import (
-    ConfidenceRecord as ConfidenceRecord,
-    get_confidence as get_confidence,
+    ConfidenceRecord,
+    get_confidence,
 )
 from .router import (
-    confidence_router as confidence_router,
+    confidence_router,
 )
 from .runnable import (
-    ConfidenceGuard as ConfidenceGuard,
+    ConfidenceGuard,
 )
 from .tools import (
-    low_confidence as low_confidence,
+    low_confidence,
 )
 from .wrapping import (
-    wrap as wrap,
+    wrap,
 )
+
+__all__ = [
+    "ChatLocal",
+    "ConfidenceCallbackHandler",
+    "ConfidenceGuard",
+    "ConfidenceMiddleware",
+    "ConfidenceRecord",
+    "Guarded",
+    "GuardedChatModel",
+    "confidence_node",
+    "confidence_router",
+    "get_confidence",
+    "get_confidence_callback",
+    "low_confidence",
+    "route_by_confidence",
+    "wrap",
+]

@@ -1,7 +1,9 @@
 """What `import ct_guard` gives, and what it does not load."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -45,6 +47,15 @@ def test_every_verb_is_public_with_its_configuration_and_its_result() -> None:
     settings = {f"{verb.capitalize()}{kind}" for verb in verbs for kind in ("Config", "Result")}
     assert verbs | settings | reporting == set(workflows.__all__)
     assert verbs | settings <= set(ct_guard.__all__)
+
+
+def test_the_stub_exports_what_it_imports() -> None:
+    """Types and the reference of the documents read its `__all__`, the package its imports."""
+    stub = ast.parse(Path(ct_guard.__file__).with_suffix(".pyi").read_text())
+    (exported,) = [
+        ast.literal_eval(node.value) for node in stub.body if isinstance(node, ast.Assign)
+    ]
+    assert ast.literal_eval(exported) == ct_guard.__all__
 
 
 @pytest.mark.parametrize("name", ct_guard.__all__)
