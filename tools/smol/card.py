@@ -26,6 +26,14 @@ every path of ct-guard on real text; for a decision that matters, tune a base of
 parameters or more, or give ct-guard other evidence than one reading."""
 
 
+BESIDE = """\
+`linear probe`: logistic regression on the base's last hidden state at the answer's last token, its
+penalty chosen on the validation rows. `likelihood`: of the answer, under the base. Both are fitted
+to be probabilities on the same calibration rows."""
+NOTHING_BESIDE = """\
+A linear probe of the base and the answer's likelihood were not measured on these rows."""
+
+
 def figures_of(rows: Sequence[Row], scores: Mapping[str, Sequence[float | None]]) -> Figures:
     """By estimator and set (and `all`): AUROC with a 95% interval over questions, ECE beside its
     noise floor, log loss in nats, and how many rows were scored."""
@@ -84,6 +92,7 @@ def card(
         + " |\n"
         for part in ("all", *SETS)
     )
+    beside = BESIDE if {"linear probe", "likelihood"} <= figures.keys() else NOTHING_BESIDE
     licences = "\n".join(f"- {name}: {licence}" for name, licence in SETS.items())
     return f"""# smol: an estimator over a real, small base
 
@@ -99,9 +108,7 @@ The adapter kept is that of step {_step(manifest)}.
 ## Ranking: AUROC on held-out questions (95% interval, questions drawn again)
 
 {head}{areas}
-`linear probe`: logistic regression on the base's last hidden state at the answer's last token, its
-penalty chosen on the validation rows. `likelihood`: of the answer, under the base. Both are fitted
-to be probabilities on the same calibration rows.
+{beside}
 
 ## Calibration: ECE (what chance alone gives), log loss in nats
 
