@@ -99,7 +99,8 @@ def report(
         MissingExtraError: the extra 'report' is not installed.
     """
     from ct_guard.files.replacing import replacing
-    from ct_guard.page import Costs, content_of, draw_plots, html_of, require_charts
+    from ct_guard.page import Costs, content_of, draw_plots
+    from ct_guard.page.document import html_of, require_charts
     from ct_guard.page.plots import check_plots
 
     config = config or ReportConfig()
