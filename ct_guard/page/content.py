@@ -26,6 +26,10 @@ FIGURES = (
     "coverage at 10% risk",
 )  # fmt: skip
 """What a reader looks for; `ct-guard evaluate` has more."""
+PROMISE = (
+    "alpha", "delta", "threshold", "n", "answered", "errors", "reason", "grader_false_pass", "void",
+)  # fmt: skip
+"""Of a certificate, what is shown."""
 
 Content = dict[str, Any]
 
@@ -154,15 +158,8 @@ def _certificate(found: Certificate, counts: Tally) -> Content:
     """What was promised, and what came of it on these rows."""
     answered, errors = (0, 0) if found.threshold is None else counts.at(found.threshold)
     return {
-        "alpha": found.alpha,
-        "delta": found.delta,
-        "threshold": found.threshold,
-        "n": found.n,
-        "answered": found.answered,
-        "errors": found.errors,
-        "reason": found.reason,
+        **found.model_dump(mode="json", include=set(PROMISE)),
         "arithmetic": None if found.arithmetic is None else str(found.arithmetic),
-        "grader_false_pass": found.grader_false_pass,
         "here": {"answered": answered, "errors": errors},
     }
 

@@ -41,6 +41,7 @@ function showCertificates() {
     for (const found of one.certificates) {
       const claim = `at most ${share(found.alpha)} wrong among the answered, with probability ${share(1 - found.delta)} over the draw of ${count(found.n)} questions`;
       const card = make("div", { class: "card" });
+      if (found.void) card.append(make("p", { class: "wrong" }, `Void since ${found.void.at}: ${found.void.reason}. It promises nothing any more.`));
       if (known(found.threshold)) {
         const go = make("button", { type: "button" }, `Go to P(correct) ≥ ${found.threshold}`);
         go.addEventListener("click", () => {
@@ -51,7 +52,10 @@ function showCertificates() {
         });
         const risk = found.here.answered ? share(found.here.errors / found.here.answered) : "–";
         card.append(make("p", {}, `${one.name}: P(correct) ≥ ${found.threshold} was certified for ${claim}.`),
-          make("p", {}, `There, ${count(found.answered)} were answered, ${count(found.errors)} of them wrong. On the rows of this page: ${count(found.here.answered)} answered (${share(found.here.answered / content.rows)}), ${count(found.here.errors)} of them wrong (${risk}).`), go);
+          make("p", {}, `There, ${count(found.answered)} were answered, ${count(found.errors)} of them wrong. On the rows of this page: ${count(found.here.answered)} answered (${share(found.here.answered / content.rows)}), ${count(found.here.errors)} of them wrong (${risk}).`));
+        if (known(found.arithmetic)) card.append(make("p", { class: "note" }, `Certified for logits of ${found.arithmetic}.`));
+        if (found.grader_false_pass > 0) card.append(make("p", { class: "note" }, `Of wrong answers, the grader is taken to pass ${share(found.grader_false_pass)}.`));
+        card.append(go);
       } else card.append(make("p", {}, `${one.name}: no threshold could be certified for ${claim}: ${found.reason}`));
       place.append(card);
     }

@@ -129,6 +129,6 @@ function startThreshold() {
       goTo(state.place);
     });
   byId("least").addEventListener("click", () => goTo(leastCost(state.of)));
-  const promised = estimators[0].certificates.find((one) => known(one.threshold));
+  const promised = estimators[0].certificates.find((one) => known(one.threshold) && !one.void);
   state.place = promised ? nearest(promised.threshold) : leastCost(0);
 }
