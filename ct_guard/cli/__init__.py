@@ -28,6 +28,7 @@ COMMANDS = {
     "calibrate": "fit calibrators on a scored file that has grades",
     "certify": "find a threshold with a guarantee",
     "evaluate": "evaluate a scored file that has grades",
+    "report": "show a scored file that has grades as a page for a browser",
     "export": "write an estimator and its base in the format of another engine",
     "push": "put an estimator on the Hugging Face hub, with a model card",
     "pull": "fetch an estimator from the hub, and verify it",
@@ -56,6 +57,7 @@ EXTRAS = {
     "tokenizers": "torch",
     "torch": "torch",
     "transformers": "torch",
+    "vl_convert": "report",
     "zstandard": "zstd",
 }
 """The extra that brings a module."""

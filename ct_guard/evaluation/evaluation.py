@@ -18,7 +18,15 @@ from .remarks import remarks
 from .scored import Scored
 from .slices import Slice, by_slice
 
-__all__ = ["PRIOR", "Difference", "Evaluated", "Evaluation", "Options", "evaluate_files"]
+__all__ = [
+    "PRIOR",
+    "Difference",
+    "Evaluated",
+    "Evaluation",
+    "Options",
+    "evaluate_files",
+    "names_of",
+]
 
 PRIOR = "question prior"
 
@@ -158,7 +166,7 @@ def evaluate_files(
     total = 2 * len(rows) - 1 if prior_p is None else 3 * len(rows)
     total += len(rows) * len(options.compare)
     done = count(1)
-    names = _names(rows)
+    names = names_of(rows)
     for name, scored in zip(names, rows, strict=True):
         over_prior: list[Figure] = []
         if prior_p is not None:
@@ -221,7 +229,7 @@ def _prior(rows: Scored, train: Scored | None) -> Floats:
         raise _NoPrior(str(error)) from error
 
 
-def _names(rows: Sequence[Scored]) -> list[str]:
+def names_of(rows: Sequence[Scored]) -> list[str]:
     """Each file's estimator, with the file where that does not tell them apart."""
     names = [", ".join(scored.estimators) for scored in rows]
     return [

@@ -28,13 +28,17 @@ from ct_guard.store import (
     save_estimator,
     set_hash,
 )
+from ct_guard.store.figures import Value
 from ct_guard.store.questions import dump_questions, questions_name
 
 from .groups import Answered, Grouped, calibrate_groups
 from .probabilities import read_again, readings_in
 from .scored import Scored
 
-__all__ = ["beside_scores", "save_evidence"]
+__all__ = ["WITHOUT", "beside_scores", "figures_of", "save_evidence"]
+
+WITHOUT = "log loss without "
+"""How the name of a figure begins: the evidence that is left out follows."""
 
 
 def beside_scores(
@@ -57,6 +61,16 @@ def beside_scores(
         readings={"logit": scored.logit, **readings},
     )
     return fit_evidence(answers, scored.correct, names, seed=seed, force=force)
+
+
+def figures_of(found: Found) -> dict[str, Value]:
+    """What a manifest says of a fit: the kind of its layer, its log loss on questions that were
+    held out, and that of a layer without each evidence."""
+    return {
+        "layer": found.kind,
+        **{f"{WITHOUT}{name}": round(loss, 6) for name, loss in found.without.items()},
+        "log loss": round(found.log_loss[found.kind], 6),
+    }
 
 
 def save_evidence(
@@ -105,9 +119,7 @@ def save_evidence(
         groups=() if grouped is None else grouped.corrections,
         data={"calibration": set_hash(keys)},
         questions=questions_name(questions),
-        figures={"rows": len(correct), "questions": len(keys), "layer": found.kind}
-        | {f"log loss without {name}": round(loss, 6) for name, loss in found.without.items()}
-        | {"log loss": round(found.log_loss[found.kind], 6)},
+        figures={"rows": len(correct), "questions": len(keys)} | figures_of(found),
         versions={"ct-guard": __version__},
     )
     files: dict[str, Path | bytes] = {

@@ -32,6 +32,11 @@ from .grading import (
     GradeResult,
     grade,
 )
+from .presenting import (
+    ReportConfig,
+    ReportResult,
+    report,
+)
 from .recipes import (
     TuneConfig,
 )
@@ -72,6 +77,8 @@ __all__ = [
     "EvaluateResult",
     "GradeConfig",
     "GradeResult",
+    "ReportConfig",
+    "ReportResult",
     "Reporter",
     "ScoreConfig",
     "ScoreResult",
@@ -88,6 +95,7 @@ __all__ = [
     "certify",
     "evaluate",
     "grade",
+    "report",
     "score",
     "split",
     "tune",

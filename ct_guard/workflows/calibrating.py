@@ -134,7 +134,7 @@ def calibrate(
     """
     from ct_guard.evaluation import read_scored
     from ct_guard.evaluation.calibrate import calibrate as fitted
-    from ct_guard.evaluation.evidence import beside_scores
+    from ct_guard.evaluation.evidence import beside_scores, figures_of
     from ct_guard.evaluation.provider import fit_provider
     from ct_guard.store import load_manifest, locate
 
@@ -185,6 +185,7 @@ def calibrate(
             novelty=novelty,
             evidence=None if weighed is None else weighed.fitted,
             groups=corrections,
+            figures=None if weighed is None else figures_of(weighed),
             overwrite=config.overwrite,
         )
     return CalibrateResult(

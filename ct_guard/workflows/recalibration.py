@@ -24,6 +24,7 @@ from ct_guard.store import (
     set_hash,
 )
 from ct_guard.store.calibrated import Fitted, p_correct
+from ct_guard.store.figures import Value
 
 __all__ = ["RECALIBRATED", "apply_to_file", "save_calibration"]
 
@@ -42,13 +43,15 @@ def save_calibration(
     novelty: tuple[Novelty, Arithmetic] | None = None,
     evidence: Evidence | None = None,
     groups: Sequence[GroupCorrections] = (),
+    figures: Mapping[str, Value] | None = None,
     overwrite: bool = False,
 ) -> Manifest:
     """The estimator at `source` with other calibrators, and layers over answering models'
     log-probabilities (`provider`), at `target`; with fitted `evidence` of rows to weigh beside its
     raw scores, where there is any (else it keeps its own), and corrections within `groups`.
 
-    Certificates and figures are left out: they were of the old probabilities, as what answers were
+    Certificates and figures are left out, but for new `figures`: they were of the old
+    probabilities, as what answers were
     compared with for `ood` was of the old rows; `novelty`, of the new ones, and what read them,
     take its place. The questions that were calibrated on are recorded as the split `calibration`.
 
@@ -74,7 +77,7 @@ def save_calibration(
             "evidence": next(iter(fitted), manifest.evidence),
             "groups": tuple(groups),
             "certificates": (),
-            "figures": {},
+            "figures": dict(figures or {}),
             "data": data,
             "novelty": next(iter(file), None),
             "novelty_by": None if novelty is None else novelty[1],
