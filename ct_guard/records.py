@@ -143,6 +143,12 @@ class Decision(Record):
     reason: str = ""
     allowed: tuple[ReviewChoice, ...] = ()
     """Only with the action `human`: what the person may do; empty: everything."""
+    samples: int = Field(default=0, ge=0)
+    """Further answers to draw from the same model before the action counts: the policy decides once
+    more with what they say. Only for whoever can draw some."""
+    cost: float | None = Field(default=None, ge=0)
+    """What it costs to carry this out, in the unit of the budget's prices; None: no budget counts
+    it."""
 
 
 class Assessment(Record):

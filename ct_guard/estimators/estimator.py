@@ -16,7 +16,7 @@ from ct_guard.errors import (
     NonFiniteScoreError,
     UsageError,
 )
-from ct_guard.evidence import Weighed
+from ct_guard.evidence import Fitted, Weighed, with_samples
 from ct_guard.query import (
     Query,
     Rendered,
@@ -131,9 +131,19 @@ class Estimator:
     @property
     def evidence(self) -> tuple[str, ...]:
         """Names of the evidence that it weighs; none where it reads answers by a model alone."""
-        fitted = self.method.fitted if isinstance(self.method, EvidenceMethod) else None
-        fitted = fitted or self.weighing.evidence
-        return () if fitted is None else fitted.evidence
+        return () if self._fitted is None else self._fitted.evidence
+
+    @property
+    def _fitted(self) -> Fitted | None:
+        own = self.method.fitted if isinstance(self.method, EvidenceMethod) else None
+        return own or self.weighing.evidence
+
+    def with_samples(self, qa: QuestionAnswer, texts: Sequence[str]) -> QuestionAnswer:
+        """The row with further answers by its model to the same question, as evidence `agreement`
+        reads them. Raises UsageError where it is not weighed."""
+        if self._fitted is None or "agreement" not in self._fitted.evidence:
+            raise UsageError(f"{self.name} does not weigh whether further answers agree")
+        return with_samples(self._fitted, qa, texts)
 
     @property
     def reads_together(self) -> bool:

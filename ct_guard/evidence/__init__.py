@@ -17,6 +17,7 @@ from .rows import (
     load_evidence,
     weighed,
     weighed_apart,
+    with_samples,
 )
 from .same_question import spelled_alike
 from .stated import split_stated
@@ -44,4 +45,5 @@ __all__ = [
     "wanted_columns",
     "weighed",
     "weighed_apart",
+    "with_samples",
 ]

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +14,7 @@ from ct_guard.errors import InputError, ManifestError
 from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.records import QuestionAnswer
 
+from .agreement import AGREEMENT
 from .answers import Answers, answers_of
 from .fit import Fitted, features_of
 from .kinds import kinds_named, wanted_columns
@@ -27,6 +29,7 @@ __all__ = [
     "load_evidence",
     "weighed",
     "weighed_apart",
+    "with_samples",
 ]
 
 Floats = NDArray[np.float64]
@@ -42,7 +45,7 @@ def answers_in(
     readings: Mapping[str, Floats] | None = None,
 ) -> Answers:
     """Rows as evidence of these `names` reads them, and what a base model reads of them. Where a
-    stated confidence is parsed from the answer, the answer goes on without it."""
+    stated confidence is parsed from the answer, the answer and its samples go on without it."""
     wanted = wanted_columns(names)
     columns: dict[str, Sequence[Any]]
     columns = {name: [qa.columns.get(name) for qa in items] for name in wanted}
@@ -52,11 +55,12 @@ def answers_in(
     if "logprobs" in wanted and "logprobs" not in columns:
         columns["logprobs"] = [qa.logprobs for qa in items]
     texts = [qa.answer for qa in items]
-    if "stated" in names and not any(name in columns for name in COLUMNS):
+    parsed = "stated" in names and not any(name in columns for name in COLUMNS)
+    if parsed:
         parted = [split_stated(text) for text in texts]
         texts = [text for text, _ in parted]
         columns[COLUMNS[0]] = [value for _, value in parted]
-    return answers_of(
+    answers = answers_of(
         [qa.question_key() for qa in items],
         texts,
         model=[qa.model for qa in items],
@@ -64,6 +68,21 @@ def answers_in(
         where=where,
         readings=readings,
     )
+    if not parsed:
+        return answers
+    samples = [
+        tuple(replace(one, text=split_stated(one.text)[0]) for one in some)
+        for some in answers.samples
+    ]
+    return replace(answers, samples=samples)
+
+
+def with_samples(fitted: Fitted, qa: QuestionAnswer, texts: Sequence[str]) -> QuestionAnswer:
+    """The row with further answers by its model, in the form of the rows that were fitted on: where
+    their samples held the answer itself, these do, too."""
+    known = fitted.states.get(AGREEMENT.name, {})
+    samples = [qa.answer, *texts] if known.get("itself") else list(texts)
+    return qa.model_copy(update={"columns": {**qa.columns, "samples": samples}})
 
 
 class Weighed(NamedTuple):

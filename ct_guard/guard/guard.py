@@ -9,19 +9,22 @@ from pathlib import Path
 from typing import Any, TypeVar, get_args
 
 from ct_guard.backends import KV
-from ct_guard.errors import CtGuardError, DeadlineError, UsageError
+from ct_guard.errors import CtGuardError, DeadlineError, PolicyError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.policies import (
     Annotate,
     Escalate,
     OnError,
     Policy,
+    Resample,
     Situation,
     decide,
     default_policy,
+    draws,
     ledger_for,
     load_policy,
     parts,
+    refuse_draws,
 )
 from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 
@@ -40,6 +43,8 @@ class Guard:
     certified threshold is used where it has one, else every answer passes with its confidence
     attached. `on_error` says what becomes of an answer that could not be scored: "pass", "block"
     (abstain) or "raise". None: "block", but "pass" under `annotate`, which keeps no answer back.
+    A policy that wants further answers (`Resample`) needs an estimator that weighs whether they
+    agree, and a caller who draws them and says so (`Situation.drawn`).
     `deadline` bounds every call in seconds; what is late is such an answer. So is what finds more
     than `max_waiting` answers waiting (OverloadedError), and what could not be scored by its
     deadline for all that waits before it (DeadlineError, at once).
@@ -83,6 +88,7 @@ class Guard:
         self.policy: Policy = (
             default_policy(certificates) if policy is None else load_policy(policy, certificates)
         )
+        _check_agreement(self.policy, self.estimator)
         self._ledger = ledger_for(self.policy)
         self.keeps_last = any(
             isinstance(part, Escalate) and part.keep == "last" for part in parts(self.policy)
@@ -90,7 +96,7 @@ class Guard:
         """Whether the last model's answer counts, instead of the one with the best p."""
         self.on_error_given = on_error
         """For a guard that is to differ in its policy: None goes by that one's."""
-        passes = isinstance(self.policy, Annotate)
+        passes = all(isinstance(part, Annotate | Resample) for part in parts(self.policy))
         self.on_error: OnError = on_error or ("pass" if passes else "block")
         self.deadline = deadline
         self.window, self.max_batch, self.max_waiting = window, max_batch, max_waiting
@@ -218,7 +224,21 @@ class Guard:
     def _decided(
         self, scored: Sequence[Confidence], situation: Situation | None
     ) -> list[Assessment]:
+        if situation is None or situation.drawn is None:
+            refuse_draws(self.policy, "Guard.assess")
         return [Assessment(confidence=c, decision=self.decide(c, situation)) for c in scored]
+
+
+def _check_agreement(policy: Policy, estimator: Estimator) -> None:
+    """Raises PolicyError, which says how to fit one, for an estimator to which further answers say
+    nothing."""
+    if draws(policy) and "agreement" not in estimator.evidence:
+        rows = "graded.jsonl" if estimator.backend is None else f"scored.jsonl -e {estimator.name}"
+        raise PolicyError(
+            f"{estimator.name} does not weigh whether further answers agree, which they are drawn"
+            " for: fit that on graded rows of which some have a column 'samples', by 'ct-guard"
+            f" calibrate {rows} --evidence agreement,model -o my-agreement'"
+        )
 
 
 def _first_line(text: str) -> str:

@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 
 from ct_guard.errors import UsageError
 from ct_guard.policies import MOST_RETRIES, Situation, Turn
-from ct_guard.records import Action, Assessment
+from ct_guard.records import Action, Assessment, Decision
 
 from .guard import Guard
 
@@ -25,8 +25,12 @@ class Outcome(Generic[Result]):
     model_index: int
     attempts: int
     error: str | None
-    """The retries and stronger models that failed."""
+    """The retries, stronger models and further answers that failed."""
     turn: Turn = "answer"
+    samples: int | None = None
+    """How many further answers came; None: none were drawn."""
+    cost: float | None = None
+    """What was spent, in the unit of the budget's prices; None: no budget counts it."""
 
 
 class Ladder(Generic[Model, Result]):
@@ -38,12 +42,17 @@ class Ladder(Generic[Model, Result]):
 
     The policy's decision on the latest answer says how it goes on: "retry" asks the same model
     again, "escalate" the next one, anything else ends it. Of several answers in a result, the first
-    one decides.
+    one decides. Where it wants further answers (`Decision.samples`), they are drawn from the same
+    model, and `drew` says so before the policy decides once more.
+
+    `delivered`: the answer has its reader, and nothing is tried after it.
     """
 
-    def __init__(self, guard: Guard, models: Sequence[Model]) -> None:
-        self._guard, self._models = guard, models
+    def __init__(self, guard: Guard, models: Sequence[Model], *, delivered: bool = False) -> None:
+        self._guard, self._models, self._delivered = guard, models, delivered
         self._index = self._retries = self._asked = 0
+        self._samples: int | None = None
+        self._cost: float | None = None
         self._best: Outcome[Result] | None = None
         self._next: Action = "pass"
         self._errors: list[str] = []
@@ -52,6 +61,8 @@ class Ladder(Generic[Model, Result]):
         while True:
             self._asked += 1
             yield self._models[self._index]
+            if self._delivered:
+                return
             if self._next == "retry" and self._retries < MOST_RETRIES:
                 self._retries += 1
             elif self._next == "escalate" and self._models_left:
@@ -68,7 +79,11 @@ class Ladder(Generic[Model, Result]):
     def situation(self) -> Situation:
         """What the policy is told of the answer at hand."""
         return Situation(
-            models_left=self._models_left, model_index=self._index, retries=self._retries
+            models_left=self._models_left,
+            model_index=self._index,
+            retries=self._retries,
+            exhausted=self._delivered,
+            drawn=None if self._index else self._samples is not None,
         )
 
     def failed(self, error: Exception) -> bool:
@@ -76,18 +91,35 @@ class Ladder(Generic[Model, Result]):
         caller's, later ones are noted, and the policy says how the best answer so far goes on."""
         if self._best is None:
             return False
-        first = (str(error).strip().splitlines() or [""])[0]
-        self._errors.append(f"model {self._index} failed: {type(error).__name__}: {first}")
+        self._errors.append(f"model {self._index} failed: {_named(error)}")
         best = self._best.assessments[0].confidence
-        self._next = self._guard.decide(best, replace(self.situation, turn=self._best.turn)).action
+        situation = replace(self.situation, turn=self._best.turn, drawn=None)
+        self._go_on(self._guard.decide(best, situation))
         return True
+
+    def wanting(self, assessment: Assessment) -> Decision | None:
+        """The decision on the answer at hand where it wants further answers, before it counts."""
+        wants = assessment.decision.samples and self.situation.drawn is False
+        return assessment.decision if wants else None
+
+    def drew(self, decision: Decision, failed: Sequence[Exception]) -> None:
+        """The further answers of a decision were drawn, but for those that failed."""
+        self._spent(decision)
+        self._asked += decision.samples
+        self._samples = decision.samples - len(failed)
+        if failed:
+            said = f"{len(failed)} of {decision.samples} further answers failed"
+            self._errors.append(f"{said}: {_named(failed[0])}")
 
     def answered(
         self, result: Result, assessments: Sequence[Assessment], *, turn: Turn = "answer"
     ) -> None:
         """A model answered; `assessments` were made in this `situation`."""
         made = Outcome(result, assessments, self._index, self._asked, None, turn)
-        self._next = assessments[0].action if assessments else "pass"
+        if assessments:
+            self._go_on(assessments[0].decision)
+        else:
+            self._next = "pass"
         if self._best is None or self._guard.keeps_last or _worth(made) > _worth(self._best):
             self._best = made
 
@@ -105,7 +137,17 @@ class Ladder(Generic[Model, Result]):
             self._asked,
             "; ".join(self._errors) or None,
             best.turn,
+            self._samples,
+            self._cost,
         )
+
+    def _go_on(self, decision: Decision) -> None:
+        self._next = decision.action
+        self._spent(decision)
+
+    def _spent(self, decision: Decision) -> None:
+        if decision.cost is not None:
+            self._cost = (self._cost or 0.0) + decision.cost
 
     @property
     def _models_left(self) -> int:
@@ -121,6 +163,12 @@ class Ladder(Generic[Model, Result]):
             reason = f"{decision.reason}; nothing is left to try"
             decision = decision.model_copy(update={"action": "abstain", "reason": reason})
         return assessment.model_copy(update={"decision": decision})
+
+
+def _named(error: Exception) -> str:
+    """An error in one line."""
+    first = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {first}"
 
 
 def _worth(outcome: "Outcome[Result]") -> float:

@@ -7,10 +7,12 @@ from .gate import OnMissing, ToolGate
 from .ledger import Ledger
 from .load import default_policy, load_policy
 from .require import Require
+from .resample import MOST_SAMPLES, Resample, draws, refuse_draws, resampled
 from .rules import MOST_RETRIES, Annotate, Certified, Escalate, Retry, Review, Threshold
 
 __all__ = [
     "MOST_RETRIES",
+    "MOST_SAMPLES",
     "Annotate",
     "Budget",
     "Certified",
@@ -20,6 +22,7 @@ __all__ = [
     "OnMissing",
     "Policy",
     "Require",
+    "Resample",
     "Retry",
     "Review",
     "Situation",
@@ -28,7 +31,10 @@ __all__ = [
     "Turn",
     "decide",
     "default_policy",
+    "draws",
     "ledger_for",
     "load_policy",
     "parts",
+    "refuse_draws",
+    "resampled",
 ]

@@ -30,6 +30,9 @@ class Situation:
     turn: Turn = "answer"
     tool: str | None = None
     """Set where one call of a tool is decided on, and not an answer."""
+    drawn: bool | None = None
+    """Whether further answers of the model were drawn, for a policy that wants some. None: whoever
+    asks can draw none."""
     ledger: Ledger | None = None
     """What was spent on earlier calls; None: nothing is known of them."""
 
@@ -40,7 +43,8 @@ class Situation:
     @property
     def first(self) -> bool:
         """Whether this is the first that a policy hears of a call."""
-        return not (self.exhausted or self.model_index or self.retries or self.tool)
+        again = self.model_index or self.retries or self.tool or self.drawn
+        return not again and (self.drawn is False or not self.exhausted)
 
 
 @runtime_checkable

@@ -20,12 +20,14 @@ Price = Annotated[float, Field(ge=0)]
 
 
 class Budget(Record):
-    """Another policy, whose escalations are bounded over the latest `window` calls.
+    """Another policy, whose escalations are bounded over the latest `window` calls, and so is the
+    drawing of further answers (`Resample`).
 
-    At most `share` of them may escalate (a call that climbs two models counts twice), and together
-    they may cost at most `cost`, in the unit of `prices`: what one answer of each stronger model
-    costs, in their order; the last price holds for all that follow. Once the budget is spent, the
-    policy decides as if no stronger model were left.
+    At most `share` of them may escalate or draw (a call that climbs two models, or does both,
+    counts twice), and together they may cost at most `cost`, in the unit of `prices`: what one
+    answer of each stronger model costs, in their order; the last price holds for all that follow.
+    A further answer of the first model costs `sample_price`. Once the budget is spent, the policy
+    decides as if no stronger model were left, and nothing could be drawn.
 
     The spending is kept by whoever asks, one `Ledger` for each `Guard`, not in here: a policy stays
     data. Without a ledger nothing counts as spent.
@@ -38,6 +40,7 @@ class Budget(Record):
     share: Probability | None = None
     cost: Price | None = None
     prices: Annotated[tuple[Price, ...], Field(min_length=1)] = (1.0,)
+    sample_price: Price = 1.0
     window: Annotated[int, Field(ge=1, le=100_000)] = 100
 
     @model_validator(mode="after")
@@ -55,17 +58,28 @@ class Budget(Record):
         return f"{self.policy.name}, within {' and '.join(filter(None, bounds))}"
 
     def decide(self, confidence: Confidence, situation: Situation) -> Decision:
-        decision = self.policy.decide(confidence, situation)
-        if decision.action == "escalate" and not self._spend(situation):
-            decision = self.policy.decide(confidence, replace(situation, models_left=0))
-            reason = f"{decision.reason}; the escalation budget is spent"
-            decision = decision.model_copy(update={"reason": reason})
-        return decision.model_copy(update={"policy": self.name})
+        decision, price = self.policy.decide(confidence, situation), 0.0
+        if decision.samples:
+            price = self.sample_price * decision.samples
+            if self._spend(price, situation):
+                return self._signed(decision, price)
+            situation = replace(situation, drawn=None)
+            decision, price = self.policy.decide(confidence, situation), 0.0
+        if decision.action == "escalate":
+            price = self.prices[min(situation.model_index, len(self.prices) - 1)]
+            if not self._spend(price, situation):
+                decision = self.policy.decide(confidence, replace(situation, models_left=0))
+                reason = f"{decision.reason}; the escalation budget is spent"
+                decision, price = decision.model_copy(update={"reason": reason}), 0.0
+        return self._signed(decision, price)
 
-    def _spend(self, situation: Situation) -> bool:
+    def _signed(self, decision: Decision, price: float) -> Decision:
+        cost = None if self.cost is None else price
+        return decision.model_copy(update={"policy": self.name, "cost": cost})
+
+    def _spend(self, price: float, situation: Situation) -> bool:
         if situation.ledger is None:
             return True
-        price = self.prices[min(situation.model_index, len(self.prices) - 1)]
         most = float("inf") if self.share is None else self.share * self.window
         limit = float("inf") if self.cost is None else self.cost
         return situation.ledger.spend(price, most=most, limit=limit)

@@ -15,11 +15,12 @@ from .base import Policy
 from .budget import Budget
 from .gate import ToolGate
 from .require import Require
+from .resample import Resample
 from .rules import Annotate, Certified, Escalate, Retry, Review, Threshold
 
 __all__ = ["default_policy", "load_policy"]
 
-_Kind = Annotate | Threshold | Escalate | Retry | Review | ToolGate | Require | Budget
+_Kind = Annotate | Threshold | Escalate | Retry | Review | ToolGate | Require | Resample | Budget
 
 _KINDS: dict[str, type[_Kind]] = {
     "annotate": Annotate,
@@ -29,6 +30,7 @@ _KINDS: dict[str, type[_Kind]] = {
     "review": Review,
     "tools": ToolGate,
     "require": Require,
+    "resample": Resample,
     "budget": Budget,
 }
 

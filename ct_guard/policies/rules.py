@@ -9,7 +9,8 @@ A policy file holds one of these as JSON:
     {"kind": "retry", "threshold": 0.7, "times": 1, "otherwise": "abstain"}
     {"kind": "review", "threshold": 0.7, "hopeless": 0.1}
 
-and, around others, `require` (see `require.py`), `tools` (`gate.py`) and `budget` (`budget.py`).
+and, around others, `require` (see `require.py`), `tools` (`gate.py`), `resample` (`resample.py`)
+and `budget` (`budget.py`).
 They combine where `otherwise` is itself a policy. Ask again, then ask stronger models, then a
 person:
 

@@ -107,6 +107,7 @@ def score(
     """
     from ct_guard.files import count_rows
     from ct_guard.guard import Guard
+    from ct_guard.policies import refuse_draws
 
     from .runs import moved, score_file
 
@@ -118,6 +119,7 @@ def score(
     if config.strict and not loaded.evidence:
         raise FieldError(f"`strict` is for evidence, which {loaded.name} does not weigh")
     guard = Guard(loaded, config.policy, on_error=config.on_error)
+    refuse_draws(guard.policy, "a file of answers")
     remarks = _remarks(guard, config)
     for line in remarks:
         report.note(line)

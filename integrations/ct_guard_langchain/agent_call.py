@@ -14,8 +14,11 @@ from langgraph.types import Command
 
 from ct_guard.errors import BackendError
 from ct_guard.guard import Guard, Ladder, Outcome
+from ct_guard.policies import draws
+from ct_guard.records import Decision
 
 from .assess import Case, Scores
+from .climbing import Drawn, Further, check_varied, further
 from .delivery import Delivered, Delivery
 from .listening import LastCall, ModelCall, hearing
 from .messages import turn_of
@@ -50,7 +53,11 @@ class AgentCall:
         with call.listening():
             return handler(call.request_to(model))
 
-    climb(call, ask)
+    def draw(model):
+        with call.drawing():
+            return handler(call.request_to(model, held=True))
+
+    climb(call, ask, draw)
     call.delivered()
     for each, said in call.told(): tell(each, said, …)
 
@@ -72,11 +79,16 @@ class AgentCall:
         self._delivery = delivery
         self._schemas = _schemas(request)
         self._ears: list[LastCall] = []
+        self._apart: list[LastCall] = []
+        self._further = Further()
         self._heard: list[Said] = []
         self._delivered: tuple[ModelCall | None, BaseMessage] | None = None
         self.ladder = Ladder[BaseChatModel, Said](guard, (request.model, *models))
         system = [request.system_message] if request.system_message else []
         self._messages: list[BaseMessage] = [*system, *request.messages]
+        if draws(guard.policy) and isinstance(request.model, BaseChatModel):
+            params = request.model._get_ls_params(**request.model_settings)
+            check_varied(params.get("ls_temperature"))
         self.misplaced = False
         """Whether a middleware inside asked something else, or somebody else."""
 
@@ -86,9 +98,16 @@ class AgentCall:
         self._ears.append(LastCall())
         return hearing(self._ears[-1], held=self._hold)
 
-    def request_to(self, model: BaseChatModel) -> ModelRequest[Any]:
+    def drawing(self) -> AbstractContextManager[None]:
+        """Around the handler that draws a further answer, of which nobody hears what it is. Safe to
+        enter from several threads at once."""
+        ear = LastCall()
+        self._apart.append(ear)
+        return hearing(ear, held=True)
+
+    def request_to(self, model: BaseChatModel, *, held: bool = False) -> ModelRequest[Any]:
         """The request for this model; held, without callbacks of its own."""
-        if self._hold and isinstance(model, BaseChatModel) and model.callbacks:
+        if (self._hold or held) and isinstance(model, BaseChatModel) and model.callbacks:
             return self._request.override(model=model.model_copy(update={"callbacks": None}))
         unchanged = model is self._request.model
         return self._request if unchanged else self._request.override(model=model)
@@ -97,7 +116,7 @@ class AgentCall:
         """What is judged of a response. Raises NothingSaidError where nothing in it can be: no
         message of a model, or a structured answer that does not fit its schema, which the agent
         asks for again."""
-        message = next((said for said in response.result if isinstance(said, AIMessage)), None)
+        message = next(iter(_said_in(response)), None)
         if message is None:
             raise NothingSaidError(response)
         said = Said(response, message, _call_of(message, self._ears[-1]))
@@ -111,13 +130,29 @@ class AgentCall:
                 who is not None and said.call.model not in (None, who)
             )
             asked, who = said.call.messages, said.call.model or who
-        return [Case(self._guard, asked, message, who, self._schemas, gated=True)]
+        case = Case(self._guard, asked, message, who, self._schemas, gated=True)
+        return [case if self.ladder.index else self._further.beside(case)]
 
-    def scored(self, cases: Sequence[Case], scores: Sequence[Scores]) -> None:
-        """The latest response was scored: the policy says how it goes on."""
+    def scored(self, cases: Sequence[Case], scores: Sequence[Scores]) -> Decision | None:
+        """The latest response was scored: the policy says how it goes on, or wants further answers
+        first."""
         (case,), (found,) = cases, scores
         assessment = case.decided(found, self.ladder.situation)
+        if wanting := self.ladder.wanting(assessment):
+            return wanting
         self.ladder.answered(self._heard[-1], [assessment], turn=case.turn)
+        return None
+
+    def drew(
+        self,
+        cases: Sequence[Case],
+        decision: Decision,
+        found: Sequence[ModelResponse[Any] | Exception],
+    ) -> list[Case]:
+        """The latest response's case, with further answers for evidence."""
+        drawn = [each if isinstance(each, Exception) else _drawn(each) for each in found]
+        self._further = further(self.ladder, decision, drawn, self._schemas)
+        return list(map(self._further.beside, cases))
 
     def passed_on(self, response: ModelResponse[Any]) -> ModelResponse[Any]:
         """A response in which nothing can be judged, as it is."""
@@ -138,6 +173,9 @@ class AgentCall:
     def told(self) -> Iterator[tuple[ModelCall, BaseMessage | None]]:
         """The model calls that were held, and what may be told of each: the message that is
         delivered, or only that it was made."""
+        for ear in self._apart:
+            for each in ear.calls:
+                yield each, None
         if not self._hold or self._delivered is None:
             return
         call, message = self._delivered
@@ -158,14 +196,25 @@ class AgentCall:
             attempts=outcome.attempts,
             model_index=outcome.model_index,
             error=outcome.error,
-            discarded_usage=total_usage(discarded),
+            discarded_usage=total_usage([*discarded, *self._further.messages]),
             schemas=self._schemas,
+            samples=outcome.samples,
+            cost=outcome.cost,
         )
 
     def _tell(self, record: ConfidenceRecord) -> None:
         """For whoever streams the agent with the mode `custom`."""
         event = {"type": "ct_guard.confidence", "middleware": self._name, **record}
         self._request.runtime.stream_writer(event)
+
+
+def _said_in(response: ModelResponse[Any]) -> list[AIMessage]:
+    return [said for said in response.result if isinstance(said, AIMessage)]
+
+
+def _drawn(response: ModelResponse[Any]) -> Drawn | Exception:
+    said = _said_in(response)
+    return Drawn(said[0], said) if said else NothingSaidError(response)
 
 
 def _response(outcome: Outcome[Said], message: BaseMessage) -> ModelResponse[Any]:

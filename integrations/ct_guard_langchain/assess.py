@@ -59,6 +59,8 @@ class Case:
     """Tools whose call is a structured answer."""
     context: str | None = None
     gated: bool = False
+    samples: tuple[str, ...] = ()
+    """Further answers to the same, evidence of this one."""
 
     @property
     def turn(self) -> Turn:
@@ -75,10 +77,11 @@ class Case:
         """What the policy makes of it, given the confidences of its items. Raises
         CtGuardError where it was not scored and the guard's `on_error` is "raise"."""
         confidence = _weakest(scored)
-        situation = replace(situation, turn=self.turn)
+        withheld = is_withheld(self.answer)
+        drawn = None if withheld else situation.drawn
+        situation = replace(situation, turn=self.turn, drawn=drawn)
         decision = self.guard.decide(confidence, situation)
-        record = get_confidence(self.answer)
-        if record is not None and is_withheld(self.answer):
+        if withheld:
             if decision.action not in ("retry", "escalate"):
                 reason = "another guard withheld the answer"
                 decision = Decision(action="abstain", policy=decision.policy, reason=reason)
@@ -102,8 +105,9 @@ class Case:
         ]
 
     def _item(self, part: BaseMessage) -> Item:
+        estimator = self.guard.estimator
         try:
-            return question_answer(
+            item = question_answer(
                 self.messages,
                 part,
                 model=self._answered_by(),
@@ -111,7 +115,10 @@ class Case:
                 context=self.context,
             )
         except UsageError as error:
-            return self.guard.estimator.unscored("unsupported", error)
+            return estimator.unscored("unsupported", error)
+        if not self.samples or self.turn != "answer":
+            return item
+        return estimator.with_samples(item, self.samples)
 
     def _answered_by(self) -> str | None:
         """Whose calibrator counts: of the model that the message names, before the one that was

@@ -2,27 +2,25 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
 
+from ct_guard.errors import BackendError
 from ct_guard.guard import Guard, Ladder
-from ct_guard.policies import Situation
-from ct_guard.records import Assessment
+from ct_guard.records import Decision
 
-from .assess import Case, Scores, aassess, assess
+from .assess import Case, Scores
 from .candidates import Candidate, checked
-from .climbing import aclimb, climb
+from .climbing import Drawn, Further, aclimb, climb, further
 from .delivery import Delivery, harmless
 from .record import ConfidenceRecord, make_record, total_usage
 from .telling import note
 
 __all__ = ["Call"]
-
-_DELIVERED = Situation(models_left=0, exhausted=True)
-"""Of an answer that its reader has: nobody else is asked."""
 
 
 @dataclass(frozen=True)
@@ -47,48 +45,58 @@ class Call:
 
         Raises what the first model raises, and CtGuardError where `on_error` is "raise".
         """
-        attempts = _Attempts(self)
-        heard_by = None if self.held else run_manager
-
-        def ask(candidate: Candidate) -> ChatResult:
-            limiter = candidate.model.rate_limiter
-            if attempts.results and limiter is not None:
-                limiter.acquire(blocking=True)
-            return candidate.model._generate(
-                self.messages, stop=self.stop, run_manager=heard_by, **self._keywords(candidate)
-            )
-
-        climb(attempts, ask)
+        attempts, heard_by = _Attempts(self), None if self.held else run_manager
+        climb(attempts, partial(self._ask, attempts, heard_by), partial(self._ask, attempts, None))
         return attempts.delivered(run_manager)
 
     async def agenerate(self, run_manager: AsyncCallbackManagerForLLMRun | None) -> ChatResult:
         """`generate` without blocking the event loop."""
-        attempts = _Attempts(self)
-        heard_by = None if self.held else run_manager
-
-        async def ask(candidate: Candidate) -> ChatResult:
-            limiter = candidate.model.rate_limiter
-            if attempts.results and limiter is not None:
-                await limiter.aacquire(blocking=True)
-            return await candidate.model._agenerate(
-                self.messages, stop=self.stop, run_manager=heard_by, **self._keywords(candidate)
-            )
-
-        await aclimb(attempts, ask)
+        attempts, heard_by = _Attempts(self), None if self.held else run_manager
+        ask, draw = partial(self._aask, attempts, heard_by), partial(self._aask, attempts, None)
+        await aclimb(attempts, ask, draw)
         return attempts.delivered(run_manager)
 
     def judge(self, answer: BaseMessage) -> ConfidenceRecord:
         """The record of an answer that is delivered already: nothing more can be done about it."""
-        case = self._delivered_already(answer)
-        return self._record(case, assess(case, _DELIVERED))
+        attempts = _Attempts(self, delivered=True)
+        climb(attempts, lambda _: _result(answer), partial(self._ask, attempts, None))
+        return attempts.record()
 
     async def ajudge(self, answer: BaseMessage) -> ConfidenceRecord:
         """`judge` without blocking the event loop."""
-        case = self._delivered_already(answer)
-        return self._record(case, await aassess(case, _DELIVERED))
+        attempts = _Attempts(self, delivered=True)
 
-    def _delivered_already(self, answer: BaseMessage) -> Case:
-        return self.cases(self.candidates[0], self.kwargs, [answer])[0]
+        async def given(_: Candidate) -> ChatResult:
+            return _result(answer)
+
+        await aclimb(attempts, given, partial(self._aask, attempts, None))
+        return attempts.record()
+
+    def _ask(
+        self,
+        attempts: "_Attempts",
+        heard_by: CallbackManagerForLLMRun | None,
+        candidate: Candidate,
+    ) -> ChatResult:
+        limiter = candidate.model.rate_limiter
+        if attempts.results and limiter is not None:
+            limiter.acquire(blocking=True)
+        return candidate.model._generate(
+            self.messages, stop=self.stop, run_manager=heard_by, **self._keywords(candidate)
+        )
+
+    async def _aask(
+        self,
+        attempts: "_Attempts",
+        heard_by: AsyncCallbackManagerForLLMRun | None,
+        candidate: Candidate,
+    ) -> ChatResult:
+        limiter = candidate.model.rate_limiter
+        if attempts.results and limiter is not None:
+            await limiter.aacquire(blocking=True)
+        return await candidate.model._agenerate(
+            self.messages, stop=self.stop, run_manager=heard_by, **self._keywords(candidate)
+        )
 
     def _keywords(self, candidate: Candidate) -> dict[str, Any]:
         return candidate.keywords(self.kwargs, self.bound)
@@ -100,33 +108,60 @@ class Call:
         name = candidate.name(kwargs)
         return [Case(self.guard, self.messages, answer, name, self.schemas) for answer in answers]
 
-    def _record(self, case: Case, assessment: Assessment) -> ConfidenceRecord:
-        calls = getattr(case.answer, "tool_calls", ())
-        return make_record(assessment, turn=case.turn, calls=calls)
-
 
 class _Attempts:
     """What a call has tried so far."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, *, delivered: bool = False) -> None:
         self.call = call
-        self.ladder: Ladder[Candidate, ChatResult] = Ladder(call.guard, call.candidates)
+        models = call.candidates[:1] if delivered else call.candidates
+        self.ladder = Ladder[Candidate, ChatResult](call.guard, models, delivered=delivered)
         self.results: list[ChatResult] = []
+        self._cases: Sequence[Case] = ()
+        self._further = Further()
 
     def heard(self, candidate: Candidate, result: ChatResult) -> list[Case]:
         """The answers in a result. Raises BackendError where there is none."""
         self.results.append(_told_whole(checked(result, candidate.model)))
         answers = [generation.message for generation in self.results[-1].generations]
         keywords = candidate.keywords(self.call.kwargs, self.call.bound)
-        return self.call.cases(candidate, keywords, answers)
+        cases = self.call.cases(candidate, keywords, answers)
+        return cases if self.ladder.index else list(map(self._further.beside, cases))
 
-    def scored(self, cases: Sequence[Case], scores: Sequence[Scores]) -> None:
-        """The latest result was scored: the policy says how it goes on."""
+    def scored(self, cases: Sequence[Case], scores: Sequence[Scores]) -> Decision | None:
+        """The latest result was scored: the policy says how it goes on, or wants further answers of
+        the same model first, of several in a result by what it makes of the first one."""
         situation = self.ladder.situation
-        assessments = [
-            case.decided(each, situation) for case, each in zip(cases, scores, strict=True)
-        ]
+        first = cases[0].decided(scores[0], situation)
+        if wanting := self.ladder.wanting(first):
+            return wanting
+        others = zip(cases[1:], scores[1:], strict=True)
+        assessments = [first, *(case.decided(each, situation) for case, each in others)]
+        self._cases = cases
         self.ladder.answered(self.results[-1], assessments, turn=cases[0].turn)
+        return None
+
+    def drew(
+        self, cases: Sequence[Case], decision: Decision, found: Sequence[ChatResult | Exception]
+    ) -> list[Case]:
+        """The latest result's cases, with further answers for evidence."""
+        drawn = [each if isinstance(each, Exception) else _drawn(each) for each in found]
+        self._further = further(self.ladder, decision, drawn, self.call.schemas)
+        return list(map(self._further.beside, cases))
+
+    def record(self) -> ConfidenceRecord:
+        """Of the first answer in the only result, which is delivered already."""
+        outcome, case = self.ladder.outcome(), self._cases[0]
+        return make_record(
+            outcome.assessments[0],
+            attempts=outcome.attempts,
+            error=outcome.error,
+            turn=case.turn,
+            discarded_usage=total_usage(self._further.messages),
+            calls=getattr(case.answer, "tool_calls", ()),
+            samples=outcome.samples,
+            cost=outcome.cost,
+        )
 
     def delivered(self, run_manager: Any) -> ChatResult:
         """The result that counts; the run that is told of it has its confidence noted."""
@@ -149,8 +184,10 @@ class _Attempts:
                 attempts=outcome.attempts,
                 model_index=outcome.model_index,
                 error=outcome.error,
-                discarded_usage=total_usage(discarded),
+                discarded_usage=total_usage([*discarded, *self._further.messages]),
                 schemas=self.call.schemas,
+                samples=outcome.samples,
+                cost=outcome.cost,
             )
             info = generation.generation_info
             if info is not None and assessment.action == "abstain":
@@ -165,6 +202,15 @@ class _Attempts:
         return ChatResult(
             generations=generations, llm_output=harmless(about or {}) if withheld else about
         )
+
+
+def _result(answer: BaseMessage) -> ChatResult:
+    return ChatResult(generations=[ChatGeneration(message=answer)])
+
+
+def _drawn(result: ChatResult) -> Drawn | Exception:
+    said = [generation.message for generation in result.generations]
+    return Drawn(said[0], said) if said else BackendError("it gave no answer")
 
 
 def _told_whole(result: ChatResult) -> ChatResult:

@@ -14,7 +14,7 @@ from langchain_core.tracers.context import register_configure_hook
 from ct_guard.errors import LowConfidenceError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Terms
-from ct_guard.policies import OnError, Policy, Situation
+from ct_guard.policies import OnError, Policy, Situation, refuse_draws
 
 from .assess import Case, assess
 from .listening import Listener, ModelCall
@@ -77,17 +77,18 @@ class ConfidenceCallbackHandler(Listener):
         super().__init__()
         given = needs_estimator("ConfidenceCallbackHandler", estimator)
         self.raise_error = raise_error
-        self._guards = Guards(
-            Guard(
-                given,
-                policy,
-                on_error=on_error,
-                deadline=deadline,
-                window=window,
-                max_batch=max_batch,
-                max_waiting=max_waiting,
-            )
+        guard = Guard(
+            given,
+            policy,
+            on_error=on_error,
+            deadline=deadline,
+            window=window,
+            max_batch=max_batch,
+            max_waiting=max_waiting,
         )
+        refuse_draws(guard.policy, "ConfidenceCallbackHandler")
+        # A call's policy is for the models in it: of one that draws, what it makes of each answer.
+        self._guards = Guards(guard, "ConfidenceCallbackHandler", draws=True)
         self._decides = policy is not None
         self._events, self._feedback = events, feedback
         self._seen: list[Observation] = []

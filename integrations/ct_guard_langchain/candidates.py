@@ -31,6 +31,10 @@ class Candidate:
         """Who answers, by the name that its provider knows: it selects the calibrator."""
         return self.model._get_ls_params(**kwargs).get("ls_model_name")
 
+    def temperature(self, kwargs: Mapping[str, Any]) -> float | None:
+        """How much its answers vary; None: nobody says."""
+        return self.model._get_ls_params(**kwargs).get("ls_temperature")
+
     def keywords(self, call: Mapping[str, Any], bound: Mapping[str, Any]) -> dict[str, Any]:
         """The keywords of a call for this model: what was bound to it goes before `bound`, which
         was bound to another one in its form; what the call itself adds goes before both."""

@@ -39,7 +39,9 @@ class GuardedChain(Vectorised[Guarded]):
         guard.wrap(rag, answer="answer", context="context")
 
     The policy acts: `retry` asks the chain again, `escalate` the next of `models`, the best
-    answer counts, and one that is abstained from is replaced; `human` is left to the caller. A
+    answer counts, and one that is abstained from is replaced; `human` is left to the caller. With
+    the guard's `samples`, or a `Resample` in its policy, the chain is asked for further answers
+    where P is only just good enough, and whether they agree counts for the answer at hand. A
     stronger chain that fails is noted in the record and passed over; the first one's error is the
     caller's. `max_concurrency` bounds the chains, and all answers of one round of a batch are
     scored in one batch.
@@ -93,35 +95,45 @@ class GuardedChain(Vectorised[Guarded]):
         self, inputs: list[Any], config: list[RunnableConfig], **kwargs: Any
     ) -> list[Guarded | Exception]:
         rows = self._rows(inputs, config)
-        while groups := by_chain(rows):
-            for chain, group in groups:
-                values, configs = [row.value for row in group], [row.listen() for row in group]
-                with _around(group):
-                    said = chain.batch(values, configs, return_exceptions=True, **kwargs)
-                hear(group, said)
-            cases = waiting(rows)
-            decide(cases, score_each([case for _, case in cases]))
-        for row in rows:
-            for call, answer in row.told():
-                tell(call, answer, row.config)
+        self._finish(rows, **kwargs)
         return [row.made() for row in rows]
 
     async def aanswer_all(
         self, inputs: list[Any], config: list[RunnableConfig], **kwargs: Any
     ) -> list[Guarded | Exception]:
         rows = self._rows(inputs, config)
-        while groups := by_chain(rows):
+        await self._afinish(rows, **kwargs)
+        return [row.made() for row in rows]
+
+    def _finish(self, rows: Sequence[Row], **kwargs: Any) -> None:
+        """Ask, score and decide, round by round, until every row's policy is content."""
+        while True:
+            cases = waiting(rows)
+            decide(cases, score_each([case for _, case in cases]))
+            if not (groups := by_chain(rows)):
+                break
             for chain, group in groups:
-                values, configs = [row.value for row in group], [row.listen() for row in group]
                 with _around(group):
-                    said = await chain.abatch(values, configs, return_exceptions=True, **kwargs)
+                    said = chain.batch(*_asked(group), return_exceptions=True, **kwargs)
                 hear(group, said)
+        for row in rows:
+            for call, answer in row.told():
+                tell(call, answer, row.config)
+
+    async def _afinish(self, rows: Sequence[Row], **kwargs: Any) -> None:
+        """`_finish` without blocking the event loop."""
+        while True:
             cases = waiting(rows)
             decide(cases, await ascore_each([case for _, case in cases]))
+            if not (groups := by_chain(rows)):
+                break
+            for chain, group in groups:
+                with _around(group):
+                    said = await chain.abatch(*_asked(group), return_exceptions=True, **kwargs)
+                hear(group, said)
         for row in rows:
             for call, answer in row.told():
                 await atell(call, answer, row.config)
-        return [row.made() for row in rows]
 
     def flow(
         self, inputs: Iterator[Any], config: RunnableConfig, **kwargs: Any
@@ -135,10 +147,11 @@ class GuardedChain(Vectorised[Guarded]):
             yield parts.last(self.answer_all([value], [config], **kwargs)[0])
             return
         yield from parts.add({self.guarding.input_key: value})
-        for said in self.chains[0].stream(value, row.listen(), **kwargs):
+        for said in self.chains[0].stream(value, *row.listen(), **kwargs):
             yield from parts.add({self.guarding.output_key: said})
-        case = row.spoken(parts.whole.get(self.guarding.output_key))
-        yield parts.last(row.judged(case, score_each([case])[0]))
+        row.spoken(parts.whole.get(self.guarding.output_key))
+        self._finish([row], **kwargs)
+        yield parts.last(row.made())
 
     async def aflow(
         self, inputs: AsyncIterator[Any], config: RunnableConfig, **kwargs: Any
@@ -153,11 +166,12 @@ class GuardedChain(Vectorised[Guarded]):
             return
         for passed in parts.add({self.guarding.input_key: value}):
             yield passed
-        async for said in self.chains[0].astream(value, row.listen(), **kwargs):
+        async for said in self.chains[0].astream(value, *row.listen(), **kwargs):
             for passed in parts.add({self.guarding.output_key: said}):
                 yield passed
-        case = row.spoken(parts.whole.get(self.guarding.output_key))
-        yield parts.last(row.judged(case, (await ascore_each([case]))[0]))
+        row.spoken(parts.whole.get(self.guarding.output_key))
+        await self._afinish([row], **kwargs)
+        yield parts.last(row.made())
 
     def _rows(self, inputs: Sequence[Any], config: Sequence[RunnableConfig]) -> list[Row]:
         return [
@@ -171,7 +185,13 @@ class GuardedChain(Vectorised[Guarded]):
 
 def _around(rows: Sequence[Row]) -> AbstractContextManager[None]:
     """Rows that are asked together are held together."""
-    return unheard() if rows[0].held else nullcontext()
+    return unheard() if rows[0].unheard else nullcontext()
+
+
+def _asked(rows: Sequence[Row]) -> tuple[list[Any], list[RunnableConfig]]:
+    """What a chain is asked for these rows, and each time's config."""
+    values = [row.value for row in rows for _ in range(row.times)]
+    return values, [config for row in rows for config in row.listen()]
 
 
 def _unguarded(chain: Runnable[Any, Any]) -> tuple[Runnable[Any, Any], ...]:

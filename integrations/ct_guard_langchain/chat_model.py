@@ -22,11 +22,12 @@ from pydantic import Field
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Terms
-from ct_guard.policies import OnError, Policy
+from ct_guard.policies import OnError, Policy, draws
 
 from .assess import tool_gate
 from .call import Call
 from .candidates import Candidate, candidate_of
+from .climbing import check_varied
 from .deciding import DecidingChatModel
 from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact, may_replace
 from .per_call import POLICY, Guards, needs_estimator, refuse_unknown
@@ -67,6 +68,12 @@ class GuardedChatModel(DecidingChatModel):
       reads the action and does not use the answer before one has looked at it. In an agent,
       `ConfidenceMiddleware` interrupts.
 
+    With `samples`, or a policy that has a `Resample` in it, `inner` is asked for further answers
+    where P lies in a band, by default where it is only just good enough: all at once, and heard by
+    nobody. Whether they agree is evidence, with which the answer is scored again before the policy
+    decides. The estimator must weigh it (`ct-guard calibrate --evidence agreement`), and `inner`
+    must not repeat itself: give it a temperature.
+
     With a `ToolGate`, a turn in which a call may not run is abstained from.
 
     `config={"configurable": {"ct_guard_policy": 0.9}}`, or a `ct_guard_policy` in the context of a
@@ -94,6 +101,9 @@ class GuardedChatModel(DecidingChatModel):
     """The loaded `Estimator`."""
     policy: Any
     """The `Policy` in force."""
+    samples: int | None
+    """How many further answers the policy draws where P is only just good enough; None: as many as
+    it says itself."""
     models: tuple[Any, ...]
     """Stronger chat models, bare or with keywords bound, in the order in which they are asked."""
     on_error: OnError | None
@@ -131,6 +141,7 @@ class GuardedChatModel(DecidingChatModel):
         inner: BaseChatModel,
         estimator: str | Path | Estimator | None = None,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
+        samples: int | None = None,
         models: Sequence[Runnable[LanguageModelInput, AIMessage]] = (),
         on_error: OnError | None = None,
         deadline: float | None = None,
@@ -165,10 +176,12 @@ class GuardedChatModel(DecidingChatModel):
             max_batch=max_batch,
             max_waiting=max_waiting,
         )
+        guards = Guards(guard, "GuardedChatModel", draws=True, samples=samples)
         super().__init__(
             inner=inner,
             estimator=guard.estimator,
-            policy=guard.policy,
+            policy=guards.guard.policy,
+            samples=samples,
             models=tuple(models),
             on_error=on_error,
             deadline=deadline,
@@ -181,8 +194,8 @@ class GuardedChatModel(DecidingChatModel):
             redact=redact,
             **{**_lifted(inner), **kwargs},
         )
-        self._guards, self._delivery = Guards(guard), delivery
-        self._check_gate(guard)
+        self._guards, self._delivery = guards, delivery
+        self._check_gate(guards.guard)
 
     def _check_gate(self, guard: Guard) -> None:
         gate = tool_gate(guard)
@@ -272,6 +285,8 @@ class GuardedChatModel(DecidingChatModel):
         kwargs = dict(kwargs)
         guard = self._guards.under(kwargs.pop(POLICY, None))
         self._check_gate(guard)
+        if draws(guard.policy):
+            check_varied(self._candidates[0].temperature(kwargs))
         hold = may_replace(guard) if self.hold_stream is None else self.hold_stream
         return Call(
             guard=guard,

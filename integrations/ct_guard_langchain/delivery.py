@@ -17,6 +17,7 @@ from ct_guard.policies import (
     Escalate,
     Policy,
     Require,
+    Resample,
     Retry,
     Threshold,
     ToolGate,
@@ -111,6 +112,8 @@ class Delivery:
         error: str | None = None,
         discarded_usage: UsageMetadata | None = None,
         schemas: Collection[str] = (),
+        samples: int | None = None,
+        cost: float | None = None,
     ) -> Delivered:
         """The message with its record, and the record; replaced where the decision is to abstain,
         unless it stands for a withheld answer already."""
@@ -123,6 +126,8 @@ class Delivery:
             turn=turn,
             discarded_usage=discarded_usage,
             calls=message.tool_calls if isinstance(message, AIMessage) else (),
+            samples=samples,
+            cost=cost,
         )
         if assessment.action != "abstain":
             return Delivered(attach(message, record), record)
@@ -201,7 +206,7 @@ def may_replace(guard: Guard, *, gated: bool = False) -> bool:
     """Whether an answer that a model gave may not be the one that is delivered: the policy replaces
     it, or it cannot be scored and `on_error` keeps it back. Then its stream has to be held until
     the decision. `gated`: a tool gate replaces nothing, as whoever runs the calls asks it."""
-    harmless = (Annotate, ToolGate) if gated else (Annotate,)
+    harmless = (Annotate, Resample, ToolGate) if gated else (Annotate, Resample)
     by_policy = any(not isinstance(part, harmless) for part in parts(guard.policy))
     return by_policy or guard.on_error != "pass"
 
@@ -214,7 +219,7 @@ def may_ask_person(policy: Policy, *, about_calls: bool = True) -> bool:
 
 def _asks_person(part: Policy) -> bool:
     match part:
-        case Annotate() | Budget():
+        case Annotate() | Budget() | Resample():
             return False
         case Threshold() | Certified() | ToolGate():
             return part.below == "human"

@@ -146,7 +146,7 @@ class ChatLocal(DecidingChatModel):
             keep_conversations=keep_conversations,
             **kwargs,
         )
-        self._guards, self._delivery = Guards(guard), delivery
+        self._guards, self._delivery = Guards(guard, "ChatLocal"), delivery
         self._conversations = Conversations(
             guard.estimator.engine,
             keep_conversations,

@@ -68,6 +68,10 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
       A stronger model that raises is noted in the record and passed over.
     * abstain: the answer becomes `abstain_message`, without tool calls, and the agent ends. With
       `keep_original` its text, as `redact` leaves it, is kept as the record's `original`.
+    * `samples`, or a policy with a `Resample` in it: where P lies in a band, by default where it is
+      only just good enough, the model is asked for further answers, all at once and heard by
+      nobody; whether they agree is evidence, with which the answer is scored again. Turns that
+      call tools are decided as they are.
     * human: the agent interrupts, and is resumed as after LangChain's own human review; this needs
       a checkpointer. What waits for review is in the state already: show it as a draft.
     * a `ToolGate` in the policy keeps calls below their tool's threshold from running, or asks a
@@ -94,6 +98,7 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         estimator: str | Path | Estimator,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
         *,
+        samples: int | None = None,
         models: Sequence[str | BaseChatModel] = (),
         on_error: OnError | None = None,
         on_missing: OnMissing | None = None,
@@ -107,7 +112,8 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         max_waiting: int = Terms.max_waiting,
         name: str | None = None,
     ) -> None:
-        """`estimator` to `on_error` and `deadline` to `max_waiting` are those of `ct_guard.Guard`.
+        """`estimator`, `policy`, `on_error` and `deadline` to `max_waiting` are those of
+        `ct_guard.Guard`.
 
         `models` are stronger ones, in the order in which they are asked. `on_missing` says whether
         a tool call without a score may run, in place of the policy's own word on it. Several
@@ -127,7 +133,10 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
                 window=window,
                 max_batch=max_batch,
                 max_waiting=max_waiting,
-            )
+            ),
+            "ConfidenceMiddleware",
+            draws=True,
+            samples=samples,
         )
         self.models = tuple(
             init_chat_model(model) if isinstance(model, str) else model for model in models
@@ -162,8 +171,12 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
             with call.listening():
                 return handler(call.request_to(model))
 
+        def draw(model: BaseChatModel) -> Response:
+            with call.drawing():
+                return handler(call.request_to(model, held=True))
+
         try:
-            climb(call, ask)
+            climb(call, ask, draw)
         except NothingSaidError as nothing:
             passed = call.passed_on(nothing.response)
             self._tell(call, request)
@@ -183,8 +196,12 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
             with call.listening():
                 return await handler(call.request_to(model))
 
+        async def draw(model: BaseChatModel) -> Response:
+            with call.drawing():
+                return await handler(call.request_to(model, held=True))
+
         try:
-            await aclimb(call, ask)
+            await aclimb(call, ask, draw)
         except NothingSaidError as nothing:
             passed = call.passed_on(nothing.response)
             await self._atell(call, request)

@@ -50,7 +50,8 @@ def confidence_node(
     CtGuardError where the guard's `on_error` is "raise".
     """
 
-    delivery, guards = Delivery(abstain_message, keep_original, redact), Guards(guard)
+    delivery = Delivery(abstain_message, keep_original, redact)
+    guards = Guards(guard, "confidence_node")
 
     def judge(state: Any, config: RunnableConfig) -> dict[str, Any]:
         asked = _asked(state, models, schemas)

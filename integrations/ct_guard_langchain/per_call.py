@@ -10,7 +10,7 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec
 from ct_guard.errors import UsageError
 from ct_guard.forks import ForkLock
 from ct_guard.guard import Guard
-from ct_guard.policies import load_policy
+from ct_guard.policies import Annotate, Policy, load_policy, refuse_draws, resampled
 
 __all__ = [
     "POLICY",
@@ -56,11 +56,19 @@ def policy_in(config: RunnableConfig | Mapping[str, Any] | None, context: Any = 
 
 
 class Guards:
-    """A guard, and the same with the policies that calls have set. Equal policies share a guard,
-    and with it a batch and a budget. Safe to share between threads."""
+    """The guard of a surface, and the same with the policies that calls have set. Equal policies
+    share a guard, and with it a batch and a budget. Safe to share between threads.
 
-    def __init__(self, guard: Guard) -> None:
-        self.guard = guard
+    Raises PolicyError for a policy that wants further answers, on a surface that `draws` none; and
+    where `samples` of them cannot be drawn under the guard's policy.
+    """
+
+    def __init__(
+        self, guard: Guard, surface: str, *, draws: bool = False, samples: int | None = None
+    ) -> None:
+        self._surface, self._draws, self.samples = surface, draws, samples
+        self._check(guard.policy)
+        self.guard = guard if samples is None else guard.under(resampled(guard.policy, samples))
         self._others: dict[str, Guard] = {}
         self._lock = ForkLock()
 
@@ -72,6 +80,9 @@ class Guards:
         if policy is None:
             return self.guard
         loaded = load_policy(policy, self.guard.estimator.manifest.certificates)
+        self._check(loaded)
+        if self.samples is not None and not isinstance(loaded, Annotate):
+            loaded = resampled(loaded, self.samples)
         with self._lock:
             key = repr(loaded)
             if key not in self._others:
@@ -79,6 +90,10 @@ class Guards:
                     self._others.pop(next(iter(self._others)))
                 self._others[key] = self.guard.under(loaded)
             return self._others[key]
+
+    def _check(self, policy: Policy) -> None:
+        if not self._draws:
+            refuse_draws(policy, self._surface)
 
 
 def needs_estimator(surface: str, given: Any) -> Any:

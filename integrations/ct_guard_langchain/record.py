@@ -78,8 +78,13 @@ class ConfidenceRecord(TypedDict):
     layer for this model's."""
     evidence: NotRequired[dict[str, Literal["used", "missing"]]]
     """Only where the estimator weighs evidence: by name, what of it this answer had."""
+    samples: NotRequired[int]
+    """Only where further answers were drawn: how many came. They count among the attempts."""
     discarded_usage: NotRequired[UsageMetadata]
-    """Only where other answers were paid for: their tokens, not in the message's usage."""
+    """Only where other answers were paid for, further ones among them: their tokens, not in the
+    message's usage."""
+    cost: NotRequired[float]
+    """Only under a budget of costs: what stronger models and further answers took of it here."""
     original: NotRequired[str | None]
     """Only where the answer was replaced: the text that was scored; None unless `keep_original` is
     set."""
@@ -97,9 +102,12 @@ def make_record(
     turn: Turn = "answer",
     discarded_usage: UsageMetadata | None = None,
     calls: Sequence[Mapping[str, Any]] = (),
+    samples: int | None = None,
+    cost: float | None = None,
 ) -> ConfidenceRecord:
     """The record of an assessment; `error` is added to the one that the confidence has. `calls` are
-    those of the message, of which the assessment has the scores."""
+    those of the message, of which the assessment has the scores; `samples` and `cost` what the
+    ladder says of further answers and the budget."""
     confidence, decision = assessment.confidence, assessment.decision
     record = ConfidenceRecord(
         p=confidence.p,
@@ -125,8 +133,12 @@ def make_record(
         record["ood"] = confidence.ood
     if assessment.calls:
         record["calls"] = call_scores(calls, assessment.calls)
+    if samples is not None:
+        record["samples"] = samples
     if discarded_usage is not None:
         record["discarded_usage"] = discarded_usage
+    if cost is not None:
+        record["cost"] = cost
     return record
 
 

@@ -2,23 +2,24 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 from langchain_core.messages import BaseMessage
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.config import merge_configs
 
+from ct_guard.errors import UsageError
 from ct_guard.guard import Guard, Ladder
-from ct_guard.policies import Situation
 from ct_guard.records import Assessment, Decision
 
 from .assess import Case, Scores, decided
-from .climbing import is_control_flow
+from .climbing import Drawn, Further, check_varied, further, is_control_flow
 from .delivery import silent
 from .guarding import Guarded, Guarding
 from .listening import LastCall, ModelCall, alone
 from .outputs import Selector, answer_of, asked_of, context_in, context_of
-from .record import attach
+from .record import attach, total_usage
 from .telling import note_in
 
 __all__ = ["Reading", "Row", "by_chain", "decide", "hear", "waiting"]
@@ -58,27 +59,48 @@ class Row:
         """Whether nobody may hear what is said in the chain before it is decided on."""
         self.case: Case | None = None
         """The answer that waits for its assessment."""
-        self._over, self._reading = over, reading
+        self._over, self._reading, self._chains = over, reading, chains
         self._ladder = Ladder[Chain, _Answer](self.guard, chains)
         self._climb = iter(self._ladder)
         self.chain: Chain | None = next(self._climb)
         """Who is asked next; None when nobody is."""
+        self._wanting: Decision | None = None
+        self._further = Further()
         self._ear = LastCall()
         self._heard: list[LastCall] = []
+        self._apart: list[LastCall] = []
         self._output: Any = None
         self._error: Exception | None = None
 
-    def listen(self) -> RunnableConfig:
-        """The config to ask with, which hears what the models in the chain are asked."""
-        self._ear = LastCall()
-        self._heard.append(self._ear)
-        if self.held:
-            return alone(self.config, [self._ear])
-        return merge_configs(self.config, {"callbacks": [self._ear]})
+    @property
+    def times(self) -> int:
+        """How many answers the chain is asked for next."""
+        return 1 if self._wanting is None else self._wanting.samples
+
+    @property
+    def unheard(self) -> bool:
+        """Whether nobody may hear what is asked next: further answers are for the estimator."""
+        return self.held or self._wanting is not None
+
+    def listen(self) -> list[RunnableConfig]:
+        """The config to ask with, for each time, which hears what the models in the chain are
+        asked."""
+        ears = [LastCall() for _ in range(self.times)]
+        if self._wanting is None:
+            (self._ear,) = ears
+            self._heard += ears
+        else:
+            self._apart += ears
+        if self.unheard:
+            return [alone(self.config, [ear]) for ear in ears]
+        return [merge_configs(self.config, {"callbacks": [ear]}) for ear in ears]
 
     def told(self) -> Iterator[tuple[ModelCall, BaseMessage | None]]:
         """The model calls that were held, with what may be told of each: its answer where the
         output that it led to is delivered, else only that it was made."""
+        for ear in self._apart:
+            for call in ear.calls:
+                yield call, None
         if not self.held:
             return
         made = self.made()
@@ -94,10 +116,14 @@ class Row:
                 else:
                     yield call, None
 
-    def answered(self, output: Any) -> None:
-        """The chain that was asked returned this, or raised it."""
+    def answered(self, outputs: Sequence[Any]) -> None:
+        """The chain that was asked returned these, or raised them."""
         self.chain = None
         try:
+            if self._wanting is not None:
+                self._drew(outputs)
+                return
+            (output,) = outputs
             if isinstance(output, Exception):
                 if is_control_flow(output) or not self._ladder.failed(output):
                     raise output
@@ -111,20 +137,27 @@ class Row:
                 self.case = self._case(output, self._answer(output))
                 self._output = output
         except Exception as error:
-            self._error = error
+            self._error, self.case = error, None
 
     def scored(self, scores: Scores | Exception) -> None:
         """The answer was scored, or could not be and `on_error` is "raise"."""
-        case, self.case = self.case, None
-        if case is None:
+        if self.case is None:
             return
-        assessment = decided(case, scores, self._ladder.situation)
-        if isinstance(assessment, Exception):
-            self._error = assessment
-            return
-        answer = _Answer(self._output, case, self._ear)
-        self._ladder.answered(answer, [assessment], turn=case.turn)
-        self.chain = next(self._climb, None)
+        case, assessment = self.case, decided(self.case, scores, self._ladder.situation)
+        try:
+            if isinstance(assessment, Exception):
+                raise assessment
+            self._wanting = self._ladder.wanting(assessment)
+            if self._wanting is not None:
+                self._check_varied()
+                self.chain = self._chains[self._ladder.index]
+                return
+            answer = _Answer(self._output, case, self._ear)
+            self._ladder.answered(answer, [assessment], turn=case.turn)
+            self.chain = next(self._climb, None)
+        except Exception as error:
+            self._error, self._wanting = error, None
+        self.case = None
 
     def made(self) -> Guarded | Exception:
         """What comes of it when nobody is asked any more."""
@@ -137,23 +170,55 @@ class Row:
             attempts=outcome.attempts,
             model_index=outcome.model_index,
             error=outcome.error,
+            discarded_usage=total_usage(self._further.messages),
+            samples=outcome.samples,
+            cost=outcome.cost,
         )
 
-    def spoken(self, output: Any) -> Case:
-        """The case of an answer that was streamed: its reader has it, and nothing more can be done.
-        Where its parts make no text or message, as an agent's updates, it is the model's own."""
-        self._output = output
+    def spoken(self, output: Any) -> None:
+        """An answer was streamed: its reader has it, and nothing more can be done. Where its parts
+        make no text or message, as an agent's updates, it is the model's own."""
+        self._ladder = Ladder[Chain, _Answer](self.guard, self._chains[:1], delivered=True)
+        self._climb = iter(self._ladder)
+        next(self._climb)
+        self.chain, self._output = None, output
         heard = self._ear.call
         if heard is None or isinstance(output, str | BaseMessage) or self._reading.answer:
-            return self._case(output, self._answer(output))
-        return self._case(output, heard.answer)
+            self.case = self._case(output, self._answer(output))
+        else:
+            self.case = self._case(output, heard.answer)
 
-    def judged(self, case: Case, scores: Scores | Exception) -> Guarded | Exception:
-        """What comes of a streamed answer."""
-        assessment = decided(case, scores, Situation(models_left=0, exhausted=True))
-        if isinstance(assessment, Exception):
-            return assessment
-        return self._made(_Answer(self._output, case, self._ear), assessment)
+    def _drew(self, outputs: Sequence[Any]) -> None:
+        """The chain gave further answers, or failed to: the case waits with them for evidence."""
+        wanting, self._wanting = self._wanting, None
+        if wanting is None or self.case is None:
+            return
+        found = [
+            self._drawn(output, ear)
+            for output, ear in zip(outputs, self._apart[-len(outputs) :], strict=True)
+        ]
+        self._further = further(self._ladder, wanting, found)
+        self.case = self._further.beside(self.case)
+
+    def _drawn(self, output: Any, ear: LastCall) -> Drawn | Exception:
+        """A further answer, or why there is none. Raises what pauses a graph."""
+        try:
+            if isinstance(output, Exception):
+                if is_control_flow(output):
+                    raise output
+                return output
+            if isinstance(output, Mapping) and _INTERRUPT in output:
+                return UsageError("the agent waits for a person")
+            heard = ear.call.answer if ear.call is not None else None
+            said = answer_of(output, answer=self._reading.answer, heard=heard)
+        except UsageError as error:
+            return error
+        return Drawn(said, [call.answer for call in ear.calls])
+
+    def _check_varied(self) -> None:
+        heard = self._ear.call
+        about = (heard.start.get("metadata") or {}) if heard is not None else {}
+        check_varied(about.get("ls_temperature"))
 
     def _made(self, answer: "_Answer", assessment: Assessment, **tried: Any) -> Guarded:
         heard = answer.ear.call
@@ -185,7 +250,8 @@ class Row:
         if reading.context is not None:
             read = context_of(output, self.value, reading.context) or None
         who = heard.model if heard is not None else None
-        return Case(self.guard, messages, answer, who, context=read)
+        case = Case(self.guard, messages, answer, who, context=read)
+        return case if self._ladder.index else self._further.beside(case)
 
     def _pair(self, output: Any) -> dict[str, Any]:
         return {self._over.input_key: self.value, self._over.output_key: output}
@@ -201,18 +267,19 @@ class _Answer:
 
 
 def by_chain(rows: Sequence[Row]) -> list[tuple[Chain, list[Row]]]:
-    """Who is asked in this round, and by which rows; those that are held by themselves."""
+    """Who is asked in this round, and by which rows; those that nobody hears by themselves."""
     groups: dict[tuple[int, bool], tuple[Chain, list[Row]]] = {}
     for row in rows:
         if row.chain is not None:
-            groups.setdefault((id(row.chain), row.held), (row.chain, []))[1].append(row)
+            groups.setdefault((id(row.chain), row.unheard), (row.chain, []))[1].append(row)
     return list(groups.values())
 
 
 def hear(rows: Sequence[Row], outputs: Sequence[Any]) -> None:
-    """The outputs or errors of a chain, row by row."""
-    for row, output in zip(rows, outputs, strict=True):
-        row.answered(output)
+    """The outputs or errors of a chain, row by row, each as often as it was asked."""
+    rest = iter(outputs)
+    for row in rows:
+        row.answered(list(islice(rest, row.times)))
 
 
 def waiting(rows: Sequence[Row]) -> list[tuple[Row, Case]]:

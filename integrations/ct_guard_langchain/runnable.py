@@ -10,10 +10,10 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import BaseModel, create_model
 from typing_extensions import TypedDict
 
-from ct_guard.errors import UsageError
+from ct_guard.errors import PolicyError, UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Terms
-from ct_guard.policies import OnError, Policy, Situation
+from ct_guard.policies import OnError, Policy, Situation, refuse_draws
 
 from .assess import Case, Scores, ascore_each, decided, score_each
 from .chain import GuardedChain
@@ -72,6 +72,7 @@ class ConfidenceGuard(Vectorised[Guarded]):
         estimator: str | Path | Estimator | None = None,
         policy: str | float | Path | dict[str, Any] | Policy | None = None,
         *,
+        samples: int | None = None,
         on_error: OnError | None = None,
         deadline: float | None = None,
         window: float = Terms.window,
@@ -84,8 +85,9 @@ class ConfidenceGuard(Vectorised[Guarded]):
         input_key: str = "input",
         output_key: str = "output",
     ) -> None:
-        """`estimator`, which must be given, to `on_error` and `deadline` to `max_waiting` are those
-        of `ct_guard.Guard`; the keys say where in a pair the question and the answer are."""
+        """`estimator`, which must be given, `policy`, `on_error` and `deadline` to `max_waiting`
+        are those of `ct_guard.Guard`; `samples` are further answers of a wrapped chain. The keys
+        say where in a pair the question and the answer are."""
         given = needs_estimator("ConfidenceGuard", estimator)
         guard = Guard(
             given,
@@ -97,7 +99,7 @@ class ConfidenceGuard(Vectorised[Guarded]):
             max_waiting=max_waiting,
         )
         self.guarding = Guarding(
-            Guards(guard),
+            Guards(guard, "ConfidenceGuard", draws=True, samples=samples),
             Delivery(abstain_message, keep_original, redact),
             hold_stream,
             input_key,
@@ -192,8 +194,9 @@ class ConfidenceGuard(Vectorised[Guarded]):
             answer = answer_of(pair[self.guarding.output_key])
             read = context_in(pair) or context_in(pair[self.guarding.input_key])
             guard, asked = self.guarding.guard_for(config), asked_of(pair[self.guarding.input_key])
+            refuse_draws(guard.policy, "a ConfidenceGuard over pairs")
             return Case(guard, asked, answer, context=read)
-        except UsageError as error:
+        except (PolicyError, UsageError) as error:
             return error
 
     def _checked(self, pair: Any, *keys: str) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator, load_estimator
-from ct_guard.policies import Certified, OnError, Policy
+from ct_guard.policies import Certified, OnError, Policy, Resample
 
 from .chain import GuardedChain
 from .chat_model import GuardedChatModel
@@ -31,6 +31,7 @@ class Options(TypedDict, total=False):
 
     estimator: str | Path | Estimator
     policy: str | float | Path | dict[str, Any] | Policy | None
+    samples: int | None
     models: Sequence[Runnable[Any, Any]]
     on_error: OnError | None
     deadline: float | None
@@ -116,7 +117,10 @@ class _Wrapping:
     def _changed(self, guarded: GuardedChatModel) -> GuardedChatModel:
         """Guarded already: it is made again, with its settings as far as `options` leave them."""
         settings = {name: getattr(guarded, name) for name in type(guarded).model_fields}
-        if "estimator" in self._options and isinstance(guarded.policy, Certified):
+        policy = guarded.policy
+        if guarded.samples is not None and isinstance(policy, Resample):
+            policy = policy.policy  # `samples` make it again
+        if "estimator" in self._options and isinstance(policy, Certified):
             settings["policy"] = None  # that certificate is the other estimator's
         return type(guarded)(**{**settings, **self._options})
 
@@ -171,6 +175,7 @@ def _settings_of(guarding: Guarding) -> dict[str, Any]:
     return {
         "estimator": guard.estimator,
         "policy": guard.policy,
+        "samples": guarding.guards.samples,
         "on_error": guard.on_error_given,
         "deadline": guard.deadline,
         "window": guard.window,

@@ -11,6 +11,7 @@ from ct_guard.policies import (
     Escalate,
     Ledger,
     Policy,
+    Resample,
     Retry,
     Review,
     Situation,
@@ -40,7 +41,14 @@ POLICIES: list[Policy] = [
     Review(threshold=0.6),
     Review(threshold=0.6, hopeless=0.3, allowed=("approve", "reject")),
     ToolGate(default=0.8, answers=Threshold(threshold=0.7)),
+    Resample(policy=Threshold(threshold=0.7)),
+    Resample(
+        samples=5,
+        band=(0.4, 0.8),
+        policy=Escalate(threshold=0.6, otherwise=Review(threshold=0.6)),
+    ),
     Budget(policy=Threshold(threshold=0.7), share=0.2),
+    Budget(policy=Resample(band=(0.0, 1.0), policy=Escalate(threshold=0.6)), cost=2.0),
     Budget(
         policy=Retry(
             threshold=0.7,
@@ -56,6 +64,9 @@ SITUATIONS = {
     "retried": Situation(models_left=1, retries=1),
     "second model": Situation(models_left=0, model_index=1, retries=1),
     "spent": Situation(models_left=2, ledger=Ledger(1)),
+    "can draw": Situation(models_left=1, drawn=False),
+    "has drawn": Situation(models_left=1, drawn=True),
+    "with its reader": Situation(models_left=0, exhausted=True, drawn=False),
     "exhausted": Situation(models_left=2, exhausted=True),
 }
 
@@ -124,6 +135,15 @@ def test_nothing_is_asked_for_that_cannot_be_done(
     if situation.models_left == 0:
         assert action != "escalate"
     assert policy.decide(scored(p), Situation(models_left=9, retries=99)).action != "retry"
+
+
+@few
+@given(p=probabilities)
+def test_further_answers_are_wanted_once_and_of_who_can_draw_them(
+    policy: Policy, situation: Situation, p: float
+) -> None:
+    decision = policy.decide(scored(p), situation)
+    assert decision.samples == 0 or situation.drawn is False
 
 
 @few

@@ -12,14 +12,15 @@ from typing import Any
 import pytest
 
 from ct_guard.backends import Adapter, GenerationSettings, Item, ScoreBatch, Want
-from ct_guard.errors import BackendError, DeadlineError, UsageError
+from ct_guard.errors import BackendError, DeadlineError, PolicyError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.guard import Guard
-from ct_guard.policies import Annotate, Certified, Situation, Threshold, ToolGate
+from ct_guard.policies import Annotate, Certified, Resample, Situation, Threshold, ToolGate
 from ct_guard.query import Query, render_context
 from ct_guard.records import Certificate, QuestionAnswer
 from ct_guard.store import BaseModelRef, Manifest, save_estimator
 from ct_guard.testing import FakeBackend
+from tests.known_confidence import by_word_and_agreement
 
 
 class Gated(FakeBackend):
@@ -381,3 +382,47 @@ def test_closing_finishes_frees_and_refuses(estimator: Estimator, backend: Gated
     with pytest.raises(UsageError, match="closed"):
         asyncio.run(guard.aassess(qa(1)))
     assert estimator.score([qa(1)])[0].status == "error"
+
+
+# --- further answers ------------------------------------------------------------------------------
+
+CHECKED = Resample(policy=Threshold(threshold=0.7))
+
+
+def test_further_answers_need_an_estimator_that_weighs_whether_they_agree(
+    estimator: Estimator,
+) -> None:
+    with pytest.raises(PolicyError) as error:
+        Guard(estimator, CHECKED)
+    assert str(error.value) == (
+        f"{estimator.name} does not weigh whether further answers agree, which they are drawn for:"
+        " fit that on graded rows of which some have a column 'samples', by 'ct-guard calibrate"
+        f" scored.jsonl -e {estimator.name} --evidence agreement,model -o my-agreement'"
+    )
+
+
+def test_a_guard_that_nobody_draws_for_says_who_does() -> None:
+    guard = Guard(by_word_and_agreement(), CHECKED)
+    qa = QuestionAnswer(question="Where?", answer="fair")
+    with pytest.raises(PolicyError, match=r"Guard.assess has no model to ask .* GuardedChatModel"):
+        guard.assess(qa)
+    made = guard.assess(qa, situation=Situation(models_left=0, drawn=False))
+    assert (made.action, made.decision.samples) == ("pass", 3)
+
+
+@pytest.mark.parametrize(
+    ("samples", "p"), [([], 0.731), (["fair"] * 3, 0.982), (["Rome"] * 3, 0.119)]
+)
+def test_samples_of_a_row_are_evidence_of_its_answer(samples: list[str], p: float) -> None:
+    estimator = by_word_and_agreement()
+    qa = QuestionAnswer(question="Where?", answer="fair")
+    row = estimator.with_samples(qa, samples) if samples else qa
+    (made,) = Guard(estimator, "annotate").score([row])
+    assert made.p == pytest.approx(p, abs=1e-3)
+    assert made.evidence == {"agreement": "used" if samples else "missing", "logit": "used"}
+
+
+def test_a_policy_that_only_draws_keeps_nothing_back() -> None:
+    estimator = by_word_and_agreement()
+    assert Guard(estimator, Resample(band=(0, 1), policy=Annotate())).on_error == "pass"
+    assert Guard(estimator, CHECKED).on_error == "block"

@@ -6,10 +6,19 @@ import pytest
 
 from ct_guard.errors import UsageError
 from ct_guard.guard import Guard, Ladder, Outcome
-from ct_guard.policies import Annotate, Budget, Escalate, Policy, Retry, Situation, Threshold
+from ct_guard.policies import (
+    Annotate,
+    Budget,
+    Escalate,
+    Policy,
+    Resample,
+    Retry,
+    Situation,
+    Threshold,
+)
 from ct_guard.records import Assessment, Confidence, Decision
 from ct_guard.testing import FakeBackend
-from tests.known_confidence import estimator_on
+from tests.known_confidence import by_word_and_agreement, estimator_on
 
 
 def guard_with(policy: Policy) -> Guard:
@@ -110,3 +119,85 @@ def test_a_policy_that_never_ends_is_ended(action, attempts):
     assert outcome.attempts == attempts
     decision = outcome.assessments[0].decision
     assert (decision.action, decision.reason) == ("abstain", "no; nothing is left to try")
+
+
+# --- further answers ------------------------------------------------------------------------------
+
+
+def climb_and_draw(
+    policy: Policy, said: dict[str, list[Any]], *, fail: int = 0, delivered: bool = False
+) -> Outcome[Any]:
+    """`climb`, where an answer is a pair: p without further answers, and with them."""
+    guard = Guard(by_word_and_agreement(), policy)
+    ladder = Ladder[str, Any](guard, list(said), delivered=delivered)
+    lines = {name: iter(numbers) for name, numbers in said.items()}
+    drawn = False
+    for name in ladder:
+        alone, beside = next(lines[name])
+        for again in (False, True):
+            confidence = Confidence(p=beside if drawn and name == "a" else alone)
+            decision = guard.decide(confidence, ladder.situation)
+            assessment = Assessment(confidence=confidence, decision=decision)
+            wanting = ladder.wanting(assessment)
+            if wanting is None:
+                ladder.answered((alone, beside), [assessment])
+                break
+            assert not again
+            ladder.drew(wanting, [ConnectionError("gone\nfor good")] * fail)
+            drawn = True
+    return ladder.outcome()
+
+
+JUST = Resample(policy=Escalate(threshold=0.7))
+
+
+@pytest.mark.parametrize(
+    ("said", "p", "action", "attempts", "index", "samples"),
+    [
+        ({"a": [(0.9, 0.1)], "b": []}, 0.9, "pass", 1, 0, None),
+        ({"a": [(0.75, 0.9)], "b": []}, 0.9, "pass", 4, 0, 3),
+        ({"a": [(0.75, 0.1)], "b": [(0.75, 0.0)]}, 0.75, "pass", 5, 1, 3),
+        ({"a": [(0.1, 0.9)], "b": [(0.75, 0.0)]}, 0.75, "pass", 2, 1, None),
+    ],
+)
+def test_further_answers_are_those_of_the_first_model(said, p, action, attempts, index, samples):
+    outcome = climb_and_draw(JUST, said)
+    assert (outcome.assessments[0].p, outcome.assessments[0].action) == (p, action)
+    assert (outcome.attempts, outcome.model_index, outcome.samples) == (attempts, index, samples)
+
+
+def test_what_was_drawn_serves_a_retry_as_well():
+    policy = Resample(band=(0.3, 0.8), policy=Retry(threshold=0.7, times=1))
+    outcome = climb_and_draw(policy, {"a": [(0.5, 0.4), (0.2, 0.8)]})
+    assert (outcome.assessments[0].p, outcome.attempts, outcome.samples) == (0.8, 5, 3)
+
+
+def test_further_answers_that_failed_are_noted_and_the_others_count():
+    outcome = climb_and_draw(JUST, {"a": [(0.75, 0.9)]}, fail=2)
+    assert outcome.samples == 1
+    assert outcome.error == "2 of 3 further answers failed: ConnectionError: gone"
+
+
+def test_what_was_spent_is_added_up():
+    budget = Budget(policy=JUST, cost=9.0, prices=(4.0,), sample_price=0.5)
+    assert climb_and_draw(budget, {"a": [(0.75, 0.1)], "b": [(0.9, 0.9)]}).cost == 5.5
+    assert climb_and_draw(budget, {"a": [(0.9, 0.9)], "b": []}).cost == 0.0
+    assert climb_and_draw(JUST, {"a": [(0.9, 0.9)], "b": []}).cost is None
+
+
+def test_of_an_answer_with_its_reader_only_the_confidence_can_change():
+    policy = Resample(policy=Threshold(threshold=0.7))
+    outcome = climb_and_draw(policy, {"a": [(0.75, 0.1)], "b": []}, delivered=True)
+    assert (outcome.assessments[0].p, outcome.assessments[0].action) == (0.1, "abstain")
+    assert (outcome.attempts, outcome.model_index) == (4, 0)
+
+
+def test_a_budget_opens_again_for_streams_that_are_not_held():
+    policy = Resample(policy=Threshold(threshold=0.7))
+    guard = Guard(by_word_and_agreement(), Budget(policy=policy, share=0.5, window=2))
+    samples = []
+    for _ in range(4):
+        ladder = Ladder[str, str](guard, ["a"], delivered=True)
+        for _ in ladder:
+            samples.append(guard.decide(Confidence(p=0.75), ladder.situation).samples)
+    assert samples == [3, 0, 3, 0]

@@ -17,8 +17,9 @@ from ct_guard import (
     score,
 )
 from ct_guard.datasets import load_data_manifest
-from ct_guard.errors import FieldError, OutputExistsError
+from ct_guard.errors import FieldError, OutputExistsError, PolicyError
 from ct_guard.store import load_manifest
+from tests.known_confidence import by_word_and_agreement
 from tests.unit.workflows.conftest import Heard
 
 
@@ -118,6 +119,15 @@ def test_scores_of_two_runs_are_compared(answered: Path, tmp_path: Path) -> None
     assert made.moved.largest < 1e-3
     with pytest.raises(FieldError, match="`compare_with` reads the output again"):
         score(answered, "-", config)
+
+
+def test_a_file_has_no_model_to_ask_for_further_answers(answered: Path, tmp_path: Path) -> None:
+    policy = tmp_path / "policy.json"
+    policy.write_text('{"kind": "resample", "policy": 0.7}')
+    config = ScoreConfig(estimator=by_word_and_agreement(), policy=str(policy))
+    with pytest.raises(PolicyError, match="a file of answers has no model to ask for further"):
+        score(answered, tmp_path / "scored.jsonl", config)
+    assert not (tmp_path / "scored.jsonl").exists()
 
 
 def test_a_baseline_is_an_estimator_and_says_what_it_costs(tmp_path: Path) -> None:

@@ -1,0 +1,41 @@
+"""Rows as evidence reads them: samples beside an answer."""
+
+import pytest
+
+from ct_guard.errors import UsageError
+from ct_guard.evidence import answers_in
+from ct_guard.records import QuestionAnswer
+from ct_guard.testing import FakeBackend
+from tests.known_confidence import by_word_and_agreement, estimator_on
+
+QA = QuestionAnswer(question="Where?", answer="fair", columns={"score": 1})
+
+
+def test_samples_are_given_in_the_form_of_the_rows_that_were_fitted_on() -> None:
+    apart = by_word_and_agreement().with_samples(QA, ["Rome", "Bonn"])
+    assert apart.columns == {"score": 1, "samples": ["Rome", "Bonn"]}
+    among = by_word_and_agreement(itself=True)
+    assert among.with_samples(QA, ["fair"]).columns["samples"] == ["fair", "fair"]
+
+
+def test_a_sample_that_says_the_same_counts_in_either_form() -> None:
+    for itself in (False, True):
+        estimator = by_word_and_agreement(itself=itself)
+        (made,) = estimator.score([estimator.with_samples(QA, ["fair", "fair"])])
+        assert made.p == pytest.approx(0.982, abs=1e-3)
+
+
+def test_an_estimator_without_that_evidence_takes_no_samples() -> None:
+    with pytest.raises(UsageError, match="fake does not weigh whether further answers agree"):
+        estimator_on(FakeBackend()).with_samples(QA, ["Rome"])
+
+
+def test_what_is_stated_is_taken_out_of_samples_as_it_is_out_of_the_answer() -> None:
+    said = ["42. Confidence: 90%", "42. I am 60% sure."]
+    qa = QuestionAnswer(question="How many?", answer="42. Confidence: 80%")
+    row = qa.model_copy(update={"columns": {"samples": said}})
+    answers = answers_in([row], ["agreement", "stated"])
+    assert list(answers.answer) == [one.text for one in answers.samples[0]][:1]
+    assert "sure" not in answers.samples[0][1].text
+    (kept,) = answers_in([row], ["agreement"]).samples
+    assert [one.text for one in kept] == said
