@@ -39,8 +39,10 @@ from .reporting import (
     Reporter,
     Work,
 )
-from .scoring import (
+from .score_settings import (
     ScoreConfig,
+)
+from .scoring import (
     ScoreResult,
     score,
 )
