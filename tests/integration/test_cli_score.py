@@ -191,7 +191,7 @@ def test_an_existing_output_is_not_overwritten_unasked(
 def test_an_interrupted_run_resumes_to_the_same_result(
     tiny_estimator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ct_guard.workflows.runs import score as engine
+    from ct_guard.workflows.engines import local as engine
 
     monkeypatch.setattr(engine, "monotonic", lambda: 0.0)
     rows = [{"question": f"What is {n} plus 1?", "answer": str(n + 1)} for n in range(11)]
