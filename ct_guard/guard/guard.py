@@ -92,6 +92,7 @@ class Guard:
             default_policy(certificates) if policy is None else load_policy(policy, certificates)
         )
         self._ledger = ledger_for(self.policy)
+        self._first = Situation(ledger=self._ledger)
         self.keeps_last = any(
             isinstance(part, Escalate) and part.keep == "last" for part in parts(self.policy)
         )
@@ -193,8 +194,8 @@ class Guard:
 
     def decide(self, confidence: Confidence, situation: Situation | None = None) -> Decision:
         """The policy's decision on a confidence that is known already."""
-        situation = replace(situation or Situation(), ledger=self._ledger)
-        decision = decide(self.policy, confidence, on_error=self.on_error, situation=situation)
+        known = self._first if situation is None else replace(situation, ledger=self._ledger)
+        decision = decide(self.policy, confidence, on_error=self.on_error, situation=known)
         for observer in self._observers:
             observer.decided(decision)
         return decision

@@ -27,7 +27,9 @@ from .base import Scored
 __all__ = ["RayPool"]
 
 CHUNK_ROWS = 256
-"""What a lost worker costs at most, twice: enough to batch by length."""
+"""Rows that a worker takes at a time: enough to batch by length, and not much to lose."""
+MOST_CHUNKS = 20_000
+"""Of longer files, chunks are larger: Ray keeps a note of every one."""
 
 Make = Callable[[], tuple[Guard, Sequence[str]]]
 """Loads the estimator where it is called."""
@@ -94,39 +96,39 @@ class RayPool:
             self._ray.shutdown()
 
     def scored(self, reading: Reading, rows: Iterator[Row], done: int) -> Iterator[Scored]:
-        total = done + _left(reading, done)
-        results = self._results(reading, done, total)
-        while chunk := list(islice(rows, self._rows)):
-            made = self._own(lambda: next(results, []))
-            if len(made) != len(chunk):
+        left = _left(reading, done)
+        size = max(self._rows, -(-left // MOST_CHUNKS))
+        starts = range(done, done + left, size)
+        results = self._results(reading, starts) if left else iter(())
+        for start in starts:
+            chunk = list(islice(rows, size))
+            number, made = self._own(lambda: next(results))
+            if number != start or len(made) != len(chunk):
                 raise BackendError(
-                    f"a worker returned {len(made)} results for {len(chunk)} rows: do the files"
-                    " change while they are read, or differ between the machines?"
+                    f"a worker returned {len(made)} results from row {number} on, for {len(chunk)}"
+                    f" rows from {start} on: do the files change while they are read, or differ"
+                    " between the machines?"
                 )
             yield Scored(chunk, made)
 
-    def _results(self, reading: Reading, done: int, total: int) -> Iterator[list[Result]]:
-        import ray.data
-
-        context = ray.data.DataContext.get_current()
-        context.execution_options.preserve_order = True
-        context.enable_progress_bars = False
-        starts = list(range(done, total, self._rows))
-        if not starts:
-            return
-        chunks = ray.data.from_items(
+    def _results(self, reading: Reading, starts: range) -> Iterator[tuple[int, list[Result]]]:
+        data = self._ray.data
+        chunks = data.from_items(
             [{"start": start} for start in starts], override_num_blocks=len(starts)
         )
         scored = chunks.map_batches(
             _Worker,
-            fn_constructor_args=(self._make, self._terms, reading, self._rows),
+            fn_constructor_args=(self._make, self._terms, reading, starts.step),
             batch_size=1,
-            compute=ray.data.ActorPoolStrategy(size=self._workers),
+            compute=data.ActorPoolStrategy(size=self._workers),
             num_gpus=self._gpus or None,
             num_cpus=None if self._gpus else 1,
         )
+        scored.context.execution_options.preserve_order = True
+        scored.context.enable_progress_bars = False
+        scored.context.print_on_execution_start = False
         for row in scored.iter_rows():
-            yield decode_line(row["results"])
+            yield int(row["start"]), decode_line(row["results"])
 
     def _own(self, work: Callable[[], Any]) -> Any:
         """What a worker raised on purpose, as if it had been raised here."""
@@ -153,7 +155,7 @@ class _Worker:
 
     def __call__(self, batch: dict[str, Any]) -> dict[str, Any]:
         made = [self._scored(int(start)) for start in batch["start"]]
-        return {"results": np.array(made, object)}
+        return {"start": batch["start"], "results": np.array(made, object)}
 
     def _scored(self, start: int) -> bytes:
         if start < self._at:  # it was a lost worker's

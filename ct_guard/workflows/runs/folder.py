@@ -1,7 +1,8 @@
 """Score many files into a folder, each into one of its name; a journal says which are finished."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from ct_guard.files.locking import alone
 
 from .journal import Journal, journal_path
 from .reading import Reading
-from .run import FOLDER_SCHEMA
+from .run import FOLDER_SCHEMA, writing
 from .score import score_file
 from .summary import Summary, graded_rows
 
@@ -61,10 +62,11 @@ def score_folder(
     on, and the others follow. Raises as `score_file`.
     """
     check_folder(targets, folder, overwrite=overwrite, resume=resume)
-    folder.mkdir(parents=True, exist_ok=True)
     settings = {"schema": FOLDER_SCHEMA, **engine.about.settings, **reading.settings}
     summaries: dict[str, Summary] = {}
     with (
+        writing(reading.sources, folder),
+        _made(folder),
         alone(folder),
         Journal.open(journal_path(folder), settings, resume=resume) as journal,
     ):
@@ -100,6 +102,12 @@ def score_folder(
             )
         journal.finish()
     return summaries
+
+
+@contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    yield
 
 
 def _is_finished(record: Mapping[str, Any] | None, source: str, target: Path) -> bool:

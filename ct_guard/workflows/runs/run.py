@@ -16,7 +16,7 @@ from ct_guard.files.paths import STDIO, Sources, all_of
 
 from .journal import Journal, is_written, journal_path
 
-__all__ = ["Run", "check_run", "running"]
+__all__ = ["Run", "check_run", "running", "writing"]
 
 JOURNAL_SCHEMA = 4
 FOLDER_SCHEMA = 1
@@ -96,10 +96,10 @@ def running(
     """
     check_run(source, output, overwrite=overwrite, resume=resume)
     if os.fspath(output) == STDIO:
-        with _writing(source, output):
+        with writing(source, output):
             yield Run(overwrite)
         return
-    with _writing(source, output), alone(output):
+    with writing(source, output), alone(output):
         # Whoever held it until now may have finished it.
         replace = overwrite or (resume and is_written(output))
         check_output(output, source=source, overwrite=replace, resumable=True)
@@ -119,7 +119,7 @@ def running(
 
 
 @contextmanager
-def _writing(source: Sources, output: str | Path) -> Iterator[None]:
+def writing(source: Sources, output: str | Path) -> Iterator[None]:
     """Raises InputError where the output cannot be written, with what is left and the way on."""
     try:
         yield
