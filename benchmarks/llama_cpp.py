@@ -40,7 +40,8 @@ from ct_guard.estimators import Estimator, OutOfScopeWarning
 from ct_guard.estimators.methods.query import QueryMethod
 from ct_guard.query import ContextStyle, Query, build_query
 from ct_guard.store import MINI, BaseModelRef, Manifest
-from ct_guard.workflows.runs import score_file
+from ct_guard.workflows.engines import Local
+from ct_guard.workflows.runs import Reading, score_file
 
 from .agreement import worst_difference
 from .bare_llama import BareLlama
@@ -237,7 +238,8 @@ def files(bench: Bench, repeats: int) -> list[Row]:
             path = Path(scratch) / name
             rows = [json.dumps({"question": question, "answer": answer}) for answer in answers]
             path.write_text("\n".join(rows) + "\n", encoding="utf-8")
-            done = score_file(guard, path, path.with_suffix(".scored.jsonl"), overwrite=True)
+            reading, output = Reading.of(str(path)), path.with_suffix(".scored.jsonl")
+            done = score_file(Local(guard), reading, output, overwrite=True)
             if done.statuses["ok"] != len(answers):
                 raise RuntimeError(f"rows were not scored: {done.statuses}")
 

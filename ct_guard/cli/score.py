@@ -1,4 +1,4 @@
-"""`ct-guard score`: score a file of answers."""
+"""`ct-guard score`: score files of answers."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from ct_guard.workflows import ScoreResult
-    from ct_guard.workflows.runs import Summary
+    from ct_guard.workflows.runs.summary import Quality, Summary
 
 __all__ = ["command"]
 
@@ -53,7 +53,7 @@ def _batch_size(context: click.Context, option: click.Parameter, text: str) -> i
     epilog="Exit codes: 0 ok; 2 usage or unreadable input; 3 finished, but some rows are invalid"
     " or failed; 130 Ctrl-C; 143 SIGTERM.",
 )
-@click.argument("source", metavar="FILE")
+@click.argument("sources", metavar="FILE...", nargs=-1, required=True)
 @click.option(
     "-e", "--estimator", default="mini", show_default=True,
     help="An estimator directory; 'mini' (embedded: a toy world), 'mini:query', 'mini:sampling', …;"
@@ -63,7 +63,8 @@ def _batch_size(context: click.Context, option: click.Parameter, text: str) -> i
 )  # fmt: skip
 @click.option(
     "-o", "--output", default="-", show_default=True,
-    help="Where to write: .jsonl, .csv or .parquet; '-' is JSONL on standard output.",
+    help="Where to write: .jsonl, .csv or .parquet, all inputs one after the other; a folder (it"
+    " exists, or ends in '/'), a file for each; '-' is JSONL on standard output.",
 )  # fmt: skip
 @click.option(
     "-p", "--policy", default=None,
@@ -91,6 +92,34 @@ def _batch_size(context: click.Context, option: click.Parameter, text: str) -> i
     " 'ct-guard calibrate --evidence'.",
 )  # fmt: skip
 @click.option("--refusals/--no-refusals", default=True, help="Recognise answers that decline.")
+@click.option("--limit", type=click.IntRange(1), help="Only the first so many rows of all files.")
+@click.option(
+    "--sample", type=click.IntRange(1),
+    help="Only so many rows at random (of those within --limit), in their order.",
+)  # fmt: skip
+@click.option("--seed", default=0, show_default=True, help="Of --sample.")
+@click.option(
+    "--only-failed", is_flag=True,
+    help="FILE is an earlier output: score its rows without a confidence, and keep the scores of"
+    " the others.",
+)  # fmt: skip
+@click.option(
+    "--summary", metavar="JSON", default=None,
+    help="Also write what the run did: counts, figures, files, rows a second.",
+)  # fmt: skip
+@click.option(
+    "--engine", type=click.Choice(["local", "ray"]), default="local", show_default=True,
+    help="Where rows are scored: here, or by workers on the Ray cluster that RAY_ADDRESS names,"
+    " else on one of this machine alone (extra 'ray').",
+)  # fmt: skip
+@click.option(
+    "--workers", type=click.IntRange(1),
+    help="Of Ray. Default: one a share of a GPU, else one a CPU.",
+)  # fmt: skip
+@click.option(
+    "--gpus-per-worker", type=click.FloatRange(0),
+    help="Of Ray: 0.5 lets two workers share a GPU. Default: 1 where the cluster has any.",
+)  # fmt: skip
 @overwrite_option(
     "Replace an existing output, and begin an interrupted run anew (but with --resume)."
 )
@@ -109,9 +138,9 @@ def _batch_size(context: click.Context, option: click.Parameter, text: str) -> i
     " lack.",
 )  # fmt: skip
 @click.option("-q", "--quiet", is_flag=True, help="No table, no summary and no progress.")
-def command(source: str, output: str, quiet: bool, **options: Any) -> None:
+def command(sources: tuple[str, ...], output: str, quiet: bool, **options: Any) -> None:
     """Score every answer in FILE (.jsonl, .csv, .parquet, or '-' for JSONL on standard input; .gz
-    and .zst are read packed).
+    and .zst are read packed), in several files, in a folder, or in those that fit a pattern.
 
     \b
     Columns read:  question, answer; optional: id, context (a passage), messages (a conversation:
@@ -135,13 +164,15 @@ def command(source: str, output: str, quiet: bool, **options: Any) -> None:
       ct-guard score answers.csv -e my-estimator -p 0.7 -o scored.parquet
       cat answers.jsonl | ct-guard score - | jq .confidence
       ct-guard score samples_gsm8k.jsonl --format lm-eval -e my-estimator -o scored.jsonl.gz
+      ct-guard score 'runs/**/*.jsonl' -e my-estimator -o scored/ --summary summary.json
+      ct-guard score scored.jsonl --only-failed -e my-estimator -o whole.jsonl
     """
     from ct_guard.workflows import ScoreConfig, score
 
     options["preview"] = 0 if quiet else ROWS_SHOWN
     config = config_of(ScoreConfig, options)
-    with resumable(lambda: "-" not in (source, output)):
-        made = score(source, output, config, report=Terminal(quiet=quiet))
+    with resumable(lambda: "-" not in (*sources, output)):
+        made = score(sources, output, config, report=Terminal(quiet=quiet))
     if not quiet:
         _show(made, output)
     if made.moved is not None:
@@ -162,7 +193,8 @@ def _show(made: "ScoreResult", output: str) -> None:
     for name, value in _lines(summary, made.policy, str(made.arithmetic)):
         console.print(Text(f"{name:<12}", style="bold"), Text(shown(value)), sep="")
     if output != "-":
-        say(f"\nWritten to {Path(output)}", out=True)
+        count = f", {len(made.files):,} files" if len(made.files) > 1 else ""
+        say(f"\nWritten to {Path(output)}{count}", out=True)
 
 
 def _show_rows(console: "Console", summary: "Summary") -> None:
@@ -190,8 +222,9 @@ def _show_rows(console: "Console", summary: "Summary") -> None:
 
 def _lines(summary: "Summary", policy: str, computed: str) -> list[tuple[str, str]]:
     resumed = f", {summary.replayed:,} of them resumed" if summary.replayed else ""
+    kept = f", {summary.kept:,} of them kept" if summary.kept else ""
     lines = [
-        ("rows", f"{summary.rows:,}{resumed}"),
+        ("rows", f"{summary.rows:,}{resumed}{kept}"),
         ("status", ", ".join(f"{n:,} {name}" for name, n in summary.statuses.most_common())),
         ("computed", f"by {computed}"),
         ("policy", policy),
@@ -217,24 +250,17 @@ def _lines(summary: "Summary", policy: str, computed: str) -> list[tuple[str, st
         lines.append(
             ("not graded", f"{summary.unreadable_grades:,}: 'correct' is not true or false")
         )
-    if len(summary.p):
-        lines += _quality(summary)
+    if (quality := summary.quality()) is not None:
+        lines += _quality(quality)
     return lines
 
 
-def _quality(summary: "Summary") -> list[tuple[str, str]]:
-    import numpy as np
-
-    from ct_guard.metrics import accuracy_at_coverage, auroc, ece
-
-    p = np.frombuffer(summary.p, np.float64)
-    correct = np.frombuffer(summary.correct, np.bool_)
-    ranking = auroc(p, correct)
-    at = {share: accuracy_at_coverage(p, correct, share) for share in (0.5, 0.8, 1.0)}
-    accuracy = ", ".join(f"{value:.2f} at {share:.0%}" for share, value in at.items())
+def _quality(quality: "Quality") -> list[tuple[str, str]]:
+    ranking = quality.auroc
+    accuracy = ", ".join(f"{value:.2f} at {share:.0%}" for share, value in quality.accuracy.items())
     return [
-        ("graded", f"{len(p):,} rows"),
+        ("graded", f"{quality.graded:,} rows"),
         ("AUROC", f"{ranking:.3f}" if ranking is not None else "not defined: one class only"),
-        ("ECE", f"{ece(p, correct):.3f}"),
+        ("ECE", f"{quality.ece:.3f}"),
         ("accuracy", f"{accuracy} coverage"),
     ]

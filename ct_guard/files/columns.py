@@ -31,9 +31,9 @@ def result_values(columns: Iterable[str], results: Mapping[str, Any]) -> dict[st
     """One value for each result column, None where `results` has none. Raises UsageError for a
     result without a column."""
     values = {name: results.get(name) for name in columns}
-    unknown = results.keys() - values.keys()
-    if unknown:
-        raise UsageError(f"no result column '{min(unknown)}'; declare it when opening the writer")
+    if not results.keys() <= values.keys():
+        unknown = min(results.keys() - values.keys())
+        raise UsageError(f"no result column '{unknown}'; declare it when opening the writer")
     return values
 
 

@@ -10,6 +10,8 @@ from functools import partial
 from itertools import chain, islice
 from typing import Any, BinaryIO
 
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
 from ct_guard.errors import InputError
 
 from .columns import input_names, result_values
@@ -18,11 +20,13 @@ from .paths import STDIO, StrPath, check_readable, is_too_long, numbered_lines, 
 from .rows import USED_COLUMNS, Row, overlong_row, raw_row
 from .untrusted_json import DEPTH, is_too_deep
 
-__all__ = ["JsonlWriter", "count", "encode_line", "header", "read"]
+__all__ = ["JsonlWriter", "count", "decode_line", "encode_line", "header", "read"]
 
 _BLOCK = 1 << 20
 _KEY = re.compile(rb'\s*"[^"]*"\s*:')
 _OBJECTS_AFTER_CR = re.compile(rb"\}\r+\s*\{")
+_HUGE = re.compile(rb"[0-9.][eE]\+?[0-9]{3}|[0-9]{309}")
+"""What a number out of range has in it."""
 _OBEYED = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 """Characters that JSON may hold as they are and that a terminal obeys."""
 
@@ -50,13 +54,24 @@ def count(path: StrPath) -> int:
 def encode_line(value: Mapping[str, Any]) -> bytes:
     """One line of UTF-8 JSON, which a terminal only shows. A lone surrogate, which UTF-8 cannot
     hold, makes the line ASCII with escapes. Raises ValueError for NaN and infinity."""
-    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
-    if not text.isascii() or "\x7f" in text:
-        text = _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
     try:
-        return text.encode() + b"\n"
-    except UnicodeEncodeError:
+        line = to_json(value)
+    except PydanticSerializationError:
         return json.dumps(value, allow_nan=False).encode() + b"\n"
+    if b"NaN" in line or b"Infinity" in line:  # perhaps in a text
+        json.dumps(value, allow_nan=False)
+    if not line.isascii() or b"\x7f" in line:
+        text = _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", line.decode())
+        line = text.encode()
+    return line + b"\n"
+
+
+def decode_line(line: bytes) -> Any:
+    """The value that `encode_line` wrote. Raises ValueError for what is no JSON."""
+    try:
+        return from_json(line, allow_inf_nan=False)
+    except ValueError:
+        return json.loads(line)  # which knows lone surrogates
 
 
 class JsonlWriter:
@@ -68,8 +83,10 @@ class JsonlWriter:
 
     def write(self, row: Row, results: Mapping[str, Any]) -> None:
         values = result_values(self._results, results)
-        names = input_names(row.fields, self._results)
-        fields = {names[name]: value for name, value in row.fields.items()}
+        fields = row.fields
+        if not self._results.keys().isdisjoint(fields):
+            names = input_names(fields, self._results)
+            fields = {names[name]: value for name, value in fields.items()}
         self._stream.write(encode_line({**fields, **values}))
 
 
@@ -111,6 +128,21 @@ def _check_lines(source: str, first: bytes, second: bytes = b"") -> None:
 
 
 def _row(number: int, where: str, line: bytes) -> Row:
+    """The row of a line: nearly every one is read by the quick parser, and what it refuses, or
+    would take for infinite, by the one that says what is wrong."""
+    try:
+        fields = from_json(line, allow_inf_nan=False)
+    except ValueError:
+        return _odd_row(number, where, line)
+    if not isinstance(fields, dict):
+        return _odd_row(number, where, line)
+    plain = not any(isinstance(value, (float, list, dict)) for value in fields.values())
+    if not plain and (_HUGE.search(line) or _may_be_deep(line)):
+        return _odd_row(number, where, line)
+    return Row(number, fields, None, where)
+
+
+def _odd_row(number: int, where: str, line: bytes) -> Row:
     text = line.decode("utf-8", "backslashreplace")
     odd: list[float] = []
 
@@ -134,9 +166,13 @@ def _row(number: int, where: str, line: bytes) -> Row:
                 problem = f"field '{name}' is a number out of range; write it as text, or null"
                 return raw_row(number, where, text, problem)
         fields = {name: _written(value) for name, value in fields.items()}
-    if line.count(b"[") + line.count(b"{") > DEPTH and is_too_deep(fields):
+    if _may_be_deep(line) and is_too_deep(fields):
         return raw_row(number, where, text, f"is nested more than {DEPTH} deep")
     return Row(number, fields, None, where)
+
+
+def _may_be_deep(line: bytes) -> bool:
+    return line.count(b"[") + line.count(b"{") > DEPTH
 
 
 def _written(value: Any) -> Any:

@@ -4,7 +4,7 @@ import base64
 import datetime
 import math
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -88,15 +88,24 @@ def write(path: Path, spool: Spool, results: Mapping[str, type]) -> None:
     _write_batches(path, schema, map(batch, _chunks(spool)))
 
 
-def copy(path: Path, spool: Spool, results: Mapping[str, type], source: StrPath) -> None:
-    """Writes the spooled rows as they stand in `source`, every value and type exactly as there,
-    then `results`. Rows are matched by number, which must not descend; it may repeat."""
+def copy(
+    path: Path,
+    spool: Spool,
+    results: Mapping[str, type],
+    source: StrPath,
+    *,
+    without: Collection[str] = (),
+) -> None:
+    """Writes the spooled rows as they stand in `source`, every value and type exactly as there, but
+    for the columns `without`, then `results`. Rows are matched by number, which must not descend;
+    it may repeat."""
     import pyarrow as pa
 
     with _parquet_file(source) as file:
         inputs = file.schema_arrow
-    names = input_names(inputs.names, results)
-    renamed = [field.with_name(names[field.name]) for field in inputs]
+    kept = [name for name in inputs.names if name not in without]
+    names = input_names(kept, results)
+    renamed = [inputs.field(name).with_name(names[name]) for name in kept]
     schema = pa.schema([*renamed, *_result_fields(results)], metadata=inputs.metadata)
 
     def joined() -> Iterator[Any]:
@@ -104,7 +113,8 @@ def copy(path: Path, spool: Spool, results: Mapping[str, type], source: StrPath)
             taken = [row[0] - first for row in rows]
             if taken != list(range(batch.num_rows)):
                 batch = batch.take(pa.array(taken, pa.int64()))
-            yield pa.record_batch([*batch.columns, *_result_arrays(rows, results)], schema=schema)
+            columns = [batch.column(name) for name in kept]
+            yield pa.record_batch([*columns, *_result_arrays(rows, results)], schema=schema)
 
     _write_batches(path, schema, joined())
 

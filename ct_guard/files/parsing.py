@@ -120,7 +120,7 @@ def _question_answer(fields: dict[str, Any], columns: Collection[str]) -> Questi
     else:
         answer = _last_said(turns, question)
         turns = turns[:-1]
-    messages = spoken_turns(turns, question)
+    messages = spoken_turns(turns, question) if turns else ()
     if question is None and not (messages and messages[-1].role == "user"):
         ending = ", and 'messages' does not end in a user turn" if messages else ""
         raise _FieldError(f"field 'question' is missing{ending}")
@@ -158,6 +158,8 @@ def _optional_text(fields: dict[str, Any], name: str, *, numbers: bool = False) 
 
 
 def _logprobs(value: Any) -> tuple[float, ...] | None:
+    if value is None:
+        return None
     try:
         return numbers_of(tokens_of(value)) or None
     except ValueError as error:
@@ -165,12 +167,14 @@ def _logprobs(value: Any) -> tuple[float, ...] | None:
 
 
 def _turns(value: Any) -> list[Turn]:
+    if value is None:
+        return []
     if isinstance(value, str) and value.strip():
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
             raise _FieldError(f"field 'messages' is not JSON: {error}") from None
-    if value is None or value == "" or (isinstance(value, str) and not value.strip()):
+    if value is None or (isinstance(value, str) and not value.strip()):
         return []
     if not isinstance(value, list):
         raise _FieldError(f"field 'messages' must be a list, found {_kind(value)}")

@@ -1,7 +1,7 @@
 """Which format a path has, and opening it with errors that say what to do."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal
@@ -14,7 +14,9 @@ __all__ = [
     "ROW_LIMIT",
     "STDIO",
     "Format",
+    "Sources",
     "StrPath",
+    "all_of",
     "check_readable",
     "format_of",
     "is_too_long",
@@ -24,6 +26,8 @@ __all__ = [
 ]
 
 StrPath = str | os.PathLike[str]
+Sources = StrPath | Sequence[StrPath]
+"""A file, or several that are read one after the other."""
 Format = Literal["jsonl", "csv", "parquet"]
 
 STDIO = "-"
@@ -38,6 +42,12 @@ _SUFFIXES: dict[str, Format] = {
 ROW_LIMIT = 1 << 24
 """Bytes of one row, at most (16 MiB): what is not text can take twenty times as much in memory."""
 _BOM = b"\xef\xbb\xbf"
+
+
+def all_of(sources: Sources) -> list[str]:
+    """The paths of one file or several."""
+    several = [sources] if isinstance(sources, (str, os.PathLike)) else sources
+    return [os.fspath(path) for path in several]
 
 
 def format_of(path: StrPath) -> Format:

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -28,6 +29,8 @@ from ct_guard.policies import (
 )
 from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 
+from .cache import ScoreCache, key_of
+from .observing import Call, Counts, Observer, observed
 from .queue import Terms
 from .worker import worker_of
 
@@ -58,6 +61,9 @@ class Guard:
     where the backend gains from it (`Capabilities.batching_gains`). A batch is never so large that
     it could not end by the deadlines of its members.
 
+    With a `cache`, an answer that it knows by this estimator is not scored again. `observers` hear
+    of every call (`telemetry.OpenTelemetry`), and `metrics()` has the counts.
+
     A process that was forked goes on with the guard on one CPU thread; for more, or with a model on
     a GPU, it loads an estimator of its own.
     """
@@ -72,6 +78,8 @@ class Guard:
         window: float = Terms.window,
         max_batch: int | None = None,
         max_waiting: int = Terms.max_waiting,
+        cache: ScoreCache | None = None,
+        observers: Sequence[Observer] = (),
     ) -> None:
         if on_error is not None and on_error not in get_args(OnError):
             known = ", ".join(get_args(OnError))
@@ -90,6 +98,7 @@ class Guard:
         )
         _check_agreement(self.policy, self.estimator)
         self._ledger = ledger_for(self.policy)
+        self._first = Situation(ledger=self._ledger)
         self.keeps_last = any(
             isinstance(part, Escalate) and part.keep == "last" for part in parts(self.policy)
         )
@@ -105,10 +114,17 @@ class Guard:
             most = 1  # a stranger's answer to the same question is no evidence
         self._terms = Terms(window, most, max_waiting)
         self._worker = worker_of(self.estimator)
+        if cache is not None and self.estimator.reads_together:
+            raise UsageError(
+                f"{self.estimator.name} weighs the answers to a question together, so that a score"
+                " is no answer's own: it takes no cache"
+            )
+        self.cache, self._counts = cache, Counts()
+        self._observers: tuple[Observer, ...] = (self._counts, *observers)
 
     def under(self, policy: Policy) -> "Guard":
-        """A guard that differs in its policy only."""
-        return Guard(
+        """A guard that differs in its policy only. The calls of both are counted together."""
+        made = Guard(
             self.estimator,
             policy,
             on_error=self.on_error_given,
@@ -116,7 +132,10 @@ class Guard:
             window=self.window,
             max_batch=self.max_batch,
             max_waiting=self.max_waiting,
+            cache=self.cache,
         )
+        made._counts, made._observers = self._counts, self._observers
+        return made
 
     def assess(self, qa: QuestionAnswer, *, situation: Situation | None = None) -> Assessment:
         """Assess one answer."""
@@ -130,7 +149,13 @@ class Guard:
 
     def score(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
         """The confidences of many answers, nothing decided on them; results in order."""
-        return self._wait(self._submit(items), items) if items else []
+        if not items:
+            return []
+        with self._observed(len(items)) as call:
+            known = _Known(self, items)
+            asked = known.unknown
+            made = self._wait(self._submit(asked), asked, call) if asked else []
+            return known.with_scores(made, call)
 
     async def aassess(
         self, qa: QuestionAnswer, *, situation: Situation | None = None
@@ -147,25 +172,47 @@ class Guard:
 
     async def ascore(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
         """`score` without blocking the event loop."""
-        return await self._await(self._submit(items), items) if items else []
+        if not items:
+            return []
+        with self._observed(len(items)) as call:
+            known = _Known(self, items)
+            asked = known.unknown
+            made = await self._await(self._submit(asked), asked, call) if asked else []
+            return known.with_scores(made, call)
 
     def assess_generated(
         self, qa: QuestionAnswer, kv: KV, *, situation: Situation | None = None
     ) -> Assessment:
         """Assess an answer that the estimator's own base has just generated, from its live KV."""
-        return self._decided(self._wait(self._submit_generated(qa, kv), [qa]), situation)[0]
+        with self._observed(1) as call:
+            scored = self._wait(self._submit_generated(qa, kv), [qa], call)
+            call.scored = scored
+        return self._decided(scored, situation)[0]
 
     async def aassess_generated(
         self, qa: QuestionAnswer, kv: KV, *, situation: Situation | None = None
     ) -> Assessment:
         """`assess_generated` without blocking the event loop."""
-        scored = await self._await(self._submit_generated(qa, kv), [qa])
+        with self._observed(1) as call:
+            scored = await self._await(self._submit_generated(qa, kv), [qa], call)
+            call.scored = scored
         return self._decided(scored, situation)[0]
 
     def decide(self, confidence: Confidence, situation: Situation | None = None) -> Decision:
         """The policy's decision on a confidence that is known already."""
-        situation = replace(situation or Situation(), ledger=self._ledger)
-        return decide(self.policy, confidence, on_error=self.on_error, situation=situation)
+        known = self._first if situation is None else replace(situation, ledger=self._ledger)
+        decision = decide(self.policy, confidence, on_error=self.on_error, situation=known)
+        for observer in self._observers:
+            observer.decided(decision)
+        return decision
+
+    def metrics(self) -> dict[str, Any]:
+        """Counts since this guard was made, as JSON values: `calls`, `answers`, those `cached`,
+        their `statuses`, the `actions` decided, `errors` of calls by kind, `seconds` of calls with
+        their `buckets`; and now: calls `running`, answers `waiting` for the estimator, also those
+        of other guards over it, and the state of the `cache`."""
+        cache = None if self.cache is None else self.cache.state()
+        return {**self._counts.as_dict(), "waiting": self._worker.waiting, "cache": cache}
 
     def run(self, function: Callable[[], T]) -> T:
         """Run a function on the thread that owns the estimator, and return what it returns."""
@@ -186,33 +233,43 @@ class Guard:
         return self._worker.submit(items, due=self._due(), terms=self._terms)
 
     def _submit_generated(self, qa: QuestionAnswer, kv: KV) -> "Future[list[Confidence]]":
-        return self._worker.call(lambda: [self.estimator.score_generated(qa, kv)], due=self._due())
+        return self._worker.call(
+            lambda: [self.estimator.score_generated(qa, kv)],
+            due=self._due(),
+            most=self.max_waiting,
+        )
+
+    def _observed(self, answers: int) -> AbstractContextManager[Call]:
+        return observed(self._observers, answers, self.estimator.name)
 
     def _due(self) -> float | None:
         return None if self.deadline is None else time.monotonic() + self.deadline
 
     def _wait(
-        self, future: "Future[list[Confidence]]", items: Sequence[QuestionAnswer]
+        self, future: "Future[list[Confidence]]", items: Sequence[QuestionAnswer], call: Call
     ) -> list[Confidence]:
         try:
             return future.result(self.deadline)
         except Exception as error:
             raised = future.done() and not future.cancelled() and future.exception() is error
-            return self._failed(items, error if raised else self._late())
+            return self._failed(items, error if raised else self._late(), call)
         finally:
             future.cancel()  # what nobody waits for any more need not be scored
 
     async def _await(
-        self, future: "Future[list[Confidence]]", items: Sequence[QuestionAnswer]
+        self, future: "Future[list[Confidence]]", items: Sequence[QuestionAnswer], call: Call
     ) -> list[Confidence]:
         waited = asyncio.wrap_future(future)
         try:
             return await asyncio.wait_for(waited, self.deadline)
         except Exception as error:
-            return self._failed(items, self._late() if waited.cancelled() else error)
+            return self._failed(items, self._late() if waited.cancelled() else error, call)
 
-    def _failed(self, items: Sequence[QuestionAnswer], error: Exception) -> list[Confidence]:
+    def _failed(
+        self, items: Sequence[QuestionAnswer], error: Exception, call: Call
+    ) -> list[Confidence]:
         """Whatever went wrong in the estimator is an error of these answers, not of the caller."""
+        call.error = error
         if self.on_error == "raise":
             raise error
         said = str(error) if isinstance(error, CtGuardError) else _first_line(repr(error))
@@ -239,6 +296,29 @@ def _check_agreement(policy: Policy, estimator: Estimator) -> None:
             " for: fit that on graded rows of which some have a column 'samples', by 'ct-guard"
             f" calibrate {rows} --evidence agreement,model -o my-agreement'"
         )
+
+
+class _Known:
+    """What a guard's cache knows of answers, and which are to be scored."""
+
+    def __init__(self, guard: Guard, items: Sequence[QuestionAnswer]) -> None:
+        self._cache = guard.cache
+        self._keys: list[bytes] = []
+        self._found: list[Confidence | None] = [None] * len(items)
+        if self._cache is not None:
+            self._keys = [key_of(guard.estimator, qa) for qa in items]
+            self._found = self._cache.find(self._keys)
+        self.unknown = [qa for qa, one in zip(items, self._found, strict=True) if one is None]
+
+    def with_scores(self, made: Sequence[Confidence], call: Call) -> list[Confidence]:
+        """All confidences in order, where those of the unknown were `made`."""
+        if self._cache is not None:
+            asked = [key for key, one in zip(self._keys, self._found, strict=True) if one is None]
+            self._cache.keep(list(zip(asked, made, strict=True)))
+        rest = iter(made)
+        scored = [next(rest) if one is None else one for one in self._found]
+        call.cached, call.scored = len(scored) - len(made), scored
+        return scored
 
 
 def _first_line(text: str) -> str:

@@ -48,6 +48,8 @@ class Call:
 
     function: Callable[[], Any]
     due: float | None
+    most: int | None = None
+    """Most answers that wait when it comes; None: it always may."""
     future: "Future[Any]" = field(default_factory=Future)
 
 
@@ -116,18 +118,23 @@ class Queue:
     def __len__(self) -> int:
         return len(self._jobs)
 
+    @property
+    def rows(self) -> int:
+        """Answers that wait; a call counts as one."""
+        return self._rows
+
     def add(self, job: Job, *, now: float, busy_until: float | None) -> None:
         """`busy_until` is when that which runs is expected to end, None where nothing runs.
 
         Raises OverloadedError where too much waits, DeadlineError where the job would end too late.
         """
+        most = job.terms.max_waiting if isinstance(job, Request) else job.most
+        if most is not None and self._rows and self._rows + _rows_of(job) > most:
+            raise OverloadedError(
+                f"{self._rows} answers wait to be scored, and at most {most} may (max_waiting):"
+                " ask again later"
+            )
         if isinstance(job, Request):
-            most = job.terms.max_waiting
-            if self._rows and self._rows + len(job.items) > most:
-                raise OverloadedError(
-                    f"{self._rows} answers wait to be scored, and at most {most} may (max_waiting):"
-                    " ask again later"
-                )
             job.first = busy_until is None and not self._jobs
             self._check_time(job, max(now, busy_until or now), self._weight)
         self._jobs[job] = None
@@ -179,8 +186,8 @@ class Queue:
 
     def _count(self, job: Job, by: int) -> None:
         self._with_deadline += by * (job.due is not None)
+        self._rows += by * _rows_of(job)
         if isinstance(job, Request):
-            self._rows += by * len(job.items)
             self._weight += by * job.weight
 
     def _check_time(self, request: Request, start: float, ahead: int) -> None:
@@ -194,6 +201,10 @@ class Queue:
                 f"scoring would end after the deadline: with what waits before, it takes about"
                 f" {seconds:.2g} s, of which {max(0.0, request.due - start):.2g} s are left"
             )
+
+
+def _rows_of(job: Job) -> int:
+    return len(job.items) if isinstance(job, Request) else 1
 
 
 def weigh(items: Sequence[QuestionAnswer], longest: int) -> int:

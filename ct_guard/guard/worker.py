@@ -77,9 +77,22 @@ class Worker:
         weight = weigh(items, self._longest)
         return self._enqueue(Request(items, weight, terms or Terms(), due))
 
-    def call(self, function: Callable[[], Any], *, due: float | None = None) -> "Future[Any]":
-        """Run a function alone on the thread: what touches the model must not run beside it."""
-        return self._enqueue(Call(function, due))
+    def call(
+        self,
+        function: Callable[[], Any],
+        *,
+        due: float | None = None,
+        most: int | None = None,
+    ) -> "Future[Any]":
+        """Run a function alone on the thread: what touches the model must not run beside it. The
+        future holds OverloadedError where more than `most` answers wait."""
+        return self._enqueue(Call(function, due, most))
+
+    @property
+    def waiting(self) -> int:
+        """Answers and calls that wait."""
+        with self._wake:
+            return self._waiting.rows
 
     def close(self, timeout: float | None = None) -> None:
         """Finish what is waiting and stop. Later submissions raise UsageError.

@@ -44,8 +44,10 @@ from .reporting import (
     Reporter,
     Work,
 )
-from .scoring import (
+from .score_settings import (
     ScoreConfig,
+)
+from .scoring import (
     ScoreResult,
     score,
 )

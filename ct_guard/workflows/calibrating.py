@@ -235,7 +235,7 @@ def _checked(
 ) -> list[str]:
     """Remarks on what could not be checked, and on what the copy loses."""
     from .leakage import check_new
-    from .runs.score import check_columns_of_rows
+    from .runs.assessing import check_columns_of_rows
 
     if folder is None or manifest is None:
         if config.disjoint_from:

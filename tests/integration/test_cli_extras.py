@@ -38,6 +38,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["score", "rows.jsonl", "-o", "scored.jsonl"], "torch"),
         (["score", "rows.jsonl", "-o", "scored.jsonl", "--backend", "llama_cpp"], "gguf"),
         (["score", "rows.jsonl", "-o", "scored.parquet"], "parquet"),
+        (["score", "rows.jsonl", "-o", "scored.jsonl", "--engine", "ray"], "ray"),
         (["grade", "rows.jsonl", "--model", "mini", "-o", "graded.jsonl"], "torch"),
         (["evaluate", "rows.jsonl", "--plot", "curves.png"], "report"),
         (["export", "gguf", "mini", "-o", "exported"], "gguf"),

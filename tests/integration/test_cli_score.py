@@ -191,7 +191,7 @@ def test_an_existing_output_is_not_overwritten_unasked(
 def test_an_interrupted_run_resumes_to_the_same_result(
     tiny_estimator: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ct_guard.workflows.runs import score as engine
+    from ct_guard.workflows.engines import local as engine
 
     monkeypatch.setattr(engine, "monotonic", lambda: 0.0)
     rows = [{"question": f"What is {n} plus 1?", "answer": str(n + 1)} for n in range(11)]
@@ -326,3 +326,29 @@ def test_whoever_stops_reading_a_pipe_sees_no_error(tmp_path: Path) -> None:
     assert json.loads(done.stdout)["status"] == "empty"
     assert "Error" not in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_folder_for_which_there_is_no_room_is_finished_when_there_is(tmp_path: Path) -> None:
+    """The first file fits, the second does not; its answers are empty."""
+    folder, output = tmp_path / "answers", tmp_path / "scored"
+    folder.mkdir()
+    row = {"question": "What?", "answer": "", "note": "x" * 200}
+    for name, count in (("a", 10), ("b", 400)):
+        (folder / f"{name}.jsonl").write_text((json.dumps(row) + "\n") * count)
+    command = [sys.executable, "-m", "ct_guard", "score", str(folder), "-o", f"{output}/", "-q"]
+
+    def limit_file_size() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
+
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=False, preexec_fn=limit_file_size
+    )
+    assert done.returncode == 2
+    assert "b.jsonl: cannot be written: File too large" in done.stderr
+    assert "--resume goes on from here" in done.stderr
+    assert [path.name for path in output.iterdir() if path.suffix == ".jsonl"] == ["a.jsonl"]
+    resumed = run("score", folder, "-o", output, "-q", "--resume", "--summary", tmp_path / "s.json")
+    assert resumed.exit_code == 0, resumed.output
+    told = json.loads((tmp_path / "s.json").read_text())
+    assert (told["rows"], told["resumed"] >= 10) == (410, True)
+    assert sorted(path.name for path in output.iterdir()) == ["a.jsonl", "b.jsonl"]

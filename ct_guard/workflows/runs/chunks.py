@@ -18,6 +18,7 @@ CHUNK_CHARACTERS = 4_000_000
 memory. How much of it is used goes by the clock (`Pace`)."""
 BOX = 64
 """What a list or an object weighs beside its parts, in characters."""
+_READ = ("question", "context", "messages", "answer")
 QUERY_CHARACTERS = 200
 """What the query and the template add to the text of a row, about."""
 
@@ -84,14 +85,21 @@ def _asked(row: Row) -> tuple[Any, ...]:
 
 def text_of(row: Row) -> int:
     """Characters that the model reads of a row, about."""
-    return QUERY_CHARACTERS + sum(
-        _size(row.fields.get(name)) for name in ("question", "context", "messages", "answer")
-    )
+    found = QUERY_CHARACTERS
+    for name in _READ:
+        value = row.fields.get(name)
+        if value is not None:
+            found += len(value) if isinstance(value, str) else _size(value)
+    return found
 
 
 def _size(value: Any) -> int:
     """Characters of text in a value, however nested, and what its lists and objects weigh."""
     if isinstance(value, str):
         return len(value)
-    parts = value.values() if isinstance(value, dict) else value
-    return BOX + sum(map(_size, parts)) if isinstance(value, (dict, list)) else 0
+    if not isinstance(value, (dict, list)):
+        return 0
+    found = BOX
+    for part in value.values() if isinstance(value, dict) else value:
+        found += len(part) if isinstance(part, str) else _size(part)
+    return found

@@ -4,15 +4,19 @@ import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from time import monotonic
 from typing import Any, BinaryIO
 
 from ct_guard.errors import InputError, UsageError
+from ct_guard.files.jsonl import decode_line, encode_line
 
 __all__ = ["Journal", "is_written", "journal_path"]
 
 _WRITTEN = "written"
 """The one key of the line that says which file the run was about to finish."""
 _TAIL = 4096
+EVERY_SECONDS = 1.0
+"""What a machine may lose that loses its power: a process that is killed loses nothing."""
 _SHOWN = 60
 """Most characters of a setting in a message."""
 
@@ -35,6 +39,7 @@ class Journal:
     def __init__(self, path: Path, file: BinaryIO, stored: int) -> None:
         self._path = path
         self._file = file
+        self._synced = 0.0
         self.stored = stored
 
     @classmethod
@@ -74,7 +79,7 @@ class Journal:
         file.truncate()
         journal = cls(path, file, stored)
         if not end:
-            journal._write([fingerprint])
+            journal._write([fingerprint], sync=True)
         return journal
 
     def __enter__(self) -> "Journal":
@@ -92,15 +97,17 @@ class Journal:
                 if not _is_mark(record):
                     yield record
 
-    def append(self, results: Iterable[Mapping[str, Any]]) -> None:
-        """Adds results, and returns when they are on disk. Raises ValueError, and adds none of
-        them, where a number is NaN or infinite."""
-        self.stored += self._write(results)
+    def append(self, results: Iterable[Mapping[str, Any]], *, sync: bool = False) -> None:
+        """Adds results, and returns when the system has them: no kill of this process loses them.
+        At least once a second, and with `sync`, they are brought to disk. Raises ValueError, and
+        adds none of them, where a number is NaN or infinite."""
+        due = monotonic() - self._synced >= EVERY_SECONDS
+        self.stored += self._write(results, sync=sync or due)
 
     def announce(self, output: os.stat_result) -> None:
         """Notes the file that is about to become the output: a run that is killed before it deletes
         its journal knows by this that the output is its own."""
-        self._write([{_WRITTEN: _identity(output)}])
+        self._write([{_WRITTEN: _identity(output)}], sync=True)
 
     def close(self) -> None:
         """Keeps the journal for a later run."""
@@ -111,11 +118,13 @@ class Journal:
         self.close()
         self._path.unlink(missing_ok=True)
 
-    def _write(self, records: Iterable[Mapping[str, Any]]) -> int:
-        lines = [json.dumps(record, allow_nan=False).encode() + b"\n" for record in records]
-        self._file.writelines(lines)
+    def _write(self, records: Iterable[Mapping[str, Any]], *, sync: bool) -> int:
+        lines = [encode_line(record) for record in records]
+        self._file.write(b"".join(lines))
         self._file.flush()
-        os.fsync(self._file.fileno())
+        if sync:
+            os.fsync(self._file.fileno())
+            self._synced = monotonic()
         return len(lines)
 
 
@@ -124,7 +133,7 @@ def _whole_lines(file: BinaryIO) -> Iterator[tuple[dict[str, Any], int]]:
     end = 0
     for line in file:
         try:
-            value = json.loads(line)
+            value = decode_line(line)
         except ValueError:
             return
         if not line.endswith(b"\n") or not isinstance(value, dict):

@@ -12,13 +12,14 @@ from ct_guard.datasets import sha256_of
 from ct_guard.errors import InputError, OutputExistsError, UsageError
 from ct_guard.files import check_output
 from ct_guard.files.locking import alone, check_free
-from ct_guard.files.paths import STDIO
+from ct_guard.files.paths import STDIO, Sources, all_of
 
 from .journal import Journal, is_written, journal_path
 
-__all__ = ["Run", "check_run", "running"]
+__all__ = ["Run", "check_run", "running", "writing"]
 
-JOURNAL_SCHEMA = 3
+JOURNAL_SCHEMA = 4
+FOLDER_SCHEMA = 1
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,14 @@ class Run:
             self.journal.announce(output)
 
 
-def check_run(source: str | Path, output: str | Path, *, overwrite: bool, resume: bool) -> None:
+def check_run(source: Sources, output: str | Path, *, overwrite: bool, resume: bool) -> None:
     """Checks, before anything is loaded, that a run may begin.
 
     Raises as `check_output`; UsageError where another process is at the output or a pipe is to be
     resumed; OutputExistsError where an interrupted run left a journal and neither `resume` nor
     `overwrite` says what to do with it.
     """
-    if STDIO in (os.fspath(source), os.fspath(output)):
+    if _is_pipe(source, output):
         if resume:
             raise UsageError("a pipe cannot be resumed: give files as input and output")
     elif journal_path(output).exists() and not resume and not overwrite:
@@ -71,9 +72,13 @@ def check_run(source: str | Path, output: str | Path, *, overwrite: bool, resume
         check_free(output)
 
 
+def _is_pipe(source: Sources, output: str | Path) -> bool:
+    return STDIO in (*all_of(source), os.fspath(output))
+
+
 @contextmanager
 def running(
-    source: str | Path,
+    source: Sources,
     output: str | Path,
     settings: Mapping[str, Any],
     *,
@@ -91,19 +96,20 @@ def running(
     """
     check_run(source, output, overwrite=overwrite, resume=resume)
     if os.fspath(output) == STDIO:
-        with _writing(source, output):
+        with writing(source, output):
             yield Run(overwrite)
         return
-    with _writing(source, output), alone(output):
+    with writing(source, output), alone(output):
         # Whoever held it until now may have finished it.
         replace = overwrite or (resume and is_written(output))
         check_output(output, source=source, overwrite=replace, resumable=True)
-        if os.fspath(source) == STDIO:
+        if _is_pipe(source, output):
             yield Run(overwrite)
             return
+        bytes_of = [sha256_of(path) for path in all_of(source)]
         fingerprint = {
             "schema": JOURNAL_SCHEMA,
-            "input": sha256_of(source),
+            "input": bytes_of[0] if len(bytes_of) == 1 else bytes_of,
             "version": __version__,
             **settings,
         }
@@ -113,7 +119,7 @@ def running(
 
 
 @contextmanager
-def _writing(source: str | Path, output: str | Path) -> Iterator[None]:
+def writing(source: Sources, output: str | Path) -> Iterator[None]:
     """Raises InputError where the output cannot be written, with what is left and the way on."""
     try:
         yield
@@ -122,7 +128,7 @@ def _writing(source: str | Path, output: str | Path) -> Iterator[None]:
     except OSError as error:
         kept = (
             "a pipe cannot be resumed, begin again"
-            if STDIO in (os.fspath(source), os.fspath(output))
+            if _is_pipe(source, output)
             else "make room, then the same again with `resume` goes on from here"
         )
         raise InputError(
