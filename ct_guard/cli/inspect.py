@@ -138,6 +138,7 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
             )
     if not manifest.certificates:
         lines.append(("certificate", "none"))
+    lines += [("promise", one.summary) for one in manifest.promises]
     for figure in known_figures(manifest.figures):
         interval = f" (95% interval {figure.interval})" if figure.has_interval else ""
         lines.append(("figure", f"{figure.name}: {figure.value}{interval}"))

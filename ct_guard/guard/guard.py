@@ -13,15 +13,14 @@ from ct_guard.errors import CtGuardError, DeadlineError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.policies import (
     Annotate,
-    Escalate,
     OnError,
     Policy,
     Situation,
     decide,
     default_policy,
+    keeps_last,
     ledger_for,
     load_policy,
-    parts,
 )
 from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 
@@ -79,14 +78,12 @@ class Guard:
             if number is not None and not number >= 1:
                 raise UsageError(f"{name} is a number of answers, at least 1, not {number!r}")
         self.estimator = load_estimator(estimator)
-        certificates = self.estimator.manifest.certificates
+        known = self.estimator.manifest.known
         self.policy: Policy = (
-            default_policy(certificates) if policy is None else load_policy(policy, certificates)
+            default_policy(known) if policy is None else load_policy(policy, known)
         )
         self._ledger = ledger_for(self.policy)
-        self.keeps_last = any(
-            isinstance(part, Escalate) and part.keep == "last" for part in parts(self.policy)
-        )
+        self.keeps_last = keeps_last(self.policy)
         """Whether the last model's answer counts, instead of the one with the best p."""
         self.on_error_given = on_error
         """For a guard that is to differ in its policy: None goes by that one's."""

@@ -2,18 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ct_guard.errors import UsageError
 from ct_guard.policies import MOST_RETRIES, Situation, Turn
-from ct_guard.records import Action, Assessment
+from ct_guard.records import Action, Assessment, Confidence, Decision
 
-from .guard import Guard
-
-__all__ = ["Ladder", "Outcome"]
+__all__ = ["Decider", "Ladder", "Outcome"]
 
 Model = TypeVar("Model")
 Result = TypeVar("Result")
+
+
+class Decider(Protocol):
+    """What a ladder asks of a guard."""
+
+    @property
+    def keeps_last(self) -> bool: ...
+
+    def decide(self, confidence: Confidence, situation: Situation | None = None) -> Decision: ...
 
 
 @dataclass(frozen=True)
@@ -41,7 +48,7 @@ class Ladder(Generic[Model, Result]):
     one decides.
     """
 
-    def __init__(self, guard: Guard, models: Sequence[Model]) -> None:
+    def __init__(self, guard: Decider, models: Sequence[Model]) -> None:
         self._guard, self._models = guard, models
         self._index = self._retries = self._asked = 0
         self._best: Outcome[Result] | None = None
@@ -100,7 +107,7 @@ class Ladder(Generic[Model, Result]):
             raise UsageError("no model has answered: an outcome comes after the models")
         return Outcome(
             best.result,
-            [self._final(assessment, best.turn) for assessment in best.assessments],
+            [self._final(assessment, best) for assessment in best.assessments],
             best.model_index,
             self._asked,
             "; ".join(self._errors) or None,
@@ -111,11 +118,13 @@ class Ladder(Generic[Model, Result]):
     def _models_left(self) -> int:
         return len(self._models) - self._index - 1
 
-    def _final(self, assessment: Assessment, turn: Turn) -> Assessment:
+    def _final(self, assessment: Assessment, best: Outcome[Result]) -> Assessment:
         """No answer leaves with an action that nobody is left to carry out."""
         if assessment.action not in ("retry", "escalate"):
             return assessment
-        last = Situation(models_left=0, exhausted=True, turn=turn)
+        last = Situation(
+            models_left=0, model_index=best.model_index, exhausted=True, turn=best.turn
+        )
         decision = self._guard.decide(assessment.confidence, last)
         if decision.action in ("retry", "escalate"):
             reason = f"{decision.reason}; nothing is left to try"

@@ -1,24 +1,32 @@
 """What to do at a confidence: pass, abstain, retry, escalate, ask a person."""
 
-from .base import Policy, Situation, Turn, parts
+from .base import Policy, Situation, Turn, keeps_last, parts
 from .budget import Budget, ledger_for
+from .cost import Cost, PricedModel
 from .decide import OnError, decide
 from .gate import OnMissing, ToolGate
+from .known import Known
 from .ledger import Ledger
 from .load import default_policy, load_policy
+from .promised import BelowAnsweredWrong, Cascade
 from .require import Require
 from .rules import MOST_RETRIES, Annotate, Certified, Escalate, Retry, Review, Threshold
 
 __all__ = [
     "MOST_RETRIES",
     "Annotate",
+    "BelowAnsweredWrong",
     "Budget",
+    "Cascade",
     "Certified",
+    "Cost",
     "Escalate",
+    "Known",
     "Ledger",
     "OnError",
     "OnMissing",
     "Policy",
+    "PricedModel",
     "Require",
     "Retry",
     "Review",
@@ -28,6 +36,7 @@ __all__ = [
     "Turn",
     "decide",
     "default_policy",
+    "keeps_last",
     "ledger_for",
     "load_policy",
     "parts",

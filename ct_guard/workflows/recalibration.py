@@ -74,6 +74,7 @@ def save_calibration(
             "evidence": next(iter(fitted), manifest.evidence),
             "groups": tuple(groups),
             "certificates": (),
+            "promises": (),
             "figures": {},
             "data": data,
             "novelty": next(iter(file), None),

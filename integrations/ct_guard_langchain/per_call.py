@@ -71,7 +71,7 @@ class Guards:
         """
         if policy is None:
             return self.guard
-        loaded = load_policy(policy, self.guard.estimator.manifest.certificates)
+        loaded = load_policy(policy, self.guard.estimator.manifest.known)
         with self._lock:
             key = repr(loaded)
             if key not in self._others:
