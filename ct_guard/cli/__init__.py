@@ -28,6 +28,7 @@ COMMANDS = {
     "calibrate": "fit calibrators on a scored file that has grades",
     "certify": "find a threshold with a guarantee",
     "evaluate": "evaluate a scored file that has grades",
+    "cost": "what policies do on scored files that have grades, and what that costs",
     "export": "write an estimator and its base in the format of another engine",
     "push": "put an estimator on the Hugging Face hub, with a model card",
     "pull": "fetch an estimator from the hub, and verify it",

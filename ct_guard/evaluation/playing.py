@@ -1,5 +1,6 @@
 """What policies do on graded answers of one or several models, and what that costs."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -45,23 +46,32 @@ class Played:
         return self.errors / self.answered if self.answered else None
 
 
-def play(policy: Policy, p: Floats, correct: NDArray[np.bool_], costs: Costs) -> Played:
+def play(
+    policy: Policy,
+    p: Floats,
+    correct: NDArray[np.bool_],
+    costs: Costs,
+    *,
+    order: Sequence[int] | None = None,
+) -> Played:
     """Ask the models of every question as the policy wants it (by `guard.Ladder`, as in use).
 
     Args:
         policy: decides on every answer.
-        p: P(correct), shape (n, K): a column a model, in the order in which they are asked.
+        p: P(correct), shape (n, K): a column a model.
         correct: whether the answers are, shape (n, K).
         costs: of what happens; K prices.
+        order: which models can be asked, in this order; None: all, in that of the columns.
 
     A retry gets the same answer once more, and is paid for. Budgets are spent in the order of rows.
     """
     player = _Player(policy)
+    models = range(p.shape[1]) if order is None else order
     prices = np.array(costs.prices)
     paid, answered, errors, people = np.zeros(len(p)), 0, 0, 0
     calls = np.zeros(p.shape[1], dtype=np.int64)
     for row in range(len(p)):
-        ladder: Ladder[int, int] = Ladder(player, range(p.shape[1]))
+        ladder: Ladder[int, int] = Ladder(player, models)
         for model in ladder:
             calls[model] += 1
             paid[row] += prices[model]
@@ -71,7 +81,7 @@ def play(policy: Policy, p: Floats, correct: NDArray[np.bool_], costs: Costs) ->
         outcome = ladder.outcome()
         action = outcome.assessments[0].action
         if action == "pass":
-            wrong = not correct[row, outcome.result]
+            wrong = not bool(correct[row, outcome.result])
             answered, errors = answered + 1, errors + wrong
             paid[row] += costs.error * wrong
         else:

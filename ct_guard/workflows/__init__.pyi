@@ -20,6 +20,11 @@ from .certifying import (
     CertifyResult,
     certify,
 )
+from .costing import (
+    CostConfig,
+    CostResult,
+    cost,
+)
 from .evaluating import (
     EvaluateConfig,
     EvaluateResult,
@@ -68,6 +73,8 @@ __all__ = [
     "CalibrateResult",
     "CertifyConfig",
     "CertifyResult",
+    "CostConfig",
+    "CostResult",
     "EvaluateConfig",
     "EvaluateResult",
     "GradeConfig",
@@ -86,6 +93,7 @@ __all__ = [
     "baseline",
     "calibrate",
     "certify",
+    "cost",
     "evaluate",
     "grade",
     "score",
