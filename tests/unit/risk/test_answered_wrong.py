@@ -28,7 +28,7 @@ def test_the_threshold_is_the_most_lenient_of_the_grid_that_keeps_it():
     answered = p >= found.threshold
     assert (found.answered, found.errors) == (answered.sum(), (answered & ~correct).sum())
     assert (found.errors + 1) / 501 <= 0.1
-    looser = GRID[np.flatnonzero(GRID == found.threshold)[0] + 1]
+    looser = GRID[np.flatnonzero(found.threshold == GRID)[0] + 1]
     assert ((p >= looser) & ~correct).sum() + 1 > 0.1 * 501
 
 
