@@ -59,7 +59,7 @@ def test_files_without_a_shared_question_are_refused(
         read_scored(write(f"{name}.jsonl", make_rows(5, answers=1, prefix=name)), need="logit")
         for name in ("a", "b")
     ]
-    with pytest.raises(InputError, match="a.jsonl.*b.jsonl: share no graded question"):
+    with pytest.raises(InputError, match=r"a\.jsonl.*b\.jsonl: share no graded question"):
         join(some, manifest)
 
 
@@ -76,7 +76,7 @@ def test_files_scored_in_different_arithmetics_are_refused(
         )
         for form in ("F32", "Q4_1")
     ]
-    with pytest.raises(InputError, match="Q4_1.jsonl: scored by llama_cpp in Q4_1, and .*F32"):
+    with pytest.raises(InputError, match=r"Q4_1\.jsonl: scored by llama_cpp in Q4_1, and .*F32"):
         join(some, manifest)
 
 
