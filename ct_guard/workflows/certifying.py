@@ -11,6 +11,7 @@ from ct_guard.errors import FieldError, UsageError
 from .settings import place_of, refuse_idle
 
 if TYPE_CHECKING:
+    from ct_guard.evaluation import Scored
     from ct_guard.promises import Promise
     from ct_guard.records import Certificate
 
@@ -131,7 +132,8 @@ def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
     target = place_of(folder, config.output)
     manifest = load_manifest(folder)
     keep = [config.by] if config.by is not None else []
-    said, files = [], []
+    said: list[str] = []
+    files: list[Scored] = []
     for path in (source, *config.cascade):
         scored = read_scored(path, need="logit", where=config.where, keep=keep)
         check_apart_from(scored, config.disjoint_from)

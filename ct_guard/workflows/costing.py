@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ct_guard.errors import FieldError
 
 if TYPE_CHECKING:
+    from ct_guard.evaluation import Scored
     from ct_guard.evaluation.cascade import Joined
     from ct_guard.evaluation.playing import Played
     from ct_guard.policies import Known, Policy
@@ -78,7 +79,8 @@ def cost(sources: Sequence[str | Path] | str | Path, config: CostConfig) -> Cost
     costs = costs_of(len(paths), prices, config.abstain, config.error)
     folder = locate(config.estimator)
     manifest = load_manifest(folder)
-    said, files = [], []
+    said: list[str] = []
+    files: list[Scored] = []
     for path in paths:
         scored = read_scored(path, need="logit", where=config.where)
         said += check_new(scored, folder, manifest, allowed=("test",))

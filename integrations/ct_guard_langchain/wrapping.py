@@ -12,7 +12,7 @@ from typing_extensions import TypedDict
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator, load_estimator
-from ct_guard.policies import Certified, OnError, Policy
+from ct_guard.policies import BelowAnsweredWrong, Cascade, Certified, OnError, Policy
 
 from .chain import GuardedChain
 from .chat_model import GuardedChatModel
@@ -116,7 +116,8 @@ class _Wrapping:
     def _changed(self, guarded: GuardedChatModel) -> GuardedChatModel:
         """Guarded already: it is made again, with its settings as far as `options` leave them."""
         settings = {name: getattr(guarded, name) for name in type(guarded).model_fields}
-        if "estimator" in self._options and isinstance(guarded.policy, Certified):
+        promised = isinstance(guarded.policy, Certified | Cascade | BelowAnsweredWrong)
+        if "estimator" in self._options and promised:
             settings["policy"] = None  # that certificate is the other estimator's
         return type(guarded)(**{**settings, **self._options})
 
