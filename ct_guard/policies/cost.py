@@ -112,14 +112,12 @@ class Cost(Record):
         said = "no P(correct)" if confidence.p is None else f"P(correct) is {p:.3f}"
         if stage.shift and confidence.p is not None:
             said += f" ({stage.corrected(p):.3f} where the model before was unsure)"
-        choice = {
-            "pass": "let the answer through",
-            "escalate": f"ask {self._called(stage.index + 1)}",
-        }
+        choice = {"pass": "let the answer through", "abstain": "abstain"}.get(decision.action)
+        choice = choice or f"ask {self._called(stage.index + 1)}"
         compared = self._compared(p, stage, asks)
         text = (
             f"For the answer of {self._called(stage.index)}, {said}: {compared}."
-            f" So {choice.get(decision.action, 'abstain')}; from P(correct)"
+            f" So {choice}; from P(correct)"
             f" {decision.threshold:.3f} on, answers are let through."
         )
         if not asks:
