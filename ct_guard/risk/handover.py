@@ -59,8 +59,8 @@ def fit_handover(
 
 def _step(weaker: Floats, stronger: Floats, right: Bools) -> tuple[HandoverBin, ...]:
     bins = int(np.clip(len(weaker) // ROWS_A_BIN, 1, MOST_BINS))
-    lows = np.quantile(weaker, np.arange(1, bins) / bins, method="lower")
-    lows = np.unique(np.append(0.0, lows))
+    starts = np.arange(1, bins) * len(weaker) // bins
+    lows = np.unique(np.append(0.0, np.sort(weaker)[starts]))
     in_bin = np.searchsorted(lows, weaker, side="right") - 1
     found = []
     for number, low in enumerate(lows):
