@@ -35,8 +35,8 @@ def told(policy, **options):
         (Threshold(threshold=0.7), 2, 0, (4, 3), 2.0 + 3 + 4),
         (Threshold(threshold=0.5), 3, 1, (4, 2), 2.0 + 2 + 10 + 2),
         (Escalate(threshold=1.0, otherwise="pass", keep="last"), 4, 1, (4, 4), 2.0 + 4 + 10),
-        (Retry(threshold=0.7, times=1), 1, 0, (7, 0), 3.5 + 6),
-        (Budget(policy=Threshold(threshold=0.7), share=0.01), 1, 0, (4, 0), 2.0 + 6),
+        (Retry(threshold=0.7, times=1), 2, 0, (7, 5), 3.5 + 5 + 4),
+        (Budget(policy=Threshold(threshold=0.7), cost=0.0), 1, 0, (4, 0), 2.0 + 6),
     ],
 )
 def test_answers_errors_calls_and_costs_add_up(policy, answered, errors, calls, cost):
