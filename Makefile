@@ -7,7 +7,8 @@
 # make fuzz    10,000 hostile inputs for every reader of files (an hour or two)
 # make bench   measure speed; make bench-world: the estimators on the miniature world (five hours,
 #              therefore on its own); make bench-gpu: a base in the shape of a 7B model;
-#              make bench-real: evidence on real answers, in the folder CT_GUARD_REAL_DATA
+#              make bench-real: evidence and cascades on real answers, in the folder
+#              CT_GUARD_REAL_DATA; make bench-decisions: are promises kept, where the truth is known?
 #
 # PYTHON          the interpreter to make .venv from, 3.11 or newer
 # PIP_TORCH_ARGS  more arguments for pip when it installs torch: another index, another build
@@ -21,7 +22,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --benchmark-disable
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
 
-.PHONY: demo test quick check docs mini fuzz bench bench-world bench-real bench-gpu clean
+.PHONY: demo test quick check docs mini fuzz bench bench-world bench-real bench-decisions bench-gpu clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -66,6 +67,12 @@ bench-world: $(VENV)/test.stamp
 
 bench-real: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.real
+	$(BIN)/python -m benchmarks.real.cascade pair
+	$(BIN)/python -m benchmarks.real.cascade pairs
+
+bench-decisions: $(VENV)/test.stamp
+	$(BIN)/python -m benchmarks.decisions promises --write
+	$(BIN)/python -m benchmarks.decisions timing --write
 
 bench-gpu: $(VENV)/demo.stamp
 	$(BIN)/python -m benchmarks.large

@@ -29,6 +29,7 @@ COMMANDS = {
     "certify": "find a threshold with a guarantee",
     "evaluate": "evaluate a scored file that has grades",
     "report": "show a scored file that has grades as a page for a browser",
+    "cost": "what policies do on scored files that have grades, and what that costs",
     "export": "write an estimator and its base in the format of another engine",
     "push": "put an estimator on the Hugging Face hub, with a model card",
     "pull": "fetch an estimator from the hub, and verify it",

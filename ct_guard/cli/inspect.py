@@ -48,6 +48,7 @@ def _lines(manifest: "Manifest") -> list[Line]:
         *_asked(manifest),
         *_probabilities(manifest),
         *(_certificates(manifest) or [("certificate", "none")]),
+        *(("promise", one.summary) for one in manifest.promises),
         *_figures(manifest),
         *_origins(manifest),
     ]

@@ -3,13 +3,21 @@
 from ct_guard import risk
 from ct_guard.errors import InputError
 from ct_guard.estimators.weighing import Weighing
+from ct_guard.promises import AnsweredWrong, GroupCertificates
 from ct_guard.records import Arithmetic, Certificate
 from ct_guard.store import Manifest, set_hash
 
 from .probabilities import probabilities
 from .scored import Scored
 
-__all__ = ["certify", "first_answers", "independent"]
+__all__ = [
+    "arithmetic_of",
+    "certify",
+    "certify_groups",
+    "control_answered_wrong",
+    "first_answers",
+    "independent",
+]
 
 
 def independent(scored: Scored) -> Scored:
@@ -80,12 +88,68 @@ def certify(
             "alpha": alpha,
             "grader_false_pass": grader_false_pass,
             "reason": reason,
-            "arithmetic": _arithmetic(scored),
+            "arithmetic": arithmetic_of(scored),
         }
     )
 
 
-def _arithmetic(scored: Scored) -> Arithmetic | None:
+def certify_groups(
+    scored: Scored,
+    manifest: Manifest,
+    *,
+    column: str,
+    alpha: float,
+    delta: float,
+    grader_false_pass: float = 0.0,
+    weighing: Weighing | None = None,
+) -> GroupCertificates:
+    """As `certify`, a threshold for each value of a `column`, which hold all at once with
+    probability 1 - delta (`risk.certify_groups`). The column must have been kept in `scored`."""
+    found = risk.certify_groups(
+        probabilities(scored, manifest, weighing),
+        scored.correct,
+        scored.column(column),
+        column=column,
+        alpha=risk.graded_alpha(alpha, grader_false_pass),
+        delta=delta,
+        split_hash=set_hash(scored.question_keys()),
+    )
+    told = {
+        "alpha": alpha,
+        "grader_false_pass": grader_false_pass,
+        "arithmetic": arithmetic_of(scored),
+    }
+    groups = {name: one.model_copy(update=told) for name, one in found.certificates.items()}
+    return found.model_copy(update={"alpha": alpha, "certificates": groups})
+
+
+def control_answered_wrong(
+    scored: Scored,
+    manifest: Manifest,
+    *,
+    alpha: float,
+    grader_false_pass: float = 0.0,
+    weighing: Weighing | None = None,
+) -> AnsweredWrong:
+    """A threshold that keeps the share of all questions that are answered, and wrongly, at most at
+    alpha on average (`risk.control_answered_wrong`); of the grades, alpha times one less
+    `grader_false_pass`."""
+    found = risk.control_answered_wrong(
+        probabilities(scored, manifest, weighing),
+        scored.correct,
+        alpha=risk.graded_alpha(alpha, grader_false_pass),
+        split_hash=set_hash(scored.question_keys()),
+    )
+    return found.model_copy(
+        update={
+            "alpha": alpha,
+            "grader_false_pass": grader_false_pass,
+            "arithmetic": arithmetic_of(scored),
+        }
+    )
+
+
+def arithmetic_of(scored: Scored) -> Arithmetic | None:
     """What the logits were computed in, None where the file does not say it of all rows alike.
 
     Raises InputError for a file of several: a threshold holds for logits of one.

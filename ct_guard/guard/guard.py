@@ -14,7 +14,6 @@ from ct_guard.errors import CtGuardError, DeadlineError, PolicyError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.policies import (
     Annotate,
-    Escalate,
     OnError,
     Policy,
     Resample,
@@ -22,9 +21,9 @@ from ct_guard.policies import (
     decide,
     default_policy,
     draws,
+    keeps_last,
     ledger_for,
     load_policy,
-    parts,
     refuse_draws,
 )
 from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
@@ -92,16 +91,14 @@ class Guard:
             if number is not None and not number >= 1:
                 raise UsageError(f"{name} is a number of answers, at least 1, not {number!r}")
         self.estimator = load_estimator(estimator)
-        certificates = self.estimator.manifest.certificates
+        known = self.estimator.manifest.known
         self.policy: Policy = (
-            default_policy(certificates) if policy is None else load_policy(policy, certificates)
+            default_policy(known) if policy is None else load_policy(policy, known)
         )
         _check_agreement(self.policy, self.estimator)
         self._ledger = ledger_for(self.policy)
         self._first = Situation(ledger=self._ledger)
-        self.keeps_last = any(
-            isinstance(part, Escalate) and part.keep == "last" for part in parts(self.policy)
-        )
+        self.keeps_last = keeps_last(self.policy)
         """Whether the last model's answer counts, instead of the one with the best p."""
         self.on_error_given = on_error
         """For a guard that is to differ in its policy: None goes by that one's."""

@@ -2,18 +2,25 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
 from ct_guard.errors import UsageError
 from ct_guard.policies import MOST_RETRIES, Situation, Turn
-from ct_guard.records import Action, Assessment, Decision
+from ct_guard.records import Action, Assessment, Confidence, Decision
 
-from .guard import Guard
-
-__all__ = ["Ladder", "Outcome"]
+__all__ = ["Decider", "Ladder", "Outcome"]
 
 Model = TypeVar("Model")
 Result = TypeVar("Result")
+
+
+class Decider(Protocol):
+    """What a ladder asks of a guard."""
+
+    @property
+    def keeps_last(self) -> bool: ...
+
+    def decide(self, confidence: Confidence, situation: Situation | None = None) -> Decision: ...
 
 
 @dataclass(frozen=True)
@@ -48,7 +55,7 @@ class Ladder(Generic[Model, Result]):
     `delivered`: the answer has its reader, and nothing is tried after it.
     """
 
-    def __init__(self, guard: Guard, models: Sequence[Model], *, delivered: bool = False) -> None:
+    def __init__(self, guard: Decider, models: Sequence[Model], *, delivered: bool = False) -> None:
         self._guard, self._models, self._delivered = guard, models, delivered
         self._index = self._retries = self._asked = 0
         self._samples: int | None = None
@@ -132,7 +139,7 @@ class Ladder(Generic[Model, Result]):
             raise UsageError("no model has answered: an outcome comes after the models")
         return Outcome(
             best.result,
-            [self._final(assessment, best.turn) for assessment in best.assessments],
+            [self._final(assessment, best) for assessment in best.assessments],
             best.model_index,
             self._asked,
             "; ".join(self._errors) or None,
@@ -153,11 +160,13 @@ class Ladder(Generic[Model, Result]):
     def _models_left(self) -> int:
         return len(self._models) - self._index - 1
 
-    def _final(self, assessment: Assessment, turn: Turn) -> Assessment:
+    def _final(self, assessment: Assessment, best: Outcome[Result]) -> Assessment:
         """No answer leaves with an action that nobody is left to carry out."""
         if assessment.action not in ("retry", "escalate"):
             return assessment
-        last = Situation(models_left=0, exhausted=True, turn=turn)
+        last = Situation(
+            models_left=0, model_index=best.model_index, exhausted=True, turn=best.turn
+        )
         decision = self._guard.decide(assessment.confidence, last)
         if decision.action in ("retry", "escalate"):
             reason = f"{decision.reason}; nothing is left to try"

@@ -1,11 +1,14 @@
 """What to do at a confidence: pass, abstain, retry, escalate, ask a person."""
 
-from .base import Policy, Situation, Turn, parts
+from .base import Policy, Situation, Turn, keeps_last, parts
 from .budget import Budget, ledger_for
+from .cost import Cost, PricedModel
 from .decide import OnError, decide
 from .gate import OnMissing, ToolGate
+from .known import Known
 from .ledger import Ledger
 from .load import default_policy, load_policy
+from .promised import BelowAnsweredWrong, Cascade
 from .require import Require
 from .resample import MOST_SAMPLES, Resample, draws, refuse_draws, resampled
 from .rules import MOST_RETRIES, Annotate, Certified, Escalate, Retry, Review, Threshold
@@ -14,13 +17,18 @@ __all__ = [
     "MOST_RETRIES",
     "MOST_SAMPLES",
     "Annotate",
+    "BelowAnsweredWrong",
     "Budget",
+    "Cascade",
     "Certified",
+    "Cost",
     "Escalate",
+    "Known",
     "Ledger",
     "OnError",
     "OnMissing",
     "Policy",
+    "PricedModel",
     "Require",
     "Resample",
     "Retry",
@@ -32,6 +40,7 @@ __all__ = [
     "decide",
     "default_policy",
     "draws",
+    "keeps_last",
     "ledger_for",
     "load_policy",
     "parts",

@@ -8,7 +8,7 @@ from ct_guard.records import Confidence, Decision, Record
 
 from .ledger import Ledger
 
-__all__ = ["Policy", "Situation", "Turn", "parts"]
+__all__ = ["Policy", "Situation", "Turn", "keeps_last", "parts"]
 
 Turn = Literal["answer", "tool_call"]
 """What a model said: an answer for the user, or calls of tools."""
@@ -66,3 +66,9 @@ def parts(policy: Policy) -> Iterator[Policy]:
         for _, value in policy:
             if isinstance(value, Policy):
                 yield from parts(value)
+
+
+def keeps_last(policy: Policy) -> bool:
+    """Whether the answer of the last model that was asked counts, instead of the one with the best
+    p: where a part of the policy says `keep` "last"."""
+    return any(getattr(part, "keep", None) == "last" for part in parts(policy))

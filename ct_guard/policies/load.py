@@ -3,17 +3,18 @@
 import os.path
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 from pydantic import ValidationError
 
 from ct_guard.errors import PolicyError
 from ct_guard.files.untrusted_json import JsonError, read_json
-from ct_guard.records import Action, Certificate, Probability, Record
+from ct_guard.records import Action, Certificate
 
 from .base import Policy
 from .budget import Budget
 from .gate import ToolGate
+from .known import RESTING, Known
 from .require import Require
 from .resample import Resample
 from .rules import Annotate, Certified, Escalate, Retry, Review, Threshold
@@ -38,21 +39,14 @@ _INNER = ("answers", "otherwise", "policy")
 """Fields that hold another policy."""
 
 
-class _Promise(Record):
-    """Which of the estimator's certificates is meant: the first that fits."""
-
-    kind: Literal["certified"]
-    alpha: Probability | None = None
-    delta: Probability | None = None
-    below: Action = "abstain"
-
-
 def load_policy(
-    spec: "str | float | Path | dict[str, Any] | Policy", certificates: Sequence[Certificate] = ()
+    spec: "str | float | Path | dict[str, Any] | Policy", certificates: Sequence[Known] = ()
 ) -> Policy:
     """A policy from `0.7`, `"annotate"`, `"certified"`, a JSON file or its content.
 
-    `certificates` are the estimator's, for "certified". Raises PolicyError that says what to write.
+    `certificates` are what the estimator knows (`Manifest.known`), for policies that rest on it:
+    "certified", and the kinds certified, cascade, answered_wrong and cost. Raises PolicyError that
+    says what to write.
     """
     try:
         return _load(spec, certificates)
@@ -63,7 +57,7 @@ def load_policy(
 
 
 def _load(
-    spec: "str | float | Path | dict[str, Any] | Policy", certificates: Sequence[Certificate]
+    spec: "str | float | Path | dict[str, Any] | Policy", certificates: Sequence[Known]
 ) -> Policy:
     if isinstance(spec, int | float) and not isinstance(spec, bool):
         return _threshold(spec)
@@ -96,9 +90,13 @@ def _load(
     return _from_json(data, certificates, str(path))
 
 
-def default_policy(certificates: Sequence[Certificate]) -> Policy:
+def default_policy(certificates: Sequence[Known]) -> Policy:
     """The estimator's certified threshold where it has one, else `Annotate`."""
-    usable = [known for known in certificates if known.threshold is not None]
+    usable = [
+        known
+        for known in certificates
+        if isinstance(known, Certificate) and known.threshold is not None
+    ]
     return Certified(certificate=usable[0]) if usable else Annotate()
 
 
@@ -108,13 +106,13 @@ def _threshold(value: float) -> Threshold:
     return Threshold(threshold=value)
 
 
-def _from_json(data: dict[str, Any], certificates: Sequence[Certificate], where: str) -> Policy:
+def _from_json(data: dict[str, Any], certificates: Sequence[Known], where: str) -> Policy:
     kind = data.get("kind")
     try:
-        if kind == "certified":
-            return _certified(_Promise.model_validate(data), certificates, where)
+        if isinstance(kind, str) and kind in RESTING:
+            return RESTING[kind](data, certificates, where)
         if not isinstance(kind, str) or kind not in _KINDS:
-            known = ", ".join([*_KINDS, "certified"])
+            known = ", ".join([*_KINDS, *RESTING])
             raise PolicyError(f"{where}: unknown kind {kind!r}: there are {known}")
         return _KINDS[kind].model_validate(_with_inner(data, certificates, where))
     except OverflowError as error:
@@ -125,9 +123,7 @@ def _from_json(data: dict[str, Any], certificates: Sequence[Certificate], where:
         raise PolicyError(f"{where}: field {field!r}: {first['msg']}") from error
 
 
-def _with_inner(
-    data: dict[str, Any], certificates: Sequence[Certificate], where: str
-) -> dict[str, Any]:
+def _with_inner(data: dict[str, Any], certificates: Sequence[Known], where: str) -> dict[str, Any]:
     """The fields, with every policy in them loaded; plain actions stay."""
     loaded = dict(data)
     for field in [name for name in _INNER if name in data]:
@@ -137,21 +133,3 @@ def _with_inner(
         elif not (isinstance(value, str) and value in get_args(Action)):
             loaded[field] = _load(value, certificates)
     return loaded
-
-
-def _certified(promise: _Promise, certificates: Sequence[Certificate], where: str) -> Certified:
-    fitting = [
-        known
-        for known in certificates
-        if promise.alpha in (None, known.alpha) and promise.delta in (None, known.delta)
-    ]
-    if not fitting:
-        held = ", ".join(f"alpha={c.alpha:g} delta={c.delta:g}" for c in certificates) or "none"
-        raise PolicyError(
-            f"{where}: the estimator holds no such certificate (it holds {held}):"
-            " make one with 'ct-guard certify', or use a threshold such as 0.7"
-        )
-    passed = [known for known in fitting if known.threshold is not None]
-    if not passed:
-        raise PolicyError(f"{where}: no threshold could be certified: {fitting[0].reason}")
-    return Certified(certificate=passed[0], below=promise.below)

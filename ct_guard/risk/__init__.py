@@ -1,5 +1,7 @@
-"""Selective-risk control: thresholds on P(correct) that come with a guarantee."""
+"""Risk control: thresholds on P(correct), and cascades, that come with a guarantee."""
 
+from ct_guard.risk.answered_wrong import control_answered_wrong
+from ct_guard.risk.cascade import LEARN_SHARE, MOST_MODELS, certify_cascade
 from ct_guard.risk.certified import (
     GRID,
     certify,
@@ -8,11 +10,19 @@ from ct_guard.risk.certified import (
     least_abstention,
     least_answered,
 )
+from ct_guard.risk.groups import certify_groups
+from ct_guard.risk.handover import fit_handover
 
 __all__ = [
     "GRID",
+    "LEARN_SHARE",
+    "MOST_MODELS",
     "certify",
+    "certify_cascade",
+    "certify_groups",
+    "control_answered_wrong",
     "corrected_risk",
+    "fit_handover",
     "graded_alpha",
     "least_abstention",
     "least_answered",

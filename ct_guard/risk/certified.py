@@ -3,12 +3,14 @@
 import math
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit  # type: ignore[import-untyped]
 from scipy.stats import binom  # type: ignore[import-untyped]
 
 from ct_guard.errors import UsageError
 from ct_guard.records import Certificate
+
+from .rows import Floats, Ints, check_rows
 
 __all__ = [
     "GRID",
@@ -18,10 +20,6 @@ __all__ = [
     "least_abstention",
     "least_answered",
 ]
-
-Floats = NDArray[np.float64]
-Bools = NDArray[np.bool_]
-Ints = NDArray[np.intp]
 
 GRID: Floats = np.unique(
     np.concatenate(([0.0, 1.0], np.round(expit(np.linspace(-10.0, 10.0, 401)), 6)))
@@ -69,7 +67,7 @@ def certify(
     Source: Angelopoulos, Bates, Candes, Jordan & Lei 2021 ("Learn then Test"), section 2.3;
     Bauer 1991 for fixed sequences.
     """
-    scores, labels = _check(p, correct)
+    scores, labels = check_rows(p, correct)
     least = least_answered(alpha, delta)
     n = scores.size
     answered = _count_at_least(scores, GRID)
@@ -235,25 +233,3 @@ def _why_none(answered: Ints, errors: Ints, first: int, alpha: float, delta: flo
 
 def _count_at_least(values: Floats, thresholds: Floats) -> Ints:
     return values.size - np.searchsorted(np.sort(values), thresholds, side="left")
-
-
-def _check(p: ArrayLike, correct: ArrayLike) -> tuple[Floats, Bools]:
-    try:
-        scores = np.asarray(p, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise UsageError(
-            f"p must be numbers in [0, 1]: {error}; leave out rows without a probability"
-        ) from error
-    labels: NDArray[np.generic] = np.asarray(correct)
-    if scores.ndim != 1 or scores.size == 0 or labels.shape != scores.shape:
-        raise UsageError(
-            "p and correct must be one-dimensional, not empty and of the same length, "
-            f"not of shapes {scores.shape} and {labels.shape}"
-        )
-    if not ((scores >= 0.0) & (scores <= 1.0)).all():
-        raise UsageError("p must be in [0, 1]: leave out rows without a probability")
-    if labels.dtype != np.bool_ and (
-        labels.dtype.kind not in "iuf" or not np.isin(labels, (0, 1)).all()
-    ):
-        raise UsageError("correct must be booleans, or numbers that are all 0 or 1")
-    return scores, labels.astype(np.bool_)

@@ -52,7 +52,11 @@ def model_card(manifest: Manifest, repo_id: str) -> str:
         "## Figures",
         _figures(manifest.figures),
         "## Certificate",
-        "\n".join(_certificate(known) for known in manifest.certificates) or "None.",
+        "\n".join(
+            [_certificate(known) for known in manifest.certificates]
+            + [f"- {_text(promise.summary)}" for promise in manifest.promises]
+        )
+        or "None.",
         "## Limits",
         LIMITS + (f"\n- {_text(manifest.scope.description)}" if manifest.scope is not None else ""),
     ]

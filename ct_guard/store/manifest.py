@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from ct_guard.backends import Activation
 from ct_guard.methods import METHODS, MethodSpec
+from ct_guard.promises import Promise
 from ct_guard.query import QUERY_HASH, TEMPLATE_DATE, Boundary, ContextStyle
 from ct_guard.records import (
     Arithmetic,
@@ -178,6 +179,8 @@ class Manifest(Record):
     groups: tuple[GroupCorrections, ...] = ()
     """What rows of a domain, a language, a tenant differ by from the calibrators' P(correct)."""
     certificates: tuple[Certificate, ...] = ()
+    promises: tuple[Promise, ...] = ()
+    """Of cascades, groups, wrong answers; and what is known of asking stronger models."""
     scope: Scope | None = None
     files: dict[FileName, SHA256] = {}
     """SHA-256 of every other file of the directory, by relative path."""
@@ -197,6 +200,11 @@ class Manifest(Record):
         """What its method is. KeyError for one that this version does not know, which
         `load_manifest` refuses."""
         return METHODS[self.method]
+
+    @property
+    def known(self) -> tuple[Certificate | Promise, ...]:
+        """All that policies may rest on."""
+        return (*self.certificates, *self.promises)
 
     @property
     def weighs(self) -> bool:

@@ -20,6 +20,11 @@ from .certifying import (
     CertifyResult,
     certify,
 )
+from .costing import (
+    CostConfig,
+    CostResult,
+    cost,
+)
 from .evaluating import (
     EvaluateConfig,
     EvaluateResult,
@@ -75,6 +80,8 @@ __all__ = [
     "CalibrateResult",
     "CertifyConfig",
     "CertifyResult",
+    "CostConfig",
+    "CostResult",
     "EvaluateConfig",
     "EvaluateResult",
     "GradeConfig",
@@ -95,6 +102,7 @@ __all__ = [
     "baseline",
     "calibrate",
     "certify",
+    "cost",
     "evaluate",
     "grade",
     "report",

@@ -268,7 +268,7 @@ def _checked(
     kept = manifest.evidence is not None and not config.evidence
     used = ("certification",) if kept else ("calibration", "certification")
     said = check_new(scored, folder, manifest, allowed=used)
-    if config.apply is None and (manifest.certificates or manifest.figures):
+    if config.apply is None and (manifest.known or manifest.figures):
         said.append(
             f"The certificates and figures of {config.estimator} were of its old probabilities:"
             " they are left out of the copy; certify and evaluate it anew."

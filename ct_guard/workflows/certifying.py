@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ct_guard.errors import UsageError
+from ct_guard.errors import FieldError, UsageError
 
-from .settings import place_of
+from .settings import place_of, refuse_idle
 
 if TYPE_CHECKING:
     from ct_guard.evaluation import Scored
+    from ct_guard.promises import Promise
     from ct_guard.records import Certificate
-    from ct_guard.store import Manifest
 
 __all__ = ["CertifyConfig", "CertifyResult", "certify"]
 
@@ -26,10 +26,26 @@ class CertifyConfig:
     """The estimator that scored the rows."""
     output: str | Path | None = None
     """A directory for a copy of it; None: the certificate goes into the estimator itself."""
-    alpha: float = 0.10
-    """Error rate allowed among the answered, in (0, 1)."""
+    alpha: float | Sequence[float] = 0.10
+    """Error rate allowed among the answered, in (0, 1), or several: a promise each."""
     delta: float = 0.10
     """Allowed probability that the claim is false, in (0, 1)."""
+    by: str | None = None
+    """A column: a threshold for each of its values, which hold all at once (Bonferroni)."""
+    answered_wrong: bool = False
+    """Whether `alpha` bounds the share of *all* questions that are answered wrongly, on average
+    (conformal risk control), instead of the error rate among the answered."""
+    cascade: Sequence[str | Path] = ()
+    """Scored files of further, stronger models' answers to the same questions, in the order in
+    which they would be asked: one promise for the whole cascade, which is the cheapest that can be
+    certified."""
+    price: Sequence[float] = ()
+    """Of a cascade: what a call of each model costs, in the order of the files; none: 0 for the
+    first, 1 for each further one."""
+    abstain: float = 10.0
+    """Of a cascade: what a question without an answer costs, in the unit of the prices."""
+    error: float = 0.0
+    """Of a cascade: what an answer costs that is let through and is wrong."""
     first: bool = False
     """Whether the first graded answer to each question counts, where there are several."""
     where: Mapping[str, str] = field(default_factory=dict)
@@ -41,21 +57,44 @@ class CertifyConfig:
     """Files that may share no question with the rows."""
     overwrite: bool = False
 
+    def idle(self) -> Mapping[str, str]:
+        if self.cascade:
+            return {}
+        return dict.fromkeys(("price", "abstain", "error"), "a `cascade`")
+
+    @property
+    def alphas(self) -> tuple[float, ...]:
+        """Each once, in the order given."""
+        given = (self.alpha,) if isinstance(self.alpha, int | float) else self.alpha
+        return tuple(dict.fromkeys(map(float, given)))
+
 
 @dataclass(frozen=True)
 class CertifyResult:
-    """The certificate, which has no threshold where none could be certified, and says why."""
+    """What is promised. A certificate has no threshold, and a cascade no stages, where none could
+    be certified, and says why."""
 
-    certificate: "Certificate"
+    certificates: "tuple[Certificate, ...]"
+    """By alpha, in the order given; none where something else was asked for."""
+    promises: "tuple[Promise, ...]"
+    """By group, of cascades, or of answers that are wrong; of a cascade also what is known of
+    asking its stronger models, for the policy `cost`."""
     folder: Path
     """The estimator that it was written into."""
     remarks: tuple[str, ...]
     """What the promise rests on, and does not cover."""
 
+    @property
+    def certificate(self) -> "Certificate":
+        """The first. Raises IndexError where something else was asked for."""
+        return self.certificates[0]
+
 
 def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
     """Find the most lenient threshold t of which "at most alpha wrong among answers with
-    P(correct) >= t" is certain at level 1 - delta, and write it into the estimator's manifest.
+    P(correct) >= t" is certain at level 1 - delta, and write it into the estimator's manifest; or,
+    as the configuration asks, thresholds by group, a cascade of models, or a bound on the share of
+    questions that are answered wrongly.
 
     Args:
         source: what `score` wrote, with grades in `correct`: one answer a question, to questions
@@ -64,79 +103,76 @@ def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
 
     Raises:
         InputError: rows that cannot be read, are not independent, or were used before.
-        FieldError: an estimator that must be copied; UsageError: a value outside its range.
+        FieldError: settings that exclude each other, or an estimator that must be copied.
+        UsageError: a value outside its range.
         OutputExistsError: `output` is there; ManifestError: the estimator is not whole.
     """
     from ct_guard.estimators.weighing import weighing_of
     from ct_guard.evaluation import read_scored
-    from ct_guard.evaluation.certify import certify as certified
     from ct_guard.evaluation.certify import first_answers, independent
     from ct_guard.store import load_manifest, locate
 
     from .leakage import check_apart_from, check_new
-    from .recording import save_certificate
+    from .promising import (
+        Asked,
+        answered_wrong,
+        by_group,
+        cascades,
+        costs_of,
+        remarks,
+        replaced,
+        thresholds,
+        too_small,
+    )
+    from .recording import save_promises
 
+    _check_settings(config)
     false_pass = _share(config.grader_false_pass)
     folder = locate(config.estimator)
     target = place_of(folder, config.output)
     manifest = load_manifest(folder)
-    scored = read_scored(source, need="logit", where=config.where)
-    check_apart_from(scored, config.disjoint_from)
-    said = check_new(scored, folder, manifest, allowed=("certification",))
-    rows = first_answers(scored) if config.first else independent(scored)
-    certificate = certified(
-        rows,
-        manifest,
-        alpha=config.alpha,
-        delta=config.delta,
-        grader_false_pass=false_pass,
-        weighing=weighing_of(manifest, folder),
-    )
-    save_certificate(folder, target, certificate, rows, overwrite=config.overwrite)
-    said += _remarks(certificate, manifest, scored, rows, measured=config.grader_false_pass)
-    return CertifyResult(certificate, target, tuple(said))
+    keep = [config.by] if config.by is not None else []
+    said: list[str] = []
+    files: list[Scored] = []
+    for path in (source, *config.cascade):
+        scored = read_scored(path, need="logit", where=config.where, keep=keep)
+        check_apart_from(scored, config.disjoint_from)
+        said += check_new(scored, folder, manifest, allowed=("certification",))
+        files.append(scored)
+    rows = [first_answers(one) if config.first else independent(one) for one in files]
+    asked = Asked(manifest, weighing_of(manifest, folder), config.delta, false_pass)
+    certificates: tuple[Certificate, ...] = ()
+    promises: tuple[Promise, ...] = ()
+    of = rows[0]
+    if config.cascade:
+        costs = costs_of(len(rows), config.price, config.abstain, config.error)
+        promises, of, more = cascades(rows, asked, config.alphas, costs)
+        said += more
+    elif config.by is not None:
+        promises = tuple(by_group(of, asked, config.alphas, config.by))
+    elif config.answered_wrong:
+        promises = tuple(answered_wrong(of, asked, config.alphas))
+    else:
+        certificates = tuple(thresholds(of, asked, config.alphas))
+    save_promises(folder, target, (*certificates, *promises), of, overwrite=config.overwrite)
+    said += replaced(manifest, certificates)
+    said += remarks(files, of, config.alphas, config.delta, false_pass, config.grader_false_pass)
+    said += too_small(promises)
+    return CertifyResult(certificates, promises, target, tuple(dict.fromkeys(said)))
 
 
-def _remarks(
-    certificate: "Certificate",
-    manifest: "Manifest",
-    scored: "Scored",
-    rows: "Scored",
-    *,
-    measured: float | str | Path | None,
-) -> list[str]:
-    said = [
-        "It replaces the certificate of before for the same alpha and delta:"
-        f" P(correct) >= {known.threshold:.4f}."
-        for known in manifest.certificates
-        if (known.alpha, known.delta) == (certificate.alpha, certificate.delta)
-        and known.threshold is not None
-    ]
-    if certificate.threshold is not None and rows.correct.all():
-        said.append(
-            f"All {len(rows):,} graded answers are right: if wrong ones were left out of the file,"
-            " nothing is promised."
-        )
-    if measured is None:
-        said.append(
-            "The grades are taken as the truth: where the grader may pass wrong answers, have some"
-            " checked (ct-guard audit) and give `grader_false_pass`."
-        )
-    elif certificate.grader_false_pass > 0:
-        said.append(
-            f"Of wrong answers, the grader is taken to pass {certificate.grader_false_pass:.1%}."
-        )
-    if scored.loss:
-        said.append(scored.loss)
-    if scored.ungraded:
-        said.append(
-            f"{scored.ungraded:,} scored rows have no grade and do not count: if they are left out"
-            " because they are hard to grade, the promise does not cover their like."
-        )
-    models = {row.model for row in rows.graded if row.model is not None}
-    if len(models) > 1:
-        said.append(f"The promise is for this mix of {len(models)} answering models, not for each.")
-    return said
+def _check_settings(config: CertifyConfig) -> None:
+    kinds = {
+        "by": config.by is not None,
+        "answered_wrong": config.answered_wrong,
+        "cascade": bool(config.cascade),
+    }
+    given = [f"`{name}`" for name, is_given in kinds.items() if is_given]
+    if len(given) > 1:
+        raise FieldError(f"{' and '.join(given)} are promises of their own: make one at a time")
+    if not config.alphas:
+        raise FieldError("`alpha` is empty: give at least one error rate")
+    refuse_idle(config)
 
 
 def _share(given: float | str | Path | None) -> float:

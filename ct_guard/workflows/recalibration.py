@@ -77,6 +77,7 @@ def save_calibration(
             "evidence": next(iter(fitted), manifest.evidence),
             "groups": tuple(groups),
             "certificates": (),
+            "promises": (),
             "figures": dict(figures or {}),
             "data": data,
             "novelty": next(iter(file), None),

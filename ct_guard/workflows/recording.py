@@ -8,11 +8,19 @@ import numpy as np
 from ct_guard.evaluation import Evaluation, Scored
 from ct_guard.evaluation.disjoint import with_split
 from ct_guard.evaluation.slices import MACRO
+from ct_guard.promises import Promise
 from ct_guard.records import Certificate
 from ct_guard.store import Manifest, load_manifest, revise_estimator
 from ct_guard.store.figures import Value, with_interval
 
-__all__ = ["RECORDED", "TEST", "recorded_figures", "save_certificate", "save_figures"]
+__all__ = [
+    "RECORDED",
+    "TEST",
+    "recorded_figures",
+    "save_certificate",
+    "save_figures",
+    "save_promises",
+]
 
 TEST = "test"
 """The split, and how the names of its figures begin."""
@@ -84,6 +92,40 @@ def save_figures(
     return revise_estimator(source, target, changed, questions=splits, overwrite=overwrite)
 
 
+def save_promises(
+    source: Path,
+    target: Path,
+    made: Sequence[Certificate | Promise],
+    scored: Scored,
+    *,
+    overwrite: bool = False,
+) -> Manifest:
+    """The estimator at `source` with these certificates and other promises, at `target` (which may
+    be `source`). Certificates for the same alpha and delta are replaced, and promises of the same
+    subject; the questions are recorded as the split `certification`.
+
+    Raises:
+        OutputExistsError: `target` exists and may not be replaced, or is no estimator.
+        ManifestError: the estimator at `source` is not whole.
+    """
+    manifest = load_manifest(source)
+    data, splits = with_split(source, manifest, "certification", scored)
+    certificates = [one for one in made if isinstance(one, Certificate)]
+    promises = [one for one in made if not isinstance(one, Certificate)]
+    claims = {(one.alpha, one.delta) for one in certificates}
+    subjects = {one.subject for one in promises}
+    others = [one for one in manifest.certificates if (one.alpha, one.delta) not in claims]
+    further = [one for one in manifest.promises if one.subject not in subjects]
+    changed = manifest.model_copy(
+        update={
+            "certificates": (*certificates, *others),
+            "promises": (*promises, *further),
+            "data": data,
+        }
+    )
+    return revise_estimator(source, target, changed, questions=splits, overwrite=overwrite)
+
+
 def save_certificate(
     source: Path,
     target: Path,
@@ -92,16 +134,5 @@ def save_certificate(
     *,
     overwrite: bool = False,
 ) -> Manifest:
-    """The estimator at `source` with this certificate, at `target` (which may be `source`). One for
-    the same alpha and delta is replaced; the questions are recorded as the split `certification`.
-
-    Raises:
-        OutputExistsError: `target` exists and may not be replaced, or is no estimator.
-        ManifestError: the estimator at `source` is not whole.
-    """
-    manifest = load_manifest(source)
-    data, splits = with_split(source, manifest, "certification", scored)
-    promise = (certificate.alpha, certificate.delta)
-    others = tuple(c for c in manifest.certificates if (c.alpha, c.delta) != promise)
-    changed = manifest.model_copy(update={"certificates": (certificate, *others), "data": data})
-    return revise_estimator(source, target, changed, questions=splits, overwrite=overwrite)
+    """One certificate, as `save_promises`."""
+    return save_promises(source, target, [certificate], scored, overwrite=overwrite)

@@ -275,6 +275,7 @@ def _limit_threads(threads: int) -> None:
 
 def _remarks(guard: "Guard", config: ScoreConfig) -> list[str]:
     from ct_guard.estimators.baselines import cost_of
+    from ct_guard.promises import AnsweredWrong, CascadeCertificate
 
     loaded, said = guard.estimator, []
     if config.policy is None and guard.policy.name == "annotate":
@@ -285,6 +286,11 @@ def _remarks(guard: "Guard", config: ScoreConfig) -> list[str]:
     if (cost := cost_of(loaded.manifest)) is not None:
         said.append(f"{loaded.name} costs {cost}.")
     promised = [known.arithmetic for known in loaded.manifest.certificates if known.arithmetic]
+    promised += [
+        known.arithmetic
+        for known in loaded.manifest.promises
+        if isinstance(known, CascadeCertificate | AnsweredWrong) and known.arithmetic
+    ]
     if promised and not promised[0].same_as(loaded.arithmetic):
         said.append(
             f"{loaded.name} was certified on scores by {promised[0]}; these are by"

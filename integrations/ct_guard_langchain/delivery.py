@@ -12,8 +12,11 @@ from ct_guard.errors import UsageError
 from ct_guard.guard import Guard
 from ct_guard.policies import (
     Annotate,
+    BelowAnsweredWrong,
     Budget,
+    Cascade,
     Certified,
+    Cost,
     Escalate,
     Policy,
     Require,
@@ -219,9 +222,9 @@ def may_ask_person(policy: Policy, *, about_calls: bool = True) -> bool:
 
 def _asks_person(part: Policy) -> bool:
     match part:
-        case Annotate() | Budget() | Resample():
+        case Annotate() | Budget() | Cost() | Resample():
             return False
-        case Threshold() | Certified() | ToolGate():
+        case Threshold() | Certified() | Cascade() | BelowAnsweredWrong() | ToolGate():
             return part.below == "human"
         case Escalate() | Retry() | Require():
             return part.otherwise == "human"

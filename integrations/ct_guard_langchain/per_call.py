@@ -79,7 +79,7 @@ class Guards:
         """
         if policy is None:
             return self.guard
-        loaded = load_policy(policy, self.guard.estimator.manifest.certificates)
+        loaded = load_policy(policy, self.guard.estimator.manifest.known)
         self._check(loaded)
         if self.samples is not None and not isinstance(loaded, Annotate):
             loaded = resampled(loaded, self.samples)

@@ -12,7 +12,14 @@ from typing_extensions import TypedDict
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator, load_estimator
-from ct_guard.policies import Certified, OnError, Policy, Resample
+from ct_guard.policies import (
+    BelowAnsweredWrong,
+    Cascade,
+    Certified,
+    OnError,
+    Policy,
+    Resample,
+)
 
 from .chain import GuardedChain
 from .chat_model import GuardedChatModel
@@ -120,7 +127,8 @@ class _Wrapping:
         policy = guarded.policy
         if guarded.samples is not None and isinstance(policy, Resample):
             policy = policy.policy  # `samples` make it again
-        if "estimator" in self._options and isinstance(policy, Certified):
+        promised = isinstance(policy, Certified | Cascade | BelowAnsweredWrong)
+        if "estimator" in self._options and promised:
             settings["policy"] = None  # that certificate is the other estimator's
         return type(guarded)(**{**settings, **self._options})
 

@@ -6,11 +6,15 @@ from hypothesis import strategies as st
 
 from ct_guard.policies import (
     Annotate,
+    BelowAnsweredWrong,
     Budget,
+    Cascade,
     Certified,
+    Cost,
     Escalate,
     Ledger,
     Policy,
+    PricedModel,
     Resample,
     Retry,
     Review,
@@ -21,11 +25,35 @@ from ct_guard.policies import (
     load_policy,
     parts,
 )
+from ct_guard.promises import (
+    AnsweredWrong,
+    CascadeCertificate,
+    Costs,
+    Handover,
+    HandoverBin,
+    Stage,
+)
 from ct_guard.records import Certificate, Confidence, Decision, Status
 
 CERTIFICATE = Certificate(alpha=0.1, delta=0.05, threshold=0.6, n=100, answered=40, errors=1)
 NONE_PASSED = Certificate(
     alpha=0.01, delta=0.05, threshold=None, n=100, answered=0, errors=0, reason="too few rows"
+)
+CASCADE = CascadeCertificate(
+    alpha=0.1, delta=0.1, models=("a", "b"), costs=Costs(prices=(0.0, 1.0)),
+    stages=(Stage(model="a", threshold=0.8), Stage(model="b", threshold=0.6)),
+    learnt=50, n=100, answered=60, errors=2, asked=(100, 50),
+)  # fmt: skip
+HANDOVER = Handover(
+    models=("a", "b"),
+    steps=(
+        (
+            HandoverBin(low=0.0, rows=50, right=20, shift=-0.5, reached=(0.2, 0.5, 0.7)),
+            HandoverBin(low=0.55, rows=50, right=45, shift=0.1, reached=(0.6, 0.9, 0.99)),
+        ),
+    ),
+    highest=(0.99, 0.99),
+    n=100,
 )
 POLICIES: list[Policy] = [
     Annotate(),
@@ -36,6 +64,17 @@ POLICIES: list[Policy] = [
     Certified(certificate=NONE_PASSED, below="retry"),
     Escalate(threshold=0.5),
     Escalate(threshold=0.5, otherwise="human", keep="last"),
+    Cascade(certificate=CASCADE),
+    BelowAnsweredWrong(
+        promise=AnsweredWrong(alpha=0.1, threshold=0.5, n=100, answered=70, errors=6)
+    ),
+    Cost(error=20, abstain=2),
+    Cost(
+        error=20,
+        abstain=6,
+        models=(PricedModel(price=0), PricedModel(price=0.5)),
+        handover=HANDOVER,
+    ),
     Retry(threshold=0.7),
     Retry(threshold=0.7, times=3, otherwise="human"),
     Review(threshold=0.6),

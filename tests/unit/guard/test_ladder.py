@@ -81,6 +81,19 @@ def test_after_a_failed_model_the_next_is_asked_only_within_the_budget():
     assert (outcome.result, outcome.attempts) == (0.3, 2)
 
 
+def test_the_last_decision_on_an_answer_knows_whose_it_is():
+    """The stronger model's answer is decided on by its own stage, also where nobody is left."""
+    heard = []
+
+    class Heard(Threshold):
+        def decide(self, confidence: Confidence, situation: Situation) -> Decision:
+            heard.append((situation.model_index, situation.exhausted))
+            return Decision(action="escalate", policy=self.name, reason="never sure")
+
+    climb(Heard(threshold=0.7), {"a": [0.3], "b": [0.6]})
+    assert heard == [(0, False), (1, False), (1, True)]
+
+
 def test_the_first_failure_is_the_callers():
     ladder = Ladder[str, str](guard_with(Annotate()), ["a", "b"])
     for _ in ladder:
