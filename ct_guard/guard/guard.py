@@ -24,6 +24,7 @@ from ct_guard.policies import (
     keeps_last,
     ledger_for,
     load_policy,
+    parts,
     refuse_draws,
 )
 from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
@@ -81,8 +82,8 @@ class Guard:
         observers: Sequence[Observer] = (),
     ) -> None:
         if on_error is not None and on_error not in get_args(OnError):
-            known = ", ".join(get_args(OnError))
-            raise UsageError(f"unknown on_error {on_error!r}: there are {known}")
+            kinds = ", ".join(get_args(OnError))
+            raise UsageError(f"unknown on_error {on_error!r}: there are {kinds}")
         if not window >= 0:
             raise UsageError(f"a window is a time in seconds, not {window!r}")
         if deadline is not None and not deadline > 0:
