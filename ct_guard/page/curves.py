@@ -47,16 +47,17 @@ def reliability(p: Floats, correct: Bools, counts: Tally) -> Points:
 def risk_coverage(counts: Tally) -> Points:
     """From the strictest threshold that answers anything to the most lenient: `threshold`, the
     share of rows answered `coverage`, and that of wrong ones among them `risk`, `low` to `high`."""
-    bounds = counts.risk_band()
+    places = _few(counts)
+    bounds = counts.risk_band(places)
     return [
         {
             "threshold": float(counts.thresholds[at]),
             "coverage": float(counts.answered[at] / counts.rows),
             "risk": float(counts.errors[at] / counts.answered[at]),
-            "low": float(bounds.low[at]),
-            "high": float(bounds.high[at]),
+            "low": float(low),
+            "high": float(high),
         }
-        for at in _few(counts)
+        for at, low, high in zip(places, bounds.low, bounds.high, strict=True)
     ]
 
 

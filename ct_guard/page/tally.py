@@ -56,9 +56,14 @@ class Tally:
         place = int(np.searchsorted(self.thresholds, threshold))
         return int(self.answered[place]), int(self.errors[place])
 
-    def risk_band(self) -> Band:
-        """Of the share of wrong answers among those given, by threshold."""
-        return band(self.errors, self.answered, self.drawn_errors, self.drawn_answered)
+    def risk_band(self, places: NDArray[np.intp]) -> Band:
+        """Of the share of wrong answers among those given, at the thresholds of these places."""
+        return band(
+            self.errors[places],
+            self.answered[places],
+            self.drawn_errors[:, places],
+            self.drawn_answered[:, places],
+        )
 
 
 def thresholds_for(columns: Iterable[Floats], promised: Sequence[float] = ()) -> Floats:

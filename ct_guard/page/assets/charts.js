@@ -7,13 +7,13 @@ const inked = (name) => getComputedStyle(document.documentElement).getPropertyVa
 const series = () => [0, 1, 2, 3].map((at) => inked(`--series-${at}`));
 
 function config() {
-  const quiet = { labelColor: inked("--soft"), titleColor: inked("--soft"), gridColor: inked("--line"), domainColor: inked("--line"), tickColor: inked("--line"), titleFontWeight: "normal" };
+  const quiet = { labelColor: inked("--soft"), titleColor: inked("--soft"), gridColor: inked("--line"), domainColor: inked("--line"), tickColor: inked("--line"), titleFontWeight: "normal", labelFontSize: 12, titleFontSize: 12 };
   return {
     background: null,
     font: "system-ui, sans-serif",
     view: { stroke: inked("--line") },
     axis: quiet,
-    legend: { labelColor: inked("--ink"), titleColor: inked("--soft"), orient: "bottom", direction: "horizontal", columns: 2, title: null, labelLimit: 220 },
+    legend: { labelColor: inked("--ink"), titleColor: inked("--soft"), orient: "bottom", direction: "horizontal", columns: 2, title: null, labelLimit: 220, labelFontSize: 12, symbolOpacity: 1 },
     range: { category: series() },
     rule: { color: inked("--soft") },
   };
