@@ -59,7 +59,7 @@ def html_of(content: dict[str, Any]) -> bytes:
 def require_charts() -> None:
     """Raises MissingExtraError without the library of the charts."""
     try:
-        import vl_convert  # type: ignore[import-not-found]  # noqa: F401
+        import vl_convert  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError("a report", "report") from error
 

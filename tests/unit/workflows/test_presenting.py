@@ -107,8 +107,8 @@ def test_answers_that_stand_twice_are_remarked_on(
     rows = make_rows(60)
     made = report(write("r.jsonl", [*rows, rows[7]]), tmp_path / "p.html", ReportConfig(**QUICK))
     assert [line for line in made.remarks if "repeat" in line] == [
-        f"1 rows repeat an answer that stands in the file already (the first: {tmp_path}/r.jsonl, line"
-        " 8, id q-7): each counts; remove them where they are copies."
+        "1 rows repeat an answer that stands in the file already (the first:"
+        f" {tmp_path}/r.jsonl, line 8, id q-7): each counts; remove them where they are copies."
     ]
 
 
