@@ -81,7 +81,8 @@ def _between(counts: NDArray[Any], place: NDArray[np.intp]) -> NDArray[Any]:
     """Of counts at thresholds, those of the bins that begin at these places, along the last
     axis."""
     at = counts[..., place]
-    return at - np.append(at[..., 1:], np.zeros_like(at[..., :1]), axis=-1)
+    found: NDArray[Any] = at - np.append(at[..., 1:], np.zeros_like(at[..., :1]), axis=-1)
+    return found
 
 
 def _few(counts: Tally) -> NDArray[np.intp]:

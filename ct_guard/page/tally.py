@@ -151,5 +151,5 @@ def wilson(part: ArrayLike, whole: ArrayLike) -> Band:
 
 def _from(cell: Ints, weights: Floats, size: int) -> Floats:
     """Weights at each threshold and above it."""
-    found: Floats = np.cumsum(np.bincount(cell, weights=weights, minlength=size)[::-1])[::-1]
-    return found
+    within = np.bincount(cell, weights=weights, minlength=size).astype(np.float64)
+    return np.cumsum(within[::-1])[::-1]
