@@ -1,5 +1,6 @@
 """The points of a page's diagrams, of the counts at its thresholds."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,14 @@ from ct_guard.metrics import reliability_curve
 
 from .tally import Bools, Floats, Tally, band
 
-__all__ = ["BINS", "reliability", "risk_coverage", "roc"]
+__all__ = ["BINS", "reliability", "risk_coverage", "roc", "top_of_risk"]
 
 BINS = 10
 MOST = 200
 """Points of a curve."""
+
+NOISE = 0.05
+"""Coverage below which a risk is not worth room for its band."""
 
 Points = list[dict[str, Any]]
 
@@ -59,6 +63,13 @@ def risk_coverage(counts: Tally) -> Points:
         }
         for at, low, high in zip(places, bounds.low, bounds.high, strict=True)
     ]
+
+
+def top_of_risk(curves: Sequence[Points], allowed: Sequence[float] = ()) -> float:
+    """Where the axis of risk may end, in (0, 1]: above the bands and what certificates allow, but
+    for bands of the strictest thresholds, whose few answers show noise alone."""
+    highs = [one["high"] for points in curves for one in points if one["coverage"] >= NOISE]
+    return float(min(1.0, max(0.05, 1.1 * max((*highs, *allowed)))))
 
 
 def roc(counts: Tally) -> Points:

@@ -80,6 +80,7 @@ function drawCounts() {
 
 function drawRisk() {
   const x = unit("coverage", "share answered");
+  const y = (field) => unit(field, "wrong among the answered", { scale: { domain: [0, content.top_of_risk], clamp: true, nice: false } });
   const promises = named((one) => one.certificates.filter((found) => known(found.threshold) && found.here.answered).map((found) => ({
     alpha: found.alpha, coverage: found.here.answered / content.rows, risk: found.here.errors / found.here.answered })));
   return draw("risk-chart", {
@@ -87,11 +88,11 @@ function drawRisk() {
     params: signals("coverage", "risk"),
     data: { values: named((one) => one.risk) },
     layer: [
-      { mark: { type: "area", opacity: 0.15 }, encoding: { x, y: unit("low", "wrong among the answered"), y2: { field: "high" }, color: coloured() } },
-      { mark: { type: "line", point: estimators.some((one) => one.risk.length === 1) }, encoding: { x, y: unit("risk", "wrong among the answered"), color: coloured(),
+      { mark: { type: "area", opacity: 0.15 }, encoding: { x, y: y("low"), y2: { field: "high" }, color: coloured() } },
+      { mark: { type: "line", point: estimators.some((one) => one.risk.length === 1) }, encoding: { x, y: y("risk"), color: coloured(),
         tooltip: [{ field: "estimator" }, { field: "threshold" }, { field: "coverage", format: ".1%", title: "answered" }, { field: "risk", format: ".1%", title: "wrong" }] } },
       { data: { values: promises }, mark: { type: "rule", strokeDash: [2, 4] }, encoding: { y: { field: "alpha", type: "quantitative" }, color: coloured() } },
-      { data: { values: promises }, mark: { type: "point", shape: "diamond", filled: true, size: 130, opacity: 1 }, encoding: { x, y: unit("risk", "wrong among the answered"), color: coloured() } },
+      { data: { values: promises }, mark: { type: "point", shape: "diamond", filled: true, size: 130, opacity: 1 }, encoding: { x, y: y("risk"), color: coloured() } },
       dot("coverage", "risk"),
     ],
   });
