@@ -41,7 +41,7 @@ __all__ = ["command"]
 @overwrite_option()
 @click.option(
     "--resamples", type=int,
-    help="Bootstrap resamples, by question; default: 1,000, and for large files fewer, down to 100.",
+    help="Bootstrap resamples, by question; default: 1,000, for large files fewer, down to 100.",
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
