@@ -1,6 +1,5 @@
 """The report: a page about scored files that a browser opens, and its plots."""
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -216,7 +215,8 @@ def _of_estimator(rows: "Scored", estimator: str | Path) -> "tuple[Manifest, Sco
 
 def _digest(path: str | Path) -> str | None:
     """SHA-256 of a file; None for standard input, which was read."""
+    from ct_guard.files.cache import file_digest
+
     if not Path(path).is_file():
         return None
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_digest(Path(path))
