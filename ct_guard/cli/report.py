@@ -39,7 +39,10 @@ __all__ = ["command"]
 @click.option("--title", help="Of the page.")
 @click.option("--plots", metavar="DIR", help="Also write each diagram there, as PNG and SVG.")
 @overwrite_option()
-@click.option("--resamples", type=int, default=200, show_default=True, help="Of the bootstrap.")
+@click.option(
+    "--resamples", type=int,
+    help="Bootstrap resamples, by question; default: 1,000, for large files fewer, down to 100.",
+)  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
 def command(sources: tuple[str, ...], output: str, quiet: bool, **options: Any) -> None:

@@ -13,7 +13,7 @@ from ct_guard.evaluation.figures import PAIRS
 from ct_guard.records import Certificate
 from ct_guard.store import Manifest
 
-from .curves import reliability, risk_coverage, roc
+from .curves import reliability, risk_coverage, roc, top_of_risk
 from .examples import examples
 from .provenance import Source, left_out, provenance, twice
 from .slices import slices
@@ -81,6 +81,8 @@ def content_of(
     shown = examples(first, [source.rows.p for source in sources], rows, seed=seed)
     again = {"resamples": resamples, "seed": seed}
     within = {column: _values(first, column) for column in columns}
+    estimators = [_estimator(one, thresholds, within, again) for one in sources]
+    allowed = [found["alpha"] for one in estimators for found in one["certificates"]]
     return {
         "title": title,
         "rows": len(first),
@@ -88,7 +90,8 @@ def content_of(
         "wrong": int((~first.correct).sum()),
         "costs": asdict(costs),
         "thresholds": thresholds.tolist(),
-        "estimators": [_estimator(one, thresholds, within, again) for one in sources],
+        "top_of_risk": top_of_risk([one["risk"] for one in estimators], allowed),
+        "estimators": estimators,
         "differences": [
             {
                 "one": other.name,

@@ -1,5 +1,6 @@
 """The points of a page's diagrams, of the counts at its thresholds."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -9,11 +10,14 @@ from ct_guard.metrics import reliability_curve
 
 from .tally import Bools, Floats, Tally, band
 
-__all__ = ["BINS", "reliability", "risk_coverage", "roc"]
+__all__ = ["BINS", "reliability", "risk_coverage", "roc", "top_of_risk"]
 
 BINS = 10
 MOST = 200
 """Points of a curve."""
+
+NOISE = 0.05
+"""Coverage below which a risk is not worth room for its band."""
 
 Points = list[dict[str, Any]]
 
@@ -47,17 +51,25 @@ def reliability(p: Floats, correct: Bools, counts: Tally) -> Points:
 def risk_coverage(counts: Tally) -> Points:
     """From the strictest threshold that answers anything to the most lenient: `threshold`, the
     share of rows answered `coverage`, and that of wrong ones among them `risk`, `low` to `high`."""
-    bounds = counts.risk_band()
+    places = _few(counts)
+    bounds = counts.risk_band(places)
     return [
         {
             "threshold": float(counts.thresholds[at]),
             "coverage": float(counts.answered[at] / counts.rows),
             "risk": float(counts.errors[at] / counts.answered[at]),
-            "low": float(bounds.low[at]),
-            "high": float(bounds.high[at]),
+            "low": float(low),
+            "high": float(high),
         }
-        for at in _few(counts)
+        for at, low, high in zip(places, bounds.low, bounds.high, strict=True)
     ]
+
+
+def top_of_risk(curves: Sequence[Points], allowed: Sequence[float] = ()) -> float:
+    """Where the axis of risk may end, in (0, 1]: above the bands and what certificates allow, but
+    for bands of the strictest thresholds, whose few answers show noise alone."""
+    highs = [one["high"] for points in curves for one in points if one["coverage"] >= NOISE]
+    return float(min(1.0, max(0.05, 1.1 * max((*highs, *allowed)))))
 
 
 def roc(counts: Tally) -> Points:
@@ -80,7 +92,8 @@ def _between(counts: NDArray[Any], place: NDArray[np.intp]) -> NDArray[Any]:
     """Of counts at thresholds, those of the bins that begin at these places, along the last
     axis."""
     at = counts[..., place]
-    return at - np.append(at[..., 1:], np.zeros_like(at[..., :1]), axis=-1)
+    found: NDArray[Any] = at - np.append(at[..., 1:], np.zeros_like(at[..., :1]), axis=-1)
+    return found
 
 
 def _few(counts: Tally) -> NDArray[np.intp]:

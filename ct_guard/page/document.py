@@ -10,11 +10,16 @@ import base64
 import hashlib
 import html
 import json
+from contextlib import suppress
 from functools import lru_cache
+from importlib.metadata import version
 from importlib.resources import files
 from typing import Any
 
+from ct_guard import __version__
 from ct_guard.errors import MissingExtraError
+from ct_guard.files.cache import cache_folder
+from ct_guard.files.replacing import replacing
 
 __all__ = ["html_of", "require_charts", "script_json"]
 
@@ -59,7 +64,7 @@ def html_of(content: dict[str, Any]) -> bytes:
 def require_charts() -> None:
     """Raises MissingExtraError without the library of the charts."""
     try:
-        import vl_convert  # type: ignore[import-not-found]  # noqa: F401
+        import vl_convert  # noqa: F401
     except ModuleNotFoundError as error:
         raise MissingExtraError("a report", "report") from error
 
@@ -74,12 +79,20 @@ def script_json(data: Any) -> bytes:
 
 @lru_cache(maxsize=1)
 def _charts() -> str:
-    """Vega, Vega-Lite and what embeds them."""
+    """Vega, Vega-Lite and what embeds them. It takes seconds to put together, and so is kept in the
+    cache for each version of the library."""
     require_charts()
     import vl_convert
 
-    bundle: str = vl_convert.javascript_bundle(CHARTS)
-    return _within_script(bundle)
+    kept = cache_folder() / "charts" / f"vega-{version('vl-convert-python')}-{__version__}.js"
+    with suppress(OSError, UnicodeDecodeError):
+        return kept.read_text("utf-8")
+    bundle = _within_script(vl_convert.javascript_bundle(CHARTS))
+    with suppress(OSError):  # without it the next report takes longer, no more
+        kept.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(kept) as building:
+            building.write_text(bundle, "utf-8")
+    return bundle
 
 
 def _asset(name: str) -> str:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["PLOTS", "check_plots", "draw_plots"]
 
+RISK = "risk-coverage"
+
 Draw = Callable[["Axes", dict[str, Any], str], None]
 
 
@@ -49,6 +51,8 @@ def draw_plots(content: Content, folder: Path) -> list[Path]:
             axes = figure.subplots()
             for number, one in enumerate(content["estimators"]):
                 draw(axes, one, f"C{number}")
+            if name == RISK:
+                axes.set_ylim(0, content["top_of_risk"])
             if len(content["estimators"]) > 1:
                 axes.legend(fontsize="small")
             for suffix in SUFFIXES:
@@ -101,7 +105,7 @@ def _risk(axes: "Axes", one: dict[str, Any], color: str) -> None:
             )  # fmt: skip
     axes.set(
         title="Risk and coverage", xlabel="share of rows answered",
-        ylabel="error rate among the answered", xlim=(0, 1), ylim=(0, 1),
+        ylabel="error rate among the answered", xlim=(0, 1),
     )  # fmt: skip
 
 
@@ -117,5 +121,5 @@ def _roc(axes: "Axes", one: dict[str, Any], color: str) -> None:
     )  # fmt: skip
 
 
-PLOTS: dict[str, Draw] = {"reliability": _reliability, "risk-coverage": _risk, "roc": _roc}
+PLOTS: dict[str, Draw] = {"reliability": _reliability, RISK: _risk, "roc": _roc}
 """By the name of the file."""

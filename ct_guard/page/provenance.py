@@ -51,7 +51,7 @@ def left_out(
         f" many of the least confident right answers, and {len(shown.sample):,} drawn at random."
         " Long texts are cut, and say so.",
         f"Intervals and bands are of {resamples:,} resamples of whole questions; `ct-guard"
-        " evaluate` takes 1,000, prints more figures, and puts the question prior beside them.",
+        " evaluate` prints more figures, and puts the question prior beside them.",
         "Curves are drawn through 200 of the thresholds; the slider has all, and its counts are"
         " exact.",
     ]

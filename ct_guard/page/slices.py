@@ -42,7 +42,7 @@ def slices(
     right = correct.astype(np.float64)
 
     def sums(weights: Floats) -> Floats:
-        return np.bincount(code, weights=weights, minlength=size)
+        return np.bincount(code, weights=weights, minlength=size).astype(np.float64)
 
     draws = []
     for weight in drawn(question, resamples=resamples, seed=seed):

@@ -56,9 +56,14 @@ class Tally:
         place = int(np.searchsorted(self.thresholds, threshold))
         return int(self.answered[place]), int(self.errors[place])
 
-    def risk_band(self) -> Band:
-        """Of the share of wrong answers among those given, by threshold."""
-        return band(self.errors, self.answered, self.drawn_errors, self.drawn_answered)
+    def risk_band(self, places: NDArray[np.intp]) -> Band:
+        """Of the share of wrong answers among those given, at the thresholds of these places."""
+        return band(
+            self.errors[places],
+            self.answered[places],
+            self.drawn_errors[:, places],
+            self.drawn_answered[:, places],
+        )
 
 
 def thresholds_for(columns: Iterable[Floats], promised: Sequence[float] = ()) -> Floats:
@@ -146,5 +151,5 @@ def wilson(part: ArrayLike, whole: ArrayLike) -> Band:
 
 def _from(cell: Ints, weights: Floats, size: int) -> Floats:
     """Weights at each threshold and above it."""
-    found: Floats = np.cumsum(np.bincount(cell, weights=weights, minlength=size)[::-1])[::-1]
-    return found
+    within = np.bincount(cell, weights=weights, minlength=size).astype(np.float64)
+    return np.cumsum(within[::-1])[::-1]

@@ -1,6 +1,5 @@
 """The report: a page about scored files that a browser opens, and its plots."""
 
-import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["ReportConfig", "ReportResult", "report"]
 
+DRAWN = 2_000_000
+"""Rows that are drawn for the intervals of a figure, where nobody says how many."""
 TITLE = "How far can these answers be trusted?"
 
 
@@ -44,8 +45,9 @@ class ReportConfig:
     plots: str | Path | None = None
     """A folder for each diagram as PNG and SVG."""
     overwrite: bool = False
-    resamples: int = 200
-    """Of the bootstrap, by question."""
+    resamples: int | None = None
+    """Of the bootstrap, by question; None: 1,000, fewer where there are more than 2,000 rows, down
+    to 100."""
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -57,7 +59,7 @@ class ReportConfig:
             raise FieldError("`error_cost` and `escalation_cost` are both 0: nothing to weigh")
         if self.rows < 0:
             raise FieldError(f"`rows` must be 0 or more, not {self.rows}")
-        if self.resamples < 20:
+        if self.resamples is not None and self.resamples < 20:
             raise FieldError(f"`resamples` must be at least 20, not {self.resamples}")
 
 
@@ -121,7 +123,7 @@ def report(
     columns = list(dict.fromkeys(config.by))
     if "model" not in columns and any(row.model is not None for row in first.graded):
         columns.append("model")
-    report.tell(f"Counting {len(first):,} rows by {len(found)} estimators")
+    report.tell(f"Counting {len(first):,} rows" + f" by {len(found)} estimators" * (len(found) > 1))
     content = content_of(
         found,
         title=config.title or TITLE,
@@ -129,7 +131,7 @@ def report(
         costs=Costs(config.error_cost, config.escalation_cost),
         columns=columns,
         rows=config.rows,
-        resamples=config.resamples,
+        resamples=config.resamples or min(1000, max(100, DRAWN // len(first))),
         seed=config.seed,
         said=said,
     )
@@ -137,7 +139,11 @@ def report(
     with replacing(target) as building:
         building.write_bytes(page)
     plots = [] if config.plots is None else draw_plots(content, Path(config.plots))
-    remarks = [line for one in content["estimators"] for line in one["remarks"]]
+    remarks = [
+        f"{one['name']}: {line}" if len(found) > 1 else line
+        for one in content["estimators"]
+        for line in one["remarks"]
+    ]
     return ReportResult(
         target, len(page), len(first), tuple(plots), (*remarks, *content["remarks"])
     )
@@ -209,7 +215,8 @@ def _of_estimator(rows: "Scored", estimator: str | Path) -> "tuple[Manifest, Sco
 
 def _digest(path: str | Path) -> str | None:
     """SHA-256 of a file; None for standard input, which was read."""
+    from ct_guard.files.cache import file_digest
+
     if not Path(path).is_file():
         return None
-    with Path(path).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_digest(Path(path))

@@ -7,13 +7,13 @@ const inked = (name) => getComputedStyle(document.documentElement).getPropertyVa
 const series = () => [0, 1, 2, 3].map((at) => inked(`--series-${at}`));
 
 function config() {
-  const quiet = { labelColor: inked("--soft"), titleColor: inked("--soft"), gridColor: inked("--line"), domainColor: inked("--line"), tickColor: inked("--line"), titleFontWeight: "normal" };
+  const quiet = { labelColor: inked("--soft"), titleColor: inked("--soft"), gridColor: inked("--line"), domainColor: inked("--line"), tickColor: inked("--line"), titleFontWeight: "normal", labelFontSize: 12, titleFontSize: 12 };
   return {
     background: null,
     font: "system-ui, sans-serif",
     view: { stroke: inked("--line") },
     axis: quiet,
-    legend: { labelColor: inked("--ink"), titleColor: inked("--soft"), orient: "bottom", direction: "horizontal", columns: 2, title: null, labelLimit: 220 },
+    legend: { labelColor: inked("--ink"), titleColor: inked("--soft"), orient: "bottom", direction: "horizontal", columns: 2, title: null, labelLimit: 220, labelFontSize: 12, symbolOpacity: 1 },
     range: { category: series() },
     rule: { color: inked("--soft") },
   };
@@ -80,6 +80,7 @@ function drawCounts() {
 
 function drawRisk() {
   const x = unit("coverage", "share answered");
+  const y = (field) => unit(field, "wrong among the answered", { scale: { domain: [0, content.top_of_risk], clamp: true, nice: false } });
   const promises = named((one) => one.certificates.filter((found) => known(found.threshold) && found.here.answered).map((found) => ({
     alpha: found.alpha, coverage: found.here.answered / content.rows, risk: found.here.errors / found.here.answered })));
   return draw("risk-chart", {
@@ -87,11 +88,11 @@ function drawRisk() {
     params: signals("coverage", "risk"),
     data: { values: named((one) => one.risk) },
     layer: [
-      { mark: { type: "area", opacity: 0.15 }, encoding: { x, y: unit("low", "wrong among the answered"), y2: { field: "high" }, color: coloured() } },
-      { mark: { type: "line", point: estimators.some((one) => one.risk.length === 1) }, encoding: { x, y: unit("risk", "wrong among the answered"), color: coloured(),
+      { mark: { type: "area", opacity: 0.15 }, encoding: { x, y: y("low"), y2: { field: "high" }, color: coloured() } },
+      { mark: { type: "line", point: estimators.some((one) => one.risk.length === 1) }, encoding: { x, y: y("risk"), color: coloured(),
         tooltip: [{ field: "estimator" }, { field: "threshold" }, { field: "coverage", format: ".1%", title: "answered" }, { field: "risk", format: ".1%", title: "wrong" }] } },
       { data: { values: promises }, mark: { type: "rule", strokeDash: [2, 4] }, encoding: { y: { field: "alpha", type: "quantitative" }, color: coloured() } },
-      { data: { values: promises }, mark: { type: "point", shape: "diamond", filled: true, size: 130, opacity: 1 }, encoding: { x, y: unit("risk", "wrong among the answered"), color: coloured() } },
+      { data: { values: promises }, mark: { type: "point", shape: "diamond", filled: true, size: 130, opacity: 1 }, encoding: { x, y: y("risk"), color: coloured() } },
       dot("coverage", "risk"),
     ],
   });

@@ -78,7 +78,7 @@ function showAdvice() {
   const at = point(state.of, best);
   const rule = state.error > 0 ? 1 - state.escalation / state.error : 0;
   const words = [];
-  if (best === NOTHING)
+  if (at.answered === 0)
     words.push("At these costs no answer is worth giving: escalating all of them costs least.");
   else
     words.push(`On these rows, in hindsight, the least cost is ${amount(at.cost)} for 100 answers, at P(correct) ≥ ${at.threshold}: ${share(at.coverage)} answered, ${share(at.risk)} of them wrong.`);

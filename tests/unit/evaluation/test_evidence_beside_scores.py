@@ -70,6 +70,16 @@ def test_it_is_kept_in_the_manifest_and_the_raw_score_is_still_the_same(
     assert weighing_of(manifest, made).columns == ("samples",)
 
 
+def test_what_each_evidence_adds_is_kept_in_the_manifest(made: Path) -> None:
+    figures = load_manifest(made).figures
+    whole = figures["log loss"]
+    assert isinstance(whole, float)
+    for name in ("logit", *EVIDENCE):
+        without = figures[f"log loss without {name}"]
+        assert isinstance(without, float)
+        assert without > whole
+
+
 def test_probabilities_of_new_rows_are_better_for_it(
     made: Path, write: Write, estimator: Path, tmp_path: Path
 ) -> None:

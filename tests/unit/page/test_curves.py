@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from ct_guard.metrics import auroc, reliability_curve, risk_coverage_curve
-from ct_guard.page.curves import MOST, reliability, risk_coverage, roc
+from ct_guard.page.curves import MOST, reliability, risk_coverage, roc, top_of_risk
 from ct_guard.page.tally import Tally, tally, thresholds_for
 
 RNG = np.random.default_rng(3)
@@ -55,6 +55,15 @@ def test_risk_and_coverage_lie_on_the_whole_curve(counts: Tally) -> None:
     steps = np.diff([one["coverage"] for one in found])
     assert (steps > 0).all()
     assert steps.max() < 0.02
+
+
+def test_the_axis_of_risk_has_room_for_all_but_the_noise_of_a_few_answers() -> None:
+    few = {"coverage": 0.001, "high": 1.0}
+    curve = [few, {"coverage": 0.5, "high": 0.2}, {"coverage": 1.0, "high": 0.3}]
+    assert top_of_risk([curve]) == pytest.approx(0.33)
+    assert top_of_risk([curve], [0.4]) == pytest.approx(0.44)
+    assert top_of_risk([[few, {"coverage": 1.0, "high": 0.99}]]) == 1.0
+    assert top_of_risk([[few, {"coverage": 1.0, "high": 0.001}]]) == 0.05
 
 
 def test_the_area_below_the_roc_is_auroc(counts: Tally) -> None:

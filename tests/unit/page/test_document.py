@@ -5,6 +5,7 @@ import hashlib
 import json
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
@@ -102,6 +103,22 @@ def test_our_scripts_never_make_markup_of_text() -> None:
             "fetch(",
         ):
             assert way not in text, (name, way)
+
+
+def test_the_library_is_put_together_once_and_kept(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    vl_convert = pytest.importorskip("vl_convert", reason="needs vl-convert-python (extra report)")
+    made: list[str] = []
+    monkeypatch.setenv("CT_GUARD_CACHE", str(tmp_path))
+    monkeypatch.setattr(
+        vl_convert, "javascript_bundle", lambda code: made.append(code) or "</script"
+    )
+    charts = document._charts.__wrapped__
+    assert charts() == charts() == "<\\/script"
+    assert len(made) == 1
+    (kept,) = (tmp_path / "charts").iterdir()
+    assert kept.read_text() == charts()
 
 
 def test_the_end_of_a_script_in_the_library_does_not_end_it() -> None:

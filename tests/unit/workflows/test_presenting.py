@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from ct_guard import CertifyConfig, ReportConfig, certify, report
+from ct_guard import CertifyConfig, ReportConfig, WeighConfig, certify, report, weigh
 from ct_guard.errors import FieldError, InputError, MissingExtraError, OutputExistsError
-from ct_guard.page import document
+from ct_guard.evaluation import read_scored
+from ct_guard.page import Costs, Source, content_of, document
+from ct_guard.workflows import presenting
 from tests.unit.page.conftest import light
 from tests.unit.workflows.conftest import Heard
 
@@ -40,11 +42,26 @@ def test_a_page_is_written_and_the_work_is_heard_of(
     made = report(source, tmp_path / "page.html", ReportConfig(**QUICK), report=heard)
     assert (made.page, made.rows) == (tmp_path / "page.html", 300)
     assert made.size == made.page.stat().st_size
-    assert heard.lines == ["Counting 300 rows by 1 estimators"]
+    assert heard.lines == ["Counting 300 rows"]
     found = content_in(made.page)
     assert (found["rows"], found["questions"]) == (300, 150)
     assert found["estimators"][0]["answered"][0] == 300
     assert found["estimators"][0]["errors"][0] == found["wrong"]
+
+
+@pytest.mark.parametrize(("count", "resamples"), [(40, "150"), (80, "100")])
+def test_large_files_are_resampled_less(
+    count: int,
+    resamples: str,
+    write: Write,
+    make_rows: MakeRows,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(presenting, "DRAWN", 6000)
+    page = report(write("r.jsonl", make_rows(count)), tmp_path / "p.html").page
+    told = {one["what"]: one["value"] for one in content_in(page)["provenance"]}
+    assert told["resamples, seed"] == f"{resamples}, 0"
 
 
 def test_several_stand_side_by_side_on_the_rows_that_all_have(
@@ -57,6 +74,7 @@ def test_several_stand_side_by_side_on_the_rows_that_all_have(
     assert made.rows == 200
     assert [(one["one"], one["other"]) for one in found["differences"]] == [("other", "tiny")]
     assert any("are not in every file" in line for line in made.remarks)
+    assert any(line.startswith("other: AUROC is not above chance") for line in made.remarks)
     assert all(len(row["p"]) == 2 for row in found["answers"]["rows"])
 
 
@@ -76,6 +94,28 @@ def test_a_certificate_stands_beside_what_came_of_it(
     told = {(one["of"], one["what"]): one["value"] for one in found["provenance"]}
     assert told["tiny", "estimator"] == "tiny, likelihood"
     assert len(told["tiny", "SHA-256 of the file"]) == 64
+
+
+def test_what_each_evidence_adds_is_read_from_the_estimator(
+    write: Write, make_rows: MakeRows, tmp_path: Path
+) -> None:
+    rows = [{**row, "sure": 0.5 + row["logit"] / 100} for row in make_rows(300)]
+    config = WeighConfig(evidence=("column:sure", "column:sample"))
+    made = weigh(write("graded.jsonl", rows), tmp_path / "mine", config)
+    found = content_of(
+        [Source("mine", read_scored(write("s.jsonl", rows)), made.manifest)],
+        title="t", made="today", costs=Costs(10, 1), resamples=20,
+    )  # fmt: skip
+    evidence = found["estimators"][0]["evidence"]
+    assert [one["name"] for one in evidence["adds"]] == ["column:sure", "column:sample"]
+    losses = made.manifest.figures
+    cost = losses["log loss without column:sure"] - losses["log loss"]
+    assert evidence["adds"][0]["cost"] == pytest.approx(cost)
+    plain = content_of(
+        [Source("mine", read_scored(write("s.jsonl", rows)))],
+        title="t", made="today", costs=Costs(10, 1), resamples=20,
+    )  # fmt: skip
+    assert plain["estimators"][0]["evidence"]["why"].startswith("Name the estimator")
 
 
 def test_models_are_slices_wherever_rows_name_them(
@@ -107,8 +147,8 @@ def test_answers_that_stand_twice_are_remarked_on(
     rows = make_rows(60)
     made = report(write("r.jsonl", [*rows, rows[7]]), tmp_path / "p.html", ReportConfig(**QUICK))
     assert [line for line in made.remarks if "repeat" in line] == [
-        f"1 rows repeat an answer that stands in the file already (the first: {tmp_path}/r.jsonl:8,"
-        " id q-7): each counts; remove them where they are copies."
+        "1 rows repeat an answer that stands in the file already (the first:"
+        f" {tmp_path}/r.jsonl, line 8, id q-7): each counts; remove them where they are copies."
     ]
 
 
@@ -116,8 +156,8 @@ def test_answers_that_stand_twice_are_remarked_on(
     ("change", "problem"),
     [
         ({"correct": None}, "no row has both a confidence and a grade"),
-        ({"correct": "perhaps"}, r"test\.jsonl:1.*correct"),
-        ({"confidence": 1.5}, r"test\.jsonl:1: field 'confidence' must be between 0 and 1"),
+        ({"correct": "perhaps"}, r"test\.jsonl, line 1: field 'correct'"),
+        ({"confidence": 1.5}, r"test\.jsonl, line 1: field 'confidence' must be between 0 and 1"),
     ],
 )
 def test_rows_that_cannot_be_used_are_named(
