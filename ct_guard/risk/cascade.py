@@ -73,11 +73,15 @@ class _Counts:
         lost = costs.error * self.errors + costs.abstain * (self.n - self.answered)
         return np.asarray((self.calls @ np.array(costs.prices) + lost) / self.n)
 
-    def p_values(self, alpha: float) -> Floats:
-        """Of "more than alpha of the answered are wrong": BinomCDF(errors; answered, alpha), as a
-        beta integral, which also takes expected errors; 1 where no answer is right."""
-        right = self.answered - self.errors
-        tail = betainc(np.maximum(right, 0.5), self.errors + 1, 1 - alpha)
+    def p_values(self, alpha: float, at: Ints | None = None) -> Floats:
+        """Of "more than alpha of the answered are wrong", of all configurations or those `at` these
+        numbers: BinomCDF(errors; answered, alpha), as a beta integral, which also takes expected
+        errors; 1 where no answer is right."""
+        answered, errors = self.answered, self.errors
+        if at is not None:
+            answered, errors = answered[at], errors[at]
+        right = answered - errors
+        tail = betainc(np.maximum(right, 0.5), errors + 1, 1 - alpha)
         return np.where(right > 0, tail, 1.0)
 
 
@@ -149,7 +153,7 @@ def certify_cascade(
     learnt = _count(scores[chosen], expected[chosen], plan)
     sequence = _surest_to_cheapest(learnt.p_values(alpha), learnt.cost(costs))
     tested = _count(scores[~chosen], wrong[~chosen], plan)
-    passes = tested.p_values(alpha)[sequence] <= delta
+    passes = tested.p_values(alpha, sequence) <= delta
     passed = int(np.argmin(np.append(passes, False)))  # up to the first failure
     found = int(sequence[max(passed - 1, 0)])
     stages = plan.stages(found)
