@@ -3,8 +3,8 @@
 The pair is a vendor's small and large model; P(correct) is made of each answer's own evidence
 (stated confidence, token probability, a judge's reading of the hedging, who answered), fitted on
 questions that the pair does not share. The shared ones are divided by question, over and over: two
-thirds certify, a third tests. The cheap model is free, a call of the dear one costs 1. With `pairs`,
-the same for the small and the large model of every vendor that has two in the file.
+thirds certify, a third tests. The cheap model is free, a call of the dear one costs 1. With
+`pairs`, the same for the small and the large model of every vendor that has two in the file.
 """
 
 import argparse
