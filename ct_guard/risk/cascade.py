@@ -25,7 +25,7 @@ SEEN = 0.5
 """Learning counts an answer as wrong by half of its label and half of 1 - P(correct): labels alone
 favour configurations that were lucky. This only orders what is tested."""
 MOST_MODELS = 4
-_CANDIDATES = (0, 100, 40, 14, 8)
+_CANDIDATES = (0, 60, 25, 12, 7)
 """Thresholds of each stage, by the number of stages."""
 
 Order = tuple[int, ...]
