@@ -21,9 +21,10 @@ __all__ = ["LEARN_SHARE", "MOST_MODELS", "certify_cascade"]
 LEARN_SHARE = 1 / 5
 """Of the rows, for learning what is tested on the others. (Simulated with 1,000 rows: a fifth
 covers 0.62, a third 0.61, a half 0.59.)"""
-SEEN = 0.5
-"""Learning counts an answer as wrong by half of its label and half of 1 - P(correct): labels alone
-favour configurations that were lucky. This only orders what is tested."""
+BELIEVED = 300
+"""Learning counts an answer as wrong partly by its label, partly by 1 - P(correct), which weighs as
+much as so many labels: labels of few rows alone favour configurations that were lucky. This only
+orders what is tested."""
 MOST_MODELS = 4
 _CANDIDATES = (0, 60, 25, 12, 7)
 """Thresholds of each stage, by the number of stages."""
@@ -149,7 +150,8 @@ def certify_cascade(
 
     plan = _plan(scores[chosen])
     wrong = (~labels).astype(np.float64)
-    expected = SEEN * wrong + (1 - SEEN) * (1 - scores)
+    seen = promise.learnt / (promise.learnt + BELIEVED)
+    expected = seen * wrong + (1 - seen) * (1 - scores)
     learnt = _count(scores[chosen], expected[chosen], plan)
     sequence = _surest_to_cheapest(learnt.p_values(alpha), learnt.cost(costs))
     tested = _count(scores[~chosen], wrong[~chosen], plan)
@@ -186,7 +188,7 @@ def _surest_to_cheapest(p_values: Floats, cost: Floats) -> Ints:
     """The configurations that no other beats in both, in the order of their p-values."""
     by_risk = np.lexsort((cost, p_values))
     cheapest = np.minimum.accumulate(cost[by_risk])
-    return by_risk[np.append(True, cheapest[1:] < cheapest[:-1])]
+    return np.asarray(by_risk[np.append(True, cheapest[1:] < cheapest[:-1])])
 
 
 def _count(p: Floats, wrong: Floats, plan: _Plan) -> _Counts:
@@ -220,7 +222,8 @@ def _count(p: Floats, wrong: Floats, plan: _Plan) -> _Counts:
 
 
 def _table(cells: Ints, weights: Floats, shape: tuple[int, ...]) -> Floats:
-    return np.bincount(cells, weights, minlength=math.prod(shape)).reshape(shape)
+    counts = np.bincount(cells, weights, minlength=math.prod(shape))
+    return counts.astype(np.float64).reshape(shape)
 
 
 def _arriving(table: Floats, stage: int) -> Floats:
