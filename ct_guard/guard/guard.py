@@ -92,9 +92,9 @@ class Guard:
             if number is not None and not number >= 1:
                 raise UsageError(f"{name} is a number of answers, at least 1, not {number!r}")
         self.estimator = load_estimator(estimator)
-        known = self.estimator.manifest.known
+        promises = self.estimator.manifest.known
         self.policy: Policy = (
-            default_policy(known) if policy is None else load_policy(policy, known)
+            default_policy(promises) if policy is None else load_policy(policy, promises)
         )
         _check_agreement(self.policy, self.estimator)
         self._ledger = ledger_for(self.policy)

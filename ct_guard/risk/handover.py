@@ -62,7 +62,7 @@ def _step(weaker: Floats, stronger: Floats, right: Bools) -> tuple[HandoverBin, 
     starts = np.arange(1, bins) * len(weaker) // bins
     lows = np.unique(np.append(0.0, np.sort(weaker)[starts]))
     in_bin = np.searchsorted(lows, weaker, side="right") - 1
-    found = []
+    found: list[HandoverBin] = []
     for number, low in enumerate(lows):
         rows = in_bin == number
         if not rows.any():  # the first, where the least scores are many and alike

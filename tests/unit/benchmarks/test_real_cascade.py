@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from benchmarks.real.cascade import Shared, _tested, resplit
+from benchmarks.real.cascade import CASCADE, CHEAP, DEAR, Shared, _tested, resplit
 
 
 def test_errors_and_calls_are_those_of_the_test_questions() -> None:
@@ -23,9 +23,9 @@ def test_a_cascade_spares_calls_where_the_cheap_model_is_often_sure() -> None:
     sure = rng.random(900) < 0.6
     p = np.column_stack([np.where(sure, 0.97, 0.3), np.full(900, 0.97)])
     found = resplit(Shared(p, rng.random((900, 2)) < p), alpha=0.1, splits=5)
-    dear, cascade = found["the dear model alone"], found["cascade"]
+    dear, cascade = found[DEAR], found[CASCADE.format(10)]
     assert dear.certified == cascade.certified == 5
     assert dear.calls == 1.0
     assert cascade.calls == pytest.approx(0.4, abs=0.05)
     assert cascade.coverage == pytest.approx(1.0)
-    assert found["the cheap model alone"].calls == 0.0
+    assert found[CHEAP].calls == 0.0
