@@ -131,20 +131,13 @@ class FakeBackend:
             if self._logit is not None:
                 self._scored[ids] = self._logit(self.decode(answer))
             labels.append(self._logits(ids, query.label_ids, key))
-        logprobs = [
-            np.array(
-                [_logprob((*context, *answer[:at]), token) for at, token in enumerate(answer)],
-                np.float32,
-            )
-            for context, answer in parts
-        ]
         live = [isinstance(item.context, KV) for item in items]
         sizes = [len(context) + len(answer) for context, answer in parts]
         return ScoreBatch(
             label_logits=np.array(labels, np.float32).reshape(len(items), len(query.label_ids))
             if "labels" in want
             else None,
-            answer_logprobs=logprobs if "answer_logprobs" in want else None,
+            answer_logprobs=_answer_logprobs(parts) if "answer_logprobs" in want else None,
             hidden=_states(parts, everywhere) if "hidden" in want else None,
             cached_tokens=np.array([n * kv for n, kv in zip(sizes, live, strict=True)], np.int32),
             prefilled_tokens=np.array(
@@ -260,6 +253,18 @@ def _parts(item: Item) -> tuple[tuple[int, ...], tuple[int, ...]]:
     if not item.answer:
         raise UsageError("an answer without tokens cannot be scored")
     return item.context, item.answer
+
+
+def _answer_logprobs(
+    parts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+) -> list[NDArray[np.float32]]:
+    return [
+        np.array(
+            [_logprob((*context, *answer[:at]), token) for at, token in enumerate(answer)],
+            np.float32,
+        )
+        for context, answer in parts
+    ]
 
 
 def _states(

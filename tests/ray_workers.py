@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ct_guard.errors import MismatchError
+from ct_guard.errors import MismatchError, PolicyError
 from ct_guard.guard import Guard
 from ct_guard.testing import FakeBackend
 
@@ -29,6 +29,17 @@ class Mortal(FakeBackend):
 
 def mortal(killed: Path) -> tuple[Guard, Sequence[str]]:
     return Guard(estimator_on(Mortal(killed)), 0.5), ["it may be killed"]
+
+
+class Refusing(Guard):
+    """Its policy cannot decide."""
+
+    def decide(self, *arguments: Any) -> Any:
+        raise PolicyError("no decision: give another `policy`")
+
+
+def refusing() -> tuple[Guard, Sequence[str]]:
+    return Refusing(estimator_on(FakeBackend()), 0.5), []
 
 
 def unfit() -> tuple[Guard, Sequence[str]]:

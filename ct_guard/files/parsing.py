@@ -150,7 +150,7 @@ def _optional_text(fields: dict[str, Any], name: str, *, numbers: bool = False) 
     if value is None or value == "":
         return None
     if isinstance(value, str):
-        return _encodable(value)
+        return value if value.isascii() else _encodable(value)
     if numbers and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     expected = "text or a number" if numbers else "text"

@@ -30,6 +30,7 @@ class Local:
         for chunk in chunks_for(self._guard.estimator, rows, pace):
             begun = monotonic()
             results = assess(self._guard, chunk, self._terms)
+            seconds = monotonic() - begun
             read = [row for row, result in zip(chunk, results, strict=True) if is_read(result)]
-            pace.took(monotonic() - begun, rows=len(read), text=sum(map(text_of, read)))
+            pace.took(seconds, rows=len(read), text=sum(map(text_of, read)))
             yield Scored(chunk, results)

@@ -11,10 +11,11 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 
+from ct_guard import errors
 from ct_guard.errors import BackendError, CtGuardError, MissingExtraError
 from ct_guard.files import Row
 from ct_guard.files.jsonl import decode_line
@@ -31,6 +32,8 @@ CHUNK_ROWS = 256
 MOST_CHUNKS = 20_000
 """Of longer files, chunks are larger: Ray keeps a note of every one."""
 
+T = TypeVar("T")
+Failure = dict[str, str]
 Make = Callable[[], tuple[Guard, Sequence[str]]]
 """Loads the estimator where it is called."""
 
@@ -80,7 +83,8 @@ class RayPool:
                 share = gpus / self._gpus if self._gpus else resources.get("CPU", 1.0)
                 self._workers = max(1, int(share))
             ask = ray.remote(_asked).options(num_cpus=1, num_gpus=self._gpus, max_retries=0)
-            self.about = self._own(lambda: ray.get(ask.remote(self._make, self._terms)))
+            told = self._own(lambda: ray.get(ask.remote(self._make, self._terms)))
+            self.about = _unless_failed(told)
         except BaseException:
             self.__exit__(None, None, None)
             raise
@@ -103,6 +107,7 @@ class RayPool:
         for start in starts:
             chunk = list(islice(rows, size))
             number, made = self._own(lambda: next(results))
+            made = _unless_failed(made)
             if number != start or len(made) != len(chunk):
                 raise BackendError(
                     f"a worker returned {len(made)} results from row {number} on, for {len(chunk)}"
@@ -131,15 +136,10 @@ class RayPool:
             yield int(row["start"]), decode_line(row["results"])
 
     def _own(self, work: Callable[[], Any]) -> Any:
-        """What a worker raised on purpose, as if it had been raised here."""
+        """What Ray raises as an error of ours."""
         try:
             return work()
         except self._ray.exceptions.RayError as error:
-            cause: BaseException | None = error
-            while cause is not None and not isinstance(cause, CtGuardError):
-                cause = getattr(cause, "cause", None) or cause.__cause__
-            if cause is not None:
-                raise type(cause)(str(cause)) from None
             said = (str(error).strip().splitlines() or [type(error).__name__])[-1]
             raise BackendError(f"a Ray worker failed: {said}") from error
 
@@ -158,16 +158,38 @@ class _Worker:
         return {"start": batch["start"], "results": np.array(made, object)}
 
     def _scored(self, start: int) -> bytes:
+        made = _or_failure(lambda: assess(self._guard, self._chunk(start), self._terms))
+        return json.dumps(made, allow_nan=False).encode()
+
+    def _chunk(self, start: int) -> list[Row]:
         if start < self._at:  # it was a lost worker's
             self._rows, self._at = self._reading.rows(), 0
         chunk = list(islice(self._rows, start - self._at, start - self._at + self._size))
         self._at = start + len(chunk)
-        return json.dumps(assess(self._guard, chunk, self._terms), allow_nan=False).encode()
+        return chunk
 
 
-def _asked(make: Make, terms: Terms) -> About:
-    guard, remarks = make()
-    return about(guard, terms, remarks)
+def _asked(make: Make, terms: Terms) -> About | Failure:
+    def told() -> About:
+        guard, remarks = make()
+        return about(guard, terms, remarks)
+
+    return _or_failure(told)
+
+
+def _or_failure(work: Callable[[], T]) -> T | Failure:
+    """What is raised on purpose travels as data: Ray would wrap it in its own errors."""
+    try:
+        return work()
+    except CtGuardError as error:
+        return {"error": type(error).__name__, "message": str(error)}
+
+
+def _unless_failed(told: T | Failure) -> T:
+    if not isinstance(told, dict):
+        return told
+    kind: type[CtGuardError] = getattr(errors, told["error"], CtGuardError)
+    raise kind.__new__(kind, told["message"])
 
 
 def _left(reading: Reading, done: int) -> int:

@@ -71,7 +71,7 @@ def _chunks(rows: Iterator[Row], pace: Pace) -> Iterator[list[Row]]:
                 chunk, memory, text = [], 0, 0
         chunk.append(row)
         memory += _size(row.fields)
-        text += text_of(row)
+        text += 0 if pace.text is None else text_of(row)
         if memory > CHUNK_CHARACTERS:
             yield chunk
             chunk, memory, text = [], 0, 0

@@ -17,6 +17,8 @@ _WRITTEN = "written"
 _TAIL = 4096
 EVERY_SECONDS = 1.0
 """What a machine may lose that loses its power: a process that is killed loses nothing."""
+SHARE = 0.05
+"""Of the time that may go into waiting for a slow disk."""
 _SHOWN = 60
 """Most characters of a setting in a message."""
 
@@ -39,7 +41,7 @@ class Journal:
     def __init__(self, path: Path, file: BinaryIO, stored: int) -> None:
         self._path = path
         self._file = file
-        self._synced = 0.0
+        self._due = 0.0
         self.stored = stored
 
     @classmethod
@@ -99,10 +101,9 @@ class Journal:
 
     def append(self, results: Iterable[Mapping[str, Any]], *, sync: bool = False) -> None:
         """Adds results, and returns when the system has them: no kill of this process loses them.
-        At least once a second, and with `sync`, they are brought to disk. Raises ValueError, and
-        adds none of them, where a number is NaN or infinite."""
-        due = monotonic() - self._synced >= EVERY_SECONDS
-        self.stored += self._write(results, sync=sync or due)
+        With `sync`, and about once a second, they are brought to disk. Raises ValueError, and adds
+        none of them, where a number is NaN or infinite."""
+        self.stored += self._write(results, sync=sync or monotonic() >= self._due)
 
     def announce(self, output: os.stat_result) -> None:
         """Notes the file that is about to become the output: a run that is killed before it deletes
@@ -123,8 +124,10 @@ class Journal:
         self._file.write(b"".join(lines))
         self._file.flush()
         if sync:
+            begun = monotonic()
             os.fsync(self._file.fileno())
-            self._synced = monotonic()
+            ended = monotonic()
+            self._due = ended + max(EVERY_SECONDS, (ended - begun) / SHARE)
         return len(lines)
 
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from ct_guard import ScoreConfig, score
-from ct_guard.errors import FieldError, MismatchError, MissingExtraError
+from ct_guard.errors import FieldError, MismatchError, MissingExtraError, PolicyError
 from ct_guard.workflows.engines import Local
 from ct_guard.workflows.engines.ray_pool import RayPool
 from ct_guard.workflows.runs import Reading, score_file, select
-from tests.ray_workers import mortal, unfit
+from tests.ray_workers import mortal, refusing, unfit
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -84,9 +84,16 @@ def test_a_run_that_was_stopped_goes_on_with_workers(
     assert output.read_bytes() == locally(source, tmp_path / "local.jsonl", killed, reading)
 
 
-def test_what_a_worker_raises_is_raised_here(cluster: Any) -> None:
+def test_what_a_worker_raises_is_raised_here(cluster: Any, source: Path, tmp_path: Path) -> None:
     with pytest.raises(MismatchError, match="give the right one with `base`"):
         RayPool(unfit, workers=1).__enter__()
+    output = tmp_path / "out.jsonl"
+    with (
+        RayPool(refusing, workers=1) as workers,
+        pytest.raises(PolicyError, match="give another `policy`"),
+    ):
+        score_file(workers, Reading.of(str(source)), output)
+    assert not output.exists()
 
 
 def test_without_ray_it_says_what_to_install(
