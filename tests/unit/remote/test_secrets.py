@@ -2,7 +2,7 @@
 
 import pytest
 
-from ct_guard.datasets.answerers.secrets import without_credentials, without_secrets
+from ct_guard.remote import without_credentials, without_secrets
 
 
 @pytest.mark.parametrize(
