@@ -33,8 +33,19 @@ class ScoreConfig:
     on_error: Literal["pass", "block"] = "block"
     """The action for rows that could not be scored: `block` abstains."""
     backend: str = "transformers"
+    server: str | None = None
+    """URL of a vLLM, SGLang or llama-server that runs the base, in the backend's place."""
+    server_model: str | None = None
+    """The server's name for the base, where it has several."""
+    server_adapter: str | None = None
+    """The server's name for the estimator's adapter; None: as its directory."""
+    key_env: str | None = None
+    """Environment variable that holds the server's key; or `key_file`, a file that does."""
+    key_file: str | Path | None = None
+    timeout: float | None = None
+    """Seconds for a request to the server, attempts and waits included; None: 60."""
     base: str | Path | None = None
-    """Where the base model is, if not where it was."""
+    """Where the base model is, if not where it was; with `server`, its tokenizer."""
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int | None = None
@@ -152,6 +163,7 @@ def _check(source: str | Path, output: str | Path, config: ScoreConfig) -> None:
     from .runs.run import check_run
 
     check_spreadsheet(config.spreadsheet, output)
+    _check_server(config)
     if config.compare_with is not None and str(output) == STDIO:
         raise FieldError("`compare_with` reads the output again: give `output` a file")
     if config.compare_with is not None:
@@ -160,10 +172,31 @@ def _check(source: str | Path, output: str | Path, config: ScoreConfig) -> None:
     open_rows(source, shape=shape_of(config))
 
 
+def _check_server(config: ScoreConfig) -> None:
+    of_server = ("server_model", "server_adapter", "key_env", "key_file", "timeout")
+    of_here = ("quantization", "threads", "batch_size")
+    idle, why = (of_server, "a `server`") if config.server is None else (of_here, "a model here")
+    for name in idle:
+        if getattr(config, name) is not None:
+            raise FieldError(f"`{name}` is for {why}: leave it out")
+
+
 def _loaded(config: ScoreConfig) -> "Estimator":
     from ct_guard.estimators import load_estimator
 
     options: dict[str, Any] = {}
+    if config.server is not None:
+        options = {
+            name: value
+            for name, value in (
+                ("model", config.server_model),
+                ("adapter", config.server_adapter),
+                ("key_env", config.key_env),
+                ("key_file", config.key_file),
+                ("timeout", config.timeout),
+            )
+            if value is not None
+        }
     if config.quantization is not None:
         options["quantization"] = bits_of(config.quantization)
     if config.threads is not None and config.backend == "llama_cpp":
@@ -173,6 +206,7 @@ def _loaded(config: ScoreConfig) -> "Estimator":
     return load_estimator(
         config.estimator,
         backend=config.backend,
+        server=config.server,
         base=config.base,
         device=config.device,
         dtype=config.dtype,
