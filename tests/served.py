@@ -36,6 +36,7 @@ class ServedModel(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.kind, self.backend, self.adapters = kind, backend, adapters
         self.query_ids = query_ids
+        self.slots = 1
         self.acts_everywhere = False
         """Whether adapters act on all tokens, whatever their files say."""
         self.ignores_adapters = False
@@ -205,7 +206,7 @@ def _generate(server: ServedModel, asked: dict[str, Any]) -> Any:
 
 
 def _props(server: ServedModel) -> Any:
-    return {"default_generation_settings": {"n_ctx": 4096, "id": 0}, "total_slots": 4,
+    return {"default_generation_settings": {"n_ctx": 4096, "id": 0}, "total_slots": server.slots,
             "model_path": "/models/base.gguf", "build_info": "b10434-abcdef",
             "chat_template": ""}  # fmt: skip
 

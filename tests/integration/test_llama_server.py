@@ -24,7 +24,7 @@ ADAPTER = MINI / "query" / "adapter" / "adapter.gguf"
 
 @pytest.fixture(scope="module")
 def mini_url() -> Iterator[str]:
-    adapters = ("--lora", str(ADAPTER), "--lora-init-without-apply")
+    adapters = ("--lora", str(ADAPTER))
     with running_llama_server(MINI / "base" / "model.gguf", *adapters) as url:
         yield url
 

@@ -49,6 +49,12 @@ def _check_activation(
         return
     right = query.ids[1:] if adapter.activation == "query" else ()
     if served.invocation == right:
+        if right and dialect.about.slots not in (None, 1):
+            raise MismatchError(
+                f"{url} computes {dialect.about.slots} requests side by side, and then has the"
+                f" adapter {served.name!r} act on other requests' tokens: start llama-server with"
+                " --parallel 1"
+            )
         return
     said = "other tokens than this query" if served.invocation else "all tokens"
     raise MismatchError(

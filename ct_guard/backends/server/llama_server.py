@@ -1,12 +1,15 @@
 """llama.cpp's own server: `/completion` with prompts of token ids.
 
 It activates an adapter on the query alone where the adapter's file names invocation tokens, and
-keeps the base's cache before them. Both labels are read by lifting them above all other tokens,
-which leaves their difference as it is. The log-probability of a given token is read by making it
-the one that is sampled: the server reports the sampled token's, under the model alone. That is one
-short request for each token of an answer, behind what the slot holds of it already.
+keeps the base's cache before them; with one slot only, since the adapter is on or off for all slots
+that are computed in one step (seen at build 11549: labels off by 1.4 logits).
 
-The names are those of tools/server/README.md and server-task.cpp at build 10434.
+Both labels are read by lifting them above all other tokens, which leaves their difference as it is.
+The log-probability of a given token is read by making it the one that is sampled: the server
+reports the sampled token's, under the model alone. That is one short request for each token of an
+answer, behind what the slot holds of it already.
+
+The names are those of tools/server/README.md and server-task.cpp.
 """
 
 import math
@@ -31,7 +34,7 @@ LOWEST = math.log(2.0**-149)
 class LlamaServer:
     name = "llama_server"
     activations: frozenset[Activation] = frozenset(("query", "all"))
-    loading = "--lora {path}/adapter.gguf --lora-init-without-apply"
+    loading = "--lora {path}/adapter.gguf --lora-init-without-apply --parallel 1 --cache-ram 0"
     tells_where = True
 
     def __init__(self, about: About) -> None:
@@ -141,7 +144,7 @@ def open_llama_server(pool: Pool, model: str | None) -> LlamaServer | None:
         max_tokens=part(props, "default_generation_settings", "n_ctx", kind=int) - 1,
         adapters=adapters,
         slots=part(props, "total_slots", kind=int),
-        format=str(props.get("model_ftype") or "unknown"),
+        format=str(props.get("model_ftype") or "unknown").removeprefix("all "),
     )
     return LlamaServer(about)
 

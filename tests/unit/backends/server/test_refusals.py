@@ -48,7 +48,11 @@ def make(tmp_path: Path) -> Make:
 
 @contextmanager
 def served(
-    kind: Kind, estimator: Path | None = None, activation: str | None = None, **options: Any
+    kind: Kind,
+    estimator: Path | None = None,
+    activation: str | None = None,
+    slots: int = 1,
+    **options: Any,
 ) -> Iterator[tuple[ServedModel, ServerBackend]]:
     """The server that has the estimator's adapter under the name of its directory."""
     query, adapters = build_query("raw", FAKE), {}
@@ -58,6 +62,7 @@ def served(
         assert known is not None
         adapters = {estimator.name: Adapter(known.name, known.path, activation)}  # type: ignore[arg-type]
     with serving(kind, FAKE, adapters=adapters, query_ids=query.ids) as server:
+        server.slots = slots
         pool = Pool(server.url)
         backend = ServerBackend(pool, open_server(pool, None), LocalText(FAKE, 512, ""), **options)
         yield server, backend
@@ -133,6 +138,15 @@ def test_an_adapter_that_acts_elsewhere_is_refused_by_what_it_does(make: Make) -
         server.acts_everywhere = True
         with pytest.raises(MismatchError, match="acts on all tokens"):
             on(backend, source)
+
+
+def test_a_server_that_would_have_an_adapter_act_on_other_requests_tokens(make: Make) -> None:
+    source = make("query", "query")
+    with (
+        served("llama_server", source, "query", slots=4) as (_, backend),
+        pytest.raises(MismatchError, match="--parallel 1"),
+    ):
+        on(backend, source)
 
 
 def test_an_adapter_that_is_ignored(make: Make) -> None:
