@@ -98,8 +98,8 @@ def read_lora_config(folder: Path, *, on_query: bool = False) -> dict[str, Any]:
             " model: convert the adapter to a plain LoRA with PEFT first"
         )
     for field, value in config.items():
-        known = field in KEPT or field in WITHOUT_EFFECT or (on_query and field == INVOCATION)
-        if value and not known:
+        said = field in KEPT or field in WITHOUT_EFFECT or (on_query and field == INVOCATION)
+        if value and not said:
             raise MismatchError(
                 f"{path}: {_shown(field)[1:-1]} is {_shown(value)}, and only a plain LoRA can be"
                 " loaded (no DoRA, no modules_to_save): merge what it adds into the base model, or"

@@ -285,7 +285,7 @@ def _no_answers() -> NoReturn:
     )
 
 
-def _batch(reading: Reading, found: Sequence[Sequence[Sequence[Figure]]]) -> ScoreBatch:
+def _batch(reading: Reading, found: list[list[list[Figure]]]) -> ScoreBatch:
     """The figures of all replies, each in its row."""
     rows, size = reading.rows, len(reading.rows)
     logits = np.full((size, len(reading.query.label_ids)), np.nan, np.float64)
