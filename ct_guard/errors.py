@@ -12,7 +12,8 @@
     │   └── HubError              a repository that cannot be had, or not be written
     ├── BackendError              the engine failed
     │   ├── NonFiniteScoreError   a score is NaN or infinite
-    │   └── SelfTestError         the start-up check found wrong arithmetic
+    │   ├── SelfTestError         the start-up check found wrong arithmetic
+    │   └── ServerError           a server cannot be had, is late, or sends what is no answer
     ├── CalibrationError          a calibrator cannot be fitted or applied
     ├── TuningError               training cannot start or went wrong
     ├── ExportError               a model or adapter that another format cannot express
@@ -44,6 +45,7 @@ __all__ = [
     "OverloadedError",
     "PolicyError",
     "SelfTestError",
+    "ServerError",
     "TuningError",
     "UsageError",
 ]
@@ -99,6 +101,10 @@ class NonFiniteScoreError(BackendError):
 
 class SelfTestError(BackendError):
     """The start-up check found wrong arithmetic."""
+
+
+class ServerError(BackendError):
+    """A server cannot be had, does not answer in time, or sends what is no answer."""
 
 
 class CalibrationError(CtGuardError):

@@ -114,6 +114,9 @@ class Capabilities:
     memory holds."""
     batching_gains: bool = True
     """Whether answers to different questions take less time together than one after the other."""
+    served: bool = False
+    """Whether the weights are behind a URL: nothing here can hash them, and an adapter acts where
+    it was made to and nowhere else."""
 
 
 @dataclass(frozen=True)

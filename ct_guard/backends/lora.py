@@ -65,10 +65,13 @@ class LoraAdapters:
 
     def _load(self, adapter: Adapter) -> None:
         path = str(adapter.path)
+        config: Any = PeftConfig.from_pretrained(path)
+        config.inference_mode = True
+        config.alora_invocation_tokens = None  # whoever scores says where it acts
         if self._peft is None:
-            config = PeftConfig.from_pretrained(path)
-            config.inference_mode = True
             self._peft = PeftModel(self._model, config, adapter_name=adapter.name)
+        else:
+            self._peft.add_adapter(adapter.name, config)
         loaded = self._peft.load_adapter(path, adapter_name=adapter.name)
         for kind, keys in (
             ("lacks", loaded.missing_keys),

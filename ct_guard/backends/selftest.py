@@ -171,6 +171,8 @@ class _Rehearsal:
                 f"the adapter {name!r} changes nothing: it is being ignored",
                 _figures(base, base) - truth,
             )
+            if self.backend.capabilities.served:
+                return  # where it acts has been tried before
             wrong = self._plain(rows, _everywhere if other == "all" else _on_query)
             yield fault(
                 f"the adapter {name!r} acts on {_WHERE[other]}, not on"
@@ -182,11 +184,12 @@ class _Rehearsal:
         """What the base alone says once the adapter has been on."""
         name = self.adapter.name if self.adapter is not None else ""
         base = _centred(self._plain(self.prefixes, _nowhere))
-        left = _centred(self._plain(self.prefixes, _on_prefix))
-        faults = [
-            _Fault(f"the adapter {name!r} stays on behind its use", _centred(right) - base),
-            _Fault(f"the base goes on from a cache of the adapter {name!r}", left - base),
-        ]
+        faults = [_Fault(f"the adapter {name!r} stays on behind its use", _centred(right) - base)]
+        if not self.backend.capabilities.served:
+            left = _centred(self._plain(self.prefixes, _on_prefix))
+            faults.append(
+                _Fault(f"the base goes on from a cache of the adapter {name!r}", left - base)
+            )
         return self._judged(_centred(after) - base, faults, right)
 
     def _judged(
@@ -319,8 +322,8 @@ def _figures(logits: FloatArray, labels: FloatArray) -> FloatArray:
 
 def _unit(form: str) -> float:
     """How far apart the numbers of a format are, relative to their size. Quantised weights meet
-    activations that are rounded to 8 bits on the way."""
-    if form.startswith(("bfloat16", "Q", "IQ")) or "int8" in form:
+    activations that are rounded to 8 bits on the way; a server may not say what it computes in."""
+    if form.startswith(("bfloat16", "Q", "IQ", "unknown")) or "int8" in form:
         return 2.0**-8
     return 2.0**-11 if form.startswith(("float16", "F16")) else 2.0**-23
 

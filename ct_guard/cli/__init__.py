@@ -154,7 +154,7 @@ def main() -> None:
 
 
 def _complain(problem: str) -> None:
-    from ct_guard.datasets.answerers.secrets import without_credentials
+    from ct_guard.remote.secrets import without_credentials
 
     say(f"Error: {one_line(without_credentials(problem))}")
 

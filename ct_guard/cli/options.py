@@ -25,6 +25,7 @@ __all__ = [
     "remark",
     "resumable",
     "resume_option",
+    "server_options",
     "shape_options",
     "spreadsheet_option",
     "where_option",
@@ -64,6 +65,38 @@ def device_options(command: Command) -> Command:
         "--device", default="auto", show_default=True, help="auto, cpu, cuda, cuda:1, mps."
     )
     return device(dtype(command))
+
+
+def server_options(command: Command) -> Command:
+    """`--server`, and what goes with it."""
+    for option in (
+        click.option(
+            "--timeout", type=click.FloatRange(min=0, min_open=True), default=None,
+            help="With --server: seconds for a request, attempts and waits included. Default: 60.",
+        ),
+        click.option(
+            "--key-file", default=None, metavar="FILE", help="As --key-env: a file that holds it."
+        ),
+        click.option(
+            "--key-env", default=None, metavar="NAME",
+            help="With --server: environment variable that holds its key.",
+        ),
+        click.option(
+            "--server-adapter", default=None, metavar="NAME",
+            help="With --server: its name for the estimator's LoRA, if not that of the directory.",
+        ),
+        click.option(
+            "--server-model", default=None, metavar="NAME",
+            help="With --server: its name for the base, where it has several.",
+        ),
+        click.option(
+            "--server", default=None, metavar="URL",
+            help="A vLLM, SGLang or llama-server that runs the base, instead of --backend. Of the"
+            " base, only the tokenizer is read here.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
 
 
 def quantization_option(help: str) -> Callable[[Command], Command]:

@@ -13,6 +13,7 @@ from .options import (
     quantization_option,
     resumable,
     resume_option,
+    server_options,
     shape_options,
     spreadsheet_option,
 )
@@ -76,6 +77,7 @@ def _batch_size(context: click.Context, option: click.Parameter, text: str) -> i
     help="Action for rows that could not be scored: 'block' abstains.",
 )  # fmt: skip
 @backend_option("What runs the model: transformers, or llama_cpp (GGUF files).")
+@server_options
 @click.option("--base", default=None, help="Where the base model is, if not where it was.")
 @device_options
 @click.option(

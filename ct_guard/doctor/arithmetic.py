@@ -10,7 +10,7 @@ from ct_guard.store import EMBEDDED, MANIFEST
 
 from .finding import Finding
 
-__all__ = ["arithmetic"]
+__all__ = ["arithmetic", "is_estimator"]
 
 
 def arithmetic(name: str) -> list[Finding]:
@@ -20,7 +20,7 @@ def arithmetic(name: str) -> list[Finding]:
 
 
 def _on(name: str, backend: str) -> Finding:
-    is_base = not _is_estimator(name)
+    is_base = not is_estimator(name)
     try:
         with warnings.catch_warnings(record=True) as said:
             warnings.simplefilter("always")
@@ -39,7 +39,8 @@ def _on(name: str, backend: str) -> Finding:
     return Finding("arithmetic", how, advice)
 
 
-def _is_estimator(name: str) -> bool:
+def is_estimator(name: str) -> bool:
+    """Whether an estimator is meant by `name`, and not a base."""
     if name == EMBEDDED:
         return False
     return name.startswith(f"{EMBEDDED}:") or (Path(name) / MANIFEST).is_file()

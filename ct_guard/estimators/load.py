@@ -75,9 +75,17 @@ def _llama_cpp(
     return LlamaCppBackend.load(base, batch_size=batch_size, **options)
 
 
+def _server(base: str | Path, revision: str | None, url: str, **options: Any) -> Backend:
+    """See `ServerBackend.load`."""
+    from ct_guard.backends.server import ServerBackend
+
+    _check_options("server", ServerBackend.load, options)
+    return ServerBackend.load(base, url=url, revision=revision, **options)
+
+
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
-_COMMON = {"source", "revision", "device", "dtype", "batch_size"}
+_COMMON = {"source", "revision", "device", "dtype", "batch_size", "url"}
 """What `load_estimator` hands to every backend by its own parameters."""
 
 BACKENDS: dict[str, Callable[..., Backend]] = {
@@ -101,6 +109,7 @@ def load_estimator(
     source: str | Path | Estimator,
     *,
     backend: str | Backend = "transformers",
+    server: str | None = None,
     base: str | Path | None = None,
     device: str = "auto",
     dtype: str = "auto",
@@ -117,10 +126,13 @@ def load_estimator(
 
     With `offline`, an estimator of the hub's comes from the local cache only.
     `backend` is "transformers" or "llama_cpp" (GGUF files), or a backend that is loaded already.
+    `server` is the URL of a vLLM, SGLang or llama-server that runs the base in its place; of the
+    base's files only the tokenizer is read then.
     `base` replaces the base model's location (its fingerprint must still fit); `batch_size` None
     starts large and halves when memory runs out. `options` are the backend's own, such as `n_ctx`
-    and `threads` of llama_cpp, or `quantization` of transformers ("8bit", "4bit", None; left out:
-    as it was tuned): see its `load`. Verified before anything is scored: file hashes,
+    and `threads` of llama_cpp, `quantization` of transformers ("8bit", "4bit", None; left out:
+    as it was tuned), or `model`, `adapter`, `key_env`, `key_file` and `timeout` of a server: see
+    its `load`. Verified before anything is scored: file hashes,
     query, base fingerprint, labels, and the backend's arithmetic.
 
     Raises EstimatorError or one of its children, in one line that says what does not fit.
@@ -131,12 +143,18 @@ def load_estimator(
     def engine_over(base: str | Path, revision: str | None = None) -> Backend:
         if not isinstance(backend, str):
             return backend
+        if server is not None:
+            return _server(base, revision, server, **options)
         if backend not in BACKENDS:
             raise UsageError(f"unknown backend {backend!r}: there are {', '.join(BACKENDS)}")
         return BACKENDS[backend](
             base, revision, device=device, dtype=dtype, batch_size=batch_size, **options
         )
 
+    if server is not None and (backend != "transformers" or (device, dtype) != ("auto", "auto")):
+        raise UsageError(
+            "a server has its own backend, device and dtype: leave these out beside `server`"
+        )
     named = named_baseline(source, base)
     if named is not None:
         engine = engine_over(base_place(named[1], offline=offline))
@@ -158,8 +176,9 @@ def load_estimator(
                 refusals=refusals,
             )
         reader = backend if isinstance(backend, str) else backend.name
+        reader = "server" if server is not None else reader
         if manifest.adapter is not None and reader == "transformers":
-            read_lora_config(folder / manifest.adapter)
+            read_lora_config(folder / manifest.adapter, on_query=manifest.activation == "query")
         if isinstance(backend, str):
             where = (
                 base_place(base, revision=manifest.base.revision, offline=offline)
@@ -216,14 +235,15 @@ def _over(
 
 def _check_base(engine: Backend, manifest: Manifest, folder: Path) -> None:
     """Raise MismatchError where it was made over another base."""
-    expected = manifest.base.fingerprint
-    if expected and engine.fingerprint != expected:
+    expected, served = manifest.base.fingerprint, engine.capabilities.served
+    unknown = served and not engine.fingerprint  # only its tokenizer is here
+    if expected and not unknown and engine.fingerprint != expected:
         raise MismatchError(
             f"{folder} was made for the base model {manifest.base.id!r} ({expected}), but this base"
             f" is another ({engine.fingerprint or 'unknown'}): give the right one with --base"
             + (f", at revision {manifest.base.revision}" if manifest.base.revision else "")
         )
-    if manifest.base.digests and engine.digest not in manifest.base.digests:
+    if manifest.base.digests and not served and engine.digest not in manifest.base.digests:
         raise MismatchError(
             f"{folder}: the weights, configuration or tokenizer of its base model"
             f" {manifest.base.id!r} are not those that it was made with: they were changed or"
@@ -242,9 +262,15 @@ def _adapter_of(manifest: Manifest, folder: Path, engine: Backend) -> Adapter | 
     if manifest.adapter is None or manifest.activation is None:
         return None
     if manifest.activation not in engine.capabilities.activations:
+        way = (
+            ": serve the estimator on llama-server ('ct-guard export gguf' makes its files), or"
+            " tune it with --activation all"
+            if engine.capabilities.served
+            else ""
+        )
         raise MismatchError(
             f"the adapter acts on {manifest.activation!r} tokens, which the backend"
-            f" {engine.name} cannot do"
+            f" {engine.name} cannot do{way}"
         )
     path = folder / manifest.adapter
     if engine.name == "llama_cpp":

@@ -5,7 +5,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -92,11 +92,13 @@ def save_estimator(
     manifest: Manifest,
     *,
     adapter: Path | None = None,
+    invocation: Sequence[int] = (),
     files: Mapping[str, Path | bytes] | None = None,
     overwrite: bool = False,
 ) -> Manifest:
     """Write an estimator directory in one step: a temporary directory is filled and renamed, so
-    that no half-written estimator is ever seen. `adapter` is a folder with a PEFT LoRA, copied in;
+    that no half-written estimator is ever seen. `adapter` is a folder with a PEFT LoRA, copied in,
+    which says of itself that it acts from `invocation` on, the query's ids, where these are given;
     `files` are more files by relative path, to copy or as content.
 
     Returns the manifest as written. Raises OutputExistsError as `check_target`.
@@ -106,7 +108,7 @@ def save_estimator(
     building = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
         with naming(folder):
-            manifest = _filled(building, manifest, adapter, files or {})
+            manifest = _filled(building, manifest, adapter, invocation, files or {})
             building.chmod(0o755)
             take_place(building, folder)
     except BaseException:
@@ -116,7 +118,11 @@ def save_estimator(
 
 
 def _filled(
-    building: Path, manifest: Manifest, adapter: Path | None, files: Mapping[str, Path | bytes]
+    building: Path,
+    manifest: Manifest,
+    adapter: Path | None,
+    invocation: Sequence[int],
+    files: Mapping[str, Path | bytes],
 ) -> Manifest:
     """Write all files of an estimator, the manifest last."""
     if adapter is not None:
@@ -124,7 +130,7 @@ def _filled(
         for name in ADAPTER_FILES:
             shutil.copyfile(adapter / name, building / "adapter" / name)
         config = building / "adapter" / LORA_CONFIG
-        config.write_bytes(in_order(config.read_bytes()))
+        config.write_bytes(in_order(config.read_bytes(), invocation))
         manifest = manifest.model_copy(update={"adapter": "adapter"})
     for name, content in files.items():
         (building / name).parent.mkdir(parents=True, exist_ok=True)

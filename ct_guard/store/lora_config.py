@@ -1,7 +1,7 @@
 """An adapter's `adapter_config.json`: what it says, and what cannot be loaded."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +15,11 @@ from ct_guard.files.untrusted_json import JsonError, parse_json, read_json
 __all__ = ["LORA_CONFIG", "in_order", "plain_lora", "read_lora_config"]
 
 LORA_CONFIG = "adapter_config.json"
+
+INVOCATION = "alora_invocation_tokens"
+"""Field of an adapter that acts on the query alone: the query's ids. Whoever does not know of such
+adapters (a server, say) refuses it; without the field it would act on all tokens there, and be
+wrong without a word."""
 
 PEFT_TYPES = ("LORA", "CALIBRATED_LORA")
 TASK_TYPES = ("CAUSAL_LM", "CALIBRATED_CAUSAL_LM", None)
@@ -66,9 +71,10 @@ class _Values(BaseModel):
     use_rslora: bool | None = None
 
 
-def read_lora_config(folder: Path) -> dict[str, Any]:
-    """The config as it stands. Raises MismatchError, in one line that names the field, for anything
-    but a plain LoRA of a causal language model with the query of this package."""
+def read_lora_config(folder: Path, *, on_query: bool = False) -> dict[str, Any]:
+    """The config as it stands. `on_query` is an adapter's that acts on the query alone, and may say
+    so. Raises MismatchError, in one line that names the field, for anything but a plain LoRA of a
+    causal language model with the query of this package."""
     path = folder / LORA_CONFIG
     try:
         config = read_json(path)
@@ -92,7 +98,8 @@ def read_lora_config(folder: Path) -> dict[str, Any]:
             " model: convert the adapter to a plain LoRA with PEFT first"
         )
     for field, value in config.items():
-        if value and field not in KEPT and field not in WITHOUT_EFFECT:
+        said = field in KEPT or field in WITHOUT_EFFECT or (on_query and field == INVOCATION)
+        if value and not said:
             raise MismatchError(
                 f"{path}: {_shown(field)[1:-1]} is {_shown(value)}, and only a plain LoRA can be"
                 " loaded (no DoRA, no modules_to_save): merge what it adds into the base model, or"
@@ -110,10 +117,13 @@ def read_lora_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def in_order(config: bytes) -> bytes:
-    """The same config with its names in alphabetical order. PEFT keeps them in a set, whose order
-    changes from one process to the next, and a hash of the file would with it."""
+def in_order(config: bytes, invocation: Sequence[int] = ()) -> bytes:
+    """The same config with its names in alphabetical order, and `invocation`, the query's ids, for
+    an adapter that acts on the query alone. PEFT keeps names in a set, whose order changes from one
+    process to the next, and a hash of the file would with it."""
     data = parse_json(config)
+    if invocation:
+        data[INVOCATION] = list(invocation)
     for field in ("target_modules", "exclude_modules", "modules_to_save"):
         if isinstance(data.get(field), list):
             data[field] = sorted(data[field])

@@ -150,6 +150,7 @@ def make_estimator(
             target,
             manifest,
             adapter=tuned.adapter.path if tuned.adapter is not None else None,
+            invocation=tuned.query.ids if manifest.activation == "query" else (),
             files=files,
             overwrite=overwrite,
         )

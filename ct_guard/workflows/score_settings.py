@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ScoreConfig"]
 
+OF_SERVER = ("server_model", "server_adapter", "key_env", "key_file", "timeout")
+OF_A_MODEL_HERE = ("quantization", "threads", "batch_size")
+
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreConfig:
@@ -28,8 +31,19 @@ class ScoreConfig:
     on_error: Literal["pass", "block"] = "block"
     """The action for rows that could not be scored: `block` abstains."""
     backend: str = "transformers"
+    server: str | None = None
+    """URL of a vLLM, SGLang or llama-server that runs the base, in the backend's place."""
+    server_model: str | None = None
+    """The server's name for the base, where it has several."""
+    server_adapter: str | None = None
+    """The server's name for the estimator's adapter; None: as its directory."""
+    key_env: str | None = None
+    """Environment variable that holds the server's key; or `key_file`, a file that does."""
+    key_file: str | Path | None = None
+    timeout: float | None = None
+    """Seconds for a request to the server, attempts and waits included; None: 60."""
     base: str | Path | None = None
-    """Where the base model is, if not where it was."""
+    """Where the base model is, if not where it was; with `server`, its tokenizer."""
     device: str = "auto"
     dtype: str = "auto"
     batch_size: int | None = None
@@ -99,4 +113,8 @@ class ScoreConfig:
             idle |= dict.fromkeys(("workers", "gpus_per_worker"), "`engine` ray")
         if self.sample is None:
             idle["seed"] = "`sample`"
+        if self.server is None:
+            idle |= dict.fromkeys(OF_SERVER, "a `server`")
+        else:
+            idle |= dict.fromkeys(OF_A_MODEL_HERE, "a model here, and there is a `server`")
         return idle

@@ -247,6 +247,18 @@ def _loaded(config: ScoreConfig) -> "Estimator":
     from ct_guard.estimators import load_estimator
 
     options: dict[str, Any] = {}
+    if config.server is not None:
+        options = {
+            name: value
+            for name, value in (
+                ("model", config.server_model),
+                ("adapter", config.server_adapter),
+                ("key_env", config.key_env),
+                ("key_file", config.key_file),
+                ("timeout", config.timeout),
+            )
+            if value is not None
+        }
     if config.quantization is not None:
         options["quantization"] = bits_of(config.quantization)
     if config.threads is not None and config.backend == "llama_cpp":
@@ -256,6 +268,7 @@ def _loaded(config: ScoreConfig) -> "Estimator":
     return load_estimator(
         config.estimator,
         backend=config.backend,
+        server=config.server,
         base=config.base,
         device=config.device,
         dtype=config.dtype,

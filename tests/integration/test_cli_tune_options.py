@@ -98,6 +98,7 @@ def test_the_layers_that_get_a_lora_are_those_that_were_named(
     tune(source, "-b", tiny_base, *QUICK, "-o", tmp_path / "mine", *targets)
     config = json.loads((tmp_path / "mine" / "adapter" / "adapter_config.json").read_text())
     assert {name.rpartition(".")[2] for name in config["target_modules"]} == found
+    assert config["alora_invocation_tokens"]  # it acts on the query alone
 
 
 @pytest.mark.parametrize("recipe", ["default", "small", "paper"])

@@ -16,10 +16,13 @@ ALL_LAYERS = -1
 class Model:
     """Owns the weights until `free`. The file must have passed `validate_base`.
 
-    `n_gpu_layers` None puts all layers on the GPU where the build has one. Raises BackendError.
+    `n_gpu_layers` None puts all layers on the GPU where the build has one. `vocabulary_only` loads
+    no weights. Raises BackendError.
     """
 
-    def __init__(self, info: GGUFInfo, *, n_gpu_layers: int | None = None) -> None:
+    def __init__(
+        self, info: GGUFInfo, *, n_gpu_layers: int | None = None, vocabulary_only: bool = False
+    ) -> None:
         self.info = info
         self._c = library()
         if n_gpu_layers and not self._c.llama_supports_gpu_offload():
@@ -29,6 +32,7 @@ class Model:
             )
         parameters = self._c.llama_model_default_params()
         parameters.n_gpu_layers = ALL_LAYERS if n_gpu_layers is None else n_gpu_layers
+        parameters.vocab_only = vocabulary_only
         self.on_gpu = bool(parameters.n_gpu_layers and self._c.llama_supports_gpu_offload())
         self._adapters: list[Any] = []
         with errors_logged() as errors:

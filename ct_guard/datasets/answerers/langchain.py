@@ -6,9 +6,9 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from ct_guard.errors import MissingExtraError, UsageError
+from ct_guard.remote import without_secrets
 
 from .base import Reply, Request, Sampling, reply_of
-from .secrets import without_secrets
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel

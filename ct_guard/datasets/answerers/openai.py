@@ -6,14 +6,20 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
-from urllib.parse import urlsplit
 
 import httpx
 
-from ct_guard.errors import UsageError
+from ct_guard.remote import (
+    MOST_BYTES,
+    bounded,
+    checked_url,
+    key_from,
+    one_line,
+    retry_after,
+    without_secrets,
+)
 
 from .base import Reply, Request, reply_of
-from .secrets import key_from, without_secrets
 
 __all__ = ["OpenAIAnswerer"]
 
@@ -28,10 +34,7 @@ _HINTS = {
     403: "the key may not use this model",
     404: "check the URL (it usually ends in /v1) and the model's name",
 }
-_SHOWN = 200
 NEWER_LIMIT = "max_completion_tokens"
-MOST_BYTES = 16 << 20
-"""Of a reply, unpacked: what is longer is no answer, and is not read to its end."""
 
 
 class OpenAIAnswerer:
@@ -57,7 +60,8 @@ class OpenAIAnswerer:
         """The key is read from the environment variable `key_env`; None sends none. Raises
         UsageError for a URL that is none, or that holds credentials."""
         self.name = model
-        self._url = f"{_checked(url)}/chat/completions"
+        address = checked_url(url, like="http://localhost:8000/v1")
+        self._url = f"{address.removesuffix('/chat/completions')}/chat/completions"
         self._key = key_from(key_env) if key_env is not None else ""
         self._timeout = timeout
         self._attempts = retries + 1
@@ -127,7 +131,7 @@ class OpenAIAnswerer:
                 asyncio.timeout(self._timeout),
                 client.stream("POST", self._url, json=self._payload(request, limit)) as response,
             ):
-                body = await _bounded(response)
+                body = await bounded(response)
         except TimeoutError:
             return self._failed(f"no reply within {self._timeout:g} seconds"), 0.0
         except httpx.RequestError as error:
@@ -138,13 +142,13 @@ class OpenAIAnswerer:
         if status == httpx.codes.OK:
             reply = _reply_in(body, request.sampling.max_tokens)
             if reply is None:
-                return self._failed(f"no answer in the reply: {_shown(body)}"), 0.0
+                return self._failed(f"no answer in the reply: {one_line(body)}"), 0.0
             if reply.text is None:
                 return reply, None
             return replace(reply, text=without_secrets(reply.text, self._key)), None
-        said = f"HTTP {status}: {_shown(body)}"
+        said = f"HTTP {status}: {one_line(body)}"
         if status == httpx.codes.TOO_MANY_REQUESTS or status >= 500:
-            return self._failed(said), _seconds(response.headers.get("Retry-After"))
+            return self._failed(said), retry_after(response.headers.get("Retry-After"))
         hint = _HINTS.get(status)
         if hint is None and status >= 400:
             return self._failed(said), None
@@ -157,42 +161,6 @@ class OpenAIAnswerer:
         """Doubling, with a random share so that requests do not return all at once."""
         own: float = self._first_wait * 2.0**attempt * random.uniform(0.5, 1.0)  # noqa: S311
         return min(LONGEST_WAIT, max(own, asked))
-
-
-def _checked(url: str) -> str:
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in ("http", "https") and bool(parts.hostname)
-        httpx.URL(url)
-    except (ValueError, httpx.InvalidURL):
-        usable = False
-    if not usable:
-        raise UsageError(  # the text is not shown: it may hold a password
-            "the URL given is no http(s) URL; it looks like http://localhost:8000/v1"
-        )
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        raise UsageError(
-            "the URL must hold neither credentials nor a query: name the environment variable of"
-            " the key instead"
-        )
-    return url.rstrip("/").removesuffix("/chat/completions")
-
-
-async def _bounded(response: httpx.Response) -> bytes | None:
-    """The body; None where it is longer than `MOST_BYTES`."""
-    body = bytearray()
-    async for chunk in response.aiter_bytes():
-        body += chunk
-        if len(body) > MOST_BYTES:
-            return None
-    return bytes(body)
-
-
-def _shown(body: bytes) -> str:
-    """The beginning of a body in one line, without what a terminal would act on."""
-    text = body[: 4 * _SHOWN].decode("utf-8", "replace")
-    printable = "".join(letter if letter.isprintable() else " " for letter in text)
-    return " ".join(printable.split())[:_SHOWN]
 
 
 def _reply_in(body: bytes, max_tokens: int) -> Reply | None:
@@ -213,11 +181,3 @@ def _reply_in(body: bytes, max_tokens: int) -> Reply | None:
         refusal=refusal if isinstance(refusal, str) else None,
         max_tokens=max_tokens,
     )
-
-
-def _seconds(retry_after: str | None) -> float:
-    """Of a `Retry-After` header; one that names a date instead is left to the doubling waits."""
-    try:
-        return max(0.0, float(retry_after or 0))
-    except ValueError:
-        return 0.0

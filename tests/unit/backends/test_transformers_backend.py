@@ -1,5 +1,6 @@
 """The transformers backend against plain forwards of the same model, written independently."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ct_guard.backends.forward import CACHE
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
 from ct_guard.query import Query, build_query
+from ct_guard.store.lora_config import in_order
 
 LABELS: frozenset[Want] = frozenset({"labels"})
 EVERYTHING: frozenset[Want] = frozenset({"labels", "answer_logprobs", "hidden"})
@@ -169,6 +171,24 @@ def test_two_adapters_do_not_leak_into_each_other_or_into_the_base(
         np.testing.assert_allclose(labels(first), alone[0], atol=1e-5)
         np.testing.assert_allclose(labels(second), alone[1], atol=1e-5)
         np.testing.assert_allclose(labels(None), base, atol=1e-5)
+
+
+def test_an_adapter_that_names_the_query_acts_where_the_call_says(
+    backend: TransformersBackend, query: Query, tiny_adapter: Path, tmp_path: Path
+) -> None:
+    """Its settings tell other engines; here the manifest says it, in the call."""
+    for name in ("first", "second"):
+        shutil.copytree(tiny_adapter, tmp_path / name)
+        config = tmp_path / name / "adapter_config.json"
+        config.write_bytes(in_order(config.read_bytes(), query.ids))
+    for where, name in (("all", "first"), ("query", "second")):
+        named = Adapter(name, tmp_path / name, where)  # type: ignore[arg-type]
+        plain = Adapter(f"plain-{where}", tiny_adapter, where)  # type: ignore[arg-type]
+        one, other = (
+            backend.score(items(backend), query, adapter, frozenset({"labels"})).label_logits
+            for adapter in (named, plain)
+        )
+        np.testing.assert_array_equal(one, other)
 
 
 def test_an_adapter_is_off_while_generating(

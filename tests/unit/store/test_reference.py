@@ -43,6 +43,7 @@ def edit(folder: Path, **changes: Any) -> None:
         ({"bias": "all"}, "bias is 'all'"),
         ({"init_lora_weights": "pissa_niter_4"}, "changes the base model"),
         ({"something_new": 3}, "something_new is 3"),
+        ({"alora_invocation_tokens": [1, 2]}, r"alora_invocation_tokens is \[1, 2\]"),
         ({"r": "16"}, "r: "),
         ({"r": 0}, "r: "),
         ({"lora_alpha": {}}, "lora_alpha: "),

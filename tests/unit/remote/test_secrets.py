@@ -1,8 +1,11 @@
 """Keys never stand in what is written."""
 
+from pathlib import Path
+
 import pytest
 
-from ct_guard.datasets.answerers.secrets import without_credentials, without_secrets
+from ct_guard.errors import UsageError
+from ct_guard.remote import key_in, without_credentials, without_secrets
 
 
 @pytest.mark.parametrize(
@@ -41,3 +44,25 @@ def test_a_key_within_another_leaves_nothing_behind(monkeypatch: pytest.MonkeyPa
 )
 def test_the_credentials_of_a_url_are_hidden(text: str, shown: str) -> None:
     assert without_credentials(text) == shown
+
+
+def test_a_key_is_all_of_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "key"
+    path.write_text("sk-abc-123456789\n")
+    assert key_in(path) == "sk-abc-123456789"
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\n", b"two words", b"two\nlines", b"k\xff", b"k" * 20000]
+)
+def test_a_file_that_holds_no_key_alone_is_not_shown(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "key"
+    path.write_bytes(content)
+    with pytest.raises(UsageError) as caught:
+        key_in(path)
+    assert str(caught.value) == f"{path} is not a key alone: it should hold nothing but the key"
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="cannot be read"):
+        key_in(tmp_path / "key")
