@@ -59,6 +59,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.llama_cpp
 	$(BIN)/python -m benchmarks.tuning
 	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.monitoring
 
 bench-world: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.world

@@ -10,6 +10,10 @@ from .estimators import (
 from .guard import (
     Guard,
 )
+from .monitoring import (
+    Alarm,
+    Monitor,
+)
 from .policies import (
     load_policy,
 )
@@ -34,6 +38,10 @@ from .workflows import (
     EvaluateResult,
     GradeConfig,
     GradeResult,
+    MonitorConfig,
+    MonitorResult,
+    OutcomesConfig,
+    OutcomesResult,
     ScoreConfig,
     ScoreResult,
     SplitConfig,
@@ -48,6 +56,8 @@ from .workflows import (
     certify,
     evaluate,
     grade,
+    monitor,
+    outcomes,
     score,
     split,
     tune,
@@ -55,6 +65,7 @@ from .workflows import (
 )
 
 __all__ = [
+    "Alarm",
     "Assessment",
     "AuditConfig",
     "AuditResult",
@@ -75,6 +86,11 @@ __all__ = [
     "GradedAnswer",
     "Guard",
     "Message",
+    "Monitor",
+    "MonitorConfig",
+    "MonitorResult",
+    "OutcomesConfig",
+    "OutcomesResult",
     "QuestionAnswer",
     "ScoreConfig",
     "ScoreResult",
@@ -92,6 +108,8 @@ __all__ = [
     "grade",
     "load_estimator",
     "load_policy",
+    "monitor",
+    "outcomes",
     "score",
     "split",
     "tune",

@@ -126,7 +126,9 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
             claim += f" (of wrong answers, the grader passes {known.grader_false_pass:.0%})"
         if known.arithmetic is not None:
             claim += f", on scores by {known.arithmetic}"
-        if known.threshold is None:
+        if known.void is not None:
+            lines.append(("certificate", f"VOID since {known.void.at}: {known.void.reason}"))
+        elif known.threshold is None:
             lines.append(("certificate", f"no threshold for {claim}: {known.reason}"))
         else:
             lines.append(

@@ -156,6 +156,7 @@ def load_estimator(
                 fingerprint=_fingerprint(digest),
                 weighing=weighing_of(manifest, folder),
                 refusals=refusals,
+                folder=folder,
             )
         reader = backend if isinstance(backend, str) else backend.name
         if manifest.adapter is not None and reader == "transformers":
@@ -211,6 +212,7 @@ def _over(
         if manifest.label_orders == "both"
         else None,
         refusals=refusals,
+        folder=folder if (folder / MANIFEST).is_file() else None,
     )
 
 

@@ -1,15 +1,20 @@
 """A certified threshold from a scored file, for one estimator."""
 
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
 from ct_guard import risk
 from ct_guard.errors import InputError
 from ct_guard.estimators.weighing import Weighing
-from ct_guard.records import Arithmetic, Certificate
+from ct_guard.records import Arithmetic, Certificate, Sample
 from ct_guard.store import Manifest, set_hash
 
 from .probabilities import probabilities
 from .scored import Scored
 
-__all__ = ["certify", "first_answers", "independent"]
+__all__ = ["certify", "first_answers", "independent", "sample_of"]
 
 
 def independent(scored: Scored) -> Scored:
@@ -65,8 +70,9 @@ def certify(
         UsageError: a value outside its range.
     """
     stricter = risk.graded_alpha(alpha, grader_false_pass)
+    p = probabilities(scored, manifest, weighing)
     found = risk.certify(
-        probabilities(scored, manifest, weighing),
+        p,
         scored.correct,
         alpha=stricter,
         delta=delta,
@@ -81,8 +87,16 @@ def certify(
             "grader_false_pass": grader_false_pass,
             "reason": reason,
             "arithmetic": _arithmetic(scored),
+            "sample": sample_of(scored, p),
         }
     )
+
+
+def sample_of(scored: Scored, p: NDArray[np.float64]) -> Sample:
+    """What a certificate over these rows keeps for a monitor; `p` are their probabilities, shape
+    (n,)."""
+    models = Counter(row.model for row in scored.graded if row.model is not None)
+    return Sample(scores=risk.binned(p), models=dict(models), statuses=dict(scored.statuses))
 
 
 def _arithmetic(scored: Scored) -> Arithmetic | None:

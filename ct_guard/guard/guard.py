@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_args
 from ct_guard.backends import KV
 from ct_guard.errors import CtGuardError, DeadlineError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
+from ct_guard.monitoring import Monitor
 from ct_guard.policies import (
     Annotate,
     Escalate,
@@ -23,9 +24,10 @@ from ct_guard.policies import (
     load_policy,
     parts,
 )
-from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
+from ct_guard.records import Assessment, Certificate, Confidence, Decision, QuestionAnswer
 
 from .queue import Terms
+from .validity import Validity
 from .worker import worker_of
 
 __all__ = ["Guard"]
@@ -67,6 +69,7 @@ class Guard:
         window: float = Terms.window,
         max_batch: int | None = None,
         max_waiting: int = Terms.max_waiting,
+        monitor: Monitor | None = None,
     ) -> None:
         if on_error is not None and on_error not in get_args(OnError):
             known = ", ".join(get_args(OnError))
@@ -99,6 +102,11 @@ class Guard:
             most = 1  # a stranger's answer to the same question is no evidence
         self._terms = Terms(window, most, max_waiting)
         self._worker = worker_of(self.estimator)
+        if monitor is not None:
+            monitor.check_of(self.estimator.manifest)
+        self.monitor = monitor
+        """Who else sees the confidences; it may be given later, too."""
+        self._validity = Validity(self.estimator.folder)
 
     def under(self, policy: Policy) -> "Guard":
         """A guard that differs in its policy only."""
@@ -110,6 +118,7 @@ class Guard:
             window=self.window,
             max_batch=self.max_batch,
             max_waiting=self.max_waiting,
+            monitor=self.monitor,
         )
 
     def assess(self, qa: QuestionAnswer, *, situation: Situation | None = None) -> Assessment:
@@ -124,7 +133,7 @@ class Guard:
 
     def score(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
         """The confidences of many answers, nothing decided on them; results in order."""
-        return self._wait(self._submit(items), items) if items else []
+        return self._seen(items, self._wait(self._submit(items), items)) if items else []
 
     async def aassess(
         self, qa: QuestionAnswer, *, situation: Situation | None = None
@@ -141,24 +150,25 @@ class Guard:
 
     async def ascore(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
         """`score` without blocking the event loop."""
-        return await self._await(self._submit(items), items) if items else []
+        return self._seen(items, await self._await(self._submit(items), items)) if items else []
 
     def assess_generated(
         self, qa: QuestionAnswer, kv: KV, *, situation: Situation | None = None
     ) -> Assessment:
         """Assess an answer that the estimator's own base has just generated, from its live KV."""
-        return self._decided(self._wait(self._submit_generated(qa, kv), [qa]), situation)[0]
+        scored = self._wait(self._submit_generated(qa, kv), [qa])
+        return self._decided(self._seen([qa], scored), situation)[0]
 
     async def aassess_generated(
         self, qa: QuestionAnswer, kv: KV, *, situation: Situation | None = None
     ) -> Assessment:
         """`assess_generated` without blocking the event loop."""
         scored = await self._await(self._submit_generated(qa, kv), [qa])
-        return self._decided(scored, situation)[0]
+        return self._decided(self._seen([qa], scored), situation)[0]
 
     def decide(self, confidence: Confidence, situation: Situation | None = None) -> Decision:
         """The policy's decision on a confidence that is known already."""
-        situation = replace(situation or Situation(), ledger=self._ledger)
+        situation = replace(situation or Situation(), ledger=self._ledger, why_void=self._why_void)
         return decide(self.policy, confidence, on_error=self.on_error, situation=situation)
 
     def run(self, function: Callable[[], T]) -> T:
@@ -175,6 +185,15 @@ class Guard:
         """
         self._worker.close(timeout)
         self.estimator.close()
+
+    def _seen(self, items: Sequence[QuestionAnswer], scored: list[Confidence]) -> list[Confidence]:
+        if self.monitor is not None:
+            self.monitor.see(items, scored, self.estimator.arithmetic)
+        return scored
+
+    def _why_void(self, certificate: Certificate) -> str:
+        known = "" if self.monitor is None else self.monitor.why_void(certificate)
+        return known or self._validity.why_void(certificate)
 
     def _submit(self, items: Sequence[QuestionAnswer]) -> "Future[list[Confidence]]":
         return self._worker.submit(items, due=self._due(), terms=self._terms)

@@ -7,7 +7,16 @@ from .gate import OnMissing, ToolGate
 from .ledger import Ledger
 from .load import default_policy, load_policy
 from .require import Require
-from .rules import MOST_RETRIES, Annotate, Certified, Escalate, Retry, Review, Threshold
+from .rules import (
+    MOST_RETRIES,
+    Annotate,
+    Certified,
+    Escalate,
+    OnVoid,
+    Retry,
+    Review,
+    Threshold,
+)
 
 __all__ = [
     "MOST_RETRIES",
@@ -18,6 +27,7 @@ __all__ = [
     "Ledger",
     "OnError",
     "OnMissing",
+    "OnVoid",
     "Policy",
     "Require",
     "Retry",

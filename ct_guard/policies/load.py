@@ -11,11 +11,11 @@ from ct_guard.errors import PolicyError
 from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.records import Action, Certificate, Probability, Record
 
-from .base import Policy
+from .base import Policy, parts
 from .budget import Budget
 from .gate import ToolGate
 from .require import Require
-from .rules import Annotate, Certified, Escalate, Retry, Review, Threshold
+from .rules import Annotate, Certified, Escalate, OnVoid, Retry, Review, Threshold
 
 __all__ = ["default_policy", "load_policy"]
 
@@ -43,6 +43,7 @@ class _Promise(Record):
     alpha: Probability | None = None
     delta: Probability | None = None
     below: Action = "abstain"
+    on_void: OnVoid = "abstain"
 
 
 def load_policy(
@@ -53,11 +54,18 @@ def load_policy(
     `certificates` are the estimator's, for "certified". Raises PolicyError that says what to write.
     """
     try:
-        return _load(spec, certificates)
+        policy = _load(spec, certificates)
     except RecursionError:  # more than one file may nest: a policy may name another's file
         raise PolicyError(
             "a policy is nested too deeply, or its file names itself: combine fewer"
         ) from None
+    for part in parts(policy):
+        if isinstance(part, Certified) and part.on_void == "raise" and part.certificate.void:
+            raise PolicyError(
+                f"{part.certificate.void.reason}: make a new one with 'ct-guard certify"
+                " --from-outcomes'"
+            )
+    return policy
 
 
 def _load(
@@ -95,7 +103,8 @@ def _load(
 
 
 def default_policy(certificates: Sequence[Certificate]) -> Policy:
-    """The estimator's certified threshold where it has one, else `Annotate`."""
+    """The estimator's certified threshold where it has one, else `Annotate`. A void certificate is
+    not passed over: behind it, nothing passes."""
     usable = [known for known in certificates if known.threshold is not None]
     return Certified(certificate=usable[0]) if usable else Annotate()
 
@@ -152,4 +161,4 @@ def _certified(promise: _Promise, certificates: Sequence[Certificate], where: st
     passed = [known for known in fitting if known.threshold is not None]
     if not passed:
         raise PolicyError(f"{where}: no threshold could be certified: {fitting[0].reason}")
-    return Certified(certificate=passed[0], below=promise.below)
+    return Certified(certificate=passed[0], below=promise.below, on_void=promise.on_void)

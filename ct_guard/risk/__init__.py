@@ -1,5 +1,6 @@
 """Selective-risk control: thresholds on P(correct) that come with a guarantee."""
 
+from ct_guard.risk.binned import BIN_EDGES, bin_of, binned
 from ct_guard.risk.certified import (
     GRID,
     certify,
@@ -10,7 +11,10 @@ from ct_guard.risk.certified import (
 )
 
 __all__ = [
+    "BIN_EDGES",
     "GRID",
+    "bin_of",
+    "binned",
     "certify",
     "corrected_risk",
     "graded_alpha",

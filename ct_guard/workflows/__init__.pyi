@@ -32,6 +32,14 @@ from .grading import (
     GradeResult,
     grade,
 )
+from .monitoring import (
+    MonitorConfig,
+    MonitorResult,
+    OutcomesConfig,
+    OutcomesResult,
+    monitor,
+    outcomes,
+)
 from .recipes import (
     TuneConfig,
 )
@@ -72,6 +80,10 @@ __all__ = [
     "EvaluateResult",
     "GradeConfig",
     "GradeResult",
+    "MonitorConfig",
+    "MonitorResult",
+    "OutcomesConfig",
+    "OutcomesResult",
     "Reporter",
     "ScoreConfig",
     "ScoreResult",
@@ -88,6 +100,8 @@ __all__ = [
     "certify",
     "evaluate",
     "grade",
+    "monitor",
+    "outcomes",
     "score",
     "split",
     "tune",

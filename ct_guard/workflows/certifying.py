@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ct_guard.errors import UsageError
+from ct_guard.errors import FieldError, InputError, UsageError
 
 from .settings import place_of
 
@@ -40,6 +40,14 @@ class CertifyConfig:
     disjoint_from: Sequence[str | Path] = ()
     """Files that may share no question with the rows."""
     overwrite: bool = False
+    from_outcomes: bool = False
+    """Certify on the outcomes in the estimator's book that arrived after its certificate became
+    void, instead of on a file."""
+    book: str | Path | None = None
+    """As for `MonitorConfig`."""
+    reuse: bool = False
+    """Whether rows count whose outcomes the test of a certificate, or an attempt to certify on
+    outcomes, has counted. The certificate says how many; its delta does not allow for that."""
 
 
 @dataclass(frozen=True)
@@ -53,13 +61,14 @@ class CertifyResult:
     """What the promise rests on, and does not cover."""
 
 
-def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
+def certify(source: str | Path | None, config: CertifyConfig) -> CertifyResult:
     """Find the most lenient threshold t of which "at most alpha wrong among answers with
     P(correct) >= t" is certain at level 1 - delta, and write it into the estimator's manifest.
 
     Args:
         source: what `score` wrote, with grades in `correct`: one answer a question, to questions
-            that the estimator was neither tuned, calibrated nor tested on.
+            that the estimator was neither tuned, calibrated nor tested on. None with
+            `from_outcomes`.
         config: what is promised, of which rows, and where it is written.
 
     Raises:
@@ -76,6 +85,8 @@ def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
     from .leakage import check_apart_from, check_new
     from .recording import save_certificate
 
+    if source is None or config.from_outcomes:
+        return _from_outcomes(source, config)
     false_pass = _share(config.grader_false_pass)
     folder = locate(config.estimator)
     target = place_of(folder, config.output)
@@ -84,6 +95,7 @@ def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
     check_apart_from(scored, config.disjoint_from)
     said = check_new(scored, folder, manifest, allowed=("certification",))
     rows = first_answers(scored) if config.first else independent(scored)
+    reused = _counted(rows, folder, manifest, config)
     certificate = certified(
         rows,
         manifest,
@@ -92,9 +104,55 @@ def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
         grader_false_pass=false_pass,
         weighing=weighing_of(manifest, folder),
     )
+    certificate = certificate.model_copy(update={"reused": reused})
     save_certificate(folder, target, certificate, rows, overwrite=config.overwrite)
     said += _remarks(certificate, manifest, scored, rows, measured=config.grader_false_pass)
     return CertifyResult(certificate, target, tuple(said))
+
+
+def _counted(rows: "Scored", folder: Path, manifest: "Manifest", config: CertifyConfig) -> int:
+    """How many rows a test has counted as outcomes. Raises InputError for such, unless `reuse`."""
+    from ct_guard.monitoring import BOOK
+
+    from .reissuing import counted_before
+
+    book = Path(config.book or folder / BOOK)
+    counted = counted_before(rows.question_keys(), manifest, book)
+    if counted and not config.reuse:
+        raise InputError(
+            f"{rows.path}: {counted:,} of {len(rows):,} questions have outcomes in {book} that the"
+            " test of a certificate, or an attempt to certify, has counted: such rows are no random"
+            " sample any more; use others (`from_outcomes` takes the fresh ones), or say `reuse`"
+        )
+    return counted
+
+
+def _from_outcomes(source: str | Path | None, config: CertifyConfig) -> CertifyResult:
+    from ct_guard.monitoring import book_of
+    from ct_guard.store import check_target, load_manifest, locate
+
+    from .recording import save_reissued
+    from .reissuing import reissue
+
+    if source is not None or not config.from_outcomes:
+        raise FieldError("a `source` is for a file, and `from_outcomes` for none: give one of them")
+    if config.first or config.where or config.disjoint_from:
+        raise FieldError("`first`, `where`, `disjoint_from` choose rows of a file: leave them out")
+    folder = locate(config.estimator)
+    target = place_of(folder, config.output)
+    if config.output is not None and not (target.exists() and target.samefile(folder)):
+        check_target(target, overwrite=config.overwrite)  # before outcomes are used up
+    made = reissue(
+        folder,
+        load_manifest(folder),
+        book_of(folder, config.book),
+        alpha=config.alpha,
+        delta=config.delta,
+        grader_false_pass=_share(config.grader_false_pass),
+        reuse=config.reuse,
+    )
+    save_reissued(folder, target, made.certificate, made.questions, overwrite=config.overwrite)
+    return CertifyResult(made.certificate, target, tuple(made.remarks))
 
 
 def _remarks(

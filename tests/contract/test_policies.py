@@ -20,12 +20,13 @@ from ct_guard.policies import (
     load_policy,
     parts,
 )
-from ct_guard.records import Certificate, Confidence, Decision, Status
+from ct_guard.records import Certificate, Confidence, Decision, Status, Void
 
 CERTIFICATE = Certificate(alpha=0.1, delta=0.05, threshold=0.6, n=100, answered=40, errors=1)
 NONE_PASSED = Certificate(
     alpha=0.01, delta=0.05, threshold=None, n=100, answered=0, errors=0, reason="too few rows"
 )
+VOID = CERTIFICATE.model_copy(update={"void": Void(at="2026-01-01", reason="9 of 20 were wrong")})
 POLICIES: list[Policy] = [
     Annotate(),
     Threshold(threshold=0.0),
@@ -33,6 +34,8 @@ POLICIES: list[Policy] = [
     Threshold(threshold=1.0, below="human"),
     Certified(certificate=CERTIFICATE),
     Certified(certificate=NONE_PASSED, below="retry"),
+    Certified(certificate=VOID),
+    Certified(certificate=VOID, on_void="escalate"),
     Escalate(threshold=0.5),
     Escalate(threshold=0.5, otherwise="human", keep="last"),
     Retry(threshold=0.7),
