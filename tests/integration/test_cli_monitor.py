@@ -39,13 +39,13 @@ def test_from_a_quiet_stream_to_a_void_certificate_and_a_new_one(
     assert "false alarms in at most 5.0% of streams" in found.stdout
     assert "Noted 300 of 300 rows." in found.stderr
 
-    bad = write("bad.jsonl", make_rows(600, answers=1, prefix="b", bias=-2.0, model="one", seed=4))
+    bad = write("bad.jsonl", make_rows(80, answers=1, prefix="b", bias=-2.0, model="one", seed=4))
     assert run("monitor", bad, "-e", certified).exit_code == 0
     found = run("outcomes", "add", bad, "-e", certified)
     assert found.exit_code == 5
     assert "ALARM (risk): The certificate of tiny for alpha=0.1 is void" in found.stdout
     assert "certificate  VOID" in found.stdout
-    assert "Outcomes: 600 new." in found.stderr
+    assert "Outcomes: 80 new." in found.stderr
     assert "VOID since" in run("inspect", certified).stdout
 
     again = run("monitor", "-e", certified)
