@@ -61,6 +61,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.tuning
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.server
+	$(BIN)/python -m benchmarks.monitoring
 
 bench-world: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.world

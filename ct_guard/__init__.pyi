@@ -10,6 +10,10 @@ from .estimators import (
 from .guard import (
     Guard,
 )
+from .monitoring import (
+    Alarm,
+    Monitor,
+)
 from .policies import (
     load_policy,
 )
@@ -38,6 +42,10 @@ from .workflows import (
     GradeResult,
     ReportConfig,
     ReportResult,
+    MonitorConfig,
+    MonitorResult,
+    OutcomesConfig,
+    OutcomesResult,
     ScoreConfig,
     ScoreResult,
     SplitConfig,
@@ -54,6 +62,8 @@ from .workflows import (
     evaluate,
     grade,
     report,
+    monitor,
+    outcomes,
     score,
     split,
     tune,
@@ -61,6 +71,7 @@ from .workflows import (
 )
 
 __all__ = [
+    "Alarm",
     "Assessment",
     "AuditConfig",
     "AuditResult",
@@ -83,6 +94,11 @@ __all__ = [
     "GradedAnswer",
     "Guard",
     "Message",
+    "Monitor",
+    "MonitorConfig",
+    "MonitorResult",
+    "OutcomesConfig",
+    "OutcomesResult",
     "QuestionAnswer",
     "ReportConfig",
     "ReportResult",
@@ -103,6 +119,8 @@ __all__ = [
     "grade",
     "load_estimator",
     "load_policy",
+    "monitor",
+    "outcomes",
     "report",
     "score",
     "split",

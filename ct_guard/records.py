@@ -1,5 +1,6 @@
 """The plain data that the whole package speaks: frozen, validated, JSON in and out."""
 
+import hashlib
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -18,7 +19,9 @@ __all__ = [
     "QuestionAnswer",
     "ReviewChoice",
     "Role",
+    "Sample",
     "Status",
+    "Void",
 ]
 
 Status = Literal["ok", "empty", "refusal", "forged", "unsupported", "invalid", "too_long", "error"]
@@ -218,6 +221,25 @@ class Arithmetic(Record):
         return (self.backend, self.format) == (other.backend, other.format)
 
 
+class Sample(Record):
+    """The certification sample, as far as a monitor compares later answers with it."""
+
+    scores: tuple[Annotated[int, Field(ge=0)], ...]
+    """How many P(correct) fell into each bin of `risk.BIN_EDGES`."""
+    models: dict[str, int] = {}
+    """Rows by answering model; none where no row named one."""
+    statuses: dict[str, int] = {}
+    """Rows of the file by status, also those without a probability."""
+
+
+class Void(Record):
+    """Since when, and why, a certificate promises nothing any more."""
+
+    at: str
+    """ISO 8601, UTC."""
+    reason: str
+
+
 class Certificate(Record):
     """With probability at least 1 - delta over the certification sample, the error rate among
     answers with p >= `threshold` is at most alpha. `threshold` None: no threshold passed."""
@@ -236,6 +258,19 @@ class Certificate(Record):
     reason: str = ""
     arithmetic: Arithmetic | None = None
     """What the logits of the certification sample were computed in; None: not recorded."""
+    sample: Sample | None = None
+    """What a monitor compares with; None: not kept, as by certificates of older versions."""
+    reused: int = Field(default=0, ge=0)
+    """Rows whose outcomes a test or an attempt to certify had used before: the promise does not
+    allow for that."""
+    void: Void | None = None
+    """None: it stands."""
+
+    @property
+    def key(self) -> str:
+        """12 hex digits that identify the promise, whatever became of it."""
+        text = self.model_dump_json(exclude={"void", "sample"}, exclude_defaults=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @model_validator(mode="after")
     def _counts_fit(self) -> "Certificate":

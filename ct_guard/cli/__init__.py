@@ -27,6 +27,8 @@ COMMANDS = {
     "score": "score a file of answers: how likely is each to be correct?",
     "calibrate": "fit calibrators on a scored file that has grades",
     "certify": "find a threshold with a guarantee",
+    "monitor": "does what was certified still hold?",
+    "outcomes": "record what came of answers that were scored",
     "evaluate": "evaluate a scored file that has grades",
     "report": "show a scored file that has grades as a page for a browser",
     "cost": "what policies do on scored files that have grades, and what that costs",
@@ -113,7 +115,7 @@ def _options_of(command: click.Command | None) -> list[click.Parameter]:
     cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Exit codes: 0 ok; 2 usage or unreadable input; 3 finished, but some rows are invalid"
-    " or failed; 4 no threshold could be certified; 130 Ctrl-C; 143 SIGTERM.",
+    " or failed; 4 no threshold could be certified; 5 an alarm; 130 Ctrl-C; 143 SIGTERM.",
 )
 @click.version_option(__version__, "--version", prog_name="ct-guard")
 def cli() -> None:

@@ -21,7 +21,7 @@ NO_THRESHOLD = 4
     epilog="Exit codes: 0 certified; 2 usage or unreadable input; 4 no threshold could be"
     " certified.",
 )
-@click.argument("source", metavar="SCORED")
+@click.argument("source", metavar="[SCORED]", required=False)
 @click.option(
     "-e", "--estimator", required=True, metavar="DIR", help="The estimator that scored SCORED."
 )
@@ -75,7 +75,21 @@ NO_THRESHOLD = 4
 )  # fmt: skip
 @disjoint_option("Refuse if SCORED shares a question with this file.")
 @overwrite_option()
-def command(source: str, **options: Any) -> None:
+@click.option(
+    "--from-outcomes", is_flag=True,
+    help="Instead of SCORED: the outcomes that arrived after the certificate became void ('ct-guard"
+    " outcomes add').",
+)  # fmt: skip
+@click.option(
+    "--book", metavar="FILE",
+    help="SQLite file of answers and outcomes. Default: monitor.sqlite in DIR.",
+)  # fmt: skip
+@click.option(
+    "--reuse", is_flag=True,
+    help="Also take rows whose outcomes the test of a certificate, or an attempt to certify, has"
+    " counted; DELTA does not allow for that.",
+)  # fmt: skip
+def command(source: str | None, **options: Any) -> None:
     """Find the most lenient threshold t of which "at most ALPHA wrong among answers with P(correct)
     >= t" is certain at level 1 - DELTA, and write it into the estimator's manifest.
 
@@ -96,6 +110,7 @@ def command(source: str, **options: Any) -> None:
       ct-guard certify certification.jsonl -e my-calibrated --alpha 0.1 --delta 0.1
       ct-guard score new.jsonl -e my-calibrated --policy certified -o scored.jsonl
       ct-guard certify small.jsonl -e my-calibrated --cascade large.jsonl --price 1 --price 20
+      ct-guard certify -e my-calibrated --from-outcomes
     """
     from ct_guard.workflows import CertifyConfig, certify
 

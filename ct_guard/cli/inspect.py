@@ -165,7 +165,9 @@ def _certificates(manifest: "Manifest") -> list[Line]:
             claim += f" (of wrong answers, the grader passes {known.grader_false_pass:.0%})"
         if known.arithmetic is not None:
             claim += f", on scores by {known.arithmetic}"
-        if known.threshold is None:
+        if known.void is not None:
+            said = f"VOID since {known.void.at}: {known.void.reason}"
+        elif known.threshold is None:
             said = f"no threshold for {claim}: {known.reason}"
         else:
             said = (

@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 import numpy as np
@@ -63,6 +64,8 @@ class Estimator:
     """Whether confidences say by name what the base model reads, also where it is not weighed."""
     refusals: bool = True
     """Whether answers that decline get the status `refusal` instead of a score."""
+    folder: Path | None = None
+    """The directory that it was loaded from; None: made without one."""
     _scope_told: bool = field(default=False, init=False, repr=False)
 
     @property

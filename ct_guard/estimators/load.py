@@ -174,6 +174,7 @@ def load_estimator(
                 fingerprint=_fingerprint(digest),
                 weighing=weighing_of(manifest, folder),
                 refusals=refusals,
+                folder=folder,
             )
         reader = backend if isinstance(backend, str) else backend.name
         reader = "server" if server is not None else reader
@@ -230,6 +231,7 @@ def _over(
         if manifest.label_orders == "both"
         else None,
         refusals=refusals,
+        folder=folder if (folder / MANIFEST).is_file() else None,
     )
 
 

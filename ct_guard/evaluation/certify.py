@@ -1,10 +1,15 @@
 """A certified threshold from a scored file, for one estimator."""
 
+from collections import Counter
+
+import numpy as np
+from numpy.typing import NDArray
+
 from ct_guard import risk
 from ct_guard.errors import InputError
 from ct_guard.estimators.weighing import Weighing
 from ct_guard.promises import AnsweredWrong, GroupCertificates
-from ct_guard.records import Arithmetic, Certificate
+from ct_guard.records import Arithmetic, Certificate, Sample
 from ct_guard.store import Manifest, set_hash
 
 from .probabilities import probabilities
@@ -17,6 +22,7 @@ __all__ = [
     "control_answered_wrong",
     "first_answers",
     "independent",
+    "sample_of",
 ]
 
 
@@ -73,8 +79,9 @@ def certify(
         UsageError: a value outside its range.
     """
     stricter = risk.graded_alpha(alpha, grader_false_pass)
+    p = probabilities(scored, manifest, weighing)
     found = risk.certify(
-        probabilities(scored, manifest, weighing),
+        p,
         scored.correct,
         alpha=stricter,
         delta=delta,
@@ -89,6 +96,7 @@ def certify(
             "grader_false_pass": grader_false_pass,
             "reason": reason,
             "arithmetic": arithmetic_of(scored),
+            "sample": sample_of(scored, p),
         }
     )
 
@@ -147,6 +155,13 @@ def control_answered_wrong(
             "arithmetic": arithmetic_of(scored),
         }
     )
+
+
+def sample_of(scored: Scored, p: NDArray[np.float64]) -> Sample:
+    """What a certificate over these rows keeps for a monitor; `p` are their probabilities, shape
+    (n,)."""
+    models = Counter(row.model for row in scored.graded if row.model is not None)
+    return Sample(scores=risk.binned(p), models=dict(models), statuses=dict(scored.statuses))
 
 
 def arithmetic_of(scored: Scored) -> Arithmetic | None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from pathlib import Path
+from typing import Protocol
 
 from ct_guard.errors import InputError
 from ct_guard.files import Rejected, open_rows, question_answer
@@ -91,7 +92,18 @@ def check_apart(scored: Scored, other: str, keys: Collection[str]) -> None:
         )
 
 
-def check_scored_by(scored: Scored, manifest: Manifest) -> None:
+class FromEstimators(Protocol):
+    """Rows that say whose scores they carry."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def estimators(self) -> tuple[str, ...]: ...
+    @property
+    def scorers(self) -> tuple[str, ...]: ...
+
+
+def check_scored_by(scored: FromEstimators, manifest: Manifest) -> None:
     """Make sure that the logits are this estimator's, as far as the file says whose they are.
     Raises InputError."""
     same = set(scored.scorers) == {manifest.scorer}

@@ -20,11 +20,13 @@ from ct_guard.store.calibrated import p_correct
 from .scored import Scored, logit_of, number_in
 
 __all__ = [
+    "ScoredItem",
     "items_of",
     "logits_under",
     "probabilities",
     "read_again",
     "readings_in",
+    "weighed_logits",
     "with_confidences_of",
 ]
 
@@ -83,16 +85,26 @@ def logits_under(weighing: Weighing, scored: Scored) -> Floats:
     if weighing.evidence is None:
         return scored.logit
     known = [one for one in _scored_items(scored.path, weighing.columns) if one.logit is not None]
-    readings = readings_in([one.row for one in known], scored.path, weighing.readings)
-    readings["logit"] = np.array([one.logit for one in known])
+    logits = weighed_logits(weighing, known, scored.path)
+    logit_at = {one.row.where: float(made) for one, made in zip(known, logits, strict=True)}
+    return np.array([logit_at[row.where] for row in scored.graded])
+
+
+def weighed_logits(weighing: Weighing, known: Sequence[ScoredItem], path: str) -> Floats:
+    """Raw scores of n rows of the file `path`, each of which has one, weighed with the evidence in
+    the file, shape (n,); as they are where there is none to weigh."""
+    logits = np.array([one.logit for one in known], np.float64)
+    if weighing.evidence is None:
+        return logits
+    readings = readings_in([one.row for one in known], path, weighing.readings)
+    readings["logit"] = logits
     found = weighed(
         weighing.evidence,
         [one.item for one in known],
         [one.row.where for one in known],
         readings=readings,
     )
-    logit_at = {one.row.where: made.logit for one, made in zip(known, found, strict=True)}
-    return np.array([logit_at[row.where] for row in scored.graded])
+    return np.array([made.logit for made in found])
 
 
 def items_of(scored: Scored, columns: Sequence[str] = ()) -> list[QuestionAnswer]:

@@ -16,7 +16,16 @@ from ct_guard.files import Rejected, Row, correct_of, open_rows, question_answer
 from ct_guard.files.columns import cell
 from ct_guard.records import Arithmetic
 
-__all__ = ["UNNAMED", "Need", "Scored", "ScoredRow", "logit_of", "number_in", "read_scored"]
+__all__ = [
+    "UNNAMED",
+    "Need",
+    "Scored",
+    "ScoredRow",
+    "arithmetic_of",
+    "logit_of",
+    "number_in",
+    "read_scored",
+]
 
 Need = Literal["confidence", "logit"]
 
@@ -187,14 +196,8 @@ class _Found:
         self.estimators.setdefault(str(fields.get("estimator") or UNNAMED))
         if fields.get("scorer"):
             self.scorers.setdefault(str(fields["scorer"]))
-        if fields.get("format") and fields.get("backend"):
-            noise = _number(fields.get("noise"))
-            known = noise is not None and math.isfinite(noise) and noise >= 0
-            computed = Arithmetic(
-                backend=str(fields["backend"]),
-                format=str(fields["format"]),
-                noise=noise if known else None,
-            )
+        computed = arithmetic_of(row)
+        if computed is not None:
             self.arithmetics.setdefault((computed.backend, computed.format), computed)
         grade = correct_of(row)
         if isinstance(grade, Rejected):
@@ -258,6 +261,20 @@ def _probability(row: Row) -> float | None:
             f" {row.fields['confidence']!r}: score the row again"
         )
     return p
+
+
+def arithmetic_of(row: Row) -> Arithmetic | None:
+    """What the row's score was computed in; None where it does not say."""
+    fields = row.fields
+    if not fields.get("format") or not fields.get("backend"):
+        return None
+    noise = _number(fields.get("noise"))
+    known = noise is not None and math.isfinite(noise) and noise >= 0
+    return Arithmetic(
+        backend=str(fields["backend"]),
+        format=str(fields["format"]),
+        noise=noise if known else None,
+    )
 
 
 def logit_of(row: Row) -> float | None:

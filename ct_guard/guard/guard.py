@@ -12,6 +12,7 @@ from typing import Any, TypeVar, get_args
 from ct_guard.backends import KV
 from ct_guard.errors import CtGuardError, DeadlineError, PolicyError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
+from ct_guard.monitoring import Monitor
 from ct_guard.policies import (
     Annotate,
     OnError,
@@ -27,11 +28,12 @@ from ct_guard.policies import (
     parts,
     refuse_draws,
 )
-from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
+from ct_guard.records import Assessment, Certificate, Confidence, Decision, QuestionAnswer
 
 from .cache import ScoreCache, key_of
 from .observing import Call, Counts, Observer, observed
 from .queue import Terms
+from .validity import Validity
 from .worker import worker_of
 
 __all__ = ["Guard"]
@@ -80,6 +82,7 @@ class Guard:
         max_waiting: int = Terms.max_waiting,
         cache: ScoreCache | None = None,
         observers: Sequence[Observer] = (),
+        monitor: Monitor | None = None,
     ) -> None:
         if on_error is not None and on_error not in get_args(OnError):
             kinds = ", ".join(get_args(OnError))
@@ -98,7 +101,7 @@ class Guard:
         )
         _check_agreement(self.policy, self.estimator)
         self._ledger = ledger_for(self.policy)
-        self._first = Situation(ledger=self._ledger)
+        self._first = Situation(ledger=self._ledger, why_void=self._why_void)
         self.keeps_last = keeps_last(self.policy)
         """Whether the last model's answer counts, instead of the one with the best p."""
         self.on_error_given = on_error
@@ -119,6 +122,11 @@ class Guard:
             )
         self.cache, self._counts = cache, Counts()
         self._observers: tuple[Observer, ...] = (self._counts, *observers)
+        if monitor is not None:
+            monitor.check_of(self.estimator.manifest)
+        self.monitor = monitor
+        """Who else sees the confidences; it may be given later, too."""
+        self._validity = Validity(self.estimator.folder)
 
     def under(self, policy: Policy) -> "Guard":
         """A guard that differs in its policy only. The calls of both are counted together."""
@@ -131,6 +139,7 @@ class Guard:
             max_batch=self.max_batch,
             max_waiting=self.max_waiting,
             cache=self.cache,
+            monitor=self.monitor,
         )
         made._counts, made._observers = self._counts, self._observers
         return made
@@ -153,7 +162,7 @@ class Guard:
             known = _Known(self, items)
             asked = known.unknown
             made = self._wait(self._submit(asked), asked, call) if asked else []
-            return known.with_scores(made, call)
+            return self._seen(items, known.with_scores(made, call))
 
     async def aassess(
         self, qa: QuestionAnswer, *, situation: Situation | None = None
@@ -176,7 +185,7 @@ class Guard:
             known = _Known(self, items)
             asked = known.unknown
             made = await self._await(self._submit(asked), asked, call) if asked else []
-            return known.with_scores(made, call)
+            return self._seen(items, known.with_scores(made, call))
 
     def assess_generated(
         self, qa: QuestionAnswer, kv: KV, *, situation: Situation | None = None
@@ -184,7 +193,7 @@ class Guard:
         """Assess an answer that the estimator's own base has just generated, from its live KV."""
         with self._observed(1) as call:
             scored = self._wait(self._submit_generated(qa, kv), [qa], call)
-            call.scored = scored
+            call.scored = self._seen([qa], scored)
         return self._decided(scored, situation)[0]
 
     async def aassess_generated(
@@ -193,12 +202,16 @@ class Guard:
         """`assess_generated` without blocking the event loop."""
         with self._observed(1) as call:
             scored = await self._await(self._submit_generated(qa, kv), [qa], call)
-            call.scored = scored
+            call.scored = self._seen([qa], scored)
         return self._decided(scored, situation)[0]
 
     def decide(self, confidence: Confidence, situation: Situation | None = None) -> Decision:
         """The policy's decision on a confidence that is known already."""
-        known = self._first if situation is None else replace(situation, ledger=self._ledger)
+        known = (
+            self._first
+            if situation is None
+            else replace(situation, ledger=self._ledger, why_void=self._why_void)
+        )
         decision = decide(self.policy, confidence, on_error=self.on_error, situation=known)
         for observer in self._observers:
             observer.decided(decision)
@@ -226,6 +239,15 @@ class Guard:
         """
         self._worker.close(timeout)
         self.estimator.close()
+
+    def _seen(self, items: Sequence[QuestionAnswer], scored: list[Confidence]) -> list[Confidence]:
+        if self.monitor is not None:
+            self.monitor.see(items, scored, self.estimator.arithmetic)
+        return scored
+
+    def _why_void(self, certificate: Certificate) -> str:
+        known = "" if self.monitor is None else self.monitor.why_void(certificate)
+        return known or self._validity.why_void(certificate)
 
     def _submit(self, items: Sequence[QuestionAnswer]) -> "Future[list[Confidence]]":
         return self._worker.submit(items, due=self._due(), terms=self._terms)

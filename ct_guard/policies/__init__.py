@@ -11,7 +11,16 @@ from .load import default_policy, load_policy
 from .promised import BelowAnsweredWrong, Cascade
 from .require import Require
 from .resample import MOST_SAMPLES, Resample, draws, refuse_draws, resampled
-from .rules import MOST_RETRIES, Annotate, Certified, Escalate, Retry, Review, Threshold
+from .rules import (
+    MOST_RETRIES,
+    Annotate,
+    Certified,
+    Escalate,
+    OnVoid,
+    Retry,
+    Review,
+    Threshold,
+)
 
 __all__ = [
     "MOST_RETRIES",
@@ -27,6 +36,7 @@ __all__ = [
     "Ledger",
     "OnError",
     "OnMissing",
+    "OnVoid",
     "Policy",
     "PricedModel",
     "Require",

@@ -17,7 +17,7 @@ from ct_guard.records import Action, Certificate, Probability, Record
 from .base import Policy
 from .cost import Cost
 from .promised import BelowAnsweredWrong, Cascade
-from .rules import Certified
+from .rules import Certified, OnVoid
 
 __all__ = ["RESTING", "Known"]
 
@@ -34,6 +34,7 @@ class _Certified(Record):
     group: str | None = None
     """Of certificates by group: the one of this group; their `delta` is that of all together."""
     below: Action = "abstain"
+    on_void: OnVoid = "abstain"
 
 
 class _Cascade(Record):
@@ -74,7 +75,7 @@ def _certified(data: dict[str, Any], known: Sequence[Known], where: str) -> Poli
     passed = [one for one in fitting if one.threshold is not None]
     if not passed:
         raise PolicyError(f"{where}: no threshold could be certified: {fitting[0].reason}")
-    return Certified(certificate=passed[0], below=asked.below)
+    return Certified(certificate=passed[0], below=asked.below, on_void=asked.on_void)
 
 
 def _cascade(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:

@@ -11,7 +11,7 @@ from ct_guard.errors import PolicyError
 from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.records import Action, Certificate
 
-from .base import Policy
+from .base import Policy, parts
 from .budget import Budget
 from .gate import ToolGate
 from .known import RESTING, Known
@@ -49,11 +49,18 @@ def load_policy(
     says what to write.
     """
     try:
-        return _load(spec, certificates)
+        policy = _load(spec, certificates)
     except RecursionError:  # more than one file may nest: a policy may name another's file
         raise PolicyError(
             "a policy is nested too deeply, or its file names itself: combine fewer"
         ) from None
+    for part in parts(policy):
+        if isinstance(part, Certified) and part.on_void == "raise" and part.certificate.void:
+            raise PolicyError(
+                f"{part.certificate.void.reason}: make a new one with 'ct-guard certify"
+                " --from-outcomes'"
+            )
+    return policy
 
 
 def _load(
@@ -91,7 +98,8 @@ def _load(
 
 
 def default_policy(certificates: Sequence[Known]) -> Policy:
-    """The estimator's certified threshold where it has one, else `Annotate`."""
+    """The estimator's certified threshold where it has one, else `Annotate`. A void certificate is
+    not passed over: behind it, nothing passes."""
     usable = [
         known
         for known in certificates

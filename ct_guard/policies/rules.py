@@ -4,7 +4,7 @@ A policy file holds one of these as JSON:
 
     {"kind": "annotate"}
     {"kind": "threshold", "threshold": 0.7, "below": "abstain"}
-    {"kind": "certified", "alpha": 0.1, "delta": 0.1, "below": "abstain"}
+    {"kind": "certified", "alpha": 0.1, "delta": 0.1, "below": "abstain", "on_void": "abstain"}
     {"kind": "escalate", "threshold": 0.7, "otherwise": "abstain"}
     {"kind": "retry", "threshold": 0.7, "times": 1, "otherwise": "abstain"}
     {"kind": "review", "threshold": 0.7, "hopeless": 0.1}
@@ -23,6 +23,7 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
+from ct_guard.errors import LowConfidenceError
 from ct_guard.records import (
     Action,
     Certificate,
@@ -35,10 +36,22 @@ from ct_guard.records import (
 
 from .base import Policy, Situation
 
-__all__ = ["MOST_RETRIES", "Annotate", "Certified", "Escalate", "Retry", "Review", "Threshold"]
+__all__ = [
+    "MOST_RETRIES",
+    "Annotate",
+    "Certified",
+    "Escalate",
+    "OnVoid",
+    "Retry",
+    "Review",
+    "Threshold",
+]
 
 MOST_RETRIES = 10
 """No model is asked again more often than this for one answer, whatever the policy says."""
+
+OnVoid = Literal["abstain", "escalate", "human", "raise"]
+"""What becomes of every answer once the certificate is void. None of them lets it through."""
 
 Then = Action | Policy
 """What follows where a rule has nothing more to try: an action, or another policy."""
@@ -78,17 +91,27 @@ class Threshold(Record):
 
 class Certified(Record):
     """Pass at or above a threshold that keeps the promise of its certificate, else `below`, as for
-    `Threshold`."""
+    `Threshold`.
+
+    No answer passes once the certificate is void: each goes as `on_void` says; "raise" raises
+    LowConfidenceError, and PolicyError where the certificate is loaded void already."""
 
     kind: Literal["certified"] = "certified"
     certificate: Certificate
     below: Action = "abstain"
+    on_void: OnVoid = "abstain"
 
     @property
     def name(self) -> str:
         return f"certified alpha={self.certificate.alpha:g} delta={self.certificate.delta:g}"
 
     def decide(self, confidence: Confidence, situation: Situation) -> Decision:
+        if void := situation.void(self.certificate):
+            if self.on_void == "raise":
+                raise LowConfidenceError(void)
+            # a stronger model's answer would not pass either: it is asked only where that is wanted
+            then = "abstain" if self.on_void == "abstain" else feasible(self.on_void, situation)
+            return Decision(action=then, policy=self.name, reason=void)
         threshold, below = self.certificate.threshold, feasible(self.below, situation)
         if threshold is None:
             reason = f"no certified threshold exists: {self.certificate.reason}"

@@ -1,6 +1,7 @@
 """Risk control: thresholds on P(correct), and cascades, that come with a guarantee."""
 
 from ct_guard.risk.answered_wrong import control_answered_wrong
+from ct_guard.risk.binned import BIN_EDGES, bin_of, binned
 from ct_guard.risk.cascade import LEARN_SHARE, MOST_MODELS, certify_cascade
 from ct_guard.risk.certified import (
     GRID,
@@ -14,9 +15,12 @@ from ct_guard.risk.groups import certify_groups
 from ct_guard.risk.handover import fit_handover
 
 __all__ = [
+    "BIN_EDGES",
     "GRID",
     "LEARN_SHARE",
     "MOST_MODELS",
+    "bin_of",
+    "binned",
     "certify",
     "certify_cascade",
     "certify_groups",

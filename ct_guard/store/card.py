@@ -121,6 +121,8 @@ def _certificate(known: Certificate) -> str:
     claim = (
         f"at most {known.alpha:.0%} wrong among answered, with probability {1 - known.delta:.0%}"
     )
+    if known.void is not None:
+        return f"- **void** since {_text(known.void.at)}: {_text(known.void.reason)}"
     if known.threshold is None:
         return f"- no threshold for: {claim} ({_text(known.reason)})"
     return (

@@ -41,6 +41,13 @@ from .presenting import (
     ReportConfig,
     ReportResult,
     report,
+from .monitoring import (
+    MonitorConfig,
+    MonitorResult,
+    OutcomesConfig,
+    OutcomesResult,
+    monitor,
+    outcomes,
 )
 from .recipes import (
     TuneConfig,
@@ -88,6 +95,10 @@ __all__ = [
     "GradeResult",
     "ReportConfig",
     "ReportResult",
+    "MonitorConfig",
+    "MonitorResult",
+    "OutcomesConfig",
+    "OutcomesResult",
     "Reporter",
     "ScoreConfig",
     "ScoreResult",
@@ -106,6 +117,8 @@ __all__ = [
     "evaluate",
     "grade",
     "report",
+    "monitor",
+    "outcomes",
     "score",
     "split",
     "tune",

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ct_guard.errors import FieldError, UsageError
+from ct_guard.errors import FieldError, InputError, UsageError
 
 from .settings import place_of, refuse_idle
 
@@ -56,6 +56,14 @@ class CertifyConfig:
     disjoint_from: Sequence[str | Path] = ()
     """Files that may share no question with the rows."""
     overwrite: bool = False
+    from_outcomes: bool = False
+    """Certify on the outcomes in the estimator's book that arrived after its certificate became
+    void, instead of on a file."""
+    book: str | Path | None = None
+    """As for `MonitorConfig`."""
+    reuse: bool = False
+    """Whether rows count whose outcomes the test of a certificate, or an attempt to certify on
+    outcomes, has counted. The certificate says how many; its delta does not allow for that."""
 
     def idle(self) -> Mapping[str, str]:
         if self.cascade:
@@ -90,7 +98,7 @@ class CertifyResult:
         return self.certificates[0]
 
 
-def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
+def certify(source: str | Path | None, config: CertifyConfig) -> CertifyResult:
     """Find the most lenient threshold t of which "at most alpha wrong among answers with
     P(correct) >= t" is certain at level 1 - delta, and write it into the estimator's manifest; or,
     as the configuration asks, thresholds by group, a cascade of models, or a bound on the share of
@@ -98,7 +106,8 @@ def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
 
     Args:
         source: what `score` wrote, with grades in `correct`: one answer a question, to questions
-            that the estimator was neither tuned, calibrated nor tested on.
+            that the estimator was neither tuned, calibrated nor tested on. None with
+            `from_outcomes`.
         config: what is promised, of which rows, and where it is written.
 
     Raises:
@@ -127,6 +136,8 @@ def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
     from .recording import save_promises
 
     _check_settings(config)
+    if source is None or config.from_outcomes:
+        return _from_outcomes(source, config)
     false_pass = _share(config.grader_false_pass)
     folder = locate(config.estimator)
     target = place_of(folder, config.output)
@@ -140,6 +151,7 @@ def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
         said += check_new(scored, folder, manifest, allowed=("certification",))
         files.append(scored)
     rows = [first_answers(one) if config.first else independent(one) for one in files]
+    reused = _counted(rows[0], folder, manifest, config)
     asked = Asked(manifest, weighing_of(manifest, folder), config.delta, false_pass)
     certificates: tuple[Certificate, ...] = ()
     promises: tuple[Promise, ...] = ()
@@ -153,7 +165,10 @@ def certify(source: str | Path, config: CertifyConfig) -> CertifyResult:
     elif config.answered_wrong:
         promises = tuple(answered_wrong(of, asked, config.alphas))
     else:
-        certificates = tuple(thresholds(of, asked, config.alphas))
+        certificates = tuple(
+            one.model_copy(update={"reused": reused})
+            for one in thresholds(of, asked, config.alphas)
+        )
     save_promises(folder, target, (*certificates, *promises), of, overwrite=config.overwrite)
     said += replaced(manifest, certificates)
     said += remarks(files, of, config.alphas, config.delta, false_pass, config.grader_false_pass)
@@ -166,6 +181,7 @@ def _check_settings(config: CertifyConfig) -> None:
         "by": config.by is not None,
         "answered_wrong": config.answered_wrong,
         "cascade": bool(config.cascade),
+        "from_outcomes": config.from_outcomes,
     }
     given = [f"`{name}`" for name, is_given in kinds.items() if is_given]
     if len(given) > 1:
@@ -173,6 +189,53 @@ def _check_settings(config: CertifyConfig) -> None:
     if not config.alphas:
         raise FieldError("`alpha` is empty: give at least one error rate")
     refuse_idle(config)
+
+
+def _counted(rows: "Scored", folder: Path, manifest: "Manifest", config: CertifyConfig) -> int:
+    """How many rows a test has counted as outcomes. Raises InputError for such, unless `reuse`."""
+    from ct_guard.monitoring import BOOK
+
+    from .reissuing import counted_before
+
+    book = Path(config.book or folder / BOOK)
+    counted = counted_before(rows.question_keys(), manifest, book)
+    if counted and not config.reuse:
+        raise InputError(
+            f"{rows.path}: {counted:,} of {len(rows):,} questions have outcomes in {book} that the"
+            " test of a certificate, or an attempt to certify, has counted: such rows are no random"
+            " sample any more; use others (`from_outcomes` takes the fresh ones), or say `reuse`"
+        )
+    return counted
+
+
+def _from_outcomes(source: str | Path | None, config: CertifyConfig) -> CertifyResult:
+    from ct_guard.monitoring import book_of
+    from ct_guard.store import check_target, load_manifest, locate
+
+    from .recording import save_reissued
+    from .reissuing import reissue
+
+    if source is not None or not config.from_outcomes:
+        raise FieldError("a `source` is for a file, and `from_outcomes` for none: give one of them")
+    if config.first or config.where or config.disjoint_from:
+        raise FieldError("`first`, `where`, `disjoint_from` choose rows of a file: leave them out")
+    if len(config.alphas) > 1:
+        raise FieldError("outcomes are used up by one `alpha`: give one")
+    folder = locate(config.estimator)
+    target = place_of(folder, config.output)
+    if config.output is not None and not (target.exists() and target.samefile(folder)):
+        check_target(target, overwrite=config.overwrite)  # before outcomes are used up
+    made = reissue(
+        folder,
+        load_manifest(folder),
+        book_of(folder, config.book),
+        alpha=config.alphas[0],
+        delta=config.delta,
+        grader_false_pass=_share(config.grader_false_pass),
+        reuse=config.reuse,
+    )
+    save_reissued(folder, target, made.certificate, made.questions, overwrite=config.overwrite)
+    return CertifyResult((made.certificate,), (), target, tuple(made.remarks))
 
 
 def _share(given: float | str | Path | None) -> float:

@@ -1,16 +1,16 @@
 """Figures and certificates, into an estimator's manifest: what its card will say."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from ct_guard.evaluation import Evaluation, Scored
-from ct_guard.evaluation.disjoint import with_split
+from ct_guard.evaluation.disjoint import recorded, with_split
 from ct_guard.evaluation.slices import MACRO
 from ct_guard.promises import Promise
 from ct_guard.records import Certificate
-from ct_guard.store import Manifest, load_manifest, revise_estimator
+from ct_guard.store import Manifest, load_manifest, revise_estimator, set_hash
 from ct_guard.store.figures import Value, with_interval
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "save_certificate",
     "save_figures",
     "save_promises",
+    "save_reissued",
 ]
 
 TEST = "test"
@@ -136,3 +137,27 @@ def save_certificate(
 ) -> Manifest:
     """One certificate, as `save_promises`."""
     return save_promises(source, target, [certificate], scored, overwrite=overwrite)
+
+
+def save_reissued(
+    source: Path,
+    target: Path,
+    certificate: Certificate,
+    questions: Collection[str],
+    *,
+    overwrite: bool = False,
+) -> Manifest:
+    """As `save_certificate`, for one that was certified on answers of whose `questions` only the
+    short hashes are known."""
+    manifest = load_manifest(source)
+    splits = recorded(source, manifest)
+    splits["certification"] = splits.get("certification", frozenset()) | frozenset(questions)
+    promise = (certificate.alpha, certificate.delta)
+    others = tuple(c for c in manifest.certificates if (c.alpha, c.delta) != promise)
+    changed = manifest.model_copy(
+        update={
+            "certificates": (certificate, *others),
+            "data": manifest.data | {"certification": set_hash(questions)},
+        }
+    )
+    return revise_estimator(source, target, changed, questions=splits, overwrite=overwrite)

@@ -298,6 +298,11 @@ def _remarks(guard: "Guard", config: ScoreConfig) -> list[str]:
         )
     if (cost := cost_of(loaded.manifest)) is not None:
         said.append(f"{loaded.name} costs {cost}.")
+    said += [
+        f"{known.void.reason}. Nothing passes by it."
+        for known in loaded.manifest.certificates
+        if known.void is not None
+    ]
     promised = [known.arithmetic for known in loaded.manifest.certificates if known.arithmetic]
     promised += [
         known.arithmetic

@@ -33,7 +33,7 @@ from ct_guard.promises import (
     HandoverBin,
     Stage,
 )
-from ct_guard.records import Certificate, Confidence, Decision, Status
+from ct_guard.records import Certificate, Confidence, Decision, Status, Void
 
 CERTIFICATE = Certificate(alpha=0.1, delta=0.05, threshold=0.6, n=100, answered=40, errors=1)
 NONE_PASSED = Certificate(
@@ -55,6 +55,7 @@ HANDOVER = Handover(
     highest=(0.99, 0.99),
     n=100,
 )
+VOID = CERTIFICATE.model_copy(update={"void": Void(at="2026-01-01", reason="9 of 20 were wrong")})
 POLICIES: list[Policy] = [
     Annotate(),
     Threshold(threshold=0.0),
@@ -62,6 +63,8 @@ POLICIES: list[Policy] = [
     Threshold(threshold=1.0, below="human"),
     Certified(certificate=CERTIFICATE),
     Certified(certificate=NONE_PASSED, below="retry"),
+    Certified(certificate=VOID),
+    Certified(certificate=VOID, on_void="escalate"),
     Escalate(threshold=0.5),
     Escalate(threshold=0.5, otherwise="human", keep="last"),
     Cascade(certificate=CASCADE),

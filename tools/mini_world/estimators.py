@@ -16,8 +16,8 @@ from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.estimators.question_prior import PRIOR_FILE
 from ct_guard.methods import METHODS
 from ct_guard.query import Query, build_query
-from ct_guard.records import Certificate, GradedAnswer
-from ct_guard.risk import certify
+from ct_guard.records import Certificate, GradedAnswer, Sample
+from ct_guard.risk import binned, certify
 from ct_guard.store import PROBE, BaseModelRef, Manifest, Scope, load_probe, save_estimator
 from ct_guard.store.probe import dump_probe
 from ct_guard.store.questions import dump_questions, questions_name
@@ -118,13 +118,14 @@ def build(
     _copy_base(base, target / "base")
     report: dict[str, Report] = {}
     for method, one in made.items():
+        p = one.p(part["certification"])
         certificate = certify(
-            one.p(part["certification"]),
+            p,
             part["certification"].correct,
             alpha=ALPHA,
             delta=DELTA,
             split_hash=set_hashes(used)["certification"],
-        )
+        ).model_copy(update={"sample": Sample(scores=binned(p))})
         threshold = certificate.threshold
         report[method] = Report(
             figures(one, part["test"]),

@@ -1,0 +1,64 @@
+"""How a watch over certificates stands, on the terminal."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from .shown import say
+
+if TYPE_CHECKING:
+    from ct_guard.monitoring import Alarm, CertificateStanding, Standing
+
+__all__ = ["ALARM", "leave", "show_alarms", "show_standing"]
+
+ALARM = 5
+"""Exit code where an alarm is raised, or was before and still counts."""
+
+
+def show_alarms(alarms: "Sequence[Alarm]") -> None:
+    for alarm in alarms:
+        say(f"ALARM ({alarm.kind}): {alarm.text}", out=True)
+
+
+def show_standing(found: "Standing") -> None:
+    """Of each certificate and of the scores, and the alarms of before."""
+    for one in found.certificates:
+        say(_certificate(one), out=True)
+    if found.scored is not None and found.p_then is not None:
+        now = "" if found.p_now is None else f", {found.p_now:.3f} since"
+        say(
+            f"scores       {found.scored:,} answers; mean P(correct) {found.p_then:.3f} in the"
+            f" certification sample{now}; evidence of a change {_share(found.evidence)}",
+            out=True,
+        )
+    say(
+        f"false alarms in at most {found.false_alarm:.1%} of streams that do not change, all tests"
+        " together, however long they are and however often you look",
+        out=True,
+    )
+
+
+def leave(found: "Standing") -> None:
+    """Ends the command with exit code 5 where an alarm counts."""
+    if found.alarms:
+        raise click.exceptions.Exit(ALARM)
+
+
+def _certificate(one: "CertificateStanding") -> str:
+    known = one.certificate
+    claim = f"p >= {known.threshold:.4f}, at most {known.alpha:.1%} wrong"
+    if one.void:
+        return f"certificate  VOID ({claim}): {one.void}"
+    counted = (
+        "no outcome counted yet"
+        if not one.counted
+        else f"{one.errors:,} of {one.counted:,} outcomes wrong, evidence against it"
+        f" {_share(one.evidence)}"
+    )
+    return f"certificate  stands ({claim}): {counted}"
+
+
+def _share(evidence: float | None) -> str:
+    """Of what an alarm takes."""
+    return f"{max(evidence or 0.0, 0.0):.0%} of what an alarm takes"

@@ -1,0 +1,36 @@
+"""Whether what a certificate promised still holds: tests of the answers as they come, and of what
+came of them."""
+
+from .alarm import Alarm, Kind
+from .book import Answered, Book, Labelled
+from .monitor import Monitor, answered
+from .watch import (
+    BOOK,
+    FALSE_ALARM,
+    CertificateStanding,
+    Noted,
+    Outcome,
+    Standing,
+    Watch,
+    book_of,
+    probabilities_of,
+)
+
+__all__ = [
+    "BOOK",
+    "FALSE_ALARM",
+    "Alarm",
+    "Answered",
+    "Book",
+    "CertificateStanding",
+    "Kind",
+    "Labelled",
+    "Monitor",
+    "Noted",
+    "Outcome",
+    "Standing",
+    "Watch",
+    "answered",
+    "book_of",
+    "probabilities_of",
+]
