@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from ct_guard.evaluation import Scored
     from ct_guard.promises import Promise
     from ct_guard.records import Certificate
+    from ct_guard.store import Manifest
 
 __all__ = ["CertifyConfig", "CertifyResult", "certify"]
 
