@@ -19,6 +19,7 @@ from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
+from ct_guard.estimators import Estimator
 from ct_guard.policies import Annotate, Review, Threshold, ToolGate
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence, low_confidence
 from tests.integration.langchain.scripted import Echo, calling, model
@@ -37,7 +38,9 @@ def ordered(order: str, ours: Any, other: Any) -> list[Any]:
 
 @each_way
 @in_both_orders
-async def test_a_fallback_answers_for_a_model_that_is_down_and_is_judged(estimator, way, order):
+async def test_a_fallback_answers_for_a_model_that_is_down_and_is_judged(
+    estimator: Estimator, way: str, order: str
+) -> None:
     fallback = ModelFallbackMiddleware(model("unsure"))
     ours = ConfidenceMiddleware(estimator, 0.7, models=[model("I am sure")])
     agent = create_agent(model(ConnectionError("down")), middleware=ordered(order, ours, fallback))
@@ -48,7 +51,9 @@ async def test_a_fallback_answers_for_a_model_that_is_down_and_is_judged(estimat
 
 @each_way
 @in_both_orders
-async def test_a_limit_of_model_calls_ends_the_run_with_a_valid_history(estimator, way, order):
+async def test_a_limit_of_model_calls_ends_the_run_with_a_valid_history(
+    estimator: Estimator, way: str, order: str
+) -> None:
     @tool
     def search(word: str) -> str:
         """Search for a word."""
@@ -68,7 +73,9 @@ async def test_a_limit_of_model_calls_ends_the_run_with_a_valid_history(estimato
 
 @each_way
 @in_both_orders
-async def test_a_limit_counts_an_abstention_as_one_call(estimator, way, order):
+async def test_a_limit_counts_an_abstention_as_one_call(
+    estimator: Estimator, way: str, order: str
+) -> None:
     limit = ModelCallLimitMiddleware(thread_limit=2)
     agent = create_agent(
         model("unsure", "unsure"),
@@ -85,7 +92,9 @@ async def test_a_limit_counts_an_abstention_as_one_call(estimator, way, order):
 
 @each_way
 @in_both_orders
-async def test_a_tool_that_fails_is_retried_and_a_gated_one_is_not(estimator, way, order):
+async def test_a_tool_that_fails_is_retried_and_a_gated_one_is_not(
+    estimator: Estimator, way: str, order: str
+) -> None:
     ran: list[str] = []
 
     @tool
@@ -112,7 +121,9 @@ async def test_a_tool_that_fails_is_retried_and_a_gated_one_is_not(estimator, wa
 
 @each_way
 @in_both_orders
-async def test_a_summarised_history_is_what_the_answer_is_judged_with(estimator, way, order):
+async def test_a_summarised_history_is_what_the_answer_is_judged_with(
+    estimator: Estimator, way: str, order: str
+) -> None:
     summary = SummarizationMiddleware(
         model("a summary of it all"), trigger=("messages", 3), keep=("messages", 1)
     )
@@ -130,7 +141,9 @@ async def test_a_summarised_history_is_what_the_answer_is_judged_with(estimator,
 
 
 @each_way
-async def test_an_answer_that_another_middleware_gives_is_not_taken_for_ours(estimator, way):
+async def test_an_answer_that_another_middleware_gives_is_not_taken_for_ours(
+    estimator: Estimator, way: str
+) -> None:
     """It is not judged, and what was decided on an earlier answer does not fall on it."""
 
     class Canned(AgentMiddleware[Any, Any, Any]):
@@ -162,7 +175,9 @@ async def test_an_answer_that_another_middleware_gives_is_not_taken_for_ours(est
 
 
 @each_way
-async def test_two_instances_of_one_name_are_refused_by_langchain(estimator, way):
+async def test_two_instances_of_one_name_are_refused_by_langchain(
+    estimator: Estimator, way: str
+) -> None:
     both = [ConfidenceMiddleware(estimator, 0.7), ConfidenceMiddleware(estimator, 0.9)]
     with pytest.raises(AssertionError, match="duplicate middleware"):
         create_agent(model("sure"), middleware=both)
@@ -170,7 +185,9 @@ async def test_two_instances_of_one_name_are_refused_by_langchain(estimator, way
 
 @each_way
 @in_both_orders
-async def test_two_named_instances_each_act_on_their_own_verdict(estimator, way, order):
+async def test_two_named_instances_each_act_on_their_own_verdict(
+    estimator: Estimator, way: str, order: str
+) -> None:
     """One watches, the other one asks a person."""
     watch = ConfidenceMiddleware(estimator, Annotate(), name="watch")
     ask = ConfidenceMiddleware(estimator, Review(threshold=0.7), name="ask")
@@ -188,7 +205,9 @@ async def test_two_named_instances_each_act_on_their_own_verdict(estimator, way,
 
 @each_way
 @in_both_orders
-async def test_one_escalates_and_the_other_gates_tools(estimator, way, order):
+async def test_one_escalates_and_the_other_gates_tools(
+    estimator: Estimator, way: str, order: str
+) -> None:
     ran: list[str] = []
 
     @tool
@@ -211,7 +230,7 @@ async def test_one_escalates_and_the_other_gates_tools(estimator, way, order):
     assert is_valid(state["messages"])
 
 
-async def test_the_predicate_can_name_the_instance_that_it_reads(estimator):
+async def test_the_predicate_can_name_the_instance_that_it_reads(estimator: Estimator) -> None:
     @tool
     def delete(path: str) -> str:
         """Delete a file."""
@@ -237,7 +256,9 @@ async def test_the_predicate_can_name_the_instance_that_it_reads(estimator):
 # --- many at once ---------------------------------------------------------------------------------
 
 
-async def test_of_many_runs_at_once_every_record_belongs_to_its_own_answer(estimator):
+async def test_of_many_runs_at_once_every_record_belongs_to_its_own_answer(
+    estimator: Estimator,
+) -> None:
     agent = create_agent(Echo(), middleware=[ConfidenceMiddleware(estimator, 0.7)])
     words = ["sure", "unsure", "perhaps"]
 

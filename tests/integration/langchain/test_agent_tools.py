@@ -12,6 +12,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from ct_guard.errors import UsageError
+from ct_guard.estimators import Estimator
 from ct_guard.policies import Annotate, Escalate, Threshold, ToolGate
 from ct_guard.records import CalibratorState
 from ct_guard.testing import FakeBackend
@@ -69,7 +70,9 @@ def two_calls() -> AIMessage:
 
 
 @WAYS
-async def test_calls_and_answers_are_told_apart_in_the_record(estimator, tools, way):
+async def test_calls_and_answers_are_told_apart_in_the_record(
+    estimator: Estimator, tools: Tools, way: str
+) -> None:
     said = model(calling("delete", path="a sure thing"), "I am sure")
     agent = create_agent(said, tools.all, middleware=[ConfidenceMiddleware(estimator, 0.7)])
     state = await run(way, agent, ASK)
@@ -79,7 +82,7 @@ async def test_calls_and_answers_are_told_apart_in_the_record(estimator, tools, 
     assert tools.ran == [("delete", "a sure thing")]
 
 
-async def test_the_answer_is_judged_with_the_question_the_history_and_the_tools_results():
+async def test_the_answer_is_judged_with_the_question_the_history_and_the_tools_results() -> None:
     heard: list[tuple[str, str]] = []
 
     class Listening(FakeBackend):
@@ -104,7 +107,7 @@ async def test_the_answer_is_judged_with_the_question_the_history_and_the_tools_
         assert part in context
 
 
-async def test_calls_have_a_calibrator_group_of_their_own(tools):
+async def test_calls_have_a_calibrator_group_of_their_own(tools: Tools) -> None:
     state = {"kind": "platt", "params": {"a": 1.0, "b": -2.0}, "n": 50}
     estimator = estimator_on(
         FakeBackend(logit=lambda _: 3.0),
@@ -118,7 +121,9 @@ async def test_calls_have_a_calibrator_group_of_their_own(tools):
     assert (answer["p"], answer["calibrated"]) == (pytest.approx(0.953, abs=1e-3), False)
 
 
-async def test_a_turn_of_several_calls_is_as_likely_right_as_its_weakest(estimator, tools):
+async def test_a_turn_of_several_calls_is_as_likely_right_as_its_weakest(
+    estimator: Estimator, tools: Tools
+) -> None:
     agent = create_agent(
         model(two_calls(), "sure"),
         tools.all,
@@ -134,8 +139,8 @@ async def test_a_turn_of_several_calls_is_as_likely_right_as_its_weakest(estimat
 
 @WAYS
 async def test_abstaining_from_a_call_ends_without_it_and_the_next_turn_works(
-    estimator, tools, way
-):
+    estimator: Estimator, tools: Tools, way: str
+) -> None:
     agent = create_agent(
         model(calling("delete", path="unsure"), "sure"),
         tools.all,
@@ -153,7 +158,9 @@ async def test_abstaining_from_a_call_ends_without_it_and_the_next_turn_works(
 
 
 @WAYS
-async def test_a_stronger_model_may_make_the_better_call(estimator, tools, way):
+async def test_a_stronger_model_may_make_the_better_call(
+    estimator: Estimator, tools: Tools, way: str
+) -> None:
     middleware = ConfidenceMiddleware(
         estimator, 0.7, models=[model(calling("search", word="sure"), "never asked")]
     )
@@ -179,7 +186,9 @@ async def test_a_stronger_model_may_make_the_better_call(estimator, tools, way):
         (calling("search", word="unsure"), False),
     ],
 )
-async def test_a_call_needs_the_confidence_of_its_tool(estimator, tools, way, call, runs):
+async def test_a_call_needs_the_confidence_of_its_tool(
+    estimator: Estimator, tools: Tools, way: str, call: Any, runs: bool
+) -> None:
     agent = create_agent(
         model(call, "sure"), tools.all, middleware=[ConfidenceMiddleware(estimator, GATE)]
     )
@@ -194,7 +203,9 @@ async def test_a_call_needs_the_confidence_of_its_tool(estimator, tools, way, ca
 
 
 @WAYS
-async def test_of_several_calls_only_the_weak_one_is_kept_from_running(estimator, tools, way):
+async def test_of_several_calls_only_the_weak_one_is_kept_from_running(
+    estimator: Estimator, tools: Tools, way: str
+) -> None:
     agent = create_agent(
         model(two_calls(), "sure"),
         tools.all,
@@ -207,7 +218,7 @@ async def test_of_several_calls_only_the_weak_one_is_kept_from_running(estimator
     assert is_valid(state["messages"])
 
 
-async def test_answers_go_by_the_gates_own_policy(estimator, tools):
+async def test_answers_go_by_the_gates_own_policy(estimator: Estimator, tools: Tools) -> None:
     middleware = ConfidenceMiddleware(
         estimator,
         ToolGate(thresholds={"delete": 0.9}, answers=Escalate(threshold=0.7)),
@@ -224,8 +235,8 @@ async def test_answers_go_by_the_gates_own_policy(estimator, tools):
 @pytest.mark.parametrize(("on_missing", "runs"), [("allow", True), ("block", False)])
 @pytest.mark.parametrize("policy", [Annotate(), GATE], ids=["annotate", "gate"])
 async def test_a_call_without_a_score_goes_by_on_missing(
-    broken, tools, way, on_missing, runs, policy
-):
+    broken: Estimator, tools: Tools, way: str, on_missing: str, runs: bool, policy: Any
+) -> None:
     middleware = ConfidenceMiddleware(broken, policy, on_error="pass", on_missing=on_missing)
     agent = create_agent(
         model(calling("delete", path="sure"), "sure"), tools.all, middleware=[middleware]
@@ -236,7 +247,9 @@ async def test_a_call_without_a_score_goes_by_on_missing(
     assert is_valid(state["messages"])
 
 
-async def test_a_gate_sends_weak_calls_to_a_person_and_lets_the_others_run(estimator, tools):
+async def test_a_gate_sends_weak_calls_to_a_person_and_lets_the_others_run(
+    estimator: Estimator, tools: Tools
+) -> None:
     gate = ToolGate(thresholds={"delete": 0.9}, below="human", allowed=("approve", "reject"))
     agent = create_agent(
         model(two_calls(), "sure"),
@@ -279,8 +292,8 @@ def stock_review(mode: str, **kwargs: Any) -> HumanInTheLoopMiddleware:
 @pytest.mark.parametrize("first", ["ours", "stock"])
 @pytest.mark.parametrize(("path", "asks"), [("perhaps", True), ("a sure thing", False)])
 async def test_the_stock_review_asks_about_weak_calls_only(
-    estimator, tools, way, mode, first, path, asks
-):
+    estimator: Estimator, tools: Tools, way: str, mode: Any, first: str, path: str, asks: bool
+) -> None:
     middleware = [ConfidenceMiddleware(estimator, Annotate()), stock_review(mode)]
     agent = create_agent(
         model(calling("delete", path=path), "sure"),
@@ -300,7 +313,9 @@ async def test_the_stock_review_asks_about_weak_calls_only(
     assert is_valid(state["messages"])
 
 
-async def test_the_predicate_reads_a_guarded_models_own_record(estimator, tools):
+async def test_the_predicate_reads_a_guarded_models_own_record(
+    estimator: Estimator, tools: Tools
+) -> None:
     guarded = GuardedChatModel(
         inner=model(calling("delete", path="perhaps"), "sure"),
         estimator=estimator,
@@ -314,7 +329,9 @@ async def test_the_predicate_reads_a_guarded_models_own_record(estimator, tools)
 
 
 @pytest.mark.parametrize(("on_missing", "asks"), [("allow", False), ("block", True)])
-async def test_the_predicate_without_a_score_follows_on_missing(tools, on_missing, asks):
+async def test_the_predicate_without_a_score_follows_on_missing(
+    tools: Tools, on_missing: str, asks: bool
+) -> None:
     agent = create_agent(
         model(calling("delete", path="perhaps"), "sure"),
         tools.all,
@@ -325,7 +342,7 @@ async def test_the_predicate_without_a_score_follows_on_missing(tools, on_missin
     assert bool(state.get("__interrupt__")) is asks
 
 
-async def test_a_caller_cannot_bring_a_score_along(estimator, tools):
+async def test_a_caller_cannot_bring_a_score_along(estimator: Estimator, tools: Tools) -> None:
     """What a request says about confidence is not believed."""
     agent = create_agent(
         model(calling("delete", path="unsure"), "sure"),
@@ -340,12 +357,12 @@ async def test_a_caller_cannot_bring_a_score_along(estimator, tools):
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
-def test_a_threshold_that_is_no_probability_is_refused(threshold):
+def test_a_threshold_that_is_no_probability_is_refused(threshold: float) -> None:
     with pytest.raises(UsageError, match="between 0 and 1"):
         low_confidence(threshold)
 
 
-def test_an_unknown_on_missing_is_refused(estimator):
+def test_an_unknown_on_missing_is_refused(estimator: Estimator) -> None:
     with pytest.raises(UsageError, match="unknown on_missing 'maybe': there are allow, block"):
         ConfidenceMiddleware(estimator, on_missing="maybe")
     with pytest.raises(UsageError, match="there are allow, block"):

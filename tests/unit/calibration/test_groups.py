@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.special import expit, logit  # type: ignore[import-untyped]
+from scipy.special import expit, logit
 
 from ct_guard.calibration.groups import apply_groups, fit_groups
 from ct_guard.errors import CalibrationError
@@ -29,7 +29,9 @@ def columns(
 
 @settings(deadline=None, max_examples=60)
 @given(rows=graded, penalty=penalties, new=st.lists(st.floats(0, 1), min_size=2, max_size=9))
-def test_inside_a_group_p_is_a_probability_that_never_decreases_in_the_logit(rows, penalty, new):
+def test_inside_a_group_p_is_a_probability_that_never_decreases_in_the_logit(
+    rows: list[tuple[float, bool, str | None, str | None]], penalty: float, new: list[float]
+) -> None:
     p, correct, within = columns(rows)
     found = fit_groups(p, correct, within, penalty=penalty)
     of_one = {"domain": ["law"] * len(new), "language": ["art"] * len(new)}
@@ -43,7 +45,9 @@ def test_inside_a_group_p_is_a_probability_that_never_decreases_in_the_logit(row
 
 @settings(deadline=None, max_examples=40)
 @given(rows=graded, penalty=penalties, new=st.floats(0, 1))
-def test_a_group_without_rows_changes_nothing(rows, penalty, new):
+def test_a_group_without_rows_changes_nothing(
+    rows: list[tuple[float, bool, str | None, str | None]], penalty: float, new: float
+) -> None:
     p, correct, within = columns(rows)
     found = fit_groups(p, correct, within, penalty=penalty)
     for of_none in ({"domain": ["never seen"], "language": [None]}, {"domain": [None]}, {}):

@@ -1,6 +1,7 @@
 """Exported weights compute what the originals compute."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,6 +25,7 @@ from ct_guard.export import export_adapter, export_base
 from ct_guard.export.architecture import read_architecture
 from ct_guard.export.weights import Weights
 from ct_guard.store import MINI
+from tests.unit.export.conftest import LlamaLogits, MakeAdapter, MakeModel
 
 IDS = [1, 40, 7, 200, 12, 99, 250, 3, 3, 64, 128, 17, 5, 201, 77, 30]
 LLAMA3_ROPE = {
@@ -87,8 +89,12 @@ def reference(base: Path, adapter: Path | None = None, ids: list[int] = IDS) -> 
 
 @pytest.mark.parametrize("name", CASES)
 def test_logits_of_every_architecture_with_and_without_an_adapter(
-    name, make_model, make_adapter, llama_logits, tmp_path
-):
+    name: Any,
+    make_model: MakeModel,
+    make_adapter: MakeAdapter,
+    llama_logits: LlamaLogits,
+    tmp_path: Path,
+) -> None:
     kind, changes = CASES[name]
     exact = GELU_TABLE if kind is Gemma3TextConfig else 1e-4
     folder = make_model(kind, **changes)
@@ -125,7 +131,13 @@ def test_logits_of_every_architecture_with_and_without_an_adapter(
     ],
     ids=["rslora", "alpha-pattern", "rank-and-alpha-pattern"],
 )
-def test_scales_of_an_adapter(options, make_model, make_adapter, llama_logits, tmp_path):
+def test_scales_of_an_adapter(
+    options: dict[str, Any],
+    make_model: MakeModel,
+    make_adapter: MakeAdapter,
+    llama_logits: LlamaLogits,
+    tmp_path: Path,
+) -> None:
     folder = make_model(LlamaConfig)
     adapter = make_adapter(folder, **options)
     export_base(folder, tmp_path / "model.gguf", kind="f32")
@@ -144,7 +156,7 @@ def test_scales_of_an_adapter(options, make_model, make_adapter, llama_logits, t
     )
 
 
-def test_shards_give_the_same_file(make_model, tmp_path):
+def test_shards_give_the_same_file(make_model: MakeModel, tmp_path: Path) -> None:
     whole, parts = make_model(LlamaConfig), make_model(LlamaConfig, shards=True)
     assert len(list(parts.glob("*.safetensors"))) > 2
     tensors = []
@@ -157,7 +169,9 @@ def test_shards_give_the_same_file(make_model, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("f16", 0.02), ("q8_0", 0.5)])
-def test_smaller_types_are_near_and_smaller(kind, tolerance, make_model, llama_logits, tmp_path):
+def test_smaller_types_are_near_and_smaller(
+    kind: str, tolerance: float, make_model: MakeModel, llama_logits: LlamaLogits, tmp_path: Path
+) -> None:
     folder = make_model(LlamaConfig)
     export_base(folder, tmp_path / "full.gguf", kind="f32")
     export_base(folder, tmp_path / "small.gguf", kind=kind)
@@ -168,13 +182,15 @@ def test_smaller_types_are_near_and_smaller(kind, tolerance, make_model, llama_l
     assert 0 < difference.max() < tolerance * np.abs(reference(folder)).max()
 
 
-def test_a_window_becomes_the_context_that_the_file_promises(make_model, tmp_path):
+def test_a_window_becomes_the_context_that_the_file_promises(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
     folder = make_model(MistralConfig, sliding_window=32, head_dim=16)
     export_base(folder, tmp_path / "model.gguf")
     assert validate_base(tmp_path / "model.gguf").context_length == 32
 
 
-def test_the_embedded_files_are_what_the_export_makes_today(tmp_path):
+def test_the_embedded_files_are_what_the_export_makes_today(tmp_path: Path) -> None:
     export_base(MINI / "base", tmp_path / "base" / "model.gguf", kind="f32")
     made = (tmp_path / "base" / "model.gguf").read_bytes()
     assert made == (MINI / "base" / "model.gguf").read_bytes()

@@ -9,11 +9,13 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from ct_guard.errors import UsageError
+from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard
 from ct_guard.policies import Escalate, Retry, Review, Threshold
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import confidence_node, get_confidence, route_by_confidence
 from tests.known_confidence import by_word
+from tests.unit.langchain.conftest import MakeEstimator
 
 
 def saying(*answers: str) -> Any:
@@ -42,7 +44,7 @@ def asked(graph: Any, way: str = "invoke") -> list[Any]:
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-def test_an_answer_gets_its_record_and_the_edge_follows_it(estimator, way):
+def test_an_answer_gets_its_record_and_the_edge_follows_it(estimator: Estimator, way: str) -> None:
     guard = Guard(estimator, Escalate(threshold=0.7))
     messages = asked(graph_of(guard, weak=saying("unsure"), strong=saying("I am sure")), way)
     assert [m.text for m in messages] == ["How far?", "unsure", "I am sure"]
@@ -51,14 +53,14 @@ def test_an_answer_gets_its_record_and_the_edge_follows_it(estimator, way):
     assert (records[1]["model_index"], records[1]["attempts"]) == (1, 2)
 
 
-def test_where_no_model_is_left_the_answer_is_abstained_from(estimator):
+def test_where_no_model_is_left_the_answer_is_abstained_from(estimator: Estimator) -> None:
     guard = Guard(estimator, Threshold(threshold=0.7))
     messages = asked(graph_of(guard, weak=saying("unsure"), strong=saying("unsure too")))
     assert messages[-1].text == "I don't know."
     assert get_confidence(messages[-1])["original"] is None
 
 
-def test_retries_are_counted_in_the_history_and_end(estimator):
+def test_retries_are_counted_in_the_history_and_end(estimator: Estimator) -> None:
     guard = Guard(estimator, Retry(threshold=0.7, times=2, otherwise=Review(threshold=0.7)))
     weak = saying("unsure", "unsure", "perhaps")
     messages = asked(graph_of(guard, weak=weak, strong=saying(), models=0))
@@ -66,7 +68,9 @@ def test_retries_are_counted_in_the_history_and_end(estimator):
     assert actions == ["retry", "retry", "human"]
 
 
-def test_answers_that_were_sent_back_are_no_part_of_the_question(make_estimator):
+def test_answers_that_were_sent_back_are_no_part_of_the_question(
+    make_estimator: MakeEstimator,
+) -> None:
     heard: list[str] = []
 
     class Listening(FakeBackend):
@@ -80,14 +84,14 @@ def test_answers_that_were_sent_back_are_no_part_of_the_question(make_estimator)
     assert heard[0] == heard[1]
 
 
-def test_a_node_after_no_model_says_so(estimator):
+def test_a_node_after_no_model_says_so(estimator: Estimator) -> None:
     node = confidence_node(Guard(estimator))
     for state in ({"messages": [HumanMessage("?")]}, {"messages": []}, {}):
         with pytest.raises(UsageError, match="comes after a model"):
             node.invoke(state)
 
 
-def test_an_edge_without_a_confidence_says_so():
+def test_an_edge_without_a_confidence_says_so() -> None:
     for state in ({"messages": [AIMessage("sure")]}, {"messages": []}):
         with pytest.raises(UsageError, match="run a confidence_node before"):
             route_by_confidence(state)

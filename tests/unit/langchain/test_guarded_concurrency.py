@@ -14,6 +14,7 @@ from ct_guard.estimators import Estimator
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import GuardedChatModel, get_confidence
 from tests.rule_model import RuleChatModel
+from tests.unit.langchain.conftest import MakeEstimator
 
 
 def nonce_logit(answer: str) -> float:
@@ -35,7 +36,7 @@ def checked(question: str, answer: Any) -> str:
 
 
 @pytest.mark.slow
-def test_100_threads_with_50_calls_each(counting):
+def test_100_threads_with_50_calls_each(counting: Estimator) -> None:
     model = GuardedChatModel(inner=RuleChatModel(), estimator=counting, policy="annotate")
 
     def ask(thread: int) -> list[str]:
@@ -50,7 +51,7 @@ def test_100_threads_with_50_calls_each(counting):
 
 
 @pytest.mark.slow
-async def test_1000_concurrent_calls(counting):
+async def test_1000_concurrent_calls(counting: Estimator) -> None:
     model = GuardedChatModel(inner=RuleChatModel(), estimator=counting, policy="annotate")
     questions = [f"nonce-{number}" for number in range(1000)]
     answers = await asyncio.gather(*map(model.ainvoke, questions))
@@ -59,7 +60,9 @@ async def test_1000_concurrent_calls(counting):
     assert len(counting.backend.calls) < 200
 
 
-async def test_concurrent_calls_that_are_retried_and_escalated(make_estimator):
+async def test_concurrent_calls_that_are_retried_and_escalated(
+    make_estimator: MakeEstimator,
+) -> None:
     """Below 0.5 the first answer is retried, then escalated: the stronger model adds 1000."""
 
     class Large(RuleChatModel):

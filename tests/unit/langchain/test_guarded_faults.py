@@ -15,6 +15,7 @@ from ct_guard.estimators import Estimator
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, get_confidence, wrap
 from tests.rule_model import RuleChatModel
+from tests.unit.langchain.conftest import MakeEstimator
 
 
 class Raising(FakeBackend):
@@ -93,7 +94,9 @@ async def ask(model: GuardedChatModel, how: str) -> Any:
     ("on_error", "content", "action"),
     [("pass", "very sure", "pass"), ("block", "I don't know.", "abstain")],
 )
-async def test_a_faulty_estimator_goes_by_on_error(faulty, fault, on_error, content, action, how):
+async def test_a_faulty_estimator_goes_by_on_error(
+    faulty: Estimator, fault: Any, on_error: str, content: str, action: str, how: str
+) -> None:
     answer = await ask(guarded(faulty, on_error), how)
     record = get_confidence(answer)
     assert answer.content == content
@@ -104,13 +107,13 @@ async def test_a_faulty_estimator_goes_by_on_error(faulty, fault, on_error, cont
 
 @pytest.mark.parametrize("how", ["invoke", "ainvoke", "batch", "stream"])
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_faulty_estimator_may_raise(faulty, fault, how):
+async def test_a_faulty_estimator_may_raise(faulty: Estimator, fault: Any, how: str) -> None:
     error = RuntimeError if fault == "raises" else CtGuardError
     with pytest.raises(error):
         await ask(guarded(faulty, "raise"), how)
 
 
-async def test_a_model_that_returns_nothing_is_one_clear_error(estimator):
+async def test_a_model_that_returns_nothing_is_one_clear_error(estimator: Estimator) -> None:
     class Silent(RuleChatModel):
         def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
             return ChatResult(generations=[])
@@ -126,7 +129,7 @@ async def test_a_model_that_returns_nothing_is_one_clear_error(estimator):
     assert record["error"].startswith("model 1 failed: BackendError: Silent returned nothing")
 
 
-async def test_several_generations_are_scored_in_one_batch(make_estimator):
+async def test_several_generations_are_scored_in_one_batch(make_estimator: MakeEstimator) -> None:
     class Three(RuleChatModel):
         def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
             said = [AIMessage(text) for text in ("sure 1", "unsure 2", "3")]
@@ -141,7 +144,9 @@ async def test_several_generations_are_scored_in_one_batch(make_estimator):
     assert estimator.backend.calls == [3]
 
 
-async def test_cancelling_a_call_ends_the_wait_and_not_the_worker(make_estimator, hanging):
+async def test_cancelling_a_call_ends_the_wait_and_not_the_worker(
+    make_estimator: MakeEstimator, hanging: Hanging
+) -> None:
     model = GuardedChatModel(
         inner=RuleChatModel(reply="sure"), estimator=make_estimator(backend=hanging)
     )
@@ -172,8 +177,8 @@ WAYS = pytest.mark.parametrize("how", ["invoke", "ainvoke", "batch", "stream"])
     ids=["block", "pass", "by default"],
 )
 async def test_annotate_delivers_the_same_on_every_surface(
-    make_estimator, how, options, content, action
-):
+    make_estimator: MakeEstimator, how: str, options: dict[str, Any], content: str, action: str
+) -> None:
     """By itself it keeps no answer back; `on_error="block"` does."""
     estimator, inner = make_estimator(backend=Raising()), RuleChatModel(reply="very sure")
     model = GuardedChatModel(inner=inner, estimator=estimator, policy="annotate", **options)
@@ -186,7 +191,9 @@ async def test_annotate_delivers_the_same_on_every_surface(
 
 
 @pytest.mark.parametrize("policy", ["annotate", 0.7])
-def test_a_policy_of_one_call_goes_by_its_own_default(make_estimator, policy):
+def test_a_policy_of_one_call_goes_by_its_own_default(
+    make_estimator: MakeEstimator, policy: str | float
+) -> None:
     """A call that asks for a threshold is not given what passes under `annotate`."""
     model = GuardedChatModel(
         inner=RuleChatModel(reply="very sure"),

@@ -18,6 +18,7 @@ from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langgraph.graph import START, MessagesState, StateGraph
 
 from ct_guard.errors import BackendError, UsageError
+from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard
 from ct_guard.policies import ToolGate
 from ct_guard.testing import FakeBackend
@@ -32,6 +33,7 @@ from ct_guard_langchain import (
 )
 from tests.known_confidence import by_word
 from tests.rule_model import RuleChatModel
+from tests.unit.langchain.conftest import MakeEstimator
 
 SECRET = "unsure secret"
 
@@ -103,7 +105,9 @@ def given(surface: str) -> Any:
 
 @SURFACES
 @pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream", "batch"])
-async def test_no_callback_or_tracer_hears_of_it(estimator, surface, way):
+async def test_no_callback_or_tracer_hears_of_it(
+    estimator: Estimator, surface: str, way: str
+) -> None:
     asked, hears = surfaces(estimator)[surface], Hears()
     config: Any = {"callbacks": [hears]}
     if way == "invoke":
@@ -123,14 +127,14 @@ async def test_no_callback_or_tracer_hears_of_it(estimator, surface, way):
 
 
 @SURFACES
-async def test_no_event_tells_of_it(estimator, surface):
+async def test_no_event_tells_of_it(estimator: Estimator, surface: str) -> None:
     asked = surfaces(estimator)[surface]
     events = [each async for each in asked.astream_events(given(surface), version="v2")]
     assert "secret" not in repr([each["data"] for each in events])
 
 
 @SURFACES
-async def test_no_stream_of_a_graph_around_tells_of_it(estimator, surface):
+async def test_no_stream_of_a_graph_around_tells_of_it(estimator: Estimator, surface: str) -> None:
     asked = surfaces(estimator)[surface]
 
     def node(state: Any, config: RunnableConfig) -> Any:
@@ -146,7 +150,9 @@ async def test_no_stream_of_a_graph_around_tells_of_it(estimator, surface):
         assert "secret" not in repr(parts)
 
 
-async def test_a_watcher_around_hears_of_the_decision_and_not_of_the_answer(estimator):
+async def test_a_watcher_around_hears_of_the_decision_and_not_of_the_answer(
+    estimator: Estimator,
+) -> None:
     with get_confidence_callback(estimator, 0.7) as watch:
         surfaces(estimator)["chain"].invoke("?")
         await surfaces(estimator)["chain"].ainvoke("?")
@@ -154,7 +160,7 @@ async def test_a_watcher_around_hears_of_the_decision_and_not_of_the_answer(esti
     assert "secret" not in watch.report()
 
 
-def test_what_passes_is_told_of_as_it_was(make_estimator):
+def test_what_passes_is_told_of_as_it_was(make_estimator: MakeEstimator) -> None:
     hears = Hears()
     guarded = ConfidenceGuard(make_estimator(), 0.7).wrap(Chatty(reply="sure") | StrOutputParser())
     assert guarded.invoke("?", {"callbacks": [hears]})["output"] == "sure"
@@ -164,7 +170,7 @@ def test_what_passes_is_told_of_as_it_was(make_estimator):
     assert told.outputs["generations"][0][0]["text"] == "sure"
 
 
-def test_streams_that_are_not_to_be_held_are_heard_at_once(estimator):
+def test_streams_that_are_not_to_be_held_are_heard_at_once(estimator: Estimator) -> None:
     hears = Hears()
     guard = ConfidenceGuard(estimator, 0.7, hold_stream=False)
     parts = list(guard.wrap(Chatty() | StrOutputParser()).stream("?", {"callbacks": [hears]}))
@@ -172,7 +178,7 @@ def test_streams_that_are_not_to_be_held_are_heard_at_once(estimator):
     assert get_confidence(parts[-1])["action"] == "abstain"
 
 
-def test_a_run_tells_whose_answer_it_is_and_how_sure(estimator):
+def test_a_run_tells_whose_answer_it_is_and_how_sure(estimator: Estimator) -> None:
     hears = Hears()
     large = RuleChatModel(reply="sure", model_name="large")
     model = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7, models=[large])
@@ -187,7 +193,7 @@ def test_a_run_tells_whose_answer_it_is_and_how_sure(estimator):
 # --- what is kept ---------------------------------------------------------------------------------
 
 
-def test_what_is_kept_is_what_was_asked_for(estimator):
+def test_what_is_kept_is_what_was_asked_for(estimator: Estimator) -> None:
     def original(**options: Any) -> Any:
         model = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7, **options)
         return get_confidence(model.invoke("?"))["original"]
@@ -206,8 +212,8 @@ def test_what_is_kept_is_what_was_asked_for(estimator):
     ],
 )
 def test_the_abstain_message_may_depend_on_the_record_and_the_conversation(
-    estimator, message, said
-):
+    estimator: Estimator, message: Any, said: str
+) -> None:
     options: Any = {"policy": 0.7, "abstain_message": message}
     model = GuardedChatModel(inner=Chatty(), estimator=estimator, **options)
     assert model.invoke("?").text == said
@@ -215,7 +221,7 @@ def test_the_abstain_message_may_depend_on_the_record_and_the_conversation(
     assert guard.invoke({"input": "?", "output": SECRET})["output"] == said
 
 
-def test_an_abstain_message_that_is_none_is_refused(estimator):
+def test_an_abstain_message_that_is_none_is_refused(estimator: Estimator) -> None:
     with pytest.raises(UsageError, match="a text or a function that returns one, not 7"):
         ConfidenceGuard(estimator, abstain_message=7)
     model = GuardedChatModel(
@@ -225,7 +231,7 @@ def test_an_abstain_message_that_is_none_is_refused(estimator):
         model.invoke("?")
 
 
-async def test_a_passing_fault_is_not_cached_with_its_answer(make_estimator):
+async def test_a_passing_fault_is_not_cached_with_its_answer(make_estimator: MakeEstimator) -> None:
     class Flaky(FakeBackend):
         fails = True
 
@@ -248,7 +254,7 @@ async def test_a_passing_fault_is_not_cached_with_its_answer(make_estimator):
         assert len(inner.asked) == 2
 
 
-def test_a_guard_around_a_guard_does_not_judge_an_abstention(make_estimator):
+def test_a_guard_around_a_guard_does_not_judge_an_abstention(make_estimator: MakeEstimator) -> None:
     heard: list[str] = []
     estimator = make_estimator(logit=lambda text: heard.append(text) or by_word(text))
     inner = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7)
@@ -260,7 +266,7 @@ def test_a_guard_around_a_guard_does_not_judge_an_abstention(make_estimator):
     assert heard == [SECRET, SECRET]
 
 
-def test_a_guard_around_a_guard_may_ask_a_stronger_model(estimator):
+def test_a_guard_around_a_guard_may_ask_a_stronger_model(estimator: Estimator) -> None:
     inner = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7)
     large = RuleChatModel(reply="sure")
     outer = GuardedChatModel(inner=inner, estimator=estimator, policy=0.7, models=[large])
@@ -270,7 +276,7 @@ def test_a_guard_around_a_guard_may_ask_a_stronger_model(estimator):
 # --- what a surface is told -----------------------------------------------------------------------
 
 
-def test_no_option_is_swallowed(estimator):
+def test_no_option_is_swallowed(estimator: Estimator) -> None:
     with pytest.raises(UsageError, match="no option 'threshold': give policy"):
         GuardedChatModel(inner=Chatty(), estimator=estimator, threshold=0.99)
     with pytest.raises(UsageError, match="no option 'estimators': did you mean 'estimator'"):
@@ -292,7 +298,7 @@ def test_no_option_is_swallowed(estimator):
         lambda: wrap(Chatty() | StrOutputParser()),
     ],
 )
-def test_an_estimator_is_never_guessed(make):
+def test_an_estimator_is_never_guessed(make: Any) -> None:
     with pytest.raises(UsageError, match="needs an estimator: give the directory or hub name"):
         make()
 
@@ -306,7 +312,7 @@ def be_sure(about: str) -> str:
 
 
 @pytest.mark.parametrize(("about", "kept"), [("a sure thing", 1), ("unsure", 0)])
-async def test_a_gate_holds_on_every_surface(estimator, about, kept):
+async def test_a_gate_holds_on_every_surface(estimator: Estimator, about: str, kept: int) -> None:
     model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=GATE)
     bound = model.bind_tools([be_sure], tool_choice="any")
     said = [bound.invoke(about), await bound.ainvoke(about), *bound.batch([about])]
@@ -320,7 +326,7 @@ async def test_a_gate_holds_on_every_surface(estimator, about, kept):
     assert watch.records[0]["action"] == ("pass" if kept else "abstain")
 
 
-def test_a_gate_that_a_surface_cannot_keep_is_refused(estimator):
+def test_a_gate_that_a_surface_cannot_keep_is_refused(estimator: Estimator) -> None:
     asks = GATE.model_copy(update={"below": "human"})
     with pytest.raises(UsageError, match="cannot wait for a person before a call of a tool"):
         GuardedChatModel(inner=Chatty(), estimator=estimator, policy=asks)
@@ -333,7 +339,7 @@ def test_a_gate_that_a_surface_cannot_keep_is_refused(estimator):
         model.bind_tools([be_sure])
 
 
-async def test_a_call_can_set_its_policy_on_every_surface(estimator):
+async def test_a_call_can_set_its_policy_on_every_surface(estimator: Estimator) -> None:
     config: Any = {"configurable": {"ct_guard_policy": 0.9}}
     model = GuardedChatModel(inner=RuleChatModel(reply="?"), estimator=estimator, policy=0.3)
     assert model.invoke("?").text == "?"
@@ -363,8 +369,8 @@ async def test_a_call_can_set_its_policy_on_every_surface(estimator):
 
 
 async def test_log_probabilities_beside_a_message_are_read_and_go_with_a_withheld_answer(
-    make_estimator,
-):
+    make_estimator: MakeEstimator,
+) -> None:
     """OpenAI's integration puts them in `generation_info`, and who answered in `llm_output`."""
     for reply, seen in (("sure", "unused"), (SECRET, "unused")):
         model = GuardedChatModel(inner=Chatty(reply=reply), estimator=make_estimator(), policy=0.7)
@@ -383,14 +389,14 @@ def rag(**extra: Any) -> Any:
     return RunnableLambda(lambda v: {"question": v, "context": read, **extra})
 
 
-def test_the_answer_of_a_dict_is_replaced_and_all_else_stays(estimator):
+def test_the_answer_of_a_dict_is_replaced_and_all_else_stays(estimator: Estimator) -> None:
     made = ConfidenceGuard(estimator, 0.7).wrap(rag(answer="unsure")).invoke("Who?")
     assert made["output"]["answer"] == "I don't know."
     assert made["output"]["question"] == "Who?"
     assert len(made["output"]["context"]) == 2
 
 
-def test_answer_and_passages_are_where_the_caller_says(make_estimator):
+def test_answer_and_passages_are_where_the_caller_says(make_estimator: MakeEstimator) -> None:
     heard: list[tuple[str, str]] = []
 
     class Listening(FakeBackend):
@@ -411,7 +417,7 @@ def test_answer_and_passages_are_where_the_caller_says(make_estimator):
     assert all(read in context and answer == "sure" for context, answer in heard)
 
 
-def test_pairs_keep_their_context(make_estimator):
+def test_pairs_keep_their_context(make_estimator: MakeEstimator) -> None:
     heard: list[str] = []
 
     class Listening(FakeBackend):
@@ -431,7 +437,7 @@ def test_pairs_keep_their_context(make_estimator):
     assert all("Ada is a pilot.\n\nWho?" in context for context in heard)
 
 
-def test_a_dict_without_a_known_answer_says_what_to_name(estimator):
+def test_a_dict_without_a_known_answer_says_what_to_name(estimator: Estimator) -> None:
     guard = ConfidenceGuard(estimator, 0.7)
     with pytest.raises(UsageError, match=r"name it, as in guard.wrap\(chain, answer='reply'\)"):
         guard.wrap(rag(said="sure")).invoke("Who?")
@@ -450,7 +456,9 @@ def test_a_dict_without_a_known_answer_says_what_to_name(estimator):
         {"answer": "unsure"},
     ],
 )
-def test_dicts_that_chains_are_known_to_answer_with(estimator, output):
+def test_dicts_that_chains_are_known_to_answer_with(
+    estimator: Estimator, output: dict[str, Any]
+) -> None:
     made = ConfidenceGuard(estimator, 0.7).wrap(RunnableLambda(lambda v: output)).invoke("?")
     key = next(key for key, value in output.items() if value == "unsure")
     assert made["output"] == {**output, key: "I don't know."}
@@ -468,7 +476,9 @@ def test_dicts_that_chains_are_known_to_answer_with(estimator, output):
         (("ai", "unsure"), ("ai", "I don't know.")),
     ],
 )
-def test_messages_as_plain_json_are_messages(estimator, said, replaced):
+def test_messages_as_plain_json_are_messages(
+    estimator: Estimator, said: Any, replaced: Any
+) -> None:
     state = {"messages": [("user", "?"), said], "notes": "kept"}
     if isinstance(said, dict):
         said.pop("tool_calls", None)
@@ -479,7 +489,7 @@ def test_messages_as_plain_json_are_messages(estimator, said, replaced):
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
-def test_guards_and_guarded_chains_can_be_tools(estimator):
+def test_guards_and_guarded_chains_can_be_tools(estimator: Estimator) -> None:
     guard = ConfidenceGuard(estimator, 0.7)
     judge = guard.as_tool(name="judge", description="Judge an answer.")
     assert judge.invoke({"input": "?", "output": "unsure"})["output"] == "I don't know."
@@ -491,7 +501,7 @@ def test_guards_and_guarded_chains_can_be_tools(estimator):
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainDeprecationWarning")
 @SURFACES
-def test_no_history_around_keeps_it(estimator, surface):
+def test_no_history_around_keeps_it(estimator: Estimator, surface: str) -> None:
     from langchain_core.chat_history import InMemoryChatMessageHistory
     from langchain_core.runnables.history import RunnableWithMessageHistory
 
@@ -507,7 +517,7 @@ def test_no_history_around_keeps_it(estimator, surface):
     assert "secret" not in repr(kept.messages)
 
 
-async def test_many_held_runs_at_once_keep_to_themselves(estimator):
+async def test_many_held_runs_at_once_keep_to_themselves(estimator: Estimator) -> None:
     guarded = ConfidenceGuard(estimator, 0.7).wrap(
         FakeListChatModel(responses=["sure"]) | StrOutputParser()
     )
