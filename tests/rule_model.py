@@ -66,12 +66,12 @@ class RuleChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         self.asked.append(kwargs)
         text, calls = self._answer(messages, stop or self.stop or [], kwargs)
-        pieces = [AIMessageChunk(piece) for piece in re.findall(r"\S+\s*|\s+", text)]
+        pieces = [AIMessageChunk(content=piece) for piece in re.findall(r"\S+\s*|\s+", text)]
         for at, call in enumerate(calls):
             args = json.dumps(call["args"], ensure_ascii=False)
             half = len(args) // 2
             pieces += [
-                AIMessageChunk("", tool_call_chunks=[{"index": at, **part}])
+                AIMessageChunk(content="", tool_call_chunks=[{"index": at, **part}])
                 for part in (
                     {"name": call["name"], "args": args[:half], "id": call["id"]},
                     {"name": None, "args": args[half:], "id": None},

@@ -13,13 +13,23 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
 from langchain.chat_models import init_chat_model
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from ct_guard.errors import BackendError
 from ct_guard.estimators import Estimator
-from ct_guard.policies import Annotate, Budget, Escalate, Retry, Review, Threshold, ToolGate
+from ct_guard.policies import (
+    Annotate,
+    Budget,
+    Escalate,
+    OnError,
+    Retry,
+    Review,
+    Threshold,
+    ToolGate,
+)
 from ct_guard.records import Confidence, Decision
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence
@@ -137,7 +147,7 @@ CASES = {
 }
 
 
-THREAD = {"configurable": {"thread_id": "one"}}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "one"}}
 
 
 def raising(items: Any) -> Any:
@@ -216,7 +226,7 @@ async def test_the_record_lies_on_the_message_and_in_the_state(
     ("on_error", "text", "action"), [("pass", "sure", "pass"), ("block", ABSTAINED, "abstain")]
 )
 async def test_a_fault_of_the_estimator_goes_by_on_error(
-    broken: Estimator, way: str, on_error: str, text: Any, action: str
+    broken: Estimator, way: str, on_error: OnError, text: Any, action: str
 ) -> None:
     case = Case(0.7, ["sure"], text, {}, [[]])
     state = await run(way, guarded(broken, case, on_error=on_error), asked())
@@ -231,7 +241,7 @@ async def test_a_fault_of_the_estimator_goes_by_on_error(
 @pytest.mark.parametrize("on_error", ["pass", "block", "raise"])
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_after_any_fault_the_conversation_is_valid_and_goes_on(
-    estimator: Estimator, fault: Any, on_error: str, way: str
+    estimator: Estimator, fault: Any, on_error: OnError, way: str
 ) -> None:
     healthy, now = estimator.score, [FAULTS[fault]]
     estimator.score = lambda items: now[0](items)

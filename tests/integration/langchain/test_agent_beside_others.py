@@ -15,6 +15,7 @@ from langchain.agents.middleware import (
     ToolRetryMiddleware,
 )
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
@@ -22,11 +23,12 @@ from langgraph.types import Command
 from ct_guard.estimators import Estimator
 from ct_guard.policies import Annotate, Review, Threshold, ToolGate
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence, low_confidence
+from tests.confidences import record_of
 from tests.integration.langchain.scripted import Echo, calling, model
 from tests.integration.langchain.surfaces import is_valid, run
 
-ASK = {"messages": [("user", "How far is it?")]}
-THREAD = {"configurable": {"thread_id": "one"}}
+ASK: Any = {"messages": [("user", "How far is it?")]}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "one"}}
 
 each_way = pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 in_both_orders = pytest.mark.parametrize("order", ["ours outside", "ours inside"])
@@ -163,7 +165,7 @@ async def test_an_answer_that_another_middleware_gives_is_not_taken_for_ours(
         checkpointer=InMemorySaver(),
     )
     await run(way, agent, ASK, THREAD)
-    resume = Command(resume={"decisions": [{"type": "approve"}]})
+    resume: Command[Any] = Command(resume={"decisions": [{"type": "approve"}]})
     await run(way, agent, resume, THREAD)
     state = await run(way, agent, {"messages": [("user", "Hello?")]}, THREAD)
     assert "__interrupt__" not in state
@@ -198,7 +200,7 @@ async def test_two_named_instances_each_act_on_their_own_verdict(
     assert len(state["__interrupt__"]) == 1
     outermost = watch if order == "ours outside" else ask
     assert state["ct_guard"]["policy"] == outermost.guard.policy.name
-    resume = Command(resume={"decisions": [{"type": "respond", "message": "3 km"}]})
+    resume: Command[Any] = Command(resume={"decisions": [{"type": "respond", "message": "3 km"}]})
     state = await run(way, agent, resume, THREAD)
     assert state["messages"][-1].text == "3 km"
 
@@ -267,7 +269,7 @@ async def test_of_many_runs_at_once_every_record_belongs_to_its_own_answer(
         return at, await agent.ainvoke({"messages": [HumanMessage(text)]})
 
     for at, state in await asyncio.gather(*(one(at) for at in range(90))):
-        record = get_confidence(state["messages"][-1])
+        record = record_of(state["messages"][-1])
         assert record["p"] == pytest.approx([0.953, 0.047, 0.5][at % 3], abs=1e-3)
         said = f"{words[at % 3]} {at}"
         assert state["messages"][-1].text == (said if at % 3 == 0 else "I don't know.")

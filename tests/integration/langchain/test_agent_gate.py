@@ -14,19 +14,20 @@ from langchain.agents.middleware import (
 from langchain.agents.middleware.types import ToolCallRequest
 from langchain.tools import InjectedState, InjectedToolCallId, ToolRuntime
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from ct_guard.errors import PolicyError
 from ct_guard.estimators import Estimator
-from ct_guard.policies import Annotate, Require, Threshold, ToolGate
+from ct_guard.policies import Annotate, OnMissing, Require, Threshold, ToolGate
 from ct_guard_langchain import ConfidenceMiddleware, low_confidence
 from tests.integration.langchain.scripted import calling, model
 from tests.integration.langchain.surfaces import is_valid, run
 
-ASK = {"messages": [("user", "Please tidy up.")]}
-THREAD = {"configurable": {"thread_id": "one"}}
+ASK: Any = {"messages": [("user", "Please tidy up.")]}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "one"}}
 GATE = ToolGate(thresholds={"delete": 0.9})
 WAYS = pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 
@@ -146,7 +147,9 @@ async def test_a_call_that_a_person_has_changed_in_the_stock_review_does_not_run
     )
     await run("invoke", agent, ASK, THREAD)
     edited = {"name": "delete", "args": {"path": "everything, sure"}}
-    resume = Command(resume={"decisions": [{"type": "edit", "edited_action": edited}]})
+    resume: Command[Any] = Command(
+        resume={"decisions": [{"type": "edit", "edited_action": edited}]}
+    )
     state = await run("invoke", agent, resume, THREAD)
     assert ran == []
     assert is_valid(state["messages"])
@@ -212,7 +215,7 @@ async def test_a_person_decides_on_a_call_that_was_never_scored(
     )
     state = await run("invoke", agent, ASK, THREAD)
     assert state["__interrupt__"]
-    resume = Command(resume={"decisions": [decision]})
+    resume: Command[Any] = Command(resume={"decisions": [decision]})
     state = await run("invoke", agent, resume, THREAD)
     assert ran == expected
     assert [m.text for m in state["messages"] if isinstance(m, ToolMessage)] == [result]
@@ -390,7 +393,7 @@ async def test_a_changed_call_runs_where_calls_without_a_score_may(
     ran: list[str],
     way: str,
     policy: Any,
-    on_missing: str | None,
+    on_missing: OnMissing | None,
 ) -> None:
     guard = ConfidenceMiddleware(estimator, policy, on_missing=on_missing)
     said = model(calling("delete", path="a sure thing"), "sure")
@@ -450,7 +453,7 @@ async def test_what_a_person_has_approved_is_what_runs(
         checkpointer=InMemorySaver(),
     )
     assert (await run(way, agent, ASK, THREAD))["__interrupt__"]
-    resume = Command(resume={"decisions": [{"type": "approve"}]})
+    resume: Command[Any] = Command(resume={"decisions": [{"type": "approve"}]})
     state = await run(way, agent, resume, THREAD)
     assert ran == []
     assert "delete was not run" in state["messages"][2].text

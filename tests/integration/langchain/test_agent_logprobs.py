@@ -15,7 +15,7 @@ from ct_guard_langchain import ConfidenceMiddleware, get_confidence
 from tests.integration.langchain.scripted import Scripted
 from tests.known_confidence import by_word, estimator_on
 
-ASK = {"messages": [("user", "Are you?")]}
+ASK: Any = {"messages": [("user", "Are you?")]}
 LAYER = LogisticLayer(
     features=PROVIDER_FEATURES,
     low=(-50.0,) * 4,

@@ -1,6 +1,7 @@
 """Agents whose answers real weights judge: the embedded model, and a tiny tuned one."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain.agents import create_agent
@@ -12,7 +13,7 @@ from ct_guard_langchain import ConfidenceMiddleware
 from tests.integration.langchain.scripted import calling, model
 from tests.integration.langchain.surfaces import run
 
-ASK = {"messages": [("user", "What is 2 plus 2?")]}
+ASK: Any = {"messages": [("user", "What is 2 plus 2?")]}
 
 
 @pytest.fixture(scope="module")

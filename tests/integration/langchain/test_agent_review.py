@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
@@ -12,12 +13,13 @@ from langgraph.types import Command
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.policies import Escalate, Retry, Review
-from ct_guard_langchain import ConfidenceMiddleware, get_confidence
+from ct_guard_langchain import ConfidenceMiddleware
+from tests.confidences import record_of
 from tests.integration.langchain.scripted import calling, model
 from tests.integration.langchain.surfaces import is_valid, run, state_of
 
-ASK = {"messages": [("user", "How far is it?")]}
-THREAD = {"configurable": {"thread_id": "one"}}
+ASK: Any = {"messages": [("user", "How far is it?")]}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "one"}}
 REVIEW = Review(threshold=0.7)
 
 
@@ -88,7 +90,7 @@ async def test_a_person_approves_edits_or_answers(
         state = await run(way, agent, decided(decision), thread)
         answer = state["messages"][-1]
         assert (answer.text, answer.id, len(state["messages"])) == (text, draft.id, 2)
-        record = get_confidence(answer)
+        record = record_of(answer)
         assert (record["review"], record.get("original")) == (decision["type"], original)
         assert state["ct_guard"] == record
         assert "__interrupt__" not in state

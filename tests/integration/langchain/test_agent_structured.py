@@ -7,6 +7,7 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
@@ -16,11 +17,12 @@ from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.policies import Annotate, Review
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence
+from tests.confidences import record_of
 from tests.integration.langchain.scripted import calling, model
 from tests.integration.langchain.surfaces import is_valid, run
 
-ASK = {"messages": [("user", "Where does she live?")]}
-THREAD = {"configurable": {"thread_id": "one"}}
+ASK: Any = {"messages": [("user", "Where does she live?")]}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "one"}}
 
 
 class Place(BaseModel):
@@ -113,7 +115,7 @@ async def test_a_call_before_the_answer_is_a_call(
     said = [calling("search", word="perhaps"), place(strategy, "sure")]
     agent = agent_on(estimator, strategy, *said, tools=[search], policy=Annotate())
     state = await run(way, agent, ASK, THREAD)
-    records = [get_confidence(m) for m in state["messages"] if isinstance(m, AIMessage)]
+    records = [record_of(m) for m in state["messages"] if isinstance(m, AIMessage)]
     assert [record["turn"] for record in records] == ["tool_call", "answer"]
 
 
@@ -155,10 +157,10 @@ async def test_a_person_approves_or_rejects_a_structured_answer(
     asked = state["__interrupt__"][0].value
     assert asked["review_configs"][0]["allowed_decisions"] == ["approve", "reject"]
     assert json.loads(asked["action_requests"][0]["args"]["answer"]) == {"town": "unsure"}
-    resume = Command(resume={"decisions": [{"type": "respond", "message": "Rome"}]})
+    resume: Command[Any] = Command(resume={"decisions": [{"type": "respond", "message": "Rome"}]})
     with pytest.raises(UsageError, match="'respond' is not among approve, reject"):
         await run(way, agent, resume, THREAD)
-    resume = Command(resume={"decisions": [{"type": "reject"}]})
+    resume: Command[Any] = Command(resume={"decisions": [{"type": "reject"}]})
     state = await run(way, agent, resume, THREAD)
     assert state["structured_response"] == Place(town="a sure one")
     assert is_valid(state["messages"])
@@ -168,7 +170,7 @@ async def test_a_person_approves_or_rejects_a_structured_answer(
 async def test_an_approved_structured_answer_stands(estimator: Estimator, strategy: str) -> None:
     agent = agent_on(estimator, strategy, place(strategy, "unsure"), policy=Review(threshold=0.7))
     await run("invoke", agent, ASK, THREAD)
-    resume = Command(resume={"decisions": [{"type": "approve"}]})
+    resume: Command[Any] = Command(resume={"decisions": [{"type": "approve"}]})
     state = await run("invoke", agent, resume, THREAD)
     assert state["structured_response"] == Place(town="unsure")
     assert state["ct_guard"]["review"] == "approve"

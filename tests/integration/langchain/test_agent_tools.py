@@ -7,29 +7,30 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import HumanInTheLoopMiddleware, InterruptOnConfig
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
-from ct_guard.policies import Annotate, Escalate, Threshold, ToolGate
+from ct_guard.policies import Annotate, Escalate, OnMissing, Threshold, ToolGate
 from ct_guard.records import CalibratorState
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import (
     ConfidenceMiddleware,
     GuardedChatModel,
-    get_confidence,
     low_confidence,
 )
+from tests.confidences import record_of
 from tests.integration.langchain.scripted import calling, model
 from tests.integration.langchain.surfaces import is_valid, run
 from tests.known_confidence import by_word, estimator_on
 
-ASK = {"messages": [("user", "Please tidy up.")]}
+ASK: Any = {"messages": [("user", "Please tidy up.")]}
 GATE = ToolGate(thresholds={"delete": 0.9}, default=0.3, answers=Threshold(threshold=0.7))
 WAYS = pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-THREAD = {"configurable": {"thread_id": "one"}}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "one"}}
 
 
 class Tools:
@@ -76,7 +77,7 @@ async def test_calls_and_answers_are_told_apart_in_the_record(
     said = model(calling("delete", path="a sure thing"), "I am sure")
     agent = create_agent(said, tools.all, middleware=[ConfidenceMiddleware(estimator, 0.7)])
     state = await run(way, agent, ASK)
-    records = [get_confidence(m) for m in state["messages"] if isinstance(m, AIMessage)]
+    records = [record_of(m) for m in state["messages"] if isinstance(m, AIMessage)]
     assert [record["turn"] for record in records] == ["tool_call", "answer"]
     assert state["ct_guard"]["turn"] == "answer"
     assert tools.ran == [("delete", "a sure thing")]
@@ -116,7 +117,7 @@ async def test_calls_have_a_calibrator_group_of_their_own(tools: Tools) -> None:
     said = model(calling("search", word="x"), "An answer.")
     agent = create_agent(said, tools.all, middleware=[ConfidenceMiddleware(estimator, 0.0)])
     found = await run("invoke", agent, ASK)
-    call, answer = [get_confidence(m) for m in found["messages"] if isinstance(m, AIMessage)]
+    call, answer = [record_of(m) for m in found["messages"] if isinstance(m, AIMessage)]
     assert (call["p"], call["calibrated"]) == (pytest.approx(0.731, abs=1e-3), True)
     assert (answer["p"], answer["calibrated"]) == (pytest.approx(0.953, abs=1e-3), False)
 
@@ -130,7 +131,7 @@ async def test_a_turn_of_several_calls_is_as_likely_right_as_its_weakest(
         middleware=[ConfidenceMiddleware(estimator, Annotate())],
     )
     state = await run("invoke", agent, ASK)
-    assert get_confidence(state["messages"][1])["p"] == 0.5
+    assert record_of(state["messages"][1])["p"] == 0.5
     assert sorted(tools.ran) == [("delete", "perhaps"), ("search", "sure")]
 
 
@@ -150,7 +151,7 @@ async def test_abstaining_from_a_call_ends_without_it_and_the_next_turn_works(
     state = await run(way, agent, ASK, THREAD)
     last = state["messages"][-1]
     assert (last.text, last.tool_calls, tools.ran) == ("I don't know.", [], [])
-    assert get_confidence(last)["original"] is None
+    assert record_of(last)["original"] is None
     assert is_valid(state["messages"])
     state = await run(way, agent, {"messages": [("user", "Really?")]}, THREAD)
     assert state["messages"][-1].text == "sure"
@@ -169,7 +170,7 @@ async def test_a_stronger_model_may_make_the_better_call(
     )
     state = await run(way, agent, ASK)
     assert tools.ran == [("search", "sure")]
-    assert get_confidence(state["messages"][1])["model_index"] == 1
+    assert record_of(state["messages"][1])["model_index"] == 1
     assert is_valid(state["messages"])
 
 
@@ -235,7 +236,7 @@ async def test_answers_go_by_the_gates_own_policy(estimator: Estimator, tools: T
 @pytest.mark.parametrize(("on_missing", "runs"), [("allow", True), ("block", False)])
 @pytest.mark.parametrize("policy", [Annotate(), GATE], ids=["annotate", "gate"])
 async def test_a_call_without_a_score_goes_by_on_missing(
-    broken: Estimator, tools: Tools, way: str, on_missing: str, runs: bool, policy: Any
+    broken: Estimator, tools: Tools, way: str, on_missing: OnMissing, runs: bool, policy: Any
 ) -> None:
     middleware = ConfidenceMiddleware(broken, policy, on_error="pass", on_missing=on_missing)
     agent = create_agent(
@@ -264,7 +265,7 @@ async def test_a_gate_sends_weak_calls_to_a_person_and_lets_the_others_run(
         {"action_name": "delete", "allowed_decisions": ["approve", "reject"]}
     ]
     assert tools.ran == []
-    resume = Command(resume={"decisions": [{"type": "approve"}]})
+    resume: Command[Any] = Command(resume={"decisions": [{"type": "approve"}]})
     state = await run("invoke", agent, resume, THREAD)
     assert sorted(tools.ran) == [("delete", "perhaps"), ("search", "sure")]
     assert is_valid(state["messages"])
@@ -330,7 +331,7 @@ async def test_the_predicate_reads_a_guarded_models_own_record(
 
 @pytest.mark.parametrize(("on_missing", "asks"), [("allow", False), ("block", True)])
 async def test_the_predicate_without_a_score_follows_on_missing(
-    tools: Tools, on_missing: str, asks: bool
+    tools: Tools, on_missing: OnMissing, asks: bool
 ) -> None:
     agent = create_agent(
         model(calling("delete", path="perhaps"), "sure"),

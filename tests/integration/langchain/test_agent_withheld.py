@@ -24,7 +24,7 @@ from langgraph.graph import START, MessagesState, StateGraph
 
 from ct_guard.errors import BackendError, PolicyError
 from ct_guard.estimators import Estimator
-from ct_guard.policies import ToolGate
+from ct_guard.policies import OnError, ToolGate
 from ct_guard.records import CalibratorState
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence
@@ -32,7 +32,7 @@ from tests.integration.langchain.scripted import Scripted, calling, model
 from tests.integration.langchain.surfaces import SURFACES, run
 from tests.known_confidence import by_word, estimator_on
 
-ASK = {"messages": [("user", "Where is it?")]}
+ASK: Any = {"messages": [("user", "Where is it?")]}
 SECRET = "unsure secret"
 WAYS = pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 MODES = ["updates", "values", "messages", "custom", "debug", "tasks", "checkpoints"]
@@ -221,7 +221,7 @@ async def test_where_tools_are_gated_an_answer_that_cannot_be_scored_is_not_stre
 @WAYS
 @pytest.mark.parametrize(("on_error", "raised"), [("raise", True), ("pass", False)])
 async def test_an_answer_that_raises_was_not_streamed_before(
-    broken: Estimator, way: str, on_error: str, raised: bool
+    broken: Estimator, way: str, on_error: OnError, raised: bool
 ) -> None:
     agent = create_agent(
         model("so sure"), middleware=[ConfidenceMiddleware(broken, "annotate", on_error=on_error)]

@@ -134,4 +134,6 @@ def test_parts_add_up_where_they_can(parts: list[Any], whole: Any) -> None:
 
 
 def test_message_chunks_add_up() -> None:
-    assert joined(AIMessageChunk("I am"), AIMessageChunk(" sure")).text == "I am sure"
+    assert (
+        joined(AIMessageChunk(content="I am"), AIMessageChunk(content=" sure")).text == "I am sure"
+    )

@@ -11,9 +11,11 @@ from langchain_core.output_parsers import StrOutputParser
 from ct_guard.errors import BackendError, MismatchError, UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard
+from ct_guard.policies import OnError
 from ct_guard.records import QuestionAnswer
 from ct_guard.testing import FakeBackend
-from ct_guard_langchain import ChatLocal, get_confidence
+from ct_guard_langchain import ChatLocal
+from tests.confidences import record_of
 from tests.unit.langchain.conftest import MakeEstimator
 
 QUESTION = "What is 2 plus 2?"
@@ -31,7 +33,7 @@ def read(tiny_estimator: Estimator) -> Any:
 
 
 def p_of(answer: AIMessage) -> float:
-    return get_confidence(answer)["p"]
+    return record_of(answer)["p"]
 
 
 # --- on a real model ------------------------------------------------------------------------------
@@ -268,7 +270,7 @@ class Deaf(FakeBackend):
     ("on_error", "content"), [("pass", "I think it is 4."), ("block", "I don't know.")]
 )
 def test_a_failed_score_goes_by_on_error(
-    make_estimator: MakeEstimator, on_error: str, content: str
+    make_estimator: MakeEstimator, on_error: OnError, content: str
 ) -> None:
     model = ChatLocal(estimator=make_estimator(backend=Deaf()), on_error=on_error)
     answer = model.invoke(QUESTION)

@@ -14,6 +14,7 @@ from ct_guard.errors import BackendError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ChatLocal, get_confidence
+from tests.confidences import record_of
 
 QUESTION = "What is 2 plus 2?"
 REPLY = "I think it is 4."
@@ -74,7 +75,7 @@ async def test_a_stream_says_what_invoke_says_and_ends_in_its_record(local: Esti
         assert all(part.usage_metadata is None for part in parts[:-1])
         joined = total(parts)
         assert joined.text == whole.text
-        assert get_confidence(joined)["p"] == pytest.approx(get_confidence(whole)["p"], abs=1e-4)
+        assert record_of(joined)["p"] == pytest.approx(record_of(whole)["p"], abs=1e-4)
         for name in ("finish_reason", "model_name"):
             assert joined.response_metadata[name] == whole.response_metadata[name]
         for name in ("input_tokens", "output_tokens", "total_tokens"):
@@ -122,7 +123,7 @@ async def test_callbacks_hear_every_part_once_and_the_record_at_the_end(estimato
             _ = list(model.stream(QUESTION, config))
         assert handler.tokens == [*REPLY, ""]
         (end,) = handler.ends
-        assert get_confidence(end)["p"] == 0.5
+        assert record_of(end)["p"] == 0.5
 
 
 # --- held until the decision ----------------------------------------------------------------------
@@ -138,7 +139,7 @@ async def test_what_may_be_replaced_is_not_streamed_before_the_decision(
     weak = make_estimator(logit=lambda answer: -3.0)
     for parts in await both(ChatLocal(estimator=weak, policy=0.7, abstain_message="No idea.")):
         assert [part.text for part in parts] == ["No idea.", ""]
-        record = get_confidence(parts[-1])
+        record = record_of(parts[-1])
         assert (record["action"], record["original"]) == ("abstain", None)
         assert parts[-1].usage_metadata["output_tokens"] == len(REPLY)
 
@@ -147,14 +148,14 @@ async def test_a_held_answer_that_passes_comes_at_once(make_estimator: Any) -> N
     strong = make_estimator(logit=lambda answer: 3.0)
     for parts in await both(ChatLocal(estimator=strong, policy=0.7)):
         assert [part.text for part in parts] == [REPLY, ""]
-        assert get_confidence(parts[-1])["action"] == "pass"
+        assert record_of(parts[-1])["action"] == "pass"
 
 
 async def test_holding_is_a_choice(make_estimator: Any) -> None:
     weak = make_estimator(logit=lambda answer: -3.0)
     for parts in await both(ChatLocal(estimator=weak, policy=0.7, hold_stream=False)):
         assert [part.text for part in parts] == [*REPLY, ""]
-        record = get_confidence(parts[-1])
+        record = record_of(parts[-1])
         assert record["action"] == "abstain"
         assert "original" not in record
     for parts in await both(ChatLocal(estimator=weak, hold_stream=True)):
@@ -182,7 +183,7 @@ async def test_an_answer_that_cannot_be_scored_leaves_by_no_stream_that_may_keep
 ) -> None:
     model = ChatLocal(estimator=make_estimator(backend=Deaf()), **options)
     for parts in await both(model):
-        record = get_confidence(parts[-1])
+        record = record_of(parts[-1])
         assert [part.text for part in parts] == texts
         assert (record["action"], record["error"]) == (action, "the engine failed")
 
@@ -203,7 +204,7 @@ async def test_an_empty_answer_is_only_an_end(make_estimator: Any, hold: bool) -
     estimator = make_estimator(backend=FakeBackend(reply=""))
     for parts in await both(ChatLocal(estimator=estimator, hold_stream=hold)):
         assert [part.text for part in parts] == [""]
-        assert get_confidence(parts[0])["status"] == "empty"
+        assert record_of(parts[0])["status"] == "empty"
 
 
 # --- stopped early --------------------------------------------------------------------------------
@@ -238,7 +239,7 @@ async def test_a_stream_that_nobody_reads_on_leaves_everything_usable(local: Est
         break
     again = await model.ainvoke(QUESTION)
     assert again.text == expected.text
-    assert get_confidence(again)["p"] == pytest.approx(get_confidence(expected)["p"], abs=1e-4)
+    assert record_of(again)["p"] == pytest.approx(record_of(expected)["p"], abs=1e-4)
     assert again.usage_metadata["input_token_details"]["cache_read"] > 0
 
 
@@ -288,7 +289,7 @@ def test_a_conversation_is_read_once_turn_by_turn(mini: Estimator) -> None:
         history.append(HumanMessage(question))
         answer, afresh = model.invoke(history), cold.invoke(history)
         assert answer.text == afresh.text
-        assert get_confidence(answer)["p"] == pytest.approx(get_confidence(afresh)["p"], abs=1e-2)
+        assert record_of(answer)["p"] == pytest.approx(record_of(afresh)["p"], abs=1e-2)
         assert answer.usage_metadata["input_token_details"]["cache_read"] == held
         assert afresh.usage_metadata["input_token_details"]["cache_read"] == 0
         assert answer.usage_metadata["input_tokens"] == afresh.usage_metadata["input_tokens"]
@@ -312,7 +313,7 @@ def test_an_edited_turn_is_read_from_where_it_differs(local: Estimator) -> None:
     edited = [*history[:-1], HumanMessage("What is 2 plus 3?")]
     answer, afresh = model.invoke(edited), cold.invoke(edited)
     assert answer.text == afresh.text
-    assert get_confidence(answer)["p"] == pytest.approx(get_confidence(afresh)["p"], abs=1e-3)
+    assert record_of(answer)["p"] == pytest.approx(record_of(afresh)["p"], abs=1e-3)
     assert answer.usage_metadata["input_token_details"]["cache_read"] > 10
 
 
@@ -330,8 +331,8 @@ async def test_many_conversations_at_once_stay_apart_and_bounded(local: Estimato
         await asyncio.gather(*map(streamed, questions)),
     ):
         assert [answer.text for answer in answers] == [one.text for one in expected]
-        assert [get_confidence(one)["p"] for one in answers] == pytest.approx(
-            [get_confidence(one)["p"] for one in expected], abs=1e-3
+        assert [record_of(one)["p"] for one in answers] == pytest.approx(
+            [record_of(one)["p"] for one in expected], abs=1e-3
         )
     assert len(model._conversations) == 2
     assert len(cold._conversations) == 0
@@ -347,6 +348,6 @@ def test_more_conversations_than_the_cache_holds_make_way(
     model = ChatLocal(estimator=make_estimator(backend=small), max_tokens=16, keep_conversations=50)
     for number in range(20):
         answer = model.invoke(f"{number} is a number. " * 5)
-        assert get_confidence(answer)["status"] == "ok"
+        assert record_of(answer)["status"] == "ok"
     assert 1 <= len(model._conversations) < 20
     model.close()

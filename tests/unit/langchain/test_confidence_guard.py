@@ -6,13 +6,14 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import RunnableConfig, RunnableLambda, RunnablePassthrough
 from langchain_core.tracers.context import collect_runs
 
 from ct_guard.errors import BackendError, PolicyError, UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceGuard, get_confidence
+from tests.confidences import p_of
 from tests.rule_model import RuleChatModel
 from tests.unit.langchain.conftest import MakeEstimator
 
@@ -20,7 +21,7 @@ SURE, UNSURE = (
     {"input": "2 plus 2?", "output": "I am sure: 4."},
     {"input": "3 plus 3?", "output": "unsure"},
 )
-HOLDING = {"configurable": {"ct_guard_policy": 0.7}}
+HOLDING: RunnableConfig = {"configurable": {"ct_guard_policy": 0.7}}
 
 
 class Choosy(FakeBackend):
@@ -241,7 +242,7 @@ async def test_a_stream_of_pairs_passes_through_with_the_confidence_in_its_last_
         for part in parts[1:]:
             whole = whole + part
         assert {"input": "?", "output": "I am sure of it"}.items() <= whole.items()
-        assert get_confidence(whole)["p"] > 0.9
+        assert p_of(whole) > 0.9
 
 
 async def test_where_the_policy_can_replace_the_answer_the_stream_is_held(
@@ -274,7 +275,7 @@ def test_a_streamed_message_carries_the_record_on_its_last_chunk_alone(
     for chunk in chunks[1:]:
         whole = whole + chunk
     assert whole.text == "I am sure of it"
-    assert get_confidence(whole)["p"] > 0.9
+    assert p_of(whole) > 0.9
 
 
 # --- a good LangChain citizen ---------------------------------------------------------------------

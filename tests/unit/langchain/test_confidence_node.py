@@ -13,7 +13,8 @@ from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard
 from ct_guard.policies import Escalate, Retry, Review, Threshold
 from ct_guard.testing import FakeBackend
-from ct_guard_langchain import confidence_node, get_confidence, route_by_confidence
+from ct_guard_langchain import confidence_node, route_by_confidence
+from tests.confidences import record_of
 from tests.known_confidence import by_word
 from tests.unit.langchain.conftest import MakeEstimator
 
@@ -48,7 +49,7 @@ def test_an_answer_gets_its_record_and_the_edge_follows_it(estimator: Estimator,
     guard = Guard(estimator, Escalate(threshold=0.7))
     messages = asked(graph_of(guard, weak=saying("unsure"), strong=saying("I am sure")), way)
     assert [m.text for m in messages] == ["How far?", "unsure", "I am sure"]
-    records = [get_confidence(m) for m in messages[1:]]
+    records = [record_of(m) for m in messages[1:]]
     assert [record["action"] for record in records] == ["escalate", "pass"]
     assert (records[1]["model_index"], records[1]["attempts"]) == (1, 2)
 
@@ -57,14 +58,14 @@ def test_where_no_model_is_left_the_answer_is_abstained_from(estimator: Estimato
     guard = Guard(estimator, Threshold(threshold=0.7))
     messages = asked(graph_of(guard, weak=saying("unsure"), strong=saying("unsure too")))
     assert messages[-1].text == "I don't know."
-    assert get_confidence(messages[-1])["original"] is None
+    assert record_of(messages[-1])["original"] is None
 
 
 def test_retries_are_counted_in_the_history_and_end(estimator: Estimator) -> None:
     guard = Guard(estimator, Retry(threshold=0.7, times=2, otherwise=Review(threshold=0.7)))
     weak = saying("unsure", "unsure", "perhaps")
     messages = asked(graph_of(guard, weak=weak, strong=saying(), models=0))
-    actions = [get_confidence(m)["action"] for m in messages[1:]]
+    actions = [record_of(m)["action"] for m in messages[1:]]
     assert actions == ["retry", "retry", "human"]
 
 

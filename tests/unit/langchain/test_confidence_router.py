@@ -19,7 +19,7 @@ def record(p: float | None, action: str = "pass") -> dict[str, Any]:
     return {"input": "?", "output": "4", "confidence": {"p": p, "action": action}}
 
 
-BRANCHES = {0.5: to("caution"), 0.9: to("send"), "abstain": to("hand over")}
+BRANCHES: Any = {0.5: to("caution"), 0.9: to("send"), "abstain": to("hand over")}
 
 
 @pytest.mark.parametrize(

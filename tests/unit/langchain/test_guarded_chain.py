@@ -15,9 +15,10 @@ from langchain_core.tools import tool
 from pydantic import BaseModel
 
 from ct_guard.errors import BackendError, UsageError
-from ct_guard.policies import Annotate, Escalate, Retry
+from ct_guard.policies import Annotate, Escalate, OnError, Retry
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceGuard, get_confidence
+from tests.confidences import record_of
 from tests.known_confidence import by_word
 from tests.rule_model import RuleChatModel
 from tests.unit.langchain.conftest import MakeEstimator
@@ -170,7 +171,7 @@ def test_structured_output_is_judged_by_its_json(make_guard: Any, backend: Liste
     made = make_guard().wrap(raw).invoke("Who is 'unsure Ada'?")
     assert made["output"]["parsed"] is None
     assert made["output"]["raw"].text == "I don't know."
-    assert get_confidence(made["output"]["raw"])["action"] == "abstain"
+    assert record_of(made["output"]["raw"])["action"] == "abstain"
 
 
 @tool
@@ -291,7 +292,7 @@ def test_a_pause_of_a_graph_inside_is_no_failure(make_guard: Any) -> None:
 
 @pytest.mark.parametrize(("on_error", "output"), [("pass", "4"), ("block", "I don't know.")])
 def test_an_estimator_that_fails_goes_by_on_error(
-    make_estimator: MakeEstimator, on_error: str, output: str
+    make_estimator: MakeEstimator, on_error: OnError, output: str
 ) -> None:
     class Deaf(FakeBackend):
         def score(self, *args: Any, **kwargs: Any) -> Any:

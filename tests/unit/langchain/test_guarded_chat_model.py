@@ -24,9 +24,10 @@ from langchain_core.tracers.context import collect_runs
 
 from ct_guard.errors import BackendError, DeadlineError, EstimatorError, PolicyError
 from ct_guard.estimators import Estimator
-from ct_guard.policies import Escalate, Threshold
+from ct_guard.policies import Escalate, OnError, Threshold
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import GuardedChatModel, get_confidence
+from tests.confidences import p_of, record_of
 from tests.unit.langchain.conftest import MakeEstimator
 
 KEYS = {
@@ -84,7 +85,7 @@ class Listening(FakeBackend):
 def test_an_answer_passes_unchanged_with_its_confidence(estimator: Estimator) -> None:
     answer = GuardedChatModel(inner=saying("I am sure."), estimator=estimator).invoke("?")
     assert answer.content == "I am sure."
-    record = get_confidence(answer)
+    record = record_of(answer)
     assert record["p"] == pytest.approx(0.9526, abs=1e-4)
     assert set(record) == KEYS
     assert record["action"] == "pass"
@@ -134,7 +135,7 @@ async def test_a_person_is_asked_by_whoever_called_the_answer_stays(estimator: E
     )
     for answer in (model.invoke("?"), await model.ainvoke("?")):
         assert (answer.content, len(answer.tool_calls)) == ("unsure", 1)
-        record = get_confidence(answer)
+        record = record_of(answer)
         assert record["action"] == "human"
         assert "original" not in record
 
@@ -148,7 +149,7 @@ async def test_retries_ask_the_same_model_again_and_the_best_counts(estimator: E
         for ask in ("invoke", "ainvoke"):
             model = GuardedChatModel(inner=saying(*answers), estimator=estimator, policy=policy)
             answer = model.invoke("?") if ask == "invoke" else await model.ainvoke("?")
-            record = get_confidence(answer)
+            record = record_of(answer)
             assert answer.content == content
             assert (record["action"], record["attempts"], record["model_index"]) == (
                 "pass",
@@ -289,7 +290,7 @@ def test_of_several_generations_each_has_its_record_and_the_first_decides(
     result = model.generate([[HumanMessage("?")]])
     first, second = result.generations[0]
     assert (first.text, second.text) == ("sure", "I don't know.")
-    assert get_confidence(second)["original"] is None
+    assert record_of(second)["original"] is None
     assert get_confidence(result) == get_confidence(first)
 
 
@@ -322,7 +323,7 @@ def unscorable(
     [("pass", "sure", "pass"), ("block", "I don't know.", "abstain")],
 )
 async def test_what_cannot_be_scored_goes_by_on_error_and_is_not_escalated(
-    make_estimator: MakeEstimator, kind: str, on_error: str, content: str, action: str
+    make_estimator: MakeEstimator, kind: str, on_error: OnError, content: str, action: str
 ) -> None:
     model, question, status = unscorable(kind, make_estimator, on_error=on_error)
     for answer in (model.invoke(question), await model.ainvoke(question)):
@@ -495,7 +496,7 @@ def test_a_cached_answer_keeps_its_record(estimator: Estimator) -> None:
     inner = GenericFakeChatModel(messages=iter(["sure"]), cache=InMemoryCache())
     model = GuardedChatModel(inner=inner, estimator=estimator)
     first, second = model.invoke("?"), model.invoke("?")
-    assert get_confidence(first)["p"] > 0.9
+    assert p_of(first) > 0.9
     assert get_confidence(second) == get_confidence(first)
 
 

@@ -12,7 +12,8 @@ import pytest
 
 from ct_guard.estimators import Estimator
 from ct_guard.testing import FakeBackend
-from ct_guard_langchain import GuardedChatModel, get_confidence
+from ct_guard_langchain import GuardedChatModel
+from tests.confidences import record_of
 from tests.rule_model import RuleChatModel
 from tests.unit.langchain.conftest import MakeEstimator
 
@@ -28,7 +29,7 @@ def counting(make_estimator: Any) -> Estimator:
 
 def checked(question: str, answer: Any) -> str:
     """The nonce of an answer that is the question's own, and has the record of this answer."""
-    record = get_confidence(answer)
+    record = record_of(answer)
     assert answer.content == question
     assert (record["status"], record["action"], record["attempts"]) == ("ok", "pass", 1)
     assert record["logit"] == pytest.approx(nonce_logit(question), abs=1e-5)
@@ -82,7 +83,7 @@ async def test_concurrent_calls_that_are_retried_and_escalated(
     )
     answers = await asyncio.gather(*(model.ainvoke(f"nonce-{n}") for n in range(0, 1000, 5)))
     for number, answer in zip(range(0, 1000, 5), answers, strict=True):
-        record = get_confidence(answer)
+        record = record_of(answer)
         low = number < 500
         assert answer.content == f"nonce-{number + 1000 * low}"
         assert (record["model_index"], record["attempts"]) == ((1, 3) if low else (0, 1))

@@ -12,8 +12,10 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 from ct_guard.errors import BackendError, CtGuardError
 from ct_guard.estimators import Estimator
+from ct_guard.policies import OnError
 from ct_guard.testing import FakeBackend
-from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, get_confidence, wrap
+from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, wrap
+from tests.confidences import record_of
 from tests.rule_model import RuleChatModel
 from tests.unit.langchain.conftest import MakeEstimator
 
@@ -64,7 +66,7 @@ def faulty(make_estimator: Any, hanging: Hanging, fault: str) -> Estimator:
     return made
 
 
-def guarded(estimator: Estimator, on_error: str) -> GuardedChatModel:
+def guarded(estimator: Estimator, on_error: OnError) -> GuardedChatModel:
     return GuardedChatModel(
         inner=RuleChatModel(reply="very sure"),
         estimator=estimator,
@@ -95,10 +97,10 @@ async def ask(model: GuardedChatModel, how: str) -> Any:
     [("pass", "very sure", "pass"), ("block", "I don't know.", "abstain")],
 )
 async def test_a_faulty_estimator_goes_by_on_error(
-    faulty: Estimator, fault: Any, on_error: str, content: str, action: str, how: str
+    faulty: Estimator, fault: Any, on_error: OnError, content: str, action: str, how: str
 ) -> None:
     answer = await ask(guarded(faulty, on_error), how)
-    record = get_confidence(answer)
+    record = record_of(answer)
     assert answer.content == content
     assert (record["status"], record["p"], record["action"]) == ("error", None, action)
     assert record["error"] == FAULTS[fault]
@@ -124,7 +126,7 @@ async def test_a_model_that_returns_nothing_is_one_clear_error(estimator: Estima
             await ask(model, how)
     inner = RuleChatModel(reply="unsure")
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=0.7, models=[Silent()])
-    record = get_confidence(model.invoke("?"))
+    record = record_of(model.invoke("?"))
     assert (record["attempts"], record["model_index"]) == (2, 0)
     assert record["error"].startswith("model 1 failed: BackendError: Silent returned nothing")
 
@@ -139,7 +141,7 @@ async def test_several_generations_are_scored_in_one_batch(make_estimator: MakeE
     model = GuardedChatModel(inner=Three(), estimator=estimator, policy=0.3)
     result = model.generate([[]])
     assert [each.text for each in result.generations[0]] == ["sure 1", "I don't know.", "3"]
-    actions = [get_confidence(each)["action"] for each in result.generations[0]]
+    actions = [record_of(each)["action"] for each in result.generations[0]]
     assert actions == ["pass", "abstain", "pass"]
     assert estimator.backend.calls == [3]
 
@@ -157,7 +159,7 @@ async def test_cancelling_a_call_ends_the_wait_and_not_the_worker(
         await waiting
     hanging.go.set()
     answer = await model.ainvoke("second")
-    assert get_confidence(answer)["status"] == "ok"
+    assert record_of(answer)["status"] == "ok"
     assert hanging.calls == [1, 1]
 
 
@@ -184,7 +186,7 @@ async def test_annotate_delivers_the_same_on_every_surface(
     model = GuardedChatModel(inner=inner, estimator=estimator, policy="annotate", **options)
     answer = await ask(model, how)
     assert answer.content == content
-    assert get_confidence(answer)["action"] == action
+    assert record_of(answer)["action"] == action
     guard = ConfidenceGuard(estimator, "annotate", **options)
     chain = await ask(guard.wrap(inner | StrOutputParser()), how)
     assert (chain["output"], chain["confidence"]["action"]) == (content, action)

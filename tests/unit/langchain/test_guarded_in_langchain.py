@@ -18,6 +18,7 @@ from ct_guard.errors import BackendError
 from ct_guard.estimators import Estimator
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import GuardedChatModel, get_confidence
+from tests.confidences import p_of, record_of
 from tests.rule_model import RuleChatModel
 from tests.unit.langchain.conftest import MakeEstimator
 
@@ -45,7 +46,7 @@ async def test_a_cached_answer_keeps_its_record_and_is_not_asked_again(
     first, again, later = model.invoke("?"), model.invoke("?"), await model.ainvoke("?")
     assert first.content == again.content == later.content == "I am sure"
     assert get_confidence(first) == get_confidence(again) == get_confidence(later)
-    assert get_confidence(first)["p"] > 0.9
+    assert p_of(first) > 0.9
     assert len(inner.asked) == 1
 
 
@@ -117,7 +118,7 @@ async def test_fallbacks_take_over_where_on_error_raises(
     safe = model.with_fallbacks([second])
     for answer in (safe.invoke("?"), await safe.ainvoke("?")):
         assert answer.content == "second, sure"
-        assert get_confidence(answer)["p"] > 0.9
+        assert p_of(answer) > 0.9
 
 
 def test_tools_and_schemas_pass_through_fallbacks(estimator: Estimator) -> None:
@@ -127,7 +128,7 @@ def test_tools_and_schemas_pass_through_fallbacks(estimator: Estimator) -> None:
     safe = first.with_fallbacks([second])
     answer = safe.bind_tools([be_sure], tool_choice="any").invoke("?")
     assert answer.tool_calls
-    assert get_confidence(answer)["p"] > 0.9
+    assert p_of(answer) > 0.9
     assert safe.with_structured_output(Person).invoke("'Ann'") == Person(name="Ann")
 
 
@@ -142,7 +143,7 @@ def test_with_retry_tries_again_what_failed(estimator: Estimator) -> None:
     inner = Flaky(reply="I am sure")
     model = GuardedChatModel(inner=inner, estimator=estimator)
     patient = model.with_retry(stop_after_attempt=2, wait_exponential_jitter=False)
-    assert get_confidence(patient.invoke("?"))["attempts"] == 1
+    assert record_of(patient.invoke("?"))["attempts"] == 1
     assert len(inner.asked) == 2
 
 
@@ -183,14 +184,14 @@ def test_usage_is_that_of_the_answer_and_the_rest_is_in_the_record(estimator: Es
     others = {"input_tokens": 4, "output_tokens": 4, "total_tokens": 8}
     assert answer.usage_metadata == said
     assert counted.usage_metadata == {"now sure": said}
-    assert get_confidence(answer)["discarded_usage"] == others
-    assert "discarded_usage" not in get_confidence(model("sure", "sure").invoke("?"))
+    assert record_of(answer)["discarded_usage"] == others
+    assert "discarded_usage" not in record_of(model("sure", "sure").invoke("?"))
 
 
 def test_models_that_do_not_count_leave_no_usage(estimator: Estimator) -> None:
     models = [FakeMessagesListChatModel(responses=[AIMessage("unsure")]) for _ in range(2)]
     model = GuardedChatModel(inner=models[0], estimator=estimator, policy=0.7, models=models[1:])
-    assert "discarded_usage" not in get_confidence(model.invoke("?"))
+    assert "discarded_usage" not in record_of(model.invoke("?"))
 
 
 # --- identity -------------------------------------------------------------------------------------

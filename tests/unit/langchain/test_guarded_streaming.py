@@ -16,14 +16,16 @@ from langchain_core.tools import tool
 
 from ct_guard.errors import BackendError
 from ct_guard.estimators import Estimator
+from ct_guard.policies import OnError
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import GuardedChatModel, get_confidence
+from tests.confidences import p_of, record_of
 from tests.rule_model import RuleChatModel
 from tests.unit.langchain.conftest import MakeEstimator
 
-HELD = {"policy": 0.7}
-LIVE = {"policy": "annotate"}
-FORCED_LIVE = {"policy": 0.7, "hold_stream": False}
+HELD: dict[str, Any] = {"policy": 0.7}
+LIVE: dict[str, Any] = {"policy": "annotate"}
+FORCED_LIVE: dict[str, Any] = {"policy": 0.7, "hold_stream": False}
 
 
 class Telling(BaseChatModel):
@@ -42,7 +44,7 @@ class Telling(BaseChatModel):
             if isinstance(chunk, Exception):
                 raise chunk
             self.told.append(chunk)
-            message = AIMessageChunk(chunk) if isinstance(chunk, str) else chunk
+            message = AIMessageChunk(content=chunk) if isinstance(chunk, str) else chunk
             yield ChatGenerationChunk(message=message)
 
     @property
@@ -114,7 +116,7 @@ async def test_what_is_streamed_live_is_recorded_and_not_taken_back(
         inner=RuleChatModel(reply="so unsure"), estimator=estimator, models=[large], **FORCED_LIVE
     )
     said = whole(await parts(model, "?", how))
-    record = get_confidence(said)
+    record = record_of(said)
     assert said.content == "so unsure"
     assert (record["action"], record["attempts"], record["model_index"]) == ("abstain", 1, 0)
     assert "original" not in record
@@ -158,7 +160,7 @@ async def test_a_stream_of_nothing_is_one_clear_error(
 @both
 async def test_parts_without_text_are_an_empty_answer(estimator: Estimator, how: str) -> None:
     model = GuardedChatModel(inner=Telling(chunks=["", ""]), estimator=estimator, **LIVE)
-    record = get_confidence(whole(await parts(model, "?", how)))
+    record = record_of(whole(await parts(model, "?", how)))
     assert (record["status"], record["p"], record["action"]) == ("empty", None, "pass")
 
 
@@ -167,7 +169,11 @@ async def test_parts_without_text_are_an_empty_answer(estimator: Estimator, how:
     ("on_error", "action"), [("pass", "pass"), ("block", "abstain"), ("raise", None)]
 )
 async def test_what_cannot_be_scored_goes_by_on_error_in_streams_too(
-    make_estimator: MakeEstimator, failing: FakeBackend, how: str, on_error: str, action: str | None
+    make_estimator: MakeEstimator,
+    failing: FakeBackend,
+    how: str,
+    on_error: OnError,
+    action: str | None,
 ) -> None:
     model = GuardedChatModel(
         inner=RuleChatModel(reply="I am sure"),
@@ -180,7 +186,7 @@ async def test_what_cannot_be_scored_goes_by_on_error_in_streams_too(
             await parts(model, "?", how)
         return
     said = whole(await parts(model, "?", how))
-    record = get_confidence(said)
+    record = record_of(said)
     assert said.content == ("I don't know." if action == "abstain" else "I am sure")
     assert (record["status"], record["action"]) == ("error", action)
     assert record["error"] == "the engine failed"
@@ -208,7 +214,7 @@ async def test_the_record_of_an_inner_model_gives_way(
     model = GuardedChatModel(inner=inside, estimator=estimator, **LIVE)
     chunks = await parts(model, "?", how)
     assert [record["estimator"] for record in records(chunks)] == ["fake"]
-    assert get_confidence(whole(chunks))["p"] > 0.9
+    assert p_of(whole(chunks)) > 0.9
 
 
 # --- held -----------------------------------------------------------------------------------------
@@ -222,7 +228,7 @@ async def test_nothing_is_streamed_of_an_answer_that_is_replaced(
     chunks = await parts(model, "?", how)
     assert [chunk.content for chunk in chunks] == ["I don't know.", ""]
     assert len(records(chunks)) == 1
-    record = get_confidence(whole(chunks))
+    record = record_of(whole(chunks))
     assert (record["action"], record["original"]) == ("abstain", None)
 
 
@@ -236,7 +242,7 @@ async def test_the_answer_that_is_streamed_is_the_one_that_counts(
         inner=RuleChatModel(reply="so unsure"), estimator=estimator, models=[large], **HELD
     )
     said = whole(await parts(model, "?", how))
-    record = get_confidence(said)
+    record = record_of(said)
     assert said.content == "now sure"
     assert said.usage_metadata == usage
     assert said.response_metadata["model_name"] == "large"
@@ -251,7 +257,7 @@ async def test_held_retries_ask_again(estimator: Estimator, how: str) -> None:
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=policy)
     said = whole(await parts(model, "?", how))
     assert said.content == "I don't know."
-    assert len(inner.asked) == get_confidence(said)["attempts"] == 3
+    assert len(inner.asked) == record_of(said)["attempts"] == 3
 
 
 @both
@@ -307,7 +313,7 @@ async def test_streamed_calls_are_whole_and_scored(
     assert [(call["name"], call["args"]) for call in said.tool_calls] == [
         ("be_sure", {"about": "cats"})
     ]
-    record = get_confidence(said)
+    record = record_of(said)
     assert (record["turn"], record["action"]) == ("tool_call", "pass")
     assert record["p"] > 0.9
 
@@ -326,7 +332,7 @@ async def test_content_blocks_of_version_1_are_scored_as_text(
     said = whole(await parts(model, "?", how))
     assert [block["type"] for block in said.content] == ["text"]
     assert said.text == "I am sure"
-    assert get_confidence(said)["p"] > 0.9
+    assert p_of(said) > 0.9
     answer = model.invoke("?")
     assert answer.content == [{"type": "text", "text": "I am sure"}]
     assert get_confidence(answer) == get_confidence(said)
@@ -352,7 +358,7 @@ async def test_the_content_block_protocol_keeps_the_record(
     stream = model.stream_events("?", version="v3")
     assert [event["event"] for event in stream][-1] == "message-finish"
     assert stream.output.text == "I am sure"
-    assert get_confidence(stream.output)["p"] > 0.9
+    assert p_of(stream.output) > 0.9
     astream = await model.astream_events("?", version="v3")
     assert get_confidence(await astream.output) == get_confidence(stream.output)
 
@@ -393,7 +399,7 @@ def test_a_model_that_was_told_to_stream_streams_also_when_invoked(estimator: Es
     model = GuardedChatModel(inner=inner, estimator=estimator, **LIVE)
     answer = model.invoke("?", config={"callbacks": [tokens]})
     assert "".join(tokens.heard) == answer.content == "I am sure"
-    assert get_confidence(answer)["p"] > 0.9
+    assert p_of(answer) > 0.9
 
 
 @both
@@ -413,7 +419,7 @@ async def test_a_model_that_does_not_stream_gives_its_answer_in_one(
     model = GuardedChatModel(inner=inner, estimator=estimator, **options)
     (answer,) = await parts(model, "?", how)
     assert answer.content == "I am sure"
-    assert get_confidence(answer)["p"] > 0.9
+    assert p_of(answer) > 0.9
 
 
 @both
@@ -422,7 +428,7 @@ async def test_a_model_that_streams_to_async_callers_only(estimator: Estimator, 
     chunks = await parts(GuardedChatModel(inner=inner, estimator=estimator, **LIVE), "?", how)
     assert len(chunks) == (2 if how == "stream" else 4)
     assert whole(chunks).content == "I am sure"
-    assert get_confidence(whole(chunks))["p"] > 0.9
+    assert p_of(whole(chunks)) > 0.9
 
 
 def test_a_model_that_does_not_stream_calls_says_so_for_the_guarded_one(
@@ -443,7 +449,7 @@ async def test_streams_side_by_side_keep_their_own_records(make_estimator: MakeE
 
     async def ask(number: int) -> tuple[str, float]:
         said = whole([part async for part in model.astream(f"nonce-{number}")])
-        return said.content, get_confidence(said)["logit"]
+        return said.content, record_of(said)["logit"]
 
     heard = await asyncio.gather(*(ask(number) for number in range(50)))
     assert [content for content, _ in heard] == [f"nonce-{number}" for number in range(50)]

@@ -14,7 +14,8 @@ from typing_extensions import TypedDict
 
 from ct_guard.errors import LowConfidenceError, UsageError
 from ct_guard.estimators import Estimator
-from ct_guard_langchain import GuardedChatModel, get_confidence
+from ct_guard_langchain import GuardedChatModel
+from tests.confidences import record_of
 from tests.rule_model import RuleChatModel
 from tests.unit.langchain.conftest import MakeEstimator
 
@@ -46,7 +47,7 @@ async def test_a_model_with_tools_bound_is_still_guarded(estimator: Estimator) -
     assert bound.kwargs["tool_choice"] == "any"
     for answer in (bound.invoke("?"), await bound.ainvoke("?")):
         assert [call["name"] for call in answer.tool_calls] == ["be_sure"]
-        record = get_confidence(answer)
+        record = record_of(answer)
         assert (record["action"], record["turn"]) == ("pass", "tool_call")
     assert model.inner.asked[0]["parallel_tool_calls"] is False
 
@@ -55,7 +56,7 @@ def test_calls_that_are_abstained_from_are_taken_away(estimator: Estimator) -> N
     model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=LOW)
     answer = model.bind_tools([be_sure], tool_choice="any").invoke("unsure")
     assert (answer.content, answer.tool_calls) == ("I don't know.", [])
-    record = get_confidence(answer)
+    record = record_of(answer)
     assert record["turn"] == "tool_call"
     assert record["original"] is None
 
@@ -159,7 +160,7 @@ async def test_with_the_raw_message_comes_its_record(
         assert set(made) == {"raw", "parsed", "parsing_error"}
         assert as_dict(made["parsed"]) == ANN
         assert made["parsing_error"] is None
-        record = get_confidence(made["raw"])
+        record = record_of(made["raw"])
         assert (record["action"], record["turn"]) == ("pass", "answer")
         assert record["p"] == pytest.approx(0.5)
 
@@ -187,7 +188,7 @@ async def test_an_answer_that_is_withheld_is_never_parsed(
     made = model.with_structured_output(Person, method=method, include_raw=True).invoke(ASKED)
     assert made["parsed"] is None
     assert isinstance(made["parsing_error"], LowConfidenceError)
-    assert get_confidence(made["raw"])["original"] is None
+    assert record_of(made["raw"])["original"] is None
 
 
 async def test_each_models_answer_is_read_by_its_own_parser(make_estimator: MakeEstimator) -> None:
@@ -205,7 +206,7 @@ async def test_each_models_answer_is_read_by_its_own_parser(make_estimator: Make
     for made in (structured.invoke(ASKED), await structured.ainvoke(ASKED)):
         assert made["parsed"] == Person(**ANN)
         assert made["raw"].tool_calls == []
-        record = get_confidence(made["raw"])
+        record = record_of(made["raw"])
         assert (record["model_index"], record["attempts"]) == (1, 2)
     assert set(small.asked[0]) == {"tools", "tool_choice"}
     assert set(large.asked[0]) == {"response_format"}
@@ -259,4 +260,4 @@ def test_a_schema_field_that_is_missing_is_not_invented(estimator: Estimator) ->
     made = model.with_structured_output(Strict, include_raw=True).invoke("'Tim' is 3")
     assert made["parsed"] is None
     assert "greater than or equal to 18" in str(made["parsing_error"])
-    assert get_confidence(made["raw"])["action"] == "pass"
+    assert record_of(made["raw"])["action"] == "pass"

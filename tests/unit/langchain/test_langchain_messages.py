@@ -183,7 +183,7 @@ def test_v1_content_reads_like_the_plain_text() -> None:
 
 
 def test_a_chunk_reads_like_the_message_that_it_becomes() -> None:
-    chunk = AIMessageChunk("4") + AIMessageChunk("2")
+    chunk = AIMessageChunk(content="4") + AIMessageChunk(content="2")
     assert question_answer([HumanMessage("?")], chunk).answer == "42"
 
 
@@ -191,7 +191,7 @@ def test_a_chunk_reads_like_the_message_that_it_becomes() -> None:
     ("role", "known"), [("human", "user"), ("developer", "system"), ("AI", "assistant")]
 )
 def test_named_roles_are_understood(role: str, known: str) -> None:
-    turns = question_answer([ChatMessage("hello", role=role), HumanMessage("?")]).messages
+    turns = question_answer([ChatMessage(content="hello", role=role), HumanMessage("?")]).messages
     assert turns[0].role == known
 
 
@@ -203,7 +203,7 @@ def test_named_roles_are_understood(role: str, known: str) -> None:
         (AIMessage([{"type": "audio", "base64": "aaaa"}]), "audio"),
         (HumanMessage([{"type": "file", "base64": "aaaa"}]), "file"),
         (AIMessage([{"type": "non_standard", "value": {"type": "hologram"}}]), "hologram"),
-        (ChatMessage("hello", role="narrator"), "narrator"),
+        (ChatMessage(content="hello", role="narrator"), "narrator"),
         (RemoveMessage(id="1"), "remove"),
     ],
 )

@@ -83,7 +83,7 @@ def test_attaching_leaves_the_original_alone() -> None:
 
 
 MESSAGE = attach(AIMessage("4"), make_record(ASSESSMENT))
-CHUNK = attach(AIMessageChunk("4", chunk_position="last"), make_record(ASSESSMENT))
+CHUNK = attach(AIMessageChunk(content="4", chunk_position="last"), make_record(ASSESSMENT))
 GENERATION = ChatGeneration(message=MESSAGE)
 
 
@@ -92,12 +92,12 @@ GENERATION = ChatGeneration(message=MESSAGE)
     [
         MESSAGE,
         CHUNK,
-        AIMessageChunk("2 + 2 is ") + CHUNK,
+        AIMessageChunk(content="2 + 2 is ") + CHUNK,
         GENERATION,
         ChatResult(generations=[GENERATION]),
         LLMResult(generations=[[GENERATION]]),
         [HumanMessage("?"), AIMessage("I call."), MESSAGE, ToolMessage("5", tool_call_id="1")],
-        [AIMessageChunk("2 + 2 is "), CHUNK],
+        [AIMessageChunk(content="2 + 2 is "), CHUNK],
         (CHUNK, {"langgraph_node": "model"}),
         {"messages": [HumanMessage("?"), MESSAGE]},
         {"ct_guard": RECORD},

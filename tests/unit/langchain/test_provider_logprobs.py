@@ -47,7 +47,7 @@ def test_the_forms_that_are_read(said: AIMessage, expected: tuple[float, ...]) -
 
 def test_the_parts_of_a_stream_add_up() -> None:
     chunks = [
-        AIMessageChunk(entry["token"], response_metadata={"logprobs": {"content": [entry]}})
+        AIMessageChunk(content=entry["token"], response_metadata={"logprobs": {"content": [entry]}})
         for entry in PLAIN
     ]
     assert provider_logprobs(chunks[0] + chunks[1], "sure") == (-0.5, -0.25)

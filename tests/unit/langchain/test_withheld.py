@@ -31,6 +31,7 @@ from ct_guard_langchain import (
     get_confidence_callback,
     wrap,
 )
+from tests.confidences import record_of
 from tests.known_confidence import by_word
 from tests.rule_model import RuleChatModel
 from tests.unit.langchain.conftest import MakeEstimator
@@ -59,7 +60,7 @@ class Chatty(BaseChatModel):
         return ChatResult(generations=[generation], llm_output={"model_name": "chatty"})
 
     def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
-        yield ChatGenerationChunk(message=AIMessageChunk(self.reply))
+        yield ChatGenerationChunk(message=AIMessageChunk(content=self.reply))
 
     @property
     def _llm_type(self) -> str:
@@ -175,7 +176,7 @@ def test_streams_that_are_not_to_be_held_are_heard_at_once(estimator: Estimator)
     guard = ConfidenceGuard(estimator, 0.7, hold_stream=False)
     parts = list(guard.wrap(Chatty() | StrOutputParser()).stream("?", {"callbacks": [hears]}))
     assert hears.tokens == [SECRET, ""]
-    assert get_confidence(parts[-1])["action"] == "abstain"
+    assert record_of(parts[-1])["action"] == "abstain"
 
 
 def test_a_run_tells_whose_answer_it_is_and_how_sure(estimator: Estimator) -> None:
@@ -196,7 +197,7 @@ def test_a_run_tells_whose_answer_it_is_and_how_sure(estimator: Estimator) -> No
 def test_what_is_kept_is_what_was_asked_for(estimator: Estimator) -> None:
     def original(**options: Any) -> Any:
         model = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7, **options)
-        return get_confidence(model.invoke("?"))["original"]
+        return record_of(model.invoke("?"))["original"]
 
     assert original() is None
     assert original(keep_original=True) == SECRET
@@ -246,7 +247,7 @@ async def test_a_passing_fault_is_not_cached_with_its_answer(make_estimator: Mak
 
         async def ask(way: str = way, model: Any = model) -> tuple[str, str]:
             said = model.invoke("?") if way == "invoke" else await model.ainvoke("?")
-            return said.text, get_confidence(said)["status"]
+            return said.text, record_of(said)["status"]
 
         assert await ask() == ("I don't know.", "error")
         backend.fails = False
@@ -260,7 +261,7 @@ def test_a_guard_around_a_guard_does_not_judge_an_abstention(make_estimator: Mak
     inner = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7)
     outer = GuardedChatModel(inner=inner, estimator=estimator, policy=0.01)
     said = outer.invoke("?")
-    assert (said.text, get_confidence(said)["action"]) == ("I don't know.", "abstain")
+    assert (said.text, record_of(said)["action"]) == ("I don't know.", "abstain")
     made = ConfidenceGuard(estimator, "annotate").wrap(inner | StrOutputParser()).invoke("?")
     assert (made["output"], made["confidence"]["action"]) == ("I don't know.", "abstain")
     assert heard == [SECRET, SECRET]
@@ -376,7 +377,7 @@ async def test_log_probabilities_beside_a_message_are_read_and_go_with_a_withhel
         model = GuardedChatModel(inner=Chatty(reply=reply), estimator=make_estimator(), policy=0.7)
         chunks = list(model.stream("?"))
         for said in (model.invoke("?"), await model.ainvoke("?"), sum(chunks[1:], chunks[0])):
-            assert get_confidence(said)["provider_logprobs"] == seen
+            assert record_of(said)["provider_logprobs"] == seen
             assert said.response_metadata["model_name"] == "chatty"
             assert ("logprobs" in said.response_metadata) is (reply == "sure")
 

@@ -8,14 +8,15 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableBinding, RunnableWithFallbacks
+from langchain_core.runnables import RunnableBinding, RunnableConfig, RunnableWithFallbacks
 from langchain_core.tools import tool
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.policies import Certified, Threshold
 from ct_guard.records import Certificate
-from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, get_confidence, wrap
+from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, wrap
+from tests.confidences import p_of, record_of
 from tests.rule_model import RuleChatModel
 from tests.unit.langchain.conftest import MakeEstimator
 
@@ -27,7 +28,7 @@ def be_sure(about: str) -> str:
 
 
 def low(answer: Any) -> bool:
-    return answer.content == "I don't know." and get_confidence(answer)["action"] == "abstain"
+    return answer.content == "I don't know." and record_of(answer)["action"] == "abstain"
 
 
 async def test_a_chat_model(estimator: Estimator) -> None:
@@ -45,7 +46,7 @@ def test_what_is_bound_stays_bound(estimator: Estimator) -> None:
     assert model.config["tags"] == ["mine"]
     answer = model.invoke("?")
     assert answer.tool_calls
-    assert get_confidence(answer)["turn"] == "tool_call"
+    assert record_of(answer)["turn"] == "tool_call"
     assert set(inner.asked[0]) == {"tools", "tool_choice"}
     assert low(model.invoke("unsure"))
 
@@ -86,14 +87,14 @@ def test_a_chain(estimator: Estimator) -> None:
     chain = prompt | RuleChatModel(reply="unsure") | StrOutputParser()
     made = wrap(chain, estimator=estimator, policy=0.7).invoke({"question": "?"})
     assert made["output"] == "I don't know."
-    assert get_confidence(made)["action"] == "abstain"
+    assert record_of(made)["action"] == "abstain"
 
 
 def test_a_chain_with_stronger_ones(estimator: Estimator) -> None:
     chains = [RuleChatModel(reply=reply) | StrOutputParser() for reply in ("unsure", "now sure")]
     made = wrap(chains[0], estimator=estimator, policy=0.7, models=chains[1:]).invoke("?")
     assert made["output"] == "now sure"
-    assert get_confidence(made)["model_index"] == 1
+    assert record_of(made)["model_index"] == 1
 
 
 def test_an_agent(estimator: Estimator) -> None:
@@ -101,7 +102,7 @@ def test_an_agent(estimator: Estimator) -> None:
 
     agent = create_agent(RuleChatModel(reply="unsure"), tools=[])
     made = wrap(agent, estimator=estimator, policy=0.7).invoke({"messages": [HumanMessage("?")]})
-    record = get_confidence(made)
+    record = record_of(made)
     assert (record["action"], record["original"]) == ("abstain", None)
 
 
@@ -144,7 +145,7 @@ def test_a_guarded_model_is_guarded_once_and_keeps_its_settings(estimator: Estim
     assert twice.inner is inner
     assert (twice.models, twice.policy, twice.tags) == ((large,), Threshold(threshold=0.7), ["a"])
     assert twice.estimator is estimator
-    assert get_confidence(twice.invoke("?"))["attempts"] == 2
+    assert record_of(twice.invoke("?"))["attempts"] == 2
     assert twice.invoke("?").content == "No."
     assert once.abstain_message == "I don't know."
     assert wrap(once, policy=0.2).policy == Threshold(threshold=0.2)
@@ -176,7 +177,7 @@ def test_a_guarded_chain_is_guarded_once(estimator: Estimator) -> None:
     twice = wrap(wrap(chain, estimator=estimator, policy=0.7), abstain_message="No.")
     made = twice.invoke("?")
     assert made["output"] == "No."
-    assert get_confidence(made)["policy"] == "threshold 0.7"
+    assert record_of(made)["policy"] == "threshold 0.7"
 
 
 # --- chosen at run time ---------------------------------------------------------------------------
@@ -195,7 +196,7 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> Any:
     return init_chat_model("unsure", model_provider="xai", configurable_fields=("model",))
 
 
-SURE = {"configurable": {"model": "sure"}}
+SURE: RunnableConfig = {"configurable": {"model": "sure"}}
 
 
 async def test_whichever_init_chat_model_chooses(estimator: Estimator, chosen: Any) -> None:
@@ -203,8 +204,8 @@ async def test_whichever_init_chat_model_chooses(estimator: Estimator, chosen: A
     assert low(model.invoke("?"))
     assert low(await model.ainvoke("?"))
     assert model.invoke("?", SURE).content == "sure"
-    assert get_confidence(model.invoke("?", SURE))["p"] > 0.9
-    assert get_confidence(list(model.stream("?", SURE))[-1])["p"] > 0.9
+    assert p_of(model.invoke("?", SURE)) > 0.9
+    assert p_of(list(model.stream("?", SURE))[-1]) > 0.9
     assert [low(each) for each in model.batch(["?", "?"], [SURE, {}])] == [False, True]
     assert model.with_config(SURE).invoke("?").content == "sure"
 
@@ -215,7 +216,7 @@ def test_what_is_declared_on_a_choice_is_declared_on_the_guarded_model(
     bound = wrap(chosen, estimator=estimator, policy=0.7).bind_tools([be_sure], tool_choice="any")
     answer = bound.invoke("?", SURE)
     assert answer.tool_calls
-    assert get_confidence(answer)["turn"] == "tool_call"
+    assert record_of(answer)["turn"] == "tool_call"
     schema = {"title": "Named", "description": "x", "type": "object", "properties": {"name": {}}}
     structured = wrap(chosen, estimator=estimator).with_structured_output(schema)
     assert structured.invoke("'Ann'") == {"name": "Ann"}
@@ -225,5 +226,5 @@ def test_a_choice_is_guarded_once(estimator: Estimator, chosen: Any) -> None:
     twice = wrap(wrap(chosen, estimator=estimator, policy=0.7), abstain_message="No.")
     answer = twice.invoke("?")
     assert answer.content == "No."
-    assert get_confidence(answer)["policy"] == "threshold 0.7"
+    assert record_of(answer)["policy"] == "threshold 0.7"
     assert isinstance(twice._model().inner, RuleChatModel)
