@@ -1,4 +1,7 @@
-"""The record that a message carries, where a test relies on there being one."""
+"""What a message carries, where a test relies on its being there."""
+
+from langchain_core.messages import AIMessage
+from langchain_core.messages.ai import UsageMetadata
 
 from ct_guard_langchain import ConfidenceRecord, get_confidence
 
@@ -13,3 +16,8 @@ def p_of(source: object) -> float:
     p = record_of(source)["p"]
     assert p is not None
     return p
+
+
+def usage_of(message: AIMessage) -> UsageMetadata:
+    assert message.usage_metadata is not None
+    return message.usage_metadata

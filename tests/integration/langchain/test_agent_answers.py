@@ -200,14 +200,14 @@ def asked(text: str = "How far is it?") -> dict[str, Any]:
 
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_an_answer_and_its_record(estimator: Estimator, case: str, surface: str) -> None:
+async def test_an_answer_and_its_record(estimator: Estimator, case: Case, surface: str) -> None:
     seen = await SURFACES[surface](guarded(estimator, case), asked(), None)
     if "custom" not in surface:
         assert seen.text == case.text
     held = not isinstance(case.policy, Annotate)
     if held or "messages" not in surface:  # tokens that went out as they came carry no record
         assert seen.record is not None
-        shown = {name: seen.record[name] for name in case.record}
+        shown = {name: value for name, value in seen.record.items() if name in case.record}
         assert shown == pytest.approx(case.record, abs=1e-3)
         assert seen.record["turn"] == "answer"
 
@@ -244,7 +244,7 @@ async def test_after_any_fault_the_conversation_is_valid_and_goes_on(
     estimator: Estimator, fault: Any, on_error: OnError, way: str
 ) -> None:
     healthy, now = estimator.score, [FAULTS[fault]]
-    estimator.score = lambda items: now[0](items)
+    estimator.score = lambda items: now[0](items)  # type: ignore[method-assign]
     agent = create_agent(
         model("perhaps", "I am sure"),
         middleware=[ConfidenceMiddleware(estimator, 0.7, on_error=on_error, deadline=0.2)],

@@ -369,7 +369,7 @@ async def test_a_call_does_not_run_in_place_of_another_that_was_scored(
 
     def as_the_first(request: ToolCallRequest) -> ToolCallRequest:
         args = {"path": "a sure thing"}
-        call = {**request.tool_call, "name": "delete", "args": args}
+        call: Any = {**request.tool_call, "name": "delete", "args": args}
         return request.override(tool_call=call, tool=tools[0])
 
     made = [("delete", {"path": "a sure thing"}, "0"), ("search", {"word": "sure"}, "1")]

@@ -13,6 +13,7 @@ from langgraph.types import Command
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.policies import Escalate, Retry, Review
+from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceMiddleware
 from tests.confidences import record_of
 from tests.integration.langchain.scripted import calling, model
@@ -128,6 +129,7 @@ async def test_resuming_asks_no_model_and_scores_nothing_again(estimator: Estima
     await run("invoke", agent, ASK, THREAD)
     await run("invoke", agent, decided({"type": "approve"}), THREAD)
     assert len(said.asked) == 1
+    assert isinstance(estimator.backend, FakeBackend)
     assert estimator.backend.calls == [1]
 
 

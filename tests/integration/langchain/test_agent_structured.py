@@ -37,7 +37,11 @@ def search(word: str) -> str:
     return f"found {word}"
 
 
-STRATEGIES = {"tool": ToolStrategy(Place), "provider": ProviderStrategy(Place), "schema": Place}
+STRATEGIES: dict[str, Any] = {
+    "tool": ToolStrategy(Place),
+    "provider": ProviderStrategy(Place),
+    "schema": Place,
+}
 
 
 def place(strategy: str, town: str) -> AIMessage:
@@ -160,7 +164,7 @@ async def test_a_person_approves_or_rejects_a_structured_answer(
     resume: Command[Any] = Command(resume={"decisions": [{"type": "respond", "message": "Rome"}]})
     with pytest.raises(UsageError, match="'respond' is not among approve, reject"):
         await run(way, agent, resume, THREAD)
-    resume: Command[Any] = Command(resume={"decisions": [{"type": "reject"}]})
+    resume = Command(resume={"decisions": [{"type": "reject"}]})
     state = await run(way, agent, resume, THREAD)
     assert state["structured_response"] == Place(town="a sure one")
     assert is_valid(state["messages"])

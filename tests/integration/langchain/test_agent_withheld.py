@@ -21,6 +21,7 @@ from langchain_core.tools import tool
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import StreamMode
 
 from ct_guard.errors import BackendError, PolicyError
 from ct_guard.estimators import Estimator
@@ -35,7 +36,15 @@ from tests.known_confidence import by_word, estimator_on
 ASK: Any = {"messages": [("user", "Where is it?")]}
 SECRET = "unsure secret"
 WAYS = pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-MODES = ["updates", "values", "messages", "custom", "debug", "tasks", "checkpoints"]
+MODES: list[StreamMode] = [
+    "updates",
+    "values",
+    "messages",
+    "custom",
+    "debug",
+    "tasks",
+    "checkpoints",
+]
 
 
 class Hears(RunCollectorCallbackHandler):
@@ -45,7 +54,7 @@ class Hears(RunCollectorCallbackHandler):
         super().__init__()
         self.tokens: list[str] = []
 
-    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:
+    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:  # type: ignore[override]
         self.tokens.append(token)
         return super().on_llm_new_token(token, **kwargs)
 
@@ -70,7 +79,9 @@ def secretive(estimator: Any, *before: Any, policy: Any = 0.7, said: Any = SECRE
 
 @pytest.mark.parametrize("policy", [0.7, "escalate"])
 @pytest.mark.parametrize("mode", MODES)
-async def test_no_stream_mode_tells(estimator: Estimator, mode: str, policy: float | str) -> None:
+async def test_no_stream_mode_tells(
+    estimator: Estimator, mode: StreamMode, policy: float | str
+) -> None:
     thread: Any = {"configurable": {"thread_id": "1"}}
     parts = list(secretive(estimator, policy=policy).stream(ASK, thread, stream_mode=mode))
     agent = secretive(estimator, policy=policy)
@@ -327,7 +338,7 @@ async def test_what_an_inner_middleware_asks_is_held_as_well(
     agent = create_agent(
         model(ConnectionError("gone")), middleware=[ConfidenceMiddleware(estimator, 0.7), inner]
     )
-    parts = list(agent.stream(ASK, stream_mode="messages"))
+    parts: list[Any] = list(agent.stream(ASK, stream_mode="messages"))
     assert [part.text for part, _ in parts] == ["I don't know."]
 
 

@@ -19,10 +19,12 @@ graded = st.lists(
 )
 penalties = st.sampled_from([0.3, 10.0, 300.0])
 
+Within = dict[str, list[str | None]]
+
 
 def columns(
     rows: list[tuple[float, bool, str | None, str | None]],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], dict[str, list[str | None]]]:
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], Within]:
     p, correct, domain, language = zip(*rows, strict=True)
     return np.array(p), np.array(correct), {"domain": list(domain), "language": list(language)}
 
@@ -50,11 +52,12 @@ def test_a_group_without_rows_changes_nothing(
 ) -> None:
     p, correct, within = columns(rows)
     found = fit_groups(p, correct, within, penalty=penalty)
-    for of_none in ({"domain": ["never seen"], "language": [None]}, {"domain": [None]}, {}):
+    nowhere: list[Within] = [{"domain": ["never seen"], "language": [None]}, {"domain": [None]}, {}]
+    for of_none in nowhere:
         assert apply_groups(found, np.array([new]), of_none).tolist() == [new]
-    more = {**within, "tenant": [None] * len(p)}
+    more: Within = {**within, "tenant": [None] * len(p)}
     again = fit_groups(p, correct, more, penalty=penalty)
-    known = {"domain": ["law"] * 5, "language": [None] * 5}
+    known: Within = {"domain": ["law"] * 5, "language": [None] * 5}
     fresh = np.linspace(0.1, 0.9, 5)
     np.testing.assert_allclose(
         apply_groups(again, fresh, known), apply_groups(found, fresh, known), atol=1e-6

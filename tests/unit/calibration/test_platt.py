@@ -1,6 +1,7 @@
 """Platt scaling."""
 
 import warnings
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -23,11 +24,9 @@ def simulated(
     return z, rng.random(n) < expit(a * z + b)
 
 
-def loss(
-    params: NDArray[np.float64], z: NDArray[np.float64], correct: NDArray[np.bool_]
-) -> np.float64:
+def loss(params: Sequence[float], z: NDArray[np.float64], correct: NDArray[np.bool_]) -> float:
     margin = np.where(correct, 1, -1) * (params[0] * z + params[1])
-    return np.mean(np.logaddexp(0, -margin))
+    return float(np.mean(np.logaddexp(0, -margin)))
 
 
 @pytest.mark.parametrize(("a", "b"), [(1.0, 0.0), (0.4, -1.0), (2.5, 0.7)])
@@ -64,6 +63,8 @@ def test_slope_is_never_negative_and_no_other_fit_is_better(rows: list[tuple[flo
         warnings.simplefilter("always")
         state = fit("platt", z, correct)
     a, b = state.params["a"], state.params["b"]
+    assert isinstance(a, float)
+    assert isinstance(b, float)
     assert a >= 0
     assert all(warning.category is UserWarning for warning in caught)
     if not any("separate" in str(warning.message) for warning in caught):
@@ -97,7 +98,9 @@ def test_scores_that_touch_in_one_value_are_separable_too() -> None:
     z, correct = [0.0] * 6 + [1.0] * 6, [False] * 6 + [True] * 3 + [False] * 3
     with pytest.warns(UserWarning, match="separate"):
         state = fit("platt", z, correct)
-    assert 0 < state.params["a"] < 100
+    a = state.params["a"]
+    assert isinstance(a, float)
+    assert 0 < a < 100
 
 
 def test_separation_but_for_a_hair_is_treated_alike() -> None:

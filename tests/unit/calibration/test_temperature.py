@@ -30,18 +30,19 @@ def test_recovers_the_temperature_that_made_the_labels(temperature: float) -> No
 def test_scales_with_the_logits(seed: int, factor: float) -> None:
     z, correct = simulated(1.5, n=100, seed=seed)
     one, other = fit("temperature", z, correct), fit("temperature", factor * z, correct)
-    assert other.params["temperature"] == pytest.approx(
-        factor * one.params["temperature"], rel=1e-4
-    )
+    temperature = one.params["temperature"]
+    assert isinstance(temperature, float)
+    assert other.params["temperature"] == pytest.approx(factor * temperature, rel=1e-4)
 
 
 def test_no_other_temperature_has_a_lower_loss() -> None:
     z, correct = simulated(1.5, n=100)
 
-    def loss(t: float) -> np.float64:
-        return np.mean(np.logaddexp(0, np.where(correct, -1, 1) * z / t))
+    def loss(t: float) -> float:
+        return float(np.mean(np.logaddexp(0, np.where(correct, -1, 1) * z / t)))
 
     best = fit("temperature", z, correct).params["temperature"]
+    assert isinstance(best, float)
     assert all(loss(best) <= loss(t) + 1e-12 for t in np.geomspace(0.01, 100, 400))
 
 

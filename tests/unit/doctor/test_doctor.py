@@ -10,9 +10,9 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from ct_guard.backends.machine import memory
 from ct_guard.cli.doctor import command
 from ct_guard.doctor import examine
-from ct_guard.doctor.machine import memory
 from ct_guard.errors import UsageError
 from ct_guard.query import TEMPLATE_DATE
 from ct_guard.store import MINI

@@ -24,6 +24,7 @@ from ct_guard.backends.gguf_file import validate_adapter, validate_base
 from ct_guard.export import export_adapter, export_base
 from ct_guard.export.architecture import read_architecture
 from ct_guard.export.weights import Weights
+from ct_guard.export.writing import WeightType
 from ct_guard.store import MINI
 from tests.unit.export.conftest import LlamaLogits, MakeAdapter, MakeModel
 
@@ -39,7 +40,7 @@ GEMMA = {
 """Seven layers, of which the sixth attends to everything, the others to fewer tokens than IDS."""
 GELU_TABLE = 0.02
 """llama.cpp looks the activation of Gemma up in a table of 16-bit numbers."""
-CASES = {
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "llama": (LlamaConfig, {}),
     "llama-biased": (LlamaConfig, {"attention_bias": True, "mlp_bias": True}),
     "llama-tied": (LlamaConfig, {"tie_word_embeddings": True}),
@@ -79,7 +80,7 @@ CASES = {
 
 
 def reference(base: Path, adapter: Path | None = None, ids: list[int] = IDS) -> NDArray[np.float32]:
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     if adapter is not None:
         model = PeftModel.from_pretrained(model, adapter)
     with torch.no_grad():
@@ -170,7 +171,11 @@ def test_shards_give_the_same_file(make_model: MakeModel, tmp_path: Path) -> Non
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("f16", 0.02), ("q8_0", 0.5)])
 def test_smaller_types_are_near_and_smaller(
-    kind: str, tolerance: float, make_model: MakeModel, llama_logits: LlamaLogits, tmp_path: Path
+    kind: WeightType,
+    tolerance: float,
+    make_model: MakeModel,
+    llama_logits: LlamaLogits,
+    tmp_path: Path,
 ) -> None:
     folder = make_model(LlamaConfig)
     export_base(folder, tmp_path / "full.gguf", kind="f32")

@@ -24,6 +24,7 @@ from ct_guard.errors import (
 from ct_guard.export import export_estimator
 from ct_guard.query import build_query
 from ct_guard.store import Manifest, load_manifest, with_file, write_manifest
+from tests.present import present
 
 ROWS = [
     QuestionAnswer(question="What is 2 plus 2?", answer="4"),
@@ -56,7 +57,7 @@ def p(folder: Path, backend: str, **options: Any) -> list[float | None]:
     try:
         return [confidence.p for confidence in loaded.score(ROWS)]
     finally:
-        loaded.backend.close()
+        present(loaded.backend).close()
 
 
 def test_in_place_the_files_join_base_and_adapter(estimator: Path, base: Path) -> None:
@@ -84,9 +85,9 @@ def test_an_adapter_names_its_base_its_scale_and_its_query(
     estimator: Path, base: Path, tiny_base: Path
 ) -> None:
     made = export_estimator(estimator)
-    fields = {key: field.value for key, field in read_header(made.adapter).fields.items()}
+    fields = {key: field.value for key, field in read_header(present(made.adapter)).fields.items()}
     assert fields["ct_guard.base_fingerprint"] == fingerprint(base)
-    assert validate_base(made.base).fingerprint == fingerprint(base)
+    assert validate_base(present(made.base)).fingerprint == fingerprint(base)
     assert fields["adapter.lora.alpha"] == 8.0  # PEFT's default
     from transformers import AutoTokenizer
 
@@ -99,7 +100,7 @@ def test_an_adapter_for_all_tokens_names_no_query(estimator: Path, base: Path) -
     manifest = load_manifest(estimator).model_copy(update={"activation": "all"})
     (estimator / "manifest.json").write_text(manifest.model_dump_json())
     made = export_estimator(estimator)
-    assert "adapter.alora.invocation_tokens" not in read_header(made.adapter).fields
+    assert "adapter.alora.invocation_tokens" not in read_header(present(made.adapter)).fields
 
 
 def test_estimators_share_the_file_of_one_base(estimator: Path, base: Path, tmp_path: Path) -> None:
@@ -150,9 +151,10 @@ def test_a_plain_base(base: Path, tmp_path: Path) -> None:
 
 def test_an_exported_adapter_is_verified_like_every_file(estimator: Path) -> None:
     made = export_estimator(estimator)
-    data = bytearray(made.adapter.read_bytes())
+    adapter = present(made.adapter)
+    data = bytearray(adapter.read_bytes())
     data[-5] ^= 1
-    made.adapter.write_bytes(data)
+    adapter.write_bytes(data)
     with pytest.raises(ManifestError, match=r"adapter\.gguf differs"):
         load_manifest(estimator)
 

@@ -91,7 +91,7 @@ def agree(folder: Path, path: Path) -> None:
     ],
 )
 def test_byte_level_tokenizers(
-    pre: pre_tokenizers.PreTokenizer,
+    pre: Callable[[], pre_tokenizers.PreTokenizer],
     expected: str,
     byte_level: Callable[..., PreTrainedTokenizerFast],
     make_model: MakeModel,

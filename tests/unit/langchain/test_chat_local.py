@@ -15,7 +15,8 @@ from ct_guard.policies import OnError
 from ct_guard.records import QuestionAnswer
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ChatLocal
-from tests.confidences import record_of
+from tests.confidences import p_of, usage_of
+from tests.present import present
 from tests.unit.langchain.conftest import MakeEstimator
 
 QUESTION = "What is 2 plus 2?"
@@ -25,15 +26,12 @@ QUESTION = "What is 2 plus 2?"
 def read(tiny_estimator: Estimator) -> Any:
     """Tokens that the tiny model reads, forward by forward."""
     sizes: list[int] = []
-    hook = tiny_estimator.backend.model.base_model.register_forward_pre_hook(
+    backend: Any = tiny_estimator.backend
+    hook = backend.model.base_model.register_forward_pre_hook(
         lambda module, args, kwargs: sizes.append(kwargs["input_ids"].shape[1]), with_kwargs=True
     )
     yield sizes
     hook.remove()
-
-
-def p_of(answer: AIMessage) -> float:
-    return record_of(answer)["p"]
 
 
 # --- on a real model ------------------------------------------------------------------------------
@@ -43,8 +41,8 @@ def test_the_prompt_is_read_once_for_the_answer_and_its_confidence(
     tiny_estimator: Estimator, read: Any
 ) -> None:
     answer = ChatLocal(estimator=tiny_estimator, max_tokens=12).invoke(QUESTION)
-    usage = answer.usage_metadata
-    query = len(tiny_estimator.query.ids)
+    usage = usage_of(answer)
+    query = len(present(tiny_estimator.query).ids)
     # The last generated token may be read after generation, to complete the cache.
     assert sum(read) - usage["total_tokens"] - query in (-1, 0)
     assert read[0] == usage["input_tokens"]
@@ -55,7 +53,7 @@ def test_the_score_comes_from_the_generations_own_cache(
     tiny_estimator: Estimator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen = []
-    score = tiny_estimator.backend.score
+    score = present(tiny_estimator.backend).score
 
     def spy(*args: Any) -> Any:
         seen.append(score(*args))
@@ -64,8 +62,8 @@ def test_the_score_comes_from_the_generations_own_cache(
     monkeypatch.setattr(tiny_estimator.backend, "score", spy)
     answer = ChatLocal(estimator=tiny_estimator, max_tokens=12).invoke(QUESTION)
     (batch,) = seen
-    assert batch.cached_tokens.tolist() == [answer.usage_metadata["total_tokens"]]
-    assert batch.prefilled_tokens.tolist() == [len(tiny_estimator.query.ids)]
+    assert batch.cached_tokens.tolist() == [usage_of(answer)["total_tokens"]]
+    assert batch.prefilled_tokens.tolist() == [len(present(tiny_estimator.query).ids)]
 
 
 def test_the_confidence_is_that_of_the_same_ids_read_afresh(tiny_estimator: Estimator) -> None:
@@ -73,11 +71,13 @@ def test_the_confidence_is_that_of_the_same_ids_read_afresh(tiny_estimator: Esti
     from ct_guard.query import render_context
     from ct_guard.records import Message
 
-    backend = tiny_estimator.backend
+    backend = present(tiny_estimator.backend)
     prompt, _ = render_context((Message(role="user", content=QUESTION),), "chat_turn", backend)
     (made,) = backend.generate([prompt], GenerationSettings(max_tokens=12))
-    items, wanted = [Item(prompt, made.ids)], frozenset({"labels"})
-    read = backend.score(items, tiny_estimator.query, tiny_estimator.adapter, wanted)
+    items = [Item(prompt, made.ids)]
+    query = present(tiny_estimator.query)
+    read = backend.score(items, query, tiny_estimator.adapter, frozenset({"labels"}))
+    assert read.label_logits is not None
     no, yes = read.label_logits[0].tolist()
     answer = ChatLocal(estimator=tiny_estimator, max_tokens=12).invoke(QUESTION)
     assert answer.content == backend.decode(made.ids)
@@ -86,15 +86,15 @@ def test_the_confidence_is_that_of_the_same_ids_read_afresh(tiny_estimator: Esti
 
 def test_system_and_earlier_turns_are_part_of_the_prompt(tiny_estimator: Estimator) -> None:
     model = ChatLocal(estimator=tiny_estimator, max_tokens=4)
-    short = model.invoke(QUESTION).usage_metadata
+    short = usage_of(model.invoke(QUESTION))
     history = [SystemMessage("Be short."), HumanMessage("Hello"), AIMessage("Hello!")]
-    long = model.invoke([*history, HumanMessage(QUESTION)]).usage_metadata
+    long = usage_of(model.invoke([*history, HumanMessage(QUESTION)]))
     assert long["input_tokens"] > short["input_tokens"] + 10
 
 
 def test_usage_and_finish_reason_are_those_of_the_generation(tiny_estimator: Estimator) -> None:
     answer = ChatLocal(estimator=tiny_estimator, max_tokens=3).invoke(QUESTION)
-    assert answer.usage_metadata["output_tokens"] == 3
+    assert usage_of(answer)["output_tokens"] == 3
     assert answer.response_metadata["finish_reason"] == "length"
     assert answer.response_metadata["model_name"] == "fake-base"
 
@@ -164,14 +164,14 @@ def test_sampling_is_repeatable_by_its_seed_and_settable_per_call(
     model = ChatLocal(estimator=tiny_estimator, max_tokens=8, temperature=1.0, seed=1)
     assert model.invoke(QUESTION).content == model.invoke(QUESTION).content
     assert model.invoke(QUESTION).content != model.bind(seed=2).invoke(QUESTION).content
-    assert model.invoke(QUESTION, max_tokens=2).usage_metadata["output_tokens"] == 2
+    assert usage_of(model.invoke(QUESTION, max_tokens=2))["output_tokens"] == 2
 
 
 async def test_threads_and_tasks_get_their_own_answers_and_confidences(
     tiny_estimator: Estimator,
 ) -> None:
     model = ChatLocal(estimator=tiny_estimator, max_tokens=6)
-    questions = [f"What is {number} plus {number}?" for number in range(6)]
+    questions: list[Any] = [f"What is {number} plus {number}?" for number in range(6)]
     expected = [model.invoke(question) for question in questions]
     for answers in (
         model.batch(questions),
@@ -191,8 +191,8 @@ def test_a_prompt_that_leaves_no_room_is_an_error_that_says_so(tiny_estimator: E
 
 def test_an_answer_gets_what_room_there_is(make_estimator: MakeEstimator) -> None:
     estimator = make_estimator(backend=FakeBackend(reply="word " * 50))
-    query = len(estimator.query.ids)
-    asked = ChatLocal(estimator=estimator).invoke(QUESTION).usage_metadata
+    query = len(present(estimator.query).ids)
+    asked = usage_of(ChatLocal(estimator=estimator).invoke(QUESTION))
     tight = make_estimator(
         backend=FakeBackend(reply="word " * 50), budget=asked["input_tokens"] + query + 5
     )

@@ -250,7 +250,8 @@ def test_feedback_is_sent_to_langsmith_and_its_failure_fails_no_run(
 ) -> None:
     class Client:
         def __init__(self, error: Exception | None = None) -> None:
-            self.error, self.sent = error, []
+            self.error = error
+            self.sent: list[Any] = []
 
         def create_feedback(self, **feedback: Any) -> None:
             if self.error:

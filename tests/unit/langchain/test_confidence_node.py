@@ -1,6 +1,7 @@
 """Confidence as a node of a graph of one's own."""
 
 import asyncio
+from collections.abc import Hashable
 from typing import Any
 
 import pytest
@@ -32,7 +33,13 @@ def graph_of(guard: Guard, *, weak: Any, strong: Any, models: int | None = 1) ->
     graph.add_edge(START, "weak")
     graph.add_edge("weak", "confidence")
     graph.add_edge("strong", "confidence")
-    ways = {"pass": END, "abstain": END, "human": END, "retry": "weak", "escalate": "strong"}
+    ways: dict[Hashable, str] = {
+        "pass": END,
+        "abstain": END,
+        "human": END,
+        "retry": "weak",
+        "escalate": "strong",
+    }
     graph.add_conditional_edges("confidence", route_by_confidence, ways)
     return graph.compile()
 
@@ -87,12 +94,14 @@ def test_answers_that_were_sent_back_are_no_part_of_the_question(
 
 def test_a_node_after_no_model_says_so(estimator: Estimator) -> None:
     node = confidence_node(Guard(estimator))
-    for state in ({"messages": [HumanMessage("?")]}, {"messages": []}, {}):
+    states: list[Any] = [{"messages": [HumanMessage("?")]}, {"messages": []}, {}]
+    for state in states:
         with pytest.raises(UsageError, match="comes after a model"):
             node.invoke(state)
 
 
 def test_an_edge_without_a_confidence_says_so() -> None:
-    for state in ({"messages": [AIMessage("sure")]}, {"messages": []}):
+    states: list[Any] = [{"messages": [AIMessage("sure")]}, {"messages": []}]
+    for state in states:
         with pytest.raises(UsageError, match="run a confidence_node before"):
             route_by_confidence(state)

@@ -63,7 +63,7 @@ def test_behind_a_guarded_chain_and_behind_a_guarded_model(estimator: Estimator)
         ({None: to("send")}, "between 0 and 1, not None"),
     ],
 )
-def test_branches_that_make_no_sense_are_refused(branches: dict[str, Any], said: str) -> None:
+def test_branches_that_make_no_sense_are_refused(branches: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         confidence_router(branches, default=to("person"))
 

@@ -383,7 +383,7 @@ def test_the_answering_models_own_calibrator_is_used(make_estimator: MakeEstimat
 
 # --- many at once ---------------------------------------------------------------------------------
 
-NONCES = [f"{'sure' if number % 3 else 'unsure'} nonce-{number}" for number in range(24)]
+NONCES: list[Any] = [f"{'sure' if number % 3 else 'unsure'} nonce-{number}" for number in range(24)]
 
 
 def nonce_logit(answer: str) -> float:
@@ -449,7 +449,7 @@ def test_it_works_in_chains_with_config_and_in_parallel(estimator: Estimator) ->
         made = both.with_config(tags=["guarded"]).invoke({"how": "unsure"})
     assert made["text"] == "I don't know."
     assert made["record"]["action"] == "abstain"
-    assert "guarded" in runs.traced_runs[0].tags
+    assert "guarded" in (runs.traced_runs[0].tags or ())
 
 
 def test_the_models_are_one_run_and_usage_is_counted_once(estimator: Estimator) -> None:
@@ -469,6 +469,7 @@ def test_what_langchain_does_around_the_inner_model_is_done_around_the_guarded_o
     inner = GenericFakeChatModel(messages=iter([]), tags=["inner"], metadata={"team": "blue"})
     model = GuardedChatModel(inner=inner, estimator=estimator)
     assert model.tags == ["inner"]
+    assert model.metadata is not None
     assert model.metadata["team"] == "blue"
     assert GuardedChatModel(inner=inner, estimator=estimator, tags=["mine"]).tags == ["mine"]
 

@@ -23,7 +23,7 @@ def nonce_logit(answer: str) -> float:
 
 
 @pytest.fixture
-def counting(make_estimator: Any) -> Estimator:
+def counting(make_estimator: MakeEstimator) -> Estimator:
     return make_estimator(backend=FakeBackend(logit=nonce_logit))
 
 
@@ -48,6 +48,7 @@ def test_100_threads_with_50_calls_each(counting: Estimator) -> None:
         told = Counter(nonce for nonces in pool.map(ask, range(100)) for nonce in nonces)
     assert len(told) == 5000
     assert set(told.values()) == {1}
+    assert isinstance(counting.backend, FakeBackend)
     assert sum(counting.backend.calls) == 5000
 
 
@@ -57,6 +58,7 @@ async def test_1000_concurrent_calls(counting: Estimator) -> None:
     questions = [f"nonce-{number}" for number in range(1000)]
     answers = await asyncio.gather(*map(model.ainvoke, questions))
     assert [checked(*each) for each in zip(questions, answers, strict=True)] == questions
+    assert isinstance(counting.backend, FakeBackend)
     assert sum(counting.backend.calls) == 1000
     assert len(counting.backend.calls) < 200
 

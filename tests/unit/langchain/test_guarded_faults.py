@@ -9,6 +9,7 @@ import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable, RunnableConfig
 
 from ct_guard.errors import BackendError, CtGuardError
 from ct_guard.estimators import Estimator
@@ -54,7 +55,7 @@ FAULTS = {
 
 
 @pytest.fixture
-def faulty(make_estimator: Any, hanging: Hanging, fault: str) -> Estimator:
+def faulty(make_estimator: MakeEstimator, hanging: Hanging, fault: str) -> Estimator:
     if fault == "raises":
         return make_estimator(backend=Raising())
     if fault == "hangs":
@@ -62,7 +63,7 @@ def faulty(make_estimator: Any, hanging: Hanging, fault: str) -> Estimator:
     if fault == "NaN":
         return make_estimator(logit=lambda _: float("nan"))
     made = make_estimator()
-    made.score = lambda items: []
+    made.score = lambda items: []  # type: ignore[method-assign]
     return made
 
 
@@ -77,7 +78,7 @@ def guarded(estimator: Estimator, on_error: OnError) -> GuardedChatModel:
     )
 
 
-async def ask(model: GuardedChatModel, how: str) -> Any:
+async def ask(model: Runnable[Any, Any], how: str) -> Any:
     if how == "invoke":
         return model.invoke("?")
     if how == "ainvoke":
@@ -128,6 +129,7 @@ async def test_a_model_that_returns_nothing_is_one_clear_error(estimator: Estima
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=0.7, models=[Silent()])
     record = record_of(model.invoke("?"))
     assert (record["attempts"], record["model_index"]) == (2, 0)
+    assert record["error"] is not None
     assert record["error"].startswith("model 1 failed: BackendError: Silent returned nothing")
 
 
@@ -143,6 +145,7 @@ async def test_several_generations_are_scored_in_one_batch(make_estimator: MakeE
     assert [each.text for each in result.generations[0]] == ["sure 1", "I don't know.", "3"]
     actions = [record_of(each)["action"] for each in result.generations[0]]
     assert actions == ["pass", "abstain", "pass"]
+    assert isinstance(estimator.backend, FakeBackend)
     assert estimator.backend.calls == [3]
 
 
@@ -202,7 +205,7 @@ def test_a_policy_of_one_call_goes_by_its_own_default(
         estimator=make_estimator(backend=Raising()),
         policy="annotate",
     )
-    config = {"configurable": {"ct_guard_policy": policy}}
+    config: RunnableConfig = {"configurable": {"ct_guard_policy": policy}}
     content = "very sure" if policy == "annotate" else "I don't know."
     assert model.invoke("?", config).content == content
     assert wrap(model, policy=policy).invoke("?").content == content

@@ -10,7 +10,7 @@ from langchain_core.language_models.fake_chat_models import FakeMessagesListChat
 from langchain_core.load import dumps
 from langchain_core.messages import AIMessage
 from langchain_core.outputs import ChatResult
-from langchain_core.runnables import ConfigurableField
+from langchain_core.runnables import ConfigurableField, RunnableConfig
 from langchain_core.tools import tool
 from pydantic import BaseModel
 
@@ -80,7 +80,9 @@ def test_models_that_differ_in_anything_never_share_an_entry(make_estimator: Mak
         {"models": [RuleChatModel(**inner), RuleChatModel(**inner)]},
     ]
     for option in options:
-        made = {"inner": RuleChatModel(**inner), "estimator": estimator, "policy": 0.7, **option}
+        made: dict[str, Any] = {
+            "inner": RuleChatModel(**inner), "estimator": estimator, "policy": 0.7, **option
+        }  # fmt: skip
         GuardedChatModel(**made, cache=cache).invoke("?")
     assert len(cache._cache) == len(options)
     RuleChatModel(**inner, cache=cache).invoke("?")
@@ -149,10 +151,10 @@ def test_with_retry_tries_again_what_failed(estimator: Estimator) -> None:
 
 def test_fields_are_configurable_per_call(estimator: Estimator) -> None:
     model = GuardedChatModel(inner=RuleChatModel(reply="hm"), estimator=estimator, policy=0.3)
-    adjustable = model.configurable_fields(
+    adjustable: Any = model.configurable_fields(
         policy=ConfigurableField(id="policy"), abstain_message=ConfigurableField(id="message")
     )
-    strict = {"configurable": {"policy": 0.9, "message": "Not sure enough."}}
+    strict: RunnableConfig = {"configurable": {"policy": 0.9, "message": "Not sure enough."}}
     assert adjustable.invoke("?").content == "hm"
     assert adjustable.invoke("?", strict).content == "Not sure enough."
     assert adjustable.bind_tools([be_sure]).invoke("?").content == "hm"

@@ -7,7 +7,7 @@ import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableBinding, RunnableLambda
 from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
@@ -33,7 +33,7 @@ class Own(RuleChatModel):
     """Of a provider with a form of its own for tools."""
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-        bound = super().bind_tools(tools, **kwargs)
+        bound: Any = super().bind_tools(tools, **kwargs)
         return self.bind(own_tools=[each["function"]["name"] for each in bound.kwargs["tools"]])
 
 
@@ -41,15 +41,17 @@ class Own(RuleChatModel):
 
 
 async def test_a_model_with_tools_bound_is_still_guarded(estimator: Estimator) -> None:
-    model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=LOW)
+    inner = RuleChatModel()
+    model = GuardedChatModel(inner=inner, estimator=estimator, policy=LOW)
     bound = model.bind_tools([be_sure], tool_choice="any", parallel_tool_calls=False)
+    assert isinstance(bound, RunnableBinding)
     assert bound.kwargs["tools"][0]["function"]["name"] == "be_sure"
     assert bound.kwargs["tool_choice"] == "any"
     for answer in (bound.invoke("?"), await bound.ainvoke("?")):
         assert [call["name"] for call in answer.tool_calls] == ["be_sure"]
         record = record_of(answer)
         assert (record["action"], record["turn"]) == ("pass", "tool_call")
-    assert model.inner.asked[0]["parallel_tool_calls"] is False
+    assert inner.asked[0]["parallel_tool_calls"] is False
 
 
 def test_calls_that_are_abstained_from_are_taken_away(estimator: Estimator) -> None:
@@ -104,8 +106,9 @@ def test_what_is_no_chat_model_is_refused(estimator: Estimator) -> None:
     chain = RuleChatModel() | RunnableLambda(lambda message: message)
     with pytest.raises(UsageError, match="RunnableSequence is no chat model"):
         GuardedChatModel(inner=RuleChatModel(), estimator=estimator, models=[chain])
+    configured: Any = RuleChatModel().with_config(tags=["a"])
     with pytest.raises(UsageError, match=r"RunnableBinding is no chat model.*wrap"):
-        GuardedChatModel(inner=RuleChatModel().with_config(tags=["a"]), estimator=estimator)
+        GuardedChatModel(inner=configured, estimator=estimator)
 
 
 # --- structured output ----------------------------------------------------------------------------
@@ -167,8 +170,13 @@ async def test_with_the_raw_message_comes_its_record(
 
 @every_method
 def test_the_json_is_what_is_scored(make_estimator: MakeEstimator, method: str) -> None:
-    heard = []
-    estimator = make_estimator(logit=lambda text: heard.append(text) or 3.0)
+    heard: list[str] = []
+
+    def logit(text: str) -> float:
+        heard.append(text)
+        return 3.0
+
+    estimator = make_estimator(logit=logit)
     model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=HIGH)
     model.with_structured_output(Person, method=method).invoke(ASKED)
     assert [json.loads(text) for text in heard] == [ANN]
@@ -229,7 +237,7 @@ def test_what_cannot_be_parsed_is_langchains_error(estimator: Estimator) -> None
 
 def test_fallbacks_take_over_what_is_withheld(estimator: Estimator) -> None:
     model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=LOW)
-    fallback = RunnableLambda(lambda _: Person(name="nobody", age=0))
+    fallback = RunnableLambda[Any, Person](lambda _: Person(name="nobody", age=0))
     structured = model.with_structured_output(Person).with_fallbacks([fallback])
     assert structured.invoke(ASKED).name == "nobody"
 

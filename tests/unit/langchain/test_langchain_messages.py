@@ -176,8 +176,8 @@ def test_a_refusal_that_the_provider_reports_apart_is_what_was_said() -> None:
 
 
 def test_v1_content_reads_like_the_plain_text() -> None:
-    call = {"type": "tool_call", "name": "add", "args": {"a": 2}, "id": "call-1"}
-    blocks = [{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "4"}]
+    call: Any = {"type": "tool_call", "name": "add", "args": {"a": 2}, "id": "call-1"}
+    blocks: list[Any] = [{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "4"}]
     assert text_of(AIMessage(content_blocks=blocks)) == "4"
     assert text_of(AIMessage(content_blocks=[*blocks, call])) == '4\nadd({"a": 2})'
 

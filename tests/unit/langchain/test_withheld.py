@@ -16,6 +16,7 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import StreamMode
 
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.estimators import Estimator
@@ -72,7 +73,7 @@ class Hears(RunCollectorCallbackHandler):
         super().__init__()
         self.tokens: list[str] = []
 
-    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:
+    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:  # type: ignore[override]
         self.tokens.append(token)
         return super().on_llm_new_token(token, **kwargs)
 
@@ -145,8 +146,9 @@ async def test_no_stream_of_a_graph_around_tells_of_it(estimator: Estimator, sur
     graph = StateGraph(MessagesState)
     graph.add_node("node", node)
     graph.add_edge(START, "node")
-    for mode in ("messages", "updates", "values", "debug", "tasks", "custom"):
-        state = {"messages": [HumanMessage("?")]}
+    modes: list[StreamMode] = ["messages", "updates", "values", "debug", "tasks", "custom"]
+    for mode in modes:
+        state: Any = {"messages": [HumanMessage("?")]}
         parts = list(graph.compile().stream(state, stream_mode=mode, subgraphs=True))
         assert "secret" not in repr(parts)
 
@@ -168,6 +170,7 @@ def test_what_passes_is_told_of_as_it_was(make_estimator: MakeEstimator) -> None
     (run,) = hears.traced_runs
     (told,) = run.child_runs
     assert (run.name, run.metadata["ct_guard_action"]) == ("GuardedChain", "pass")
+    assert told.outputs is not None
     assert told.outputs["generations"][0][0]["text"] == "sure"
 
 
@@ -186,6 +189,7 @@ def test_a_run_tells_whose_answer_it_is_and_how_sure(estimator: Estimator) -> No
     model.invoke("?", {"callbacks": [hears]})
     (run,) = hears.traced_runs
     assert run.metadata["ct_guard_p"] == pytest.approx(0.953, abs=1e-3)
+    assert run.outputs is not None
     assert run.outputs["generations"][0][0]["message"]["kwargs"]["response_metadata"][
         "model_name"
     ] == run.metadata.get("ls_model_name", "large")
@@ -224,10 +228,9 @@ def test_the_abstain_message_may_depend_on_the_record_and_the_conversation(
 
 def test_an_abstain_message_that_is_none_is_refused(estimator: Estimator) -> None:
     with pytest.raises(UsageError, match="a text or a function that returns one, not 7"):
-        ConfidenceGuard(estimator, abstain_message=7)
-    model = GuardedChatModel(
-        inner=Chatty(), estimator=estimator, policy=0.7, abstain_message=lambda record: 7
-    )
+        ConfidenceGuard(estimator, abstain_message=7)  # type: ignore[arg-type]
+    seven: Any = lambda record: 7  # noqa: E731
+    model = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7, abstain_message=seven)
     with pytest.raises(UsageError, match="its function gave a int"):
         model.invoke("?")
 
@@ -257,7 +260,12 @@ async def test_a_passing_fault_is_not_cached_with_its_answer(make_estimator: Mak
 
 def test_a_guard_around_a_guard_does_not_judge_an_abstention(make_estimator: MakeEstimator) -> None:
     heard: list[str] = []
-    estimator = make_estimator(logit=lambda text: heard.append(text) or by_word(text))
+
+    def logit(text: str) -> float:
+        heard.append(text)
+        return by_word(text)
+
+    estimator = make_estimator(logit=logit)
     inner = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7)
     outer = GuardedChatModel(inner=inner, estimator=estimator, policy=0.01)
     said = outer.invoke("?")
@@ -494,7 +502,7 @@ def test_guards_and_guarded_chains_can_be_tools(estimator: Estimator) -> None:
     guard = ConfidenceGuard(estimator, 0.7)
     judge = guard.as_tool(name="judge", description="Judge an answer.")
     assert judge.invoke({"input": "?", "output": "unsure"})["output"] == "I don't know."
-    answering = RunnableLambda(lambda v: "sure").with_types(input_type=str)
+    answering = RunnableLambda[str, str](lambda v: "sure").with_types(input_type=str)
     chain = guard.wrap(answering).as_tool(name="ask", description="Ask.")
     assert chain.invoke("?")["output"] == "sure"
     assert "confidence" in repr(guard.get_output_jsonschema())

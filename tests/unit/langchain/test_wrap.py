@@ -109,7 +109,7 @@ def test_an_agent(estimator: Estimator) -> None:
 def test_what_makes_no_sense_around_a_chain_is_refused(estimator: Estimator) -> None:
     chain = RuleChatModel() | StrOutputParser()
     with pytest.raises(UsageError, match="wrap has no option 'threshold': give policy"):
-        wrap(chain, estimator=estimator, threshold=0.9)
+        wrap(chain, estimator=estimator, threshold=0.9)  # type: ignore[call-overload]
     with pytest.raises(UsageError, match="answer cannot be set around a RuleChatModel"):
         wrap(RuleChatModel(), estimator=estimator, answer="answer")
 
@@ -154,6 +154,9 @@ def test_a_guarded_model_is_guarded_once_and_keeps_its_settings(estimator: Estim
 def test_a_bound_guarded_model_is_guarded_once(estimator: Estimator) -> None:
     once = wrap(RuleChatModel(), estimator=estimator, policy=0.7).bind_tools([be_sure])
     twice = wrap(once, policy=0.9)
+    assert isinstance(once, RunnableBinding)
+    assert isinstance(twice, RunnableBinding)
+    assert isinstance(twice.bound, GuardedChatModel)
     assert isinstance(twice.bound.inner, RuleChatModel)
     assert twice.bound.policy == Threshold(threshold=0.9)
     assert twice.kwargs == once.kwargs

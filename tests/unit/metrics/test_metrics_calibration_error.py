@@ -170,7 +170,7 @@ def test_debiased_by_hand() -> None:
         lambda: ece([0.5], [True], bins=0),
         lambda: ece_noise_floor([0.5], draws=0),
         lambda: ece_noise_floor([]),
-        lambda: reliability_curve([0.5], [True], binning="equal"),
+        lambda: reliability_curve([0.5], [True], binning="equal"),  # type: ignore[arg-type]
     ],
 )
 def test_bad_settings_are_usage_errors(call: Any) -> None:

@@ -74,8 +74,8 @@ def test_within_groups_is_the_plain_average_of_the_groups_auroc(
     rows: list[tuple[int, bool, int]],
 ) -> None:
     p, correct, group = columns(rows)
-    each = [naive_auroc(p[group == g], correct[group == g]) for g in np.unique(group)]
-    each = [area for area in each if area is not None]
+    areas = [naive_auroc(p[group == g], correct[group == g]) for g in np.unique(group)]
+    each = [area for area in areas if area is not None]
     expected = pytest.approx(np.mean(each)) if each else None
     assert within_auroc(p, correct, group) == expected
     assert pair_accuracy(p, correct, group) == (expected, len(each))

@@ -43,7 +43,7 @@ def test_otherwise_may_be_an_action_or_a_policy() -> None:
     cut = Confidence(p=0.9, truncated=True)
 
     def action(otherwise: object, situation: Situation) -> str:
-        policy = Require(policy=HIGH, truncated=False, otherwise=otherwise)  # type: ignore[arg-type]
+        policy = Require(policy=HIGH, truncated=False, otherwise=otherwise)
         return policy.decide(cut, situation).action
 
     assert action("human", Situation()) == "human"
