@@ -234,7 +234,7 @@ async def test_where_tools_are_gated_an_answer_that_cannot_be_scored_is_not_stre
 async def test_an_answer_that_raises_was_not_streamed_before(
     broken: Estimator, way: str, on_error: OnError, raised: bool
 ) -> None:
-    agent = create_agent(
+    agent: Any = create_agent(
         model("so sure"), middleware=[ConfidenceMiddleware(broken, "annotate", on_error=on_error)]
     )
     seen: list[str] = []

@@ -355,8 +355,8 @@ def test_a_live_cache_of_a_model_scores_as_the_same_ids(
     save_estimator(tmp_path / "e", manifest, adapter=tiny_adapter if tuned else None)
     estimator = load_estimator(tmp_path / "e", device="cpu")
     row = qa("anything")
-    backend, method = present(estimator.backend), estimator.method
-    assert not isinstance(method, TextMethod)
+    backend, reading = present(estimator.backend), estimator.method
+    assert not isinstance(reading, TextMethod)
     context, _ = render_context(row.conversation(), "chat_turn", backend)
     kv = backend.generate([context], GenerationSettings(max_tokens=8))[0].kv
     assert kv is not None
@@ -364,10 +364,10 @@ def test_a_live_cache_of_a_model_scores_as_the_same_ids(
         [Item(context, kv.ids[len(context) :])],
         present(estimator.query),
         estimator.adapter,
-        method.wants,
+        reading.wants,
     )
     found = estimator.score_generated(row, kv)
-    assert found.logit == pytest.approx(float(method.logits(cold, [row.asked()])[0]), abs=1e-3)
+    assert found.logit == pytest.approx(float(reading.logits(cold, [row.asked()])[0]), abs=1e-3)
     estimator.close()
 
 

@@ -42,9 +42,9 @@ def batch(labels: np.ndarray = LABELS, logprobs: list[np.ndarray] = LOGPROBS) ->
     return ScoreBatch(labels, logprobs, None, none, none)
 
 
-def method_of(known: Manifest, *folder: Path) -> Method:
+def method_of(known: Manifest, folder: Path | None = None) -> Method:
     """One that reads what a backend gives."""
-    method = make_method(known, *folder)
+    method = make_method(known, folder)
     assert not isinstance(method, TextMethod)
     return method
 

@@ -168,6 +168,7 @@ def test_where_the_query_would_merge_with_the_answer_it_is_read_apart_and_flagge
     base = base_of("llama", "merging")
     folder = make_adapter(tmp_path / "mine", base=str(base), calibrated=True)
     estimator = load_estimator(folder, device="cpu")
+    backend = present(estimator.backend)
     found = estimator.score(rows("Who?"))
     assert [c.read_apart for c in found] == [answer.endswith(".") for answer in ANSWERS]
     expected = Reference(base, folder).query("Question: Who?\nAnswer:")
@@ -175,8 +176,8 @@ def test_where_the_query_would_merge_with_the_answer_it_is_read_apart_and_flagge
         if not answer.endswith("."):
             assert confidence.p == pytest.approx(p, abs=1e-5)
         assert tuple(present(estimator.query).ids) == tuple(
-            present(estimator.backend).encode("\n\nIs the proposed answer correct?\nChoices:\n(i): no\n"
-                                     "(ii): yes\nAnswer:")
+            backend.encode("\n\nIs the proposed answer correct?\nChoices:\n(i): no\n"
+                           "(ii): yes\nAnswer:")
         )  # fmt: skip
 
 
@@ -274,8 +275,9 @@ def test_an_answer_just_generated_is_read_as_one_text(
     base = base_of("llama", "sentencepiece")
     folder = make_adapter(tmp_path / "mine", base=str(base), calibrated=True)
     estimator = load_estimator(folder, device="cpu")
-    prompt = tuple(present(estimator.backend).encode("Question: Who?\nAnswer:"))
-    kv = present(estimator.backend).generate([prompt], GenerationSettings(max_tokens=4))[0].kv
+    backend = present(estimator.backend)
+    prompt = tuple(backend.encode("Question: Who?\nAnswer:"))
+    kv = backend.generate([prompt], GenerationSettings(max_tokens=4))[0].kv
     assert kv is not None
     row = QuestionAnswer(question="Who?", answer="a letter")
     assert estimator.score_generated(row, kv) == estimator.score([row])[0]

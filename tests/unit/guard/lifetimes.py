@@ -37,7 +37,7 @@ def told(items: Sequence[Item], *rest: Any) -> ScoreBatch:
     return SCORE(items, *rest)
 
 
-BACKEND.score = told  # type: ignore[method-assign]
+BACKEND.score = told  # type: ignore[method-assign, assignment]
 GUARD = Guard(ESTIMATOR, 0.5)
 
 

@@ -64,7 +64,7 @@ def test_models_that_differ_in_anything_never_share_an_entry(make_estimator: Mak
     estimator, other = make_estimator(), make_estimator(logit=lambda _: 0.0)
     other.fingerprint = "beef"
     inner = {"reply": "I am sure"}
-    options = [
+    options: list[dict[str, Any]] = [
         {},
         {"estimator": other},
         {"policy": 0.8},

@@ -16,6 +16,7 @@ from ct_guard_langchain import (
     GuardedChatModel,
     wrap,
 )
+from ct_guard_langchain.chain import GuardedChain
 from tests.known_confidence import estimator_on
 from tests.rule_model import RuleChatModel
 
@@ -36,7 +37,7 @@ def chat_model(estimator: Estimator, **limits: Any) -> Guard:
 
 
 def wrapped_twice(estimator: Estimator, **limits: Any) -> Guard:
-    once = wrap(RuleChatModel(), estimator=estimator, **limits)
+    once: GuardedChatModel = wrap(RuleChatModel(), estimator=estimator, **limits)
     return wrap(once, policy=0.9)._guard
 
 

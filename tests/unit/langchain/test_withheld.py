@@ -370,7 +370,8 @@ async def test_a_call_can_set_its_policy_on_every_surface(estimator: Estimator) 
     assert local.invoke("What is 7 plus 5?", sure).text == "I don't know."
     watch = ConfidenceCallbackHandler(estimator, 0.3)
     chain = RuleChatModel(reply="?") | StrOutputParser()
-    chain.invoke("?", {"callbacks": [watch], **config})
+    watched: Any = {"callbacks": [watch], **config}
+    chain.invoke("?", watched)
     assert watch.records[0]["action"] == "abstain"
 
 
