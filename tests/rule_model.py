@@ -66,12 +66,12 @@ class RuleChatModel(BaseChatModel):
     ) -> Iterator[ChatGenerationChunk]:
         self.asked.append(kwargs)
         text, calls = self._answer(messages, stop or self.stop or [], kwargs)
-        pieces = [AIMessageChunk(piece) for piece in re.findall(r"\S+\s*|\s+", text)]
+        pieces = [AIMessageChunk(content=piece) for piece in re.findall(r"\S+\s*|\s+", text)]
         for at, call in enumerate(calls):
             args = json.dumps(call["args"], ensure_ascii=False)
             half = len(args) // 2
             pieces += [
-                AIMessageChunk("", tool_call_chunks=[{"index": at, **part}])
+                AIMessageChunk(content="", tool_call_chunks=[{"index": at, **part}])
                 for part in (
                     {"name": call["name"], "args": args[:half], "id": call["id"]},
                     {"name": None, "args": args[half:], "id": None},
@@ -79,7 +79,7 @@ class RuleChatModel(BaseChatModel):
             ]
         pieces.append(
             AIMessageChunk(
-                "",
+                content="",
                 usage_metadata=_usage(messages, text),
                 response_metadata={"model_name": kwargs.get("model", self.model_name)},
                 chunk_position="last",
@@ -136,7 +136,7 @@ class RuleChatModel(BaseChatModel):
             response_format=convert_to_json_schema(schema),
             ls_structured_output_format={"kwargs": {"method": method}, "schema": schema},
         )
-        parser: Any = (
+        parser: Runnable[Any, Any] = (
             PydanticOutputParser(pydantic_object=schema)
             if isinstance(schema, type) and hasattr(schema, "model_validate")
             else JsonOutputParser()
@@ -176,7 +176,7 @@ class RuleChatModel(BaseChatModel):
 
 def _chosen(kwargs: dict[str, Any], asked: str, *, answered: bool) -> dict[str, Any] | None:
     """The tool to call: the one it is told to, else the first one that the turn hints at."""
-    tools = [tool["function"] for tool in kwargs.get("tools", [])]
+    tools: list[dict[str, Any]] = [tool["function"] for tool in kwargs.get("tools", [])]
     choice = kwargs.get("tool_choice")
     if choice not in (None, "auto", "none"):
         return next((tool for tool in tools if tool["name"] == choice), tools[0])

@@ -1,6 +1,8 @@
 """Structural attacks: whatever question, answer, context and earlier turns say, the template's ids
 stand as they are, no text becomes a special token, and the query is read last."""
 
+from typing import Any
+
 import pytest
 from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
@@ -61,7 +63,12 @@ def test_no_text_moves_the_template_or_the_place_that_is_read(
         Message(role=("user", "assistant")[at % 2], content=text) for at, text in enumerate(earlier)
     )
     qa = QuestionAnswer(question=question, answer=answer, context=context or None, messages=turns)
-    options = {"style": style, "encoder": encoder, "query": query, "budget": 1 << 20}
+    options: dict[str, Any] = {
+        "style": style,
+        "encoder": encoder,
+        "query": query,
+        "budget": 1 << 20,
+    }
     try:
         made = render(qa, **options)
     except MismatchError:  # refused by name is never read wrongly

@@ -1,11 +1,14 @@
 """What every registered calibrator promises."""
 
 import warnings
+from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 
 from ct_guard.calibration import CALIBRATORS, MIN_ROWS, apply, fit
 from ct_guard.errors import CalibrationError
@@ -21,7 +24,9 @@ graded = st.lists(
 ).filter(lambda rows: len({label for _, label in rows}) == 2)
 
 
-def fit_quietly(kind, logits, correct):
+def fit_quietly(
+    kind: str, logits: NDArray[np.float64], correct: NDArray[np.bool_]
+) -> CalibratorState:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         state = fit(kind, logits, correct)
@@ -29,7 +34,7 @@ def fit_quietly(kind, logits, correct):
     return state
 
 
-def assert_probabilities(p, n):
+def assert_probabilities(p: NDArray[np.float64], n: int) -> None:
     assert p.shape == (n,)
     assert p.dtype == np.float64
     assert ((p >= 0) & (p <= 1)).all()
@@ -37,7 +42,9 @@ def assert_probabilities(p, n):
 
 @settings(deadline=None, max_examples=80)
 @given(rows=graded, new=st.lists(finite, max_size=20))
-def test_probabilities_that_never_decrease_in_the_logit(kind, rows, new):
+def test_probabilities_that_never_decrease_in_the_logit(
+    kind: str, rows: list[tuple[float, bool]], new: list[float]
+) -> None:
     logits, correct = (np.array(column) for column in zip(*rows, strict=True))
     state = fit_quietly(kind, logits, correct)
     p = apply(state, sorted(new))
@@ -47,7 +54,7 @@ def test_probabilities_that_never_decrease_in_the_logit(kind, rows, new):
 
 @settings(deadline=None, max_examples=40)
 @given(rows=graded)
-def test_the_state_survives_json_to_the_last_bit(kind, rows):
+def test_the_state_survives_json_to_the_last_bit(kind: str, rows: list[tuple[float, bool]]) -> None:
     logits, correct = (np.array(column) for column in zip(*rows, strict=True))
     state = fit_quietly(kind, logits, correct)
     again = CalibratorState.model_validate_json(state.model_dump_json())
@@ -58,7 +65,7 @@ def test_the_state_survives_json_to_the_last_bit(kind, rows):
 
 @settings(deadline=None, max_examples=20)
 @given(seed=st.integers(0, 1000), order=st.randoms(use_true_random=False))
-def test_row_order_does_not_matter(kind, seed, order):
+def test_row_order_does_not_matter(kind: str, seed: int, order: Random) -> None:
     rng = np.random.default_rng(seed)
     z = rng.normal(size=80)
     correct = rng.random(80) < 1 / (1 + np.exp(-z))
@@ -68,20 +75,20 @@ def test_row_order_does_not_matter(kind, seed, order):
 
 
 @pytest.mark.parametrize("value", [0.0, 2.5, -1e300, 5e-324])
-def test_constant_logits_still_calibrate(kind, value):
+def test_constant_logits_still_calibrate(kind: str, value: float) -> None:
     state = fit_quietly(kind, np.full(20, value), np.arange(20) < 15)
     assert_probabilities(apply(state, [value, -1.0, 1.0]), 3)
 
 
 @pytest.mark.parametrize("scale", [1e-320, 1e6, 1e300])
-def test_huge_and_tiny_logits(kind, scale):
+def test_huge_and_tiny_logits(kind: str, scale: float) -> None:
     z = scale * np.linspace(-1, 1, 40)
     correct = np.arange(40) % 4 + np.arange(40) / 10 > 3.5
     p = apply(fit_quietly(kind, z, correct), z)
     assert_probabilities(p, 40)
 
 
-def test_no_rows_to_apply_it_to(kind):
+def test_no_rows_to_apply_it_to(kind: str) -> None:
     z = np.linspace(-1, 1, 20)
     state = fit_quietly(kind, z, np.arange(20) % 3 == 0)
     assert_probabilities(apply(state, []), 0)
@@ -102,12 +109,14 @@ def test_no_rows_to_apply_it_to(kind):
         (np.zeros(20), np.arange(20), "correct must be booleans"),
     ],
 )
-def test_what_cannot_be_fitted_is_a_calibration_error(kind, logits, correct, message):
+def test_what_cannot_be_fitted_is_a_calibration_error(
+    kind: str, logits: Any, correct: Any, message: str
+) -> None:
     with pytest.raises(CalibrationError, match=message):
         fit(kind, logits, correct)
 
 
-def test_what_cannot_be_applied_is_a_calibration_error(kind):
+def test_what_cannot_be_applied_is_a_calibration_error(kind: str) -> None:
     z = np.linspace(-1, 1, 20)
     state = fit_quietly(kind, z, np.arange(20) % 3 == 0)
     with pytest.raises(CalibrationError, match="row 1 is nan"):

@@ -21,6 +21,7 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_tests.integration_tests import ChatModelIntegrationTests
 from langchain_tests.unit_tests import ChatModelUnitTests
+from langchain_tests.unit_tests.chat_models import ChatModelTests
 
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard_langchain import ChatLocal, GuardedChatModel
@@ -78,7 +79,7 @@ class Local:
     chat_model_class: type[BaseChatModel] = ChatLocal
     has_tool_calling = False
     has_structured_output = False
-    needs_stream = ("test_stream", "test_astream", "test_usage_metadata_streaming")
+    needs_stream: tuple[str, ...] = ("test_stream", "test_astream", "test_usage_metadata_streaming")
 
     @property
     def chat_model_params(self) -> dict[str, Any]:
@@ -132,7 +133,11 @@ class TestLocalUnit(Local, ChatModelUnitTests):
 
 
 class TestLocal(Local, ChatModelIntegrationTests):
-    needs_stream = (*Local.needs_stream, "test_stream_events_v3", "test_astream_events_v3")
+    needs_stream: tuple[str, ...] = (
+        *Local.needs_stream,
+        "test_stream_events_v3",
+        "test_astream_events_v3",
+    )
 
 
 class TestGuardedLocalUnit(GuardedLocal, ChatModelUnitTests):
@@ -186,7 +191,7 @@ KNOWN = {
 @pytest.mark.skipif(version("langchain-tests") != "1.1.9", reason="counts are those of 1.1.9")
 @pytest.mark.parametrize("suite", KNOWN, ids=lambda suite: suite.__name__)
 def test_every_test_that_is_not_run_is_known_by_its_reason(
-    suite: type, outcomes: Counter[tuple[str, str]], request: pytest.FixtureRequest
+    suite: type[ChatModelTests], outcomes: Counter[tuple[str, str]], request: pytest.FixtureRequest
 ) -> None:
     name, known = suite.__name__, KNOWN[suite]
     seen = {reason: count for (cls, reason), count in outcomes.items() if cls == name}

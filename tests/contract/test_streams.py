@@ -49,6 +49,7 @@ def assert_scores_as_cold(backend: Backend, kv: KV, adapter: Adapter | None = No
     assert warm.label_logits is not None
     assert warm.answer_logprobs is not None
     assert fresh.answer_logprobs is not None
+    assert fresh.label_logits is not None
     np.testing.assert_allclose(warm.label_logits, fresh.label_logits, atol=TOLERANCE)
     np.testing.assert_allclose(warm.answer_logprobs[0], fresh.answer_logprobs[0], atol=TOLERANCE)
     assert warm.prefilled_tokens.tolist() == [len(query.ids)]

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -21,7 +22,7 @@ from ct_guard.datasets import GRADERS
 from ct_guard.errors import CtGuardError
 
 KEY = "sk-very-secret-key-0123456789"
-QUESTIONS = [
+QUESTIONS: list[dict[str, Any]] = [
     {"question": "What is 7 plus 5?", "gold": "12", "topic": "sums"},
     {"question": "What is 8 minus 8?", "gold": ["0", "zero"], "topic": "sums"},
     {"question": "What is 7 plus 5?", "gold": "13", "topic": "wrong gold"},

@@ -8,6 +8,7 @@ import torch
 from click.testing import CliRunner
 
 from ct_guard import load_estimator
+from ct_guard.backends.base import Activation
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.cli import cli
 from ct_guard.errors import TuningError
@@ -61,7 +62,9 @@ def test_a_base_in_8_bits_is_tuned_and_scores_as_it_was_tuned(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("activation", ["query", "all"])
-def test_gradients_through_8_bits_are_those_of_the_loss(activation: str, tmp_path: Path) -> None:
+def test_gradients_through_8_bits_are_those_of_the_loss(
+    activation: Activation, tmp_path: Path
+) -> None:
     """Against the difference of the loss along them."""
     backend = TransformersBackend.load(MINI / "base", device="cpu", quantization="8bit")
     query = build_query("chat_turn", backend)

@@ -13,6 +13,7 @@ from ct_guard.estimators import Estimator, OutOfScopeWarning
 from ct_guard.query import QUERY_TEXT, forgery_in
 from ct_guard.store import MINI, load_manifest
 from ct_guard.tuning.augment import ENDINGS
+from tests.present import present
 
 ROOT = Path(__file__).parents[2]
 NAMES = ("mini", "mini:query", "mini:zero-shot", "mini:likelihood", "mini:hybrid")
@@ -101,10 +102,11 @@ def test_mini_is_the_estimator_with_the_best_log_loss_on_the_calibration_rows() 
 
 
 def test_any_text_survives_the_tokenizer(mini: Estimator) -> None:
+    backend = present(mini.backend)
     for text in ("Zoë – 😀", "a\n\nb\tc", "مرحبا", "<|end|> not special", " lead"):
-        assert mini.backend.decode(mini.backend.encode(text)) == text
-    assert len(mini.backend.encode("12345")) == 5
-    assert mini.query.label_ids == (mini.backend.label_id("i"), mini.backend.label_id("ii"))
+        assert backend.decode(backend.encode(text)) == text
+    assert len(backend.encode("12345")) == 5
+    assert present(mini.query).label_ids == (backend.label_id("i"), backend.label_id("ii"))
 
 
 def test_it_says_once_that_it_knows_only_its_own_world() -> None:

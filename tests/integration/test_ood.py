@@ -77,7 +77,9 @@ def calibrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_scored_file_says_how_unlike_the_calibration_rows_an_answer_is(
     calibrated: Path, tmp_path: Path
 ) -> None:
-    foreign = [{"question": text, "answer": "I think it is 12 of them."} for text in FOREIGN]
+    foreign: list[dict[str, object]] = [
+        {"question": text, "answer": "I think it is 12 of them."} for text in FOREIGN
+    ]
     rows = write(tmp_path / "in.jsonl", [*sums(60, seed=2), *foreign])
     run("score", rows, "-e", calibrated, "-o", tmp_path / "out.jsonl", "-q")
     found = [float(str(row["ood"])) for row in read(tmp_path / "out.jsonl")]

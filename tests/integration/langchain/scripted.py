@@ -61,8 +61,10 @@ class Scripted(BaseChatModel):
             )
             for at, call in enumerate(said.tool_calls)
         ]
-        last = AIMessageChunk("", tool_call_chunks=calls, usage_metadata=said.usage_metadata)
-        words = [AIMessageChunk(word) for word in re.findall(r"\S+\s*", said.text)]
+        last = AIMessageChunk(
+            content="", tool_call_chunks=calls, usage_metadata=said.usage_metadata
+        )
+        words = [AIMessageChunk(content=word) for word in re.findall(r"\S+\s*", said.text)]
         for piece in [*words, last]:
             chunk = ChatGenerationChunk(message=piece)
             if run_manager is not None:

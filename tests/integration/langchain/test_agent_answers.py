@@ -3,6 +3,7 @@
 import re
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -12,12 +13,23 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import AgentMiddleware
 from langchain.chat_models import init_chat_model
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from ct_guard.errors import BackendError
-from ct_guard.policies import Annotate, Budget, Escalate, Retry, Review, Threshold, ToolGate
+from ct_guard.estimators import Estimator
+from ct_guard.policies import (
+    Annotate,
+    Budget,
+    Escalate,
+    OnError,
+    Retry,
+    Review,
+    Threshold,
+    ToolGate,
+)
 from ct_guard.records import Confidence, Decision
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence
@@ -135,7 +147,7 @@ CASES = {
 }
 
 
-THREAD = {"configurable": {"thread_id": "one"}}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "one"}}
 
 
 def raising(items: Any) -> Any:
@@ -188,20 +200,22 @@ def asked(text: str = "How far is it?") -> dict[str, Any]:
 
 @pytest.mark.parametrize("surface", SURFACES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-async def test_an_answer_and_its_record(estimator, case, surface):
+async def test_an_answer_and_its_record(estimator: Estimator, case: Case, surface: str) -> None:
     seen = await SURFACES[surface](guarded(estimator, case), asked(), None)
     if "custom" not in surface:
         assert seen.text == case.text
     held = not isinstance(case.policy, Annotate)
     if held or "messages" not in surface:  # tokens that went out as they came carry no record
         assert seen.record is not None
-        shown = {name: seen.record[name] for name in case.record}
+        shown = {name: value for name, value in seen.record.items() if name in case.record}
         assert shown == pytest.approx(case.record, abs=1e-3)
         assert seen.record["turn"] == "answer"
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-async def test_the_record_lies_on_the_message_and_in_the_state(estimator, way):
+async def test_the_record_lies_on_the_message_and_in_the_state(
+    estimator: Estimator, way: str
+) -> None:
     state = await run(way, guarded(estimator, CASES["pass: a good answer passes"]), asked())
     assert state["ct_guard"] == get_confidence(state["messages"][-1]) == get_confidence(state)
     assert set(state) == {"messages", "ct_guard"}
@@ -211,7 +225,9 @@ async def test_the_record_lies_on_the_message_and_in_the_state(estimator, way):
 @pytest.mark.parametrize(
     ("on_error", "text", "action"), [("pass", "sure", "pass"), ("block", ABSTAINED, "abstain")]
 )
-async def test_a_fault_of_the_estimator_goes_by_on_error(broken, way, on_error, text, action):
+async def test_a_fault_of_the_estimator_goes_by_on_error(
+    broken: Estimator, way: str, on_error: OnError, text: Any, action: str
+) -> None:
     case = Case(0.7, ["sure"], text, {}, [[]])
     state = await run(way, guarded(broken, case, on_error=on_error), asked())
     record = state["ct_guard"]
@@ -225,10 +241,10 @@ async def test_a_fault_of_the_estimator_goes_by_on_error(broken, way, on_error, 
 @pytest.mark.parametrize("on_error", ["pass", "block", "raise"])
 @pytest.mark.parametrize("fault", FAULTS)
 async def test_after_any_fault_the_conversation_is_valid_and_goes_on(
-    estimator, fault, on_error, way
-):
+    estimator: Estimator, fault: Any, on_error: OnError, way: str
+) -> None:
     healthy, now = estimator.score, [FAULTS[fault]]
-    estimator.score = lambda items: now[0](items)
+    estimator.score = lambda items: now[0](items)  # type: ignore[method-assign]
     agent = create_agent(
         model("perhaps", "I am sure"),
         middleware=[ConfidenceMiddleware(estimator, 0.7, on_error=on_error, deadline=0.2)],
@@ -266,14 +282,16 @@ async def test_after_any_fault_the_conversation_is_valid_and_goes_on(
         (Unheard(), True),
     ],
 )
-def test_the_agent_has_a_step_for_reviews_only_where_somebody_can_be_asked(estimator, policy, asks):
+def test_the_agent_has_a_step_for_reviews_only_where_somebody_can_be_asked(
+    estimator: Estimator, policy: Any, asks: bool
+) -> None:
     agent = create_agent(model(), middleware=[ConfidenceMiddleware(estimator, policy)])
     assert ("ConfidenceMiddleware.after_model" in agent.nodes) == asks
 
 
-async def test_a_subclass_keeps_its_own_hooks(estimator):
+async def test_a_subclass_keeps_its_own_hooks(estimator: Estimator) -> None:
     class Watching(ConfidenceMiddleware):
-        def after_model(self, state, runtime):
+        def after_model(self, state: Any, runtime: Any) -> None:
             seen.append(state["ct_guard"]["p"])
 
     seen: list[float] = []
@@ -283,32 +301,34 @@ async def test_a_subclass_keeps_its_own_hooks(estimator):
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-async def test_a_fault_may_be_raised(broken, way):
+async def test_a_fault_may_be_raised(broken: Estimator, way: str) -> None:
     agent = guarded(broken, Case(0.7, ["sure"], "", {}), on_error="raise")
     with pytest.raises(BackendError, match="the engine failed"):
         await run(way, agent, asked())
 
 
-async def test_the_abstain_message_is_the_callers(estimator):
+async def test_the_abstain_message_is_the_callers(estimator: Estimator) -> None:
     agent = guarded(estimator, Case(0.7, ["unsure"], "", {}), abstain_message="Ask a nurse.")
     assert (await run("invoke", agent, asked()))["messages"][-1].text == "Ask a nurse."
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-async def test_the_first_models_failure_is_the_callers(estimator, way):
+async def test_the_first_models_failure_is_the_callers(estimator: Estimator, way: str) -> None:
     case = Case(0.7, [ConnectionError("gone")], "", {}, [["sure"]])
     with pytest.raises(ConnectionError, match="gone"):
         await run(way, guarded(estimator, case), asked())
 
 
-async def test_an_estimator_that_hangs_is_bounded_by_the_deadline(make_slow):
+async def test_an_estimator_that_hangs_is_bounded_by_the_deadline(
+    make_slow: Callable[[float], Estimator],
+) -> None:
     agent = guarded(make_slow(0.5), Case(0.7, ["sure"], "", {}), deadline=0.05)
     state = await run("ainvoke", agent, asked())
     assert state["ct_guard"]["status"] == "error"
     assert "deadline" in state["ct_guard"]["error"]
 
 
-async def test_what_is_not_text_is_unsupported_and_follows_on_error(estimator):
+async def test_what_is_not_text_is_unsupported_and_follows_on_error(estimator: Estimator) -> None:
     image = {"type": "image", "url": "https://example.org/a.png", "mime_type": "image/png"}
     given = {"messages": [{"role": "user", "content": [image]}]}
     state = await run("invoke", guarded(estimator, Case(0.7, ["sure"], "", {})), given)
@@ -316,7 +336,7 @@ async def test_what_is_not_text_is_unsupported_and_follows_on_error(estimator):
     assert state["messages"][-1].text == ABSTAINED
 
 
-async def test_a_budget_is_shared_by_all_runs_of_an_agent(estimator):
+async def test_a_budget_is_shared_by_all_runs_of_an_agent(estimator: Estimator) -> None:
     policy = Budget(policy=Threshold(threshold=0.7), share=0.5, window=2)
     case = Case(policy, ["unsure"] * 4, "", {}, [["sure"] * 2])
     agent = guarded(estimator, case)
@@ -324,7 +344,9 @@ async def test_a_budget_is_shared_by_all_runs_of_an_agent(estimator):
     assert actions == ["pass", "abstain", "pass", "abstain"]
 
 
-async def test_usage_is_that_of_the_answer_and_the_rest_is_in_the_record(estimator):
+async def test_usage_is_that_of_the_answer_and_the_rest_is_in_the_record(
+    estimator: Estimator,
+) -> None:
     def paid(text: str, tokens: int) -> AIMessage:
         usage = {"input_tokens": tokens, "output_tokens": 1, "total_tokens": tokens + 1}
         return AIMessage(text, usage_metadata=usage)
@@ -339,20 +361,24 @@ async def test_usage_is_that_of_the_answer_and_the_rest_is_in_the_record(estimat
 
 
 @pytest.mark.parametrize("surface", ["stream messages", "astream messages"])
-async def test_a_weak_answer_does_not_leak_before_the_strong_one(estimator, surface):
+async def test_a_weak_answer_does_not_leak_before_the_strong_one(
+    estimator: Estimator, surface: str
+) -> None:
     case = Case(0.7, ["unsure words"], "", {}, [["I am sure"]])
     seen = await SURFACES[surface](guarded(estimator, case), asked(), None)
     assert seen.text == "I am sure"
 
 
 @pytest.mark.parametrize("surface", ["stream messages", "astream messages"])
-async def test_not_held_all_tokens_are_seen_as_they_come(estimator, surface):
+async def test_not_held_all_tokens_are_seen_as_they_come(
+    estimator: Estimator, surface: str
+) -> None:
     case = Case(0.7, ["unsure words"], "", {}, [["I am sure"]])
     seen = await SURFACES[surface](guarded(estimator, case, hold_stream=False), asked(), None)
     assert seen.text == "unsure wordsI am sure"
 
 
-async def test_answers_that_cannot_be_replaced_stream_word_by_word(estimator):
+async def test_answers_that_cannot_be_replaced_stream_word_by_word(estimator: Estimator) -> None:
     agent = guarded(estimator, CASES["annotate: a bad answer passes, marked"])
     parts = [m.text for m, _ in agent.stream(asked(), stream_mode="messages")]
     assert "".join(parts) == "unsure"
@@ -375,8 +401,8 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 async def test_a_model_that_is_chosen_at_run_time_is_held_and_stays_the_chosen_one(
-    estimator, chosen
-):
+    estimator: Estimator, chosen: Any
+) -> None:
     middleware = ConfidenceMiddleware(estimator, 0.7, models=[model("I am sure", "I am sure")])
     agent = create_agent(chosen, [print_it], middleware=[middleware])
     for name, text in (("unsure", "I am sure"), ("quite sure", "quite sure")):
@@ -388,7 +414,9 @@ async def test_a_model_that_is_chosen_at_run_time_is_held_and_stays_the_chosen_o
     assert tokens.text == "I am sure"
 
 
-async def test_stronger_models_may_be_named_as_langchain_names_them(estimator, chosen):
+async def test_stronger_models_may_be_named_as_langchain_names_them(
+    estimator: Estimator, chosen: Any
+) -> None:
     middleware = ConfidenceMiddleware(estimator, 0.7, models=["perplexity:I am sure"])
     state = await run("invoke", create_agent(model("unsure"), middleware=[middleware]), asked())
     assert state["messages"][-1].text == "I am sure"
@@ -397,7 +425,9 @@ async def test_stronger_models_may_be_named_as_langchain_names_them(estimator, c
 # --- interrupts from within -----------------------------------------------------------------------
 
 
-async def test_an_interrupt_in_a_stronger_models_call_is_no_failure_of_that_model(estimator):
+async def test_an_interrupt_in_a_stronger_models_call_is_no_failure_of_that_model(
+    estimator: Estimator,
+) -> None:
     class Toll(AgentMiddleware):
         """Asks a person before the stronger model is asked."""
 

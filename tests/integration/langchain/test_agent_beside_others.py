@@ -15,17 +15,20 @@ from langchain.agents.middleware import (
     ToolRetryMiddleware,
 )
 from langchain_core.messages import AIMessage, HumanMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
+from ct_guard.estimators import Estimator
 from ct_guard.policies import Annotate, Review, Threshold, ToolGate
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence, low_confidence
+from tests.confidences import record_of
 from tests.integration.langchain.scripted import Echo, calling, model
 from tests.integration.langchain.surfaces import is_valid, run
 
-ASK = {"messages": [("user", "How far is it?")]}
-THREAD = {"configurable": {"thread_id": "one"}}
+ASK: Any = {"messages": [("user", "How far is it?")]}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "one"}}
 
 each_way = pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 in_both_orders = pytest.mark.parametrize("order", ["ours outside", "ours inside"])
@@ -37,7 +40,9 @@ def ordered(order: str, ours: Any, other: Any) -> list[Any]:
 
 @each_way
 @in_both_orders
-async def test_a_fallback_answers_for_a_model_that_is_down_and_is_judged(estimator, way, order):
+async def test_a_fallback_answers_for_a_model_that_is_down_and_is_judged(
+    estimator: Estimator, way: str, order: str
+) -> None:
     fallback = ModelFallbackMiddleware(model("unsure"))
     ours = ConfidenceMiddleware(estimator, 0.7, models=[model("I am sure")])
     agent = create_agent(model(ConnectionError("down")), middleware=ordered(order, ours, fallback))
@@ -48,7 +53,9 @@ async def test_a_fallback_answers_for_a_model_that_is_down_and_is_judged(estimat
 
 @each_way
 @in_both_orders
-async def test_a_limit_of_model_calls_ends_the_run_with_a_valid_history(estimator, way, order):
+async def test_a_limit_of_model_calls_ends_the_run_with_a_valid_history(
+    estimator: Estimator, way: str, order: str
+) -> None:
     @tool
     def search(word: str) -> str:
         """Search for a word."""
@@ -68,7 +75,9 @@ async def test_a_limit_of_model_calls_ends_the_run_with_a_valid_history(estimato
 
 @each_way
 @in_both_orders
-async def test_a_limit_counts_an_abstention_as_one_call(estimator, way, order):
+async def test_a_limit_counts_an_abstention_as_one_call(
+    estimator: Estimator, way: str, order: str
+) -> None:
     limit = ModelCallLimitMiddleware(thread_limit=2)
     agent = create_agent(
         model("unsure", "unsure"),
@@ -85,7 +94,9 @@ async def test_a_limit_counts_an_abstention_as_one_call(estimator, way, order):
 
 @each_way
 @in_both_orders
-async def test_a_tool_that_fails_is_retried_and_a_gated_one_is_not(estimator, way, order):
+async def test_a_tool_that_fails_is_retried_and_a_gated_one_is_not(
+    estimator: Estimator, way: str, order: str
+) -> None:
     ran: list[str] = []
 
     @tool
@@ -112,7 +123,9 @@ async def test_a_tool_that_fails_is_retried_and_a_gated_one_is_not(estimator, wa
 
 @each_way
 @in_both_orders
-async def test_a_summarised_history_is_what_the_answer_is_judged_with(estimator, way, order):
+async def test_a_summarised_history_is_what_the_answer_is_judged_with(
+    estimator: Estimator, way: str, order: str
+) -> None:
     summary = SummarizationMiddleware(
         model("a summary of it all"), trigger=("messages", 3), keep=("messages", 1)
     )
@@ -130,7 +143,9 @@ async def test_a_summarised_history_is_what_the_answer_is_judged_with(estimator,
 
 
 @each_way
-async def test_an_answer_that_another_middleware_gives_is_not_taken_for_ours(estimator, way):
+async def test_an_answer_that_another_middleware_gives_is_not_taken_for_ours(
+    estimator: Estimator, way: str
+) -> None:
     """It is not judged, and what was decided on an earlier answer does not fall on it."""
 
     class Canned(AgentMiddleware[Any, Any, Any]):
@@ -150,7 +165,7 @@ async def test_an_answer_that_another_middleware_gives_is_not_taken_for_ours(est
         checkpointer=InMemorySaver(),
     )
     await run(way, agent, ASK, THREAD)
-    resume = Command(resume={"decisions": [{"type": "approve"}]})
+    resume: Command[Any] = Command(resume={"decisions": [{"type": "approve"}]})
     await run(way, agent, resume, THREAD)
     state = await run(way, agent, {"messages": [("user", "Hello?")]}, THREAD)
     assert "__interrupt__" not in state
@@ -162,7 +177,9 @@ async def test_an_answer_that_another_middleware_gives_is_not_taken_for_ours(est
 
 
 @each_way
-async def test_two_instances_of_one_name_are_refused_by_langchain(estimator, way):
+async def test_two_instances_of_one_name_are_refused_by_langchain(
+    estimator: Estimator, way: str
+) -> None:
     both = [ConfidenceMiddleware(estimator, 0.7), ConfidenceMiddleware(estimator, 0.9)]
     with pytest.raises(AssertionError, match="duplicate middleware"):
         create_agent(model("sure"), middleware=both)
@@ -170,7 +187,9 @@ async def test_two_instances_of_one_name_are_refused_by_langchain(estimator, way
 
 @each_way
 @in_both_orders
-async def test_two_named_instances_each_act_on_their_own_verdict(estimator, way, order):
+async def test_two_named_instances_each_act_on_their_own_verdict(
+    estimator: Estimator, way: str, order: str
+) -> None:
     """One watches, the other one asks a person."""
     watch = ConfidenceMiddleware(estimator, Annotate(), name="watch")
     ask = ConfidenceMiddleware(estimator, Review(threshold=0.7), name="ask")
@@ -181,14 +200,16 @@ async def test_two_named_instances_each_act_on_their_own_verdict(estimator, way,
     assert len(state["__interrupt__"]) == 1
     outermost = watch if order == "ours outside" else ask
     assert state["ct_guard"]["policy"] == outermost.guard.policy.name
-    resume = Command(resume={"decisions": [{"type": "respond", "message": "3 km"}]})
+    resume: Command[Any] = Command(resume={"decisions": [{"type": "respond", "message": "3 km"}]})
     state = await run(way, agent, resume, THREAD)
     assert state["messages"][-1].text == "3 km"
 
 
 @each_way
 @in_both_orders
-async def test_one_escalates_and_the_other_gates_tools(estimator, way, order):
+async def test_one_escalates_and_the_other_gates_tools(
+    estimator: Estimator, way: str, order: str
+) -> None:
     ran: list[str] = []
 
     @tool
@@ -211,7 +232,7 @@ async def test_one_escalates_and_the_other_gates_tools(estimator, way, order):
     assert is_valid(state["messages"])
 
 
-async def test_the_predicate_can_name_the_instance_that_it_reads(estimator):
+async def test_the_predicate_can_name_the_instance_that_it_reads(estimator: Estimator) -> None:
     @tool
     def delete(path: str) -> str:
         """Delete a file."""
@@ -237,7 +258,9 @@ async def test_the_predicate_can_name_the_instance_that_it_reads(estimator):
 # --- many at once ---------------------------------------------------------------------------------
 
 
-async def test_of_many_runs_at_once_every_record_belongs_to_its_own_answer(estimator):
+async def test_of_many_runs_at_once_every_record_belongs_to_its_own_answer(
+    estimator: Estimator,
+) -> None:
     agent = create_agent(Echo(), middleware=[ConfidenceMiddleware(estimator, 0.7)])
     words = ["sure", "unsure", "perhaps"]
 
@@ -246,7 +269,7 @@ async def test_of_many_runs_at_once_every_record_belongs_to_its_own_answer(estim
         return at, await agent.ainvoke({"messages": [HumanMessage(text)]})
 
     for at, state in await asyncio.gather(*(one(at) for at in range(90))):
-        record = get_confidence(state["messages"][-1])
+        record = record_of(state["messages"][-1])
         assert record["p"] == pytest.approx([0.953, 0.047, 0.5][at % 3], abs=1e-3)
         said = f"{words[at % 3]} {at}"
         assert state["messages"][-1].text == (said if at % 3 == 0 else "I don't know.")

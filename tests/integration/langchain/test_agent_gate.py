@@ -14,18 +14,20 @@ from langchain.agents.middleware import (
 from langchain.agents.middleware.types import ToolCallRequest
 from langchain.tools import InjectedState, InjectedToolCallId, ToolRuntime
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from ct_guard.errors import PolicyError
-from ct_guard.policies import Annotate, Require, Threshold, ToolGate
+from ct_guard.estimators import Estimator
+from ct_guard.policies import Annotate, OnMissing, Require, Threshold, ToolGate
 from ct_guard_langchain import ConfidenceMiddleware, low_confidence
 from tests.integration.langchain.scripted import calling, model
 from tests.integration.langchain.surfaces import is_valid, run
 
-ASK = {"messages": [("user", "Please tidy up.")]}
-THREAD = {"configurable": {"thread_id": "one"}}
+ASK: Any = {"messages": [("user", "Please tidy up.")]}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "one"}}
 GATE = ToolGate(thresholds={"delete": 0.9})
 WAYS = pytest.mark.parametrize("way", ["invoke", "ainvoke"])
 
@@ -73,7 +75,14 @@ class Edits(AgentMiddleware):
 @WAYS
 @pytest.mark.parametrize("ids", [("0", "0"), ("", ""), ("a", "b")])
 @pytest.mark.parametrize("first", ["delete", "search"])
-async def test_a_trusted_call_lends_its_score_to_no_other(estimator, tools, ran, way, ids, first):
+async def test_a_trusted_call_lends_its_score_to_no_other(
+    estimator: Estimator,
+    tools: list[Any],
+    ran: list[str],
+    way: str,
+    ids: tuple[str, ...],
+    first: str,
+) -> None:
     made = [("delete", {"path": "perhaps"}, ids[0]), ("search", {"word": "sure"}, ids[1])]
     said = model(calls(*(made if first == "delete" else made[::-1])), "sure")
     agent = create_agent(said, tools, middleware=[ConfidenceMiddleware(estimator, GATE)])
@@ -81,14 +90,18 @@ async def test_a_trusted_call_lends_its_score_to_no_other(estimator, tools, ran,
     assert "delete perhaps" not in ran
 
 
-async def test_a_call_without_an_id_is_gated_as_well(estimator, tools, ran):
+async def test_a_call_without_an_id_is_gated_as_well(
+    estimator: Estimator, tools: list[Any], ran: list[str]
+) -> None:
     said = model(calls(("delete", {"path": "perhaps"}, None)), "sure")
     agent = create_agent(said, tools, middleware=[ConfidenceMiddleware(estimator, GATE)])
     state = await run("invoke", agent, ASK)
     assert (ran, state["messages"][2].status) == ([], "error")
 
 
-async def test_two_calls_of_one_tool_have_a_score_each(estimator, tools, ran):
+async def test_two_calls_of_one_tool_have_a_score_each(
+    estimator: Estimator, tools: list[Any], ran: list[str]
+) -> None:
     made = [("delete", {"path": "a sure thing"}, "0"), ("delete", {"path": "perhaps"}, "0")]
     agent = create_agent(
         model(calls(*made), "sure"), tools, middleware=[ConfidenceMiddleware(estimator, GATE)]
@@ -101,8 +114,8 @@ async def test_two_calls_of_one_tool_have_a_score_each(estimator, tools, ran):
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("policy", [GATE, Threshold(threshold=0.3)], ids=["gate", "threshold"])
 async def test_a_call_that_another_middleware_has_changed_does_not_run(
-    estimator, tools, ran, way, order, policy
-):
+    estimator: Estimator, tools: list[Any], ran: list[str], way: str, order: int, policy: Any
+) -> None:
     middleware = [ConfidenceMiddleware(estimator, policy), Edits("everything, sure")]
     said = model(calling("delete", path="a sure thing"), "sure")
     agent = create_agent(said, tools, middleware=middleware[::order])
@@ -112,7 +125,9 @@ async def test_a_call_that_another_middleware_has_changed_does_not_run(
     assert is_valid(state["messages"])
 
 
-async def test_where_nothing_is_ever_withheld_a_changed_call_runs(estimator, tools, ran):
+async def test_where_nothing_is_ever_withheld_a_changed_call_runs(
+    estimator: Estimator, tools: list[Any], ran: list[str]
+) -> None:
     said = model(calling("delete", path="a sure thing"), "sure")
     middleware = [ConfidenceMiddleware(estimator, Annotate()), Edits("another")]
     await run("invoke", create_agent(said, tools, middleware=middleware), ASK)
@@ -120,8 +135,8 @@ async def test_where_nothing_is_ever_withheld_a_changed_call_runs(estimator, too
 
 
 async def test_a_call_that_a_person_has_changed_in_the_stock_review_does_not_run(
-    estimator, tools, ran
-):
+    estimator: Estimator, tools: list[Any], ran: list[str]
+) -> None:
     config = InterruptOnConfig(allowed_decisions=["approve", "edit"])
     stock = HumanInTheLoopMiddleware(interrupt_on={"delete": config})
     agent = create_agent(
@@ -132,7 +147,9 @@ async def test_a_call_that_a_person_has_changed_in_the_stock_review_does_not_run
     )
     await run("invoke", agent, ASK, THREAD)
     edited = {"name": "delete", "args": {"path": "everything, sure"}}
-    resume = Command(resume={"decisions": [{"type": "edit", "edited_action": edited}]})
+    resume: Command[Any] = Command(
+        resume={"decisions": [{"type": "edit", "edited_action": edited}]}
+    )
     state = await run("invoke", agent, resume, THREAD)
     assert ran == []
     assert is_valid(state["messages"])
@@ -141,8 +158,8 @@ async def test_a_call_that_a_person_has_changed_in_the_stock_review_does_not_run
 @WAYS
 @pytest.mark.parametrize("below", ["abstain", "human"])
 async def test_a_call_that_an_update_of_the_state_has_changed_does_not_run(
-    estimator, tools, ran, way, below
-):
+    estimator: Estimator, tools: list[Any], ran: list[str], way: str, below: str
+) -> None:
     gate = ToolGate(thresholds={"delete": 0.9}, below=below)
     agent = create_agent(
         model(calling("delete", path="a sure thing"), "sure"),
@@ -182,8 +199,13 @@ async def test_a_call_that_an_update_of_the_state_has_changed_does_not_run(
     ids=["reject", "respond", "edit"],
 )
 async def test_a_person_decides_on_a_call_that_was_never_scored(
-    estimator, tools, ran, decision, expected, result
-):
+    estimator: Estimator,
+    tools: list[Any],
+    ran: list[str],
+    decision: dict[str, Any],
+    expected: Any,
+    result: str,
+) -> None:
     middleware = ConfidenceMiddleware(estimator, ToolGate(default=0.9, below="human"))
     agent = create_agent(
         model(calling("delete", path="a sure thing"), "sure"),
@@ -193,7 +215,7 @@ async def test_a_person_decides_on_a_call_that_was_never_scored(
     )
     state = await run("invoke", agent, ASK, THREAD)
     assert state["__interrupt__"]
-    resume = Command(resume={"decisions": [decision]})
+    resume: Command[Any] = Command(resume={"decisions": [decision]})
     state = await run("invoke", agent, resume, THREAD)
     assert ran == expected
     assert [m.text for m in state["messages"] if isinstance(m, ToolMessage)] == [result]
@@ -201,7 +223,9 @@ async def test_a_person_decides_on_a_call_that_was_never_scored(
 
 
 @WAYS
-async def test_a_pending_call_that_nobody_scored_does_not_run(broken, tools, ran, way):
+async def test_a_pending_call_that_nobody_scored_does_not_run(
+    broken: Estimator, tools: list[Any], ran: list[str], way: str
+) -> None:
     middleware = ConfidenceMiddleware(broken, GATE, on_error="pass")
     said = model(calling("delete", path="a sure thing"), "sure")
     state = await run(way, create_agent(said, tools, middleware=[middleware]), ASK)
@@ -209,7 +233,9 @@ async def test_a_pending_call_that_nobody_scored_does_not_run(broken, tools, ran
     assert "no score" in state["messages"][2].text
 
 
-async def test_a_call_put_into_the_state_does_not_run(estimator, tools, ran):
+async def test_a_call_put_into_the_state_does_not_run(
+    estimator: Estimator, tools: list[Any], ran: list[str]
+) -> None:
     agent = create_agent(
         model("sure", "sure"),
         tools,
@@ -225,8 +251,8 @@ async def test_a_call_put_into_the_state_does_not_run(estimator, tools, ran):
 
 
 async def test_the_predicate_for_the_stock_review_believes_no_score_of_another_call(
-    estimator, tools, ran
-):
+    estimator: Estimator, tools: list[Any], ran: list[str]
+) -> None:
     when = low_confidence(0.9)
     config = InterruptOnConfig(allowed_decisions=["approve"], when=when)
     stock = HumanInTheLoopMiddleware(interrupt_on={"delete": config})
@@ -252,7 +278,9 @@ async def test_the_predicate_for_the_stock_review_believes_no_score_of_another_c
     ],
     ids=["like a tool's", "like none"],
 )
-async def test_a_misspelt_tool_is_an_error(estimator, tools, ran, way, name, said):
+async def test_a_misspelt_tool_is_an_error(
+    estimator: Estimator, tools: list[Any], ran: list[str], way: str, name: str, said: Any
+) -> None:
     gate = ToolGate(thresholds={name: 0.9})
     agent = create_agent(
         model(said, "sure"), tools, middleware=[ConfidenceMiddleware(estimator, gate)]
@@ -262,7 +290,9 @@ async def test_a_misspelt_tool_is_an_error(estimator, tools, ran, way, name, sai
     assert ran == []
 
 
-async def test_what_a_reading_requires_holds_for_every_call_of_a_turn(estimator, tools, ran):
+async def test_what_a_reading_requires_holds_for_every_call_of_a_turn(
+    estimator: Estimator, tools: list[Any], ran: list[str]
+) -> None:
     policy = Require(policy=GATE, calibrated=True)
     said = model(calling("delete", path="a sure thing"), "sure")
     agent = create_agent(said, tools, middleware=[ConfidenceMiddleware(estimator, policy)])
@@ -319,8 +349,8 @@ CHANGES = pytest.mark.parametrize(
 @CHANGES
 @pytest.mark.parametrize("policy", [GATE, Threshold(threshold=0.3)], ids=["gate", "threshold"])
 async def test_a_call_that_is_changed_on_its_way_does_not_run(
-    estimator, tools, ran, way, change, policy
-):
+    estimator: Estimator, tools: list[Any], ran: list[str], way: str, change: Any, policy: Any
+) -> None:
     middleware = [ConfidenceMiddleware(estimator, policy), EditsOnTheWay(change)]
     if policy is GATE:
         middleware[0] = ConfidenceMiddleware(estimator, GATE.model_copy(update={"default": 0.5}))
@@ -332,12 +362,14 @@ async def test_a_call_that_is_changed_on_its_way_does_not_run(
 
 
 @WAYS
-async def test_a_call_does_not_run_in_place_of_another_that_was_scored(estimator, tools, ran, way):
+async def test_a_call_does_not_run_in_place_of_another_that_was_scored(
+    estimator: Estimator, tools: list[Any], ran: list[str], way: str
+) -> None:
     """Position counts, too: what was let through once runs once."""
 
     def as_the_first(request: ToolCallRequest) -> ToolCallRequest:
         args = {"path": "a sure thing"}
-        call = {**request.tool_call, "name": "delete", "args": args}
+        call: Any = {**request.tool_call, "name": "delete", "args": args}
         return request.override(tool_call=call, tool=tools[0])
 
     made = [("delete", {"path": "a sure thing"}, "0"), ("search", {"word": "sure"}, "1")]
@@ -356,8 +388,13 @@ async def test_a_call_does_not_run_in_place_of_another_that_was_scored(estimator
     ids=["annotate", "allowed", "another tool's gate"],
 )
 async def test_a_changed_call_runs_where_calls_without_a_score_may(
-    estimator, tools, ran, way, policy, on_missing
-):
+    estimator: Estimator,
+    tools: list[Any],
+    ran: list[str],
+    way: str,
+    policy: Any,
+    on_missing: OnMissing | None,
+) -> None:
     guard = ConfidenceMiddleware(estimator, policy, on_missing=on_missing)
     said = model(calling("delete", path="a sure thing"), "sure")
     agent = create_agent(said, tools, middleware=[guard, EditsOnTheWay(other_arguments)])
@@ -366,7 +403,9 @@ async def test_a_changed_call_runs_where_calls_without_a_score_may(
 
 
 @WAYS
-async def test_a_call_that_is_not_changed_runs_as_often_as_it_is_tried(estimator, ran, way):
+async def test_a_call_that_is_not_changed_runs_as_often_as_it_is_tried(
+    estimator: Estimator, ran: list[str], way: str
+) -> None:
     """Also with what LangGraph puts into it, and with tools that it calls itself."""
 
     @tool
@@ -403,7 +442,9 @@ async def test_a_call_that_is_not_changed_runs_as_often_as_it_is_tried(estimator
 
 
 @WAYS
-async def test_what_a_person_has_approved_is_what_runs(estimator, tools, ran, way):
+async def test_what_a_person_has_approved_is_what_runs(
+    estimator: Estimator, tools: list[Any], ran: list[str], way: str
+) -> None:
     guard = ConfidenceMiddleware(estimator, ToolGate(default=0.9, below="human"))
     agent = create_agent(
         model(calling("delete", path="perhaps"), "sure"),
@@ -412,7 +453,7 @@ async def test_what_a_person_has_approved_is_what_runs(estimator, tools, ran, wa
         checkpointer=InMemorySaver(),
     )
     assert (await run(way, agent, ASK, THREAD))["__interrupt__"]
-    resume = Command(resume={"decisions": [{"type": "approve"}]})
+    resume: Command[Any] = Command(resume={"decisions": [{"type": "approve"}]})
     state = await run(way, agent, resume, THREAD)
     assert ran == []
     assert "delete was not run" in state["messages"][2].text

@@ -1,7 +1,10 @@
 """In an agent, too, an answer's own log-probabilities count where the estimator has learnt them."""
 
+from typing import Any
+
 import pytest
 from langchain.agents import create_agent
+from langchain_core.language_models import LangSmithParams
 from langchain_core.messages import AIMessage
 
 from ct_guard.policies import Annotate
@@ -12,7 +15,7 @@ from ct_guard_langchain import ConfidenceMiddleware, get_confidence
 from tests.integration.langchain.scripted import Scripted
 from tests.known_confidence import by_word, estimator_on
 
-ASK = {"messages": [("user", "Are you?")]}
+ASK: Any = {"messages": [("user", "Are you?")]}
 LAYER = LogisticLayer(
     features=PROVIDER_FEATURES,
     low=(-50.0,) * 4,
@@ -27,12 +30,12 @@ LAYER = LogisticLayer(
 class Named(Scripted):
     """Has a name, as models of providers do."""
 
-    def _get_ls_params(self, stop=None, **kwargs):
+    def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         return {**super()._get_ls_params(stop, **kwargs), "ls_model_name": "named"}
 
 
 @pytest.mark.parametrize(("layers", "use"), [({"named": LAYER}, "used"), ({}, "unused")])
-async def test_they_reach_the_state(layers, use) -> None:
+async def test_they_reach_the_state(layers: dict[str, Any], use: str) -> None:
     said = AIMessage(
         "sure", response_metadata={"logprobs": {"content": [{"token": "sure", "logprob": -2.0}]}}
     )

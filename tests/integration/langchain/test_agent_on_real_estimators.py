@@ -1,6 +1,7 @@
 """Agents whose answers real weights judge: the embedded model, and a tiny tuned one."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from langchain.agents import create_agent
@@ -12,7 +13,7 @@ from ct_guard_langchain import ConfidenceMiddleware
 from tests.integration.langchain.scripted import calling, model
 from tests.integration.langchain.surfaces import run
 
-ASK = {"messages": [("user", "What is 2 plus 2?")]}
+ASK: Any = {"messages": [("user", "What is 2 plus 2?")]}
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +22,9 @@ def mini() -> Estimator:
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-async def test_a_wrong_sum_goes_to_the_stronger_model_and_a_right_one_does_not(mini, way):
+async def test_a_wrong_sum_goes_to_the_stronger_model_and_a_right_one_does_not(
+    mini: Estimator, way: str
+) -> None:
     for said, index in (("5", 1), ("4", 0)):
         middleware = ConfidenceMiddleware(mini, Threshold(threshold=0.5), models=[model("4")])
         state = await run(way, create_agent(model(said), middleware=[middleware]), ASK)
@@ -30,7 +33,7 @@ async def test_a_wrong_sum_goes_to_the_stronger_model_and_a_right_one_does_not(m
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-async def test_a_tuned_directory_scores_calls_and_answers(tiny_estimator: Path, way: str):
+async def test_a_tuned_directory_scores_calls_and_answers(tiny_estimator: Path, way: str) -> None:
     @tool
     def add(a: int, b: int) -> int:
         """Add two numbers."""

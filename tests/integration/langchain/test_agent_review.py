@@ -5,18 +5,22 @@ from typing import Any
 import pytest
 from langchain.agents import create_agent
 from langchain_core.messages import HumanMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from ct_guard.errors import UsageError
+from ct_guard.estimators import Estimator
 from ct_guard.policies import Escalate, Retry, Review
-from ct_guard_langchain import ConfidenceMiddleware, get_confidence
+from ct_guard.testing import FakeBackend
+from ct_guard_langchain import ConfidenceMiddleware
+from tests.confidences import record_of
 from tests.integration.langchain.scripted import calling, model
 from tests.integration.langchain.surfaces import is_valid, run, state_of
 
-ASK = {"messages": [("user", "How far is it?")]}
-THREAD = {"configurable": {"thread_id": "one"}}
+ASK: Any = {"messages": [("user", "How far is it?")]}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "one"}}
 REVIEW = Review(threshold=0.7)
 
 
@@ -36,7 +40,9 @@ def reviewed(estimator: Any, memory: Any, *said: Any, policy: Any = REVIEW, **kw
 # --- final answers --------------------------------------------------------------------------------
 
 
-async def test_the_interrupt_is_langchains_own_review_request(estimator, memory, ways):
+async def test_the_interrupt_is_langchains_own_review_request(
+    estimator: Estimator, memory: Any, ways: list[str]
+) -> None:
     for way in ways:
         thread = {"configurable": {"thread_id": way}}
         agent = reviewed(estimator, memory, "unsure")
@@ -70,8 +76,13 @@ async def test_the_interrupt_is_langchains_own_review_request(estimator, memory,
     ids=["approve", "edit", "respond"],
 )
 async def test_a_person_approves_edits_or_answers(
-    estimator, memory, ways, decision, text, original
-):
+    estimator: Estimator,
+    memory: Any,
+    ways: list[str],
+    decision: Any,
+    text: str,
+    original: str | None,
+) -> None:
     for way in ways:
         thread = {"configurable": {"thread_id": way}}
         kept = {"keep_original": True, "redact": lambda text: f"[{text}]"}
@@ -80,7 +91,7 @@ async def test_a_person_approves_edits_or_answers(
         state = await run(way, agent, decided(decision), thread)
         answer = state["messages"][-1]
         assert (answer.text, answer.id, len(state["messages"])) == (text, draft.id, 2)
-        record = get_confidence(answer)
+        record = record_of(answer)
         assert (record["review"], record.get("original")) == (decision["type"], original)
         assert state["ct_guard"] == record
         assert "__interrupt__" not in state
@@ -88,7 +99,9 @@ async def test_a_person_approves_edits_or_answers(
         assert state["messages"][-1].text == "sure"
 
 
-async def test_rejected_the_model_is_told_why_and_answers_again(estimator, memory, ways):
+async def test_rejected_the_model_is_told_why_and_answers_again(
+    estimator: Estimator, memory: Any, ways: list[str]
+) -> None:
     for way in ways:
         thread = {"configurable": {"thread_id": way}}
         agent = reviewed(estimator, memory, "unsure", "I am sure")
@@ -100,7 +113,7 @@ async def test_rejected_the_model_is_told_why_and_answers_again(estimator, memor
         assert (answer.text, state["ct_guard"]["action"]) == ("I am sure", "pass")
 
 
-async def test_what_comes_after_a_rejection_is_reviewed_too(estimator):
+async def test_what_comes_after_a_rejection_is_reviewed_too(estimator: Estimator) -> None:
     agent = reviewed(estimator, InMemorySaver(), "unsure", "unsure still")
     await run("invoke", agent, ASK, THREAD)
     state = await run("invoke", agent, decided({"type": "reject"}), THREAD)
@@ -108,7 +121,7 @@ async def test_what_comes_after_a_rejection_is_reviewed_too(estimator):
     assert asked.value["action_requests"][0]["args"] == {"answer": "unsure still"}
 
 
-async def test_resuming_asks_no_model_and_scores_nothing_again(estimator):
+async def test_resuming_asks_no_model_and_scores_nothing_again(estimator: Estimator) -> None:
     said = model("unsure")
     agent = create_agent(
         said, middleware=[ConfidenceMiddleware(estimator, REVIEW)], checkpointer=InMemorySaver()
@@ -116,10 +129,11 @@ async def test_resuming_asks_no_model_and_scores_nothing_again(estimator):
     await run("invoke", agent, ASK, THREAD)
     await run("invoke", agent, decided({"type": "approve"}), THREAD)
     assert len(said.asked) == 1
+    assert isinstance(estimator.backend, FakeBackend)
     assert estimator.backend.calls == [1]
 
 
-async def test_the_policy_says_what_a_person_may_do(estimator):
+async def test_the_policy_says_what_a_person_may_do(estimator: Estimator) -> None:
     policy = Retry(
         threshold=0.7,
         otherwise=Escalate(
@@ -159,8 +173,8 @@ async def test_the_policy_says_what_a_person_may_do(estimator):
     ],
 )
 async def test_a_resume_of_another_shape_is_one_clear_error_and_can_be_put_right(
-    estimator, memory, ways, payload, message
-):
+    estimator: Estimator, memory: Any, ways: list[str], payload: Any, message: str
+) -> None:
     for way in ways:
         thread = {"configurable": {"thread_id": way}}
         agent = reviewed(estimator, memory, "unsure")
@@ -176,7 +190,9 @@ async def test_a_resume_of_another_shape_is_one_clear_error_and_can_be_put_right
         assert state["messages"][-1].text == "unsure"
 
 
-async def test_a_new_turn_instead_of_a_decision_leaves_a_valid_conversation(estimator):
+async def test_a_new_turn_instead_of_a_decision_leaves_a_valid_conversation(
+    estimator: Estimator,
+) -> None:
     agent = reviewed(estimator, InMemorySaver(), "unsure", "sure")
     await run("invoke", agent, ASK, THREAD)
     state = await run("invoke", agent, {"messages": [("user", "Never mind. Hello?")]}, THREAD)
@@ -223,8 +239,15 @@ def mailing(estimator: Any, memory: Any, sent: list[str], *said: Any) -> Any:
     ids=["approve", "edit", "respond", "reject"],
 )
 async def test_a_person_decides_on_a_call(
-    estimator, memory, ways, sent, decision, ran, result, status
-):
+    estimator: Estimator,
+    memory: Any,
+    ways: list[str],
+    sent: list[str],
+    decision: Any,
+    ran: Any,
+    result: str,
+    status: str,
+) -> None:
     for way in ways:
         sent.clear()
         thread = {"configurable": {"thread_id": way}}
@@ -240,7 +263,9 @@ async def test_a_person_decides_on_a_call(
         assert is_valid(state["messages"])
 
 
-async def test_each_of_several_calls_has_its_own_decision(estimator, sent):
+async def test_each_of_several_calls_has_its_own_decision(
+    estimator: Estimator, sent: list[str]
+) -> None:
     both = calling("send", to="unsure")
     both.tool_calls.append(
         {"name": "send", "args": {"to": "Bob"}, "id": "call-2", "type": "tool_call"}
@@ -256,7 +281,9 @@ async def test_each_of_several_calls_has_its_own_decision(estimator, sent):
     assert is_valid(state["messages"])
 
 
-async def test_an_approved_call_runs_even_where_the_gate_would_not_let_it(estimator, sent):
+async def test_an_approved_call_runs_even_where_the_gate_would_not_let_it(
+    estimator: Estimator, sent: list[str]
+) -> None:
     """The person's word stands: what they edited was never scored."""
 
     @tool

@@ -7,19 +7,22 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.structured_output import ProviderStrategy, ToolStrategy
 from langchain_core.messages import AIMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 from pydantic import BaseModel
 
 from ct_guard.errors import UsageError
+from ct_guard.estimators import Estimator
 from ct_guard.policies import Annotate, Review
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence
+from tests.confidences import record_of
 from tests.integration.langchain.scripted import calling, model
 from tests.integration.langchain.surfaces import is_valid, run
 
-ASK = {"messages": [("user", "Where does she live?")]}
-THREAD = {"configurable": {"thread_id": "one"}}
+ASK: Any = {"messages": [("user", "Where does she live?")]}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "one"}}
 
 
 class Place(BaseModel):
@@ -34,7 +37,11 @@ def search(word: str) -> str:
     return f"found {word}"
 
 
-STRATEGIES = {"tool": ToolStrategy(Place), "provider": ProviderStrategy(Place), "schema": Place}
+STRATEGIES: dict[str, Any] = {
+    "tool": ToolStrategy(Place),
+    "provider": ProviderStrategy(Place),
+    "schema": Place,
+}
 
 
 def place(strategy: str, town: str) -> AIMessage:
@@ -62,7 +69,9 @@ with_and_without_tools = pytest.mark.parametrize("tools", [(), (search,)], ids=[
 @each_way
 @each_strategy
 @with_and_without_tools
-async def test_the_json_is_scored_as_an_answer(estimator, way, strategy, tools):
+async def test_the_json_is_scored_as_an_answer(
+    estimator: Estimator, way: str, strategy: str, tools: tuple[Any, ...]
+) -> None:
     agent = agent_on(estimator, strategy, place(strategy, "sure"), tools=tools)
     state = await run(way, agent, ASK, THREAD)
     assert state["structured_response"] == Place(town="sure")
@@ -74,8 +83,8 @@ async def test_the_json_is_scored_as_an_answer(estimator, way, strategy, tools):
 @each_strategy
 @with_and_without_tools
 async def test_abstaining_leaves_no_structured_response_and_no_dangling_call(
-    estimator, way, strategy, tools
-):
+    estimator: Estimator, way: str, strategy: str, tools: tuple[Any, ...]
+) -> None:
     said = [place(strategy, "unsure"), place(strategy, "sure")]
     agent = agent_on(estimator, strategy, *said, tools=tools)
     state = await run(way, agent, ASK, THREAD)
@@ -90,7 +99,9 @@ async def test_abstaining_leaves_no_structured_response_and_no_dangling_call(
 
 @each_way
 @each_strategy
-async def test_a_stronger_model_gives_the_structured_response(estimator, way, strategy):
+async def test_a_stronger_model_gives_the_structured_response(
+    estimator: Estimator, way: str, strategy: str
+) -> None:
     agent = agent_on(
         estimator, strategy, place(strategy, "unsure"), models=[model(place(strategy, "sure"))]
     )
@@ -102,16 +113,20 @@ async def test_a_stronger_model_gives_the_structured_response(estimator, way, st
 
 @each_way
 @pytest.mark.parametrize("strategy", ["tool", "schema"])
-async def test_a_call_before_the_answer_is_a_call(estimator, way, strategy):
+async def test_a_call_before_the_answer_is_a_call(
+    estimator: Estimator, way: str, strategy: str
+) -> None:
     said = [calling("search", word="perhaps"), place(strategy, "sure")]
     agent = agent_on(estimator, strategy, *said, tools=[search], policy=Annotate())
     state = await run(way, agent, ASK, THREAD)
-    records = [get_confidence(m) for m in state["messages"] if isinstance(m, AIMessage)]
+    records = [record_of(m) for m in state["messages"] if isinstance(m, AIMessage)]
     assert [record["turn"] for record in records] == ["tool_call", "answer"]
 
 
 @each_way
-async def test_an_answer_that_misses_its_schema_is_asked_for_again_unjudged(estimator, way):
+async def test_an_answer_that_misses_its_schema_is_asked_for_again_unjudged(
+    estimator: Estimator, way: str
+) -> None:
     said = [calling("Place", village="unsure"), place("tool", "sure")]
     agent = agent_on(estimator, "tool", *said)
     state = await run(way, agent, ASK, THREAD)
@@ -121,7 +136,7 @@ async def test_an_answer_that_misses_its_schema_is_asked_for_again_unjudged(esti
     assert is_valid(state["messages"])
 
 
-async def test_a_stronger_model_that_misses_the_schema_is_passed_over(estimator):
+async def test_a_stronger_model_that_misses_the_schema_is_passed_over(estimator: Estimator) -> None:
     agent = agent_on(
         estimator,
         "tool",
@@ -137,14 +152,16 @@ async def test_a_stronger_model_that_misses_the_schema_is_passed_over(estimator)
 
 @each_way
 @each_strategy
-async def test_a_person_approves_or_rejects_a_structured_answer(estimator, way, strategy):
+async def test_a_person_approves_or_rejects_a_structured_answer(
+    estimator: Estimator, way: str, strategy: str
+) -> None:
     said = [place(strategy, "unsure"), place(strategy, "a sure one")]
     agent = agent_on(estimator, strategy, *said, policy=Review(threshold=0.7))
     state = await run(way, agent, ASK, THREAD)
     asked = state["__interrupt__"][0].value
     assert asked["review_configs"][0]["allowed_decisions"] == ["approve", "reject"]
     assert json.loads(asked["action_requests"][0]["args"]["answer"]) == {"town": "unsure"}
-    resume = Command(resume={"decisions": [{"type": "respond", "message": "Rome"}]})
+    resume: Command[Any] = Command(resume={"decisions": [{"type": "respond", "message": "Rome"}]})
     with pytest.raises(UsageError, match="'respond' is not among approve, reject"):
         await run(way, agent, resume, THREAD)
     resume = Command(resume={"decisions": [{"type": "reject"}]})
@@ -154,10 +171,10 @@ async def test_a_person_approves_or_rejects_a_structured_answer(estimator, way, 
 
 
 @each_strategy
-async def test_an_approved_structured_answer_stands(estimator, strategy):
+async def test_an_approved_structured_answer_stands(estimator: Estimator, strategy: str) -> None:
     agent = agent_on(estimator, strategy, place(strategy, "unsure"), policy=Review(threshold=0.7))
     await run("invoke", agent, ASK, THREAD)
-    resume = Command(resume={"decisions": [{"type": "approve"}]})
+    resume: Command[Any] = Command(resume={"decisions": [{"type": "approve"}]})
     state = await run("invoke", agent, resume, THREAD)
     assert state["structured_response"] == Place(town="unsure")
     assert state["ct_guard"]["review"] == "approve"

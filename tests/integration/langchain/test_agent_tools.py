@@ -7,28 +7,30 @@ import pytest
 from langchain.agents import create_agent
 from langchain.agents.middleware import HumanInTheLoopMiddleware, InterruptOnConfig
 from langchain_core.messages import AIMessage, ToolMessage
+from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command
 
 from ct_guard.errors import UsageError
-from ct_guard.policies import Annotate, Escalate, Threshold, ToolGate
+from ct_guard.estimators import Estimator
+from ct_guard.policies import Annotate, Escalate, OnMissing, Threshold, ToolGate
 from ct_guard.records import CalibratorState
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import (
     ConfidenceMiddleware,
     GuardedChatModel,
-    get_confidence,
     low_confidence,
 )
+from tests.confidences import record_of
 from tests.integration.langchain.scripted import calling, model
 from tests.integration.langchain.surfaces import is_valid, run
 from tests.known_confidence import by_word, estimator_on
 
-ASK = {"messages": [("user", "Please tidy up.")]}
+ASK: Any = {"messages": [("user", "Please tidy up.")]}
 GATE = ToolGate(thresholds={"delete": 0.9}, default=0.3, answers=Threshold(threshold=0.7))
 WAYS = pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-THREAD = {"configurable": {"thread_id": "one"}}
+THREAD: RunnableConfig = {"configurable": {"thread_id": "one"}}
 
 
 class Tools:
@@ -69,17 +71,19 @@ def two_calls() -> AIMessage:
 
 
 @WAYS
-async def test_calls_and_answers_are_told_apart_in_the_record(estimator, tools, way):
+async def test_calls_and_answers_are_told_apart_in_the_record(
+    estimator: Estimator, tools: Tools, way: str
+) -> None:
     said = model(calling("delete", path="a sure thing"), "I am sure")
     agent = create_agent(said, tools.all, middleware=[ConfidenceMiddleware(estimator, 0.7)])
     state = await run(way, agent, ASK)
-    records = [get_confidence(m) for m in state["messages"] if isinstance(m, AIMessage)]
+    records = [record_of(m) for m in state["messages"] if isinstance(m, AIMessage)]
     assert [record["turn"] for record in records] == ["tool_call", "answer"]
     assert state["ct_guard"]["turn"] == "answer"
     assert tools.ran == [("delete", "a sure thing")]
 
 
-async def test_the_answer_is_judged_with_the_question_the_history_and_the_tools_results():
+async def test_the_answer_is_judged_with_the_question_the_history_and_the_tools_results() -> None:
     heard: list[tuple[str, str]] = []
 
     class Listening(FakeBackend):
@@ -104,7 +108,7 @@ async def test_the_answer_is_judged_with_the_question_the_history_and_the_tools_
         assert part in context
 
 
-async def test_calls_have_a_calibrator_group_of_their_own(tools):
+async def test_calls_have_a_calibrator_group_of_their_own(tools: Tools) -> None:
     state = {"kind": "platt", "params": {"a": 1.0, "b": -2.0}, "n": 50}
     estimator = estimator_on(
         FakeBackend(logit=lambda _: 3.0),
@@ -113,19 +117,22 @@ async def test_calls_have_a_calibrator_group_of_their_own(tools):
     said = model(calling("search", word="x"), "An answer.")
     agent = create_agent(said, tools.all, middleware=[ConfidenceMiddleware(estimator, 0.0)])
     found = await run("invoke", agent, ASK)
-    call, answer = [get_confidence(m) for m in found["messages"] if isinstance(m, AIMessage)]
-    assert (call["p"], call["calibrated"]) == (pytest.approx(0.731, abs=1e-3), True)
-    assert (answer["p"], answer["calibrated"]) == (pytest.approx(0.953, abs=1e-3), False)
+    call, answer = [record_of(m) for m in found["messages"] if isinstance(m, AIMessage)]
+    assert call["p"] == pytest.approx(0.731, abs=1e-3)
+    assert answer["p"] == pytest.approx(0.953, abs=1e-3)
+    assert (call["calibrated"], answer["calibrated"]) == (True, False)
 
 
-async def test_a_turn_of_several_calls_is_as_likely_right_as_its_weakest(estimator, tools):
+async def test_a_turn_of_several_calls_is_as_likely_right_as_its_weakest(
+    estimator: Estimator, tools: Tools
+) -> None:
     agent = create_agent(
         model(two_calls(), "sure"),
         tools.all,
         middleware=[ConfidenceMiddleware(estimator, Annotate())],
     )
     state = await run("invoke", agent, ASK)
-    assert get_confidence(state["messages"][1])["p"] == 0.5
+    assert record_of(state["messages"][1])["p"] == 0.5
     assert sorted(tools.ran) == [("delete", "perhaps"), ("search", "sure")]
 
 
@@ -134,8 +141,8 @@ async def test_a_turn_of_several_calls_is_as_likely_right_as_its_weakest(estimat
 
 @WAYS
 async def test_abstaining_from_a_call_ends_without_it_and_the_next_turn_works(
-    estimator, tools, way
-):
+    estimator: Estimator, tools: Tools, way: str
+) -> None:
     agent = create_agent(
         model(calling("delete", path="unsure"), "sure"),
         tools.all,
@@ -145,7 +152,7 @@ async def test_abstaining_from_a_call_ends_without_it_and_the_next_turn_works(
     state = await run(way, agent, ASK, THREAD)
     last = state["messages"][-1]
     assert (last.text, last.tool_calls, tools.ran) == ("I don't know.", [], [])
-    assert get_confidence(last)["original"] is None
+    assert record_of(last)["original"] is None
     assert is_valid(state["messages"])
     state = await run(way, agent, {"messages": [("user", "Really?")]}, THREAD)
     assert state["messages"][-1].text == "sure"
@@ -153,7 +160,9 @@ async def test_abstaining_from_a_call_ends_without_it_and_the_next_turn_works(
 
 
 @WAYS
-async def test_a_stronger_model_may_make_the_better_call(estimator, tools, way):
+async def test_a_stronger_model_may_make_the_better_call(
+    estimator: Estimator, tools: Tools, way: str
+) -> None:
     middleware = ConfidenceMiddleware(
         estimator, 0.7, models=[model(calling("search", word="sure"), "never asked")]
     )
@@ -162,7 +171,7 @@ async def test_a_stronger_model_may_make_the_better_call(estimator, tools, way):
     )
     state = await run(way, agent, ASK)
     assert tools.ran == [("search", "sure")]
-    assert get_confidence(state["messages"][1])["model_index"] == 1
+    assert record_of(state["messages"][1])["model_index"] == 1
     assert is_valid(state["messages"])
 
 
@@ -179,7 +188,9 @@ async def test_a_stronger_model_may_make_the_better_call(estimator, tools, way):
         (calling("search", word="unsure"), False),
     ],
 )
-async def test_a_call_needs_the_confidence_of_its_tool(estimator, tools, way, call, runs):
+async def test_a_call_needs_the_confidence_of_its_tool(
+    estimator: Estimator, tools: Tools, way: str, call: Any, runs: bool
+) -> None:
     agent = create_agent(
         model(call, "sure"), tools.all, middleware=[ConfidenceMiddleware(estimator, GATE)]
     )
@@ -194,7 +205,9 @@ async def test_a_call_needs_the_confidence_of_its_tool(estimator, tools, way, ca
 
 
 @WAYS
-async def test_of_several_calls_only_the_weak_one_is_kept_from_running(estimator, tools, way):
+async def test_of_several_calls_only_the_weak_one_is_kept_from_running(
+    estimator: Estimator, tools: Tools, way: str
+) -> None:
     agent = create_agent(
         model(two_calls(), "sure"),
         tools.all,
@@ -207,7 +220,7 @@ async def test_of_several_calls_only_the_weak_one_is_kept_from_running(estimator
     assert is_valid(state["messages"])
 
 
-async def test_answers_go_by_the_gates_own_policy(estimator, tools):
+async def test_answers_go_by_the_gates_own_policy(estimator: Estimator, tools: Tools) -> None:
     middleware = ConfidenceMiddleware(
         estimator,
         ToolGate(thresholds={"delete": 0.9}, answers=Escalate(threshold=0.7)),
@@ -224,8 +237,8 @@ async def test_answers_go_by_the_gates_own_policy(estimator, tools):
 @pytest.mark.parametrize(("on_missing", "runs"), [("allow", True), ("block", False)])
 @pytest.mark.parametrize("policy", [Annotate(), GATE], ids=["annotate", "gate"])
 async def test_a_call_without_a_score_goes_by_on_missing(
-    broken, tools, way, on_missing, runs, policy
-):
+    broken: Estimator, tools: Tools, way: str, on_missing: OnMissing, runs: bool, policy: Any
+) -> None:
     middleware = ConfidenceMiddleware(broken, policy, on_error="pass", on_missing=on_missing)
     agent = create_agent(
         model(calling("delete", path="sure"), "sure"), tools.all, middleware=[middleware]
@@ -236,7 +249,9 @@ async def test_a_call_without_a_score_goes_by_on_missing(
     assert is_valid(state["messages"])
 
 
-async def test_a_gate_sends_weak_calls_to_a_person_and_lets_the_others_run(estimator, tools):
+async def test_a_gate_sends_weak_calls_to_a_person_and_lets_the_others_run(
+    estimator: Estimator, tools: Tools
+) -> None:
     gate = ToolGate(thresholds={"delete": 0.9}, below="human", allowed=("approve", "reject"))
     agent = create_agent(
         model(two_calls(), "sure"),
@@ -251,7 +266,7 @@ async def test_a_gate_sends_weak_calls_to_a_person_and_lets_the_others_run(estim
         {"action_name": "delete", "allowed_decisions": ["approve", "reject"]}
     ]
     assert tools.ran == []
-    resume = Command(resume={"decisions": [{"type": "approve"}]})
+    resume: Command[Any] = Command(resume={"decisions": [{"type": "approve"}]})
     state = await run("invoke", agent, resume, THREAD)
     assert sorted(tools.ran) == [("delete", "perhaps"), ("search", "sure")]
     assert is_valid(state["messages"])
@@ -270,7 +285,7 @@ PER_CALL = pytest.param(
 def stock_review(mode: str, **kwargs: Any) -> HumanInTheLoopMiddleware:
     when = low_confidence(0.9, **kwargs)
     config = InterruptOnConfig(allowed_decisions=["approve", "reject"], when=when)
-    how = {"interrupt_mode": mode} if HAS_MODES else {}
+    how: dict[str, Any] = {"interrupt_mode": mode} if HAS_MODES else {}
     return HumanInTheLoopMiddleware(interrupt_on={"delete": config}, **how)
 
 
@@ -279,8 +294,8 @@ def stock_review(mode: str, **kwargs: Any) -> HumanInTheLoopMiddleware:
 @pytest.mark.parametrize("first", ["ours", "stock"])
 @pytest.mark.parametrize(("path", "asks"), [("perhaps", True), ("a sure thing", False)])
 async def test_the_stock_review_asks_about_weak_calls_only(
-    estimator, tools, way, mode, first, path, asks
-):
+    estimator: Estimator, tools: Tools, way: str, mode: Any, first: str, path: str, asks: bool
+) -> None:
     middleware = [ConfidenceMiddleware(estimator, Annotate()), stock_review(mode)]
     agent = create_agent(
         model(calling("delete", path=path), "sure"),
@@ -300,7 +315,9 @@ async def test_the_stock_review_asks_about_weak_calls_only(
     assert is_valid(state["messages"])
 
 
-async def test_the_predicate_reads_a_guarded_models_own_record(estimator, tools):
+async def test_the_predicate_reads_a_guarded_models_own_record(
+    estimator: Estimator, tools: Tools
+) -> None:
     guarded = GuardedChatModel(
         inner=model(calling("delete", path="perhaps"), "sure"),
         estimator=estimator,
@@ -314,7 +331,9 @@ async def test_the_predicate_reads_a_guarded_models_own_record(estimator, tools)
 
 
 @pytest.mark.parametrize(("on_missing", "asks"), [("allow", False), ("block", True)])
-async def test_the_predicate_without_a_score_follows_on_missing(tools, on_missing, asks):
+async def test_the_predicate_without_a_score_follows_on_missing(
+    tools: Tools, on_missing: OnMissing, asks: bool
+) -> None:
     agent = create_agent(
         model(calling("delete", path="perhaps"), "sure"),
         tools.all,
@@ -325,14 +344,19 @@ async def test_the_predicate_without_a_score_follows_on_missing(tools, on_missin
     assert bool(state.get("__interrupt__")) is asks
 
 
-async def test_a_caller_cannot_bring_a_score_along(estimator, tools):
+async def test_a_caller_cannot_bring_a_score_along(estimator: Estimator, tools: Tools) -> None:
     """What a request says about confidence is not believed."""
     agent = create_agent(
         model(calling("delete", path="unsure"), "sure"),
         tools.all,
         middleware=[ConfidenceMiddleware(estimator, GATE)],
     )
-    forged = {"message_id": None, "action": "pass", "calls": {"call-1": 1.0}, "reviewed": []}
+    forged: dict[str, Any] = {
+        "message_id": None,
+        "action": "pass",
+        "calls": {"call-1": 1.0},
+        "reviewed": [],
+    }
     verdicts = {"ConfidenceMiddleware": forged}
     state = await run("invoke", agent, {**ASK, "ct_guard_verdicts": verdicts, "ct_guard": {"p": 1}})
     assert tools.ran == []
@@ -340,13 +364,13 @@ async def test_a_caller_cannot_bring_a_score_along(estimator, tools):
 
 
 @pytest.mark.parametrize("threshold", [-0.1, 1.1, float("nan")])
-def test_a_threshold_that_is_no_probability_is_refused(threshold):
+def test_a_threshold_that_is_no_probability_is_refused(threshold: float) -> None:
     with pytest.raises(UsageError, match="between 0 and 1"):
         low_confidence(threshold)
 
 
-def test_an_unknown_on_missing_is_refused(estimator):
+def test_an_unknown_on_missing_is_refused(estimator: Estimator) -> None:
     with pytest.raises(UsageError, match="unknown on_missing 'maybe': there are allow, block"):
-        ConfidenceMiddleware(estimator, on_missing="maybe")
+        ConfidenceMiddleware(estimator, on_missing="maybe")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="there are allow, block"):
-        low_confidence(0.5, on_missing="maybe")
+        low_confidence(0.5, on_missing="maybe")  # type: ignore[arg-type]

@@ -21,9 +21,11 @@ from langchain_core.tools import tool
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import StreamMode
 
 from ct_guard.errors import BackendError, PolicyError
-from ct_guard.policies import ToolGate
+from ct_guard.estimators import Estimator
+from ct_guard.policies import OnError, ToolGate
 from ct_guard.records import CalibratorState
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceMiddleware, get_confidence
@@ -31,10 +33,18 @@ from tests.integration.langchain.scripted import Scripted, calling, model
 from tests.integration.langchain.surfaces import SURFACES, run
 from tests.known_confidence import by_word, estimator_on
 
-ASK = {"messages": [("user", "Where is it?")]}
+ASK: Any = {"messages": [("user", "Where is it?")]}
 SECRET = "unsure secret"
 WAYS = pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-MODES = ["updates", "values", "messages", "custom", "debug", "tasks", "checkpoints"]
+MODES: list[StreamMode] = [
+    "updates",
+    "values",
+    "messages",
+    "custom",
+    "debug",
+    "tasks",
+    "checkpoints",
+]
 
 
 class Hears(RunCollectorCallbackHandler):
@@ -44,7 +54,7 @@ class Hears(RunCollectorCallbackHandler):
         super().__init__()
         self.tokens: list[str] = []
 
-    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:
+    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:  # type: ignore[override]
         self.tokens.append(token)
         return super().on_llm_new_token(token, **kwargs)
 
@@ -69,7 +79,9 @@ def secretive(estimator: Any, *before: Any, policy: Any = 0.7, said: Any = SECRE
 
 @pytest.mark.parametrize("policy", [0.7, "escalate"])
 @pytest.mark.parametrize("mode", MODES)
-async def test_no_stream_mode_tells(estimator, mode, policy):
+async def test_no_stream_mode_tells(
+    estimator: Estimator, mode: StreamMode, policy: float | str
+) -> None:
     thread: Any = {"configurable": {"thread_id": "1"}}
     parts = list(secretive(estimator, policy=policy).stream(ASK, thread, stream_mode=mode))
     agent = secretive(estimator, policy=policy)
@@ -81,7 +93,9 @@ async def test_no_stream_mode_tells(estimator, mode, policy):
 @pytest.mark.parametrize("policy", [0.7, "escalate"])
 @pytest.mark.parametrize("version", ["v1", "v2"])
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-async def test_no_event_tells_and_the_delivered_answer_is_one(estimator, version, policy):
+async def test_no_event_tells_and_the_delivered_answer_is_one(
+    estimator: Estimator, version: str, policy: float | str
+) -> None:
     thread: Any = {"configurable": {"thread_id": "1"}}
     agent = secretive(estimator, policy=policy)
     events = [part async for part in agent.astream_events(ASK, thread, version=version)]
@@ -91,13 +105,13 @@ async def test_no_event_tells_and_the_delivered_answer_is_one(estimator, version
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
-async def test_no_log_patch_tells(estimator):
+async def test_no_log_patch_tells(estimator: Estimator) -> None:
     thread: Any = {"configurable": {"thread_id": "1"}}
     patches = [patch async for patch in secretive(estimator).astream_log(ASK, thread)]
     assert "secret" not in repr([op["value"] for patch in patches for op in patch.ops])
 
 
-async def test_nothing_tells_in_a_subgraph(estimator):
+async def test_nothing_tells_in_a_subgraph(estimator: Estimator) -> None:
     for mode in MODES:
         guard = ConfidenceMiddleware(estimator, 0.7)
         outer = StateGraph(MessagesState)
@@ -109,7 +123,9 @@ async def test_nothing_tells_in_a_subgraph(estimator):
 
 @WAYS
 @pytest.mark.parametrize("policy", [0.7, "escalate"])
-async def test_no_tracer_or_callback_tells_and_tokens_are_counted(estimator, way, policy):
+async def test_no_tracer_or_callback_tells_and_tokens_are_counted(
+    estimator: Estimator, way: str, policy: float | str
+) -> None:
     usage = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
     said = AIMessage(SECRET, usage_metadata=usage, response_metadata={"model_name": "small"})
     config: Any = {"configurable": {"thread_id": "1"}, "callbacks": [hears := Hears()]}
@@ -120,7 +136,9 @@ async def test_no_tracer_or_callback_tells_and_tokens_are_counted(estimator, way
 
 
 @WAYS
-async def test_a_models_own_callbacks_hear_what_is_delivered(estimator, way):
+async def test_a_models_own_callbacks_hear_what_is_delivered(
+    estimator: Estimator, way: str
+) -> None:
     own = Hears()
     asked = Scripted(script=[SECRET], callbacks=[own])
     agent = create_agent(asked, middleware=[ConfidenceMiddleware(estimator, 0.7)])
@@ -130,7 +148,7 @@ async def test_a_models_own_callbacks_hear_what_is_delivered(estimator, way):
 
 
 @WAYS
-async def test_p_stands_in_the_metadata_of_the_runs(estimator, way):
+async def test_p_stands_in_the_metadata_of_the_runs(estimator: Estimator, way: str) -> None:
     for policy in (0.7, "annotate"):
         tracer = RunCollectorCallbackHandler()
         agent = create_agent(model("perhaps"), middleware=[ConfidenceMiddleware(estimator, policy)])
@@ -140,14 +158,16 @@ async def test_p_stands_in_the_metadata_of_the_runs(estimator, way):
 
 
 @pytest.mark.parametrize("order", [1, -1])
-async def test_what_another_middleware_redacts_is_not_in_the_record(estimator, order):
+async def test_what_another_middleware_redacts_is_not_in_the_record(
+    estimator: Estimator, order: int
+) -> None:
     redacts = PIIMiddleware("email", strategy="redact", apply_to_output=True)
     middleware = [ConfidenceMiddleware(estimator, 0.7), redacts]
     agent = create_agent(model("unsure, ask ann@example.org"), middleware=middleware[::order])
     assert "ann@example.org" not in repr(await run("invoke", agent, ASK))
 
 
-async def test_what_is_kept_is_redacted(estimator):
+async def test_what_is_kept_is_redacted(estimator: Estimator) -> None:
     guard = ConfidenceMiddleware(
         estimator, 0.7, keep_original=True, redact=lambda text: text.replace("secret", "*")
     )
@@ -155,7 +175,9 @@ async def test_what_is_kept_is_redacted(estimator):
     assert state["ct_guard"]["original"] == "unsure *"
 
 
-async def test_log_probabilities_and_citations_of_a_withheld_answer_go_with_it(estimator):
+async def test_log_probabilities_and_citations_of_a_withheld_answer_go_with_it(
+    estimator: Estimator,
+) -> None:
     told = {
         "logprobs": {"content": [{"token": SECRET, "logprob": -0.1}]},
         "citations": [SECRET],
@@ -187,7 +209,9 @@ async def test_log_probabilities_and_citations_of_a_withheld_answer_go_with_it(e
     ],
     ids=["block", "pass", "by default"],
 )
-async def test_annotate_delivers_the_same_on_every_surface(broken, surface, options, text, action):
+async def test_annotate_delivers_the_same_on_every_surface(
+    broken: Estimator, surface: str, options: dict[str, Any], text: str, action: str
+) -> None:
     """By itself it keeps no answer back; `on_error="block"` does, where none can be scored."""
     guard = ConfidenceMiddleware(broken, "annotate", **options)
     seen = await SURFACES[surface](create_agent(model("so sure"), middleware=[guard]), ASK, None)
@@ -198,8 +222,8 @@ async def test_annotate_delivers_the_same_on_every_surface(broken, surface, opti
 
 @pytest.mark.parametrize("surface", ["stream messages", "astream messages"])
 async def test_where_tools_are_gated_an_answer_that_cannot_be_scored_is_not_streamed(
-    broken, surface
-):
+    broken: Estimator, surface: str
+) -> None:
     guard = ConfidenceMiddleware(broken, ToolGate(default=0.9))
     seen = await SURFACES[surface](create_agent(model("so sure"), middleware=[guard]), ASK, None)
     assert seen.text == "I don't know."
@@ -207,8 +231,10 @@ async def test_where_tools_are_gated_an_answer_that_cannot_be_scored_is_not_stre
 
 @WAYS
 @pytest.mark.parametrize(("on_error", "raised"), [("raise", True), ("pass", False)])
-async def test_an_answer_that_raises_was_not_streamed_before(broken, way, on_error, raised):
-    agent = create_agent(
+async def test_an_answer_that_raises_was_not_streamed_before(
+    broken: Estimator, way: str, on_error: OnError, raised: bool
+) -> None:
+    agent: Any = create_agent(
         model("so sure"), middleware=[ConfidenceMiddleware(broken, "annotate", on_error=on_error)]
     )
     seen: list[str] = []
@@ -244,7 +270,7 @@ def inside(kind: str) -> AgentMiddleware[Any, Any, Any]:
 
 @pytest.mark.parametrize("order", [1, -1])
 @pytest.mark.parametrize("kind", ["fallback", "chosen"])
-async def test_the_calibrator_is_that_of_the_model_that_answered(kind, order):
+async def test_the_calibrator_is_that_of_the_model_that_answered(kind: str, order: int) -> None:
     def flat(b: float) -> CalibratorState:
         return CalibratorState(kind="platt", params={"a": 0.0, "b": b}, n=10)
 
@@ -258,7 +284,7 @@ async def test_the_calibrator_is_that_of_the_model_that_answered(kind, order):
     assert (state["ct_guard"]["p"], state["ct_guard"]["calibrated"]) == (0.5, True)
 
 
-async def test_a_models_name_in_its_message_goes_before_the_one_it_was_asked_by():
+async def test_a_models_name_in_its_message_goes_before_the_one_it_was_asked_by() -> None:
     flat = CalibratorState(kind="platt", params={"a": 0.0, "b": 0.0}, n=10)
     estimator = estimator_on(FakeBackend(logit=by_word), calibrators={"router": flat, "v": flat})
 
@@ -277,7 +303,9 @@ async def test_a_models_name_in_its_message_goes_before_the_one_it_was_asked_by(
 
 
 @pytest.mark.parametrize("order", [1, -1])
-async def test_what_an_inner_middleware_adds_to_the_prompt_is_judged_and_said_once(order, caplog):
+async def test_what_an_inner_middleware_adds_to_the_prompt_is_judged_and_said_once(
+    order: int, caplog: pytest.LogCaptureFixture
+) -> None:
     heard: list[str] = []
 
     class Listening(FakeBackend):
@@ -300,7 +328,9 @@ async def test_what_an_inner_middleware_adds_to_the_prompt_is_judged_and_said_on
 
 
 @pytest.mark.parametrize("kind", ["fallback", "chosen"])
-async def test_what_an_inner_middleware_asks_is_held_as_well(estimator, kind):
+async def test_what_an_inner_middleware_asks_is_held_as_well(
+    estimator: Estimator, kind: str
+) -> None:
     big = Named(script=[SECRET], named="big")
     inner: Any = ModelFallbackMiddleware(big)
     if kind == "chosen":
@@ -308,12 +338,14 @@ async def test_what_an_inner_middleware_asks_is_held_as_well(estimator, kind):
     agent = create_agent(
         model(ConnectionError("gone")), middleware=[ConfidenceMiddleware(estimator, 0.7), inner]
     )
-    parts = list(agent.stream(ASK, stream_mode="messages"))
+    parts: list[Any] = list(agent.stream(ASK, stream_mode="messages"))
     assert [part.text for part, _ in parts] == ["I don't know."]
 
 
 @WAYS
-async def test_where_another_middleware_ends_the_run_the_state_has_no_older_record(estimator, way):
+async def test_where_another_middleware_ends_the_run_the_state_has_no_older_record(
+    estimator: Estimator, way: str
+) -> None:
     @tool
     def search(word: str) -> str:
         """Search."""
@@ -339,7 +371,7 @@ class Context:
 
 
 @WAYS
-async def test_a_run_can_set_its_policy(estimator, way):
+async def test_a_run_can_set_its_policy(estimator: Estimator, way: str) -> None:
     agent = create_agent(
         model(*["perhaps"] * 4),
         middleware=[ConfidenceMiddleware(estimator, 0.3)],
@@ -361,7 +393,7 @@ async def test_a_run_can_set_its_policy(estimator, way):
     assert await text(configured, ct_guard_policy=0.1) == "I don't know."
 
 
-async def test_a_policy_that_the_agent_has_no_review_for_is_refused(estimator):
+async def test_a_policy_that_the_agent_has_no_review_for_is_refused(estimator: Estimator) -> None:
     agent = create_agent(model("perhaps"), middleware=[ConfidenceMiddleware(estimator, 0.3)])
     config = {"configurable": {"ct_guard_policy": {"kind": "review", "threshold": 0.9}}}
     with pytest.raises(PolicyError, match="made without a review"):

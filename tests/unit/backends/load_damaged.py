@@ -73,4 +73,6 @@ def main(base: Path, adapter: Path, folder: Path, first: int, count: int) -> Non
 
 
 if __name__ == "__main__":
-    main(*map(Path, sys.argv[1:4]), *map(int, sys.argv[4:6]))
+    base, adapter, folder = map(Path, sys.argv[1:4])
+    first, count = map(int, sys.argv[4:6])
+    main(base, adapter, folder, first, count)

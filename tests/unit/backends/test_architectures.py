@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 from ct_guard.backends import Item, MannerWarning, Want, self_test
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.query import Query, build_query
+from tests.present import present
 
 SIZES: dict[str, Any] = {
     "vocab_size": 320, "hidden_size": 48, "intermediate_size": 96, "num_hidden_layers": 2,
@@ -172,5 +173,5 @@ def test_scores_in_company_are_those_of_rows_alone(
     expected = alone(folder, rows, query)
     np.testing.assert_allclose(np.diff(together.label_logits)[:, 0], expected, atol=2e-3)
     for row, logprobs in zip(rows, together.answer_logprobs, strict=True):
-        (single,) = backend.score([row], query, None, want).answer_logprobs or ()
+        (single,) = present(backend.score([row], query, None, want).answer_logprobs)
         np.testing.assert_allclose(logprobs, single, atol=2e-3)

@@ -16,7 +16,7 @@ from ct_guard.estimators import load_estimator
 from .test_gguf_file import TEXT, rewrite
 
 Load = Callable[[Path], Backend]
-LOADERS = {
+LOADERS: dict[str, Load] = {
     "transformers": lambda path: TransformersBackend.load(path, device="cpu"),
     "llama_cpp": lambda path: LlamaCppBackend.load(path, n_ctx=512, threads=1),
 }

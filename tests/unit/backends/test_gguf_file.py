@@ -1,5 +1,9 @@
 """A damaged GGUF file is named, with its field and a way out, before llama.cpp sees it."""
 
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
 import gguf
 import numpy as np
 import pytest
@@ -14,7 +18,9 @@ ARRAY, I32 = GGUFValueType.ARRAY, GGUFValueType.INT32
 TOKENS = "tokenizer.ggml.tokens"
 
 
-def rewrite(source, target, fields=(), tensors=(), without=()):
+def rewrite(
+    source: Path, target: Path, fields: Any = (), tensors: Any = (), without: Sequence[str] = ()
+) -> Path:
     """A copy with other keys and tensors; a field is (value, type, item type)."""
     header, data = read_header(source), source.read_bytes()
     kept = {key: (field.value, field.type, field.items) for key, field in header.fields.items()}
@@ -39,11 +45,11 @@ def rewrite(source, target, fields=(), tensors=(), without=()):
     return target
 
 
-def texts(*values):
+def texts(*values: str) -> tuple[Any, ...]:
     return (values, ARRAY, TEXT)
 
 
-def test_the_header_is_what_the_reference_reader_reads(tiny_gguf):
+def test_the_header_is_what_the_reference_reader_reads(tiny_gguf: Path) -> None:
     header, reference = read_header(tiny_gguf), gguf.GGUFReader(tiny_gguf)
     assert list(header.tensors) == [tensor.name for tensor in reference.tensors]
     for tensor in reference.tensors:
@@ -57,7 +63,7 @@ def test_the_header_is_what_the_reference_reader_reads(tiny_gguf):
         assert value == expected, key
 
 
-def test_a_whole_file_says_what_it_is(tiny_gguf, tiny_base):
+def test_a_whole_file_says_what_it_is(tiny_gguf: Path, tiny_base: Path) -> None:
     from ct_guard.backends.fingerprint import fingerprint
 
     info = validate_base(tiny_gguf)
@@ -68,7 +74,7 @@ def test_a_whole_file_says_what_it_is(tiny_gguf, tiny_base):
     assert info.chat_template
 
 
-def test_a_copy_by_the_helper_is_valid(tiny_gguf, tmp_path):
+def test_a_copy_by_the_helper_is_valid(tiny_gguf: Path, tmp_path: Path) -> None:
     assert validate_base(rewrite(tiny_gguf, tmp_path / "copy.gguf")).layers == 2
 
 
@@ -115,7 +121,9 @@ SAID = {
 
 
 @pytest.mark.parametrize("key", FIELDS)
-def test_a_field_of_a_base_out_of_its_range_is_named(key, tiny_gguf, tmp_path):
+def test_a_field_of_a_base_out_of_its_range_is_named(
+    key: Any, tiny_gguf: Path, tmp_path: Path
+) -> None:
     path = rewrite(tiny_gguf, tmp_path / "wrong.gguf", {key: FIELDS[key]})
     with pytest.raises(BackendError) as error:
         validate_base(path)
@@ -137,7 +145,7 @@ def test_a_field_of_a_base_out_of_its_range_is_named(key, tiny_gguf, tmp_path):
         "output_norm.weight",
     ],
 )
-def test_what_a_base_lacks_is_named(key, tiny_gguf, tmp_path):
+def test_what_a_base_lacks_is_named(key: Any, tiny_gguf: Path, tmp_path: Path) -> None:
     path = rewrite(tiny_gguf, tmp_path / "lacks.gguf", without=[key])
     with pytest.raises(BackendError, match=key):
         validate_base(path)
@@ -152,31 +160,35 @@ def test_what_a_base_lacks_is_named(key, tiny_gguf, tmp_path):
         ("token_embd.weight", np.zeros((3, 48), np.float32), "shape"),
     ],
 )
-def test_a_tensor_that_does_not_fit_is_named(name, values, said, tiny_gguf, tmp_path):
+def test_a_tensor_that_does_not_fit_is_named(
+    name: str, values: Any, said: str, tiny_gguf: Path, tmp_path: Path
+) -> None:
     path = rewrite(tiny_gguf, tmp_path / "wrong.gguf", tensors={name: values})
     with pytest.raises(BackendError, match=f"{name}.*{said}"):
         validate_base(path)
 
 
-def test_a_sentencepiece_vocabulary_without_all_bytes_is_refused(tiny_gguf, tmp_path):
+def test_a_sentencepiece_vocabulary_without_all_bytes_is_refused(
+    tiny_gguf: Path, tmp_path: Path
+) -> None:
     fields = {"tokenizer.ggml.model": ("llama", TEXT, None)}
     with pytest.raises(BackendError, match="256 byte tokens"):
         validate_base(rewrite(tiny_gguf, tmp_path / "bytes.gguf", fields))
 
 
 @pytest.mark.parametrize("content", [b"", b"GGUF", b"PK\x03\x04" + bytes(100)])
-def test_a_file_of_another_kind_is_refused(content, tmp_path):
+def test_a_file_of_another_kind_is_refused(content: Any, tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(content)
     with pytest.raises(BackendError, match=r"model\.gguf"):
         validate_base(tmp_path / "model.gguf")
 
 
-def test_a_missing_file_is_an_error_of_ours(tmp_path):
+def test_a_missing_file_is_an_error_of_ours(tmp_path: Path) -> None:
     with pytest.raises(BackendError, match=r"none\.gguf"):
         validate_base(tmp_path / "none.gguf")
 
 
-def test_a_count_in_the_trillions_allocates_nothing(tiny_gguf, tmp_path):
+def test_a_count_in_the_trillions_allocates_nothing(tiny_gguf: Path, tmp_path: Path) -> None:
     data = bytearray(tiny_gguf.read_bytes())
     for at in (8, 16):  # numbers of tensors and of keys
         broken = bytearray(data)
@@ -192,11 +204,11 @@ def test_a_count_in_the_trillions_allocates_nothing(tiny_gguf, tmp_path):
 
 
 @pytest.fixture
-def adapter(tiny_gguf, tiny_adapter):
+def adapter(tiny_gguf: Path, tiny_adapter: Path) -> Path:
     return tiny_adapter / "adapter.gguf"
 
 
-def test_an_adapter_fits_its_base(tiny_gguf, adapter):
+def test_an_adapter_fits_its_base(tiny_gguf: Path, adapter: Path) -> None:
     validate_adapter(adapter, validate_base(tiny_gguf))
 
 
@@ -215,8 +227,8 @@ def test_an_adapter_fits_its_base(tiny_gguf, adapter):
     ],
 )
 def test_a_field_of_an_adapter_that_does_not_fit_is_named(
-    fields, said, tiny_gguf, adapter, tmp_path
-):
+    fields: dict[str, Any], said: str, tiny_gguf: Path, adapter: Path, tmp_path: Path
+) -> None:
     path = rewrite(adapter, tmp_path / "wrong.gguf", fields)
     with pytest.raises(MismatchError, match=said) as error:
         validate_adapter(path, validate_base(tiny_gguf))
@@ -237,20 +249,22 @@ def test_a_field_of_an_adapter_that_does_not_fit_is_named(
         ),
     ],
 )
-def test_a_pair_that_does_not_fit_is_named(tensors, without, said, tiny_gguf, adapter, tmp_path):
+def test_a_pair_that_does_not_fit_is_named(
+    tensors: Any, without: Any, said: str, tiny_gguf: Path, adapter: Path, tmp_path: Path
+) -> None:
     path = rewrite(adapter, tmp_path / "wrong.gguf", (), tensors, without)
     with pytest.raises(MismatchError, match=said):
         validate_adapter(path, validate_base(tiny_gguf))
 
 
-def test_a_base_is_no_adapter_and_an_adapter_no_base(tiny_gguf, adapter):
+def test_a_base_is_no_adapter_and_an_adapter_no_base(tiny_gguf: Path, adapter: Path) -> None:
     with pytest.raises(MismatchError, match=r"general\.type is 'model'"):
         validate_adapter(tiny_gguf, validate_base(tiny_gguf))
     with pytest.raises(BackendError, match=r"general\.type is 'adapter'"):
         validate_base(adapter)
 
 
-def test_quantised_matrices_are_measured_in_blocks(tiny_gguf, tmp_path):
+def test_quantised_matrices_are_measured_in_blocks(tiny_gguf: Path, tmp_path: Path) -> None:
     info = validate_base(tiny_gguf).tensors["output.weight"]
     assert info.type == GGMLQuantizationType.F32
     assert info.size == 4 * info.shape[0] * info.shape[1]

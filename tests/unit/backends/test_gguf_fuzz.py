@@ -24,7 +24,9 @@ load_damaged = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(load_damaged)
 
 
-def test_validation_alone_answers_every_damage_with_one_line(tiny_gguf, tiny_adapter, tmp_path):
+def test_validation_alone_answers_every_damage_with_one_line(
+    tiny_gguf: Path, tiny_adapter: Path, tmp_path: Path
+) -> None:
     adapter = tiny_adapter / "adapter.gguf"
     base = validate_base(tiny_gguf)
     refused = []
@@ -47,14 +49,18 @@ def test_validation_alone_answers_every_damage_with_one_line(tiny_gguf, tiny_ada
 
 
 @pytest.mark.parametrize("keep", [0.0, 0.02, 0.5, 0.999])
-def test_a_truncated_base_is_refused_wherever_it_ends(keep, tiny_gguf, tmp_path):
+def test_a_truncated_base_is_refused_wherever_it_ends(
+    keep: float, tiny_gguf: Path, tmp_path: Path
+) -> None:
     data = tiny_gguf.read_bytes()
     (tmp_path / "cut.gguf").write_bytes(data[: int(keep * len(data))])
     with pytest.raises(BackendError, match=r"cut\.gguf"):
         validate_base(tmp_path / "cut.gguf")
 
 
-def test_no_damage_that_passes_aborts_llama_cpp(tiny_gguf, tiny_adapter, tmp_path):
+def test_no_damage_that_passes_aborts_llama_cpp(
+    tiny_gguf: Path, tiny_adapter: Path, tmp_path: Path
+) -> None:
     adapter = tiny_adapter / "adapter.gguf"
     done = subprocess.run(
         [sys.executable, WORKER, tiny_gguf, adapter, tmp_path, "10000", "1200"],

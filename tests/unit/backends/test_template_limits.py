@@ -1,5 +1,7 @@
 """Chat templates are programs of strangers: each rendering ends, whatever they do."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -122,7 +124,9 @@ def test_a_long_conversation_is_within_the_budget() -> None:
     st.lists(st.tuples(st.sampled_from(["system", "user", "assistant"]), st.text()), min_size=1),
     st.booleans(),
 )
-def test_a_chat_is_rendered_as_transformers_renders_it(tiny_base, turns, prompt) -> None:
+def test_a_chat_is_rendered_as_transformers_renders_it(
+    tiny_base: Path, turns: list[tuple[str, str]], prompt: bool
+) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_base)
     messages = [Message(role=role, content=content) for role, content in turns]
     expected = tokenizer.apply_chat_template(

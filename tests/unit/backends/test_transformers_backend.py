@@ -17,6 +17,7 @@ from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import BackendError, MismatchError, NonFiniteScoreError, UsageError
 from ct_guard.query import Query, build_query
 from ct_guard.store.lora_config import in_order
+from tests.present import present
 
 LABELS: frozenset[Want] = frozenset({"labels"})
 EVERYTHING: frozenset[Want] = frozenset({"labels", "answer_logprobs", "hidden"})
@@ -72,7 +73,7 @@ def second_adapter(tiny_base: Path, folder: Path, **changes: Any) -> Path:
     torch.manual_seed(7)
     model = AutoModelForCausalLM.from_pretrained(tiny_base)
     settings = {"r": 4, "target_modules": ["q_proj", "v_proj"], "init_lora_weights": False}
-    get_peft_model(model, LoraConfig(**{**settings, **changes})).save_pretrained(folder)
+    get_peft_model(model, LoraConfig(**{**settings, **changes})).save_pretrained(str(folder))
     return folder
 
 
@@ -205,12 +206,12 @@ def test_an_adapter_is_off_while_generating(
 def test_an_adapter_is_off_again_after_an_error(
     backend: TransformersBackend, query: Query, tiny_adapter: Path
 ) -> None:
-    base = backend.score(items(backend), query, None, LABELS).label_logits
+    base = present(backend.score(items(backend), query, None, LABELS).label_logits)
     backend.add_adapter(Adapter("tuned", tiny_adapter, "query"))
     with pytest.raises(KeyError), backend.adapted("tuned"):
         raise KeyError
     np.testing.assert_allclose(
-        backend.score(items(backend), query, None, LABELS).label_logits, base, atol=1e-5
+        present(backend.score(items(backend), query, None, LABELS).label_logits), base, atol=1e-5
     )
 
 
@@ -242,7 +243,7 @@ def test_an_adapter_of_another_base_is_refused_and_leaves_no_trace(
     from safetensors.torch import load_file, save_file
 
     rows = items(backend)
-    base = backend.score(rows, query, None, LABELS).label_logits
+    base = present(backend.score(rows, query, None, LABELS).label_logits)
     good = Adapter("good", tiny_adapter, "query")
     expected = TransformersBackend.load(tiny_base, device="cpu").score(rows, query, good, LABELS)
     if not first:
@@ -260,10 +261,12 @@ def test_an_adapter_of_another_base_is_refused_and_leaves_no_trace(
     (wrong / "adapter_config.json").write_text(json.dumps(config))
     with pytest.raises(MismatchError, match="does not fit this base model"):
         backend.add_adapter(Adapter("absent", wrong, "query"))
-    after = backend.score(rows, query, None, LABELS).label_logits
+    after = present(backend.score(rows, query, None, LABELS).label_logits)
     np.testing.assert_allclose(after, base, atol=1e-5)
     np.testing.assert_allclose(
-        backend.score(rows, query, good, LABELS).label_logits, expected.label_logits, atol=1e-5
+        present(backend.score(rows, query, good, LABELS).label_logits),
+        present(expected.label_logits),
+        atol=1e-5,
     )
 
 
@@ -282,8 +285,10 @@ def test_a_refused_adapter_may_be_repaired_and_loaded(
     (folder / "adapter_model.safetensors").write_bytes(weights)
     rows = items(backend)
     np.testing.assert_allclose(
-        backend.score(rows, query, adapter, LABELS).label_logits,
-        backend.score(rows, query, Adapter("other", tiny_adapter, "query"), LABELS).label_logits,
+        present(backend.score(rows, query, adapter, LABELS).label_logits),
+        present(
+            backend.score(rows, query, Adapter("other", tiny_adapter, "query"), LABELS).label_logits
+        ),
         atol=1e-5,
     )
 
@@ -323,14 +328,14 @@ def test_a_fresh_adapter_takes_the_place_of_one_of_its_name(
     from peft import LoraConfig
 
     rows, adapter = items(backend), Adapter("tuned", tiny_adapter, "query")
-    base = backend.score(rows, query, None, LABELS).label_logits
+    base = present(backend.score(rows, query, None, LABELS).label_logits)
     loaded = backend.score(rows, query, adapter, LABELS).label_logits
     assert base is not None
     assert loaded is not None
     assert np.abs(loaded - base).max() > 1e-3
     weights = backend.create_adapter(adapter, LoraConfig(r=2, target_modules=["q_proj"]))
     assert {tuple(weight.shape) for weight in weights} == {(2, 48), (48, 2)}
-    fresh = backend.score(rows, query, adapter, LABELS).label_logits
+    fresh = present(backend.score(rows, query, adapter, LABELS).label_logits)
     np.testing.assert_allclose(fresh, base, atol=1e-5)
 
 
@@ -529,7 +534,9 @@ def test_out_of_memory_halves_the_batch_and_changes_no_result(
     found = backend.score(rows, query, adapter, want)
     assert backend.batch_size == 3
     assert max(sizes) == 12
-    np.testing.assert_allclose(found.label_logits, expected.label_logits, atol=1e-4)
+    np.testing.assert_allclose(
+        present(found.label_logits), present(expected.label_logits), atol=1e-4
+    )
     assert found.answer_logprobs is not None
     assert expected.answer_logprobs is not None
     for row, other in zip(found.answer_logprobs, expected.answer_logprobs, strict=True):
@@ -552,7 +559,9 @@ def test_out_of_memory_in_the_query_counts_no_token_twice(
 
     monkeypatch.setattr(backend.model, "forward", forward)
     found = backend.score(rows, query, None, LABELS)
-    np.testing.assert_allclose(found.label_logits, expected.label_logits, atol=1e-4)
+    np.testing.assert_allclose(
+        present(found.label_logits), present(expected.label_logits), atol=1e-4
+    )
     np.testing.assert_array_equal(found.prefilled_tokens, expected.prefilled_tokens)
 
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from scipy.special import expit, logit  # type: ignore[import-untyped]
+from scipy.special import expit, logit
 
 from ct_guard.calibration.groups import apply_groups, fit_groups
 from ct_guard.errors import CalibrationError
@@ -19,17 +19,21 @@ graded = st.lists(
 )
 penalties = st.sampled_from([0.3, 10.0, 300.0])
 
+Within = dict[str, list[str | None]]
+
 
 def columns(
     rows: list[tuple[float, bool, str | None, str | None]],
-) -> tuple[NDArray[np.float64], NDArray[np.bool_], dict[str, list[str | None]]]:
+) -> tuple[NDArray[np.float64], NDArray[np.bool_], Within]:
     p, correct, domain, language = zip(*rows, strict=True)
     return np.array(p), np.array(correct), {"domain": list(domain), "language": list(language)}
 
 
 @settings(deadline=None, max_examples=60)
 @given(rows=graded, penalty=penalties, new=st.lists(st.floats(0, 1), min_size=2, max_size=9))
-def test_inside_a_group_p_is_a_probability_that_never_decreases_in_the_logit(rows, penalty, new):
+def test_inside_a_group_p_is_a_probability_that_never_decreases_in_the_logit(
+    rows: list[tuple[float, bool, str | None, str | None]], penalty: float, new: list[float]
+) -> None:
     p, correct, within = columns(rows)
     found = fit_groups(p, correct, within, penalty=penalty)
     of_one = {"domain": ["law"] * len(new), "language": ["art"] * len(new)}
@@ -43,14 +47,17 @@ def test_inside_a_group_p_is_a_probability_that_never_decreases_in_the_logit(row
 
 @settings(deadline=None, max_examples=40)
 @given(rows=graded, penalty=penalties, new=st.floats(0, 1))
-def test_a_group_without_rows_changes_nothing(rows, penalty, new):
+def test_a_group_without_rows_changes_nothing(
+    rows: list[tuple[float, bool, str | None, str | None]], penalty: float, new: float
+) -> None:
     p, correct, within = columns(rows)
     found = fit_groups(p, correct, within, penalty=penalty)
-    for of_none in ({"domain": ["never seen"], "language": [None]}, {"domain": [None]}, {}):
+    nowhere: list[Within] = [{"domain": ["never seen"], "language": [None]}, {"domain": [None]}, {}]
+    for of_none in nowhere:
         assert apply_groups(found, np.array([new]), of_none).tolist() == [new]
-    more = {**within, "tenant": [None] * len(p)}
+    more: Within = {**within, "tenant": [None] * len(p)}
     again = fit_groups(p, correct, more, penalty=penalty)
-    known = {"domain": ["law"] * 5, "language": [None] * 5}
+    known: Within = {"domain": ["law"] * 5, "language": [None] * 5}
     fresh = np.linspace(0.1, 0.9, 5)
     np.testing.assert_allclose(
         apply_groups(again, fresh, known), apply_groups(found, fresh, known), atol=1e-6

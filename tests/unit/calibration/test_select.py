@@ -1,5 +1,7 @@
 """The kind of calibrator is chosen on questions that were not fitted on."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 from scipy.special import expit
@@ -9,14 +11,17 @@ from ct_guard.calibration.folds import folds_by_question
 from ct_guard.errors import CalibrationError, UsageError
 
 
-def graded(count: int, law: object, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
+def graded(
+    count: int, law: Callable[[np.ndarray], np.ndarray], seed: int = 0
+) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)
     z = rng.normal(0, 2, count)
-    return z, rng.random(count) < law(z)  # type: ignore[operator]
+    return z, rng.random(count) < law(z)
 
 
 def shifted(z: np.ndarray) -> np.ndarray:
-    return expit(0.7 * z - 1.0)
+    p: np.ndarray = expit(0.7 * z - 1.0)
+    return p
 
 
 def stairs(z: np.ndarray) -> np.ndarray:

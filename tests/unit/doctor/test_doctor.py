@@ -4,14 +4,15 @@ import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 from click.testing import CliRunner
 
+from ct_guard.backends.machine import memory
 from ct_guard.cli.doctor import command
 from ct_guard.doctor import examine
-from ct_guard.doctor.machine import memory
 from ct_guard.errors import UsageError
 from ct_guard.query import TEMPLATE_DATE
 from ct_guard.store import MINI
@@ -19,7 +20,7 @@ from ct_guard.store import MINI
 ITEMS = ["Python", "CPU", "memory", "disk cache", "torch", "transformers", "llama.cpp", "extras"]
 
 
-def test_every_item_has_a_value_and_one_line_of_advice():
+def test_every_item_has_a_value_and_one_line_of_advice() -> None:
     findings = examine()
     assert [finding.item for finding in findings] == ITEMS
     for finding in findings:
@@ -31,20 +32,20 @@ def test_every_item_has_a_value_and_one_line_of_advice():
     assert "llama-cpp-python" in by_item["llama.cpp"].value
 
 
-def test_memory_is_what_the_machine_has():
+def test_memory_is_what_the_machine_has() -> None:
     found = memory()
     assert 1e8 < found.available <= found.total < 1e14
 
 
 @pytest.mark.parametrize("name", ["mini", "mini:query", str(MINI / "base"), str(MINI / "query")])
-def test_a_model_in_both_forms(name):
+def test_a_model_in_both_forms(name: str) -> None:
     hugging_face, gguf = [finding for finding in examine(name) if finding.item == "model"]
     assert (hugging_face.ok, gguf.ok) == (True, True)
     assert "float32" in hugging_face.value
     assert "model.gguf" in gguf.value
 
 
-def test_the_memory_of_a_model_is_its_weights_and_its_cache():
+def test_the_memory_of_a_model_is_its_weights_and_its_cache() -> None:
     (finding,) = [
         finding for finding in examine(str(MINI / "base" / "model.gguf")) if finding.item == "model"
     ]
@@ -54,12 +55,12 @@ def test_the_memory_of_a_model_is_its_weights_and_its_cache():
     assert f"{cache / 1e6:,.1f} MB" in finding.value
 
 
-def test_a_model_that_is_not_here():
+def test_a_model_that_is_not_here() -> None:
     with pytest.raises(UsageError, match="no model 'some/model' on this machine"):
         examine("some/model")
 
 
-def huge(folder):
+def huge(folder: Path) -> Path:
     """A checkpoint whose header claims a hundred billion parameters in float16."""
     header = {
         "w": {"dtype": "F16", "shape": [100_000, 1_000_000], "data_offsets": [0, 200 * 10**9]}
@@ -71,21 +72,21 @@ def huge(folder):
     return folder
 
 
-def test_a_model_that_does_not_fit_ends_with_code_3(tmp_path):
+def test_a_model_that_does_not_fit_ends_with_code_3(tmp_path: Path) -> None:
     ran = CliRunner().invoke(command, ["--model", str(huge(tmp_path))])
     assert ran.exit_code == 3
     assert "does not fit" in ran.output
     assert "--type q8_0" in ran.output
 
 
-def test_a_damaged_file_is_a_finding(tmp_path):
+def test_a_damaged_file_is_a_finding(tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_bytes(b"GGUF" + bytes(100))
     ran = CliRunner().invoke(command, ["--model", str(tmp_path)])
     assert ran.exit_code == 3
     assert "fetch or export it again" in ran.output
 
 
-def test_json_has_the_same_findings():
+def test_json_has_the_same_findings() -> None:
     ran = CliRunner().invoke(command, ["--json", "--model", "mini"])
     assert ran.exit_code == 0
     found = json.loads(ran.output)
@@ -93,7 +94,7 @@ def test_json_has_the_same_findings():
     assert set(found[0]) == {"item", "value", "advice", "ok"}
 
 
-def test_libraries_that_are_absent_are_reported():
+def test_libraries_that_are_absent_are_reported() -> None:
     """In an interpreter that cannot import them."""
     code = (
         "import sys\n"
@@ -113,7 +114,7 @@ def test_libraries_that_are_absent_are_reported():
     assert ran.returncode == 3  # the GGUF file of mini cannot be judged
 
 
-def test_a_chat_template_that_reads_the_clock_is_named(tmp_path):
+def test_a_chat_template_that_reads_the_clock_is_named(tmp_path: Path) -> None:
     model = tmp_path / "dated"
     shutil.copytree(MINI / "base", model)
     assert "chat template" not in [finding.item for finding in examine(str(model))]

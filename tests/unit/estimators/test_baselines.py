@@ -22,6 +22,7 @@ from ct_guard.records import Confidence
 from ct_guard.store import Asking, load_manifest, save_estimator
 from ct_guard.testing import FakeBackend
 from ct_guard.workflows.prior import save_question_prior
+from tests.present import present
 
 RIGHT = QuestionAnswer(question="What is 2 plus 2?", answer="4")
 WRONG = QuestionAnswer(question="What is 2 plus 2?", answer="5")
@@ -167,15 +168,15 @@ def test_the_question_prior_says_that_it_is_fitted_first(name: str) -> None:
 
 def test_both_label_orders_are_averaged(tiny_base: Path, tmp_path: Path) -> None:
     one = load_estimator("zero-shot", base=tiny_base)
-    manifest = baseline_manifest("zero-shot", tiny_base, one.backend, label_orders="both")
+    manifest = baseline_manifest("zero-shot", tiny_base, present(one.backend), label_orders="both")
     save_estimator(tmp_path / "both", manifest)
     both = load_estimator(tmp_path / "both")
     assert both.swapped is not None
-    assert both.swapped.label_ids == one.query.label_ids[::-1]
-    text = both.backend.decode(both.swapped.ids)
+    assert both.swapped.label_ids == present(one.query).label_ids[::-1]
+    text = present(both.backend).decode(both.swapped.ids)
     assert "(i): yes\n(ii): no" in text
     swapped = replace(one, query=both.swapped)
-    apart = [each.score([RIGHT])[0].logit for each in (one, swapped)]
+    apart = [present(each.score([RIGHT])[0].logit) for each in (one, swapped)]
     assert apart[0] != apart[1]
     assert both.score([RIGHT])[0].logit == pytest.approx(np.mean(apart), abs=1e-4)
 

@@ -13,11 +13,13 @@ import pytest
 from ct_guard.backends import Adapter, GenerationSettings, Item, ScoreBatch, Want
 from ct_guard.errors import BackendError
 from ct_guard.estimators import Estimator, HybridMethod, OutOfScopeWarning, load_estimator
+from ct_guard.estimators.methods.base import TextMethod
 from ct_guard.estimators.question_prior import fit_question_prior
 from ct_guard.query import MAX_CHARACTERS, QUERY_TEXT, Query, render_context
 from ct_guard.records import CalibratorState, Message, QuestionAnswer
 from ct_guard.store import BaseModelRef, LogisticLayer, Manifest, Scope, save_estimator
 from ct_guard.testing import FakeBackend
+from tests.present import present
 
 Make = Callable[..., Estimator]
 
@@ -197,8 +199,9 @@ def test_nan_from_a_model_is_an_error_of_its_row_alone(
     estimator = load_estimator(tmp_path / "e", device="cpu")
     rows = [qa("fine"), qa("bad \u00a7"), qa("also fine", question="Where?")]
     expected = estimator.score([rows[0], rows[2]])
-    model = estimator.backend.model.base_model  # type: ignore[attr-defined]
-    whole, mark = model.forward, estimator.backend.encode("\u00a7")[-1]
+    backend: Any = estimator.backend
+    model = backend.model.base_model
+    whole, mark = model.forward, backend.encode("\u00a7")[-1]
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         out = whole(*args, **kwargs)
@@ -352,19 +355,19 @@ def test_a_live_cache_of_a_model_scores_as_the_same_ids(
     save_estimator(tmp_path / "e", manifest, adapter=tiny_adapter if tuned else None)
     estimator = load_estimator(tmp_path / "e", device="cpu")
     row = qa("anything")
-    context, _ = render_context(row.conversation(), "chat_turn", estimator.backend)
-    kv = estimator.backend.generate([context], GenerationSettings(max_tokens=8))[0].kv
+    backend, reading = present(estimator.backend), estimator.method
+    assert not isinstance(reading, TextMethod)
+    context, _ = render_context(row.conversation(), "chat_turn", backend)
+    kv = backend.generate([context], GenerationSettings(max_tokens=8))[0].kv
     assert kv is not None
-    cold = estimator.backend.score(
+    cold = backend.score(
         [Item(context, kv.ids[len(context) :])],
-        estimator.query,
+        present(estimator.query),
         estimator.adapter,
-        estimator.method.wants,
+        reading.wants,
     )
     found = estimator.score_generated(row, kv)
-    assert found.logit == pytest.approx(
-        float(estimator.method.logits(cold, [row.asked()])[0]), abs=1e-3
-    )
+    assert found.logit == pytest.approx(float(reading.logits(cold, [row.asked()])[0]), abs=1e-3)
     estimator.close()
 
 

@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from ct_guard.backends import ScoreBatch
 from ct_guard.errors import ManifestError
 from ct_guard.estimators import FEATURES, PRIOR_FEATURES, features, make_method
+from ct_guard.estimators.methods.base import Method, TextMethod
 from ct_guard.estimators.question_prior import fit_question_prior
 from ct_guard.store import BaseModelRef, LogisticLayer, Manifest
 
@@ -41,26 +42,33 @@ def batch(labels: np.ndarray = LABELS, logprobs: list[np.ndarray] = LOGPROBS) ->
     return ScoreBatch(labels, logprobs, None, none, none)
 
 
+def method_of(known: Manifest, folder: Path | None = None) -> Method:
+    """One that reads what a backend gives."""
+    method = make_method(known, folder)
+    assert not isinstance(method, TextMethod)
+    return method
+
+
 def logit(p: float) -> float:
     return math.log(p) - math.log(1 - p)
 
 
 @pytest.mark.parametrize("name", ["query", "zero-shot"])
 def test_query_is_yes_minus_no(name: str) -> None:
-    method = make_method(manifest(name))
+    method = method_of(manifest(name))
     assert method.wants == {"labels"}
     assert method.logits(batch(), ASKED).tolist() == [-1.75, 7.0, 0.0]
 
 
 def test_likelihood_is_the_logit_of_the_answers_probability() -> None:
-    method = make_method(manifest("likelihood"))
+    method = method_of(manifest("likelihood"))
     assert method.wants == {"answer_logprobs"}
     expected = [logit(math.exp(-1.8125)), logit(math.exp(-2)), logit(math.exp(-0.75))]
     np.testing.assert_allclose(method.logits(batch(), ASKED), expected, rtol=1e-12)
 
 
 def test_perplexity_is_the_logit_of_the_mean_per_token() -> None:
-    method = make_method(manifest("perplexity"))
+    method = method_of(manifest("perplexity"))
     assert method.wants == {"answer_logprobs"}
     expected = [logit(math.exp(-1.8125 / 3)), logit(math.exp(-2)), logit(math.exp(-0.375))]
     np.testing.assert_allclose(method.logits(batch(), ASKED), expected, rtol=1e-12)
@@ -69,7 +77,7 @@ def test_perplexity_is_the_logit_of_the_mean_per_token() -> None:
 def test_likelihoods_are_finite_and_ordered_at_both_ends() -> None:
     certain, surely, never = (np.array([x], np.float32) for x in (0.0, -1e-6, -1e5))
     rows = batch(np.zeros((3, 2), np.float32), [certain, surely, never])
-    values = make_method(manifest("likelihood")).logits(rows, ASKED)
+    values = method_of(manifest("likelihood")).logits(rows, ASKED)
     assert np.isfinite(values).all()
     assert values[0] > values[1] > 0 > values[2]
     assert values[2] == pytest.approx(-1e5)
@@ -113,7 +121,7 @@ def test_a_hybrid_reads_the_prior_of_each_question(tmp_path: Path) -> None:
         scale=(1.0, 1.0), coef=(1.0, 0.5), intercept=0.0,
     )  # fmt: skip
     known = manifest("hybrid", layer).model_copy(update={"prior": "p.json"})
-    found = make_method(known, tmp_path).logits(batch(), ASKED)
+    found = method_of(known, tmp_path).logits(batch(), ASKED)
     z = np.array([-1.75, 7.0, 0.0])
     np.testing.assert_allclose(found, prior.logits(ASKED) + 0.5 * z, rtol=1e-12)
     assert prior.logits(ASKED)[0] > 1 > -1 > prior.logits(ASKED)[1]
@@ -128,7 +136,7 @@ def test_a_layer_over_some_of_the_features_reads_those() -> None:
         features=("p", "z"), low=(0.0, -9.0), high=(1.0, 9.0), mean=(0.0, 0.0), scale=(1.0, 1.0),
         coef=(2.0, 0.5), intercept=0.25,
     )  # fmt: skip
-    found = make_method(manifest("hybrid", few)).logits(batch(), ASKED)
+    found = method_of(manifest("hybrid", few)).logits(batch(), ASKED)
     expected = [
         0.25 + 2 * math.exp(float(row.sum())) + 0.5 * z
         for z, row in zip((-1.75, 7.0, 0.0), LOGPROBS, strict=True)
@@ -137,7 +145,7 @@ def test_a_layer_over_some_of_the_features_reads_those() -> None:
 
 
 def test_hybrid_is_the_layer_over_clipped_and_scaled_features() -> None:
-    method = make_method(manifest("hybrid", LAYER))
+    method = method_of(manifest("hybrid", LAYER))
     assert method.wants == {"labels", "answer_logprobs"}
     expected = []
     for row in features(batch()).tolist():
@@ -150,7 +158,7 @@ def test_hybrid_is_the_layer_over_clipped_and_scaled_features() -> None:
 
 
 def test_values_beyond_what_was_fitted_count_as_its_border() -> None:
-    method = make_method(manifest("hybrid", LAYER))
+    method = method_of(manifest("hybrid", LAYER))
     far = batch(np.array([[0.0, 1e4]], np.float32), [np.zeros(1, np.float32)])
     border = batch(np.array([[0.0, 6.0]], np.float32), [np.zeros(1, np.float32)])
     assert method.logits(far, ["a"]).tolist() == method.logits(border, ["a"]).tolist()
@@ -178,4 +186,4 @@ def test_a_layer_that_does_not_fit_together_is_refused(change: dict[str, object]
 def test_a_figure_that_was_not_asked_for_is_missed(name: str) -> None:
     none = np.zeros(1, np.int32)
     with pytest.raises(ValueError, match="not asked"):
-        make_method(manifest(name)).logits(ScoreBatch(None, None, None, none, none), ["a"])
+        method_of(manifest(name)).logits(ScoreBatch(None, None, None, none, none), ["a"])

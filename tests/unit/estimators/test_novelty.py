@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -138,7 +139,7 @@ def test_what_a_method_reads_is_its_state() -> None:
     rows = [np.array([-1.0, -3.0], np.float32), np.array([-0.5], np.float32)]
     hidden, behind = np.full((2, 3), 1.0, np.float32), np.full((2, 3), 2.0, np.float32)
     batch = ScoreBatch(None, rows, hidden, none, none, behind)
-    method = {
+    method: dict[str, Any] = {
         name: make_method(Manifest(name="e", method=name, base=BaseModelRef(id="b")))
         for name in ("query", "perplexity")
     }

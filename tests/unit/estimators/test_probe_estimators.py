@@ -2,6 +2,7 @@
 same arithmetic in float64."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -59,7 +60,9 @@ def by_hand(estimator: Estimator, rows: list[QuestionAnswer], lora: Path | None)
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(estimator.manifest.base.id, dtype=torch.float64)
+    model: Any = AutoModelForCausalLM.from_pretrained(
+        estimator.manifest.base.id, dtype=torch.float64
+    )
     if lora is not None:
         model = PeftModel.from_pretrained(model, lora).double()
     values = []

@@ -7,6 +7,7 @@ import pytest
 
 from ct_guard.backends.fingerprint import fingerprint
 from ct_guard.backends.llama_cpp import context
+from ct_guard.backends.llama_cpp.library import library
 from ct_guard.errors import BackendError
 from ct_guard.estimators import load_estimator
 from ct_guard.export import export_estimator
@@ -68,7 +69,7 @@ def test_a_model_without_hidden_states_is_refused_with_a_way_out(
     tiny_base: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """llama.cpp answers with a null pointer where a model gives no embeddings of a token."""
-    real = context.library()
+    real = library()
 
     class Without:
         def __getattr__(self, name: str) -> object:

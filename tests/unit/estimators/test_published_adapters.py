@@ -18,6 +18,7 @@ from ct_guard.records import QuestionAnswer
 from ct_guard.store import PUBLISHED, import_checkpoint
 from ct_guard.store.published import published
 from tests.lookalikes import ALPHA, RANK, make_adapter, make_base, make_classifier
+from tests.present import present
 
 ANSWERS = (
     "a letter", "It is 4.", "42", "really?!", "two\nlines", "one line\n", "i", " spaces before",
@@ -59,6 +60,7 @@ class Reference:
         self.tokenizer.add_special_tokens({"pad_token": "[PAD]"})
         self.model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float64)
         self.model.resize_token_embeddings(len(self.tokenizer), mean_resizing=False)
+        part: Any
         for part in (self.model.get_input_embeddings(), self.model.get_output_embeddings()):
             part.weight.data[-1:] = part.weight.data[:-1].mean(dim=0, keepdim=True)
         self.checkpoint = checkpoint
@@ -68,7 +70,7 @@ class Reference:
             if name.endswith("lora_A.weight"):
                 b = tensors[name.replace("lora_A", "lora_B")].double()
                 place = name.removeprefix("base_model.model.").removesuffix(".lora_A.weight")
-                weight = self.model.get_submodule(place).weight
+                weight: Any = self.model.get_submodule(place).weight
                 weight.data += ALPHA / RANK * (b @ a.double())
 
     def _run(self, texts: list[str]) -> Any:
@@ -166,15 +168,16 @@ def test_where_the_query_would_merge_with_the_answer_it_is_read_apart_and_flagge
     base = base_of("llama", "merging")
     folder = make_adapter(tmp_path / "mine", base=str(base), calibrated=True)
     estimator = load_estimator(folder, device="cpu")
+    backend = present(estimator.backend)
     found = estimator.score(rows("Who?"))
     assert [c.read_apart for c in found] == [answer.endswith(".") for answer in ANSWERS]
     expected = Reference(base, folder).query("Question: Who?\nAnswer:")
     for confidence, p, answer in zip(found, expected, ANSWERS, strict=True):
         if not answer.endswith("."):
             assert confidence.p == pytest.approx(p, abs=1e-5)
-        assert tuple(estimator.query.ids) == tuple(
-            estimator.backend.encode("\n\nIs the proposed answer correct?\nChoices:\n(i): no\n"
-                                     "(ii): yes\nAnswer:")
+        assert tuple(present(estimator.query).ids) == tuple(
+            backend.encode("\n\nIs the proposed answer correct?\nChoices:\n(i): no\n"
+                           "(ii): yes\nAnswer:")
         )  # fmt: skip
 
 
@@ -272,8 +275,9 @@ def test_an_answer_just_generated_is_read_as_one_text(
     base = base_of("llama", "sentencepiece")
     folder = make_adapter(tmp_path / "mine", base=str(base), calibrated=True)
     estimator = load_estimator(folder, device="cpu")
-    prompt = tuple(estimator.backend.encode("Question: Who?\nAnswer:"))
-    kv = estimator.backend.generate([prompt], GenerationSettings(max_tokens=4))[0].kv
+    backend = present(estimator.backend)
+    prompt = tuple(backend.encode("Question: Who?\nAnswer:"))
+    kv = backend.generate([prompt], GenerationSettings(max_tokens=4))[0].kv
     assert kv is not None
     row = QuestionAnswer(question="Who?", answer="a letter")
     assert estimator.score_generated(row, kv) == estimator.score([row])[0]

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.special import expit  # type: ignore[import-untyped]
+from scipy.special import expit
 
 from ct_guard.calibration import fit
 from ct_guard.errors import InputError

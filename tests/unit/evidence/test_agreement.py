@@ -87,7 +87,10 @@ def test_an_answer_that_some_samples_repeat_is_agreed_with() -> None:
 
 
 def test_models_that_are_right_more_often_weigh_more() -> None:
-    asked, answer, model, correct = [], [], [], []
+    asked: list[str] = []
+    answer: list[str] = []
+    model: list[str] = []
+    correct: list[bool] = []
     for number in range(60):
         for name, right in (("good", True), ("poor", number % 4 == 0), ("asked", number % 2 == 0)):
             asked.append(f"{number}?")

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from scipy.special import expit  # type: ignore[import-untyped]
+from scipy.special import expit
 
 from ct_guard.errors import CalibrationError
 from ct_guard.evidence import Answers, Fitted, answers_of, fit_evidence, read_logits
@@ -99,7 +99,7 @@ def test_missing_values_are_remarked_on() -> None:
 
 
 def test_trees_in_json_say_what_scikit_learn_says() -> None:
-    from sklearn.ensemble import HistGradientBoostingClassifier  # type: ignore[import-untyped]
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
     random = np.random.default_rng(0)
     features = random.normal(size=(800, 4))

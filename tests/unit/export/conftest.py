@@ -144,7 +144,9 @@ def make_adapter(tmp_path_factory: pytest.TempPathFactory) -> MakeAdapter:
             }
         )
         folder = tmp_path_factory.mktemp("adapter")
-        get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).save_pretrained(folder)
+        get_peft_model(AutoModelForCausalLM.from_pretrained(base), config).save_pretrained(
+            str(folder)
+        )
         return folder
 
     return make

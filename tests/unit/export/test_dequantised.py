@@ -2,11 +2,12 @@
 
 import json
 import multiprocessing
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from transformers import AutoTokenizer, LlamaConfig, Qwen2Config
+from transformers import AutoTokenizer, LlamaConfig, PreTrainedTokenizerFast, Qwen2Config
 
 from ct_guard.backends import dequantise
 from ct_guard.backends.dequantised import ORIGIN, local_form, origin
@@ -14,6 +15,9 @@ from ct_guard.backends.loading import load_model
 from ct_guard.backends.tokens import TokenizerEncoder
 from ct_guard.errors import BackendError
 from ct_guard.export import export_base
+from ct_guard.export.writing import WeightType
+from tests.present import present
+from tests.unit.export.conftest import LlamaLogits, MakeModel
 
 from .test_export_agreement import CASES, GELU_TABLE, IDS, reference
 
@@ -27,13 +31,13 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def file(make_model, tmp_path: Path) -> Path:
+def file(make_model: MakeModel, tmp_path: Path) -> Path:
     export_base(make_model(LlamaConfig), tmp_path / "model.gguf", kind="f32")
     return tmp_path / "model.gguf"
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_every_exported_architecture(name, make_model, tmp_path):
+def test_every_exported_architecture(name: str, make_model: MakeModel, tmp_path: Path) -> None:
     kind, changes = CASES[name]
     folder = make_model(kind, **changes)
     export_base(folder, tmp_path / "model.gguf", kind="f32")
@@ -43,7 +47,9 @@ def test_every_exported_architecture(name, make_model, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["f16", "q8_0"])
-def test_smaller_types(kind, make_model, llama_logits, tmp_path):
+def test_smaller_types(
+    kind: WeightType, make_model: MakeModel, llama_logits: LlamaLogits, tmp_path: Path
+) -> None:
     folder = make_model(Qwen2Config)
     export_base(folder, tmp_path / "model.gguf", kind=kind)
     there = reference(Path(local_form(tmp_path / "model.gguf")))
@@ -51,7 +57,9 @@ def test_smaller_types(kind, make_model, llama_logits, tmp_path):
     assert np.abs(there - reference(folder)).max() > 0
 
 
-def test_sentencepiece_reads_alike(make_model, sentencepiece_like, tmp_path):
+def test_sentencepiece_reads_alike(
+    make_model: MakeModel, sentencepiece_like: Callable[[], PreTrainedTokenizerFast], tmp_path: Path
+) -> None:
     folder = make_model(LlamaConfig, sentencepiece_like())
     export_base(folder, tmp_path / "model.gguf", kind="f32")
     ours, theirs = (
@@ -64,7 +72,9 @@ def test_sentencepiece_reads_alike(make_model, sentencepiece_like, tmp_path):
     assert ours.start_ids == theirs.start_ids
 
 
-def test_the_template_and_the_special_tokens_are_the_files(tiny_base, tiny_gguf):
+def test_the_template_and_the_special_tokens_are_the_files(
+    tiny_base: Path, tiny_gguf: Path
+) -> None:
     ours, theirs = (
         AutoTokenizer.from_pretrained(place) for place in (local_form(tiny_gguf), tiny_base)
     )
@@ -77,28 +87,31 @@ def test_the_template_and_the_special_tokens_are_the_files(tiny_base, tiny_gguf)
             assert one.encode(text, special=special) == other.encode(text, special=special)
 
 
-def test_it_is_made_once_and_named_by_the_file_s_hash(file, cache, caplog):
+def test_it_is_made_once_and_named_by_the_file_s_hash(
+    file: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     made = Path(local_form(file))
     assert "Unpacking" in caplog.text
     assert made.parent == cache / "dequantised"
-    assert made.name.startswith(origin(file).digest[:32])
+    assert made.name.startswith(present(origin(file)).digest[:32])
     caplog.clear()
     moved = file.rename(file.with_name("moved.gguf"))
     assert local_form(moved) == made
     assert caplog.text == ""
 
 
-def test_the_directory_itself_is_the_same_base(file):
+def test_the_directory_itself_is_the_same_base(file: Path) -> None:
     made = Path(local_form(file))
-    assert (origin(made).fingerprint, origin(made).digest) == origin(file)[1:]
+    of_made, of_file = present(origin(made)), present(origin(file))
+    assert (of_made.fingerprint, of_made.digest) == of_file[1:]
 
 
-def test_a_directory_elsewhere_is_not_believed(file, tmp_path):
+def test_a_directory_elsewhere_is_not_believed(file: Path, tmp_path: Path) -> None:
     made = Path(local_form(file))
     assert origin(made.rename(tmp_path / "elsewhere")) is None
 
 
-def test_what_was_damaged_in_the_cache_is_made_again(file):
+def test_what_was_damaged_in_the_cache_is_made_again(file: Path) -> None:
     made = Path(local_form(file))
     expected = reference(made)
     data = bytearray((made / "model.safetensors").read_bytes())
@@ -110,7 +123,7 @@ def test_what_was_damaged_in_the_cache_is_made_again(file):
     assert local_form(file) == made
 
 
-def test_a_run_that_was_killed_leaves_nothing_that_is_used(file, cache):
+def test_a_run_that_was_killed_leaves_nothing_that_is_used(file: Path, cache: Path) -> None:
     leftover = cache / "dequantised" / f"{Path(local_form(file)).name}.new"
     made = Path(local_form(file))
     leftover.mkdir()
@@ -121,20 +134,22 @@ def test_a_run_that_was_killed_leaves_nothing_that_is_used(file, cache):
     assert json.loads((made / "config.json").read_text())["model_type"] == "llama"
 
 
-def test_processes_that_ask_at_once_get_the_same(file):
+def test_processes_that_ask_at_once_get_the_same(file: Path) -> None:
     with multiprocessing.get_context("spawn").Pool(2) as pool:
         made = pool.map(local_form, [file] * 2)
     assert made[0] == made[1]
-    assert not list(made[0].parent.glob("*.new"))
+    assert not list(Path(made[0]).parent.glob("*.new"))
 
 
-def test_large_bases_are_kept_in_16_bits(file, monkeypatch):
+def test_large_bases_are_kept_in_16_bits(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dequantise, "SMALL", 1000)
     config = json.loads((Path(local_form(file)) / "config.json").read_text())
     assert config["dtype"] == "bfloat16"
 
 
-def test_numbers_that_have_no_place_in_the_model_are_noticed(make_model, tmp_path, monkeypatch):
+def test_numbers_that_have_no_place_in_the_model_are_noticed(
+    make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The library skips what it does not know."""
     export_base(make_model(LlamaConfig, attention_bias=True), tmp_path / "model.gguf", kind="f32")
     monkeypatch.setattr(dequantise, "completed", lambda config, info: config)
@@ -142,7 +157,9 @@ def test_numbers_that_have_no_place_in_the_model_are_noticed(make_model, tmp_pat
         local_form(tmp_path / "model.gguf")
 
 
-def test_a_configuration_that_is_read_otherwise_is_noticed(make_model, tmp_path, monkeypatch):
+def test_a_configuration_that_is_read_otherwise_is_noticed(
+    make_model: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     rope = {"rope_type": "linear", "factor": 8.0, "rope_theta": 5000.0}
     folder = make_model(LlamaConfig, rope_parameters=rope)
     export_base(folder, tmp_path / "model.gguf", kind="f32")
@@ -151,7 +168,7 @@ def test_a_configuration_that_is_read_otherwise_is_noticed(make_model, tmp_path,
         local_form(tmp_path / "model.gguf")
 
 
-def test_loaders_take_the_file(file):
+def test_loaders_take_the_file(file: Path) -> None:
     model, tokenizer = load_model(
         file, revision=None, device="cpu", dtype="float32", quantization=None
     )

@@ -1,6 +1,7 @@
 """Exported weights compute what the originals compute."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,9 @@ from ct_guard.backends.gguf_file import validate_adapter, validate_base
 from ct_guard.export import export_adapter, export_base
 from ct_guard.export.architecture import read_architecture
 from ct_guard.export.weights import Weights
+from ct_guard.export.writing import WeightType
 from ct_guard.store import MINI
+from tests.unit.export.conftest import LlamaLogits, MakeAdapter, MakeModel
 
 IDS = [1, 40, 7, 200, 12, 99, 250, 3, 3, 64, 128, 17, 5, 201, 77, 30]
 LLAMA3_ROPE = {
@@ -37,7 +40,7 @@ GEMMA = {
 """Seven layers, of which the sixth attends to everything, the others to fewer tokens than IDS."""
 GELU_TABLE = 0.02
 """llama.cpp looks the activation of Gemma up in a table of 16-bit numbers."""
-CASES = {
+CASES: dict[str, tuple[Any, dict[str, Any]]] = {
     "llama": (LlamaConfig, {}),
     "llama-biased": (LlamaConfig, {"attention_bias": True, "mlp_bias": True}),
     "llama-tied": (LlamaConfig, {"tie_word_embeddings": True}),
@@ -77,7 +80,7 @@ CASES = {
 
 
 def reference(base: Path, adapter: Path | None = None, ids: list[int] = IDS) -> NDArray[np.float32]:
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    model: Any = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     if adapter is not None:
         model = PeftModel.from_pretrained(model, adapter)
     with torch.no_grad():
@@ -87,8 +90,12 @@ def reference(base: Path, adapter: Path | None = None, ids: list[int] = IDS) -> 
 
 @pytest.mark.parametrize("name", CASES)
 def test_logits_of_every_architecture_with_and_without_an_adapter(
-    name, make_model, make_adapter, llama_logits, tmp_path
-):
+    name: Any,
+    make_model: MakeModel,
+    make_adapter: MakeAdapter,
+    llama_logits: LlamaLogits,
+    tmp_path: Path,
+) -> None:
     kind, changes = CASES[name]
     exact = GELU_TABLE if kind is Gemma3TextConfig else 1e-4
     folder = make_model(kind, **changes)
@@ -125,7 +132,13 @@ def test_logits_of_every_architecture_with_and_without_an_adapter(
     ],
     ids=["rslora", "alpha-pattern", "rank-and-alpha-pattern"],
 )
-def test_scales_of_an_adapter(options, make_model, make_adapter, llama_logits, tmp_path):
+def test_scales_of_an_adapter(
+    options: dict[str, Any],
+    make_model: MakeModel,
+    make_adapter: MakeAdapter,
+    llama_logits: LlamaLogits,
+    tmp_path: Path,
+) -> None:
     folder = make_model(LlamaConfig)
     adapter = make_adapter(folder, **options)
     export_base(folder, tmp_path / "model.gguf", kind="f32")
@@ -144,7 +157,7 @@ def test_scales_of_an_adapter(options, make_model, make_adapter, llama_logits, t
     )
 
 
-def test_shards_give_the_same_file(make_model, tmp_path):
+def test_shards_give_the_same_file(make_model: MakeModel, tmp_path: Path) -> None:
     whole, parts = make_model(LlamaConfig), make_model(LlamaConfig, shards=True)
     assert len(list(parts.glob("*.safetensors"))) > 2
     tensors = []
@@ -157,7 +170,13 @@ def test_shards_give_the_same_file(make_model, tmp_path):
 
 
 @pytest.mark.parametrize(("kind", "tolerance"), [("f16", 0.02), ("q8_0", 0.5)])
-def test_smaller_types_are_near_and_smaller(kind, tolerance, make_model, llama_logits, tmp_path):
+def test_smaller_types_are_near_and_smaller(
+    kind: WeightType,
+    tolerance: float,
+    make_model: MakeModel,
+    llama_logits: LlamaLogits,
+    tmp_path: Path,
+) -> None:
     folder = make_model(LlamaConfig)
     export_base(folder, tmp_path / "full.gguf", kind="f32")
     export_base(folder, tmp_path / "small.gguf", kind=kind)
@@ -168,13 +187,15 @@ def test_smaller_types_are_near_and_smaller(kind, tolerance, make_model, llama_l
     assert 0 < difference.max() < tolerance * np.abs(reference(folder)).max()
 
 
-def test_a_window_becomes_the_context_that_the_file_promises(make_model, tmp_path):
+def test_a_window_becomes_the_context_that_the_file_promises(
+    make_model: MakeModel, tmp_path: Path
+) -> None:
     folder = make_model(MistralConfig, sliding_window=32, head_dim=16)
     export_base(folder, tmp_path / "model.gguf")
     assert validate_base(tmp_path / "model.gguf").context_length == 32
 
 
-def test_the_embedded_files_are_what_the_export_makes_today(tmp_path):
+def test_the_embedded_files_are_what_the_export_makes_today(tmp_path: Path) -> None:
     export_base(MINI / "base", tmp_path / "base" / "model.gguf", kind="f32")
     made = (tmp_path / "base" / "model.gguf").read_bytes()
     assert made == (MINI / "base" / "model.gguf").read_bytes()

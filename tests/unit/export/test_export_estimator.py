@@ -1,6 +1,8 @@
 """A whole estimator is exported, in place or as a copy, and answers as the original does."""
 
 import shutil
+from pathlib import Path
+from typing import Any
 
 import gguf
 import pytest
@@ -22,6 +24,7 @@ from ct_guard.errors import (
 from ct_guard.export import export_estimator
 from ct_guard.query import build_query
 from ct_guard.store import Manifest, load_manifest, with_file, write_manifest
+from tests.present import present
 
 ROWS = [
     QuestionAnswer(question="What is 2 plus 2?", answer="4"),
@@ -30,7 +33,7 @@ ROWS = [
 
 
 @pytest.fixture
-def base(tiny_base, tmp_path):
+def base(tiny_base: Path, tmp_path: Path) -> Path:
     """A base of one's own, to export in place."""
     folder = tmp_path / "base"
     shutil.copytree(tiny_base, folder)
@@ -38,7 +41,7 @@ def base(tiny_base, tmp_path):
 
 
 @pytest.fixture
-def estimator(tiny_estimator, base, tmp_path):
+def estimator(tiny_estimator: Path, base: Path, tmp_path: Path) -> Path:
     """An estimator of one's own, whose manifest names its base by a relative path."""
     folder = tmp_path / "estimator"
     shutil.copytree(tiny_estimator, folder)
@@ -49,15 +52,15 @@ def estimator(tiny_estimator, base, tmp_path):
     return folder
 
 
-def p(folder, backend, **options):
+def p(folder: Path, backend: str, **options: Any) -> list[float | None]:
     loaded = load_estimator(folder, backend=backend, **options)
     try:
         return [confidence.p for confidence in loaded.score(ROWS)]
     finally:
-        loaded.backend.close()
+        present(loaded.backend).close()
 
 
-def test_in_place_the_files_join_base_and_adapter(estimator, base):
+def test_in_place_the_files_join_base_and_adapter(estimator: Path, base: Path) -> None:
     made = export_estimator(estimator, kind="f32")
     assert made.base == base / "model.gguf"
     assert made.adapter == estimator / "adapter" / "adapter.gguf"
@@ -67,7 +70,7 @@ def test_in_place_the_files_join_base_and_adapter(estimator, base):
     assert not [name for name in left if name.startswith(".")]
 
 
-def test_a_copy_stands_alone(estimator, base, tmp_path):
+def test_a_copy_stands_alone(estimator: Path, base: Path, tmp_path: Path) -> None:
     before = p(estimator, "transformers")
     export_estimator(estimator, tmp_path / "alone", kind="f32")
     assert not (base / "model.gguf").exists()
@@ -78,11 +81,13 @@ def test_a_copy_stands_alone(estimator, base, tmp_path):
     assert p(tmp_path / "elsewhere", "llama_cpp") == pytest.approx(before, abs=1e-3)
 
 
-def test_an_adapter_names_its_base_its_scale_and_its_query(estimator, base, tiny_base):
+def test_an_adapter_names_its_base_its_scale_and_its_query(
+    estimator: Path, base: Path, tiny_base: Path
+) -> None:
     made = export_estimator(estimator)
-    fields = {key: field.value for key, field in read_header(made.adapter).fields.items()}
+    fields = {key: field.value for key, field in read_header(present(made.adapter)).fields.items()}
     assert fields["ct_guard.base_fingerprint"] == fingerprint(base)
-    assert validate_base(made.base).fingerprint == fingerprint(base)
+    assert validate_base(present(made.base)).fingerprint == fingerprint(base)
     assert fields["adapter.lora.alpha"] == 8.0  # PEFT's default
     from transformers import AutoTokenizer
 
@@ -91,14 +96,14 @@ def test_an_adapter_names_its_base_its_scale_and_its_query(estimator, base, tiny
     assert tuple(fields["adapter.alora.invocation_tokens"]) == ids[1:]
 
 
-def test_an_adapter_for_all_tokens_names_no_query(estimator, base):
+def test_an_adapter_for_all_tokens_names_no_query(estimator: Path, base: Path) -> None:
     manifest = load_manifest(estimator).model_copy(update={"activation": "all"})
     (estimator / "manifest.json").write_text(manifest.model_dump_json())
     made = export_estimator(estimator)
-    assert "adapter.alora.invocation_tokens" not in read_header(made.adapter).fields
+    assert "adapter.alora.invocation_tokens" not in read_header(present(made.adapter)).fields
 
 
-def test_estimators_share_the_file_of_one_base(estimator, base, tmp_path):
+def test_estimators_share_the_file_of_one_base(estimator: Path, base: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(estimator, other)
     assert not export_estimator(estimator).kept
@@ -112,7 +117,9 @@ def test_estimators_share_the_file_of_one_base(estimator, base, tmp_path):
     assert not export_estimator(other, overwrite=True).kept
 
 
-def test_a_base_file_of_another_type_is_shared_unless_a_type_is_asked_for(estimator, base):
+def test_a_base_file_of_another_type_is_shared_unless_a_type_is_asked_for(
+    estimator: Path, base: Path
+) -> None:
     export_estimator(estimator, kind="f32", only="base")
     with pytest.raises(OutputExistsError, match="--adapter-only leaves it"):
         export_estimator(estimator, kind="f16")
@@ -121,7 +128,7 @@ def test_a_base_file_of_another_type_is_shared_unless_a_type_is_asked_for(estima
     assert p(estimator, "llama_cpp") == pytest.approx(p(estimator, "transformers"), abs=1e-3)
 
 
-def test_the_adapter_alone(estimator, base, tmp_path):
+def test_the_adapter_alone(estimator: Path, base: Path, tmp_path: Path) -> None:
     made = export_estimator(estimator, only="adapter")
     assert (made.base, (base / "model.gguf").exists()) == (None, False)
     export_estimator(estimator, tmp_path / "copy", only="adapter")
@@ -129,42 +136,45 @@ def test_the_adapter_alone(estimator, base, tmp_path):
     assert p(tmp_path / "copy", "transformers") == p(estimator, "transformers")
 
 
-def test_the_base_alone(estimator, base):
+def test_the_base_alone(estimator: Path, base: Path) -> None:
     made = export_estimator(estimator, only="base")
     assert (made.base, made.adapter) == (base / "model.gguf", None)
     assert not (estimator / "adapter" / "adapter.gguf").exists()
 
 
-def test_a_plain_base(base, tmp_path):
+def test_a_plain_base(base: Path, tmp_path: Path) -> None:
     assert export_estimator(base).base == base / "model.gguf"
     assert export_estimator(base, tmp_path / "out").base == tmp_path / "out" / "model.gguf"
     with pytest.raises(UsageError, match="no adapter"):
         export_estimator(base, only="adapter")
 
 
-def test_an_exported_adapter_is_verified_like_every_file(estimator):
+def test_an_exported_adapter_is_verified_like_every_file(estimator: Path) -> None:
     made = export_estimator(estimator)
-    data = bytearray(made.adapter.read_bytes())
+    adapter = present(made.adapter)
+    data = bytearray(adapter.read_bytes())
     data[-5] ^= 1
-    made.adapter.write_bytes(data)
+    adapter.write_bytes(data)
     with pytest.raises(ManifestError, match=r"adapter\.gguf differs"):
         load_manifest(estimator)
 
 
-def test_another_base_is_refused(estimator, base):
+def test_another_base_is_refused(estimator: Path, base: Path) -> None:
     (base / "tokenizer_config.json").write_text("{}")
     with pytest.raises(MismatchError, match="fingerprint"):
         export_estimator(estimator)
 
 
-def test_a_base_that_is_not_here_is_asked_for(estimator, base):
+def test_a_base_that_is_not_here_is_asked_for(estimator: Path, base: Path) -> None:
     base.rename(base.with_name("moved"))
     with pytest.raises(ExportError, match="--base"):
         export_estimator(estimator)
     assert export_estimator(estimator, base=base.with_name("moved")).adapter is not None
 
 
-def test_a_failed_export_leaves_everything_as_it_was(estimator, base, tmp_path):
+def test_a_failed_export_leaves_everything_as_it_was(
+    estimator: Path, base: Path, tmp_path: Path
+) -> None:
     name = "adapter/adapter_config.json"
     config = estimator / name
     config.write_text(config.read_text().replace('"use_dora": false', '"use_dora": true'))
@@ -177,7 +187,9 @@ def test_a_failed_export_leaves_everything_as_it_was(estimator, base, tmp_path):
         assert sorted(path for path in tmp_path.rglob("*")) == before
 
 
-def test_a_directory_that_is_no_estimator_is_never_replaced(estimator, tmp_path):
+def test_a_directory_that_is_no_estimator_is_never_replaced(
+    estimator: Path, tmp_path: Path
+) -> None:
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years")
     with pytest.raises(OutputExistsError):
@@ -187,7 +199,7 @@ def test_a_directory_that_is_no_estimator_is_never_replaced(estimator, tmp_path)
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years"
 
 
-def test_the_command_says_what_it_wrote(estimator, base):
+def test_the_command_says_what_it_wrote(estimator: Path, base: Path) -> None:
     ran = CliRunner().invoke(command, ["gguf", str(estimator), "--type", "q8_0"])
     assert ran.exit_code == 0, ran.output
     assert str(base / "model.gguf") in ran.output
@@ -199,7 +211,7 @@ def test_the_command_says_what_it_wrote(estimator, base):
     assert isinstance(again.exception, OutputExistsError)
 
 
-def test_progress_is_told_in_bytes(base, tmp_path):
+def test_progress_is_told_in_bytes(base: Path, tmp_path: Path) -> None:
     seen = []
     export_estimator(base, tmp_path, on_progress=lambda done, total: seen.append((done, total)))
     done, total = zip(*seen, strict=True)
@@ -211,7 +223,9 @@ class TestOverAGGUFFile:
     """An estimator that was tuned on a GGUF file serves on that very file."""
 
     @pytest.fixture
-    def over_file(self, estimator, tiny_gguf, tmp_path, monkeypatch):
+    def over_file(
+        self, estimator: Path, tiny_gguf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> Path:
         monkeypatch.setenv("CT_GUARD_CACHE", str(tmp_path / "cache"))
         manifest = load_manifest(estimator)
         file = tmp_path / "elsewhere.gguf"
@@ -226,7 +240,9 @@ class TestOverAGGUFFile:
         )
         return estimator
 
-    def test_the_adapter_is_written_and_the_file_stays(self, over_file, tmp_path):
+    def test_the_adapter_is_written_and_the_file_stays(
+        self, over_file: Path, tmp_path: Path
+    ) -> None:
         before = (tmp_path / "elsewhere.gguf").read_bytes()
         made = export_estimator(over_file)
         assert (made.base, made.kept) == (tmp_path / "elsewhere.gguf", True)
@@ -237,17 +253,17 @@ class TestOverAGGUFFile:
         there = p(over_file, "transformers")
         assert p(over_file, "llama_cpp", kv_type="f32", threads=1) == pytest.approx(there, abs=1e-4)
 
-    def test_a_copy_stands_alone(self, over_file, tmp_path):
+    def test_a_copy_stands_alone(self, over_file: Path, tmp_path: Path) -> None:
         export_estimator(over_file, tmp_path / "copy")
         (tmp_path / "elsewhere.gguf").unlink()
         there = p(tmp_path / "copy", "transformers")
         here = p(tmp_path / "copy", "llama_cpp", kv_type="f32", threads=1)
         assert here == pytest.approx(there, abs=1e-4)
 
-    def test_its_precision_is_its_own(self, over_file):
+    def test_its_precision_is_its_own(self, over_file: Path) -> None:
         with pytest.raises(UsageError, match="leave --type out"):
             export_estimator(over_file, kind="q8_0")
 
-    def test_another_file_is_refused(self, over_file, tiny_gguf):
+    def test_another_file_is_refused(self, over_file: Path, tiny_gguf: Path) -> None:
         with pytest.raises(MismatchError, match="fingerprint"):
             export_estimator(over_file, base=tiny_gguf)

@@ -2,6 +2,9 @@
 
 import json
 import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,14 +15,15 @@ from ct_guard.errors import BackendError, ExportError, OutputExistsError
 from ct_guard.export import export_adapter, export_base
 from ct_guard.export.architecture import read_architecture
 from ct_guard.export.weights import Weights
+from tests.unit.export.conftest import MakeAdapter, MakeModel
 
 
 @pytest.fixture
-def base(make_model):
+def base(make_model: MakeModel) -> Path:
     return make_model(LlamaConfig)
 
 
-def export(adapter, base, target):
+def export(adapter: Path, base: Path, target: Path) -> None:
     export_adapter(
         adapter,
         target,
@@ -29,7 +33,7 @@ def export(adapter, base, target):
     )
 
 
-def configured(folder, **changes):
+def configured(folder: Path, **changes: Any) -> Path:
     """The directory with another configuration."""
     path = folder / "config.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
@@ -47,7 +51,9 @@ def configured(folder, **changes):
         ({"target_modules": ["embed_tokens"]}, "lora_embedding_A"),
     ],
 )
-def test_adapters_that_are_more_than_lora(options, said, base, make_adapter, tmp_path):
+def test_adapters_that_are_more_than_lora(
+    options: dict[str, Any], said: str, base: Path, make_adapter: MakeAdapter, tmp_path: Path
+) -> None:
     adapter = make_adapter(base, **options)
     with pytest.raises(ExportError, match=said):
         export(adapter, base, tmp_path / "adapter.gguf")
@@ -55,7 +61,9 @@ def test_adapters_that_are_more_than_lora(options, said, base, make_adapter, tmp
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_an_adapter_of_tied_embeddings(make_model, make_adapter, tmp_path):
+def test_an_adapter_of_tied_embeddings(
+    make_model: MakeModel, make_adapter: MakeAdapter, tmp_path: Path
+) -> None:
     base = make_model(LlamaConfig, tie_word_embeddings=True)
     adapter = make_adapter(base, target_modules=["lm_head"])
     with pytest.raises(ExportError, match=r"lm_head\.lora_A"):
@@ -63,12 +71,19 @@ def test_an_adapter_of_tied_embeddings(make_model, make_adapter, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_an_adapter_of_the_output_matrix(base, make_adapter, tmp_path):
+def test_an_adapter_of_the_output_matrix(
+    base: Path, make_adapter: MakeAdapter, tmp_path: Path
+) -> None:
     export(make_adapter(base, target_modules=["lm_head"]), base, tmp_path / "adapter.gguf")
     assert b"output.weight.lora_a" in (tmp_path / "adapter.gguf").read_bytes()
 
 
-def change_adapter(base, make_adapter, tmp_path, change):
+def change_adapter(
+    base: Path,
+    make_adapter: MakeAdapter,
+    tmp_path: Path,
+    change: Callable[[dict[str, Any]], object],
+) -> Path:
     """A copy of a plain adapter whose tensors `change` has changed in place."""
     copy = tmp_path / "changed"
     shutil.copytree(make_adapter(base), copy)
@@ -93,7 +108,13 @@ FIRST = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight"
         (lambda t: t.pop(FIRST), "lacks one"),
     ],
 )
-def test_tensors_that_do_not_fit(change, said, base, make_adapter, tmp_path):
+def test_tensors_that_do_not_fit(
+    change: Callable[[dict[str, Any]], object],
+    said: str,
+    base: Path,
+    make_adapter: MakeAdapter,
+    tmp_path: Path,
+) -> None:
     adapter = change_adapter(base, make_adapter, tmp_path, change)
     with pytest.raises(ExportError, match=said):
         export(adapter, base, tmp_path / "adapter.gguf")
@@ -109,20 +130,22 @@ def test_tensors_that_do_not_fit(change, said, base, make_adapter, tmp_path):
         ({"quantization_config": {"quant_method": "gptq", "bits": 4}}, "quantised"),
     ],
 )  # fmt: skip
-def test_architectures_that_are_not_exported(changes, said, make_model, tmp_path):
+def test_architectures_that_are_not_exported(
+    changes: dict[str, Any], said: str, make_model: MakeModel, tmp_path: Path
+) -> None:
     folder = configured(make_model(LlamaConfig), **changes)
     with pytest.raises(ExportError, match=said):
         export_base(folder, tmp_path / "model.gguf")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_another_kind_of_model(make_model, tmp_path):
+def test_another_kind_of_model(make_model: MakeModel, tmp_path: Path) -> None:
     folder = make_model(GPT2Config)
     with pytest.raises(ExportError, match=r"GPT2LMHeadModel.*convert_hf_to_gguf"):
         export_base(folder, tmp_path / "model.gguf")
 
 
-def with_tensor(folder, name, values):
+def with_tensor(folder: Path, name: str, values: Any) -> Path:
     tensors = load_file(folder / "model.safetensors")
     tensors[name] = values
     save_file(tensors, folder / "model.safetensors", {"format": "pt"})
@@ -139,14 +162,16 @@ def with_tensor(folder, name, values):
         ("model.layers.0.mlp.up_proj.weight", torch.ones((96, 60)), "shape"),
     ],
 )
-def test_tensors_that_cannot_be_expressed(name, values, said, make_model, tmp_path):
+def test_tensors_that_cannot_be_expressed(
+    name: str, values: Any, said: str, make_model: MakeModel, tmp_path: Path
+) -> None:
     folder = with_tensor(make_model(LlamaConfig), name, values)
     with pytest.raises((ExportError, BackendError), match=said):
         export_base(folder, tmp_path / "model.gguf")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_existing_file_stays_without_overwrite(base, tmp_path):
+def test_an_existing_file_stays_without_overwrite(base: Path, tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_text("mine")
     with pytest.raises(OutputExistsError, match="--overwrite"):
         export_base(base, tmp_path / "model.gguf")
@@ -156,7 +181,7 @@ def test_an_existing_file_stays_without_overwrite(base, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["model.gguf"]
 
 
-def test_only_safetensors_are_read(base, tmp_path):
+def test_only_safetensors_are_read(base: Path, tmp_path: Path) -> None:
     (base / "model.safetensors").rename(base / "pytorch_model.bin")
     with pytest.raises(ExportError, match=r"no model\.safetensors"):
         export_base(base, tmp_path / "model.gguf")

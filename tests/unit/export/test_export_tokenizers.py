@@ -2,6 +2,7 @@
 
 import json
 import random
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -18,12 +19,13 @@ from ct_guard.export import export_base
 from ct_guard.export.tokenizer import _SPLITS, read_vocabularies
 from ct_guard.query import LABELS
 from ct_guard.records import Message
+from tests.unit.export.conftest import MakeModel
 
 LLAMA3, QWEN2 = _SPLITS
 CONVERSATION = (Message(role="user", content="Hi there"),)
 
 
-def split(pattern):
+def split(pattern: str) -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Sequence(
         [
             pre_tokenizers.Split(Regex(pattern), "isolated"),
@@ -32,7 +34,7 @@ def split(pattern):
     )
 
 
-def digits():
+def digits() -> pre_tokenizers.PreTokenizer:
     return pre_tokenizers.Sequence(
         [
             pre_tokenizers.Digits(individual_digits=True),
@@ -41,7 +43,7 @@ def digits():
     )
 
 
-def texts(count):
+def texts(count: int) -> Iterator[str]:
     rng = random.Random(0)
     pieces = [
         "abc", "xyz", "0", "12", "345", ".", ",", "!", "?", "'", '"', "(", ")", " ", "\n", "\t",
@@ -88,14 +90,22 @@ def agree(folder: Path, path: Path) -> None:
         (digits, "smollm"),
     ],
 )
-def test_byte_level_tokenizers(pre, expected, byte_level, make_model, tmp_path):
+def test_byte_level_tokenizers(
+    pre: Callable[[], pre_tokenizers.PreTokenizer],
+    expected: str,
+    byte_level: Callable[..., PreTrainedTokenizerFast],
+    make_model: MakeModel,
+    tmp_path: Path,
+) -> None:
     folder = make_model(LlamaConfig, byte_level(pre=pre()))
     export_base(folder, tmp_path / "model.gguf")
     assert validate_base(tmp_path / "model.gguf").get("tokenizer.ggml.pre") == expected
     agree(folder, tmp_path / "model.gguf")
 
 
-def test_a_unicode_form_is_kept_by_the_backend(byte_level, make_model, tmp_path):
+def test_a_unicode_form_is_kept_by_the_backend(
+    byte_level: Callable[..., PreTrainedTokenizerFast], make_model: MakeModel, tmp_path: Path
+) -> None:
     folder = make_model(LlamaConfig, byte_level(normalizer=normalizers.NFC()))
     export_base(folder, tmp_path / "model.gguf")
     backend = LlamaCppBackend.load(tmp_path / "model.gguf", n_ctx=64, n_batch=32, threads=1)
@@ -106,7 +116,9 @@ def test_a_unicode_form_is_kept_by_the_backend(byte_level, make_model, tmp_path)
     agree(folder, tmp_path / "model.gguf")
 
 
-def test_sentencepiece_tokenizers(sentencepiece_like, make_model, tmp_path):
+def test_sentencepiece_tokenizers(
+    sentencepiece_like: Callable[[], PreTrainedTokenizerFast], make_model: MakeModel, tmp_path: Path
+) -> None:
     folder = make_model(LlamaConfig, sentencepiece_like())
     export_base(folder, tmp_path / "model.gguf")
     info = validate_base(tmp_path / "model.gguf")
@@ -116,8 +128,8 @@ def test_sentencepiece_tokenizers(sentencepiece_like, make_model, tmp_path):
 
 
 def test_scores_are_those_of_the_sentencepiece_model_where_there_is_one(
-    sentencepiece_like, make_model, tmp_path
-):
+    sentencepiece_like: Callable[[], PreTrainedTokenizerFast], make_model: MakeModel, tmp_path: Path
+) -> None:
     trained = BytesIO()
     sentencepiece.SentencePieceTrainer.Train(
         sentence_iterator=iter(["What is 2 plus 2? (i): no (ii): yes Answer: i ii"] * 20),
@@ -155,7 +167,9 @@ def test_scores_are_those_of_the_sentencepiece_model_where_there_is_one(
     agree(folder, tmp_path / "model.gguf")
 
 
-def test_a_chat_template_goes_along(byte_level, make_model, tmp_path):
+def test_a_chat_template_goes_along(
+    byte_level: Callable[..., PreTrainedTokenizerFast], make_model: MakeModel, tmp_path: Path
+) -> None:
     tokenizer = byte_level()
     tokenizer.chat_template = (
         "{{ bos_token }}{% for m in messages %}[{{ m['role'] }}] {{ m['content'] | trim }}"
@@ -168,8 +182,8 @@ def test_a_chat_template_goes_along(byte_level, make_model, tmp_path):
 
 
 def test_a_tokenizer_that_llama_cpp_reads_otherwise_is_refused_with_the_text(
-    byte_level, make_model, tmp_path
-):
+    byte_level: Callable[..., PreTrainedTokenizerFast], make_model: MakeModel, tmp_path: Path
+) -> None:
     tokenizer = byte_level(pre=pre_tokenizers.Metaspace(replacement="Ġ", prepend_scheme="never"))
     folder = make_model(LlamaConfig, tokenizer)
     with pytest.raises(ExportError, match=r"would encode '.+' otherwise") as error:
@@ -178,7 +192,9 @@ def test_a_tokenizer_that_llama_cpp_reads_otherwise_is_refused_with_the_text(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_kinds_of_tokenizers_that_have_no_place_are_named(byte_level):
+def test_kinds_of_tokenizers_that_have_no_place_are_named(
+    byte_level: Callable[..., PreTrainedTokenizerFast],
+) -> None:
     unigram = PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(models.Unigram([("<unk>", 0.0), ("a", -1.0)], unk_id=0))
     )
@@ -191,7 +207,9 @@ def test_kinds_of_tokenizers_that_have_no_place_are_named(byte_level):
         next(read_vocabularies(byte_level(), Path(), 10))
 
 
-def test_special_ids_and_types_are_those_of_the_tokenizer(byte_level):
+def test_special_ids_and_types_are_those_of_the_tokenizer(
+    byte_level: Callable[..., PreTrainedTokenizerFast],
+) -> None:
     tokenizer = byte_level()
     tokenizer.add_tokens(["wombat"])
     vocabulary = next(read_vocabularies(tokenizer, Path(), len(tokenizer) + 2))

@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,7 +17,7 @@ from ct_guard.files.paths import suffix_of
 LINES = b'{"question": "What is 6 plus 7?", "answer": "13"}\n' * 3
 TABLE = b"question,answer\nWhat is 6 plus 7?,13\n"
 ROW = {"question": "What is 6 plus 7?", "answer": "13"}
-PACK = {".gz": gzip.compress, ".zst": zstandard.compress}
+PACK: dict[str, Callable[[bytes], bytes]] = {".gz": gzip.compress, ".zst": zstandard.compress}
 
 
 def packed(folder: Path, name: str, content: bytes) -> Path:

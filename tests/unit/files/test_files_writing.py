@@ -75,7 +75,7 @@ def test_any_text_comes_through_every_format(
 
 
 def test_nested_values_and_rows_of_different_columns_in_csv(tmp_path: Path) -> None:
-    rows = [
+    rows: list[dict[str, Any]] = [
         {"question": "q", "answer": "a", "tags": ["é"], "n": 1},
         {"question": "q", "answer": None, "flag": True},
     ]
@@ -138,7 +138,7 @@ def test_standard_output_is_jsonl(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sys, "stdout", stdout)
     with open_writer("-", RESULTS, source="-") as writer:
         writer.write(Row(1, {"answer": "a"}), SCORED)
-    written = stdout.buffer.getvalue()  # type: ignore[attr-defined]
+    written = stdout.buffer.getvalue()
     assert json.loads(written) == {"answer": "a", "p": 0.25, "status": "ok"}
 
 

@@ -14,6 +14,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from tests.present import present
+
 os.environ["OMP_NUM_THREADS"] = "1"
 warnings.simplefilter("ignore")
 
@@ -22,7 +24,7 @@ from ct_guard.backends import Item, ScoreBatch  # noqa: E402
 
 READ, WRITE = os.pipe()
 ESTIMATOR = load_estimator("mini")
-BACKEND = ESTIMATOR.backend
+BACKEND = present(ESTIMATOR.backend)
 SCORE = BACKEND.score
 ONE = QuestionAnswer(question="What is 7 plus 5?", answer="12")
 MANY = [QuestionAnswer(question=f"What is {n} plus 5?", answer=str(n)) for n in range(1500)]
@@ -35,7 +37,7 @@ def told(items: Sequence[Item], *rest: Any) -> ScoreBatch:
     return SCORE(items, *rest)
 
 
-BACKEND.score = told  # type: ignore[method-assign]
+BACKEND.score = told  # type: ignore[method-assign, assignment]
 GUARD = Guard(ESTIMATOR, 0.5)
 
 

@@ -62,28 +62,30 @@ def climb(policy: Policy, said: dict[str, list[Any]], guard: Guard | None = None
         ),
     ],
 )  # fmt: skip
-def test_the_way_up(policy, said, p, action, attempts, index):
+def test_the_way_up(
+    policy: Any, said: dict[str, Any], p: float, action: str, attempts: int, index: int
+) -> None:
     outcome = climb(policy, said)
     assert (outcome.result, outcome.assessments[0].action) == (p, action)
     assert (outcome.attempts, outcome.model_index, outcome.error) == (attempts, index, None)
 
 
-def test_a_failed_retry_is_noted_and_the_policy_goes_on_from_the_best():
+def test_a_failed_retry_is_noted_and_the_policy_goes_on_from_the_best() -> None:
     policy = Retry(threshold=0.7, times=1)
     outcome = climb(policy, {"a": [0.3, None], "b": [0.9]})
     assert (outcome.result, outcome.attempts, outcome.model_index) == (0.9, 3, 1)
     assert outcome.error == "model 0 failed: ConnectionError: gone"
 
 
-def test_after_a_failed_model_the_next_is_asked_only_within_the_budget():
+def test_after_a_failed_model_the_next_is_asked_only_within_the_budget() -> None:
     policy = Budget(policy=Escalate(threshold=0.7, otherwise="pass"), cost=1.0)
     outcome = climb(policy, {"a": [0.3], "b": [None], "c": [0.9]})
     assert (outcome.result, outcome.attempts) == (0.3, 2)
 
 
-def test_the_last_decision_on_an_answer_knows_whose_it_is():
+def test_the_last_decision_on_an_answer_knows_whose_it_is() -> None:
     """The stronger model's answer is decided on by its own stage, also where nobody is left."""
-    heard = []
+    heard: list[tuple[int, bool]] = []
 
     class Heard(Threshold):
         def decide(self, confidence: Confidence, situation: Situation) -> Decision:
@@ -94,7 +96,7 @@ def test_the_last_decision_on_an_answer_knows_whose_it_is():
     assert heard == [(0, False), (1, False), (1, True)]
 
 
-def test_the_first_failure_is_the_callers():
+def test_the_first_failure_is_the_callers() -> None:
     ladder = Ladder[str, str](guard_with(Annotate()), ["a", "b"])
     for _ in ladder:
         assert not ladder.failed(ConnectionError("gone"))
@@ -103,7 +105,7 @@ def test_the_first_failure_is_the_callers():
         ladder.outcome()
 
 
-def test_what_was_not_scored_ends_the_climb():
+def test_what_was_not_scored_ends_the_climb() -> None:
     guard = guard_with(Threshold(threshold=0.7))
     ladder = Ladder[str, str](guard, ["a", "b"])
     for name in ladder:
@@ -127,7 +129,7 @@ class Stubborn:
 
 
 @pytest.mark.parametrize(("action", "attempts"), [("retry", 11), ("escalate", 2)])
-def test_a_policy_that_never_ends_is_ended(action, attempts):
+def test_a_policy_that_never_ends_is_ended(action: str, attempts: int) -> None:
     outcome = climb(Stubborn(action), {"a": [0.5] * 11, "b": [0.5] * 11})
     assert outcome.attempts == attempts
     decision = outcome.assessments[0].decision

@@ -136,7 +136,7 @@ def test_a_late_caller_costs_nobody_else_the_score() -> None:
 
 def test_what_is_past_its_deadline_is_not_scored_whatever_it_is() -> None:
     queue = Queue()
-    jobs = [request(due=1.0), Call(lambda: None, 1.0), request(due=9.0)]
+    jobs: list[Request | Call] = [request(due=1.0), Call(lambda: None, 1.0), request(due=9.0)]
     for job in jobs:
         queue.add(job, now=0, busy_until=None)
     assert [job for job, _ in queue.shed(now=1.0)] == jobs[:2]

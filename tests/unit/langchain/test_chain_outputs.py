@@ -36,7 +36,7 @@ SYSTEM, HUMAN = SystemMessage("Be short."), HumanMessage("2 plus 2?")
         ({"input": {"question": "2 plus 2?"}}, [HUMAN]),
     ],
 )
-def test_what_was_asked(value: Any, asked: list[Any]):
+def test_what_was_asked(value: Any, asked: list[Any]) -> None:
     assert asked_of(value) == asked
 
 
@@ -48,7 +48,7 @@ def test_what_was_asked(value: Any, asked: list[Any]):
         (None, "NoneType is no question"),
     ],
 )
-def test_what_is_no_question_says_what_to_give(value: Any, said: str):
+def test_what_is_no_question_says_what_to_give(value: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         asked_of(value)
 
@@ -71,11 +71,11 @@ def test_what_is_no_question_says_what_to_give(value: Any, said: str):
         (None, ""),
     ],
 )
-def test_what_was_answered(output: Any, text: str):
+def test_what_was_answered(output: Any, text: str) -> None:
     assert answer_of(output).text == text
 
 
-def test_an_output_that_has_no_canonical_json_says_so():
+def test_an_output_that_has_no_canonical_json_says_so() -> None:
     with pytest.raises(UsageError, match="this dict cannot be read as an answer"):
         answer_of({1: "a", "b": 2})
 
@@ -96,23 +96,23 @@ NEW = AIMessage("I don't know.", response_metadata={"ct_guard": {"p": 0.1}})
         ({"raw": CALL, "parsed": ADA, "more": 1}, {"raw": NEW, "parsed": None, "more": 1}),
     ],
 )
-def test_a_replaced_answer_takes_the_form_of_the_output(output: Any, now: Any):
+def test_a_replaced_answer_takes_the_form_of_the_output(output: Any, now: Any) -> None:
     assert with_answer(output, NEW, replaced=True) == now
 
 
 @pytest.mark.parametrize("output", ["4", ADA, {"name": "Ada"}, None, 4])
-def test_what_cannot_carry_a_record_stays_as_it_is(output: Any):
+def test_what_cannot_carry_a_record_stays_as_it_is(output: Any) -> None:
     assert with_answer(output, NEW, replaced=False) == output
 
 
-def test_a_raw_message_carries_the_record_of_what_was_parsed():
+def test_a_raw_message_carries_the_record_of_what_was_parsed() -> None:
     made = with_answer({"raw": CALL, "parsed": ADA}, NEW, replaced=False)
     assert made["raw"].tool_calls == CALL.tool_calls
     assert made["raw"].response_metadata == NEW.response_metadata
     assert made["parsed"] is ADA
 
 
-def test_an_input_is_not_changed_in_place():
+def test_an_input_is_not_changed_in_place() -> None:
     state = {"messages": [HUMAN, AIMessage("4")]}
     with_answer(state, NEW, replaced=True)
     assert state["messages"][1].text == "4"
@@ -126,12 +126,14 @@ def test_an_input_is_not_changed_in_place():
         ([None, "4"], "4"),
     ],
 )
-def test_parts_add_up_where_they_can(parts: list[Any], whole: Any):
+def test_parts_add_up_where_they_can(parts: list[Any], whole: Any) -> None:
     said = None
     for part in parts:
         said = joined(said, part)
     assert said == whole
 
 
-def test_message_chunks_add_up():
-    assert joined(AIMessageChunk("I am"), AIMessageChunk(" sure")).text == "I am sure"
+def test_message_chunks_add_up() -> None:
+    assert (
+        joined(AIMessageChunk(content="I am"), AIMessageChunk(content=" sure")).text == "I am sure"
+    )

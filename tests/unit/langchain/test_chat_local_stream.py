@@ -8,12 +8,15 @@ from typing import Any
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.runnables import RunnableConfig
 
 from ct_guard.backends import Backend
 from ct_guard.errors import BackendError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ChatLocal, get_confidence
+from tests.confidences import record_of, usage_of
+from tests.unit.langchain.conftest import MakeEstimator
 
 QUESTION = "What is 2 plus 2?"
 REPLY = "I think it is 4."
@@ -35,7 +38,7 @@ def backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 
 
 @pytest.fixture
-def local(make_estimator: Any, backend: Backend) -> Estimator:
+def local(make_estimator: MakeEstimator, backend: Backend) -> Estimator:
     return make_estimator(backend=backend)
 
 
@@ -74,14 +77,15 @@ async def test_a_stream_says_what_invoke_says_and_ends_in_its_record(local: Esti
         assert all(part.usage_metadata is None for part in parts[:-1])
         joined = total(parts)
         assert joined.text == whole.text
-        assert get_confidence(joined)["p"] == pytest.approx(get_confidence(whole)["p"], abs=1e-4)
+        assert record_of(joined)["p"] == pytest.approx(record_of(whole)["p"], abs=1e-4)
         for name in ("finish_reason", "model_name"):
             assert joined.response_metadata[name] == whole.response_metadata[name]
-        for name in ("input_tokens", "output_tokens", "total_tokens"):
-            assert joined.usage_metadata[name] == whole.usage_metadata[name]
+        for name, count in usage_of(whole).items():
+            if name.endswith("_tokens"):
+                assert usage_of(joined).get(name) == count
 
 
-def test_text_is_streamed_as_it_is_made(make_estimator: Any) -> None:
+def test_text_is_streamed_as_it_is_made(make_estimator: MakeEstimator) -> None:
     """The first part is there before the second token is computed."""
     backend = Gated(at=2)
     parts = ChatLocal(estimator=make_estimator(backend=backend)).stream(QUESTION)
@@ -92,7 +96,7 @@ def test_text_is_streamed_as_it_is_made(make_estimator: Any) -> None:
     assert "".join(part.text for part in parts) == REPLY[2:]
 
 
-def test_characters_come_whole_and_stop_sequences_never(make_estimator: Any) -> None:
+def test_characters_come_whole_and_stop_sequences_never(make_estimator: MakeEstimator) -> None:
     backend = FakeBackend(reply="naïve 東京 😀.\n\nQuestion: more")
     model = ChatLocal(estimator=make_estimator(backend=backend), stop=["\n\nQuestion:"])
     parts = [part.text for part in model.stream(QUESTION)]
@@ -115,14 +119,14 @@ async def test_callbacks_hear_every_part_once_and_the_record_at_the_end(estimato
     model = ChatLocal(estimator=estimator)
     for asynchronous in (False, True):
         handler = Counting()
-        config = {"callbacks": [handler]}
+        config: RunnableConfig = {"callbacks": [handler]}
         if asynchronous:
             _ = [part async for part in model.astream(QUESTION, config)]
         else:
             _ = list(model.stream(QUESTION, config))
         assert handler.tokens == [*REPLY, ""]
         (end,) = handler.ends
-        assert get_confidence(end)["p"] == 0.5
+        assert record_of(end)["p"] == 0.5
 
 
 # --- held until the decision ----------------------------------------------------------------------
@@ -133,28 +137,28 @@ async def both(model: ChatLocal) -> list[list[AIMessageChunk]]:
 
 
 async def test_what_may_be_replaced_is_not_streamed_before_the_decision(
-    make_estimator: Any,
+    make_estimator: MakeEstimator,
 ) -> None:
     weak = make_estimator(logit=lambda answer: -3.0)
     for parts in await both(ChatLocal(estimator=weak, policy=0.7, abstain_message="No idea.")):
         assert [part.text for part in parts] == ["No idea.", ""]
-        record = get_confidence(parts[-1])
+        record = record_of(parts[-1])
         assert (record["action"], record["original"]) == ("abstain", None)
-        assert parts[-1].usage_metadata["output_tokens"] == len(REPLY)
+        assert usage_of(parts[-1])["output_tokens"] == len(REPLY)
 
 
-async def test_a_held_answer_that_passes_comes_at_once(make_estimator: Any) -> None:
+async def test_a_held_answer_that_passes_comes_at_once(make_estimator: MakeEstimator) -> None:
     strong = make_estimator(logit=lambda answer: 3.0)
     for parts in await both(ChatLocal(estimator=strong, policy=0.7)):
         assert [part.text for part in parts] == [REPLY, ""]
-        assert get_confidence(parts[-1])["action"] == "pass"
+        assert record_of(parts[-1])["action"] == "pass"
 
 
-async def test_holding_is_a_choice(make_estimator: Any) -> None:
+async def test_holding_is_a_choice(make_estimator: MakeEstimator) -> None:
     weak = make_estimator(logit=lambda answer: -3.0)
     for parts in await both(ChatLocal(estimator=weak, policy=0.7, hold_stream=False)):
         assert [part.text for part in parts] == [*REPLY, ""]
-        record = get_confidence(parts[-1])
+        record = record_of(parts[-1])
         assert record["action"] == "abstain"
         assert "original" not in record
     for parts in await both(ChatLocal(estimator=weak, hold_stream=True)):
@@ -178,18 +182,18 @@ class Deaf(FakeBackend):
     ids=str,
 )
 async def test_an_answer_that_cannot_be_scored_leaves_by_no_stream_that_may_keep_it_back(
-    make_estimator: Any, options: Any, texts: list[str], action: str
+    make_estimator: MakeEstimator, options: Any, texts: list[str], action: str
 ) -> None:
     model = ChatLocal(estimator=make_estimator(backend=Deaf()), **options)
     for parts in await both(model):
-        record = get_confidence(parts[-1])
+        record = record_of(parts[-1])
         assert [part.text for part in parts] == texts
         assert (record["action"], record["error"]) == (action, "the engine failed")
 
 
-async def test_where_it_raises_nothing_was_streamed_before(make_estimator: Any) -> None:
+async def test_where_it_raises_nothing_was_streamed_before(make_estimator: MakeEstimator) -> None:
     model = ChatLocal(estimator=make_estimator(backend=Deaf()), on_error="raise")
-    seen = []
+    seen: list[Any] = []
     with pytest.raises(BackendError, match="the engine failed"):
         seen += model.stream(QUESTION)
     parts = model.astream(QUESTION)
@@ -199,11 +203,11 @@ async def test_where_it_raises_nothing_was_streamed_before(make_estimator: Any) 
 
 
 @pytest.mark.parametrize("hold", [True, False])
-async def test_an_empty_answer_is_only_an_end(make_estimator: Any, hold: bool) -> None:
+async def test_an_empty_answer_is_only_an_end(make_estimator: MakeEstimator, hold: bool) -> None:
     estimator = make_estimator(backend=FakeBackend(reply=""))
     for parts in await both(ChatLocal(estimator=estimator, hold_stream=hold)):
         assert [part.text for part in parts] == [""]
-        assert get_confidence(parts[0])["status"] == "empty"
+        assert record_of(parts[0])["status"] == "empty"
 
 
 # --- stopped early --------------------------------------------------------------------------------
@@ -238,12 +242,14 @@ async def test_a_stream_that_nobody_reads_on_leaves_everything_usable(local: Est
         break
     again = await model.ainvoke(QUESTION)
     assert again.text == expected.text
-    assert get_confidence(again)["p"] == pytest.approx(get_confidence(expected)["p"], abs=1e-4)
-    assert again.usage_metadata["input_token_details"]["cache_read"] > 0
+    assert record_of(again)["p"] == pytest.approx(record_of(expected)["p"], abs=1e-4)
+    assert usage_of(again)["input_token_details"]["cache_read"] > 0
 
 
 @pytest.mark.parametrize("streamed", [True, False])
-async def test_a_cancelled_task_stops_the_generation(make_estimator: Any, streamed: bool) -> None:
+async def test_a_cancelled_task_stops_the_generation(
+    make_estimator: MakeEstimator, streamed: bool
+) -> None:
     backend = Gated(at=3)
     model = ChatLocal(estimator=make_estimator(backend=backend))
 
@@ -265,7 +271,7 @@ async def test_a_cancelled_task_stops_the_generation(make_estimator: Any, stream
     assert (await model.ainvoke(QUESTION)).text == REPLY
 
 
-async def test_the_event_loop_goes_on_while_a_token_is_made(make_estimator: Any) -> None:
+async def test_the_event_loop_goes_on_while_a_token_is_made(make_estimator: MakeEstimator) -> None:
     backend = Gated(at=3)
     model = ChatLocal(estimator=make_estimator(backend=backend))
     task = asyncio.create_task(model.ainvoke(QUESTION))
@@ -288,11 +294,11 @@ def test_a_conversation_is_read_once_turn_by_turn(mini: Estimator) -> None:
         history.append(HumanMessage(question))
         answer, afresh = model.invoke(history), cold.invoke(history)
         assert answer.text == afresh.text
-        assert get_confidence(answer)["p"] == pytest.approx(get_confidence(afresh)["p"], abs=1e-2)
-        assert answer.usage_metadata["input_token_details"]["cache_read"] == held
-        assert afresh.usage_metadata["input_token_details"]["cache_read"] == 0
-        assert answer.usage_metadata["input_tokens"] == afresh.usage_metadata["input_tokens"]
-        held = answer.usage_metadata["total_tokens"]
+        assert record_of(answer)["p"] == pytest.approx(record_of(afresh)["p"], abs=1e-2)
+        assert usage_of(answer)["input_token_details"]["cache_read"] == held
+        assert usage_of(afresh)["input_token_details"]["cache_read"] == 0
+        assert usage_of(answer)["input_tokens"] == usage_of(afresh)["input_tokens"]
+        held = usage_of(answer)["total_tokens"]
         history.append(answer)
 
 
@@ -300,8 +306,8 @@ def test_a_common_beginning_is_read_once_for_all_conversations(local: Estimator)
     model = ChatLocal(estimator=local, max_tokens=6)
     system = SystemMessage("You are asked about sums, and answer in one word.")
     first, second = (model.invoke([system, HumanMessage(text)]) for text in ("One?", "Two?"))
-    assert first.usage_metadata["input_token_details"]["cache_read"] == 0
-    assert second.usage_metadata["input_token_details"]["cache_read"] > 20
+    assert usage_of(first)["input_token_details"]["cache_read"] == 0
+    assert usage_of(second)["input_token_details"]["cache_read"] > 20
 
 
 def test_an_edited_turn_is_read_from_where_it_differs(local: Estimator) -> None:
@@ -312,14 +318,14 @@ def test_an_edited_turn_is_read_from_where_it_differs(local: Estimator) -> None:
     edited = [*history[:-1], HumanMessage("What is 2 plus 3?")]
     answer, afresh = model.invoke(edited), cold.invoke(edited)
     assert answer.text == afresh.text
-    assert get_confidence(answer)["p"] == pytest.approx(get_confidence(afresh)["p"], abs=1e-3)
-    assert answer.usage_metadata["input_token_details"]["cache_read"] > 10
+    assert record_of(answer)["p"] == pytest.approx(record_of(afresh)["p"], abs=1e-3)
+    assert usage_of(answer)["input_token_details"]["cache_read"] > 10
 
 
 async def test_many_conversations_at_once_stay_apart_and_bounded(local: Estimator) -> None:
     model = ChatLocal(estimator=local, max_tokens=6, keep_conversations=2)
     cold = ChatLocal(estimator=local, max_tokens=6, keep_conversations=0)
-    questions = [f"What is {number} plus {number}?" for number in range(8)]
+    questions: list[Any] = [f"What is {number} plus {number}?" for number in range(8)]
     expected = [cold.invoke(question) for question in questions]
 
     async def streamed(question: str) -> AIMessageChunk:
@@ -330,15 +336,15 @@ async def test_many_conversations_at_once_stay_apart_and_bounded(local: Estimato
         await asyncio.gather(*map(streamed, questions)),
     ):
         assert [answer.text for answer in answers] == [one.text for one in expected]
-        assert [get_confidence(one)["p"] for one in answers] == pytest.approx(
-            [get_confidence(one)["p"] for one in expected], abs=1e-3
+        assert [record_of(one)["p"] for one in answers] == pytest.approx(
+            [record_of(one)["p"] for one in expected], abs=1e-3
         )
     assert len(model._conversations) == 2
     assert len(cold._conversations) == 0
 
 
 def test_more_conversations_than_the_cache_holds_make_way(
-    make_estimator: Any, tiny_gguf: Any
+    make_estimator: MakeEstimator, tiny_gguf: Any
 ) -> None:
     """llama.cpp's cells are for all sequences together."""
     from ct_guard.backends.llama_cpp import LlamaCppBackend
@@ -347,6 +353,6 @@ def test_more_conversations_than_the_cache_holds_make_way(
     model = ChatLocal(estimator=make_estimator(backend=small), max_tokens=16, keep_conversations=50)
     for number in range(20):
         answer = model.invoke(f"{number} is a number. " * 5)
-        assert get_confidence(answer)["status"] == "ok"
+        assert record_of(answer)["status"] == "ok"
     assert 1 <= len(model._conversations) < 20
     model.close()

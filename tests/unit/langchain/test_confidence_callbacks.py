@@ -20,6 +20,7 @@ from langchain_core.runnables import RunnableLambda
 from langchain_core.tools import tool
 
 from ct_guard.errors import BackendError, LowConfidenceError
+from ct_guard.estimators import Estimator
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import (
     ConfidenceCallbackHandler,
@@ -27,6 +28,7 @@ from ct_guard_langchain import (
     get_confidence,
     get_confidence_callback,
 )
+from tests.unit.langchain.conftest import MakeEstimator
 
 PROMPT = ChatPromptTemplate.from_messages([("system", "Be short."), ("human", "{question}")])
 
@@ -52,7 +54,9 @@ class Down(GenericFakeChatModel):
 # --- what it sees ---------------------------------------------------------------------------------
 
 
-async def test_it_sees_the_prompt_and_the_answer_on_every_surface_and_changes_neither(estimator):
+async def test_it_sees_the_prompt_and_the_answer_on_every_surface_and_changes_neither(
+    estimator: Estimator,
+) -> None:
     question = {"question": "2 plus 2?"}
     for ask in ("invoke", "ainvoke", "stream", "astream", "batch"):
         watch = ConfidenceCallbackHandler(estimator, policy=0.7)
@@ -77,7 +81,7 @@ async def test_it_sees_the_prompt_and_the_answer_on_every_surface_and_changes_ne
         assert seen.p == pytest.approx(0.9526, abs=1e-4)
 
 
-def test_every_answer_of_a_batch_is_with_its_own_question(estimator):
+def test_every_answer_of_a_batch_is_with_its_own_question(estimator: Estimator) -> None:
     watch = ConfidenceCallbackHandler(estimator)
     model = RunnableLambda(lambda value: value) | PROMPT | _Echo()
     model.batch([{"question": f"number {n}"} for n in range(20)], {"callbacks": [watch]})
@@ -96,14 +100,14 @@ class _Echo(FakeMessagesListChatModel):
         )._generate(messages)
 
 
-def test_a_plain_llm_is_seen_by_its_prompt(estimator):
+def test_a_plain_llm_is_seen_by_its_prompt(estimator: Estimator) -> None:
     watch = ConfidenceCallbackHandler(estimator, policy=0.7)
     FakeListLLM(responses=["unsure"]).invoke("2 plus 2?", {"callbacks": [watch]})
     (seen,) = watch.observations
     assert (seen.question, seen.said, seen.record["action"]) == ("2 plus 2?", "unsure", "abstain")
 
 
-def test_in_an_agent_tool_calls_and_the_final_answer_are_told_apart(estimator):
+def test_in_an_agent_tool_calls_and_the_final_answer_are_told_apart(estimator: Estimator) -> None:
     @tool
     def add(a: int, b: int) -> int:
         """Add two numbers."""
@@ -123,7 +127,9 @@ def test_in_an_agent_tool_calls_and_the_final_answer_are_told_apart(estimator):
     assert last.question == 'add({"a": 2, "b": 2}) -> 4\n\n2 plus 2?'
 
 
-def test_an_answer_with_a_record_is_not_scored_again(estimator, make_estimator):
+def test_an_answer_with_a_record_is_not_scored_again(
+    estimator: Estimator, make_estimator: MakeEstimator
+) -> None:
     backend = FakeBackend()
     watch = ConfidenceCallbackHandler(make_estimator(backend=backend))
     model = GuardedChatModel(inner=saying("I am sure."), estimator=estimator, policy=0.7)
@@ -136,7 +142,7 @@ def test_an_answer_with_a_record_is_not_scored_again(estimator, make_estimator):
     assert backend.calls == []
 
 
-def test_the_answering_model_selects_the_calibrator(make_estimator):
+def test_the_answering_model_selects_the_calibrator(make_estimator: MakeEstimator) -> None:
     class Named(GenericFakeChatModel):
         def _get_ls_params(self, *args: Any, **kwargs: Any) -> Any:
             return {"ls_model_name": "small-1"}
@@ -151,7 +157,7 @@ def test_the_answering_model_selects_the_calibrator(make_estimator):
 # --- what can go wrong ----------------------------------------------------------------------------
 
 
-def test_a_model_that_fails_is_forgotten(estimator):
+def test_a_model_that_fails_is_forgotten(estimator: Estimator) -> None:
     watch = ConfidenceCallbackHandler(estimator)
     with pytest.raises(ConnectionError):
         Down(messages=iter([])).invoke("?", {"callbacks": [watch]})
@@ -160,7 +166,9 @@ def test_a_model_that_fails_is_forgotten(estimator):
 
 
 @pytest.mark.parametrize("generations", [[], [[]]])
-def test_a_result_without_generations_is_no_observation(estimator, generations):
+def test_a_result_without_generations_is_no_observation(
+    estimator: Estimator, generations: Any
+) -> None:
     watch, run = ConfidenceCallbackHandler(estimator, raise_error=True), uuid4()
     watch.on_chat_model_start({}, [[HumanMessage("?")]], run_id=run)
     watch.on_llm_end(LLMResult(generations=generations), run_id=run)
@@ -168,7 +176,7 @@ def test_a_result_without_generations_is_no_observation(estimator, generations):
     assert watch._asked == {}
 
 
-def test_content_that_is_not_text_is_listed_as_unsupported(estimator):
+def test_content_that_is_not_text_is_listed_as_unsupported(estimator: Estimator) -> None:
     image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
     watch = ConfidenceCallbackHandler(estimator)
     saying("A cat.").invoke([HumanMessage([image])], {"callbacks": [watch]})
@@ -177,14 +185,14 @@ def test_content_that_is_not_text_is_listed_as_unsupported(estimator):
     assert seen.question == "(not text)"
 
 
-def test_an_estimator_that_fails_does_not_fail_the_run(make_estimator):
+def test_an_estimator_that_fails_does_not_fail_the_run(make_estimator: MakeEstimator) -> None:
     watch = ConfidenceCallbackHandler(make_estimator(backend=Deaf()), policy=0.7)
     assert chain("4").invoke({"question": "?"}, {"callbacks": [watch]}) == "4"
     (record,) = watch.records
     assert (record["status"], record["error"]) == ("error", "the engine failed")
 
 
-async def test_raise_error_turns_low_confidence_into_an_exception(estimator):
+async def test_raise_error_turns_low_confidence_into_an_exception(estimator: Estimator) -> None:
     watch = ConfidenceCallbackHandler(estimator, policy=0.7, raise_error=True)
     config = {"callbacks": [watch]}
     assert chain("I am sure.").invoke({"question": "?"}, config) == "I am sure."
@@ -197,7 +205,7 @@ async def test_raise_error_turns_low_confidence_into_an_exception(estimator):
     assert [record["action"] for record in watch.records] == ["pass"] + ["abstain"] * 3
 
 
-async def test_the_event_loop_stays_free_while_it_scores(make_estimator):
+async def test_the_event_loop_stays_free_while_it_scores(make_estimator: MakeEstimator) -> None:
     import time
 
     class Slow(FakeBackend):
@@ -218,7 +226,7 @@ async def test_the_event_loop_stays_free_while_it_scores(make_estimator):
 # --- where else it tells --------------------------------------------------------------------------
 
 
-async def test_records_are_sent_as_custom_events(estimator):
+async def test_records_are_sent_as_custom_events(estimator: Estimator) -> None:
     watch = ConfidenceCallbackHandler(estimator, events=True)
     events = [
         event
@@ -231,16 +239,19 @@ async def test_records_are_sent_as_custom_events(estimator):
     assert (event["name"], event["data"]) == ("ct_guard.confidence", watch.records[0])
 
 
-def test_an_event_outside_of_any_run_is_left_out(estimator):
+def test_an_event_outside_of_any_run_is_left_out(estimator: Estimator) -> None:
     watch = ConfidenceCallbackHandler(estimator, events=True, raise_error=True, policy="annotate")
     saying("I am sure.").invoke("?", {"callbacks": [watch]})
     assert len(watch.records) == 1
 
 
-def test_feedback_is_sent_to_langsmith_and_its_failure_fails_no_run(estimator, caplog):
+def test_feedback_is_sent_to_langsmith_and_its_failure_fails_no_run(
+    estimator: Estimator, caplog: pytest.LogCaptureFixture
+) -> None:
     class Client:
         def __init__(self, error: Exception | None = None) -> None:
-            self.error, self.sent = error, []
+            self.error = error
+            self.sent: list[Any] = []
 
         def create_feedback(self, **feedback: Any) -> None:
             if self.error:
@@ -264,7 +275,9 @@ def test_feedback_is_sent_to_langsmith_and_its_failure_fails_no_run(estimator, c
 # --- the context manager --------------------------------------------------------------------------
 
 
-async def test_the_context_manager_watches_what_runs_inside_it_and_nothing_else(estimator):
+async def test_the_context_manager_watches_what_runs_inside_it_and_nothing_else(
+    estimator: Estimator,
+) -> None:
     with get_confidence_callback(estimator, policy=0.7) as watch:
         chain("I am sure.").invoke({"question": "?"})
         await chain("unsure").ainvoke({"question": "?"})
@@ -272,7 +285,7 @@ async def test_the_context_manager_watches_what_runs_inside_it_and_nothing_else(
     assert [record["action"] for record in watch.records] == ["pass", "abstain"]
 
 
-async def test_contexts_in_concurrent_tasks_do_not_mix(estimator):
+async def test_contexts_in_concurrent_tasks_do_not_mix(estimator: Estimator) -> None:
     async def one(answer: str) -> list[str]:
         with get_confidence_callback(estimator) as watch:
             await chain(answer).ainvoke({"question": "?"})
@@ -284,7 +297,7 @@ async def test_contexts_in_concurrent_tasks_do_not_mix(estimator):
     assert said == [[f"answer {n}"] * 2 for n in range(5)]
 
 
-def test_many_contexts_register_one_hook(estimator):
+def test_many_contexts_register_one_hook(estimator: Estimator) -> None:
     from langchain_core.tracers import context
 
     before = len(context._configure_hooks)
@@ -294,7 +307,7 @@ def test_many_contexts_register_one_hook(estimator):
     assert len(context._configure_hooks) == before
 
 
-def test_an_error_inside_ends_the_watching(estimator):
+def test_an_error_inside_ends_the_watching(estimator: Estimator) -> None:
     with pytest.raises(KeyError), get_confidence_callback(estimator) as watch:
         raise KeyError
     chain("later").invoke({"question": "?"})
@@ -304,7 +317,7 @@ def test_an_error_inside_ends_the_watching(estimator):
 # --- the report -----------------------------------------------------------------------------------
 
 
-def test_the_report_counts_and_lists_the_lowest(estimator):
+def test_the_report_counts_and_lists_the_lowest(estimator: Estimator) -> None:
     watch = ConfidenceCallbackHandler(estimator, policy=0.7)
     assert watch.report() == "no answers were seen"
     for question, answer in [("one?", "sure"), ("two?", "unsure"), ("three?", "maybe"), ("4?", "")]:
@@ -321,7 +334,9 @@ def test_the_report_counts_and_lists_the_lowest(estimator):
     ]
 
 
-def test_a_report_of_nothing_measured_and_of_long_texts_stays_a_table(make_estimator, estimator):
+def test_a_report_of_nothing_measured_and_of_long_texts_stays_a_table(
+    make_estimator: MakeEstimator, estimator: Estimator
+) -> None:
     deaf = ConfidenceCallbackHandler(make_estimator(backend=Deaf()))
     chain("4").invoke({"question": "?"}, {"callbacks": [deaf]})
     assert deaf.report().splitlines()[1:] == ["mean p      none", "actions     pass 1",

@@ -6,19 +6,22 @@ import pytest
 from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableLambda, RunnablePassthrough
+from langchain_core.runnables import RunnableConfig, RunnableLambda, RunnablePassthrough
 from langchain_core.tracers.context import collect_runs
 
 from ct_guard.errors import BackendError, PolicyError, UsageError
+from ct_guard.estimators import Estimator
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import ConfidenceGuard, get_confidence
+from tests.confidences import p_of
 from tests.rule_model import RuleChatModel
+from tests.unit.langchain.conftest import MakeEstimator
 
 SURE, UNSURE = (
     {"input": "2 plus 2?", "output": "I am sure: 4."},
     {"input": "3 plus 3?", "output": "unsure"},
 )
-HOLDING = {"configurable": {"ct_guard_policy": 0.7}}
+HOLDING: RunnableConfig = {"configurable": {"ct_guard_policy": 0.7}}
 
 
 class Choosy(FakeBackend):
@@ -33,9 +36,10 @@ class Choosy(FakeBackend):
 # --- one pair -------------------------------------------------------------------------------------
 
 
-async def test_a_pair_gets_its_confidence_and_keeps_everything_else(estimator):
+async def test_a_pair_gets_its_confidence_and_keeps_everything_else(estimator: Estimator) -> None:
     guard = ConfidenceGuard(estimator, policy=0.7)
     pair = {**SURE, "source": "notes.txt"}
+    made: Any
     for made in (guard.invoke(pair), await guard.ainvoke(pair)):
         record = made.pop("confidence")
         assert made == pair
@@ -43,27 +47,30 @@ async def test_a_pair_gets_its_confidence_and_keeps_everything_else(estimator):
         assert record["p"] == pytest.approx(0.9526, abs=1e-4)
 
 
-def test_an_answer_that_is_abstained_from_is_replaced_and_kept_in_the_record(estimator):
+def test_an_answer_that_is_abstained_from_is_replaced_and_kept_in_the_record(
+    estimator: Estimator,
+) -> None:
     made = ConfidenceGuard(estimator, policy=0.7, abstain_message="No idea.").invoke(UNSURE)
     assert made["output"] == "No idea."
     assert made["confidence"]["original"] is None
 
 
 @pytest.mark.parametrize("below", ["retry", "escalate", "human"])
-def test_what_only_the_caller_can_do_is_left_to_it(estimator, below):
+def test_what_only_the_caller_can_do_is_left_to_it(estimator: Estimator, below: str) -> None:
     policy = {"kind": "threshold", "threshold": 0.7, "below": below}
     made = ConfidenceGuard(estimator, policy=policy).invoke(UNSURE)
     assert (made["output"], made["confidence"]["action"]) == ("unsure", below)
 
 
-def test_a_message_carries_its_record_too(estimator):
-    pair = {"input": [HumanMessage("2 plus 2?")], "output": AIMessage("I am sure.")}
+def test_a_message_carries_its_record_too(estimator: Estimator) -> None:
+    output = AIMessage("I am sure.")
+    pair = {"input": [HumanMessage("2 plus 2?")], "output": output}
     made = ConfidenceGuard(estimator).invoke(pair)
     assert get_confidence(made["output"]) == get_confidence(made) == made["confidence"]
-    assert pair["output"].response_metadata == {}
+    assert output.response_metadata == {}
 
 
-def test_structured_output_is_judged_by_its_json(estimator):
+def test_structured_output_is_judged_by_its_json(estimator: Estimator) -> None:
     made = ConfidenceGuard(estimator, policy=0.7, keep_original=True).invoke(
         {"input": "Who?", "output": {"name": "Ada", "age": "unsure"}}
     )
@@ -71,15 +78,15 @@ def test_structured_output_is_judged_by_its_json(estimator):
     assert made["confidence"]["original"] == '{"age": "unsure", "name": "Ada"}'
 
 
-def test_the_answering_model_selects_the_calibrator(make_estimator):
+def test_the_answering_model_selects_the_calibrator(make_estimator: MakeEstimator) -> None:
     flat = {"kind": "platt", "params": {"a": 0.0, "b": 0.0}, "n": 10}
     guard = ConfidenceGuard(make_estimator(calibrators={"small-1": flat}))
     said = AIMessage("I am sure.", response_metadata={"model_name": "small-1"})
     assert guard.invoke({"input": "?", "output": said})["confidence"]["p"] == 0.5
-    assert guard.invoke({"input": "?", "output": said.text})["confidence"]["p"] > 0.9
+    assert p_of(guard.invoke({"input": "?", "output": said.text})) > 0.9
 
 
-def test_question_and_answer_can_lie_under_other_keys(estimator):
+def test_question_and_answer_can_lie_under_other_keys(estimator: Estimator) -> None:
     guard = ConfidenceGuard(estimator, policy=0.7, input_key="question", output_key="answer")
     made = guard.invoke({"question": "2 plus 2?", "answer": "unsure", "docs": ["a"]})
     assert {**made, "confidence": None} == {
@@ -90,7 +97,9 @@ def test_question_and_answer_can_lie_under_other_keys(estimator):
 # --- what is missing ------------------------------------------------------------------------------
 
 
-async def test_model_then_guard_without_the_question_is_one_clear_error(estimator):
+async def test_model_then_guard_without_the_question_is_one_clear_error(
+    estimator: Estimator,
+) -> None:
     chain = RuleChatModel(reply="I am sure.") | ConfidenceGuard(estimator)
     for ask in (
         lambda: chain.invoke("2 plus 2?"),
@@ -113,12 +122,14 @@ async def test_model_then_guard_without_the_question_is_one_clear_error(estimato
         ({"input": 4, "output": "4"}, "int is no question"),
     ],
 )
-def test_a_pair_without_question_or_answer_is_refused(estimator, pair, said):
+def test_a_pair_without_question_or_answer_is_refused(
+    estimator: Estimator, pair: Any, said: str
+) -> None:
     with pytest.raises(UsageError, match=said):
         ConfidenceGuard(estimator).invoke(pair)
 
 
-def test_what_is_not_text_goes_by_on_error(estimator):
+def test_what_is_not_text_goes_by_on_error(estimator: Estimator) -> None:
     image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
     pair = {"input": [HumanMessage([image])], "output": "A cat."}
     blocked = ConfidenceGuard(estimator, policy=0.7).invoke(pair)
@@ -132,7 +143,7 @@ def test_what_is_not_text_goes_by_on_error(estimator):
 # --- batches --------------------------------------------------------------------------------------
 
 
-async def test_a_batch_is_scored_as_one_and_keeps_its_order(make_estimator):
+async def test_a_batch_is_scored_as_one_and_keeps_its_order(make_estimator: MakeEstimator) -> None:
     for ask in ("batch", "abatch"):
         backend = FakeBackend(logit=lambda answer: float(answer))
         guard = ConfidenceGuard(make_estimator(backend=backend))
@@ -143,11 +154,13 @@ async def test_a_batch_is_scored_as_one_and_keeps_its_order(make_estimator):
         assert [each["confidence"]["logit"] for each in made] == [float(n) for n in range(12)]
 
 
-def test_an_empty_batch(estimator):
+def test_an_empty_batch(estimator: Estimator) -> None:
     assert ConfidenceGuard(estimator).batch([]) == []
 
 
-async def test_with_return_exceptions_each_row_has_its_own_error(make_estimator):
+async def test_with_return_exceptions_each_row_has_its_own_error(
+    make_estimator: MakeEstimator,
+) -> None:
     guard = ConfidenceGuard(make_estimator(backend=Choosy()), on_error="raise")
     pairs = [SURE, {"input": "?", "output": "broken"}, "no pair", UNSURE]
     for made in (
@@ -164,11 +177,11 @@ async def test_with_return_exceptions_each_row_has_its_own_error(make_estimator)
         await guard.abatch([SURE, "no pair"])
 
 
-def test_every_pair_is_a_run_of_its_own(estimator):
+def test_every_pair_is_a_run_of_its_own(estimator: Estimator) -> None:
     with collect_runs() as seen:
         ConfidenceGuard(estimator, policy=0.7).batch([SURE, UNSURE])
     assert [run.name for run in seen.traced_runs] == ["ConfidenceGuard"] * 2
-    assert [run.outputs["output"] for run in seen.traced_runs] == [
+    assert [(run.outputs or {})["output"] for run in seen.traced_runs] == [
         "I am sure: 4.", "I don't know.",
     ]  # fmt: skip
 
@@ -176,9 +189,9 @@ def test_every_pair_is_a_run_of_its_own(estimator):
 # --- another policy for one call ------------------------------------------------------------------
 
 
-async def test_config_sets_the_policy_of_one_call(estimator):
+async def test_config_sets_the_policy_of_one_call(estimator: Estimator) -> None:
     guard = ConfidenceGuard(estimator, policy=0.7)
-    lax = {"configurable": {"ct_guard_policy": 0.01}}
+    lax: RunnableConfig = {"configurable": {"ct_guard_policy": 0.01}}
     assert guard.invoke(UNSURE, lax)["confidence"]["action"] == "pass"
     assert (await guard.ainvoke(UNSURE, lax))["confidence"]["action"] == "pass"
     assert guard.invoke(UNSURE)["confidence"]["action"] == "abstain"
@@ -187,23 +200,26 @@ async def test_config_sets_the_policy_of_one_call(estimator):
     assert [spec.id for spec in guard.config_specs] == ["ct_guard_policy"]
 
 
-def test_each_input_of_a_batch_can_have_its_own_and_equal_ones_share_a_batch(make_estimator):
+def test_each_input_of_a_batch_can_have_its_own_and_equal_ones_share_a_batch(
+    make_estimator: MakeEstimator,
+) -> None:
     backend = FakeBackend(logit=lambda answer: 0.0)
     guard = ConfidenceGuard(make_estimator(backend=backend), policy=0.7)
-    configs = [{"configurable": {"ct_guard_policy": p}} for p in (0.4, 0.6, 0.4, "annotate")]
+    policies = (0.4, 0.6, 0.4, "annotate")
+    configs: list[RunnableConfig] = [{"configurable": {"ct_guard_policy": p}} for p in policies]
     made = guard.batch([SURE] * 4, configs)
     assert [each["confidence"]["action"] for each in made] == ["pass", "abstain", "pass", "pass"]
     assert sorted(backend.calls) == [1, 1, 2]
 
 
-def test_many_policies_are_not_all_remembered(estimator):
+def test_many_policies_are_not_all_remembered(estimator: Estimator) -> None:
     guard = ConfidenceGuard(estimator)
     for n in range(100):
         guard.invoke(SURE, {"configurable": {"ct_guard_policy": n / 100}})
     assert len(guard.guarding.guards._others) == 32
 
 
-def test_a_policy_that_makes_no_sense_is_refused(estimator):
+def test_a_policy_that_makes_no_sense_is_refused(estimator: Estimator) -> None:
     guard = ConfidenceGuard(estimator)
     with pytest.raises(PolicyError, match="between 0 and 1"):
         guard.invoke(SURE, {"configurable": {"ct_guard_policy": 7}})
@@ -214,7 +230,9 @@ def test_a_policy_that_makes_no_sense_is_refused(estimator):
 # --- streams --------------------------------------------------------------------------------------
 
 
-async def test_a_stream_of_pairs_passes_through_with_the_confidence_in_its_last_part(estimator):
+async def test_a_stream_of_pairs_passes_through_with_the_confidence_in_its_last_part(
+    estimator: Estimator,
+) -> None:
     model = RuleChatModel(reply="I am sure of it") | StrOutputParser()
     chain = {"input": RunnablePassthrough(), "output": model} | ConfidenceGuard(
         estimator, policy="annotate"
@@ -223,14 +241,16 @@ async def test_a_stream_of_pairs_passes_through_with_the_confidence_in_its_last_
         assert "".join(part.get("output", "") for part in parts) == "I am sure of it"
         assert len(parts) >= 4
         assert ["confidence" in part for part in parts] == [False] * (len(parts) - 1) + [True]
-        whole = parts[0]
+        whole: Any = parts[0]
         for part in parts[1:]:
             whole = whole + part
         assert {"input": "?", "output": "I am sure of it"}.items() <= whole.items()
-        assert get_confidence(whole)["p"] > 0.9
+        assert p_of(whole) > 0.9
 
 
-async def test_where_the_policy_can_replace_the_answer_the_stream_is_held(estimator):
+async def test_where_the_policy_can_replace_the_answer_the_stream_is_held(
+    estimator: Estimator,
+) -> None:
     model = RuleChatModel(reply="unsure of it") | StrOutputParser()
     chain = {"input": RunnablePassthrough(), "output": model} | ConfidenceGuard(
         estimator, policy="annotate"
@@ -243,7 +263,9 @@ async def test_where_the_policy_can_replace_the_answer_the_stream_is_held(estima
         assert (part["output"], part["confidence"]["action"]) == ("I don't know.", "abstain")
 
 
-def test_a_streamed_message_carries_the_record_on_its_last_chunk_alone(estimator):
+def test_a_streamed_message_carries_the_record_on_its_last_chunk_alone(
+    estimator: Estimator,
+) -> None:
     model = RuleChatModel(reply="I am sure of it")
     chain = {"input": RunnablePassthrough(), "output": model} | ConfidenceGuard(
         estimator, policy="annotate"
@@ -256,20 +278,20 @@ def test_a_streamed_message_carries_the_record_on_its_last_chunk_alone(estimator
     for chunk in chunks[1:]:
         whole = whole + chunk
     assert whole.text == "I am sure of it"
-    assert get_confidence(whole)["p"] > 0.9
+    assert p_of(whole) > 0.9
 
 
 # --- a good LangChain citizen ---------------------------------------------------------------------
 
 
-def test_the_result_is_a_dict_for_lcels_own_tools(estimator):
+def test_the_result_is_a_dict_for_lcels_own_tools(estimator: Estimator) -> None:
     guard = ConfidenceGuard(estimator, policy=0.7)
     assert guard.pick("output").invoke(SURE) == SURE["output"]
     assert guard.assign(length=lambda made: len(made["output"])).invoke(SURE)["length"] == 13
-    prompt = ChatPromptTemplate.from_template("{output} ({confidence})")
+    prompt: Any = ChatPromptTemplate.from_template("{output} ({confidence})")
     assert "I am sure: 4. ({'p': 0.95" in (guard | prompt).invoke(SURE).to_string()
 
 
-def test_it_can_be_drawn(estimator):
+def test_it_can_be_drawn(estimator: Estimator) -> None:
     chain = RunnableLambda(lambda value: value) | ConfidenceGuard(estimator)
     assert "ConfidenceGuard" in {node.name for node in chain.get_graph().nodes.values()}

@@ -1,6 +1,7 @@
 """Confidence as a node of a graph of one's own."""
 
 import asyncio
+from collections.abc import Hashable
 from typing import Any
 
 import pytest
@@ -9,11 +10,14 @@ from langchain_core.messages import AIMessage, HumanMessage
 from langgraph.graph import END, START, MessagesState, StateGraph
 
 from ct_guard.errors import UsageError
+from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard
 from ct_guard.policies import Escalate, Retry, Review, Threshold
 from ct_guard.testing import FakeBackend
-from ct_guard_langchain import confidence_node, get_confidence, route_by_confidence
+from ct_guard_langchain import confidence_node, route_by_confidence
+from tests.confidences import record_of
 from tests.known_confidence import by_word
+from tests.unit.langchain.conftest import MakeEstimator
 
 
 def saying(*answers: str) -> Any:
@@ -29,7 +33,13 @@ def graph_of(guard: Guard, *, weak: Any, strong: Any, models: int | None = 1) ->
     graph.add_edge(START, "weak")
     graph.add_edge("weak", "confidence")
     graph.add_edge("strong", "confidence")
-    ways = {"pass": END, "abstain": END, "human": END, "retry": "weak", "escalate": "strong"}
+    ways: dict[Hashable, str] = {
+        "pass": END,
+        "abstain": END,
+        "human": END,
+        "retry": "weak",
+        "escalate": "strong",
+    }
     graph.add_conditional_edges("confidence", route_by_confidence, ways)
     return graph.compile()
 
@@ -42,31 +52,33 @@ def asked(graph: Any, way: str = "invoke") -> list[Any]:
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-def test_an_answer_gets_its_record_and_the_edge_follows_it(estimator, way):
+def test_an_answer_gets_its_record_and_the_edge_follows_it(estimator: Estimator, way: str) -> None:
     guard = Guard(estimator, Escalate(threshold=0.7))
     messages = asked(graph_of(guard, weak=saying("unsure"), strong=saying("I am sure")), way)
     assert [m.text for m in messages] == ["How far?", "unsure", "I am sure"]
-    records = [get_confidence(m) for m in messages[1:]]
+    records = [record_of(m) for m in messages[1:]]
     assert [record["action"] for record in records] == ["escalate", "pass"]
     assert (records[1]["model_index"], records[1]["attempts"]) == (1, 2)
 
 
-def test_where_no_model_is_left_the_answer_is_abstained_from(estimator):
+def test_where_no_model_is_left_the_answer_is_abstained_from(estimator: Estimator) -> None:
     guard = Guard(estimator, Threshold(threshold=0.7))
     messages = asked(graph_of(guard, weak=saying("unsure"), strong=saying("unsure too")))
     assert messages[-1].text == "I don't know."
-    assert get_confidence(messages[-1])["original"] is None
+    assert record_of(messages[-1])["original"] is None
 
 
-def test_retries_are_counted_in_the_history_and_end(estimator):
+def test_retries_are_counted_in_the_history_and_end(estimator: Estimator) -> None:
     guard = Guard(estimator, Retry(threshold=0.7, times=2, otherwise=Review(threshold=0.7)))
     weak = saying("unsure", "unsure", "perhaps")
     messages = asked(graph_of(guard, weak=weak, strong=saying(), models=0))
-    actions = [get_confidence(m)["action"] for m in messages[1:]]
+    actions = [record_of(m)["action"] for m in messages[1:]]
     assert actions == ["retry", "retry", "human"]
 
 
-def test_answers_that_were_sent_back_are_no_part_of_the_question(make_estimator):
+def test_answers_that_were_sent_back_are_no_part_of_the_question(
+    make_estimator: MakeEstimator,
+) -> None:
     heard: list[str] = []
 
     class Listening(FakeBackend):
@@ -80,14 +92,16 @@ def test_answers_that_were_sent_back_are_no_part_of_the_question(make_estimator)
     assert heard[0] == heard[1]
 
 
-def test_a_node_after_no_model_says_so(estimator):
+def test_a_node_after_no_model_says_so(estimator: Estimator) -> None:
     node = confidence_node(Guard(estimator))
-    for state in ({"messages": [HumanMessage("?")]}, {"messages": []}, {}):
+    states: list[Any] = [{"messages": [HumanMessage("?")]}, {"messages": []}, {}]
+    for state in states:
         with pytest.raises(UsageError, match="comes after a model"):
             node.invoke(state)
 
 
-def test_an_edge_without_a_confidence_says_so():
-    for state in ({"messages": [AIMessage("sure")]}, {"messages": []}):
+def test_an_edge_without_a_confidence_says_so() -> None:
+    states: list[Any] = [{"messages": [AIMessage("sure")]}, {"messages": []}]
+    for state in states:
         with pytest.raises(UsageError, match="run a confidence_node before"):
             route_by_confidence(state)

@@ -6,6 +6,7 @@ import pytest
 from langchain_core.messages import AIMessage
 
 from ct_guard.errors import UsageError
+from ct_guard.estimators import Estimator
 from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, confidence_router
 from tests.rule_model import RuleChatModel
 
@@ -18,7 +19,7 @@ def record(p: float | None, action: str = "pass") -> dict[str, Any]:
     return {"input": "?", "output": "4", "confidence": {"p": p, "action": action}}
 
 
-BRANCHES = {0.5: to("caution"), 0.9: to("send"), "abstain": to("hand over")}
+BRANCHES: Any = {0.5: to("caution"), 0.9: to("send"), "abstain": to("hand over")}
 
 
 @pytest.mark.parametrize(
@@ -33,13 +34,13 @@ BRANCHES = {0.5: to("caution"), 0.9: to("send"), "abstain": to("hand over")}
         (record(None, "abstain"), "hand over"),
     ],
 )
-async def test_where_an_answer_goes(given, place):
+async def test_where_an_answer_goes(given: Any, place: str) -> None:
     router = confidence_router(BRANCHES, default=to("person"))
     assert router.invoke(given) == (place, given)
     assert await router.ainvoke(given) == (place, given)
 
 
-def test_behind_a_guarded_chain_and_behind_a_guarded_model(estimator):
+def test_behind_a_guarded_chain_and_behind_a_guarded_model(estimator: Estimator) -> None:
     router = confidence_router({"pass": to("send")}, default=to("person"))
     guard = ConfidenceGuard(estimator, policy=0.7)
     for reply, place in (("sure", "send"), ("unsure", "person")):
@@ -62,12 +63,12 @@ def test_behind_a_guarded_chain_and_behind_a_guarded_model(estimator):
         ({None: to("send")}, "between 0 and 1, not None"),
     ],
 )
-def test_branches_that_make_no_sense_are_refused(branches, said):
+def test_branches_that_make_no_sense_are_refused(branches: Any, said: str) -> None:
     with pytest.raises(UsageError, match=said):
         confidence_router(branches, default=to("person"))
 
 
-def test_what_has_no_confidence_cannot_be_routed():
+def test_what_has_no_confidence_cannot_be_routed() -> None:
     router = confidence_router(BRANCHES, default=to("person"))
     with pytest.raises(UsageError, match="AIMessage without a confidence"):
         router.invoke(AIMessage("4"))

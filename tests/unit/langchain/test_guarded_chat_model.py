@@ -23,9 +23,12 @@ from langchain_core.runnables import RunnableParallel
 from langchain_core.tracers.context import collect_runs
 
 from ct_guard.errors import BackendError, DeadlineError, EstimatorError, PolicyError
-from ct_guard.policies import Escalate, Threshold
+from ct_guard.estimators import Estimator
+from ct_guard.policies import Escalate, OnError, Threshold
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import GuardedChatModel, get_confidence
+from tests.confidences import p_of, record_of
+from tests.unit.langchain.conftest import MakeEstimator
 
 KEYS = {
     "p", "logit", "status", "calibrated", "truncated", "estimator", "action", "attempts",
@@ -79,17 +82,17 @@ class Listening(FakeBackend):
 # --- pass and abstain -----------------------------------------------------------------------------
 
 
-def test_an_answer_passes_unchanged_with_its_confidence(estimator):
+def test_an_answer_passes_unchanged_with_its_confidence(estimator: Estimator) -> None:
     answer = GuardedChatModel(inner=saying("I am sure."), estimator=estimator).invoke("?")
     assert answer.content == "I am sure."
-    record = get_confidence(answer)
+    record = record_of(answer)
     assert record["p"] == pytest.approx(0.9526, abs=1e-4)
     assert set(record) == KEYS
     assert record["action"] == "pass"
     assert (record["attempts"], record["model_index"], record["error"]) == (1, 0, None)
 
 
-def test_the_record_is_plain_json(estimator):
+def test_the_record_is_plain_json(estimator: Estimator) -> None:
     answer = GuardedChatModel(inner=saying("I am sure."), estimator=estimator).invoke("?")
     record = answer.response_metadata["ct_guard"]
     assert json.loads(json.dumps(record, allow_nan=False)) == record
@@ -97,8 +100,8 @@ def test_the_record_is_plain_json(estimator):
 
 
 def test_abstaining_replaces_the_answer_and_keeps_id_usage_and_where_asked_the_original(
-    estimator,
-):
+    estimator: Estimator,
+) -> None:
     usage = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
     call = {"name": "add", "args": {"a": 2}, "id": "call-1"}
     said = AIMessage("unsure", id="message-1", usage_metadata=usage, tool_calls=[call])
@@ -115,14 +118,14 @@ def test_abstaining_replaces_the_answer_and_keeps_id_usage_and_where_asked_the_o
     assert set(record) == KEYS | {"original"}
 
 
-def test_the_abstain_message_is_the_callers(estimator):
+def test_the_abstain_message_is_the_callers(estimator: Estimator) -> None:
     model = GuardedChatModel(
         inner=saying("unsure"), estimator=estimator, policy=0.7, abstain_message="Ask a nurse."
     )
     assert model.invoke("?").content == "Ask a nurse."
 
 
-async def test_a_person_is_asked_by_whoever_called_the_answer_stays(estimator):
+async def test_a_person_is_asked_by_whoever_called_the_answer_stays(estimator: Estimator) -> None:
     """A model cannot stop and wait: the answer is there for a person to look at."""
     call = {"name": "unsure", "args": {}, "id": "call-1"}
     said = AIMessage("unsure", tool_calls=[call])
@@ -132,12 +135,12 @@ async def test_a_person_is_asked_by_whoever_called_the_answer_stays(estimator):
     )
     for answer in (model.invoke("?"), await model.ainvoke("?")):
         assert (answer.content, len(answer.tool_calls)) == ("unsure", 1)
-        record = get_confidence(answer)
+        record = record_of(answer)
         assert record["action"] == "human"
         assert "original" not in record
 
 
-async def test_retries_ask_the_same_model_again_and_the_best_counts(estimator):
+async def test_retries_ask_the_same_model_again_and_the_best_counts(estimator: Estimator) -> None:
     policy = {"kind": "retry", "threshold": 0.7, "times": 2, "otherwise": "pass"}
     for answers, content, attempts in (
         (["unsure", "sure"], "sure", 2),
@@ -146,7 +149,7 @@ async def test_retries_ask_the_same_model_again_and_the_best_counts(estimator):
         for ask in ("invoke", "ainvoke"):
             model = GuardedChatModel(inner=saying(*answers), estimator=estimator, policy=policy)
             answer = model.invoke("?") if ask == "invoke" else await model.ainvoke("?")
-            record = get_confidence(answer)
+            record = record_of(answer)
             assert answer.content == content
             assert (record["action"], record["attempts"], record["model_index"]) == (
                 "pass",
@@ -158,20 +161,22 @@ async def test_retries_ask_the_same_model_again_and_the_best_counts(estimator):
 @pytest.mark.parametrize(
     ("said", "status"), [("", "empty"), ("  \n", "empty"), ("I'm sorry, I can't tell.", "refusal")]
 )
-def test_empty_answers_and_refusals_are_judged_without_a_score(estimator, said, status):
+def test_empty_answers_and_refusals_are_judged_without_a_score(
+    estimator: Estimator, said: str, status: str
+) -> None:
     answer = GuardedChatModel(inner=saying(said), estimator=estimator, policy=0.7).invoke("?")
     record = answer.response_metadata["ct_guard"]
     assert (record["status"], record["p"], record["action"]) == (status, None, "abstain")
 
 
-def test_an_answer_that_only_calls_tools_is_scored_by_its_calls(estimator):
+def test_an_answer_that_only_calls_tools_is_scored_by_its_calls(estimator: Estimator) -> None:
     said = AIMessage("", tool_calls=[{"name": "be_sure", "args": {}, "id": "call-1"}])
     answer = GuardedChatModel(inner=saying(said), estimator=estimator, policy=0.7).invoke("?")
     assert answer.tool_calls[0]["name"] == "be_sure"
     assert answer.response_metadata["ct_guard"]["p"] > 0.9
 
 
-def test_a_message_that_the_model_shares_between_calls_stays_clean(estimator):
+def test_a_message_that_the_model_shares_between_calls_stays_clean(estimator: Estimator) -> None:
     shared = AIMessage("unsure")
     inner = FakeMessagesListChatModel(responses=[shared])
     GuardedChatModel(inner=inner, estimator=estimator, policy=0.7).invoke("?")
@@ -185,7 +190,7 @@ TO_PASS = Escalate(threshold=0.7, otherwise="pass")
 TO_PASS_THE_LAST = Escalate(threshold=0.7, otherwise="pass", keep="last")
 
 
-def escalating(estimator, policy, *answers):
+def escalating(estimator: Estimator, policy: Any, *answers: Any) -> GuardedChatModel:
     """Models of rising strength; an answer None is a model that is down."""
     inner, *stronger = [saying(said) if said is not None else Broken() for said in answers]
     return GuardedChatModel(inner=inner, estimator=estimator, policy=policy, models=stronger)
@@ -221,8 +226,14 @@ def escalating(estimator, policy, *answers):
     ],
 )
 async def test_escalation_keeps_the_best_answer(
-    estimator, policy, answers, content, action, attempts, index
-):
+    estimator: Estimator,
+    policy: Any,
+    answers: list[str | None] | list[str],
+    content: str,
+    action: str,
+    attempts: int,
+    index: int,
+) -> None:
     for ask in ("invoke", "ainvoke"):
         model = escalating(estimator, policy, *answers)
         answer = model.invoke("?") if ask == "invoke" else await model.ainvoke("?")
@@ -232,7 +243,7 @@ async def test_escalation_keeps_the_best_answer(
         assert (record["attempts"], record["model_index"]) == (attempts, index)
 
 
-async def test_a_stronger_model_that_fails_is_noted_and_passed_over(estimator):
+async def test_a_stronger_model_that_fails_is_noted_and_passed_over(estimator: Estimator) -> None:
     for ask in ("invoke", "ainvoke"):
         model = escalating(estimator, TO_PASS, "unsure", None, "maybe")
         answer = model.invoke("?") if ask == "invoke" else await model.ainvoke("?")
@@ -242,7 +253,7 @@ async def test_a_stronger_model_that_fails_is_noted_and_passed_over(estimator):
         assert record["error"] == "model 1 failed: ConnectionError: provider is down"
 
 
-async def test_the_inner_models_failure_is_the_callers(estimator):
+async def test_the_inner_models_failure_is_the_callers(estimator: Estimator) -> None:
     model = escalating(estimator, 0.7, None, "sure")
     with pytest.raises(ConnectionError, match="provider is down"):
         model.invoke("?")
@@ -250,11 +261,11 @@ async def test_the_inner_models_failure_is_the_callers(estimator):
         await model.ainvoke("?")
 
 
-def test_the_policy_is_told_how_many_models_are_left(estimator):
+def test_the_policy_is_told_how_many_models_are_left(estimator: Estimator) -> None:
     told = []
 
     class Curious(Threshold):
-        def decide(self, confidence, situation):
+        def decide(self, confidence: Any, situation: Any) -> Any:
             told.append((situation.models_left, situation.exhausted))
             return super().decide(confidence, situation)
 
@@ -262,7 +273,9 @@ def test_the_policy_is_told_how_many_models_are_left(estimator):
     assert told == [(2, False), (1, False), (0, False), (0, True)]
 
 
-def test_of_several_generations_each_has_its_record_and_the_first_decides(estimator):
+def test_of_several_generations_each_has_its_record_and_the_first_decides(
+    estimator: Estimator,
+) -> None:
     class Two(BaseChatModel):
         def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
             messages = [AIMessage("sure"), AIMessage("unsure")]
@@ -277,7 +290,7 @@ def test_of_several_generations_each_has_its_record_and_the_first_decides(estima
     result = model.generate([[HumanMessage("?")]])
     first, second = result.generations[0]
     assert (first.text, second.text) == ("sure", "I don't know.")
-    assert get_confidence(second)["original"] is None
+    assert record_of(second)["original"] is None
     assert get_confidence(result) == get_confidence(first)
 
 
@@ -286,7 +299,9 @@ def test_of_several_generations_each_has_its_record_and_the_first_decides(estima
 IMAGE = HumanMessage([{"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}])
 
 
-def unscorable(kind, make_estimator, **options):
+def unscorable(
+    kind: str, make_estimator: MakeEstimator, **options: Any
+) -> tuple[GuardedChatModel, Any, str]:
     """A model whose answer cannot be scored, the question that shows it, and its status."""
     backend = {"error": Deaf, "late": Slow, "unsupported": FakeBackend}[kind]()
     deadline = 0.02 if kind == "late" else None
@@ -308,8 +323,8 @@ def unscorable(kind, make_estimator, **options):
     [("pass", "sure", "pass"), ("block", "I don't know.", "abstain")],
 )
 async def test_what_cannot_be_scored_goes_by_on_error_and_is_not_escalated(
-    make_estimator, kind, on_error, content, action
-):
+    make_estimator: MakeEstimator, kind: str, on_error: OnError, content: str, action: str
+) -> None:
     model, question, status = unscorable(kind, make_estimator, on_error=on_error)
     for answer in (model.invoke(question), await model.ainvoke(question)):
         record = answer.response_metadata["ct_guard"]
@@ -322,7 +337,7 @@ async def test_what_cannot_be_scored_goes_by_on_error_and_is_not_escalated(
     ("kind", "error"),
     [("error", BackendError), ("late", DeadlineError), ("unsupported", BackendError)],
 )
-async def test_on_error_raise_raises(make_estimator, kind, error):
+async def test_on_error_raise_raises(make_estimator: MakeEstimator, kind: str, error: Any) -> None:
     model, question, _ = unscorable(kind, make_estimator, on_error="raise")
     with pytest.raises(error):
         model.invoke(question)
@@ -330,7 +345,7 @@ async def test_on_error_raise_raises(make_estimator, kind, error):
         await model.ainvoke(question)
 
 
-def test_an_unscored_answer_is_blocked_by_default(make_estimator):
+def test_an_unscored_answer_is_blocked_by_default(make_estimator: MakeEstimator) -> None:
     model, question, _ = unscorable("unsupported", make_estimator)
     assert model.invoke(question).content == "I don't know."
 
@@ -338,7 +353,7 @@ def test_an_unscored_answer_is_blocked_by_default(make_estimator):
 # --- what the estimator reads ---------------------------------------------------------------------
 
 
-def test_system_and_earlier_turns_reach_the_estimator(make_estimator):
+def test_system_and_earlier_turns_reach_the_estimator(make_estimator: MakeEstimator) -> None:
     backend = Listening()
     model = GuardedChatModel(inner=saying("six"), estimator=make_estimator(backend=backend))
     model.invoke(
@@ -352,7 +367,7 @@ def test_system_and_earlier_turns_reach_the_estimator(make_estimator):
     assert backend.heard == [("Be short.What is 2 plus 2?4And 3 plus 3?", "six")]
 
 
-def test_the_answering_models_own_calibrator_is_used(make_estimator):
+def test_the_answering_models_own_calibrator_is_used(make_estimator: MakeEstimator) -> None:
     class Named(GenericFakeChatModel):
         model_name: str
 
@@ -368,7 +383,7 @@ def test_the_answering_models_own_calibrator_is_used(make_estimator):
 
 # --- many at once ---------------------------------------------------------------------------------
 
-NONCES = [f"{'sure' if number % 3 else 'unsure'} nonce-{number}" for number in range(24)]
+NONCES: list[Any] = [f"{'sure' if number % 3 else 'unsure'} nonce-{number}" for number in range(24)]
 
 
 def nonce_logit(answer: str) -> float:
@@ -376,7 +391,9 @@ def nonce_logit(answer: str) -> float:
     return int(answer.rpartition("-")[2]) / 10 if "nonce" in answer else 0.0
 
 
-async def test_in_batches_every_record_belongs_to_its_own_answer(make_estimator):
+async def test_in_batches_every_record_belongs_to_its_own_answer(
+    make_estimator: MakeEstimator,
+) -> None:
     model = GuardedChatModel(
         inner=ParrotFakeChatModel(), estimator=make_estimator(logit=nonce_logit)
     )
@@ -390,7 +407,7 @@ async def test_in_batches_every_record_belongs_to_its_own_answer(make_estimator)
         assert logits == pytest.approx([number / 10 for number in range(24)], abs=1e-6)
 
 
-def test_one_estimator_serves_models_in_many_threads(make_estimator):
+def test_one_estimator_serves_models_in_many_threads(make_estimator: MakeEstimator) -> None:
     estimator = make_estimator(logit=nonce_logit)
     wrong: list[str] = []
 
@@ -410,7 +427,7 @@ def test_one_estimator_serves_models_in_many_threads(make_estimator):
     assert wrong == []
 
 
-async def test_scoring_does_not_block_the_event_loop(make_estimator):
+async def test_scoring_does_not_block_the_event_loop(make_estimator: MakeEstimator) -> None:
     model = GuardedChatModel(inner=saying("sure"), estimator=make_estimator(backend=Slow()))
     answering = asyncio.create_task(model.ainvoke("?"))
     longest, last = 0.0, time.monotonic()
@@ -424,7 +441,7 @@ async def test_scoring_does_not_block_the_event_loop(make_estimator):
 # --- a good LangChain citizen ---------------------------------------------------------------------
 
 
-def test_it_works_in_chains_with_config_and_in_parallel(estimator):
+def test_it_works_in_chains_with_config_and_in_parallel(estimator: Estimator) -> None:
     model = GuardedChatModel(inner=ParrotFakeChatModel(), estimator=estimator, policy=0.7)
     chain = ChatPromptTemplate.from_messages([("human", "I am {how}.")]) | model
     both = RunnableParallel(text=chain | StrOutputParser(), record=chain | get_confidence)
@@ -432,10 +449,10 @@ def test_it_works_in_chains_with_config_and_in_parallel(estimator):
         made = both.with_config(tags=["guarded"]).invoke({"how": "unsure"})
     assert made["text"] == "I don't know."
     assert made["record"]["action"] == "abstain"
-    assert "guarded" in runs.traced_runs[0].tags
+    assert "guarded" in (runs.traced_runs[0].tags or ())
 
 
-def test_the_models_are_one_run_and_usage_is_counted_once(estimator):
+def test_the_models_are_one_run_and_usage_is_counted_once(estimator: Estimator) -> None:
     usage = {"input_tokens": 3, "output_tokens": 2, "total_tokens": 5}
     model = GuardedChatModel(
         inner=saying(AIMessage("sure", usage_metadata=usage)), estimator=estimator
@@ -446,15 +463,18 @@ def test_the_models_are_one_run_and_usage_is_counted_once(estimator):
     assert runs.traced_runs[0].child_runs == []
 
 
-def test_what_langchain_does_around_the_inner_model_is_done_around_the_guarded_one(estimator):
+def test_what_langchain_does_around_the_inner_model_is_done_around_the_guarded_one(
+    estimator: Estimator,
+) -> None:
     inner = GenericFakeChatModel(messages=iter([]), tags=["inner"], metadata={"team": "blue"})
     model = GuardedChatModel(inner=inner, estimator=estimator)
     assert model.tags == ["inner"]
+    assert model.metadata is not None
     assert model.metadata["team"] == "blue"
     assert GuardedChatModel(inner=inner, estimator=estimator, tags=["mine"]).tags == ["mine"]
 
 
-async def test_every_models_rate_limiter_is_asked(estimator):
+async def test_every_models_rate_limiter_is_asked(estimator: Estimator) -> None:
     class Counter(BaseRateLimiter):
         count = 0
 
@@ -473,18 +493,20 @@ async def test_every_models_rate_limiter_is_asked(estimator):
     assert [limit.count for limit in limits] == [2, 2]
 
 
-def test_a_cached_answer_keeps_its_record(estimator):
+def test_a_cached_answer_keeps_its_record(estimator: Estimator) -> None:
     inner = GenericFakeChatModel(messages=iter(["sure"]), cache=InMemoryCache())
     model = GuardedChatModel(inner=inner, estimator=estimator)
     first, second = model.invoke("?"), model.invoke("?")
-    assert get_confidence(first)["p"] > 0.9
+    assert p_of(first) > 0.9
     assert get_confidence(second) == get_confidence(first)
 
 
 @pytest.mark.parametrize(
     "other", [{"policy": 0.8}, {"on_error": "block"}, {"models": (ParrotFakeChatModel(),)}]
 )
-def test_models_that_differ_do_not_share_a_cache_entry(estimator, other):
+def test_models_that_differ_do_not_share_a_cache_entry(
+    estimator: Estimator, other: dict[str, Any]
+) -> None:
     inner = ParrotFakeChatModel()
     plain = GuardedChatModel(inner=inner, estimator=estimator)
     assert GuardedChatModel(inner=inner, estimator=estimator).asdict() == plain.asdict()
@@ -492,7 +514,7 @@ def test_models_that_differ_do_not_share_a_cache_entry(estimator, other):
     assert plain.asdict()["ct_guard"]["fingerprint"] == "f00d"
 
 
-def test_it_presents_itself_as_the_inner_model(estimator):
+def test_it_presents_itself_as_the_inner_model(estimator: Estimator) -> None:
     class Known(ParrotFakeChatModel):
         model_name: str = "small"
 
@@ -507,7 +529,7 @@ def test_it_presents_itself_as_the_inner_model(estimator):
     assert model.get_num_tokens("two words") == 2
 
 
-def test_the_estimator_is_not_serialised(estimator):
+def test_the_estimator_is_not_serialised(estimator: Estimator) -> None:
     model = GuardedChatModel(inner=ParrotFakeChatModel(), estimator=estimator)
     assert "estimator" not in model.model_dump()
     assert "Estimator(" not in repr(model)
@@ -517,6 +539,8 @@ def test_the_estimator_is_not_serialised(estimator):
     ("options", "error"),
     [({"policy": "sometimes"}, PolicyError), ({"estimator": "/nowhere"}, EstimatorError)],
 )
-def test_what_does_not_fit_is_said_at_construction(estimator, options, error):
+def test_what_does_not_fit_is_said_at_construction(
+    estimator: Estimator, options: dict[str, Any], error: Any
+) -> None:
     with pytest.raises(error):
         GuardedChatModel(inner=ParrotFakeChatModel(), **{"estimator": estimator, **options})

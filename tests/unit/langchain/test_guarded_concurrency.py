@@ -12,8 +12,10 @@ import pytest
 
 from ct_guard.estimators import Estimator
 from ct_guard.testing import FakeBackend
-from ct_guard_langchain import GuardedChatModel, get_confidence
+from ct_guard_langchain import GuardedChatModel
+from tests.confidences import record_of
 from tests.rule_model import RuleChatModel
+from tests.unit.langchain.conftest import MakeEstimator
 
 
 def nonce_logit(answer: str) -> float:
@@ -21,13 +23,13 @@ def nonce_logit(answer: str) -> float:
 
 
 @pytest.fixture
-def counting(make_estimator: Any) -> Estimator:
+def counting(make_estimator: MakeEstimator) -> Estimator:
     return make_estimator(backend=FakeBackend(logit=nonce_logit))
 
 
 def checked(question: str, answer: Any) -> str:
     """The nonce of an answer that is the question's own, and has the record of this answer."""
-    record = get_confidence(answer)
+    record = record_of(answer)
     assert answer.content == question
     assert (record["status"], record["action"], record["attempts"]) == ("ok", "pass", 1)
     assert record["logit"] == pytest.approx(nonce_logit(question), abs=1e-5)
@@ -35,7 +37,7 @@ def checked(question: str, answer: Any) -> str:
 
 
 @pytest.mark.slow
-def test_100_threads_with_50_calls_each(counting):
+def test_100_threads_with_50_calls_each(counting: Estimator) -> None:
     model = GuardedChatModel(inner=RuleChatModel(), estimator=counting, policy="annotate")
 
     def ask(thread: int) -> list[str]:
@@ -46,20 +48,24 @@ def test_100_threads_with_50_calls_each(counting):
         told = Counter(nonce for nonces in pool.map(ask, range(100)) for nonce in nonces)
     assert len(told) == 5000
     assert set(told.values()) == {1}
+    assert isinstance(counting.backend, FakeBackend)
     assert sum(counting.backend.calls) == 5000
 
 
 @pytest.mark.slow
-async def test_1000_concurrent_calls(counting):
+async def test_1000_concurrent_calls(counting: Estimator) -> None:
     model = GuardedChatModel(inner=RuleChatModel(), estimator=counting, policy="annotate")
     questions = [f"nonce-{number}" for number in range(1000)]
     answers = await asyncio.gather(*map(model.ainvoke, questions))
     assert [checked(*each) for each in zip(questions, answers, strict=True)] == questions
+    assert isinstance(counting.backend, FakeBackend)
     assert sum(counting.backend.calls) == 1000
     assert len(counting.backend.calls) < 200
 
 
-async def test_concurrent_calls_that_are_retried_and_escalated(make_estimator):
+async def test_concurrent_calls_that_are_retried_and_escalated(
+    make_estimator: MakeEstimator,
+) -> None:
     """Below 0.5 the first answer is retried, then escalated: the stronger model adds 1000."""
 
     class Large(RuleChatModel):
@@ -79,7 +85,7 @@ async def test_concurrent_calls_that_are_retried_and_escalated(make_estimator):
     )
     answers = await asyncio.gather(*(model.ainvoke(f"nonce-{n}") for n in range(0, 1000, 5)))
     for number, answer in zip(range(0, 1000, 5), answers, strict=True):
-        record = get_confidence(answer)
+        record = record_of(answer)
         low = number < 500
         assert answer.content == f"nonce-{number + 1000 * low}"
         assert (record["model_index"], record["attempts"]) == ((1, 3) if low else (0, 1))

@@ -9,12 +9,16 @@ import pytest
 from langchain_core.messages import AIMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.runnables import Runnable, RunnableConfig
 
 from ct_guard.errors import BackendError, CtGuardError
 from ct_guard.estimators import Estimator
+from ct_guard.policies import OnError
 from ct_guard.testing import FakeBackend
-from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, get_confidence, wrap
+from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, wrap
+from tests.confidences import record_of
 from tests.rule_model import RuleChatModel
+from tests.unit.langchain.conftest import MakeEstimator
 
 
 class Raising(FakeBackend):
@@ -51,7 +55,7 @@ FAULTS = {
 
 
 @pytest.fixture
-def faulty(make_estimator: Any, hanging: Hanging, fault: str) -> Estimator:
+def faulty(make_estimator: MakeEstimator, hanging: Hanging, fault: str) -> Estimator:
     if fault == "raises":
         return make_estimator(backend=Raising())
     if fault == "hangs":
@@ -59,11 +63,11 @@ def faulty(make_estimator: Any, hanging: Hanging, fault: str) -> Estimator:
     if fault == "NaN":
         return make_estimator(logit=lambda _: float("nan"))
     made = make_estimator()
-    made.score = lambda items: []
+    made.score = lambda items: []  # type: ignore[method-assign]
     return made
 
 
-def guarded(estimator: Estimator, on_error: str) -> GuardedChatModel:
+def guarded(estimator: Estimator, on_error: OnError) -> GuardedChatModel:
     return GuardedChatModel(
         inner=RuleChatModel(reply="very sure"),
         estimator=estimator,
@@ -74,7 +78,7 @@ def guarded(estimator: Estimator, on_error: str) -> GuardedChatModel:
     )
 
 
-async def ask(model: GuardedChatModel, how: str) -> Any:
+async def ask(model: Runnable[Any, Any], how: str) -> Any:
     if how == "invoke":
         return model.invoke("?")
     if how == "ainvoke":
@@ -93,9 +97,11 @@ async def ask(model: GuardedChatModel, how: str) -> Any:
     ("on_error", "content", "action"),
     [("pass", "very sure", "pass"), ("block", "I don't know.", "abstain")],
 )
-async def test_a_faulty_estimator_goes_by_on_error(faulty, fault, on_error, content, action, how):
+async def test_a_faulty_estimator_goes_by_on_error(
+    faulty: Estimator, fault: Any, on_error: OnError, content: str, action: str, how: str
+) -> None:
     answer = await ask(guarded(faulty, on_error), how)
-    record = get_confidence(answer)
+    record = record_of(answer)
     assert answer.content == content
     assert (record["status"], record["p"], record["action"]) == ("error", None, action)
     assert record["error"] == FAULTS[fault]
@@ -104,13 +110,13 @@ async def test_a_faulty_estimator_goes_by_on_error(faulty, fault, on_error, cont
 
 @pytest.mark.parametrize("how", ["invoke", "ainvoke", "batch", "stream"])
 @pytest.mark.parametrize("fault", FAULTS)
-async def test_a_faulty_estimator_may_raise(faulty, fault, how):
+async def test_a_faulty_estimator_may_raise(faulty: Estimator, fault: Any, how: str) -> None:
     error = RuntimeError if fault == "raises" else CtGuardError
     with pytest.raises(error):
         await ask(guarded(faulty, "raise"), how)
 
 
-async def test_a_model_that_returns_nothing_is_one_clear_error(estimator):
+async def test_a_model_that_returns_nothing_is_one_clear_error(estimator: Estimator) -> None:
     class Silent(RuleChatModel):
         def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
             return ChatResult(generations=[])
@@ -121,12 +127,13 @@ async def test_a_model_that_returns_nothing_is_one_clear_error(estimator):
             await ask(model, how)
     inner = RuleChatModel(reply="unsure")
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=0.7, models=[Silent()])
-    record = get_confidence(model.invoke("?"))
+    record = record_of(model.invoke("?"))
     assert (record["attempts"], record["model_index"]) == (2, 0)
+    assert record["error"] is not None
     assert record["error"].startswith("model 1 failed: BackendError: Silent returned nothing")
 
 
-async def test_several_generations_are_scored_in_one_batch(make_estimator):
+async def test_several_generations_are_scored_in_one_batch(make_estimator: MakeEstimator) -> None:
     class Three(RuleChatModel):
         def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
             said = [AIMessage(text) for text in ("sure 1", "unsure 2", "3")]
@@ -136,12 +143,15 @@ async def test_several_generations_are_scored_in_one_batch(make_estimator):
     model = GuardedChatModel(inner=Three(), estimator=estimator, policy=0.3)
     result = model.generate([[]])
     assert [each.text for each in result.generations[0]] == ["sure 1", "I don't know.", "3"]
-    actions = [get_confidence(each)["action"] for each in result.generations[0]]
+    actions = [record_of(each)["action"] for each in result.generations[0]]
     assert actions == ["pass", "abstain", "pass"]
+    assert isinstance(estimator.backend, FakeBackend)
     assert estimator.backend.calls == [3]
 
 
-async def test_cancelling_a_call_ends_the_wait_and_not_the_worker(make_estimator, hanging):
+async def test_cancelling_a_call_ends_the_wait_and_not_the_worker(
+    make_estimator: MakeEstimator, hanging: Hanging
+) -> None:
     model = GuardedChatModel(
         inner=RuleChatModel(reply="sure"), estimator=make_estimator(backend=hanging)
     )
@@ -152,7 +162,7 @@ async def test_cancelling_a_call_ends_the_wait_and_not_the_worker(make_estimator
         await waiting
     hanging.go.set()
     answer = await model.ainvoke("second")
-    assert get_confidence(answer)["status"] == "ok"
+    assert record_of(answer)["status"] == "ok"
     assert hanging.calls == [1, 1]
 
 
@@ -172,28 +182,30 @@ WAYS = pytest.mark.parametrize("how", ["invoke", "ainvoke", "batch", "stream"])
     ids=["block", "pass", "by default"],
 )
 async def test_annotate_delivers_the_same_on_every_surface(
-    make_estimator, how, options, content, action
-):
+    make_estimator: MakeEstimator, how: str, options: dict[str, Any], content: str, action: str
+) -> None:
     """By itself it keeps no answer back; `on_error="block"` does."""
     estimator, inner = make_estimator(backend=Raising()), RuleChatModel(reply="very sure")
     model = GuardedChatModel(inner=inner, estimator=estimator, policy="annotate", **options)
     answer = await ask(model, how)
     assert answer.content == content
-    assert get_confidence(answer)["action"] == action
+    assert record_of(answer)["action"] == action
     guard = ConfidenceGuard(estimator, "annotate", **options)
     chain = await ask(guard.wrap(inner | StrOutputParser()), how)
     assert (chain["output"], chain["confidence"]["action"]) == (content, action)
 
 
 @pytest.mark.parametrize("policy", ["annotate", 0.7])
-def test_a_policy_of_one_call_goes_by_its_own_default(make_estimator, policy):
+def test_a_policy_of_one_call_goes_by_its_own_default(
+    make_estimator: MakeEstimator, policy: str | float
+) -> None:
     """A call that asks for a threshold is not given what passes under `annotate`."""
     model = GuardedChatModel(
         inner=RuleChatModel(reply="very sure"),
         estimator=make_estimator(backend=Raising()),
         policy="annotate",
     )
-    config = {"configurable": {"ct_guard_policy": policy}}
+    config: RunnableConfig = {"configurable": {"ct_guard_policy": policy}}
     content = "very sure" if policy == "annotate" else "I don't know."
     assert model.invoke("?", config).content == content
     assert wrap(model, policy=policy).invoke("?").content == content

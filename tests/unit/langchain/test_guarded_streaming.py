@@ -15,13 +15,17 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.tools import tool
 
 from ct_guard.errors import BackendError
+from ct_guard.estimators import Estimator
+from ct_guard.policies import OnError
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import GuardedChatModel, get_confidence
+from tests.confidences import p_of, record_of
 from tests.rule_model import RuleChatModel
+from tests.unit.langchain.conftest import MakeEstimator
 
-HELD = {"policy": 0.7}
-LIVE = {"policy": "annotate"}
-FORCED_LIVE = {"policy": 0.7, "hold_stream": False}
+HELD: dict[str, Any] = {"policy": 0.7}
+LIVE: dict[str, Any] = {"policy": "annotate"}
+FORCED_LIVE: dict[str, Any] = {"policy": 0.7, "hold_stream": False}
 
 
 class Telling(BaseChatModel):
@@ -40,7 +44,7 @@ class Telling(BaseChatModel):
             if isinstance(chunk, Exception):
                 raise chunk
             self.told.append(chunk)
-            message = AIMessageChunk(chunk) if isinstance(chunk, str) else chunk
+            message = AIMessageChunk(content=chunk) if isinstance(chunk, str) else chunk
             yield ChatGenerationChunk(message=message)
 
     @property
@@ -79,7 +83,9 @@ both = pytest.mark.parametrize("how", ["stream", "astream"])
 
 
 @both
-async def test_a_live_stream_ends_in_an_empty_chunk_with_the_only_record(estimator, how):
+async def test_a_live_stream_ends_in_an_empty_chunk_with_the_only_record(
+    estimator: Estimator, how: str
+) -> None:
     inner = RuleChatModel(reply="I am quite sure of it.")
     model = GuardedChatModel(inner=inner, estimator=estimator, **LIVE)
     chunks = await parts(model, "?", how)
@@ -94,7 +100,7 @@ async def test_a_live_stream_ends_in_an_empty_chunk_with_the_only_record(estimat
     assert get_confidence(said) == records(chunks)[0]
 
 
-def test_a_live_stream_is_not_behind_the_model(estimator):
+def test_a_live_stream_is_not_behind_the_model(estimator: Estimator) -> None:
     inner = Telling(chunks=["I ", "am ", "sure"])
     stream = GuardedChatModel(inner=inner, estimator=estimator, **LIVE).stream("?")
     assert next(stream).content == "I "
@@ -102,13 +108,15 @@ def test_a_live_stream_is_not_behind_the_model(estimator):
 
 
 @both
-async def test_what_is_streamed_live_is_recorded_and_not_taken_back(estimator, how):
+async def test_what_is_streamed_live_is_recorded_and_not_taken_back(
+    estimator: Estimator, how: str
+) -> None:
     large = RuleChatModel(reply="sure")
     model = GuardedChatModel(
         inner=RuleChatModel(reply="so unsure"), estimator=estimator, models=[large], **FORCED_LIVE
     )
     said = whole(await parts(model, "?", how))
-    record = get_confidence(said)
+    record = record_of(said)
     assert said.content == "so unsure"
     assert (record["action"], record["attempts"], record["model_index"]) == ("abstain", 1, 0)
     assert "original" not in record
@@ -116,10 +124,12 @@ async def test_what_is_streamed_live_is_recorded_and_not_taken_back(estimator, h
 
 
 @both
-async def test_a_stream_that_breaks_is_the_callers_after_what_it_said(estimator, how):
+async def test_a_stream_that_breaks_is_the_callers_after_what_it_said(
+    estimator: Estimator, how: str
+) -> None:
     inner = Telling(chunks=["I ", "am ", ConnectionError("line is down")])
     model = GuardedChatModel(inner=inner, estimator=estimator, **LIVE)
-    heard: list[str] = []
+    heard: list[Any] = []
 
     async def listen() -> None:
         if how == "stream":
@@ -135,7 +145,9 @@ async def test_a_stream_that_breaks_is_the_callers_after_what_it_said(estimator,
 
 @both
 @pytest.mark.parametrize("options", [LIVE, HELD], ids=["live", "held"])
-async def test_a_stream_of_nothing_is_one_clear_error(estimator, how, options):
+async def test_a_stream_of_nothing_is_one_clear_error(
+    estimator: Estimator, how: str, options: Any
+) -> None:
     class Silent(Telling):
         def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
             return ChatResult(generations=[])
@@ -146,9 +158,9 @@ async def test_a_stream_of_nothing_is_one_clear_error(estimator, how, options):
 
 
 @both
-async def test_parts_without_text_are_an_empty_answer(estimator, how):
+async def test_parts_without_text_are_an_empty_answer(estimator: Estimator, how: str) -> None:
     model = GuardedChatModel(inner=Telling(chunks=["", ""]), estimator=estimator, **LIVE)
-    record = get_confidence(whole(await parts(model, "?", how)))
+    record = record_of(whole(await parts(model, "?", how)))
     assert (record["status"], record["p"], record["action"]) == ("empty", None, "pass")
 
 
@@ -157,8 +169,12 @@ async def test_parts_without_text_are_an_empty_answer(estimator, how):
     ("on_error", "action"), [("pass", "pass"), ("block", "abstain"), ("raise", None)]
 )
 async def test_what_cannot_be_scored_goes_by_on_error_in_streams_too(
-    make_estimator, failing, how, on_error, action
-):
+    make_estimator: MakeEstimator,
+    failing: FakeBackend,
+    how: str,
+    on_error: OnError,
+    action: str | None,
+) -> None:
     model = GuardedChatModel(
         inner=RuleChatModel(reply="I am sure"),
         estimator=make_estimator(backend=failing),
@@ -170,7 +186,7 @@ async def test_what_cannot_be_scored_goes_by_on_error_in_streams_too(
             await parts(model, "?", how)
         return
     said = whole(await parts(model, "?", how))
-    record = get_confidence(said)
+    record = record_of(said)
     assert said.content == ("I don't know." if action == "abstain" else "I am sure")
     assert (record["status"], record["action"]) == ("error", action)
     assert record["error"] == "the engine failed"
@@ -186,7 +202,9 @@ def failing() -> FakeBackend:
 
 
 @both
-async def test_the_record_of_an_inner_model_gives_way(estimator, make_estimator, how):
+async def test_the_record_of_an_inner_model_gives_way(
+    estimator: Estimator, make_estimator: MakeEstimator, how: str
+) -> None:
     """Two records on two chunks could not be merged."""
     inside = GuardedChatModel(
         inner=RuleChatModel(reply="I am sure"),
@@ -196,31 +214,35 @@ async def test_the_record_of_an_inner_model_gives_way(estimator, make_estimator,
     model = GuardedChatModel(inner=inside, estimator=estimator, **LIVE)
     chunks = await parts(model, "?", how)
     assert [record["estimator"] for record in records(chunks)] == ["fake"]
-    assert get_confidence(whole(chunks))["p"] > 0.9
+    assert p_of(whole(chunks)) > 0.9
 
 
 # --- held -----------------------------------------------------------------------------------------
 
 
 @both
-async def test_nothing_is_streamed_of_an_answer_that_is_replaced(estimator, how):
+async def test_nothing_is_streamed_of_an_answer_that_is_replaced(
+    estimator: Estimator, how: str
+) -> None:
     model = GuardedChatModel(inner=RuleChatModel(reply="so unsure"), estimator=estimator, **HELD)
     chunks = await parts(model, "?", how)
     assert [chunk.content for chunk in chunks] == ["I don't know.", ""]
     assert len(records(chunks)) == 1
-    record = get_confidence(whole(chunks))
+    record = record_of(whole(chunks))
     assert (record["action"], record["original"]) == ("abstain", None)
 
 
 @both
-async def test_the_answer_that_is_streamed_is_the_one_that_counts(estimator, how):
+async def test_the_answer_that_is_streamed_is_the_one_that_counts(
+    estimator: Estimator, how: str
+) -> None:
     usage = {"input_tokens": 1, "output_tokens": 2, "total_tokens": 3}
     large = RuleChatModel(reply="now sure", model_name="large")
     model = GuardedChatModel(
         inner=RuleChatModel(reply="so unsure"), estimator=estimator, models=[large], **HELD
     )
     said = whole(await parts(model, "?", how))
-    record = get_confidence(said)
+    record = record_of(said)
     assert said.content == "now sure"
     assert said.usage_metadata == usage
     assert said.response_metadata["model_name"] == "large"
@@ -229,17 +251,17 @@ async def test_the_answer_that_is_streamed_is_the_one_that_counts(estimator, how
 
 
 @both
-async def test_held_retries_ask_again(estimator, how):
+async def test_held_retries_ask_again(estimator: Estimator, how: str) -> None:
     inner = RuleChatModel(reply="so unsure")
     policy = {"kind": "retry", "threshold": 0.7, "times": 2}
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=policy)
     said = whole(await parts(model, "?", how))
     assert said.content == "I don't know."
-    assert len(inner.asked) == get_confidence(said)["attempts"] == 3
+    assert len(inner.asked) == record_of(said)["attempts"] == 3
 
 
 @both
-async def test_a_model_that_fails_while_held_is_the_callers(estimator, how):
+async def test_a_model_that_fails_while_held_is_the_callers(estimator: Estimator, how: str) -> None:
     class Down(Telling):
         def _generate(self, *args: Any, **kwargs: Any) -> ChatResult:
             raise ConnectionError("line is down")
@@ -263,7 +285,9 @@ async def test_a_model_that_fails_while_held_is_the_callers(estimator, how):
         ({"policy": 0.7, "hold_stream": False}, False),
     ],
 )
-def test_a_stream_is_held_where_an_answer_may_be_replaced_unless_told(estimator, options, held):
+def test_a_stream_is_held_where_an_answer_may_be_replaced_unless_told(
+    estimator: Estimator, options: dict[str, Any], held: bool
+) -> None:
     inner = RuleChatModel(reply="I am sure")
     chunks = list(GuardedChatModel(inner=inner, estimator=estimator, **options).stream("?"))
     assert (chunks[0].content == "I am sure") == held
@@ -280,21 +304,25 @@ def be_sure(about: str) -> str:
 
 @both
 @pytest.mark.parametrize("options", [LIVE, HELD], ids=["live", "held"])
-async def test_streamed_calls_are_whole_and_scored(estimator, how, options):
+async def test_streamed_calls_are_whole_and_scored(
+    estimator: Estimator, how: str, options: Any
+) -> None:
     model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, **options)
     bound = model.bind_tools([be_sure], tool_choice="any")
     said = whole(await parts(bound, "about 'cats'", how))
     assert [(call["name"], call["args"]) for call in said.tool_calls] == [
         ("be_sure", {"about": "cats"})
     ]
-    record = get_confidence(said)
+    record = record_of(said)
     assert (record["turn"], record["action"]) == ("tool_call", "pass")
-    assert record["p"] > 0.9
+    assert p_of(said) > 0.9
 
 
 @both
 @pytest.mark.parametrize("options", [LIVE, HELD], ids=["live", "held"])
-async def test_content_blocks_of_version_1_are_scored_as_text(estimator, how, options):
+async def test_content_blocks_of_version_1_are_scored_as_text(
+    estimator: Estimator, how: str, options: Any
+) -> None:
     model = GuardedChatModel(
         inner=RuleChatModel(reply="I am sure"),
         estimator=estimator,
@@ -302,16 +330,17 @@ async def test_content_blocks_of_version_1_are_scored_as_text(estimator, how, op
         **options,
     )
     said = whole(await parts(model, "?", how))
-    assert [block["type"] for block in said.content] == ["text"]
+    blocks: Any = said.content
+    assert [block["type"] for block in blocks] == ["text"]
     assert said.text == "I am sure"
-    assert get_confidence(said)["p"] > 0.9
+    assert p_of(said) > 0.9
     answer = model.invoke("?")
     assert answer.content == [{"type": "text", "text": "I am sure"}]
     assert get_confidence(answer) == get_confidence(said)
 
 
 @pytest.mark.parametrize("options", [LIVE, HELD], ids=["live", "held"])
-async def test_events_carry_the_record_once(estimator, options):
+async def test_events_carry_the_record_once(estimator: Estimator, options: Any) -> None:
     model = GuardedChatModel(inner=RuleChatModel(reply="I am sure"), estimator=estimator, **options)
     events = [event async for event in model.astream_events("?")]
     kinds = [event["event"] for event in events]
@@ -323,12 +352,14 @@ async def test_events_carry_the_record_once(estimator, options):
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
 @pytest.mark.parametrize("options", [LIVE, HELD], ids=["live", "held"])
-async def test_the_content_block_protocol_keeps_the_record(estimator, options):
+async def test_the_content_block_protocol_keeps_the_record(
+    estimator: Estimator, options: Any
+) -> None:
     model = GuardedChatModel(inner=RuleChatModel(reply="I am sure"), estimator=estimator, **options)
     stream = model.stream_events("?", version="v3")
     assert [event["event"] for event in stream][-1] == "message-finish"
     assert stream.output.text == "I am sure"
-    assert get_confidence(stream.output)["p"] > 0.9
+    assert p_of(stream.output) > 0.9
     astream = await model.astream_events("?", version="v3")
     assert get_confidence(await astream.output) == get_confidence(stream.output)
 
@@ -346,7 +377,9 @@ class Tokens(BaseCallbackHandler):
     [(LIVE, ["so ", "unsure", "", ""]), (HELD, ["I don't know.", ""])],
     ids=["live", "held"],
 )
-def test_callbacks_hear_the_tokens_that_the_caller_hears(estimator, options, heard):
+def test_callbacks_hear_the_tokens_that_the_caller_hears(
+    estimator: Estimator, options: Any, heard: list[str]
+) -> None:
     tokens = Tokens()
     inner = RuleChatModel(reply="so unsure")
     model = GuardedChatModel(inner=inner, estimator=estimator, **options)
@@ -361,13 +394,13 @@ class Streaming(RuleChatModel):
     streaming: bool = True
 
 
-def test_a_model_that_was_told_to_stream_streams_also_when_invoked(estimator):
+def test_a_model_that_was_told_to_stream_streams_also_when_invoked(estimator: Estimator) -> None:
     tokens = Tokens()
     inner = Streaming(reply="I am sure", streaming=True)
     model = GuardedChatModel(inner=inner, estimator=estimator, **LIVE)
     answer = model.invoke("?", config={"callbacks": [tokens]})
     assert "".join(tokens.heard) == answer.content == "I am sure"
-    assert get_confidence(answer)["p"] > 0.9
+    assert p_of(answer) > 0.9
 
 
 @both
@@ -381,39 +414,43 @@ def test_a_model_that_was_told_to_stream_streams_also_when_invoked(estimator):
     ],
     ids=["no stream", "disabled", "streaming=False"],
 )
-async def test_a_model_that_does_not_stream_gives_its_answer_in_one(estimator, how, options, inner):
+async def test_a_model_that_does_not_stream_gives_its_answer_in_one(
+    estimator: Estimator, how: str, options: Any, inner: Any
+) -> None:
     model = GuardedChatModel(inner=inner, estimator=estimator, **options)
     (answer,) = await parts(model, "?", how)
     assert answer.content == "I am sure"
-    assert get_confidence(answer)["p"] > 0.9
+    assert p_of(answer) > 0.9
 
 
 @both
-async def test_a_model_that_streams_to_async_callers_only(estimator, how):
+async def test_a_model_that_streams_to_async_callers_only(estimator: Estimator, how: str) -> None:
     inner = AsyncOnly(chunks=["I ", "am ", "sure"])
     chunks = await parts(GuardedChatModel(inner=inner, estimator=estimator, **LIVE), "?", how)
     assert len(chunks) == (2 if how == "stream" else 4)
     assert whole(chunks).content == "I am sure"
-    assert get_confidence(whole(chunks))["p"] > 0.9
+    assert p_of(whole(chunks)) > 0.9
 
 
-def test_a_model_that_does_not_stream_calls_says_so_for_the_guarded_one(estimator):
+def test_a_model_that_does_not_stream_calls_says_so_for_the_guarded_one(
+    estimator: Estimator,
+) -> None:
     inner = RuleChatModel(disable_streaming="tool_calling")
     model = GuardedChatModel(inner=inner, estimator=estimator, **LIVE)
     assert not model._streaming_disabled()
     assert model._streaming_disabled(tools=[{}])
 
 
-async def test_streams_side_by_side_keep_their_own_records(make_estimator):
+async def test_streams_side_by_side_keep_their_own_records(make_estimator: MakeEstimator) -> None:
     model = GuardedChatModel(
         inner=RuleChatModel(),
         estimator=make_estimator(logit=lambda text: int(text.rpartition("-")[2]) / 10),
         **LIVE,
     )
 
-    async def ask(number: int) -> tuple[str, float]:
+    async def ask(number: int) -> tuple[Any, float | None]:
         said = whole([part async for part in model.astream(f"nonce-{number}")])
-        return said.content, get_confidence(said)["logit"]
+        return said.content, record_of(said)["logit"]
 
     heard = await asyncio.gather(*(ask(number) for number in range(50)))
     assert [content for content, _ in heard] == [f"nonce-{number}" for number in range(50)]

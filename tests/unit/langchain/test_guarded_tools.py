@@ -7,14 +7,17 @@ import pytest
 from langchain_core.exceptions import OutputParserException
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage
-from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables import RunnableBinding, RunnableLambda
 from langchain_core.tools import tool
 from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from ct_guard.errors import LowConfidenceError, UsageError
-from ct_guard_langchain import GuardedChatModel, get_confidence
+from ct_guard.estimators import Estimator
+from ct_guard_langchain import GuardedChatModel
+from tests.confidences import record_of
 from tests.rule_model import RuleChatModel
+from tests.unit.langchain.conftest import MakeEstimator
 
 LOW, HIGH = 0.7, 0.3
 """Thresholds around what an answer without `sure` and `unsure` gets: p = 0.5."""
@@ -30,35 +33,37 @@ class Own(RuleChatModel):
     """Of a provider with a form of its own for tools."""
 
     def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-        bound = super().bind_tools(tools, **kwargs)
+        bound: Any = super().bind_tools(tools, **kwargs)
         return self.bind(own_tools=[each["function"]["name"] for each in bound.kwargs["tools"]])
 
 
 # --- tools ----------------------------------------------------------------------------------------
 
 
-async def test_a_model_with_tools_bound_is_still_guarded(estimator):
-    model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=LOW)
+async def test_a_model_with_tools_bound_is_still_guarded(estimator: Estimator) -> None:
+    inner = RuleChatModel()
+    model = GuardedChatModel(inner=inner, estimator=estimator, policy=LOW)
     bound = model.bind_tools([be_sure], tool_choice="any", parallel_tool_calls=False)
+    assert isinstance(bound, RunnableBinding)
     assert bound.kwargs["tools"][0]["function"]["name"] == "be_sure"
     assert bound.kwargs["tool_choice"] == "any"
     for answer in (bound.invoke("?"), await bound.ainvoke("?")):
         assert [call["name"] for call in answer.tool_calls] == ["be_sure"]
-        record = get_confidence(answer)
+        record = record_of(answer)
         assert (record["action"], record["turn"]) == ("pass", "tool_call")
-    assert model.inner.asked[0]["parallel_tool_calls"] is False
+    assert inner.asked[0]["parallel_tool_calls"] is False
 
 
-def test_calls_that_are_abstained_from_are_taken_away(estimator):
+def test_calls_that_are_abstained_from_are_taken_away(estimator: Estimator) -> None:
     model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=LOW)
     answer = model.bind_tools([be_sure], tool_choice="any").invoke("unsure")
     assert (answer.content, answer.tool_calls) == ("I don't know.", [])
-    record = get_confidence(answer)
+    record = record_of(answer)
     assert record["turn"] == "tool_call"
     assert record["original"] is None
 
 
-async def test_tools_are_bound_to_each_model_in_its_own_form(estimator):
+async def test_tools_are_bound_to_each_model_in_its_own_form(estimator: Estimator) -> None:
     inner, plain, own = RuleChatModel(reply="unsure"), RuleChatModel(reply="unsure"), Own()
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=LOW, models=[plain, own])
     bound = model.bind_tools([be_sure]).bind(temperature=0.5)
@@ -69,14 +74,14 @@ async def test_tools_are_bound_to_each_model_in_its_own_form(estimator):
     assert own.asked == [{"own_tools": ["be_sure"], "temperature": 0.5}] * 2
 
 
-def test_what_a_call_says_goes_before_what_was_bound(estimator):
+def test_what_a_call_says_goes_before_what_was_bound(estimator: Estimator) -> None:
     inner, large = RuleChatModel(reply="unsure"), RuleChatModel(reply="unsure")
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=LOW, models=[large])
     model.bind_tools([be_sure], tool_choice="any").invoke("?", tool_choice="none")
     assert [call["tool_choice"] for call in (*inner.asked, *large.asked)] == ["none", "none"]
 
 
-def test_stronger_models_keep_their_own_keywords(estimator):
+def test_stronger_models_keep_their_own_keywords(estimator: Estimator) -> None:
     inner, large = RuleChatModel(reply="unsure"), RuleChatModel(reply="unsure")
     model = GuardedChatModel(
         inner=inner,
@@ -89,7 +94,7 @@ def test_stronger_models_keep_their_own_keywords(estimator):
     assert set(large.asked[0]) == {"tools", "temperature"}
 
 
-def test_a_model_without_tools_says_so(estimator):
+def test_a_model_without_tools_says_so(estimator: Estimator) -> None:
     mute = FakeMessagesListChatModel(responses=[AIMessage("sure")])
     for models in ([mute], [RuleChatModel(), mute]):
         model = GuardedChatModel(inner=models[0], estimator=estimator, models=models[1:])
@@ -97,12 +102,13 @@ def test_a_model_without_tools_says_so(estimator):
             model.bind_tools([be_sure])
 
 
-def test_what_is_no_chat_model_is_refused(estimator):
+def test_what_is_no_chat_model_is_refused(estimator: Estimator) -> None:
     chain = RuleChatModel() | RunnableLambda(lambda message: message)
     with pytest.raises(UsageError, match="RunnableSequence is no chat model"):
         GuardedChatModel(inner=RuleChatModel(), estimator=estimator, models=[chain])
+    configured: Any = RuleChatModel().with_config(tags=["a"])
     with pytest.raises(UsageError, match=r"RunnableBinding is no chat model.*wrap"):
-        GuardedChatModel(inner=RuleChatModel().with_config(tags=["a"]), estimator=estimator)
+        GuardedChatModel(inner=configured, estimator=estimator)
 
 
 # --- structured output ----------------------------------------------------------------------------
@@ -136,7 +142,7 @@ def as_dict(parsed: Any) -> Any:
 
 @every_schema
 @every_method
-async def test_structured_output_is_parsed(estimator, schema, method):
+async def test_structured_output_is_parsed(estimator: Estimator, schema: Any, method: str) -> None:
     model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=HIGH)
     structured = model.with_structured_output(schema, method=method)
     streamed = list(structured.stream(ASKED))
@@ -148,29 +154,38 @@ async def test_structured_output_is_parsed(estimator, schema, method):
 
 @every_schema
 @every_method
-async def test_with_the_raw_message_comes_its_record(estimator, schema, method):
+async def test_with_the_raw_message_comes_its_record(
+    estimator: Estimator, schema: Any, method: str
+) -> None:
     model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=HIGH)
     structured = model.with_structured_output(schema, method=method, include_raw=True)
     for made in (structured.invoke(ASKED), await structured.ainvoke(ASKED)):
         assert set(made) == {"raw", "parsed", "parsing_error"}
         assert as_dict(made["parsed"]) == ANN
         assert made["parsing_error"] is None
-        record = get_confidence(made["raw"])
+        record = record_of(made["raw"])
         assert (record["action"], record["turn"]) == ("pass", "answer")
         assert record["p"] == pytest.approx(0.5)
 
 
 @every_method
-def test_the_json_is_what_is_scored(make_estimator, method):
-    heard = []
-    estimator = make_estimator(logit=lambda text: heard.append(text) or 3.0)
+def test_the_json_is_what_is_scored(make_estimator: MakeEstimator, method: str) -> None:
+    heard: list[str] = []
+
+    def logit(text: str) -> float:
+        heard.append(text)
+        return 3.0
+
+    estimator = make_estimator(logit=logit)
     model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=HIGH)
     model.with_structured_output(Person, method=method).invoke(ASKED)
     assert [json.loads(text) for text in heard] == [ANN]
 
 
 @every_method
-async def test_an_answer_that_is_withheld_is_never_parsed(estimator, method):
+async def test_an_answer_that_is_withheld_is_never_parsed(
+    estimator: Estimator, method: str
+) -> None:
     model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=LOW)
     structured = model.with_structured_output(Person, method=method)
     error = r"withheld by the policy 'threshold 0.7' \(p 0.500, status ok\)"
@@ -181,10 +196,10 @@ async def test_an_answer_that_is_withheld_is_never_parsed(estimator, method):
     made = model.with_structured_output(Person, method=method, include_raw=True).invoke(ASKED)
     assert made["parsed"] is None
     assert isinstance(made["parsing_error"], LowConfidenceError)
-    assert get_confidence(made["raw"])["original"] is None
+    assert record_of(made["raw"])["original"] is None
 
 
-async def test_each_models_answer_is_read_by_its_own_parser(make_estimator):
+async def test_each_models_answer_is_read_by_its_own_parser(make_estimator: MakeEstimator) -> None:
     """The stronger model answers in another form: native JSON instead of a call."""
 
     class Native(RuleChatModel):
@@ -199,13 +214,13 @@ async def test_each_models_answer_is_read_by_its_own_parser(make_estimator):
     for made in (structured.invoke(ASKED), await structured.ainvoke(ASKED)):
         assert made["parsed"] == Person(**ANN)
         assert made["raw"].tool_calls == []
-        record = get_confidence(made["raw"])
+        record = record_of(made["raw"])
         assert (record["model_index"], record["attempts"]) == (1, 2)
     assert set(small.asked[0]) == {"tools", "tool_choice"}
     assert set(large.asked[0]) == {"response_format"}
 
 
-def test_what_cannot_be_parsed_is_langchains_error(estimator):
+def test_what_cannot_be_parsed_is_langchains_error(estimator: Estimator) -> None:
     class Broken(RuleChatModel):
         def _answer(self, *args: Any) -> Any:
             return "sure, but no JSON", []
@@ -220,14 +235,14 @@ def test_what_cannot_be_parsed_is_langchains_error(estimator):
     assert isinstance(made["parsing_error"], OutputParserException)
 
 
-def test_fallbacks_take_over_what_is_withheld(estimator):
+def test_fallbacks_take_over_what_is_withheld(estimator: Estimator) -> None:
     model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=LOW)
-    fallback = RunnableLambda(lambda _: Person(name="nobody", age=0))
+    fallback = RunnableLambda[Any, Person](lambda _: Person(name="nobody", age=0))
     structured = model.with_structured_output(Person).with_fallbacks([fallback])
     assert structured.invoke(ASKED).name == "nobody"
 
 
-def test_models_without_structured_output_say_so(estimator):
+def test_models_without_structured_output_say_so(estimator: Estimator) -> None:
     mute = FakeMessagesListChatModel(responses=[AIMessage("sure")])
     model = GuardedChatModel(inner=mute, estimator=estimator)
     with pytest.raises(NotImplementedError, match="FakeMessagesListChatModel has no structured"):
@@ -242,7 +257,7 @@ def test_models_without_structured_output_say_so(estimator):
         model.with_structured_output(Person)
 
 
-def test_a_schema_field_that_is_missing_is_not_invented(estimator):
+def test_a_schema_field_that_is_missing_is_not_invented(estimator: Estimator) -> None:
     class Strict(BaseModel):
         """A person of age."""
 
@@ -253,4 +268,4 @@ def test_a_schema_field_that_is_missing_is_not_invented(estimator):
     made = model.with_structured_output(Strict, include_raw=True).invoke("'Tim' is 3")
     assert made["parsed"] is None
     assert "greater than or equal to 18" in str(made["parsing_error"])
-    assert get_confidence(made["raw"])["action"] == "pass"
+    assert record_of(made["raw"])["action"] == "pass"

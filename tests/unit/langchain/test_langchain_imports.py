@@ -15,16 +15,16 @@ def run(code: str) -> str:
     return done.stdout.strip()
 
 
-def test_public_names():
+def test_public_names() -> None:
     assert {"GuardedChatModel", "ConfidenceMiddleware", "wrap"} < set(ct_guard_langchain.__all__)
     assert all(getattr(ct_guard_langchain, name) for name in ct_guard_langchain.__all__)
     assert set(ct_guard_langchain.__all__) <= set(dir(ct_guard_langchain))
     with pytest.raises(AttributeError, match="nothing"):
-        _ = ct_guard_langchain.nothing
+        _ = ct_guard_langchain.nothing  # type: ignore[attr-defined]
 
 
 @pytest.mark.slow
-def test_importing_the_package_loads_no_library_and_its_models_no_torch():
+def test_importing_the_package_loads_no_library_and_its_models_no_torch() -> None:
     code = (
         "import sys, ct_guard_langchain; print('langchain_core' in sys.modules);"
         "ct_guard_langchain.GuardedChatModel, ct_guard_langchain.ChatLocal;"
@@ -33,7 +33,7 @@ def test_importing_the_package_loads_no_library_and_its_models_no_torch():
     assert run(code).split() == ["False", "False"]
 
 
-def test_without_langchain_the_error_names_the_extra():
+def test_without_langchain_the_error_names_the_extra() -> None:
     code = (
         "import sys; sys.modules['langchain_core'] = None\n"
         "import ct_guard_langchain\n"

@@ -1,9 +1,12 @@
 """What the estimator reads of LangChain messages."""
 
+from typing import Any
+
 import pytest
 from langchain_core.messages import (
     AIMessage,
     AIMessageChunk,
+    BaseMessage,
     ChatMessage,
     HumanMessage,
     RemoveMessage,
@@ -26,11 +29,11 @@ HUMAN = HumanMessage("?")
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.org/cat.png"}}
 
 
-def conversation(*messages):
+def conversation(*messages: BaseMessage) -> list[tuple[str, str]]:
     return [(turn.role, turn.content) for turn in question_answer(messages).conversation()]
 
 
-def test_system_history_and_the_last_human_turn_are_the_question():
+def test_system_history_and_the_last_human_turn_are_the_question() -> None:
     qa = question_answer(
         [
             SystemMessage("Be short."),
@@ -50,14 +53,14 @@ def test_system_history_and_the_last_human_turn_are_the_question():
     assert (qa.answer, qa.model, qa.group) == ("6", "small", None)
 
 
-def test_a_follow_up_is_another_question_than_the_same_words_alone():
+def test_a_follow_up_is_another_question_than_the_same_words_alone() -> None:
     follow_up = HumanMessage("And 3 plus 3?")
     alone = question_answer([follow_up])
     after = question_answer([HumanMessage("What is 2 plus 2?"), AIMessage("4"), follow_up])
     assert alone.question_key() != after.question_key()
 
 
-def test_tool_results_stand_in_front_of_the_question_that_they_were_made_for():
+def test_tool_results_stand_in_front_of_the_question_that_they_were_made_for() -> None:
     assert conversation(
         HumanMessage("What is 2 plus 2?"),
         AIMessage("Let me see.", tool_calls=[CALL, {**CALL, "name": "mul", "id": "call-2"}]),
@@ -72,7 +75,7 @@ def test_tool_results_stand_in_front_of_the_question_that_they_were_made_for():
     ]
 
 
-def test_tool_results_of_earlier_turns_stay_with_those_turns():
+def test_tool_results_of_earlier_turns_stay_with_those_turns() -> None:
     assert conversation(
         HumanMessage("What is 2 plus 2?"),
         AIMessage("", tool_calls=[CALL]),
@@ -113,11 +116,13 @@ def test_tool_results_of_earlier_turns_stay_with_those_turns():
         "a result without its call",
     ],
 )
-def test_unusual_conversations_still_alternate_and_end_in_what_was_asked(messages, turns):
+def test_unusual_conversations_still_alternate_and_end_in_what_was_asked(
+    messages: list[Any], turns: list[tuple[str, ...]]
+) -> None:
     assert conversation(*messages) == turns
 
 
-def test_a_tool_call_turn_is_the_rendered_call_and_of_its_own_group():
+def test_a_tool_call_turn_is_the_rendered_call_and_of_its_own_group() -> None:
     call = {"name": "add", "args": {"b": "ü", "a": 2}, "id": "call-1"}
     answer = AIMessage("Adding.", tool_calls=[call])
     qa = question_answer([HumanMessage("?")], answer)
@@ -126,7 +131,7 @@ def test_a_tool_call_turn_is_the_rendered_call_and_of_its_own_group():
     assert turn_of(answer) == "tool_call"
 
 
-def test_equal_calls_read_the_same_in_any_order_of_arguments():
+def test_equal_calls_read_the_same_in_any_order_of_arguments() -> None:
     args = {"z": [1, {"y": None, "x": True}], "a": "text"}
     turned = {"a": "text", "z": [1, {"x": True, "y": None}]}
     rendered = 'f({"a": "text", "z": [1, {"x": true, "y": null}]})'
@@ -134,13 +139,13 @@ def test_equal_calls_read_the_same_in_any_order_of_arguments():
     assert render_call({"name": "f", "args": turned}) == rendered
 
 
-def test_a_call_that_is_not_valid_json_is_kept_as_the_model_wrote_it():
+def test_a_call_that_is_not_valid_json_is_kept_as_the_model_wrote_it() -> None:
     broken = {"name": "add", "args": '{"a": 2', "id": "call-1", "error": "cut"}
     answer = AIMessage("", invalid_tool_calls=[broken])
     assert (text_of(answer), turn_of(answer)) == ('add({"a": 2)', "tool_call")
 
 
-def test_a_structured_answer_is_its_json_and_no_tool_call():
+def test_a_structured_answer_is_its_json_and_no_tool_call() -> None:
     call = {"name": "Person", "args": {"name": "Ada", "age": 36}, "id": "call-1"}
     answer = AIMessage("Here:", tool_calls=[call])
     qa = question_answer([HumanMessage("Who?")], answer, schemas=["Person"])
@@ -161,32 +166,32 @@ def test_a_structured_answer_is_its_json_and_no_tool_call():
         ([{"type": "non_standard", "value": {"type": "redacted_thinking"}}], ""),
     ],
 )
-def test_text_parts_are_joined_and_thoughts_left_out(content, text):
+def test_text_parts_are_joined_and_thoughts_left_out(content: Any, text: str) -> None:
     assert text_of(AIMessage(content)) == text
 
 
-def test_a_refusal_that_the_provider_reports_apart_is_what_was_said():
+def test_a_refusal_that_the_provider_reports_apart_is_what_was_said() -> None:
     said = AIMessage("", additional_kwargs={"refusal": "I can't help with that."})
     assert text_of(said) == "I can't help with that."
 
 
-def test_v1_content_reads_like_the_plain_text():
-    call = {"type": "tool_call", "name": "add", "args": {"a": 2}, "id": "call-1"}
-    blocks = [{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "4"}]
+def test_v1_content_reads_like_the_plain_text() -> None:
+    call: Any = {"type": "tool_call", "name": "add", "args": {"a": 2}, "id": "call-1"}
+    blocks: list[Any] = [{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": "4"}]
     assert text_of(AIMessage(content_blocks=blocks)) == "4"
     assert text_of(AIMessage(content_blocks=[*blocks, call])) == '4\nadd({"a": 2})'
 
 
-def test_a_chunk_reads_like_the_message_that_it_becomes():
-    chunk = AIMessageChunk("4") + AIMessageChunk("2")
+def test_a_chunk_reads_like_the_message_that_it_becomes() -> None:
+    chunk = AIMessageChunk(content="4") + AIMessageChunk(content="2")
     assert question_answer([HumanMessage("?")], chunk).answer == "42"
 
 
 @pytest.mark.parametrize(
     ("role", "known"), [("human", "user"), ("developer", "system"), ("AI", "assistant")]
 )
-def test_named_roles_are_understood(role, known):
-    turns = question_answer([ChatMessage("hello", role=role), HumanMessage("?")]).messages
+def test_named_roles_are_understood(role: str, known: str) -> None:
+    turns = question_answer([ChatMessage(content="hello", role=role), HumanMessage("?")]).messages
     assert turns[0].role == known
 
 
@@ -198,18 +203,18 @@ def test_named_roles_are_understood(role, known):
         (AIMessage([{"type": "audio", "base64": "aaaa"}]), "audio"),
         (HumanMessage([{"type": "file", "base64": "aaaa"}]), "file"),
         (AIMessage([{"type": "non_standard", "value": {"type": "hologram"}}]), "hologram"),
-        (ChatMessage("hello", role="narrator"), "narrator"),
+        (ChatMessage(content="hello", role="narrator"), "narrator"),
         (RemoveMessage(id="1"), "remove"),
     ],
 )
-def test_what_is_not_text_is_named(message, named):
+def test_what_is_not_text_is_named(message: Any, named: str) -> None:
     said = isinstance(message, AIMessage)
     asked, answer = ([HUMAN], message) if said else ([message, HUMAN], None)
     with pytest.raises(UsageError, match=named):
         question_answer(asked, answer)
 
 
-def test_what_is_not_text_in_an_earlier_turn_is_a_word_in_brackets():
+def test_what_is_not_text_in_an_earlier_turn_is_a_word_in_brackets() -> None:
     """Only what is asked now has to be read: an image that was talked about before does not make
     every later answer unreadable."""
     asked = HumanMessage([{"type": "text", "text": "What is this? "}, IMAGE])
@@ -228,12 +233,12 @@ def test_what_is_not_text_in_an_earlier_turn_is_a_word_in_brackets():
         ("I think so: 12 < 13", "I think so: 12 < 13"),
     ],
 )
-def test_thoughts_in_the_text_are_no_part_of_the_answer(text: str, said: str):
+def test_thoughts_in_the_text_are_no_part_of_the_answer(text: str, said: str) -> None:
     assert question_answer([HUMAN], AIMessage(text)).answer == said
     assert text_of(HumanMessage(text)) == text
 
 
-def test_a_replaced_answer_keeps_who_and_what_it_cost_but_nothing_that_was_said():
+def test_a_replaced_answer_keeps_who_and_what_it_cost_but_nothing_that_was_said() -> None:
     said = AIMessage(
         "Calling.",
         id="message-1",

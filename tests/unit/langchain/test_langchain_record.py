@@ -38,34 +38,34 @@ RECORD = {
 }
 
 
-def test_the_record_is_exactly_this_json():
+def test_the_record_is_exactly_this_json() -> None:
     assert make_record(ASSESSMENT) == RECORD
     assert json.loads(json.dumps(make_record(ASSESSMENT), allow_nan=False)) == RECORD
 
 
-def test_the_confidence_can_be_read_back():
+def test_the_confidence_can_be_read_back() -> None:
     kept = ASSESSMENT.confidence.model_copy(update={"backend": ""})
     assert confidence_in(make_record(ASSESSMENT)) == kept
 
 
-def test_errors_of_the_confidence_and_of_the_way_there_stand_together():
+def test_errors_of_the_confidence_and_of_the_way_there_stand_together() -> None:
     late = ASSESSMENT.confidence.model_copy(update={"p": None, "error": "late"})
     record = make_record(ASSESSMENT.model_copy(update={"confidence": late}), error="model 1 failed")
     assert record["error"] == "late; model 1 failed"
 
 
-def test_a_call_of_tools_is_told_apart_from_an_answer():
+def test_a_call_of_tools_is_told_apart_from_an_answer() -> None:
     assert make_record(ASSESSMENT, turn="tool_call")["turn"] == "tool_call"
 
 
-def test_what_was_found_out_on_the_way_can_be_read_back():
+def test_what_was_found_out_on_the_way_can_be_read_back() -> None:
     odd = Confidence(p=0.5, sanitized=True, ood=0.01, estimator="mini")
     record = make_record(Assessment(confidence=odd, decision=ASSESSMENT.decision))
     assert (record["sanitized"], record["ood"]) == (True, 0.01)
     assert confidence_in(record) == odd
 
 
-def test_a_turn_of_calls_has_the_score_of_each_by_its_position():
+def test_a_turn_of_calls_has_the_score_of_each_by_its_position() -> None:
     sure, weak = Confidence(p=0.9), Confidence(p=0.2)
     calls = [{"name": name, "args": {"x": 1}, "id": "0"} for name in ("search", "delete")]
     made = Assessment(confidence=weak, decision=ASSESSMENT.decision, calls=(sure, weak))
@@ -75,7 +75,7 @@ def test_a_turn_of_calls_has_the_score_of_each_by_its_position():
     assert second["call"] != call_digest({"name": "delete", "args": {"x": 2}, "id": "0"})
 
 
-def test_attaching_leaves_the_original_alone():
+def test_attaching_leaves_the_original_alone() -> None:
     message = AIMessage("4", response_metadata={"model_name": "small"})
     attached = attach(message, make_record(ASSESSMENT))
     assert attached.response_metadata == {"model_name": "small", "ct_guard": RECORD}
@@ -83,7 +83,7 @@ def test_attaching_leaves_the_original_alone():
 
 
 MESSAGE = attach(AIMessage("4"), make_record(ASSESSMENT))
-CHUNK = attach(AIMessageChunk("4", chunk_position="last"), make_record(ASSESSMENT))
+CHUNK = attach(AIMessageChunk(content="4", chunk_position="last"), make_record(ASSESSMENT))
 GENERATION = ChatGeneration(message=MESSAGE)
 
 
@@ -92,12 +92,12 @@ GENERATION = ChatGeneration(message=MESSAGE)
     [
         MESSAGE,
         CHUNK,
-        AIMessageChunk("2 + 2 is ") + CHUNK,
+        AIMessageChunk(content="2 + 2 is ") + CHUNK,
         GENERATION,
         ChatResult(generations=[GENERATION]),
         LLMResult(generations=[[GENERATION]]),
         [HumanMessage("?"), AIMessage("I call."), MESSAGE, ToolMessage("5", tool_call_id="1")],
-        [AIMessageChunk("2 + 2 is "), CHUNK],
+        [AIMessageChunk(content="2 + 2 is "), CHUNK],
         (CHUNK, {"langgraph_node": "model"}),
         {"messages": [HumanMessage("?"), MESSAGE]},
         {"ct_guard": RECORD},
@@ -142,10 +142,10 @@ GENERATION = ChatGeneration(message=MESSAGE)
         "custom event",
     ],
 )
-def test_the_record_is_found_in(source: Any):
+def test_the_record_is_found_in(source: Any) -> None:
     found = get_confidence(source)
     assert found is not None
-    assert {key: found[key] for key in RECORD} == RECORD
+    assert {key: value for key, value in found.items() if key in RECORD} == RECORD
 
 
 @pytest.mark.parametrize(
@@ -165,5 +165,5 @@ def test_the_record_is_found_in(source: Any):
         None,
     ],
 )
-def test_without_a_record_there_is_none(source: Any):
+def test_without_a_record_there_is_none(source: Any) -> None:
     assert get_confidence(source) is None

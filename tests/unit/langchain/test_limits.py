@@ -16,6 +16,7 @@ from ct_guard_langchain import (
     GuardedChatModel,
     wrap,
 )
+from ct_guard_langchain.chain import GuardedChain
 from tests.known_confidence import estimator_on
 from tests.rule_model import RuleChatModel
 
@@ -36,7 +37,8 @@ def chat_model(estimator: Estimator, **limits: Any) -> Guard:
 
 
 def wrapped_twice(estimator: Estimator, **limits: Any) -> Guard:
-    return wrap(wrap(RuleChatModel(), estimator=estimator, **limits), policy=0.9)._guard
+    once: GuardedChatModel = wrap(RuleChatModel(), estimator=estimator, **limits)
+    return wrap(once, policy=0.9)._guard
 
 
 def middleware(estimator: Estimator, **limits: Any) -> Guard:
@@ -57,13 +59,15 @@ def with_a_policy_of_the_call(estimator: Estimator, **limits: Any) -> Guard:
 
 
 def chain(estimator: Estimator, **limits: Any) -> Guard:
-    made: Any = wrap(RuleChatModel() | StrOutputParser(), estimator=estimator, **limits)
+    made = wrap(RuleChatModel() | StrOutputParser(), estimator=estimator, **limits)
+    assert isinstance(made, GuardedChain)
     return made.guarding.guard
 
 
 def chain_wrapped_twice(estimator: Estimator, **limits: Any) -> Guard:
     once = wrap(RuleChatModel() | StrOutputParser(), estimator=estimator, **limits)
-    made: Any = wrap(once, policy=0.9)
+    made = wrap(once, policy=0.9)
+    assert isinstance(made, GuardedChain)
     return made.guarding.guard
 
 

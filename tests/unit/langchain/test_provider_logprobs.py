@@ -13,6 +13,7 @@ from ct_guard.store.layer import PROVIDER_FEATURES
 from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, get_confidence
 from ct_guard_langchain.logprobs import provider_logprobs
 from ct_guard_langchain.messages import question_answer
+from tests.unit.langchain.conftest import MakeEstimator
 
 OPENAI = [
     {"token": "sur", "bytes": [115, 117, 114], "logprob": -0.5, "top_logprobs": []},
@@ -46,7 +47,7 @@ def test_the_forms_that_are_read(said: AIMessage, expected: tuple[float, ...]) -
 
 def test_the_parts_of_a_stream_add_up() -> None:
     chunks = [
-        AIMessageChunk(entry["token"], response_metadata={"logprobs": {"content": [entry]}})
+        AIMessageChunk(content=entry["token"], response_metadata={"logprobs": {"content": [entry]}})
         for entry in PLAIN
     ]
     assert provider_logprobs(chunks[0] + chunks[1], "sure") == (-0.5, -0.25)
@@ -100,7 +101,9 @@ class Reporting(BaseChatModel):
     model_name: str = "reporting"
     logprobs: list[dict[str, Any]] | None = PLAIN
 
-    def _generate(self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any):
+    def _generate(
+        self, messages: Any, stop: Any = None, run_manager: Any = None, **kwargs: Any
+    ) -> ChatResult:
         metadata = {} if self.logprobs is None else {"logprobs": {"content": self.logprobs}}
         said = AIMessage("sure", response_metadata=metadata)
         return ChatResult(generations=[ChatGeneration(message=said)])
@@ -127,7 +130,9 @@ def halving() -> LogisticLayer:
     )
 
 
-async def test_a_layer_of_this_model_counts_and_the_record_says_so(make_estimator) -> None:
+async def test_a_layer_of_this_model_counts_and_the_record_says_so(
+    make_estimator: MakeEstimator,
+) -> None:
     estimator = make_estimator(provider={"reporting": halving()})
     model = GuardedChatModel(inner=Reporting(), estimator=estimator, policy=Annotate())
     for answer in (model.invoke("?"), await model.ainvoke("?"), *model.batch(["?"])):
@@ -140,7 +145,9 @@ async def test_a_layer_of_this_model_counts_and_the_record_says_so(make_estimato
 
 
 @pytest.mark.parametrize("name", ["another", None])
-def test_without_a_layer_of_this_model_they_are_recorded_as_unused(make_estimator, name) -> None:
+def test_without_a_layer_of_this_model_they_are_recorded_as_unused(
+    make_estimator: MakeEstimator, name: str | None
+) -> None:
     estimator = make_estimator(provider={name: halving()} if name else {})
     record = get_confidence(
         GuardedChatModel(inner=Reporting(), estimator=estimator, policy=Annotate()).invoke("?")
@@ -151,7 +158,7 @@ def test_without_a_layer_of_this_model_they_are_recorded_as_unused(make_estimato
     assert record["provider_logprobs"] == "unused"
 
 
-def test_they_are_never_required(make_estimator) -> None:
+def test_they_are_never_required(make_estimator: MakeEstimator) -> None:
     estimator = make_estimator(provider={"reporting": halving()})
     inner = Reporting(logprobs=None)
     record = get_confidence(
@@ -162,7 +169,7 @@ def test_they_are_never_required(make_estimator) -> None:
     assert "provider_logprobs" not in record
 
 
-def test_a_wrapped_chain_uses_them_too(make_estimator) -> None:
+def test_a_wrapped_chain_uses_them_too(make_estimator: MakeEstimator) -> None:
     estimator = make_estimator(provider={"reporting": halving()})
     guarded = ConfidenceGuard(estimator, policy=Annotate()).wrap(Reporting() | (lambda said: said))
     assert guarded.invoke("?")["confidence"]["provider_logprobs"] == "used"

@@ -16,8 +16,10 @@ from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResu
 from langchain_core.runnables import RunnableConfig, RunnableLambda
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langgraph.graph import START, MessagesState, StateGraph
+from langgraph.types import StreamMode
 
 from ct_guard.errors import BackendError, UsageError
+from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard
 from ct_guard.policies import ToolGate
 from ct_guard.testing import FakeBackend
@@ -30,8 +32,10 @@ from ct_guard_langchain import (
     get_confidence_callback,
     wrap,
 )
+from tests.confidences import record_of
 from tests.known_confidence import by_word
 from tests.rule_model import RuleChatModel
+from tests.unit.langchain.conftest import MakeEstimator
 
 SECRET = "unsure secret"
 
@@ -57,7 +61,7 @@ class Chatty(BaseChatModel):
         return ChatResult(generations=[generation], llm_output={"model_name": "chatty"})
 
     def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
-        yield ChatGenerationChunk(message=AIMessageChunk(self.reply))
+        yield ChatGenerationChunk(message=AIMessageChunk(content=self.reply))
 
     @property
     def _llm_type(self) -> str:
@@ -69,7 +73,7 @@ class Hears(RunCollectorCallbackHandler):
         super().__init__()
         self.tokens: list[str] = []
 
-    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:
+    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:  # type: ignore[override]
         self.tokens.append(token)
         return super().on_llm_new_token(token, **kwargs)
 
@@ -103,7 +107,9 @@ def given(surface: str) -> Any:
 
 @SURFACES
 @pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream", "batch"])
-async def test_no_callback_or_tracer_hears_of_it(estimator, surface, way):
+async def test_no_callback_or_tracer_hears_of_it(
+    estimator: Estimator, surface: str, way: str
+) -> None:
     asked, hears = surfaces(estimator)[surface], Hears()
     config: Any = {"callbacks": [hears]}
     if way == "invoke":
@@ -123,14 +129,14 @@ async def test_no_callback_or_tracer_hears_of_it(estimator, surface, way):
 
 
 @SURFACES
-async def test_no_event_tells_of_it(estimator, surface):
+async def test_no_event_tells_of_it(estimator: Estimator, surface: str) -> None:
     asked = surfaces(estimator)[surface]
     events = [each async for each in asked.astream_events(given(surface), version="v2")]
     assert "secret" not in repr([each["data"] for each in events])
 
 
 @SURFACES
-async def test_no_stream_of_a_graph_around_tells_of_it(estimator, surface):
+async def test_no_stream_of_a_graph_around_tells_of_it(estimator: Estimator, surface: str) -> None:
     asked = surfaces(estimator)[surface]
 
     def node(state: Any, config: RunnableConfig) -> Any:
@@ -140,13 +146,16 @@ async def test_no_stream_of_a_graph_around_tells_of_it(estimator, surface):
     graph = StateGraph(MessagesState)
     graph.add_node("node", node)
     graph.add_edge(START, "node")
-    for mode in ("messages", "updates", "values", "debug", "tasks", "custom"):
-        state = {"messages": [HumanMessage("?")]}
+    modes: list[StreamMode] = ["messages", "updates", "values", "debug", "tasks", "custom"]
+    for mode in modes:
+        state: Any = {"messages": [HumanMessage("?")]}
         parts = list(graph.compile().stream(state, stream_mode=mode, subgraphs=True))
         assert "secret" not in repr(parts)
 
 
-async def test_a_watcher_around_hears_of_the_decision_and_not_of_the_answer(estimator):
+async def test_a_watcher_around_hears_of_the_decision_and_not_of_the_answer(
+    estimator: Estimator,
+) -> None:
     with get_confidence_callback(estimator, 0.7) as watch:
         surfaces(estimator)["chain"].invoke("?")
         await surfaces(estimator)["chain"].ainvoke("?")
@@ -154,31 +163,33 @@ async def test_a_watcher_around_hears_of_the_decision_and_not_of_the_answer(esti
     assert "secret" not in watch.report()
 
 
-def test_what_passes_is_told_of_as_it_was(make_estimator):
+def test_what_passes_is_told_of_as_it_was(make_estimator: MakeEstimator) -> None:
     hears = Hears()
     guarded = ConfidenceGuard(make_estimator(), 0.7).wrap(Chatty(reply="sure") | StrOutputParser())
     assert guarded.invoke("?", {"callbacks": [hears]})["output"] == "sure"
     (run,) = hears.traced_runs
     (told,) = run.child_runs
     assert (run.name, run.metadata["ct_guard_action"]) == ("GuardedChain", "pass")
+    assert told.outputs is not None
     assert told.outputs["generations"][0][0]["text"] == "sure"
 
 
-def test_streams_that_are_not_to_be_held_are_heard_at_once(estimator):
+def test_streams_that_are_not_to_be_held_are_heard_at_once(estimator: Estimator) -> None:
     hears = Hears()
     guard = ConfidenceGuard(estimator, 0.7, hold_stream=False)
     parts = list(guard.wrap(Chatty() | StrOutputParser()).stream("?", {"callbacks": [hears]}))
     assert hears.tokens == [SECRET, ""]
-    assert get_confidence(parts[-1])["action"] == "abstain"
+    assert record_of(parts[-1])["action"] == "abstain"
 
 
-def test_a_run_tells_whose_answer_it_is_and_how_sure(estimator):
+def test_a_run_tells_whose_answer_it_is_and_how_sure(estimator: Estimator) -> None:
     hears = Hears()
     large = RuleChatModel(reply="sure", model_name="large")
     model = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7, models=[large])
     model.invoke("?", {"callbacks": [hears]})
     (run,) = hears.traced_runs
     assert run.metadata["ct_guard_p"] == pytest.approx(0.953, abs=1e-3)
+    assert run.outputs is not None
     assert run.outputs["generations"][0][0]["message"]["kwargs"]["response_metadata"][
         "model_name"
     ] == run.metadata.get("ls_model_name", "large")
@@ -187,10 +198,10 @@ def test_a_run_tells_whose_answer_it_is_and_how_sure(estimator):
 # --- what is kept ---------------------------------------------------------------------------------
 
 
-def test_what_is_kept_is_what_was_asked_for(estimator):
+def test_what_is_kept_is_what_was_asked_for(estimator: Estimator) -> None:
     def original(**options: Any) -> Any:
         model = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7, **options)
-        return get_confidence(model.invoke("?"))["original"]
+        return record_of(model.invoke("?"))["original"]
 
     assert original() is None
     assert original(keep_original=True) == SECRET
@@ -206,8 +217,8 @@ def test_what_is_kept_is_what_was_asked_for(estimator):
     ],
 )
 def test_the_abstain_message_may_depend_on_the_record_and_the_conversation(
-    estimator, message, said
-):
+    estimator: Estimator, message: Any, said: str
+) -> None:
     options: Any = {"policy": 0.7, "abstain_message": message}
     model = GuardedChatModel(inner=Chatty(), estimator=estimator, **options)
     assert model.invoke("?").text == said
@@ -215,17 +226,16 @@ def test_the_abstain_message_may_depend_on_the_record_and_the_conversation(
     assert guard.invoke({"input": "?", "output": SECRET})["output"] == said
 
 
-def test_an_abstain_message_that_is_none_is_refused(estimator):
+def test_an_abstain_message_that_is_none_is_refused(estimator: Estimator) -> None:
     with pytest.raises(UsageError, match="a text or a function that returns one, not 7"):
-        ConfidenceGuard(estimator, abstain_message=7)
-    model = GuardedChatModel(
-        inner=Chatty(), estimator=estimator, policy=0.7, abstain_message=lambda record: 7
-    )
+        ConfidenceGuard(estimator, abstain_message=7)  # type: ignore[arg-type]
+    seven: Any = lambda record: 7  # noqa: E731
+    model = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7, abstain_message=seven)
     with pytest.raises(UsageError, match="its function gave a int"):
         model.invoke("?")
 
 
-async def test_a_passing_fault_is_not_cached_with_its_answer(make_estimator):
+async def test_a_passing_fault_is_not_cached_with_its_answer(make_estimator: MakeEstimator) -> None:
     class Flaky(FakeBackend):
         fails = True
 
@@ -240,7 +250,7 @@ async def test_a_passing_fault_is_not_cached_with_its_answer(make_estimator):
 
         async def ask(way: str = way, model: Any = model) -> tuple[str, str]:
             said = model.invoke("?") if way == "invoke" else await model.ainvoke("?")
-            return said.text, get_confidence(said)["status"]
+            return said.text, record_of(said)["status"]
 
         assert await ask() == ("I don't know.", "error")
         backend.fails = False
@@ -248,19 +258,24 @@ async def test_a_passing_fault_is_not_cached_with_its_answer(make_estimator):
         assert len(inner.asked) == 2
 
 
-def test_a_guard_around_a_guard_does_not_judge_an_abstention(make_estimator):
+def test_a_guard_around_a_guard_does_not_judge_an_abstention(make_estimator: MakeEstimator) -> None:
     heard: list[str] = []
-    estimator = make_estimator(logit=lambda text: heard.append(text) or by_word(text))
+
+    def logit(text: str) -> float:
+        heard.append(text)
+        return by_word(text)
+
+    estimator = make_estimator(logit=logit)
     inner = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7)
     outer = GuardedChatModel(inner=inner, estimator=estimator, policy=0.01)
     said = outer.invoke("?")
-    assert (said.text, get_confidence(said)["action"]) == ("I don't know.", "abstain")
+    assert (said.text, record_of(said)["action"]) == ("I don't know.", "abstain")
     made = ConfidenceGuard(estimator, "annotate").wrap(inner | StrOutputParser()).invoke("?")
     assert (made["output"], made["confidence"]["action"]) == ("I don't know.", "abstain")
     assert heard == [SECRET, SECRET]
 
 
-def test_a_guard_around_a_guard_may_ask_a_stronger_model(estimator):
+def test_a_guard_around_a_guard_may_ask_a_stronger_model(estimator: Estimator) -> None:
     inner = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7)
     large = RuleChatModel(reply="sure")
     outer = GuardedChatModel(inner=inner, estimator=estimator, policy=0.7, models=[large])
@@ -270,7 +285,7 @@ def test_a_guard_around_a_guard_may_ask_a_stronger_model(estimator):
 # --- what a surface is told -----------------------------------------------------------------------
 
 
-def test_no_option_is_swallowed(estimator):
+def test_no_option_is_swallowed(estimator: Estimator) -> None:
     with pytest.raises(UsageError, match="no option 'threshold': give policy"):
         GuardedChatModel(inner=Chatty(), estimator=estimator, threshold=0.99)
     with pytest.raises(UsageError, match="no option 'estimators': did you mean 'estimator'"):
@@ -292,7 +307,7 @@ def test_no_option_is_swallowed(estimator):
         lambda: wrap(Chatty() | StrOutputParser()),
     ],
 )
-def test_an_estimator_is_never_guessed(make):
+def test_an_estimator_is_never_guessed(make: Any) -> None:
     with pytest.raises(UsageError, match="needs an estimator: give the directory or hub name"):
         make()
 
@@ -306,7 +321,7 @@ def be_sure(about: str) -> str:
 
 
 @pytest.mark.parametrize(("about", "kept"), [("a sure thing", 1), ("unsure", 0)])
-async def test_a_gate_holds_on_every_surface(estimator, about, kept):
+async def test_a_gate_holds_on_every_surface(estimator: Estimator, about: str, kept: int) -> None:
     model = GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=GATE)
     bound = model.bind_tools([be_sure], tool_choice="any")
     said = [bound.invoke(about), await bound.ainvoke(about), *bound.batch([about])]
@@ -320,7 +335,7 @@ async def test_a_gate_holds_on_every_surface(estimator, about, kept):
     assert watch.records[0]["action"] == ("pass" if kept else "abstain")
 
 
-def test_a_gate_that_a_surface_cannot_keep_is_refused(estimator):
+def test_a_gate_that_a_surface_cannot_keep_is_refused(estimator: Estimator) -> None:
     asks = GATE.model_copy(update={"below": "human"})
     with pytest.raises(UsageError, match="cannot wait for a person before a call of a tool"):
         GuardedChatModel(inner=Chatty(), estimator=estimator, policy=asks)
@@ -333,7 +348,7 @@ def test_a_gate_that_a_surface_cannot_keep_is_refused(estimator):
         model.bind_tools([be_sure])
 
 
-async def test_a_call_can_set_its_policy_on_every_surface(estimator):
+async def test_a_call_can_set_its_policy_on_every_surface(estimator: Estimator) -> None:
     config: Any = {"configurable": {"ct_guard_policy": 0.9}}
     model = GuardedChatModel(inner=RuleChatModel(reply="?"), estimator=estimator, policy=0.3)
     assert model.invoke("?").text == "?"
@@ -355,7 +370,8 @@ async def test_a_call_can_set_its_policy_on_every_surface(estimator):
     assert local.invoke("What is 7 plus 5?", sure).text == "I don't know."
     watch = ConfidenceCallbackHandler(estimator, 0.3)
     chain = RuleChatModel(reply="?") | StrOutputParser()
-    chain.invoke("?", {"callbacks": [watch], **config})
+    watched: Any = {"callbacks": [watch], **config}
+    chain.invoke("?", watched)
     assert watch.records[0]["action"] == "abstain"
 
 
@@ -363,14 +379,14 @@ async def test_a_call_can_set_its_policy_on_every_surface(estimator):
 
 
 async def test_log_probabilities_beside_a_message_are_read_and_go_with_a_withheld_answer(
-    make_estimator,
-):
+    make_estimator: MakeEstimator,
+) -> None:
     """OpenAI's integration puts them in `generation_info`, and who answered in `llm_output`."""
     for reply, seen in (("sure", "unused"), (SECRET, "unused")):
         model = GuardedChatModel(inner=Chatty(reply=reply), estimator=make_estimator(), policy=0.7)
         chunks = list(model.stream("?"))
         for said in (model.invoke("?"), await model.ainvoke("?"), sum(chunks[1:], chunks[0])):
-            assert get_confidence(said)["provider_logprobs"] == seen
+            assert record_of(said)["provider_logprobs"] == seen
             assert said.response_metadata["model_name"] == "chatty"
             assert ("logprobs" in said.response_metadata) is (reply == "sure")
 
@@ -383,14 +399,14 @@ def rag(**extra: Any) -> Any:
     return RunnableLambda(lambda v: {"question": v, "context": read, **extra})
 
 
-def test_the_answer_of_a_dict_is_replaced_and_all_else_stays(estimator):
+def test_the_answer_of_a_dict_is_replaced_and_all_else_stays(estimator: Estimator) -> None:
     made = ConfidenceGuard(estimator, 0.7).wrap(rag(answer="unsure")).invoke("Who?")
     assert made["output"]["answer"] == "I don't know."
     assert made["output"]["question"] == "Who?"
     assert len(made["output"]["context"]) == 2
 
 
-def test_answer_and_passages_are_where_the_caller_says(make_estimator):
+def test_answer_and_passages_are_where_the_caller_says(make_estimator: MakeEstimator) -> None:
     heard: list[tuple[str, str]] = []
 
     class Listening(FakeBackend):
@@ -411,7 +427,7 @@ def test_answer_and_passages_are_where_the_caller_says(make_estimator):
     assert all(read in context and answer == "sure" for context, answer in heard)
 
 
-def test_pairs_keep_their_context(make_estimator):
+def test_pairs_keep_their_context(make_estimator: MakeEstimator) -> None:
     heard: list[str] = []
 
     class Listening(FakeBackend):
@@ -431,7 +447,7 @@ def test_pairs_keep_their_context(make_estimator):
     assert all("Ada is a pilot.\n\nWho?" in context for context in heard)
 
 
-def test_a_dict_without_a_known_answer_says_what_to_name(estimator):
+def test_a_dict_without_a_known_answer_says_what_to_name(estimator: Estimator) -> None:
     guard = ConfidenceGuard(estimator, 0.7)
     with pytest.raises(UsageError, match=r"name it, as in guard.wrap\(chain, answer='reply'\)"):
         guard.wrap(rag(said="sure")).invoke("Who?")
@@ -450,7 +466,9 @@ def test_a_dict_without_a_known_answer_says_what_to_name(estimator):
         {"answer": "unsure"},
     ],
 )
-def test_dicts_that_chains_are_known_to_answer_with(estimator, output):
+def test_dicts_that_chains_are_known_to_answer_with(
+    estimator: Estimator, output: dict[str, Any]
+) -> None:
     made = ConfidenceGuard(estimator, 0.7).wrap(RunnableLambda(lambda v: output)).invoke("?")
     key = next(key for key, value in output.items() if value == "unsure")
     assert made["output"] == {**output, key: "I don't know."}
@@ -468,7 +486,9 @@ def test_dicts_that_chains_are_known_to_answer_with(estimator, output):
         (("ai", "unsure"), ("ai", "I don't know.")),
     ],
 )
-def test_messages_as_plain_json_are_messages(estimator, said, replaced):
+def test_messages_as_plain_json_are_messages(
+    estimator: Estimator, said: Any, replaced: Any
+) -> None:
     state = {"messages": [("user", "?"), said], "notes": "kept"}
     if isinstance(said, dict):
         said.pop("tool_calls", None)
@@ -479,11 +499,11 @@ def test_messages_as_plain_json_are_messages(estimator, said, replaced):
 
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainBetaWarning")
-def test_guards_and_guarded_chains_can_be_tools(estimator):
+def test_guards_and_guarded_chains_can_be_tools(estimator: Estimator) -> None:
     guard = ConfidenceGuard(estimator, 0.7)
     judge = guard.as_tool(name="judge", description="Judge an answer.")
     assert judge.invoke({"input": "?", "output": "unsure"})["output"] == "I don't know."
-    answering = RunnableLambda(lambda v: "sure").with_types(input_type=str)
+    answering = RunnableLambda[str, str](lambda v: "sure").with_types(input_type=str)
     chain = guard.wrap(answering).as_tool(name="ask", description="Ask.")
     assert chain.invoke("?")["output"] == "sure"
     assert "confidence" in repr(guard.get_output_jsonschema())
@@ -491,7 +511,7 @@ def test_guards_and_guarded_chains_can_be_tools(estimator):
 
 @pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainDeprecationWarning")
 @SURFACES
-def test_no_history_around_keeps_it(estimator, surface):
+def test_no_history_around_keeps_it(estimator: Estimator, surface: str) -> None:
     from langchain_core.chat_history import InMemoryChatMessageHistory
     from langchain_core.runnables.history import RunnableWithMessageHistory
 
@@ -507,7 +527,7 @@ def test_no_history_around_keeps_it(estimator, surface):
     assert "secret" not in repr(kept.messages)
 
 
-async def test_many_held_runs_at_once_keep_to_themselves(estimator):
+async def test_many_held_runs_at_once_keep_to_themselves(estimator: Estimator) -> None:
     guarded = ConfidenceGuard(estimator, 0.7).wrap(
         FakeListChatModel(responses=["sure"]) | StrOutputParser()
     )

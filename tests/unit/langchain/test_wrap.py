@@ -8,14 +8,17 @@ import pytest
 from langchain_core.messages import HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
-from langchain_core.runnables import RunnableBinding, RunnableWithFallbacks
+from langchain_core.runnables import RunnableBinding, RunnableConfig, RunnableWithFallbacks
 from langchain_core.tools import tool
 
 from ct_guard.errors import UsageError
+from ct_guard.estimators import Estimator
 from ct_guard.policies import Certified, Threshold
 from ct_guard.records import Certificate
-from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, get_confidence, wrap
+from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, wrap
+from tests.confidences import p_of, record_of
 from tests.rule_model import RuleChatModel
+from tests.unit.langchain.conftest import MakeEstimator
 
 
 @tool
@@ -25,17 +28,17 @@ def be_sure(about: str) -> str:
 
 
 def low(answer: Any) -> bool:
-    return answer.content == "I don't know." and get_confidence(answer)["action"] == "abstain"
+    return answer.content == "I don't know." and record_of(answer)["action"] == "abstain"
 
 
-async def test_a_chat_model(estimator):
+async def test_a_chat_model(estimator: Estimator) -> None:
     model = wrap(RuleChatModel(reply="unsure"), estimator=estimator, policy=0.7)
     assert isinstance(model, GuardedChatModel)
     assert low(model.invoke("?"))
     assert low(await model.ainvoke("?"))
 
 
-def test_what_is_bound_stays_bound(estimator):
+def test_what_is_bound_stays_bound(estimator: Estimator) -> None:
     inner = RuleChatModel()
     bound = inner.bind_tools([be_sure], tool_choice="any").with_config(tags=["mine"])
     model = wrap(bound, estimator=estimator, policy=0.7)
@@ -43,12 +46,12 @@ def test_what_is_bound_stays_bound(estimator):
     assert model.config["tags"] == ["mine"]
     answer = model.invoke("?")
     assert answer.tool_calls
-    assert get_confidence(answer)["turn"] == "tool_call"
+    assert record_of(answer)["turn"] == "tool_call"
     assert set(inner.asked[0]) == {"tools", "tool_choice"}
     assert low(model.invoke("unsure"))
 
 
-def test_what_was_bound_before_does_not_replace_a_stronger_models_own(estimator):
+def test_what_was_bound_before_does_not_replace_a_stronger_models_own(estimator: Estimator) -> None:
     inner, own, bare = [RuleChatModel(reply="unsure") for _ in range(3)]
     model = wrap(
         inner.bind(temperature=0),
@@ -62,7 +65,7 @@ def test_what_was_bound_before_does_not_replace_a_stronger_models_own(estimator)
     assert bare.asked == [{"temperature": 0, "seed": 1}]
 
 
-def test_each_of_several_fallbacks(estimator):
+def test_each_of_several_fallbacks(estimator: Estimator) -> None:
     class Down(RuleChatModel):
         def _generate(self, *args: Any, **kwargs: Any) -> Any:
             raise ConnectionError
@@ -74,39 +77,39 @@ def test_each_of_several_fallbacks(estimator):
     assert low(model.bind_tools([be_sure]).invoke("?"))
 
 
-def test_a_model_that_is_tried_again(estimator):
+def test_a_model_that_is_tried_again(estimator: Estimator) -> None:
     model = wrap(RuleChatModel(reply="unsure").with_retry(), estimator=estimator, policy=0.7)
     assert low(model.invoke("?"))
 
 
-def test_a_chain(estimator):
+def test_a_chain(estimator: Estimator) -> None:
     prompt = ChatPromptTemplate.from_messages([("human", "{question}")])
     chain = prompt | RuleChatModel(reply="unsure") | StrOutputParser()
     made = wrap(chain, estimator=estimator, policy=0.7).invoke({"question": "?"})
     assert made["output"] == "I don't know."
-    assert get_confidence(made)["action"] == "abstain"
+    assert record_of(made)["action"] == "abstain"
 
 
-def test_a_chain_with_stronger_ones(estimator):
+def test_a_chain_with_stronger_ones(estimator: Estimator) -> None:
     chains = [RuleChatModel(reply=reply) | StrOutputParser() for reply in ("unsure", "now sure")]
     made = wrap(chains[0], estimator=estimator, policy=0.7, models=chains[1:]).invoke("?")
     assert made["output"] == "now sure"
-    assert get_confidence(made)["model_index"] == 1
+    assert record_of(made)["model_index"] == 1
 
 
-def test_an_agent(estimator):
+def test_an_agent(estimator: Estimator) -> None:
     from langchain.agents import create_agent
 
     agent = create_agent(RuleChatModel(reply="unsure"), tools=[])
     made = wrap(agent, estimator=estimator, policy=0.7).invoke({"messages": [HumanMessage("?")]})
-    record = get_confidence(made)
+    record = record_of(made)
     assert (record["action"], record["original"]) == ("abstain", None)
 
 
-def test_what_makes_no_sense_around_a_chain_is_refused(estimator):
+def test_what_makes_no_sense_around_a_chain_is_refused(estimator: Estimator) -> None:
     chain = RuleChatModel() | StrOutputParser()
     with pytest.raises(UsageError, match="wrap has no option 'threshold': give policy"):
-        wrap(chain, estimator=estimator, threshold=0.9)
+        wrap(chain, estimator=estimator, threshold=0.9)  # type: ignore[call-overload]
     with pytest.raises(UsageError, match="answer cannot be set around a RuleChatModel"):
         wrap(RuleChatModel(), estimator=estimator, answer="answer")
 
@@ -127,7 +130,7 @@ def test_what_makes_no_sense_around_a_chain_is_refused(estimator):
     ],
     ids=["wrap a model", "wrap a chain", "GuardedChatModel", "ConfidenceGuard.wrap"],
 )
-def test_stronger_models_have_one_name(estimator, guard):
+def test_stronger_models_have_one_name(estimator: Estimator, guard: Any) -> None:
     with pytest.raises(UsageError, match=r"no option 'stronger': stronger models, .* 'models'"):
         guard(RuleChatModel(), estimator, stronger=[RuleChatModel()])
 
@@ -135,29 +138,32 @@ def test_stronger_models_have_one_name(estimator, guard):
 # --- once -----------------------------------------------------------------------------------------
 
 
-def test_a_guarded_model_is_guarded_once_and_keeps_its_settings(estimator):
+def test_a_guarded_model_is_guarded_once_and_keeps_its_settings(estimator: Estimator) -> None:
     inner, large = RuleChatModel(reply="unsure", tags=["a"]), RuleChatModel(reply="unsure")
     once = wrap(inner, estimator=estimator, policy=0.7, models=[large])
     twice = wrap(once, abstain_message="No.")
     assert twice.inner is inner
     assert (twice.models, twice.policy, twice.tags) == ((large,), Threshold(threshold=0.7), ["a"])
     assert twice.estimator is estimator
-    assert get_confidence(twice.invoke("?"))["attempts"] == 2
+    assert record_of(twice.invoke("?"))["attempts"] == 2
     assert twice.invoke("?").content == "No."
     assert once.abstain_message == "I don't know."
     assert wrap(once, policy=0.2).policy == Threshold(threshold=0.2)
 
 
-def test_a_bound_guarded_model_is_guarded_once(estimator):
+def test_a_bound_guarded_model_is_guarded_once(estimator: Estimator) -> None:
     once = wrap(RuleChatModel(), estimator=estimator, policy=0.7).bind_tools([be_sure])
     twice = wrap(once, policy=0.9)
+    assert isinstance(once, RunnableBinding)
+    assert isinstance(twice, RunnableBinding)
+    assert isinstance(twice.bound, GuardedChatModel)
     assert isinstance(twice.bound.inner, RuleChatModel)
     assert twice.bound.policy == Threshold(threshold=0.9)
     assert twice.kwargs == once.kwargs
 
 
-def test_another_estimator_brings_its_own_certificate(make_estimator):
-    def certified(threshold):
+def test_another_estimator_brings_its_own_certificate(make_estimator: MakeEstimator) -> None:
+    def certified(threshold: float | None) -> Estimator:
         known = Certificate(
             alpha=0.1, delta=0.1, threshold=threshold, n=9, answered=4, errors=0
         ).model_dump()
@@ -169,12 +175,12 @@ def test_another_estimator_brings_its_own_certificate(make_estimator):
     assert twice.policy.certificate.threshold == 0.8
 
 
-def test_a_guarded_chain_is_guarded_once(estimator):
+def test_a_guarded_chain_is_guarded_once(estimator: Estimator) -> None:
     chain = RuleChatModel(reply="unsure") | StrOutputParser()
     twice = wrap(wrap(chain, estimator=estimator, policy=0.7), abstain_message="No.")
     made = twice.invoke("?")
     assert made["output"] == "No."
-    assert get_confidence(made)["policy"] == "threshold 0.7"
+    assert record_of(made)["policy"] == "threshold 0.7"
 
 
 # --- chosen at run time ---------------------------------------------------------------------------
@@ -193,33 +199,35 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> Any:
     return init_chat_model("unsure", model_provider="xai", configurable_fields=("model",))
 
 
-SURE = {"configurable": {"model": "sure"}}
+SURE: RunnableConfig = {"configurable": {"model": "sure"}}
 
 
-async def test_whichever_init_chat_model_chooses(estimator, chosen):
+async def test_whichever_init_chat_model_chooses(estimator: Estimator, chosen: Any) -> None:
     model = wrap(chosen, estimator=estimator, policy=0.7)
     assert low(model.invoke("?"))
     assert low(await model.ainvoke("?"))
     assert model.invoke("?", SURE).content == "sure"
-    assert get_confidence(model.invoke("?", SURE))["p"] > 0.9
-    assert get_confidence(list(model.stream("?", SURE))[-1])["p"] > 0.9
+    assert p_of(model.invoke("?", SURE)) > 0.9
+    assert p_of(list(model.stream("?", SURE))[-1]) > 0.9
     assert [low(each) for each in model.batch(["?", "?"], [SURE, {}])] == [False, True]
     assert model.with_config(SURE).invoke("?").content == "sure"
 
 
-def test_what_is_declared_on_a_choice_is_declared_on_the_guarded_model(estimator, chosen):
+def test_what_is_declared_on_a_choice_is_declared_on_the_guarded_model(
+    estimator: Estimator, chosen: Any
+) -> None:
     bound = wrap(chosen, estimator=estimator, policy=0.7).bind_tools([be_sure], tool_choice="any")
     answer = bound.invoke("?", SURE)
     assert answer.tool_calls
-    assert get_confidence(answer)["turn"] == "tool_call"
+    assert record_of(answer)["turn"] == "tool_call"
     schema = {"title": "Named", "description": "x", "type": "object", "properties": {"name": {}}}
     structured = wrap(chosen, estimator=estimator).with_structured_output(schema)
     assert structured.invoke("'Ann'") == {"name": "Ann"}
 
 
-def test_a_choice_is_guarded_once(estimator, chosen):
+def test_a_choice_is_guarded_once(estimator: Estimator, chosen: Any) -> None:
     twice = wrap(wrap(chosen, estimator=estimator, policy=0.7), abstain_message="No.")
     answer = twice.invoke("?")
     assert answer.content == "No."
-    assert get_confidence(answer)["policy"] == "threshold 0.7"
+    assert record_of(answer)["policy"] == "threshold 0.7"
     assert isinstance(twice._model().inner, RuleChatModel)

@@ -1,24 +1,39 @@
 """Clustered and paired bootstrap intervals."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from ct_guard.errors import UsageError
-from ct_guard.metrics import auroc, bootstrap, brier, ece, pair_accuracy, paired_bootstrap
+from ct_guard.metrics import Interval, auroc, bootstrap, brier, ece, pair_accuracy, paired_bootstrap
+from tests.present import present
 
 
-def mean(x):
+class Bounded(NamedTuple):
+    value: float
+    low: float
+    high: float
+
+
+def known(interval: Interval) -> Bounded:
+    """One whose metric and bounds are all defined."""
+    return Bounded(present(interval.value), present(interval.low), present(interval.high))
+
+
+def mean(x: NDArray[np.float64]) -> float:
     return float(np.mean(x))
 
 
 @pytest.fixture
-def graded():
+def graded() -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     rng = np.random.default_rng(0)
     p = rng.random(400)
     return p, rng.random(400) < p
 
 
-def test_of_a_mean_it_is_the_normal_interval():
+def test_of_a_mean_it_is_the_normal_interval() -> None:
     x = np.random.default_rng(0).normal(size=2000)
     interval = bootstrap(mean, x)
     half = 1.96 * x.std() / np.sqrt(x.size)
@@ -28,32 +43,33 @@ def test_of_a_mean_it_is_the_normal_interval():
     assert interval.level == 0.95
 
 
-def test_a_lower_level_is_narrower(graded):
-    wide, narrow = bootstrap(auroc, *graded), bootstrap(auroc, *graded, level=0.5)
+def test_a_lower_level_is_narrower(graded: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> None:
+    wide = known(bootstrap(auroc, *graded))
+    narrow = known(bootstrap(auroc, *graded, level=0.5))
     assert wide.low < narrow.low < wide.value < narrow.high < wide.high
 
 
-def test_same_seed_same_interval(graded):
+def test_same_seed_same_interval(graded: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> None:
     assert bootstrap(auroc, *graded, n=50) == bootstrap(auroc, *graded, n=50)
     assert bootstrap(auroc, *graded, n=50) != bootstrap(auroc, *graded, n=50, seed=1)
 
 
-def test_copies_of_a_row_are_no_evidence_when_clustered():
+def test_copies_of_a_row_are_no_evidence_when_clustered() -> None:
     """Ten answers that all say the same count as one: the interval must not shrink."""
     x = np.random.default_rng(0).normal(size=100)
-    once = bootstrap(mean, x)
+    once = known(bootstrap(mean, x))
     tenfold = np.repeat(x, 10)
-    clustered = bootstrap(mean, tenfold, clusters=np.repeat(np.arange(100), 10))
-    careless = bootstrap(mean, tenfold)
+    clustered = known(bootstrap(mean, tenfold, clusters=np.repeat(np.arange(100), 10)))
+    careless = known(bootstrap(mean, tenfold))
     assert clustered.high - clustered.low == pytest.approx(once.high - once.low, rel=0.01)
     assert careless.high - careless.low < 0.5 * (once.high - once.low)
 
 
-def test_clusters_of_any_size_and_any_name_stay_together():
+def test_clusters_of_any_size_and_any_name_stay_together() -> None:
     names = np.array(["b", "a", "b", "c", "b"])
     seen = []
 
-    def record(rows):
+    def record(rows: NDArray[np.float64]) -> float:
         seen.append(sorted(rows.tolist()))
         return 0.0
 
@@ -63,7 +79,7 @@ def test_clusters_of_any_size_and_any_name_stay_together():
         assert rows.count(0) + rows.count(1) + rows.count(3) == 3
 
 
-def test_a_question_drawn_twice_counts_as_two_questions():
+def test_a_question_drawn_twice_counts_as_two_questions() -> None:
     """Else pair accuracy would be averaged over distinct questions, and look too certain."""
     rng = np.random.default_rng(0)
     question = np.repeat(np.arange(300), 2)
@@ -71,24 +87,26 @@ def test_a_question_drawn_twice_counts_as_two_questions():
     p = rng.random(600)
     counted = []
 
-    def metric(p, correct, question):
+    def metric(
+        p: NDArray[np.float64], correct: NDArray[np.bool_], question: NDArray[np.int64]
+    ) -> float | None:
         value, questions = pair_accuracy(p, correct, question)
         counted.append(questions)
         return value
 
-    interval = bootstrap(metric, p, correct, question, clusters=question)
+    interval = known(bootstrap(metric, p, correct, question, clusters=question))
     assert set(counted) == {300}
     assert interval.high - interval.low == pytest.approx(2 * 1.96 * 0.5 / np.sqrt(300), rel=0.1)
 
 
-def test_resamples_of_one_class_are_dropped():
+def test_resamples_of_one_class_are_dropped() -> None:
     p, correct = np.linspace(0.1, 0.9, 10), np.array([False] * 2 + [True] * 8)
     interval = bootstrap(auroc, p, correct)
     assert interval.low == interval.high == interval.value == 1.0
 
 
-def test_no_bounds_when_most_resamples_are_undefined():
-    def defined_if_the_first_row_is_there_twice(rows):
+def test_no_bounds_when_most_resamples_are_undefined() -> None:
+    def defined_if_the_first_row_is_there_twice(rows: NDArray[np.float64]) -> float | None:
         return 1.0 if np.sum(rows == 0) >= 2 else None  # in a quarter of the resamples
 
     interval = bootstrap(defined_if_the_first_row_is_there_twice, np.arange(10))
@@ -97,71 +115,78 @@ def test_no_bounds_when_most_resamples_are_undefined():
     assert (one_class.value, one_class.low, one_class.high) == (None, None, None)
 
 
-def calibrated_rows(n, seed):
+def calibrated_rows(n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     rng = np.random.default_rng(seed)
     p = rng.random(n)
     return p, rng.random(n) < p
 
 
 @pytest.mark.slow
-def test_an_interval_of_ece_holds_its_value_and_never_goes_below_zero():
+def test_an_interval_of_ece_holds_its_value_and_never_goes_below_zero() -> None:
     excluded = 0
     for seed in range(20):
         rows = calibrated_rows(100, seed)
-        found = bootstrap(ece, *rows, n=200, least=0.0)
-        plain = bootstrap(ece, *rows, n=200)
+        found = known(bootstrap(ece, *rows, n=200, least=0.0))
+        plain = known(bootstrap(ece, *rows, n=200))
         assert 0.0 <= found.low <= found.value <= found.high
         excluded += plain.value < plain.low
     assert excluded > 0  # what resampling does to it otherwise
 
 
 @pytest.mark.slow
-def test_an_interval_of_ece_covers_its_expectation_on_as_many_rows():
+def test_an_interval_of_ece_covers_its_expectation_on_as_many_rows() -> None:
     expected = np.mean([ece(*calibrated_rows(100, seed)) for seed in range(1000)])
     found = [bootstrap(ece, *calibrated_rows(100, seed), n=200, least=0.0) for seed in range(60)]
-    covered = [interval.low <= expected <= interval.high for interval in found]
+    covered = [interval.low <= expected <= interval.high for interval in map(known, found)]
     assert np.mean(covered) >= 0.88
 
 
-def test_a_metric_without_bias_keeps_its_interval_when_recentred(graded):
-    plain, recentred = bootstrap(auroc, *graded), bootstrap(auroc, *graded, least=0.0)
+def test_a_metric_without_bias_keeps_its_interval_when_recentred(
+    graded: tuple[NDArray[np.float64], NDArray[np.bool_]],
+) -> None:
+    plain = known(bootstrap(auroc, *graded))
+    recentred = known(bootstrap(auroc, *graded, least=0.0))
     width = plain.high - plain.low
     assert recentred.high - recentred.low == pytest.approx(width)
     assert recentred.low == pytest.approx(plain.low, abs=width / 20)
 
 
 @pytest.mark.slow
-def test_a_difference_of_ece_holds_its_value():
+def test_a_difference_of_ece_holds_its_value() -> None:
     """Resampling raises the ECE of calibrated scores, not that of scores that know the grade."""
     excluded = 0
     for seed in range(20):
         p, correct = calibrated_rows(100, seed)
         sure = correct.astype(float)
-        plain = paired_bootstrap(ece, p, sure, correct, n=200)
-        found = paired_bootstrap(ece, p, sure, correct, n=200, recentre=True)
+        plain = known(paired_bootstrap(ece, p, sure, correct, n=200))
+        found = known(paired_bootstrap(ece, p, sure, correct, n=200, recentre=True))
         assert found.low <= found.value <= found.high
         assert found.high - found.low == pytest.approx(plain.high - plain.low)
         excluded += not plain.low <= plain.value <= plain.high
     assert excluded > 0
 
 
-def test_paired_interval_sees_a_difference_that_separate_ones_cannot(graded):
+def test_paired_interval_sees_a_difference_that_separate_ones_cannot(
+    graded: tuple[NDArray[np.float64], NDArray[np.bool_]],
+) -> None:
     p, correct = graded
     worse = np.clip(p + 0.1, 0, 1)
-    a, b = bootstrap(brier, p, correct), bootstrap(brier, worse, correct)
+    a, b = known(bootstrap(brier, p, correct)), known(bootstrap(brier, worse, correct))
     assert a.high > b.low  # the separate intervals overlap
-    paired = paired_bootstrap(brier, p, worse, correct)
+    paired = known(paired_bootstrap(brier, p, worse, correct))
     assert paired.value == pytest.approx(a.value - b.value)
     assert paired.high < 0
 
 
-def test_a_score_does_not_differ_from_itself(graded):
+def test_a_score_does_not_differ_from_itself(
+    graded: tuple[NDArray[np.float64], NDArray[np.bool_]],
+) -> None:
     p, correct = graded
     interval = paired_bootstrap(auroc, p, p, correct, n=50)
     assert (interval.value, interval.low, interval.high) == (0.0, 0.0, 0.0)
 
 
-def test_paired_is_none_where_a_score_is_undefined():
+def test_paired_is_none_where_a_score_is_undefined() -> None:
     interval = paired_bootstrap(auroc, [0.2, 0.8], [0.3, 0.4], [True, True], n=10)
     assert (interval.value, interval.low, interval.high) == (None, None, None)
 
@@ -177,6 +202,6 @@ def test_paired_is_none_where_a_score_is_undefined():
         (([0.5],), {"level": 1.0}),
     ],
 )
-def test_bad_arguments_are_usage_errors(arrays, settings):
+def test_bad_arguments_are_usage_errors(arrays: Any, settings: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         bootstrap(mean, *arrays, **settings)

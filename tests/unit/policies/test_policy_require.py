@@ -1,5 +1,7 @@
 """What has to hold of a reading before its probability counts."""
 
+from typing import Any
+
 import pytest
 
 from ct_guard.errors import PolicyError
@@ -20,7 +22,9 @@ SURE = Confidence(p=0.9, calibrated=True, ood=0.5)
         ({"ood": 0.05}, {"ood": None}, "ood not measured"),
     ],
 )
-def test_a_reading_that_is_not_as_wanted_does_not_pass(wanted, change, reason) -> None:
+def test_a_reading_that_is_not_as_wanted_does_not_pass(
+    wanted: dict[str, Any], change: dict[str, Any], reason: str
+) -> None:
     policy = Require(policy=HIGH, **wanted)
     assert policy.decide(SURE, Situation()).action == "pass"
     decision = policy.decide(SURE.model_copy(update=change), Situation())
@@ -39,7 +43,7 @@ def test_otherwise_may_be_an_action_or_a_policy() -> None:
     cut = Confidence(p=0.9, truncated=True)
 
     def action(otherwise: object, situation: Situation) -> str:
-        policy = Require(policy=HIGH, truncated=False, otherwise=otherwise)  # type: ignore[arg-type]
+        policy = Require(policy=HIGH, truncated=False, otherwise=otherwise)
         return policy.decide(cut, situation).action
 
     assert action("human", Situation()) == "human"

@@ -234,7 +234,7 @@ def test_a_budget_holds_for_context_answer_and_query_together(encoder: Encoder) 
 
 @pytest.mark.parametrize("field", ["question", "answer", "context"])
 def test_invisible_characters_are_removed_and_flagged_wherever_they_are(field: str) -> None:
-    fields = {"question": "2+2?", "answer": "4", "context": "P"}
+    fields: dict[str, Any] = {"question": "2+2?", "answer": "4", "context": "P"}
     plain, _ = made("raw", **fields)
     hidden, _ = made("raw", **{**fields, field: f"\u200b{fields[field]}\u202e"})
     assert hidden.sanitized

@@ -1,12 +1,15 @@
 """Certified thresholds: the guarantee by simulation, an independent oracle, corner cases."""
 
 import warnings
+from random import Random
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from mapie.risk_control import BinaryClassificationController, BinaryRisk, control_fwer
+from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import beta, binom, norm
 
@@ -20,26 +23,27 @@ from ct_guard.risk import (
     least_abstention,
     least_answered,
 )
+from tests.present import present
 
 ACCURACY, SHIFT = 0.594, np.sqrt(2) * norm.ppf(0.786)
 """Two normals, whose distance gives AUROC 0.786."""
 
 
-def draw(n, rng):
+def draw(n: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
     """Calibrated p of the two-normal model, and labels."""
     correct = rng.random(n) < ACCURACY
     score = rng.normal(SHIFT * correct)
     return expit(SHIFT * score - SHIFT**2 / 2 + logit(ACCURACY)), correct
 
 
-def true_risk(threshold):
+def true_risk(threshold: float) -> Any:
     score = (logit(threshold) - logit(ACCURACY)) / SHIFT + SHIFT / 2
     right, wrong = ACCURACY * norm.sf(score - SHIFT), (1 - ACCURACY) * norm.sf(score)
     return wrong / (right + wrong)
 
 
 @pytest.mark.parametrize(("n", "coverage"), [(200, 0.19), (1000, 0.39), (5000, 0.44)])
-def test_the_claim_is_broken_in_at_most_delta_of_draws(n, coverage):
+def test_the_claim_is_broken_in_at_most_delta_of_draws(n: int, coverage: float) -> None:
     """And the coverage is near the oracle's 0.50 as n grows."""
     rng = np.random.default_rng(0)
     results = [certify(*draw(n, rng), alpha=0.2, delta=0.1) for _ in range(400)]
@@ -49,7 +53,7 @@ def test_the_claim_is_broken_in_at_most_delta_of_draws(n, coverage):
     assert np.mean([r.coverage or 0.0 for r in results]) == pytest.approx(coverage, abs=0.03)
 
 
-def test_the_empirical_threshold_breaks_it_in_about_half_of_them():
+def test_the_empirical_threshold_breaks_it_in_about_half_of_them() -> None:
     """Why a certificate is needed: the best threshold in hindsight."""
     rng = np.random.default_rng(0)
     broken = 0
@@ -75,21 +79,21 @@ def test_the_empirical_threshold_breaks_it_in_about_half_of_them():
 )
 @pytest.mark.parametrize("n", [60, 200, 1000])
 def test_the_claim_holds_for_scores_that_are_not_calibrated_nor_even_ordered(
-    values, shares, error_rates, n
-):
-    values, shares, error_rates = (np.array(x) for x in (values, shares, error_rates))
-    cumulated = np.cumsum(shares * error_rates) / np.cumsum(shares)
+    values: list[float], shares: list[float], error_rates: list[float], n: int
+) -> None:
+    value_of, share, error_rate = (np.array(x) for x in (values, shares, error_rates))
+    cumulated = np.cumsum(share * error_rate) / np.cumsum(share)
     rng = np.random.default_rng(0)
     broken = 0
     for _ in range(300):
-        value = rng.choice(values.size, n, p=shares)
-        correct = rng.random(n) >= error_rates[value]
-        threshold = certify(values[value], correct, alpha=0.2, delta=0.1).threshold
-        broken += threshold is not None and cumulated[values >= threshold][-1] > 0.2
+        value = rng.choice(value_of.size, n, p=share)
+        correct = rng.random(n) >= error_rate[value]
+        threshold = certify(value_of[value], correct, alpha=0.2, delta=0.1).threshold
+        broken += threshold is not None and cumulated[value_of >= threshold][-1] > 0.2
     assert broken / 300 <= 0.1 + 0.03
 
 
-def test_agrees_with_mapie_on_the_same_grid_and_sequence():
+def test_agrees_with_mapie_on_the_same_grid_and_sequence() -> None:
     """Same p-values (MAPIE's may round an error count up, which is stricter), same sequence."""
     wrong_if_answered = BinaryRisk(
         risk_occurrence=lambda y_true, y_pred: y_pred != y_true,
@@ -129,7 +133,9 @@ def test_agrees_with_mapie_on_the_same_grid_and_sequence():
     st.floats(0.02, 0.5),
     st.floats(0.02, 0.5),
 )
-def test_what_a_certificate_says_can_be_checked_from_the_rows(seed, n, alpha, delta):
+def test_what_a_certificate_says_can_be_checked_from_the_rows(
+    seed: int, n: int, alpha: float, delta: float
+) -> None:
     p, correct = draw(n, np.random.default_rng(seed))
     certificate = certify(p, correct, alpha=alpha, delta=delta, split_hash="ab12")
     assert (certificate.n, certificate.alpha, certificate.delta) == (n, alpha, delta)
@@ -150,35 +156,35 @@ def test_what_a_certificate_says_can_be_checked_from_the_rows(seed, n, alpha, de
 
 @settings(deadline=None, max_examples=30)
 @given(st.integers(0, 10_000), st.randoms(use_true_random=False))
-def test_row_order_does_not_matter(seed, random):
+def test_row_order_does_not_matter(seed: int, random: Random) -> None:
     p, correct = draw(150, np.random.default_rng(seed))
     rows = random.sample(range(150), 150)
     assert certify(p[rows], correct[rows], alpha=0.3) == certify(p, correct, alpha=0.3)
 
 
-def test_the_candidates_do_not_depend_on_the_data():
+def test_the_candidates_do_not_depend_on_the_data() -> None:
     assert GRID[0] == 1.0
     assert GRID[-1] == 0.0
     assert (np.diff(GRID) < 0).all()
     assert -np.diff(GRID).min() < 0.0126
 
 
-def test_all_right_is_certified_down_to_answering_everything():
+def test_all_right_is_certified_down_to_answering_everything() -> None:
     certificate = certify(np.linspace(0.1, 0.9, 100), np.ones(100, bool))
     assert (certificate.threshold, certificate.coverage, certificate.errors) == (0.0, 1.0, 0)
 
 
-def test_a_saturated_score_can_be_certified():
+def test_a_saturated_score_can_be_certified() -> None:
     """Half of the rows share one value, as after isotonic regression."""
     p = np.array([0.97] * 100 + [0.2] * 100)
     certificate = certify(p, p > 0.5, alpha=0.1)
-    assert 0.2 < certificate.threshold <= 0.97
+    assert 0.2 < present(certificate.threshold) <= 0.97
     assert certificate.answered >= 100
     assert certify([1.0] * 100, [True] * 100).coverage == 1.0
 
 
 @pytest.mark.parametrize(("alpha", "rows"), [(0.05, 45), (0.10, 22), (0.20, 11)])
-def test_least_answered_rows(alpha, rows):
+def test_least_answered_rows(alpha: float, rows: int) -> None:
     assert least_answered(alpha, 0.1) == rows
     assert certify([0.9] * rows, [True] * rows, alpha=alpha).threshold is not None
     refused = certify([0.9] * (rows - 1), [True] * (rows - 1), alpha=alpha)
@@ -188,14 +194,14 @@ def test_least_answered_rows(alpha, rows):
 
 @settings(deadline=None)
 @given(st.floats(0.001, 0.999), st.floats(0.001, 0.999))
-def test_least_answered_is_where_zero_errors_pass(alpha, delta):
+def test_least_answered_is_where_zero_errors_pass(alpha: float, delta: float) -> None:
     m = least_answered(alpha, delta)
     assert m >= 1
     assert binom.cdf(0, m, alpha) <= delta * (1 + 1e-9)
     assert m == 1 or binom.cdf(0, m - 1, alpha) > delta * (1 - 1e-9)
 
 
-def test_without_a_threshold_the_reason_says_what_would_help():
+def test_without_a_threshold_the_reason_says_what_would_help() -> None:
     p = np.linspace(0.1, 0.9, 200)
     certificate = certify(p, np.arange(200) % 2 == 0)
     assert certificate.threshold is None
@@ -206,7 +212,7 @@ def test_without_a_threshold_the_reason_says_what_would_help():
     assert "at least 44.4% of the answers must be abstained from" in certificate.reason
 
 
-def test_least_abstention_is_reached_by_dropping_wrong_answers_only():
+def test_least_abstention_is_reached_by_dropping_wrong_answers_only() -> None:
     assert least_abstention(0.5, 0.1) == pytest.approx(0.4 / 0.9)
     assert least_abstention(0.1, 0.2) == 0.0
     mu, alpha = 0.4, 0.15
@@ -214,7 +220,7 @@ def test_least_abstention_is_reached_by_dropping_wrong_answers_only():
     assert (mu - dropped) / (1 - dropped) == pytest.approx(alpha)
 
 
-def test_a_lenient_grader_is_corrected_for():
+def test_a_lenient_grader_is_corrected_for() -> None:
     assert corrected_risk(0.09, 0.1) == pytest.approx(0.1)
     assert corrected_risk(0.2, 0.0) == 0.2
     assert corrected_risk(0.9, 0.5) == 1.0
@@ -240,7 +246,7 @@ def test_a_lenient_grader_is_corrected_for():
         lambda: corrected_risk(0.1, 1.0),
     ],
 )
-def test_bad_arguments_are_usage_errors(call):
+def test_bad_arguments_are_usage_errors(call: Any) -> None:
     with pytest.raises(UsageError):
         call()
 

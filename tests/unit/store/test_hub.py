@@ -28,6 +28,7 @@ from ct_guard.store import (
     resolve,
 )
 from tests.hub_server import Hub, running_hub
+from tests.present import present
 
 BASE = "someone/tiny-base"
 
@@ -280,7 +281,7 @@ class TestAFileOfTheHub:
         monkeypatch.setenv("CT_GUARD_CACHE", str(tmp_path / "cache"))
         estimator = load_estimator("likelihood", base=self.NAME, backend=backend)
         assert estimator.manifest.base.id == self.NAME
-        assert estimator.manifest.base.digests == (estimator.backend.digest,)
+        assert estimator.manifest.base.digests == (present(estimator.backend).digest,)
         estimator.close()
 
     def test_a_file_that_is_not_there(self) -> None:

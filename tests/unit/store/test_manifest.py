@@ -242,7 +242,7 @@ def test_a_file_outside_the_directory(tmp_path: Path, where: str) -> None:
 def test_a_file_whose_name_is_no_plain_path(tmp_path: Path, name: str) -> None:
     save_estimator(tmp_path / "e", small())
     for change in ({"files": {name: "0" * 64}}, {"adapter": name}, {"prior": name}):
-        edit(tmp_path / "e", lambda data, change=change: data.update(change))
+        edit(tmp_path / "e", lambda data, change=change: data.update(change))  # type: ignore[misc]
         refused(tmp_path / "e", "field '")
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -141,7 +142,7 @@ def test_a_gated_base_is_said_in_one_line(hub: Hub, tmp_path: Path) -> None:
     assert hub.token not in done.stderr
 
 
-RESPONSE = httpx.Response(404, request=httpx.Request("GET", "https://hub/x"))
+RESPONSE: Any = httpx.Response(404, request=httpx.Request("GET", "https://hub/x"))
 
 
 @pytest.mark.parametrize(

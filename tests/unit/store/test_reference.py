@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftType
 from safetensors.torch import load_file, save_file
 
 from ct_guard.errors import MismatchError
@@ -167,7 +168,7 @@ def test_the_config_that_is_written_is_one_that_peft_reads(folder: Path, tmp_pat
     made = import_checkpoint(folder, tmp_path / "cache")
     config = PeftConfig.from_pretrained(str(made / "adapter"))
     assert isinstance(config, LoraConfig)
-    assert (config.r, config.lora_alpha, config.peft_type.value) == (4, 32, "LORA")
+    assert (config.r, config.lora_alpha, config.peft_type) == (4, 32, PeftType.LORA)
     assert set(config.target_modules or ()) == {"q_proj", "v_proj"}
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ SIZES = {
     "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
     "num_key_value_heads": 2, "head_dim": 8, "max_position_embeddings": 1024,
 }  # fmt: skip
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "mistral": {**SIZES, "sliding_window": None},
     "qwen2": SIZES,
     "qwen3": SIZES,

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from ct_guard.backends.base import Activation
 from ct_guard.backends.placement import number_format
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError, UsageError
@@ -147,7 +148,9 @@ def test_the_number_format_is_that_of_the_bases_weights_as_they_were_loaded(
 
 
 @pytest.mark.parametrize("activation", ["query", "all"])
-def test_a_step_in_parts_is_the_same_step(activation: str, tiny_base: Path, tmp_path: Path) -> None:
+def test_a_step_in_parts_is_the_same_step(
+    activation: Activation, tiny_base: Path, tmp_path: Path
+) -> None:
     config = replace(CONFIG, dropout=0.0, activation=activation)
     run(tiny_base, tmp_path / "whole", config)
     run(tiny_base, tmp_path / "parts", replace(config, accumulate=3))
@@ -215,7 +218,7 @@ def test_the_divergence_is_taken_at_the_answers_tokens_and_keeps_the_base_close(
 def test_probes_learn_and_what_is_saved_is_what_was_measured(
     method: str, tiny_base: Path, tmp_path: Path
 ) -> None:
-    activation = "all" if method == "lora_probe" else "query"
+    activation: Activation = "all" if method == "lora_probe" else "query"
     config = replace(CONFIG, activation=activation, steps=40, evaluate_every=20, pair_weight=0.0)
     tuned = run(tiny_base, tmp_path / "p", config, training=graded(64), method=method)
     assert tuned.validation_log_loss < 0.3

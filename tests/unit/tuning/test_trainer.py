@@ -17,6 +17,7 @@ from ct_guard.records import GradedAnswer
 from ct_guard.tuning import Progress, RunLife, TuningConfig, tune
 from ct_guard.tuning.data import render_graded
 from ct_guard.tuning.learners import QueryLearner
+from tests.present import present
 from tests.unit.tuning.rows import graded
 
 CONFIG = TuningConfig(
@@ -101,7 +102,7 @@ def test_both_label_orders_are_learnt_on_as_they_are_served(
         trained = both.read(rows, before).labels.detach().numpy()
     items = [Item(row.context, row.answer) for row in rows]
     asked = [
-        backend.score(items, order, both.adapter, frozenset({"labels"})).label_logits
+        present(backend.score(items, order, both.adapter, frozenset({"labels"})).label_logits)
         for order in (query, exchanged)
     ]
     np.testing.assert_allclose(both.logits(rows), np.mean(asked, axis=0), atol=1e-5)

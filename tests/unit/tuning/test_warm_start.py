@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.special import expit  # type: ignore[import-untyped]
+from scipy.special import expit
 
 from ct_guard.backends import Adapter
 from ct_guard.backends.transformers import TransformersBackend

@@ -2,6 +2,7 @@
 
 from dataclasses import FrozenInstanceError, fields, is_dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -36,7 +37,7 @@ def test_the_package_names_what_the_workflows_name(name: str) -> None:
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.__name__)
 def test_a_configuration_is_frozen_and_named_by_keywords(config: type) -> None:
     assert all(field.kw_only for field in fields(config))
-    made = object.__new__(config)
+    made: Any = object.__new__(config)
     with pytest.raises(FrozenInstanceError):
         setattr(made, fields(config)[0].name, "other")
 
