@@ -79,7 +79,7 @@ def content_of(
     ]
     thresholds = thresholds_for([source.rows.p for source in sources], promised)
     shown = examples(first, [source.rows.p for source in sources], rows, seed=seed)
-    again = {"resamples": resamples, "seed": seed}
+    again: dict[str, Any] = {"resamples": resamples, "seed": seed}
     within = {column: _values(first, column) for column in columns}
     estimators = [_estimator(one, thresholds, within, again) for one in sources]
     allowed = [found["alpha"] for one in estimators for found in one["certificates"]]
@@ -112,7 +112,7 @@ def content_of(
 
 
 def _estimator(
-    source: Source, thresholds: Any, within: Mapping[str, Sequence[str]], again: dict[str, int]
+    source: Source, thresholds: Any, within: Mapping[str, Sequence[str]], again: dict[str, Any]
 ) -> Content:
     rows, manifest = source.rows, source.manifest
     counts = tally(rows.p, rows.correct, rows.question, thresholds, **again)

@@ -27,7 +27,7 @@ class CertifyConfig:
     """The estimator that scored the rows."""
     output: str | Path | None = None
     """A directory for a copy of it; None: the certificate goes into the estimator itself."""
-    alpha: float | Sequence[float] = 0.10
+    alpha: float | Sequence[float] = (0.10,)
     """Error rate allowed among the answered, in (0, 1), or several: a promise each."""
     delta: float = 0.10
     """Allowed probability that the claim is false, in (0, 1)."""

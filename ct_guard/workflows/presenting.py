@@ -13,6 +13,7 @@ from .reporting import SILENT, Reporter
 
 if TYPE_CHECKING:
     from ct_guard.evaluation import Scored
+    from ct_guard.evaluation.scored import Need
     from ct_guard.page import Source
     from ct_guard.store import Manifest
 
@@ -170,7 +171,7 @@ def _read(paths: Sequence[str | Path], config: ReportConfig) -> "tuple[list[Sour
     from ct_guard.page import Source
 
     keep = [column for column in dict.fromkeys(config.by) if column != "model"]
-    need = "logit" if config.estimator else "confidence"
+    need: Need = "logit" if config.estimator else "confidence"
     files: list[Scored] = []
     manifests: list[Manifest | None] = []
     remarks: list[list[str]] = []
