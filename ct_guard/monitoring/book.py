@@ -195,7 +195,10 @@ class Page:
             " WHERE outcomes.number > ? AND tried <= ? ORDER BY outcomes.number",
             (number, 0 if untried else 1 << 60),
         )
-        return [Labelled(*row[:4], bool(row[4]), *row[5:]) for row in rows]
+        return [
+            Labelled(one, id, question, p, bool(correct), answer, computed)
+            for one, id, question, p, correct, answer, computed in rows
+        ]
 
     def last_outcome(self) -> int:
         """The number of the latest outcome; 0 where there is none."""
