@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -228,7 +229,7 @@ def escalating(estimator: Estimator, policy: Any, *answers: Any) -> GuardedChatM
 async def test_escalation_keeps_the_best_answer(
     estimator: Estimator,
     policy: Any,
-    answers: list[str | None] | list[str],
+    answers: Sequence[str | None],
     content: str,
     action: str,
     attempts: int,

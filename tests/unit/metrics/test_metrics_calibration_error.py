@@ -19,6 +19,7 @@ from ct_guard.metrics import (
     reliability_curve,
     smooth_ece,
 )
+from ct_guard.metrics.calibration_error import Binning
 
 relaxed = settings(deadline=None, max_examples=60)
 rows = st.lists(
@@ -76,7 +77,7 @@ def test_one_bin_compares_the_means(rows: list[tuple[float, bool]]) -> None:
 @relaxed
 @given(rows, st.sampled_from(["width", "mass"]))
 def test_the_reliability_curve_holds_every_row_once(
-    rows: list[tuple[float, bool]], binning: Any
+    rows: list[tuple[float, bool]], binning: Binning
 ) -> None:
     p, correct = columns(rows)
     curve = reliability_curve(p, correct, binning=binning)

@@ -10,6 +10,8 @@ from ct_guard.errors import UsageError
 from ct_guard.metrics import Interval, auroc, bootstrap, brier, ece, pair_accuracy, paired_bootstrap
 from tests.present import present
 
+Graded = tuple[NDArray[np.float64], NDArray[np.bool_]]
+
 
 class Bounded(NamedTuple):
     value: float
@@ -27,7 +29,7 @@ def mean(x: NDArray[np.float64]) -> float:
 
 
 @pytest.fixture
-def graded() -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def graded() -> Graded:
     rng = np.random.default_rng(0)
     p = rng.random(400)
     return p, rng.random(400) < p
@@ -43,13 +45,13 @@ def test_of_a_mean_it_is_the_normal_interval() -> None:
     assert interval.level == 0.95
 
 
-def test_a_lower_level_is_narrower(graded: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> None:
+def test_a_lower_level_is_narrower(graded: Graded) -> None:
     wide = known(bootstrap(auroc, *graded))
     narrow = known(bootstrap(auroc, *graded, level=0.5))
     assert wide.low < narrow.low < wide.value < narrow.high < wide.high
 
 
-def test_same_seed_same_interval(graded: tuple[NDArray[np.float64], NDArray[np.bool_]]) -> None:
+def test_same_seed_same_interval(graded: Graded) -> None:
     assert bootstrap(auroc, *graded, n=50) == bootstrap(auroc, *graded, n=50)
     assert bootstrap(auroc, *graded, n=50) != bootstrap(auroc, *graded, n=50, seed=1)
 
@@ -115,7 +117,7 @@ def test_no_bounds_when_most_resamples_are_undefined() -> None:
     assert (one_class.value, one_class.low, one_class.high) == (None, None, None)
 
 
-def calibrated_rows(n: int, seed: int) -> tuple[NDArray[np.float64], NDArray[np.bool_]]:
+def calibrated_rows(n: int, seed: int) -> Graded:
     rng = np.random.default_rng(seed)
     p = rng.random(n)
     return p, rng.random(n) < p
@@ -141,9 +143,7 @@ def test_an_interval_of_ece_covers_its_expectation_on_as_many_rows() -> None:
     assert np.mean(covered) >= 0.88
 
 
-def test_a_metric_without_bias_keeps_its_interval_when_recentred(
-    graded: tuple[NDArray[np.float64], NDArray[np.bool_]],
-) -> None:
+def test_a_metric_without_bias_keeps_its_interval_when_recentred(graded: Graded) -> None:
     plain = known(bootstrap(auroc, *graded))
     recentred = known(bootstrap(auroc, *graded, least=0.0))
     width = plain.high - plain.low
@@ -166,9 +166,7 @@ def test_a_difference_of_ece_holds_its_value() -> None:
     assert excluded > 0
 
 
-def test_paired_interval_sees_a_difference_that_separate_ones_cannot(
-    graded: tuple[NDArray[np.float64], NDArray[np.bool_]],
-) -> None:
+def test_paired_interval_sees_a_difference_that_separate_ones_cannot(graded: Graded) -> None:
     p, correct = graded
     worse = np.clip(p + 0.1, 0, 1)
     a, b = known(bootstrap(brier, p, correct)), known(bootstrap(brier, worse, correct))
@@ -178,9 +176,7 @@ def test_paired_interval_sees_a_difference_that_separate_ones_cannot(
     assert paired.high < 0
 
 
-def test_a_score_does_not_differ_from_itself(
-    graded: tuple[NDArray[np.float64], NDArray[np.bool_]],
-) -> None:
+def test_a_score_does_not_differ_from_itself(graded: Graded) -> None:
     p, correct = graded
     interval = paired_bootstrap(auroc, p, p, correct, n=50)
     assert (interval.value, interval.low, interval.high) == (0.0, 0.0, 0.0)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -24,7 +24,11 @@ CONFIG = TuningConfig(
 
 @pytest.mark.parametrize(("method", "orders"), [("query", "both"), ("hybrid", "fixed")])
 def test_what_is_not_scored_is_not_calibrated_on(
-    method: str, orders: Any, backend: TransformersBackend, tiny_base: Path, tmp_path: Path
+    method: str,
+    orders: Literal["fixed", "both"],
+    backend: TransformersBackend,
+    tiny_base: Path,
+    tmp_path: Path,
 ) -> None:
     declined = [
         GradedAnswer(
