@@ -43,12 +43,12 @@ def test_answers_errors_calls_and_costs_add_up(policy, answered, errors, calls, 
     assert told(policy) == (answered, errors, calls, pytest.approx(cost))
 
 
-def test_what_waits_for_a_person_costs_as_an_abstention():
+def test_what_waits_for_a_person_costs_as_an_abstention() -> None:
     made = play(Review(threshold=0.7), P, RIGHT, COSTS)
     assert (made.answered, made.people, made.cost * 4) == (1, 3, pytest.approx(2.0 + 6))
 
 
-def test_a_cascade_asks_in_its_own_order():
+def test_a_cascade_asks_in_its_own_order() -> None:
     certificate = CascadeCertificate(
         alpha=0.1, delta=0.1, models=("a", "b"), costs=COSTS, learnt=1, n=9, answered=9,
         stages=(Stage(model="b", threshold=0.85), Stage(model="a", threshold=0.5)), asked=(9, 9),
@@ -56,12 +56,12 @@ def test_a_cascade_asks_in_its_own_order():
     assert told(Cascade(certificate=certificate), order=[1, 0])[:3] == (2, 1, (3, 4))
 
 
-def test_figures_that_nothing_was_measured_of_are_none():
+def test_figures_that_nothing_was_measured_of_are_none() -> None:
     made = play(Threshold(threshold=1.0), P[:1], RIGHT[:1], COSTS)
     assert (made.coverage, made.error_rate, made.half_width) == (0.0, None, 0.0)
 
 
-def test_the_cost_policy_costs_least_on_held_out_rows_of_models_that_fail_together():
+def test_the_cost_policy_costs_least_on_held_out_rows_of_models_that_fail_together() -> None:
     """The stronger model is worth its price for questions that the weaker one may not know, and
     not for those that neither knows."""
     rng = np.random.default_rng(0)

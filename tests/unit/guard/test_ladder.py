@@ -181,33 +181,33 @@ def test_further_answers_are_those_of_the_first_model(said, p, action, attempts,
     assert (outcome.attempts, outcome.model_index, outcome.samples) == (attempts, index, samples)
 
 
-def test_what_was_drawn_serves_a_retry_as_well():
+def test_what_was_drawn_serves_a_retry_as_well() -> None:
     policy = Resample(band=(0.3, 0.8), policy=Retry(threshold=0.7, times=1))
     outcome = climb_and_draw(policy, {"a": [(0.5, 0.4), (0.2, 0.8)]})
     assert (outcome.assessments[0].p, outcome.attempts, outcome.samples) == (0.8, 5, 3)
 
 
-def test_further_answers_that_failed_are_noted_and_the_others_count():
+def test_further_answers_that_failed_are_noted_and_the_others_count() -> None:
     outcome = climb_and_draw(JUST, {"a": [(0.75, 0.9)]}, fail=2)
     assert outcome.samples == 1
     assert outcome.error == "2 of 3 further answers failed: ConnectionError: gone"
 
 
-def test_what_was_spent_is_added_up():
+def test_what_was_spent_is_added_up() -> None:
     budget = Budget(policy=JUST, cost=9.0, prices=(4.0,), sample_price=0.5)
     assert climb_and_draw(budget, {"a": [(0.75, 0.1)], "b": [(0.9, 0.9)]}).cost == 5.5
     assert climb_and_draw(budget, {"a": [(0.9, 0.9)], "b": []}).cost == 0.0
     assert climb_and_draw(JUST, {"a": [(0.9, 0.9)], "b": []}).cost is None
 
 
-def test_of_an_answer_with_its_reader_only_the_confidence_can_change():
+def test_of_an_answer_with_its_reader_only_the_confidence_can_change() -> None:
     policy = Resample(policy=Threshold(threshold=0.7))
     outcome = climb_and_draw(policy, {"a": [(0.75, 0.1)], "b": []}, delivered=True)
     assert (outcome.assessments[0].p, outcome.assessments[0].action) == (0.1, "abstain")
     assert (outcome.attempts, outcome.model_index) == (4, 0)
 
 
-def test_a_budget_opens_again_for_streams_that_are_not_held():
+def test_a_budget_opens_again_for_streams_that_are_not_held() -> None:
     policy = Resample(policy=Threshold(threshold=0.7))
     guard = Guard(by_word_and_agreement(), Budget(policy=policy, share=0.5, window=2))
     samples = []

@@ -40,7 +40,7 @@ def test_alone_it_is_chows_rule(p, action):
     assert ALONE.decide(at(p), Situation(models_left=0)).action == action
 
 
-def test_a_stronger_model_is_asked_where_that_costs_least():
+def test_a_stronger_model_is_asked_where_that_costs_least() -> None:
     """Above 0.5 asking costs 1 + 20 * 0.05 = 2; below, the stronger one abstains as well: 1 + 5."""
     policy = two()
     first = Situation(models_left=1)
@@ -51,7 +51,7 @@ def test_a_stronger_model_is_asked_where_that_costs_least():
     assert policy.decide(at(0.89), Situation(models_left=0)).action == "pass"  # 2.2 is below 5
 
 
-def test_what_is_known_of_the_stronger_model_is_conditional_on_a_low_p():
+def test_what_is_known_of_the_stronger_model_is_conditional_on_a_low_p() -> None:
     """Right in 62% of all cases, but the cases that are handed on are the hard ones."""
     first = Situation(models_left=1)
     hard = two(handover=handover(right=(0.3, 0.95)))
@@ -60,7 +60,7 @@ def test_what_is_known_of_the_stronger_model_is_conditional_on_a_low_p():
     assert easy.decide(at(0.3), first).action == "escalate"
 
 
-def test_the_stronger_models_p_is_corrected_by_what_is_known_of_such_answers():
+def test_the_stronger_models_p_is_corrected_by_what_is_known_of_such_answers() -> None:
     overrated = two(handover=handover(shift=-1.0))
     second = Situation(models_left=0, model_index=1)
     assert two().decide(at(0.8), second).action == "pass"
@@ -68,20 +68,20 @@ def test_the_stronger_models_p_is_corrected_by_what_is_known_of_such_answers():
     assert "0.600" in overrated.explain(at(0.803), second)
 
 
-def test_a_share_of_right_answers_may_be_given_instead():
+def test_a_share_of_right_answers_may_be_given_instead() -> None:
     models = [{"price": 0}, {"price": 1, "correct": 0.95}]
     policy = load_policy({"kind": "cost", "error": 20, "abstain": 5, "models": models})
     assert policy.decide(at(0.3), Situation(models_left=1)).action == "escalate"
     assert "is taken to be right in 95% of such cases" in policy.explain(at(0.3))
 
 
-def test_answers_without_a_probability_count_as_wrong():
+def test_answers_without_a_probability_count_as_wrong() -> None:
     decision = two().decide(at(None, "refusal"), Situation(models_left=1))
     assert decision.action == "abstain"
     assert decision.reason.startswith("status refusal: passing costs 20")
 
 
-def test_it_says_in_words_what_each_choice_costs():
+def test_it_says_in_words_what_each_choice_costs() -> None:
     said = two().explain(at(0.6), Situation(models_left=1))
     assert said == (
         "For the answer of small, P(correct) is 0.600: passing costs 8, abstaining 5, asking large"
@@ -116,7 +116,7 @@ def test_costs_that_make_no_sense_are_told_at_load(costs, said):
     assert "\n" not in str(caught.value)
 
 
-def test_costs_that_no_graded_row_is_worth_are_told_with_the_highest_of_them():
+def test_costs_that_no_graded_row_is_worth_are_told_with_the_highest_of_them() -> None:
     known = handover(highest=(0.97, 0.98))
     with pytest.raises(PolicyError, match=r"have to reach 0\.990000, and the highest of 200"):
         load_policy(
@@ -125,7 +125,7 @@ def test_costs_that_no_graded_row_is_worth_are_told_with_the_highest_of_them():
         )
 
 
-def test_the_estimators_knowledge_is_found_by_number_and_name():
+def test_the_estimators_knowledge_is_found_by_number_and_name() -> None:
     known = [handover(names=("a", "b", "c")[:2]), handover(names=("small", "large"))]
     spec = {"kind": "cost", "error": 20, "abstain": 2}
     models = [{"price": 0.1}, {"price": 3}]

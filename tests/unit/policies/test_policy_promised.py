@@ -33,7 +33,7 @@ def at(p):
     return Confidence(p=p)
 
 
-def test_each_stage_has_its_threshold_and_the_last_abstains():
+def test_each_stage_has_its_threshold_and_the_last_abstains() -> None:
     policy = Cascade(certificate=FOUND)
     first, second = Situation(models_left=1), Situation(models_left=0, model_index=1)
     assert policy.decide(at(0.8), first).action == "pass"
@@ -43,30 +43,30 @@ def test_each_stage_has_its_threshold_and_the_last_abstains():
     assert Cascade(certificate=FOUND, below="human").decide(at(0.5), second).action == "human"
 
 
-def test_nothing_passes_where_models_of_the_promise_are_missing():
+def test_nothing_passes_where_models_of_the_promise_are_missing() -> None:
     decision = Cascade(certificate=FOUND).decide(at(0.99), Situation(models_left=0))
     assert decision.action == "abstain"
     assert decision.reason == "small, then large were certified together, and not all are here"
 
 
-def test_nothing_passes_of_a_model_beyond_the_promise():
+def test_nothing_passes_of_a_model_beyond_the_promise() -> None:
     beyond = Situation(models_left=0, model_index=2)
     assert "no model after them" in Cascade(certificate=FOUND).decide(at(0.99), beyond).reason
 
 
-def test_models_beyond_the_promise_are_not_asked():
+def test_models_beyond_the_promise_are_not_asked() -> None:
     last = Situation(models_left=3, model_index=1)
     assert Cascade(certificate=FOUND).decide(at(0.5), last).action == "abstain"
 
 
-def test_without_a_certified_cascade_nothing_passes():
+def test_without_a_certified_cascade_nothing_passes() -> None:
     decision = Cascade(certificate=NONE).decide(at(1.0), Situation())
     assert decision.action == "abstain"
     assert decision.reason == "no cascade could be certified: few"
     assert Cascade(certificate=NONE).explain(at(1.0)) == f"Abstain: {decision.reason}."
 
 
-def test_it_says_in_words_which_stage_decides_and_what_is_promised():
+def test_it_says_in_words_which_stage_decides_and_what_is_promised() -> None:
     said = Cascade(certificate=FOUND).explain(at(0.7), Situation(models_left=1))
     assert said == (
         "Answer of small, stage 1 of 2 (small, then large): p 0.700 < 0.800: escalate. Of all that"
@@ -75,7 +75,7 @@ def test_it_says_in_words_which_stage_decides_and_what_is_promised():
     assert "reaches 0.800: it passes" in Cascade(certificate=FOUND).explain(at(0.9))
 
 
-def test_policies_find_their_promise_in_the_estimator():
+def test_policies_find_their_promise_in_the_estimator() -> None:
     known = [LAW, FOUND, GROUPS, WRONG]
     assert load_policy("certified", known) == Certified(certificate=LAW)
     assert load_policy({"kind": "cascade", "alpha": 0.1}, known) == Cascade(certificate=FOUND)
@@ -84,7 +84,7 @@ def test_policies_find_their_promise_in_the_estimator():
     assert by_group == Certified(certificate=LAW, below="human")
 
 
-def test_a_certificate_of_a_group_is_none_for_all():
+def test_a_certificate_of_a_group_is_none_for_all() -> None:
     with pytest.raises(PolicyError, match=r"no such certificate \(it holds by subject alpha=0.1"):
         load_policy("certified", [GROUPS])
 
@@ -104,7 +104,7 @@ def test_a_promise_that_was_not_made_is_told_at_load(spec, said):
         load_policy(spec, [LAW, FOUND, GROUPS, WRONG])
 
 
-def test_what_could_not_be_certified_is_told_at_load():
+def test_what_could_not_be_certified_is_told_at_load() -> None:
     with pytest.raises(PolicyError, match="no cascade could be certified: few"):
         load_policy({"kind": "cascade"}, [NONE])
     nothing = WRONG.model_copy(update={"threshold": None, "reason": "too few"})

@@ -12,7 +12,7 @@ def draw(n, rng):
     return p, rng.random(n) < p
 
 
-def test_the_share_is_kept_on_average_and_not_by_much_less():
+def test_the_share_is_kept_on_average_and_not_by_much_less() -> None:
     """With P uniform, P(p >= t and wrong) = (1 - t)^2 / 2."""
     rng = np.random.default_rng(0)
     shares = []
@@ -22,7 +22,7 @@ def test_the_share_is_kept_on_average_and_not_by_much_less():
     assert 0.085 < np.mean(shares) <= 0.1
 
 
-def test_the_threshold_is_the_most_lenient_of_the_grid_that_keeps_it():
+def test_the_threshold_is_the_most_lenient_of_the_grid_that_keeps_it() -> None:
     p, correct = draw(500, np.random.default_rng(1))
     found = control_answered_wrong(p, correct, alpha=0.1)
     answered = p >= found.threshold
@@ -32,19 +32,19 @@ def test_the_threshold_is_the_most_lenient_of_the_grid_that_keeps_it():
     assert ((p >= looser) & ~correct).sum() + 1 > 0.1 * 501
 
 
-def test_it_is_no_error_rate_among_the_answered():
+def test_it_is_no_error_rate_among_the_answered() -> None:
     p, correct = draw(2000, np.random.default_rng(2))
     found = control_answered_wrong(p, correct, alpha=0.1)
     assert found.errors / found.answered > 0.15
     assert found.errors / found.n <= 0.1
 
 
-def test_all_right_is_answered_whole():
+def test_all_right_is_answered_whole() -> None:
     found = control_answered_wrong([0.1] * 50, [True] * 50, alpha=0.05)
     assert (found.threshold, found.answered, found.reason) == (0.0, 50, "")
 
 
-def test_where_nothing_keeps_it_the_reason_says_what_would():
+def test_where_nothing_keeps_it_the_reason_says_what_would() -> None:
     few = control_answered_wrong([0.5] * 18, [True] * 18, alpha=0.05)
     assert few.threshold is None
     assert "18 rows are too few for alpha=0.05: 19 would do" in few.reason

@@ -45,7 +45,7 @@ def made(n=900, seed=0, alpha=0.15, **options):
     return certify_cascade(p, correct, third(n), **options), p, correct
 
 
-def test_what_a_certificate_says_can_be_checked_from_the_rows():
+def test_what_a_certificate_says_can_be_checked_from_the_rows() -> None:
     found, p, correct = made()
     tested = ~third(900)
     stages = [(one.model, one.threshold) for one in found.stages]
@@ -58,7 +58,7 @@ def test_what_a_certificate_says_can_be_checked_from_the_rows():
     assert CascadeCertificate.model_validate_json(found.model_dump_json()) == found
 
 
-def test_the_claim_is_broken_in_at_most_delta_of_draws():
+def test_the_claim_is_broken_in_at_most_delta_of_draws() -> None:
     population, _ = draw(20_000, np.random.default_rng(9))
     rng = np.random.default_rng(0)
     broken, coverage = 0, []
@@ -96,19 +96,19 @@ def test_all_configurations_are_counted_as_row_by_row(models):
         assert counted.calls[number].tolist() == [calls[name] for name in names]
 
 
-def test_every_order_of_every_choice_is_tried():
+def test_every_order_of_every_choice_is_tried() -> None:
     plan = _plan(np.random.default_rng(0).random((50, 3)))
     assert len(plan.orders) == 3 + 6 + 6
     assert all(grid[0] == 0.0 for grids in plan.grids for grid in grids)
 
 
-def test_the_stronger_model_is_asked_only_where_the_weaker_is_unsure():
+def test_the_stronger_model_is_asked_only_where_the_weaker_is_unsure() -> None:
     found, *_ = made(n=3000)
     assert [one.model for one in found.stages] == ["weak", "strong"]
     assert found.asked[0] == found.n > found.asked[1]
 
 
-def test_a_model_that_adds_nothing_is_left_out():
+def test_a_model_that_adds_nothing_is_left_out() -> None:
     p, correct = draw(900, np.random.default_rng(0))
     costs = Costs(abstain=10.0, prices=(50.0, 1.0))
     found = certify_cascade(
@@ -117,7 +117,7 @@ def test_a_model_that_adds_nothing_is_left_out():
     assert [one.model for one in found.stages] == ["strong"]
 
 
-def test_labels_of_the_tested_rows_do_not_choose_what_is_tested():
+def test_labels_of_the_tested_rows_do_not_choose_what_is_tested() -> None:
     """Other labels there may end the sequence elsewhere, but not change its configurations."""
     p, correct = draw(900, np.random.default_rng(0))
     rng = np.random.default_rng(1)
@@ -134,7 +134,7 @@ def test_labels_of_the_tested_rows_do_not_choose_what_is_tested():
     assert seen[True] | seen[False] <= candidates
 
 
-def test_without_a_cascade_the_reason_says_what_would_help():
+def test_without_a_cascade_the_reason_says_what_would_help() -> None:
     p, _ = draw(300, np.random.default_rng(0))
     wrong = np.zeros((300, 2), bool)
     found = certify_cascade(p, wrong, third(300), models=("a", "b"), costs=COSTS)
@@ -145,7 +145,7 @@ def test_without_a_cascade_the_reason_says_what_would_help():
     assert "22 answered rows are needed" in few.reason
 
 
-def test_scores_that_are_all_alike_are_one_threshold():
+def test_scores_that_are_all_alike_are_one_threshold() -> None:
     correct = np.ones((300, 2), bool)
     found = certify_cascade(
         np.full((300, 2), 0.7), correct, third(300), models=("a", "b"), costs=COSTS
@@ -175,7 +175,7 @@ def test_bad_arguments_are_usage_errors(change):
         certify_cascade(given.pop("p"), given.pop("correct"), given.pop("learn"), **given)
 
 
-def test_at_most_four_models_are_chosen_from():
+def test_at_most_four_models_are_chosen_from() -> None:
     with pytest.raises(UsageError, match="at most 4 models"):
         certify_cascade(
             np.full((9, 5), 0.5), np.ones((9, 5), bool), np.ones(9, bool),

@@ -14,7 +14,7 @@ def rows(sizes, seed=0):
     return p, rng.random(len(groups)) < p, groups
 
 
-def test_each_group_is_certified_at_its_share_of_delta():
+def test_each_group_is_certified_at_its_share_of_delta() -> None:
     p, correct, groups = rows({"law": 800, "maths": 600})
     found = certify_groups(p, correct, groups, column="subject", alpha=0.2, delta=0.1)
     assert (found.column, found.delta, found.correction) == ("subject", 0.1, "bonferroni")
@@ -25,7 +25,7 @@ def test_each_group_is_certified_at_its_share_of_delta():
         assert one.threshold is not None
 
 
-def test_groups_that_are_too_small_use_no_delta_up_and_say_what_would_do():
+def test_groups_that_are_too_small_use_no_delta_up_and_say_what_would_do() -> None:
     p, correct, groups = rows({"law": 800, "tiny": 9, "small": 12})
     found = certify_groups(p, correct, groups, column="subject", alpha=0.2, delta=0.1)
     assert found.certificates["law"].delta == 0.1
@@ -37,7 +37,7 @@ def test_groups_that_are_too_small_use_no_delta_up_and_say_what_would_do():
     assert {one.delta for one in both.certificates.values()} == {0.05}
 
 
-def test_all_hold_at_once_in_all_but_delta_of_draws():
+def test_all_hold_at_once_in_all_but_delta_of_draws() -> None:
     """Error rates just above alpha in four groups: whatever passes breaks the promise."""
     rng = np.random.default_rng(0)
     groups = np.repeat(list("abcd"), 60)
@@ -49,6 +49,6 @@ def test_all_hold_at_once_in_all_but_delta_of_draws():
     assert broken / 300 <= 0.1 + 0.035  # two standard errors
 
 
-def test_rows_need_a_group_each():
+def test_rows_need_a_group_each() -> None:
     with pytest.raises(UsageError, match="3 rows need a group each, not 2"):
         certify_groups([0.5] * 3, [True] * 3, ["a", "b"], column="g")

@@ -15,7 +15,7 @@ def draw(n, rng, together):
     return p, np.column_stack([rng.random(n) < p[:, 0], rng.random(n) < second])
 
 
-def test_the_stronger_model_is_known_to_be_overrated_where_the_weaker_is_unsure():
+def test_the_stronger_model_is_known_to_be_overrated_where_the_weaker_is_unsure() -> None:
     p, correct = draw(4000, np.random.default_rng(0), together=1.5)
     (step,) = fit_handover(p, correct, models=("weak", "strong")).steps
     low = [one for one in step if one.low < 0.4]
@@ -27,7 +27,7 @@ def test_the_stronger_model_is_known_to_be_overrated_where_the_weaker_is_unsure(
         assert says == pytest.approx(one.right / one.rows, abs=0.03)
 
 
-def test_bins_hold_equal_numbers_and_all_rows():
+def test_bins_hold_equal_numbers_and_all_rows() -> None:
     p, correct = draw(1000, np.random.default_rng(1), together=0.0)
     found = fit_handover(p, correct, models=("a", "b"))
     (step,) = found.steps
@@ -37,24 +37,24 @@ def test_bins_hold_equal_numbers_and_all_rows():
     assert found.n == 1000
 
 
-def test_few_rows_are_one_bin_that_shifts_little():
+def test_few_rows_are_one_bin_that_shifts_little() -> None:
     found = fit_handover([[0.5, 0.9]] * 3, [[True, False]] * 3, models=("a", "b"))
     ((only,),) = found.steps
     assert (only.low, only.rows, only.right) == (0.0, 3, 0)
     assert -2.5 < only.shift < -1.0  # the labels alone would shift it without end
 
 
-def test_scores_that_are_all_alike_are_one_bin():
+def test_scores_that_are_all_alike_are_one_bin() -> None:
     p = np.column_stack([np.full(400, 0.3), np.full(400, 0.8)])
     (step,) = fit_handover(p, np.ones((400, 2), bool), models=("a", "b")).steps
     assert [one.rows for one in step] == [400]
 
 
-def test_three_models_have_two_steps():
+def test_three_models_have_two_steps() -> None:
     p = np.random.default_rng(2).random((200, 3))
     assert len(fit_handover(p, p > 0.5, models=("a", "b", "c")).steps) == 2
 
 
-def test_a_column_for_each_model():
+def test_a_column_for_each_model() -> None:
     with pytest.raises(UsageError, match="a column each"):
         fit_handover([[0.5, 0.5]], [[True, True]], models=("a", "b", "c"))
