@@ -37,7 +37,7 @@ def inputs_of(sources: StrPath | Sequence[StrPath], *, output: StrPath = STDIO) 
         raise UsageError("no input is named: name files, a folder or a pattern")
     beside = Path(output).resolve() if is_folder(output) else None
     found: dict[str, Input] = {}
-    for source in map(os.fspath, named):
+    for source in [os.fspath(one) for one in named]:
         for one in _meant(source, beside):
             found.setdefault(_identity(one.path), one)
     if len(found) > 1 and STDIO in found:

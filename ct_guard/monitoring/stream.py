@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -139,6 +139,6 @@ class Stream:
         return RankTest(counts=tuple(counts), salt=salt)
 
 
-def mean_of(counts: Sequence[int] | NDArray[np.int_]) -> float:
+def mean_of(counts: Sequence[int] | NDArray[Any]) -> float:
     """The mean P(correct) of scores that were counted in bins, about."""
     return float(np.average(_MIDDLES, weights=np.asarray(counts)))
