@@ -113,7 +113,8 @@ def main(rows: int, repeats: int, chromium: str, results: Path | None) -> None:
     if results is not None:
         text = (
             f"## The report\n\n`python -m benchmarks.report --rows {rows}`: {rows:,} rows, two"
-            f" answers a question, 4 models, 20 kinds; {repeats} runs.\n\n{table}"
+            f" answers a question, 4 models, 20 kinds; {repeats} runs. The first report of an"
+            f" installation also puts the library of the charts together.\n\n{table}"
         )
         between_markers(results, "report", text)
 
