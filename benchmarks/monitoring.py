@@ -36,7 +36,7 @@ SHARES = np.array([0.97, 0.01, 0.01, 0.002, 0.002, 0.002, 0.002, 0.002])
 
 
 def _normal(rng: np.random.Generator, n: int) -> Floats:
-    return expit(rng.normal(1.0, 1.5, n))
+    return np.asarray(expit(rng.normal(1.0, 1.5, n)))
 
 
 def _tied(rng: np.random.Generator, n: int) -> Floats:
