@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Sequence
-from typing import Any, get_args
+from typing import get_args
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.records import Arithmetic, Certificate, Sample, Status
@@ -139,6 +139,6 @@ class Stream:
         return RankTest(counts=tuple(counts), salt=salt)
 
 
-def mean_of(counts: Sequence[int] | NDArray[Any]) -> float:
+def mean_of(counts: ArrayLike) -> float:
     """The mean P(correct) of scores that were counted in bins, about."""
     return float(np.average(_MIDDLES, weights=np.asarray(counts)))
