@@ -1,5 +1,6 @@
 """The transformers backend against plain forwards of the same model, written independently."""
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -181,7 +182,8 @@ def test_an_adapter_that_names_the_query_acts_where_the_call_says(
     for name in ("first", "second"):
         shutil.copytree(tiny_adapter, tmp_path / name)
         config = tmp_path / name / "adapter_config.json"
-        config.write_bytes(in_order(config.read_bytes(), query.ids))
+        said = json.loads(config.read_bytes()) | {"task_type": "CAUSAL_LM"}
+        config.write_bytes(in_order(json.dumps(said).encode(), query.ids))
     for where, name in (("all", "first"), ("query", "second")):
         named = Adapter(name, tmp_path / name, where)  # type: ignore[arg-type]
         plain = Adapter(f"plain-{where}", tiny_adapter, where)  # type: ignore[arg-type]
