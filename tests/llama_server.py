@@ -8,6 +8,7 @@ starts the latter with the program's options, as far as the tests use them.
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -68,6 +69,8 @@ def running_llama_server(model: Path, *options: str) -> Iterator[str]:
 
 def _wait(process: "subprocess.Popen[bytes]", url: str) -> None:
     for _ in range(1200):
+        if process.poll() == -signal.SIGILL:
+            pytest.skip("this build of llama-server is for another processor")
         if process.poll() is not None:
             raise RuntimeError(f"the server ended with {process.returncode}")
         try:
