@@ -69,13 +69,14 @@ class Agreement:
         weight = np.clip(trust + 1.0, 0.1, None)[look.other]
         others = np.bincount(row, minlength=n).astype(np.float64)
         weighted = _mean(row, likeness.alike, weight, n)
-        seconded, lead = _among_rows(look, weighted, weight)
+        rival = _rival(look, weight)
+        seconded, lead = _among_rows(look, weighted, weight, rival)
         read = np.stack(
             [
                 _mean(row, likeness.alike, np.ones(len(row)), n),
                 weighted,
                 np.bincount(row, votes_of(look, likeness.alike, state.alike), n),
-                _rival(look, weight),
+                rival,
                 _mean(row, likeness.covered, np.ones(len(row)), n),
                 np.log1p(others),
                 _mean(row, likeness.headed, weight, n),
@@ -95,22 +96,29 @@ AGREEMENT = Agreement()
 
 
 def _mean(row: Ints, values: Floats, weight: Floats, n: int) -> Floats:
-    """Weighted, over the pairs of each row that have a value, shape (n,); NaN where none has."""
-    known = ~np.isnan(values)
+    """Weighted, over the pairs of each row, shape (n,); NaN where it has none."""
     with np.errstate(invalid="ignore", divide="ignore"):
-        total = np.bincount(row[known], (values * weight)[known], n)
-        return np.asarray(total / np.bincount(row[known], weight[known], n), np.float64)
+        total = np.bincount(row, values * weight, n)
+        return np.asarray(total / np.bincount(row, weight, n), np.float64)
 
 
-def _among_rows(look: Pairs, weighted: Floats, weight: Floats) -> tuple[Floats, Floats]:
+def _among_rows(
+    look: Pairs, weighted: Floats, weight: Floats, rival: Floats
+) -> tuple[Floats, Floats]:
     """(how much others that agree are agreed with themselves, how far ahead of the most agreed with
-    the answer is), shapes (n,), over other answers that are rows; NaN where there is none."""
+    the answer is), shapes (n,), over other answers that are rows. Samples are compared with the
+    answer only: where there is nothing else, those that agree with it are taken to be agreed with
+    as it is, and those that do not as the strongest of them."""
     there = look.other_row >= 0
     row, theirs = look.row[there], weighted[look.other_row[there]]
     seconded = _mean(row, look.likeness.alike[there] * theirs, weight[there], look.n)
     most = np.full(look.n, -np.inf)
     np.maximum.at(most, row, theirs)
-    return seconded, np.where(np.isfinite(most), weighted - most, np.nan)
+    known = np.isfinite(most)
+    return (
+        np.where(known, seconded, weighted**2),
+        np.where(known, weighted - most, np.minimum(weighted - rival, 0.0)),
+    )
 
 
 def _rival(look: Pairs, weight: Floats) -> Floats:

@@ -36,7 +36,8 @@ class Likeness:
     headed: Floats
     """The same of those that it begins with: what follows is often told beside the point."""
     named: Floats
-    """As `alike`, of names and numbers only; NaN where one of the answers has none."""
+    """As `alike`, of names and numbers only where both answers have some: which kind of answer it
+    is must not count as agreement."""
 
 
 @dataclass(frozen=True)
@@ -173,13 +174,13 @@ class _Texts:
 def _likeness(one: Said, two: Said) -> tuple[float, float, float, float]:
     mine, others = one.words, two.words
     if not mine or not others:
-        return 0.0, 0.0, 0.0, np.nan
+        return 0.0, 0.0, 0.0, 0.0
     common = len(mine & others)
-    named = np.nan
+    alike = named = min(common / min(len(mine), len(others)), NEARLY)
     if one.named and two.named:
         named = len(one.named & two.named) / min(len(one.named), len(two.named))
     return (
-        min(common / min(len(mine), len(others)), NEARLY),
+        alike,
         common / len(mine),
         len(one.head & others) / len(one.head),
         named,

@@ -12,13 +12,11 @@ from .pairs import Pairs
 __all__ = ["Witnesses", "learn_witnesses", "votes_of"]
 
 Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
 BINS = np.array([0.01, 0.34, 0.67, 0.999])
 """Bounds of the degrees of likeness for which ratios are counted."""
-DEGREES = len(BINS) + 2
-"""With one for a likeness that there is not."""
+DEGREES = len(BINS) + 1
 PRIOR, PRIOR_OF_TWO = 20.0, 40.0
 """Pairs of the pool that every model's counts are shrunk by; pairs of a model's as a witness of all
 others that its counts as a witness of one other are shrunk by."""
@@ -41,7 +39,7 @@ def learn_witnesses(pairs: Pairs, likeness: Floats, correct: Bools, rows: Bools)
     own, names = codes(pairs.own)
     used = rows[pairs.row]
     row, other = pairs.row[used], pairs.other[used]
-    cell = _degrees(likeness[used]), correct[row].astype(np.int64)
+    cell = np.digitize(likeness[used], BINS), correct[row].astype(np.int64)
     by_model = np.zeros((len(pairs.models), DEGREES, 2))
     np.add.at(by_model, (other, *cell), 1.0)
     pool = by_model.sum(0) + 0.5
@@ -75,13 +73,7 @@ def votes_of(pairs: Pairs, likeness: Floats, known: Witnesses) -> Floats:
     for at, code in enumerate(two.tolist()):
         first, second = names[code // len(pairs.models)], pairs.models[code % len(pairs.models)]
         table[at] = known.of.get(first, {}).get(second) or known.models.get(second, known.pool)
-    return np.asarray(table[place, _degrees(likeness)], np.float64)
-
-
-def _degrees(likeness: Floats) -> Ints:
-    degree = np.digitize(likeness, BINS).astype(np.int64)
-    degree[np.isnan(likeness)] = DEGREES - 1
-    return degree
+    return np.asarray(table[place, np.digitize(likeness, BINS)], np.float64)
 
 
 def _shrunk(counts: Floats, towards: Floats, rows: float) -> Floats:
