@@ -4,7 +4,7 @@
 import gzip
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,12 +12,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ct_guard.calibration.folds import folds_by_question
 from ct_guard.evidence import Answers, answers_of
 
-__all__ = ["FOLDER", "Data", "folder_or_reason", "load", "take"]
+__all__ = [
+    "EXAMS",
+    "FOLDER",
+    "MMLU",
+    "NQ",
+    "SIMPLE",
+    "STRATEGY",
+    "Data",
+    "folder_or_reason",
+    "load",
+    "splits",
+    "take",
+    "title_of",
+]
 
 FOLDER = "CT_GUARD_REAL_DATA"
-COLUMNS = ("verbalized", "mean_token_prob", "linguistic", "tlm_score")
+MMLU, EXAMS = "mmlu_pro_conf_stem.jsonl.gz", "medagents_exams.jsonl.gz"
+STRATEGY, NQ, SIMPLE = "strategyqa.jsonl.gz", "evouna_NQ.jsonl", "simpleqa_gpt4o.jsonl.gz"
+COLUMNS = (
+    "verbalized", "mean_token_prob", "n_tokens", "linguistic", "tlm_score", "domain", "source",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -52,6 +70,16 @@ def load(path: Path) -> Data:
         columns={k: v for k, v in columns.items() if any(one is not None for one in v)},
     )
     return Data(answers, np.array([row["correct"] for row in rows], np.bool_))
+
+
+def title_of(name: str) -> str:
+    return name.split(".")[0]
+
+
+def splits(data: Data) -> Iterator[tuple[Data, Data]]:
+    """(to fit on, to judge on), five times, by question."""
+    for train, test in folds_by_question(data.correct, data.answers.question):
+        yield take(data, train), take(data, test)
 
 
 def take(data: Data, rows: Sequence[int] | NDArray[np.intp]) -> Data:

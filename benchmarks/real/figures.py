@@ -12,9 +12,11 @@ from ct_guard.metrics import auroc, ece, ece_noise_floor, log_loss, pair_accurac
 
 from .data import Data
 
-__all__ = ["Figures", "figures", "mean_of", "probabilities"]
+__all__ = ["Figures", "calibrated", "figures", "floor_by_question", "mean_of", "probabilities"]
 
 Floats = NDArray[np.float64]
+
+DRAWS = 50
 
 
 @dataclass(frozen=True)
@@ -28,16 +30,22 @@ class Figures:
     """Right above wrong answers to the same question."""
     ece: float
     floor: float
-    """ECE that perfect calibration would show."""
+    """ECE that perfect calibration would show if every row were drawn on its own."""
+    floor_by_question: float
+    """The same if rows of a question are right and wrong together as they are."""
     log_loss: float
 
 
 def probabilities(train: Data, test: Data, evidence: Sequence[str]) -> Floats:
     """P(correct) of `test` by evidence that is fitted and calibrated on `train`, shape (n,)."""
     found = fit_evidence(train.answers, train.correct, evidence, explain=False)
-    kind = choose(found.logits, train.correct, train.answers.question).kind
-    state = fit(kind, found.logits, train.correct)
-    return apply(state, read_logits(found.fitted, test.answers))
+    return calibrated(found.logits, train, read_logits(found.fitted, test.answers))
+
+
+def calibrated(logits: Floats, train: Data, of: Floats) -> Floats:
+    """P(correct) of the logits `of`, by the calibrator that cross-validation on `train` chooses."""
+    kind = choose(logits, train.correct, train.answers.question).kind
+    return apply(fit(kind, logits, train.correct), of)
 
 
 def figures(p: Floats, test: Data) -> Figures:
@@ -50,9 +58,28 @@ def figures(p: Floats, test: Data) -> Figures:
         within=ranks[1],
         pairs=ranks[2],
         ece=ece(p, test.correct),
-        floor=ece_noise_floor(p, draws=50),
+        floor=ece_noise_floor(p, draws=DRAWS),
+        floor_by_question=floor_by_question(p, test.correct, test.answers.question),
         log_loss=log_loss(p, test.correct),
     )
+
+
+def floor_by_question(
+    p: Floats, correct: NDArray[np.bool_], question: NDArray[np.int64], *, bins: int = 10
+) -> float:
+    """Mean ECE under calibration, with all errors of a question taken together: what is left of a
+    row, correct - p, keeps or changes its sign with the whole question (a wild cluster bootstrap:
+    Cameron, Gelbach & Miller 2008). Never below what chance gives, and high by what miscalibration
+    there is."""
+    code = np.unique(question, return_inverse=True)[1]
+    place = np.minimum((p * bins).astype(int), bins - 1)
+    rest = correct - p
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(DRAWS):
+        sign = random.choice((-1.0, 1.0), code.max() + 1)[code]
+        found.append(np.abs(np.bincount(place, rest * sign, bins)).sum() / len(p))
+    return float(np.mean(found))
 
 
 def mean_of(some: Sequence[Figures]) -> Figures:

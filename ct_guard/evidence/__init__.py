@@ -1,8 +1,8 @@
 """Evidence: named numbers about answers, made into one logit.
 
 An estimator's layer reads the evidence that it was fitted on: whether other answers to the question
-agree, what the answering model states, its log-probabilities, who answered, any column. No language
-model is needed.
+agree, what the answering model states, its log-probabilities, who answered, how, any column. No
+language model is needed.
 """
 
 from .answers import Answers, Sample, answers_of

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +15,7 @@ from ct_guard.records import Record
 
 from .answers import Answers
 from .kinds import Evidence, kinds_named
-from .layer import FITS, Layer, logits_of
+from .layer import FITS, OF_TREES, Layer, logits_of
 
 __all__ = ["LEAK", "Fitted", "Found", "features_of", "fit_evidence", "read_logits"]
 
@@ -31,7 +31,7 @@ TREES_FROM = 200
 class Fitted(Record):
     """All that turns answers into logits, as plain data."""
 
-    schema_version: int = 1
+    schema_version: Literal[2] = 2
     evidence: tuple[str, ...]
     """Names of the kinds, in the order of the layer's features."""
     states: dict[str, dict[str, Any]]
@@ -77,7 +77,7 @@ def fit_evidence(
     Args:
         answers: n answers.
         correct: boolean, shape (n,), with both classes.
-        names: of evidence (`kinds.KINDS`, `column:NAME`).
+        names: of evidence (`kinds.KINDS`, `column:NAME`, `group:NAME`).
         folds: of the cross-validation.
         seed: of the folds and the trees.
         force: take numbers that give away the label (AUROC above `LEAK`), too.
@@ -95,8 +95,14 @@ def fit_evidence(
     columns = tuple(name for kind in kinds for name in kind.features)
     remarks = _check(kinds, features, correct, force=force)
     owner = np.array([at for at, kind in enumerate(kinds) for _ in kind.features])
-    rivals = [kind for kind in FITS if kind != "trees" or len(answers) >= TREES_FROM]
-    held = {kind: _cross_fit(kind, columns, features, correct, splits, seed) for kind in rivals}
+    rivals = [kind for kind in FITS if kind not in OF_TREES or len(answers) >= TREES_FROM]
+    held = {
+        kind: _cross_fit(kind, columns, features, correct, splits, seed)
+        for kind in rivals
+        if kind != "both"
+    }
+    if "both" in rivals:
+        held["both"] = (held["logistic"] + held["trees"]) / 2.0
     losses = {kind: log_loss(expit(logits), correct) for kind, logits in held.items()}
     chosen = min(losses, key=lambda kind: losses[kind])
     alone: dict[str, float] = {}
@@ -205,7 +211,7 @@ def _check(
         gone = int((~has.any(1)).sum())
         if gone:
             remarks.append(f"{kind.name} is missing in {gone:,} of {len(has):,} rows")
-    return tuple(remarks)
+    return tuple(dict.fromkeys(remarks))
 
 
 def _is_raw(kind: Evidence) -> bool:

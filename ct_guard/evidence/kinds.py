@@ -12,22 +12,35 @@ from ct_guard.records import Record
 from .agreement import AGREEMENT, AgreementState
 from .answers import Answers
 from .columns import Column, Unlearnt
+from .group import Group
 from .logprobs import LOGPROBS
 from .model import MODEL, Accuracies
 from .reading import READINGS
 from .stated import COLUMNS, STATED
+from .within import Spread, Within
+from .wording import WORDING
 
 __all__ = ["KINDS", "OF_BASE", "Evidence", "kinds_named", "state_of", "wanted_columns"]
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
-_ALL: tuple["Evidence", ...] = (AGREEMENT, STATED, LOGPROBS, MODEL, *READINGS)
+_ALL: tuple["Evidence", ...] = (
+    AGREEMENT, Within(STATED), Within(LOGPROBS), MODEL, WORDING, *READINGS,
+)  # fmt: skip
 KINDS = {kind.name: kind for kind in _ALL}
-"""By name; `column:NAME` is one for every column."""
+"""By name; `column:NAME` and `group:NAME` are one for every column."""
 OF_BASE = frozenset(kind.name for kind in READINGS)
 """Of these, what only estimators with a raw score have."""
-_STATES: dict[str, type[Record]] = {"agreement": AgreementState, "model": Accuracies}
+_STATES: dict[str, type[Record]] = {
+    "agreement": AgreementState,
+    "model": Accuracies,
+    "group": Accuracies,
+    "stated": Spread,
+    "logprobs": Spread,
+    "column": Spread,
+}
+"""What kinds learn, by the part of their name before a colon."""
 
 
 class Evidence(Protocol):
@@ -58,14 +71,16 @@ def kinds_named(names: Sequence[str]) -> tuple[Evidence, ...]:
     """The kinds by name, in order. Raises UsageError for a name that is none, or given twice."""
     found: list[Evidence] = []
     for name in names:
-        column = name.removeprefix("column:")
+        kind, _, column = name.partition(":")
         if name in KINDS:
             found.append(KINDS[name])
-        elif column != name and column:
-            found.append(Column(column))
+        elif kind == "column" and column:
+            found.append(Within(Column(column)))
+        elif kind == "group" and column:
+            found.append(Group(column))
         else:
             known = ", ".join(kind for kind in KINDS if kind not in OF_BASE)
-            raise UsageError(f"no evidence {name!r}: it is {known} or column:NAME")
+            raise UsageError(f"no evidence {name!r}: it is {known}, column:NAME or group:NAME")
     if len({kind.name for kind in found}) != len(found):
         raise UsageError("evidence is named twice: name each once")
     if not found:
@@ -75,15 +90,15 @@ def kinds_named(names: Sequence[str]) -> tuple[Evidence, ...]:
 
 def state_of(name: str) -> type[Record]:
     """What the kind of this name learns."""
-    return _STATES.get(name, Unlearnt)
+    return _STATES.get(name.partition(":")[0], Unlearnt)
 
 
 def wanted_columns(names: Sequence[str]) -> tuple[str, ...]:
     """The columns of rows that evidence of these names reads."""
     columns: list[str] = []
     for name in names:
-        if name.startswith("column:"):
-            columns.append(name.removeprefix("column:"))
+        if name.startswith(("column:", "group:")):
+            columns.append(name.partition(":")[2])
         columns += {"agreement": ["samples"], "stated": COLUMNS, "logprobs": ["logprobs"]}.get(
             name, []
         )

@@ -1,7 +1,8 @@
 """The layer: from the numbers of all evidence to one logit.
 
-Two kinds compete by cross-validated log loss: a logistic one, with a column that says where a
-number is missing, and boosted trees, which need more rows and find what depends on what.
+Three kinds compete by cross-validated log loss: a logistic one, with a column that says where a
+number is missing; boosted trees, which need more rows and find what depends on what; and the mean
+of both, whose errors partly cancel.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,7 +16,7 @@ from ct_guard.store.layer import fit_logistic, layer_logits
 
 from .trees import Trees, fit_trees, trees_logits
 
-__all__ = ["FITS", "Filled", "Layer", "fit_filled", "logits_of"]
+__all__ = ["FITS", "OF_TREES", "Both", "Filled", "Layer", "fit_filled", "logits_of"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -32,7 +33,18 @@ class Filled(Record):
     logistic: LogisticLayer
 
 
-Layer = Filled | Trees
+class Both(Record):
+    """The mean of two layers' logits, over the same features."""
+
+    logistic: Filled
+    trees: Trees
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return self.trees.features
+
+
+Layer = Filled | Trees | Both
 
 
 def fit_filled(names: Sequence[str], features: Floats, correct: Bools, *, seed: int = 0) -> Filled:
@@ -57,12 +69,26 @@ def _filled(features: Floats, fill: Floats, flagged: Sequence[int]) -> Floats:
     return np.hstack([np.where(missing, fill, features), missing[:, list(flagged)]])
 
 
-FITS: dict[str, Callable[..., Layer]] = {"logistic": fit_filled, "trees": fit_trees}
+def _fit_both(names: Sequence[str], features: Floats, correct: Bools, *, seed: int = 0) -> Both:
+    return Both(
+        logistic=fit_filled(names, features, correct, seed=seed),
+        trees=fit_trees(names, features, correct, seed=seed),
+    )
+
+
+FITS: dict[str, Callable[..., Layer]] = {
+    "logistic": fit_filled,
+    "trees": fit_trees,
+    "both": _fit_both,
+}
 """How each kind of layer is fitted: (names, features, correct, seed=)."""
+OF_TREES = frozenset({"trees", "both"})
 
 
 def logits_of(layer: Layer, features: Floats) -> Floats:
     """Logits, shape (n,), of features, shape (n, len(layer.features)), NaN where missing."""
+    if isinstance(layer, Both):
+        return (logits_of(layer.logistic, features) + logits_of(layer.trees, features)) / 2.0
     if isinstance(layer, Trees):
         return trees_logits(layer, features)
     filled = _filled(features, np.array(layer.fill), layer.flagged)

@@ -2,6 +2,8 @@
 the content words that it adds to its question."""
 
 import re
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,7 +14,7 @@ from ct_guard.datasets.graders.numeric import last_number
 
 from .same_question import choices_in
 
-__all__ = ["Said", "said"]
+__all__ = ["Said", "added_words", "letter_of", "said"]
 
 _VERDICTS = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
 _FINAL_NUMBER = re.compile(
@@ -21,6 +23,9 @@ _FINAL_NUMBER = re.compile(
 """Where a long answer says which number is its answer."""
 _SHORT = 6
 """Words up to which an answer that holds a number is that number."""
+_HEAD = 12
+"""Words that an answer adds first: as many as say it, before it goes on to other things."""
+_NAME = re.compile(r"\b[A-Z][\w'\u2019-]*|-?[0-9](?:[0-9.,]*[0-9])?")
 _FUNCTION_WORDS = frozenset(
     word
     for line in (
@@ -35,11 +40,16 @@ _FUNCTION_WORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """`key` is equal for answers that say the same; `words` are those that the question lacks, None
-    where the key says everything (a letter, a number, yes or no)."""
+    """`key` is equal for answers that say the same."""
 
     key: str
     words: frozenset[str] | None = None
+    """Those that the question lacks, in one form; None where the key says everything (a letter, a
+    number, yes or no)."""
+    head: frozenset[str] = frozenset()
+    """Of these, the ones that the answer begins with."""
+    named: frozenset[str] = frozenset()
+    """Of these, names and numbers; none where the answer knows no capitals."""
 
 
 def said(answer: str, question: str) -> Said:
@@ -47,23 +57,58 @@ def said(answer: str, question: str) -> Said:
     normalised text with its content words."""
     choices = choices_in(question)
     if choices:
-        letter = _letter(answer, choices)
+        letter = letter_of(answer, choices)
         if letter is not None:
             return Said(f"({letter})")
     spelled = words(answer)
     if spelled and spelled[0] in _VERDICTS:
         return Said(_VERDICTS[spelled[0]])
-    if _FINAL_NUMBER.search(answer) or (
-        0 < len(spelled) <= _SHORT and any(map(str.isdecimal, spelled))
-    ):
-        number = last_number(answer) if _FINAL_NUMBER.search(answer) else _whole_number(spelled)
+    if _FINAL_NUMBER.search(answer):
+        number = last_number(answer)
         if number is not None:
             return Said(f"={number}")
-    added = frozenset(spelled) - _asked_words(question) - _FUNCTION_WORDS
-    return Said(" ".join(spelled), added or frozenset(spelled))
+    elif 0 < len(spelled) <= _SHORT and any(map(str.isdecimal, spelled)):
+        number = _whole_number(spelled)
+        if number is not None:  # a sentence that holds it says the same
+            alone = frozenset({number})
+            return Said(f"={number}", alone, alone, alone)
+    added = added_words(spelled, question) or _in_one_form(spelled)
+    names = _in_one_form(words(" ".join(_NAME.findall(answer))))
+    return Said(
+        key=" ".join(spelled),
+        words=frozenset(added),
+        head=frozenset(added[:_HEAD]),
+        named=frozenset(names).intersection(added),
+    )
 
 
-def _letter(answer: str, choices: tuple[str, ...]) -> str | None:
+def added_words(spelled: Sequence[str], question: str) -> list[str]:
+    """Of an answer's words (`normalise.words`), those that say more than the question, in order and
+    in one form."""
+    passed = _asked_words(question) | _FUNCTION_WORDS
+    return [word for word in _in_one_form(spelled) if word not in passed]
+
+
+def _in_one_form(spelled: Sequence[str]) -> list[str]:
+    """Without accents and the endings of plurals."""
+    return [_in_singular(_plain(word)) for word in spelled]
+
+
+def _plain(word: str) -> str:
+    if word.isascii():
+        return word
+    apart = unicodedata.normalize("NFD", word)
+    return unicodedata.normalize("NFC", "".join(c for c in apart if not unicodedata.combining(c)))
+
+
+def _in_singular(word: str) -> str:
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    return word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] != "s" else word
+
+
+def letter_of(answer: str, choices: tuple[str, ...]) -> str | None:
+    """The letter of the choice that an answer takes; None where it takes none, or several."""
     letters = frozenset("abcdefghijklmnopqrstuvwxyz"[: len(choices)])
     leading = leading_letter(answer, letters)
     if leading is not None:
@@ -83,4 +128,4 @@ def _whole_number(spelled: list[str]) -> str | None:
 
 @lru_cache(maxsize=1 << 14)
 def _asked_words(question: str) -> frozenset[str]:
-    return frozenset(words(question))
+    return frozenset(_in_one_form(words(question)))

@@ -125,11 +125,10 @@ def shape_settings(shape: Shape | None) -> dict[str, Any]:
 
 
 def check_columns_of_rows(evidence: Sequence[str]) -> None:
-    """Raises UsageError where `column:NAME` is one that scoring writes: of a scored file it would
-    be learnt, and of another it would be read."""
+    """Raises UsageError where `column:NAME` or `group:NAME` is one that scoring writes: of a scored
+    file it would be learnt, and of another it would be read."""
     for name in evidence:
-        column = name.removeprefix("column:")
-        if column != name and column in RESULTS:
+        if name.startswith(("column:", "group:")) and name.partition(":")[2] in RESULTS:
             raise UsageError(
                 f"the evidence {name} is a column that scoring writes: give yours another name"
             )

@@ -19,15 +19,16 @@ NAMES = ("logit", "agreement", "logprobs", "model")
 
 
 def answered(questions: int, seed: int = 0) -> tuple[list[QuestionAnswer], np.ndarray]:
-    """Three models answer each question; right answers agree and are surer of their tokens."""
+    """Three models answer each question; right answers agree, are surer of themselves and of their
+    tokens. Their form does not give them away: agreement has something to add to it."""
     random = np.random.default_rng(seed)
     items, correct = [], []
     for question in range(questions):
         for model, skill in (("good", 0.85), ("fair", 0.6), ("poor", 0.4)):
             right = bool(random.random() < skill)
             sure = random.random() < (0.7 if right else 0.3)
-            said = f"{question} {'sure' if sure else 'unsure'}"
-            answer = said if right else f"{random.integers(1000, 1004)}"
+            number = question if right else random.integers(1000, 1004)
+            answer = f"{number} {'sure' if sure else 'unsure'}"
             logprob = float(-random.exponential(0.3 if right else 1.0))
             items.append(
                 QuestionAnswer(

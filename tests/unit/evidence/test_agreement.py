@@ -50,9 +50,83 @@ def test_free_text_agrees_by_the_words_that_the_question_lacks() -> None:
         "The first Nobel prize in physics was won by Marie Curie.",
     ]
     answers = answers_of([question] * 3, texts)
-    alike = AGREEMENT.look(answers).alike.reshape(3, 2)
+    alike = AGREEMENT.look(answers).likeness.alike.reshape(3, 2)
     assert alike[0].tolist() == [0.998, 0.0]
     assert alike[1].tolist() == [0.998, 0.0]
+
+
+def likeness(one: str, other: str, name: str, question: str = "Who was it?") -> float:
+    """Of the first of two answers to the question."""
+    found = AGREEMENT.look(answers_of([question] * 2, [one, other])).likeness
+    return float(getattr(found, name)[0])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("291", "There are 291 episodes in Dragon Ball Z."),
+        ("Wilhelm Rontgen", "It was Wilhelm Röntgen, in 1901."),
+        ("temporal lobes", "the temporal lobe of the brain, I think"),
+        ("twelve", "There were 12 of them, or so they say."),
+    ],
+)
+def test_an_answer_agrees_with_the_sentence_that_holds_it(one: str, other: str) -> None:
+    assert likeness(one, other, "alike") == 0.998
+
+
+def test_unequal_numbers_do_not_agree() -> None:
+    assert likeness("291", "292", "alike") == 0.0
+    assert likeness("291", "There are 276 episodes in all.", "alike") == 0.0
+
+
+def test_names_and_numbers_are_compared_apart_where_both_answers_have_some() -> None:
+    one = "The part of the mother was played by Teri Garr."
+    assert likeness(one, "The mother's part went to Kelly Reno.", "named") == 0.0
+    assert likeness(one, "The mother's part went to Kelly Reno.", "alike") > 0.0
+    assert likeness(one, "Teri Garr, born in 1944, played her part.", "named") == 1.0
+    other = "some actress had the part of the mother"
+    assert likeness(one, other, "named") == likeness(one, other, "alike") > 0.0
+
+
+def test_what_an_answer_goes_on_to_tell_counts_less_than_what_it_begins_with() -> None:
+    more = " ".join(f"word{at}" for at in range(60))
+    one = f"Marie Curie discovered radium and polonium. {more}"
+    other = "radium and polonium, discovered by Marie Curie"
+    assert likeness(one, other, "headed") > 4 * likeness(one, other, "covered")
+
+
+def test_who_is_agreed_with_most_leads_and_agreement_with_them_counts() -> None:
+    answers = answers_of(["Who?"] * 4 + ["Which?"], ["Ann", "Ann", "Ann", "Bob", "Cid"])
+    correct = [True, True, True, False, True]
+    assert read(answers, correct, "agreement_lead")[:4] == pytest.approx([0, 0, 0, -2 / 3])
+    seconded = read(answers, correct, "agreement_seconded")
+    assert seconded[:4] == pytest.approx([4 / 9, 4 / 9, 4 / 9, 0.0])
+    assert np.isnan(seconded[4])
+
+
+def test_samples_that_agree_second_each_other() -> None:
+    samples = [["Ann", "Ann"], ["Bob", "Bob"]]
+    answers = answers_of(["Who?", "Which?"], ["Ann", "Ann"], columns={"samples": samples})
+    assert read(answers, [True, False], "agreement_seconded") == [1.0, 0.0]
+    assert read(answers, [True, False], "agreement_lead") == [0.0, -1.0]
+
+
+def test_models_that_repeat_each_others_mistakes_are_no_witnesses_of_each_other() -> None:
+    """`twin` errs with `asked`, `other` on its own: the same accuracy, another worth."""
+    asked, answer, model, correct = [], [], [], []
+    random = np.random.default_rng(0)
+    for number in range(300):
+        mine, theirs = random.random(2) < 0.6
+        for name, right, wrong in (("asked", mine, 900), ("twin", mine, 900), ("other", theirs, 7)):
+            asked.append(f"{number}?")
+            answer.append(str(number + (0 if right else wrong)))
+            model.append(name)
+            correct.append(bool(right))
+    answers, labels = answers_of(asked, answer, model=list(model)), np.array(correct)
+    state = AGREEMENT.learn(AGREEMENT.look(answers), labels, np.ones(len(labels), np.bool_))
+    of = state.alike.of["asked"]
+    assert abs(of["twin"][-1]) < 0.1
+    assert of["other"][-1] > 1.0
 
 
 def test_rows_of_other_questions_do_not_count_and_a_lone_row_has_no_number() -> None:

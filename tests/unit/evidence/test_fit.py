@@ -9,7 +9,7 @@ from scipy.special import expit
 
 from ct_guard.errors import CalibrationError
 from ct_guard.evidence import Answers, Fitted, answers_of, fit_evidence, read_logits
-from ct_guard.evidence.layer import fit_filled, logits_of
+from ct_guard.evidence.layer import FITS, Both, fit_filled, logits_of
 from ct_guard.evidence.trees import fit_trees, trees_logits
 from ct_guard.metrics import auroc, log_loss
 
@@ -124,6 +124,20 @@ def test_trees_pass_over_a_number_that_no_row_has() -> None:
     assert area is not None
     assert area > 0.99
     assert all(1 not in tree.feature for tree in layer.trees)
+
+
+def test_the_mean_of_both_layers_is_one_of_its_own() -> None:
+    random = np.random.default_rng(0)
+    features = random.normal(size=(400, 2))
+    features[::7, 1] = np.nan
+    correct = features[:, 0] + random.normal(size=400) > 0
+    both = FITS["both"](["a", "b"], features, correct, seed=0)
+    assert isinstance(both, Both)
+    parts = [logits_of(FITS[kind](["a", "b"], features, correct, seed=0), features)
+             for kind in ("logistic", "trees")]  # fmt: skip
+    np.testing.assert_allclose(logits_of(both, features), np.mean(parts, axis=0))
+    again = Both.model_validate_json(both.model_dump_json())
+    assert logits_of(again, features).tolist() == logits_of(both, features).tolist()
 
 
 def test_a_logistic_layer_learns_what_a_missing_number_means() -> None:

@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from ct_guard.errors import InputError, UsageError
-from ct_guard.evidence import answers_of, kinds_named, split_stated, wanted_columns
+from ct_guard.evidence import Answers, answers_of, kinds_named, split_stated, wanted_columns
 from ct_guard.evidence.logprobs import LOGPROBS
 from ct_guard.evidence.model import MODEL, accuracies, codes, log_odds
 from ct_guard.evidence.stated import STATED
+from ct_guard.evidence.wording import WORDING
 
 
 @pytest.mark.parametrize(
@@ -98,6 +99,7 @@ def test_a_model_with_five_rows_is_shrunk_to_the_pool_and_an_unknown_one_is_the_
         (["agreement", "agreement"], "named twice"),
         (["opinion"], "no evidence 'opinion'"),
         (["column:"], "no evidence 'column:'"),
+        (["group:"], "no evidence 'group:'.*column:NAME or group:NAME"),
         ([], "no evidence is named"),
     ],
 )
@@ -107,10 +109,91 @@ def test_names_that_are_no_evidence(names: list[str], message: str) -> None:
 
 
 def test_the_columns_that_evidence_reads() -> None:
-    assert wanted_columns(["agreement", "column:x", "model"]) == ("samples", "x")
+    names = ["agreement", "column:x", "model", "group:y", "wording"]
+    assert wanted_columns(names) == ("samples", "x", "y")
 
 
 @pytest.mark.parametrize("samples", [3, [{"text": "x"}], {"answer": "x"}])
 def test_samples_that_are_none_name_the_row(samples: object) -> None:
     with pytest.raises(InputError, match="row 1: field 'samples'"):
         answers_of(["?"], ["x"], columns={"samples": [samples]})
+
+
+def by_two_models(sure: int, modest: int) -> tuple[Answers, np.ndarray]:
+    """One model states 0.90 to 0.99, the other 0.50 to 0.59."""
+    stated = [0.9 + at % 10 / 100 for at in range(sure)]
+    stated += [0.5 + at % 10 / 100 for at in range(modest)]
+    names = ["sure"] * sure + ["modest"] * modest
+    answers = answers_of(
+        ["?"] * len(names), ["x"] * len(names), model=list(names), columns={"stated": stated}
+    )
+    return answers, np.ones(len(names), np.bool_)
+
+
+def test_a_number_stands_where_it_does_among_those_of_its_model() -> None:
+    [kind] = kinds_named(["stated"])
+    answers, every = by_two_models(200, 200)
+    state = kind.learn(kind.look(answers), every, every)
+    new = answers_of(
+        ["?"] * 5,
+        ["x"] * 5,
+        model=["sure", "modest", "sure", "new", "sure"],
+        columns={"stated": [0.9, 0.59, 0.945, 0.7, None]},
+    )
+    read = kind.read(kind.look(new), state)
+    assert read[:4, 0].tolist() == [0.9, 0.59, 0.945, 0.7]
+    assert read[:4, 1] == pytest.approx([0.05, 0.95, 0.5, 0.5], abs=0.02)
+    assert np.isnan(read[4]).all()
+
+
+def test_a_model_with_few_numbers_is_compared_with_all() -> None:
+    [kind] = kinds_named(["stated"])
+    answers, every = by_two_models(200, 10)
+    state = kind.learn(kind.look(answers), every, every)
+    assert state.models.keys() == {"", "sure"}
+
+
+def test_percentiles_say_nothing_of_rows_that_were_not_learnt_from() -> None:
+    [kind] = kinds_named(["column:score"])
+    values = [float(at) for at in range(100)]
+    answers = answers_of(["?"] * 100, ["x"] * 100, columns={"score": values})
+    rows = np.arange(100) < 50
+    read = kind.read(kind.look(answers), kind.learn(kind.look(answers), rows, rows))
+    assert read[50:, 1].tolist() == [1.0] * 50
+    assert read[25, 1] == pytest.approx(0.5, abs=0.02)
+
+
+def test_a_group_is_worth_its_share_of_right_answers_shrunk_to_the_whole() -> None:
+    [kind] = kinds_named(["group:topic"])
+    topics = ["law"] * 200 + ["art"] * 200 + ["new", None]
+    answers = answers_of(["?"] * 402, ["x"] * 402, columns={"topic": topics})
+    correct = np.array([True] * 150 + [False] * 50 + [True] * 50 + [False] * 152)
+    rows = np.arange(402) < 400
+    read = kind.read(kind.look(answers), kind.learn(kind.look(answers), correct, rows))[:, 0]
+    assert read[0] == pytest.approx(np.log(3), abs=0.15)
+    assert read[200] == pytest.approx(-np.log(3), abs=0.15)
+    assert read[400] == pytest.approx(0.0, abs=0.02)
+    assert np.isnan(read[401])
+
+
+def wording(text: str, question: str = "Who played the mother?") -> dict[str, float]:
+    read = WORDING.look(answers_of([question], [text]))[0].tolist()
+    return dict(zip(WORDING.features, read, strict=True))
+
+
+def test_hedges_and_refusals_are_counted() -> None:
+    plain = wording("Teri Garr played the mother.")
+    unsure = wording("I am not sure, but it may have been Teri Garr, or possibly another actress.")
+    none = wording("I'm sorry, I could not find any information about that.")
+    assert plain["wording_hedges"] == plain["wording_declines"] == 0.0
+    assert unsure["wording_hedges"] == pytest.approx(np.log(5))
+    assert none["wording_declines"] == pytest.approx(np.log(3))
+    assert unsure["wording_words"] > plain["wording_words"]
+    assert wording("the mother")["wording_added"] == 0.0
+
+
+def test_of_choices_their_number_and_which_one_it_is() -> None:
+    asked = "Which?\n(a): a cat\n(b): a dog\n(c): a cow"
+    taken = wording("(c): a cow", asked)
+    assert (taken["wording_choices"], taken["wording_choice"]) == (3.0, 2.0)
+    assert np.isnan(wording("a cow")["wording_choices"])

@@ -1,0 +1,1 @@
+"""Scorers of other libraries on the same rows."""

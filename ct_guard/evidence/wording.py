@@ -1,0 +1,77 @@
+"""How an answer is worded: how long it is, whether it hedges or declines, what it adds to its
+question, and which of how many choices it takes.
+
+Nothing else is read than question and answer. Models hedge and explain more where they know less;
+how much more, each of them in its own way, is for the layer to learn.
+"""
+
+import re
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ct_guard.datasets.graders.normalise import words
+
+from .answers import Answers
+from .columns import Unlearnt
+from .said import added_words, letter_of
+from .same_question import choices_in
+
+__all__ = ["WORDING", "Wording"]
+
+Floats = NDArray[np.float64]
+
+_HEDGES = re.compile(
+    r"\b(?:may|might|could be|possibly|perhaps|maybe|likely|probably|believed|thought to|seems?|"
+    r"generally|typically|usually|often|sometimes|depend(?:s|ing)? on|various|several|many|"
+    r"approximately|around|about|however|but|although|it is (?:possible|difficult)|as of|"
+    r"not (?:entirely )?(?:sure|certain|clear)|uncertain|unclear)\b",
+    re.IGNORECASE,
+)
+_DECLINES = re.compile(
+    r"\b(?:sorry|unable to|cannot|can't|could(?: not|n't)|(?:do|does|did)(?: not|n't) (?:have|know|"
+    r"find|specify|appear)|no (?:\w+ ){0,2}(?:information|record|evidence)|as an ai|"
+    r"not (?:aware|available|specified|provided|possible)|more (?:context|information)|clarify)\b",
+    re.IGNORECASE,
+)
+
+
+class Wording:
+    """Every answer has it; the last two numbers only where the question lists choices."""
+
+    name = "wording"
+    features = (
+        "wording_words", "wording_sentences", "wording_hedges", "wording_declines",
+        "wording_added", "wording_numbers", "wording_choices", "wording_choice",
+    )  # fmt: skip
+
+    def look(self, answers: Answers) -> Floats:
+        read = [
+            _read(text, asked) for text, asked in zip(answers.answer, answers.asked, strict=True)
+        ]
+        return np.array(read, np.float64).reshape(len(answers), len(self.features))
+
+    def learn(self, look: Floats, correct: NDArray[np.bool_], rows: NDArray[np.bool_]) -> Unlearnt:
+        return Unlearnt()
+
+    def read(self, look: Floats, state: Unlearnt) -> Floats:
+        return look
+
+
+WORDING = Wording()
+
+
+def _read(text: str, asked: str) -> tuple[float, ...]:
+    spelled = words(text)
+    choices = choices_in(asked)
+    letter = letter_of(text, choices) if choices else None
+    return (
+        float(np.log1p(len(spelled))),
+        float(np.log1p(len(re.findall(r"[.!?](?:\s|$)", text)))),
+        float(np.log1p(len(_HEDGES.findall(text)))),
+        float(np.log1p(len(_DECLINES.findall(text)))),
+        len(added_words(spelled, asked)) / max(len(spelled), 1),
+        float(np.log1p(sum(any(map(str.isdecimal, word)) for word in spelled))),
+        len(choices) if choices else np.nan,
+        ord(letter) - ord("a") if letter else np.nan,
+    )
