@@ -1,6 +1,5 @@
 """Who hears of a guard's calls, and the counts that every guard keeps of them."""
 
-import threading
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -9,6 +8,7 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Protocol
 
+from ct_guard.forks import ForkLock
 from ct_guard.records import Confidence, Decision
 
 __all__ = ["SECONDS", "Call", "Counts", "Observer", "observed"]
@@ -66,7 +66,7 @@ class Counts:
     """Counts the calls of a guard."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = ForkLock()
         self._calls = self._answers = self._cached = self._running = 0
         self._statuses: Counter[str] = Counter()
         self._errors: Counter[str] = Counter()

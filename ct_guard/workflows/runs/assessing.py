@@ -189,8 +189,8 @@ def _decided(
     decision = guard.decide(confidence)
     result = _result(confidence, decision, origin)
     at = decision.threshold
-    noisy = at is not None and guard.estimator.is_within_noise(confidence, item, at)
-    if noisy and origin["noise"]:
+    noisy = bool(origin["noise"])  # else the question is not worth its time
+    if at is not None and noisy and guard.estimator.is_within_noise(confidence, item, at):
         result[WITHIN_NOISE] = True
     return result
 
