@@ -1,6 +1,6 @@
 # make demo    score the example file with the embedded model (installs what it needs into .venv)
 # make test    set up everything and run the whole test suite
-# make quick   lint, types and the unit tests that load no model
+# make quick   lint, types and the unit tests that load no model and take no seconds
 # make check   lint, types, import contracts
 # make docs    build the documents into site/; a link or reference that leads nowhere is an error
 # make mini    train the miniature world again and write ct_guard/mini/ (about 90 minutes on 2 cores)
@@ -36,7 +36,7 @@ quick: $(VENV)/test.stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/lint-imports
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -r fE $(PARALLEL) --no-models tests/unit
+	$(BIN)/python -m pytest -q -r fE $(PARALLEL) --no-models -m 'not slow' tests/unit
 
 check: $(VENV)/test.stamp
 	$(BIN)/ruff check .

@@ -34,7 +34,7 @@ import psutil  # type: ignore[import-untyped]
 from transformers.utils.logging import disable_progress_bar
 
 from ct_guard import Guard, QuestionAnswer, load_estimator
-from ct_guard.backends import KV, Activation, Adapter, GenerationSettings, Item, Want
+from ct_guard.backends import KV, Activation, Adapter, GenerationSettings, Item, Want, self_test
 from ct_guard.backends.llama_cpp import ADAPTER_FILE, KVType, LlamaCppBackend
 from ct_guard.estimators import Estimator, OutOfScopeWarning
 from ct_guard.estimators.methods.query import QueryMethod
@@ -54,6 +54,9 @@ CONTEXT, BATCH = 4096, 2048
 PROMPT, ANSWER = 1024, 128
 FILE_ANSWER = 32
 SAMPLES = 10
+NOISE = 0.02
+"""Taken for that of random weights in Q8_0, in logits, whose two label rows are as good as any; of
+real ones it is measured."""
 LEAD = "Question: {}\nAnswer:"
 AGREE: tuple[tuple[KVType, float], ...] = (("f32", 1e-4), ("f16", 5e-3))
 
@@ -86,6 +89,7 @@ class Bench:
             base, lora / ADAPTER_FILE, context=CONTEXT, batch=BATCH, threads=threads
         )
         self.prompt, self.query = ids(PROMPT, 3), Query(ids(30, 11), (40, 41))
+        self.noise = NOISE
         activations: tuple[Activation, ...] = ("query", "all")
         self.adapters = {where: Adapter(where, lora, where) for where in activations}
 
@@ -149,6 +153,8 @@ def real_bench(base: Path, lora: Path, threads: int) -> Bench:
     counted = bench.backend.encode(" ".join(map(str, range(1, PROMPT))))
     bench.prompt = (*bench.backend.start_ids, *counted)[:PROMPT]
     bench.query = build_query("chat_turn", bench.backend)
+    self_test(bench.backend, bench.query, bench.adapters["query"])
+    bench.noise = bench.backend.noise or 0.0
     return bench
 
 
@@ -157,7 +163,7 @@ def generated(bench: Bench, repeats: int) -> list[Row]:
     answer = kv.ids[PROMPT:]
     live, cold = Item(kv, ()), Item(bench.prompt, answer)
     bench.bare_prefix(answer)
-    _same(bench.score(live, "query"), bench.bare_query())
+    _same(bench.score(live, "query"), bench.bare_query(), bench.noise)
     short = by_turns(
         {
             "query": lambda: bench.score(live, "query"),
@@ -169,7 +175,7 @@ def generated(bench: Bench, repeats: int) -> list[Row]:
     bench.backend.release(kv)
     # llama.cpp attends to all cells in use, so both hands hold the same while they are compared:
     # nothing before generating and before reading anew, the answer before the query and a sample.
-    _same(bench.score(cold, "all"), bench.bare_all(answer))
+    _same(bench.score(cold, "all"), bench.bare_all(answer), bench.noise)
     held: list[KV] = []
 
     def sample() -> None:
@@ -206,9 +212,10 @@ def generated(bench: Bench, repeats: int) -> list[Row]:
     ]  # fmt: skip
 
 
-def _same(ours: list[float], theirs: list[float]) -> None:
-    """Both hands must compute the same thing; caches of 16 bits round in another order."""
-    if abs((ours[1] - ours[0]) - (theirs[1] - theirs[0])) > 0.05:
+def _same(ours: list[float], theirs: list[float], noise: float) -> None:
+    """Both hands must compute the same thing, up to the format's noise: an answer that was
+    generated is in the cache token by token, the bare hand reads it at once."""
+    if abs((ours[1] - ours[0]) - (theirs[1] - theirs[0])) > 3 * noise:
         raise RuntimeError(f"our scores {ours} are not those of the bare interface {theirs}")
 
 

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
+Line = tuple[str, str]
+"""A name, and what is shown behind it."""
+
 
 @click.command("inspect")
 @click.argument("estimator")
@@ -39,24 +42,25 @@ def command(estimator: str, as_json: bool) -> None:
     console.print(Text(f"{'directory':<15}", style="bold"), Text(shown(str(folder))), sep="")
 
 
-def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
-    from ct_guard.estimators.baselines import cost_of
-    from ct_guard.query import QUERY_HASH
-    from ct_guard.store.figures import known_figures
+def _lines(manifest: "Manifest") -> list[Line]:
+    return [
+        *_made_of(manifest),
+        *_asked(manifest),
+        *_probabilities(manifest),
+        *(_certificates(manifest) or [("certificate", "none")]),
+        *_figures(manifest),
+        *_origins(manifest),
+    ]
 
-    base = manifest.base
+
+def _made_of(manifest: "Manifest") -> list[Line]:
+    from ct_guard.query import QUERY_HASH
+
     same = "this version's" if manifest.query_hash == QUERY_HASH else "NOT this version's"
-    lines = [
+    return [
         ("name", manifest.name),
         ("method", manifest.method),
-        (
-            "base",
-            "no model"
-            if not manifest.spec.has_base
-            else f"{base.id} {base.revision or ''}".strip()
-            + (f" (fingerprint {base.fingerprint})" if base.fingerprint else "")
-            + (f", loaded in {base.quantization}" if base.quantization else ""),
-        ),
+        ("base", _base(manifest)),
         ("context style", f"{manifest.style}, boundary {manifest.boundary}"),
         ("query", f"{manifest.query_hash[:16]} ({same})"),
         ("labels", "looked up" if manifest.label_ids is None else f"ids {manifest.label_ids}"),
@@ -68,38 +72,67 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
             if manifest.prior
             else "none",
         ),
-        (
-            "ood",
-            f"p-value over the rows in {manifest.novelty}, on"
-            f" {manifest.novelty_by.backend} in {manifest.novelty_by.format}"
-            if manifest.novelty and manifest.novelty_by
-            else "not measured: fit it with 'ct-guard calibrate --ood'"
-            if manifest.spec.measures_ood
-            else "not measured by this method",
-        ),
-        (
-            "evidence",
-            "none"
-            if manifest.evidence is None
-            else f"in {manifest.evidence}, weighed beside the raw score"
-            if manifest.weighs
-            else f"in {manifest.evidence}",
-        ),
+        ("ood", _ood(manifest)),
+        ("noise", _noise(manifest)),
+        ("evidence", _evidence(manifest)),
         ("budget", f"{manifest.budget} tokens" if manifest.budget else "what the base reads"),
         ("files", f"{len(manifest.files)} verified against their SHA-256"),
     ]
+
+
+def _base(manifest: "Manifest") -> str:
+    if not manifest.spec.has_base:
+        return "no model"
+    base = manifest.base
+    named = f"{base.id} {base.revision or ''}".strip()
+    if base.fingerprint:
+        named += f" (fingerprint {base.fingerprint})"
+    return named + (f", loaded in {base.quantization}" if base.quantization else "")
+
+
+def _ood(manifest: "Manifest") -> str:
+    by = manifest.novelty_by
+    if manifest.novelty and by:
+        return f"p-value over the rows in {manifest.novelty}, on {by.backend} in {by.format}"
+    if manifest.spec.measures_ood:
+        return "not measured: fit it with 'ct-guard calibrate --ood'"
+    return "not measured by this method"
+
+
+def _noise(manifest: "Manifest") -> str:
+    """Of the number formats that it has been computed in."""
+    if not manifest.spec.has_base:
+        return "none: no model is asked"
+    computed = [manifest.novelty_by, *(known.arithmetic for known in manifest.certificates)]
+    known = dict.fromkeys(str(one) for one in computed if one and one.noise is not None)
+    if known:
+        return "; ".join(known)
+    return "not recorded: 'ct-guard doctor --base BASE --check' measures it, and so does every load"
+
+
+def _evidence(manifest: "Manifest") -> str:
+    if manifest.evidence is None:
+        return "none"
+    return f"in {manifest.evidence}" + (", weighed beside the raw score" if manifest.weighs else "")
+
+
+def _asked(manifest: "Manifest") -> list[Line]:
+    """How the base is asked, where that is not the one query."""
+    from ct_guard.estimators.baselines import cost_of
+
+    lines = []
     if manifest.label_orders == "both":
         lines.append(("label orders", "both, averaged"))
     if manifest.method == "sampling" and (asking := manifest.asking) is not None:
-        lines.append(
-            (
-                "sampling",
-                f"k {asking.samples}, temperature {asking.temperature:g}, seed {asking.seed},"
-                f" agreement by the grader {asking.grader}",
-            )
-        )
+        said = f"k {asking.samples}, temperature {asking.temperature:g}, seed {asking.seed}"
+        lines.append(("sampling", f"{said}, agreement by the grader {asking.grader}"))
     if (cost := cost_of(manifest)) is not None:
         lines.append(("cost", cost))
+    return lines
+
+
+def _probabilities(manifest: "Manifest") -> list[Line]:
+    lines = []
     for model, state in manifest.calibrators.items():
         which = "every model" if model == "*" else model
         shown = ", ".join(f"{key}={value:.4g}" for key, value in state.params.items()
@@ -117,6 +150,11 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
     ]
     if not manifest.calibrators:
         lines.append(("calibrator", "none: probabilities are uncalibrated"))
+    return lines
+
+
+def _certificates(manifest: "Manifest") -> list[Line]:
+    lines = []
     for known in manifest.certificates:
         claim = (
             f"at most {known.alpha:.0%} wrong among answered, with probability"
@@ -127,27 +165,33 @@ def _lines(manifest: "Manifest") -> list[tuple[str, str]]:
         if known.arithmetic is not None:
             claim += f", on scores by {known.arithmetic}"
         if known.threshold is None:
-            lines.append(("certificate", f"no threshold for {claim}: {known.reason}"))
+            said = f"no threshold for {claim}: {known.reason}"
         else:
-            lines.append(
-                (
-                    "certificate",
-                    f"p >= {known.threshold:.3f}: {claim}; answers {known.coverage:.0%} of the"
-                    f" {known.n:,} certification rows, {known.errors} of them wrong",
-                )
+            said = (
+                f"p >= {known.threshold:.3f}: {claim}; answers {known.coverage:.0%} of the"
+                f" {known.n:,} certification rows, {known.errors} of them wrong"
             )
-    if not manifest.certificates:
-        lines.append(("certificate", "none"))
+        lines.append(("certificate", said))
+    return lines
+
+
+def _figures(manifest: "Manifest") -> list[Line]:
+    from ct_guard.store.figures import known_figures
+
+    lines = []
     for figure in known_figures(manifest.figures):
         interval = f" (95% interval {figure.interval})" if figure.has_interval else ""
         lines.append(("figure", f"{figure.name}: {figure.value}{interval}"))
-    lines += [("data", f"{name}: {value}") for name, value in manifest.data.items()]
+    return lines
+
+
+def _origins(manifest: "Manifest") -> list[Line]:
+    lines = [("data", f"{name}: {value}") for name, value in manifest.data.items()]
     if manifest.scope is not None:
         lines.append(("scope", manifest.scope.description))
     lines += [("found", f"{name}: {value}") for name, value in manifest.found.items()]
     lines += [("assumed", f"{name}: {value}") for name, value in manifest.assumed.items()]
-    lines += [("made with", f"{name} {value}") for name, value in manifest.versions.items()]
-    return lines
+    return lines + [("made with", f"{name} {value}") for name, value in manifest.versions.items()]
 
 
 def _base_verdict(manifest: "Manifest", folder: Path) -> str:

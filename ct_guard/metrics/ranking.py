@@ -4,7 +4,6 @@ from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import average_precision_score  # type: ignore[import-untyped]
 
 from ct_guard.metrics._arrays import Bools, Floats, Ints, check, check_same_length
 
@@ -52,13 +51,16 @@ def auprc_of_errors(p: ArrayLike, correct: ArrayLike) -> float | None:
     Raises:
         UsageError: shapes that differ, an empty array, values outside [0, 1].
 
-    Source: scikit-learn's `average_precision_score`.
+    Source: the definition of scikit-learn's `average_precision_score`, written out: a bootstrap
+    calls it thousands of times, and most of a call there is the checking of its arguments.
     """
     scores, labels = check(p, correct)
     if labels.all() or not labels.any():
         return None
-    # -p and not 1 - p, which rounds small p into ties.
-    return float(average_precision_score(~labels, -scores))
+    order = np.argsort(scores, kind="stable")
+    last_of_ties = np.flatnonzero(np.append(np.diff(scores[order]) != 0, True))
+    found = np.cumsum(~labels[order])[last_of_ties]
+    return float(np.diff(found, prepend=0) @ (found / (last_of_ties + 1)) / found[-1])
 
 
 def pair_accuracy(p: ArrayLike, correct: ArrayLike, question: ArrayLike) -> PairAccuracy:

@@ -4,11 +4,13 @@ from .checkpoint import Progress
 from .config import RECIPES, TuningConfig
 from .data import split_by_question
 from .hybrid import fit_hybrid
+from .life import RunLife
 from .trainer import Tuned, tune
 
 __all__ = [
     "RECIPES",
     "Progress",
+    "RunLife",
     "Tuned",
     "TuningConfig",
     "fit_hybrid",

@@ -1,6 +1,7 @@
 """From parts of graded rows to an estimator's directory: tune, fit the layer, calibrate, save."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -26,20 +27,20 @@ from ct_guard.estimators.novelty import (
 from ct_guard.estimators.question_prior import PRIOR_FILE, QuestionPrior, fit_question_prior
 from ct_guard.methods import METHODS
 from ct_guard.query import ContextStyle, Rendered, build_query
-from ct_guard.records import Arithmetic, CalibratorState, Confidence, GradedAnswer
+from ct_guard.records import CalibratorState, Confidence, GradedAnswer
 from ct_guard.store import EVERY_MODEL, PROBE, BaseModelRef, Manifest, save_estimator
 from ct_guard.store.questions import dump_questions, questions_name
 
 from .augment import with_attacks
-from .checkpoint import Progress
 from .config import TuningConfig
 from .hybrid import fit_hybrid
+from .life import RunLife
 from .parts import Parts, question_hashes, set_hashes
 from .processes import processes
 from .trainer import AT_ONCE, Tuned, tune
 from .writing import writing
 
-__all__ = ["make_estimator", "parts_of"]
+__all__ = ["EstimatorPlan", "make_estimator", "parts_of"]
 
 OnRows = Callable[[int, int], None]
 
@@ -53,25 +54,35 @@ def parts_of(method: str, *, calibrate: bool) -> tuple[str, ...]:
     return ("validation", *layer, *(("calibration",) if calibrate else ()))
 
 
+@dataclass(frozen=True)
+class EstimatorPlan:
+    """What an estimator is made as."""
+
+    base: BaseModelRef
+    """How the manifest names the base model."""
+    method: str
+    """Of `methods.tuned()`."""
+    style: ContextStyle
+    """How question and answer become text."""
+    config: TuningConfig
+    calibrator: str | None
+    """Kind to fit on the part `calibration`; None leaves the estimator uncalibrated."""
+    twins: float = 0.0
+    """Share of the tuning rows that get a twin which tries to talk the query round."""
+    question_prior: bool = False
+    """For methods with a layer: whether it also reads a question prior, fitted on the parts
+    `tuning` and `validation`."""
+
+
 def make_estimator(
     backend: TransformersBackend,
     parts: Parts,
     target: Path,
+    plan: EstimatorPlan,
     *,
-    base: BaseModelRef,
-    method: str,
-    style: ContextStyle,
-    config: TuningConfig,
-    calibrator: str | None,
-    twins: float,
     runs: Path,
-    question_prior: bool = False,
-    resume: bool = False,
+    life: RunLife | None = None,
     overwrite: bool = False,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
-    cache_bytes: int | None = None,
-    on_rows: Callable[[str, int, int], None] = lambda what, done, total: None,
 ) -> Manifest | None:
     """Tune, and write an estimator that is ready to score.
 
@@ -79,21 +90,10 @@ def make_estimator(
         backend: the base model.
         parts: graded rows by part: `tuning` and those of `parts_of` the method.
         target: the estimator's directory; it appears whole, or not at all.
-        base: how the manifest names the base model.
-        method: of `methods.tuned()`.
-        style: how question and answer become text.
-        config: of the run.
-        calibrator: kind to fit on the part `calibration`; None leaves the estimator uncalibrated.
-        twins: share of the tuning rows that get a twin which tries to talk the query round.
-        runs: a folder for the run's checkpoint and adapter.
-        question_prior: for methods with a layer: whether it also reads a question prior, fitted on
-            the parts `tuning` and `validation`.
-        resume: whether to go on from that checkpoint.
+        plan: what is made.
+        runs: a folder for the adapter, until the estimator is whole.
+        life: how the run lives, see `tune`.
         overwrite: whether an estimator at `target` may be replaced.
-        on_progress: called after every evaluation.
-        on_step: called with every step and its loss.
-        cache_bytes: memory for what the base model has read, see `tune`.
-        on_rows: called while rows are read for what is no step, see `tune`.
 
     Returns:
         The manifest as written; None in the processes of `accelerate launch` that do not write.
@@ -102,60 +102,36 @@ def make_estimator(
         TuningError: as `tune`, or the directory cannot be written; CalibrationError: too few rows
             to calibrate on, or one that cannot be scored.
     """
-    self_test(backend, build_query(style, backend), None)
+    life = life or RunLife()
+    self_test(backend, build_query(plan.style, backend), None)
     if backend.manner != "together":
         raise TuningError(
             "this base model is right only where rows are read one by one, and is tuned in batches:"
             " take another base"
         )
-    prior = _fitted_prior(parts) if question_prior and processes().first else None
+    prior = _fitted_prior(parts) if plan.question_prior and processes().first else None
+    rows = parts["tuning"]
     tuned = tune(
         backend,
-        with_attacks(parts["tuning"], twins, config.seed) if twins else parts["tuning"],
+        with_attacks(rows, plan.twins, plan.config.seed) if plan.twins else rows,
         parts["validation"],
-        style=style,
+        style=plan.style,
         folder=runs / "adapter",
-        config=config,
-        method=METHODS[method].learner or method,
-        checkpoint=runs / "checkpoint.safetensors",
-        resume=resume,
-        on_progress=on_progress,
-        on_step=on_step,
-        cache_bytes=cache_bytes,
-        on_rows=on_rows,
+        config=plan.config,
+        method=METHODS[plan.method].learner or plan.method,
+        life=life,
     )
     if not processes().first:
         return None
-    kept = next(one for one in tuned.history if one.step == tuned.kept_step)
     questions = dump_questions(question_hashes(parts))
-    manifest = Manifest(
-        name=target.name,
-        method=method,
-        base=base,
-        style=style,
-        activation=tuned.adapter.activation if tuned.adapter is not None else None,
-        probe=PROBE if tuned.head is not None else None,
-        budget=config.budget,
-        label_orders=config.label_orders,
-        figures={
-            f"{config.keep} step": tuned.kept_step,
-            "validation log loss": kept.validation_log_loss,
-            "validation AUROC": kept.validation_auroc,
-        },
-        data=set_hashes(parts),
-        questions=questions_name(questions),
-        versions={
-            "ct-guard": __version__,
-            **{name: version(name) for name in LIBRARIES},
-        },
-    )
+    manifest = _manifest(target.name, plan, tuned, parts, questions_name(questions))
     files: dict[str, Path | bytes] = {questions_name(questions): questions}
     if tuned.head is not None:
         files[PROBE] = runs / "adapter" / PROBE
     scorer: Method | TextMethod
     if manifest.spec.layer:
         asked = _serving(manifest, QueryMethod(), backend, tuned)
-        on_rows("fitting the layer", 0, len(parts["layer"]))
+        life.on_rows("fitting the layer", 0, len(parts["layer"]))
         fitted = _fitted_layer(asked, tuned, parts["layer"], prior)
         manifest = manifest.model_copy(update={"layer": fitted.layer})
         if prior is not None:
@@ -164,17 +140,11 @@ def make_estimator(
         scorer = fitted
     else:
         scorer = make_method(manifest, runs / "adapter", backend)
-    if calibrator is not None:
+    if plan.calibrator is not None:
         estimator = _serving(manifest, scorer, backend, tuned)
-        rows, logits = _scored(estimator, parts["calibration"], partial(on_rows, "calibrating"))
-        state = _calibrator(calibrator, rows, logits)
-        manifest = manifest.model_copy(update={"calibrators": {EVERY_MODEL: state}})
-        novelty = _novelty(estimator, rows, partial(on_rows, "looking at them for ood"))
-        if novelty is not None:
-            name, content = novelty_file(novelty)
-            by = Arithmetic(backend=backend.name, format=backend.format)
-            manifest = manifest.model_copy(update={"novelty": name, "novelty_by": by})
-            files[name] = content
+        found, more = _calibrated(estimator, plan.calibrator, parts["calibration"], life.on_rows)
+        manifest = manifest.model_copy(update=found)
+        files |= more
     with writing(target, "the same command with --resume saves what was tuned"):
         return save_estimator(
             target,
@@ -184,6 +154,48 @@ def make_estimator(
             files=files,
             overwrite=overwrite,
         )
+
+
+def _manifest(
+    name: str, plan: EstimatorPlan, tuned: Tuned, parts: Parts, questions: str
+) -> Manifest:
+    """Of what was tuned, before a layer and a calibrator."""
+    kept = next(one for one in tuned.history if one.step == tuned.kept_step)
+    return Manifest(
+        name=name,
+        method=plan.method,
+        base=plan.base,
+        style=plan.style,
+        activation=tuned.adapter.activation if tuned.adapter is not None else None,
+        probe=PROBE if tuned.head is not None else None,
+        budget=plan.config.budget,
+        label_orders=plan.config.label_orders,
+        figures={
+            f"{plan.config.keep} step": tuned.kept_step,
+            "validation log loss": kept.validation_log_loss,
+            "validation AUROC": kept.validation_auroc,
+        },
+        data=set_hashes(parts),
+        questions=questions,
+        versions={"ct-guard": __version__, **{name: version(name) for name in LIBRARIES}},
+    )
+
+
+def _calibrated(
+    estimator: Estimator,
+    kind: str,
+    rows: Sequence[GradedAnswer],
+    on_rows: Callable[[str, int, int], None],
+) -> tuple[dict[str, object], dict[str, bytes]]:
+    """Fields of the manifest, and files, that the calibration rows make: the calibrator, and what
+    answers are compared with for `ood`."""
+    kept, logits = _scored(estimator, rows, partial(on_rows, "calibrating"))
+    found: dict[str, object] = {"calibrators": {EVERY_MODEL: _calibrator(kind, kept, logits)}}
+    novelty = _novelty(estimator, kept, partial(on_rows, "looking at them for ood"))
+    if novelty is None:
+        return found, {}
+    name, content = novelty_file(novelty)
+    return found | {"novelty": name, "novelty_by": estimator.arithmetic}, {name: content}
 
 
 def _serving(

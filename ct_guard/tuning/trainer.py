@@ -25,10 +25,11 @@ from ct_guard.records import GradedAnswer
 from ct_guard.store import ProbeHead
 
 from .batches import Batch, batches
-from .checkpoint import Progress, Run, load_run, run_identity, save_run
+from .checkpoint import Identity, Progress, Run, load_run, run_identity, save_run
 from .config import TuningConfig
 from .data import RenderedAnswer, render_graded
 from .learners import LEARNERS, Learner, QueryLearner
+from .life import RunLife
 from .loss import divergence, label_loss, pair_loss
 from .processes import Processes, processes
 
@@ -61,12 +62,7 @@ def tune(
     folder: Path,
     config: TuningConfig | None = None,
     method: str = "query",
-    checkpoint: Path | None = None,
-    resume: bool = False,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-    on_step: Callable[[int, float], None] = lambda step, loss: None,
-    cache_bytes: int | None = None,
-    on_rows: Callable[[str, int, int], None] = lambda what, done, total: None,
+    life: RunLife | None = None,
 ) -> Tuned:
     """Tune on graded answers and save the step with the best validation log loss (or the last one,
     see `TuningConfig.keep`).
@@ -83,16 +79,7 @@ def tune(
         folder: where the LoRA (PEFT's files) and the head (`probe.safetensors`) are written.
         config: the settings; the defaults are those of `TuningConfig`.
         method: `query`, `probe` or `lora_probe` (activation `all`).
-        checkpoint: a file that is written at every evaluation, from which `resume` goes on to the
-            result of a run that was never interrupted.
-        resume: whether to go on from there.
-        on_progress: called after every evaluation.
-        on_step: called with every step and its loss.
-        cache_bytes: memory for what the base model has read, with activation `query`: rows beyond
-            it are read anew in every epoch. None: a quarter of what is free. The result is the
-            same, but for rounding.
-        on_rows: called while rows are read for what is no step, with what for, and how many of how
-            many: into that memory, to start from a probe, to validate.
+        life: where the run is kept, what memory it takes, who hears of it.
 
     Raises:
         TuningError: a split has one class, the loss is not finite, the LoRA does not fit the base,
@@ -100,10 +87,8 @@ def tune(
             written.
         UsageError: the method is unknown or does not fit the settings.
     """
-    config = config or TuningConfig()
+    config, life = config or TuningConfig(), life or RunLife()
     _check_settings(backend, method, config)
-    if resume and checkpoint is None:
-        raise UsageError("to resume, name the checkpoint")
     group = processes()
     query = build_query(style, backend)
     budget = min(config.budget or backend.max_tokens, backend.max_tokens)
@@ -124,74 +109,105 @@ def tune(
         }
     )
     torch.manual_seed(config.seed)
-    learner: Learner
-    if config.label_orders == "both":
-        exchanged = build_query(style, backend, swapped=True)
-        learner = QueryLearner(backend, query, folder, config, exchanged)
-    else:
-        learner = LEARNERS[method](backend, query, folder, config)
+    learner = _learner(method, backend, query, style, folder, config)
     if group.count == 1:
-        room = free_bytes(backend.device) // 4 if cache_bytes is None else cache_bytes
-        learner.prepare([*rows, *held_out], room, partial(on_rows, "first reading"))
-    weights = learner.weights
+        free = free_bytes(backend.device) // 4
+        room = free if life.cache_bytes is None else life.cache_bytes
+        learner.prepare([*rows, *held_out], room, partial(life.on_rows, "first reading"))
     optimizer = torch.optim.AdamW(
-        weights, lr=config.learning_rate, weight_decay=config.weight_decay
+        learner.weights, lr=config.learning_rate, weight_decay=config.weight_decay
     )
     run = Run()
-    if resume and checkpoint is not None:
-        run = load_run(checkpoint, identity, weights, optimizer)
-    order = islice(batches(rows, size=config.batch_size, seed=config.seed), run.step, None)
-    labels = np.array([row.correct for row in held_out])
-    patience = config.patience * config.evaluate_every or math.inf
-    losses, since, seen, started = 0.0, 0, 0, time.monotonic()
+    if life.resume and life.checkpoint is not None:
+        run = load_run(life.checkpoint, identity, learner.weights, optimizer)
+    trainer = _Trainer(learner, optimizer, config, life, group, identity, run, held_out)
+    if config.start == "probe" and method == "query" and not run.history:
+        if group.first:
+            learner.start(rows, held_out, partial(life.on_rows, "starting from a probe"))
+        group.share(learner.weights)
+        trainer.evaluate(None)
+    trainer.learn(rows)
+    with torch.no_grad():
+        for weight, kept in zip(learner.weights, run.kept_weights, strict=True):
+            weight.copy_(kept)
+    head = learner.save() if group.first else None
+    group.wait()
+    return Tuned(learner.adapter, query, run.kept_step, run.kept_loss, run.history, head)
 
-    def evaluate(loss: float | None) -> None:
-        margins = group.together(
-            _margins(learner, group.mine(held_out), partial(on_rows, "validating"))
+
+def _learner(
+    method: str,
+    backend: TransformersBackend,
+    query: Query,
+    style: ContextStyle,
+    folder: Path,
+    config: TuningConfig,
+) -> Learner:
+    if config.label_orders == "both":
+        exchanged = build_query(style, backend, swapped=True)
+        return QueryLearner(backend, query, folder, config, exchanged)
+    return LEARNERS[method](backend, query, folder, config)
+
+
+@dataclass
+class _Trainer:
+    """The loop: steps, and evaluations between them."""
+
+    learner: Learner
+    optimizer: torch.optim.Optimizer
+    config: TuningConfig
+    life: RunLife
+    group: Processes
+    identity: Identity
+    run: Run
+    held_out: Sequence[RenderedAnswer]
+    started: float = field(default_factory=time.monotonic)
+    seen: int = 0
+    """Rows learnt from since `started`."""
+
+    def learn(self, rows: Sequence[RenderedAnswer]) -> None:
+        config, run = self.config, self.run
+        patience = config.patience * config.evaluate_every or math.inf
+        order = islice(batches(rows, size=config.batch_size, seed=config.seed), run.step, None)
+        losses: list[float] = []
+        while run.step < config.steps and run.step - run.kept_step < patience:
+            batch = next(order)
+            run.step += 1
+            losses.append(_step(self.learner, batch, self.optimizer, run.step, config, self.group))
+            self.seen += len(batch.rows)
+            self.life.on_step(run.step, losses[-1])
+            if run.step % config.evaluate_every == 0 or run.step == config.steps:
+                self.evaluate(math.fsum(losses) / len(losses))
+                losses.clear()
+
+    def evaluate(self, loss: float | None) -> None:
+        """On the validation rows; keeps the weights where they are the best so far (or the last,
+        where those are asked for), and writes the checkpoint. `loss`: the mean over the steps
+        since the last evaluation, nats."""
+        run, config = self.run, self.config
+        own = self.group.mine(self.held_out)
+        margins = self.group.together(
+            _margins(self.learner, own, partial(self.life.on_rows, "validating"))
         )
         if not np.isfinite(margins).all():
             raise _diverged(f"validation logits are not finite at step {run.step}", config)
         p = expit(np.array(margins))
+        labels = np.array([row.correct for row in self.held_out])
         progress = Progress(
             step=run.step,
             steps=config.steps,
             loss=loss,
             validation_log_loss=log_loss(p, labels),
             validation_auroc=auroc(p, labels),
-            rows_per_second=seen / (time.monotonic() - started),
+            rows_per_second=self.seen / (time.monotonic() - self.started),
         )
         run.history.append(progress)
         if progress.validation_log_loss < run.kept_loss or config.keep == "last":
             run.kept_loss, run.kept_step = progress.validation_log_loss, run.step
-            run.kept_weights = [weight.detach().clone().cpu() for weight in weights]
-        if checkpoint is not None and group.first:
-            save_run(checkpoint, identity, run, weights, optimizer)
-        on_progress(progress)
-
-    if config.start == "probe" and method == "query" and not run.history:
-        if group.first:
-            learner.start(rows, held_out, partial(on_rows, "starting from a probe"))
-        group.share(weights)
-        evaluate(None)
-
-    while run.step < config.steps and run.step - run.kept_step < patience:
-        batch = next(order)
-        run.step += 1
-        loss = _step(learner, batch, optimizer, run.step, config, group)
-        losses, since, seen = losses + loss, since + 1, seen + len(batch.rows)
-        on_step(run.step, loss)
-
-        if run.step % config.evaluate_every and run.step != config.steps:
-            continue
-        evaluate(losses / since)
-        losses, since = 0.0, 0
-
-    with torch.no_grad():
-        for weight, kept in zip(weights, run.kept_weights, strict=True):
-            weight.copy_(kept)
-    head = learner.save() if group.first else None
-    group.wait()
-    return Tuned(learner.adapter, query, run.kept_step, run.kept_loss, run.history, head)
+            run.kept_weights = [weight.detach().clone().cpu() for weight in self.learner.weights]
+        if self.life.checkpoint is not None and self.group.first:
+            save_run(self.life.checkpoint, self.identity, run, self.learner.weights, self.optimizer)
+        self.life.on_progress(progress)
 
 
 def _check_settings(backend: TransformersBackend, method: str, config: TuningConfig) -> None:

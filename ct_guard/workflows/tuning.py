@@ -127,7 +127,8 @@ def _tuned(
 ) -> TuneResult | None:
     from ct_guard.store import base_place
     from ct_guard.tuning.checkpoint import read_history
-    from ct_guard.tuning.estimator import make_estimator
+    from ct_guard.tuning.estimator import EstimatorPlan, make_estimator
+    from ct_guard.tuning.life import RunLife
 
     from .curves import draw_curves, write_log
 
@@ -146,24 +147,31 @@ def _tuned(
     group.wait()
     with report.working("Tuning", settings.steps, unit="steps", shown=group.first) as work:
         hearing = _Hearing(work, settings.steps)
+        life = RunLife(
+            checkpoint=place.checkpoint,
+            resume=config.resume,
+            cache_bytes=None if config.cache_gb is None else int(config.cache_gb * 1e9),
+            on_step=hearing.stepped,
+            on_progress=_keeping(history, parts, settings, place, group, hearing, report),
+            on_rows=hearing.read,
+        )
+        plan = EstimatorPlan(
+            base=reference,
+            method=config.method,
+            style=style_for(backend, config),
+            config=settings,
+            calibrator=config.fitted,
+            twins=config.share_of_twins,
+            question_prior=config.question_prior,
+        )
         manifest = make_estimator(
             backend,
             parts,
             place.target,
-            base=reference,
-            method=config.method,
-            style=style_for(backend, config),
-            question_prior=config.question_prior,
-            config=settings,
-            calibrator=config.fitted,
-            twins=config.share_of_twins,
+            plan,
             runs=place.runs,
-            resume=config.resume,
+            life=life,
             overwrite=config.overwrite,
-            on_step=hearing.stepped,
-            on_progress=_keeping(history, parts, settings, place, group, hearing, report),
-            cache_bytes=None if config.cache_gb is None else int(config.cache_gb * 1e9),
-            on_rows=hearing.read,
         )
     if manifest is None:
         return None

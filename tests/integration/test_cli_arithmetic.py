@@ -47,7 +47,10 @@ def test_another_arithmetic_than_the_certificates_is_told_of_and_measured(
     made = tmp_path / "mine"
     run("certify", tmp_path / "float32.jsonl", "-e", "mini:query", "-o", made, "--alpha", "0.5",
         "--first")  # fmt: skip
-    assert "on scores by transformers in float32" in run("inspect", made).output
+    inspected = run("inspect", made).output
+    assert "on scores by transformers in float32" in inspected
+    noise = next(line for line in inspected.splitlines() if line.startswith("noise"))
+    assert "transformers in float32, noise" in noise
     again = scored(answers, "float32", "--overwrite", estimator=made)
     assert "was certified on scores by" not in again.output
     other = scored(

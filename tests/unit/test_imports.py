@@ -36,6 +36,7 @@ def test_records_and_errors_need_no_numbers() -> None:
 @pytest.mark.parametrize(
     "name", ["Guard", "Estimator", "load_estimator", "load_policy", "TuneConfig", "tune", "score"]
 )
+@pytest.mark.slow
 def test_a_model_library_is_loaded_with_a_model_only(name: str) -> None:
     engines = {"torch", "transformers", "peft", "langchain", "langchain_core", "llama_cpp"}
     assert loaded_by(f"from ct_guard import {name}").isdisjoint(engines)

@@ -21,7 +21,7 @@ from ct_guard.risk import certify
 from ct_guard.store import PROBE, BaseModelRef, Manifest, Scope, load_probe, save_estimator
 from ct_guard.store.probe import dump_probe
 from ct_guard.store.questions import dump_questions, questions_name
-from ct_guard.tuning import Progress, Tuned, TuningConfig, split_by_question, tune
+from ct_guard.tuning import Progress, RunLife, Tuned, TuningConfig, split_by_question, tune
 from ct_guard.tuning.augment import with_attacks
 from ct_guard.tuning.parts import question_hashes, set_hashes
 
@@ -51,7 +51,7 @@ from .measure import (
 from .world import World
 
 ALPHA, DELTA = 0.10, 0.10
-BEST = "best.json"
+KEPT = "kept.json"
 TEST = "the test split, which the promise is about"
 TUNING = TuningConfig(
     rank=16,
@@ -203,6 +203,7 @@ def tuned(
     if not folder.exists():
         split = _divided(graded(rows), seed)
         building = folder.with_name(f"{folder.name}-building")
+        checkpoint = folder.with_name(f"{folder.name}.safetensors")
         made = tune(
             backend,
             with_attacks(split["train"], seed=seed),
@@ -211,22 +212,20 @@ def tuned(
             folder=building,
             config=config,
             method=method,
-            checkpoint=folder.with_name(f"{folder.name}.safetensors"),
-            resume=folder.with_name(f"{folder.name}.safetensors").exists(),
-            on_progress=_report,
+            life=RunLife(checkpoint, resume=checkpoint.exists(), on_progress=_report),
         )
         if made.adapter is not None:
             _to_float16(building / "adapter_model.safetensors")
         if made.head is not None:
             (building / PROBE).write_bytes(dump_probe(made.head))
-        best = {"best_step": made.kept_step, "validation_log_loss": made.validation_log_loss}
-        (building / BEST).write_text(json.dumps(best) + "\n")
+        kept = {"kept_step": made.kept_step, "validation_log_loss": made.validation_log_loss}
+        (building / KEPT).write_text(json.dumps(kept) + "\n")
         building.rename(folder)
     has_adapter = (folder / "adapter_model.safetensors").exists()
     return Tuned(
         Adapter(f"tuned-{folder.name}", folder, config.activation) if has_adapter else None,
         query,
-        **json.loads((folder / BEST).read_text()),
+        **json.loads((folder / KEPT).read_text()),
         head=load_probe(folder / PROBE) if (folder / PROBE).exists() else None,
     )
 

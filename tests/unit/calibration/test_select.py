@@ -41,6 +41,7 @@ def test_another_kind_that_is_clearly_better_takes_its_place() -> None:
     assert "two standard errors" in choice.reason
 
 
+@pytest.mark.slow
 def test_from_a_thousand_labels_the_least_log_loss_wins_and_isotonic_takes_part() -> None:
     z, correct = graded(6000, stairs)
     choice = choose(z, correct, np.arange(6000))

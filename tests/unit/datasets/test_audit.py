@@ -191,6 +191,7 @@ def test_with_one_verdict_known_exactly_the_bounds_are_clopper_and_pearsons() ->
     assert rate.low == pytest.approx(low / (low + 1.0))
 
 
+@pytest.mark.slow
 def test_intervals_cover_as_often_as_they_say() -> None:
     rng = random.Random(0)
     q_right, q_wrong = 0.1, 0.2

@@ -296,6 +296,7 @@ def test_a_reply_that_is_too_long_is_not_read_to_its_end(server: ChatServer) -> 
     assert len(server.asked) == 1
 
 
+@pytest.mark.slow
 def test_a_reply_that_unpacks_to_gigabytes_is_not_unpacked(server: ChatServer) -> None:
     packed = gzip.compress(b"0" * (100 << 20))  # some 100 kB
     server.behave = lambda server, asked: (200, {"Content-Encoding": "gzip"}, packed)

@@ -63,6 +63,7 @@ def test_figures_of_both_and_their_paired_differences(write: Write, make_rows: M
         assert better, pair.name
 
 
+@pytest.mark.slow
 def test_intervals_draw_whole_questions(write: Write, make_rows: MakeRows) -> None:
     """Every answer four times over says no more than once, when the copies share its question."""
     rows = make_rows(200, answers=1)

@@ -37,6 +37,7 @@ def test_png(evaluation: Evaluation, tmp_path: Path) -> None:
     assert (tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_one_confidence_for_all_rows_shows_as_a_point(
     write: Write, make_rows: MakeRows, tmp_path: Path
 ) -> None:

@@ -33,6 +33,7 @@ def test_cross_fitted_it_finds_nothing_in_labels_that_follow_nothing() -> None:
     assert found == pytest.approx(0.5, abs=0.08)
 
 
+@pytest.mark.slow
 def test_a_question_is_never_guessed_from_its_own_answers() -> None:
     """Two answers a question with one label, and nothing else to learn from: only a leak across
     rows of one question could rank them."""

@@ -16,6 +16,7 @@ def calibrated() -> tuple[Floats, Bools, Ints]:
     return p, rng.random(2000) < p, np.arange(2000) // 2
 
 
+@pytest.mark.slow
 def test_in_many_small_slices_a_calibrated_estimator_shows_its_noise_floor(
     calibrated: tuple[Floats, Bools, Ints],
 ) -> None:
@@ -68,6 +69,7 @@ def test_pair_accuracy_is_of_the_slices_that_have_pairs() -> None:
     assert pair_accuracy(p, correct, question).value == pytest.approx(2 / 3), "by question instead"
 
 
+@pytest.mark.slow
 def test_pair_accuracy_counts_a_question_that_is_drawn_twice_as_two(
     calibrated: tuple[Floats, Bools, Ints],
 ) -> None:

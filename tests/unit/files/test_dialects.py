@@ -118,6 +118,7 @@ def test_an_endless_line_of_json_is_one_bad_row(
 @pytest.mark.parametrize(
     "endless", [b"q," + b"x" * 3_000_000, b'q,"' + b"x\n" * 1_500_000, b"q" + b"," * 3_000_000]
 )
+@pytest.mark.slow
 def test_an_endless_record_of_csv_is_one_bad_row(
     endless: bytes, low_limit: int, tmp_path: Path
 ) -> None:

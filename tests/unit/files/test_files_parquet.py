@@ -224,6 +224,7 @@ def one_long(values: Any) -> Any:
         pytest.param(lambda: {"answer": ["x" * 100_000_000]}, id="one long text"),
     ],
 )  # fmt: skip
+@pytest.mark.slow
 def test_a_small_file_that_would_fill_the_memory_is_refused(bomb: Any, tmp_path: Path) -> None:
     columns = bomb()
     rows = len(next(iter(columns.values())))
@@ -254,6 +255,7 @@ def little_memory(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("little_memory")
+@pytest.mark.slow
 def test_one_row_among_many_that_would_fill_the_memory_is_refused(tmp_path: Path) -> None:
     """On average the rows are small: the footer tells nothing."""
     rows = 10_000

@@ -231,6 +231,7 @@ def peak_of_scoring(folder: Path, rows: int, suffix: str) -> int:
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_file(tmp_path: Path, suffix: str) -> None:
     small = peak_of_scoring(tmp_path, 1_000, suffix)
     assert peak_of_scoring(tmp_path, 20_000, suffix) < 1.5 * small + 100_000

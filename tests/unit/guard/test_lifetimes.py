@@ -13,6 +13,8 @@ import pytest
 
 from ct_guard import Guard, QuestionAnswer
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).with_name("lifetimes.py")
 forks = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 

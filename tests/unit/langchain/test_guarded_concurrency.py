@@ -34,6 +34,7 @@ def checked(question: str, answer: Any) -> str:
     return question
 
 
+@pytest.mark.slow
 def test_100_threads_with_50_calls_each(counting):
     model = GuardedChatModel(inner=RuleChatModel(), estimator=counting, policy="annotate")
 
@@ -48,6 +49,7 @@ def test_100_threads_with_50_calls_each(counting):
     assert sum(counting.backend.calls) == 5000
 
 
+@pytest.mark.slow
 async def test_1000_concurrent_calls(counting):
     model = GuardedChatModel(inner=RuleChatModel(), estimator=counting, policy="annotate")
     questions = [f"nonce-{number}" for number in range(1000)]

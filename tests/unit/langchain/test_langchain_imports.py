@@ -23,6 +23,7 @@ def test_public_names():
         _ = ct_guard_langchain.nothing
 
 
+@pytest.mark.slow
 def test_importing_the_package_loads_no_library_and_its_models_no_torch():
     code = (
         "import sys, ct_guard_langchain; print('langchain_core' in sys.modules);"

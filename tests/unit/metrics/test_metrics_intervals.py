@@ -103,6 +103,7 @@ def calibrated_rows(n, seed):
     return p, rng.random(n) < p
 
 
+@pytest.mark.slow
 def test_an_interval_of_ece_holds_its_value_and_never_goes_below_zero():
     excluded = 0
     for seed in range(20):
@@ -114,6 +115,7 @@ def test_an_interval_of_ece_holds_its_value_and_never_goes_below_zero():
     assert excluded > 0  # what resampling does to it otherwise
 
 
+@pytest.mark.slow
 def test_an_interval_of_ece_covers_its_expectation_on_as_many_rows():
     expected = np.mean([ece(*calibrated_rows(100, seed)) for seed in range(1000)])
     found = [bootstrap(ece, *calibrated_rows(100, seed), n=200, least=0.0) for seed in range(60)]
@@ -128,6 +130,7 @@ def test_a_metric_without_bias_keeps_its_interval_when_recentred(graded):
     assert recentred.low == pytest.approx(plain.low, abs=width / 20)
 
 
+@pytest.mark.slow
 def test_a_difference_of_ece_holds_its_value():
     """Resampling raises the ECE of calibrated scores, not that of scores that know the grade."""
     excluded = 0

@@ -10,7 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from ct_guard.backends import Activation, Adapter, Item
 from ct_guard.backends.transformers import TransformersBackend
-from ct_guard.tuning import TuningConfig, tune
+from ct_guard.tuning import RunLife, TuningConfig, tune
 from ct_guard.tuning.data import render_graded
 from tests.unit.tuning.rows import graded
 
@@ -64,7 +64,7 @@ def test_an_adapter_of_its_default_layers_acts_and_leaves_the_base_as_it_was(
         style="chat_turn",
         folder=tmp_path / "adapter",
         config=replace(CONFIG, activation=activation),
-        on_step=lambda step, loss: losses.append(loss),
+        life=RunLife(on_step=lambda step, loss: losses.append(loss)),
     )
     assert len(losses) == CONFIG.steps
     assert np.isfinite([*losses, tuned.validation_log_loss]).all()

@@ -1,9 +1,10 @@
 """Runs: interrupted and resumed, divided into parts, with a divergence, with a head."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError, UsageError
 from ct_guard.records import GradedAnswer
 from ct_guard.store import PROBE, load_probe
-from ct_guard.tuning import Progress, Tuned, TuningConfig, tune
+from ct_guard.tuning import Progress, RunLife, Tuned, TuningConfig, tune
 from ct_guard.tuning.batches import batches
 from ct_guard.tuning.checkpoint import read_history
 from ct_guard.tuning.data import render_graded
@@ -40,15 +41,23 @@ class Stopped(Exception):
     pass
 
 
-def run(base: Path, folder: Path, config: TuningConfig, **options: object) -> Tuned:
-    options.setdefault("training", graded(24))
+def run(
+    base: Path,
+    folder: Path,
+    config: TuningConfig,
+    method: str = "query",
+    training: Sequence[GradedAnswer] = (),
+    **life: Any,
+) -> Tuned:
     return tune(
         TransformersBackend.load(base, device="cpu"),
-        validation=graded(8, offset=500),
+        training or graded(24),
+        graded(8, offset=500),
         style="chat_turn",
         folder=folder,
         config=config,
-        **options,  # type: ignore[arg-type]
+        method=method,
+        life=RunLife(**life),
     )
 
 

@@ -14,7 +14,7 @@ from ct_guard.errors import TuningError
 from ct_guard.metrics import auroc
 from ct_guard.query import build_query
 from ct_guard.records import GradedAnswer
-from ct_guard.tuning import Progress, TuningConfig, tune
+from ct_guard.tuning import Progress, RunLife, TuningConfig, tune
 from ct_guard.tuning.data import render_graded
 from ct_guard.tuning.learners import QueryLearner
 from tests.unit.tuning.rows import graded
@@ -44,7 +44,7 @@ def test_what_was_learnt_is_saved_and_served(
         style="chat_turn",
         folder=tmp_path / "adapter",
         config=replace(CONFIG, activation=activation),
-        on_progress=told.append,
+        life=RunLife(on_progress=told.append),
     )
     assert [progress.step for progress in told] == [20, 40, 60]
     assert tuned.validation_log_loss == min(p.validation_log_loss for p in told) < 0.5
@@ -135,7 +135,7 @@ def test_tuning_stops_when_validation_no_longer_improves(
         style="chat_turn",
         folder=tmp_path / "adapter",
         config=replace(CONFIG, steps=400, evaluate_every=10, patience=2),
-        on_progress=told.append,
+        life=RunLife(on_progress=told.append),
     )
     assert told[-1].step < 400
 

@@ -12,7 +12,8 @@ from ct_guard.estimators import load_estimator
 from ct_guard.records import GradedAnswer, QuestionAnswer
 from ct_guard.store import BaseModelRef
 from ct_guard.tuning import TuningConfig
-from ct_guard.tuning.estimator import make_estimator
+from ct_guard.tuning.estimator import EstimatorPlan, make_estimator
+from ct_guard.tuning.life import RunLife
 from tests.unit.tuning.rows import graded
 
 CONFIG = TuningConfig(
@@ -48,14 +49,15 @@ def test_what_is_not_scored_is_not_calibrated_on(
         backend,
         parts,
         tmp_path / "made",
-        base=BaseModelRef(id=str(tiny_base)),
-        method=method,
-        style="chat_turn",
-        config=replace(CONFIG, label_orders=orders),
-        calibrator="platt",
-        twins=0.0,
+        EstimatorPlan(
+            base=BaseModelRef(id=str(tiny_base)),
+            method=method,
+            style="chat_turn",
+            config=replace(CONFIG, label_orders=orders),
+            calibrator="platt",
+        ),
         runs=tmp_path / "runs",
-        on_rows=lambda *heard: said.append(heard),
+        life=RunLife(on_rows=lambda *heard: said.append(heard)),
     )
     assert made is not None
     assert ("calibrating", len(parts["calibration"]), len(parts["calibration"])) in said
