@@ -17,8 +17,8 @@ VERBS = [name for name in workflows.__all__ if name.islower()]
 
 def test_every_verb_has_one_configuration_and_one_result() -> None:
     assert VERBS == [
-        "audit", "baseline", "calibrate", "certify", "evaluate", "grade", "score", "split", "tune",
-        "weigh",
+        "audit", "baseline", "calibrate", "certify", "cost", "evaluate", "grade", "score", "split",
+        "tune", "weigh",
     ]  # fmt: skip
     for verb in VERBS:
         for kind in ("Config", "Result"):
