@@ -257,8 +257,9 @@ _PAGES: dict[Kind, dict[str, Callable[[ServedModel], Any]]] = {
     "sglang": {"/get_server_info": _server_info, "/v1/models": _sglang_models},
     "llama_server": {"/props": _props, "/lora-adapters": _lora_adapters},
 }
-_OLD = {"/tokenize": _tokenize, "/v1/completions": _completions}
-ROUTES: dict[Kind, dict[str, Callable[[ServedModel, dict[str, Any]], Any]]] = {
+Answering = Callable[[ServedModel, dict[str, Any]], Any]
+_OLD: dict[str, Answering] = {"/tokenize": _tokenize, "/v1/completions": _completions}
+ROUTES: dict[Kind, dict[str, Answering]] = {
     "vllm": {**_OLD, "/generative_scoring": _generative_scoring},
     "old vllm": _OLD,
     "sglang": {"/tokenize": _tokenize, "/generate": _generate},

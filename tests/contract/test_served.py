@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from ct_guard.backends.server.text import LocalText
 from ct_guard.errors import BackendError, MismatchError, UsageError
 from ct_guard.query import Query, build_query
 from ct_guard.testing import FakeBackend
+from tests.present import present
 from tests.served import KINDS, Kind, ServedModel, serving
 
 LABELS: frozenset[Want] = frozenset({"labels"})
@@ -64,7 +66,7 @@ def kind(request: pytest.FixtureRequest) -> Kind:
 
 @pytest.fixture(scope="module", params=["no adapter", "with an adapter"])
 def case(request: pytest.FixtureRequest, kind: Kind) -> Iterator[Case]:
-    activation = "query" if kind == "llama_server" else "all"
+    activation: Literal["query", "all"] = "query" if kind == "llama_server" else "all"
     adapter = Adapter("tuned", Path("/estimators/mine/adapter"), activation)
     served = {"another": Adapter("other", Path("/elsewhere"), activation), "mine": adapter}
     with serving(kind, FAKE, adapters=served, query_ids=QUERY.ids) as server:
@@ -76,7 +78,7 @@ def case(request: pytest.FixtureRequest, kind: Kind) -> Iterator[Case]:
 def test_scores_are_those_of_the_model_in_this_process(case: Case) -> None:
     ours, theirs = case.score(ITEMS), FAKE.score(ITEMS, QUERY, case.adapter, LIKELIHOOD)
     np.testing.assert_allclose(
-        np.diff(ours.label_logits), np.diff(theirs.label_logits), atol=TOLERANCE
+        np.diff(present(ours.label_logits)), np.diff(present(theirs.label_logits)), atol=TOLERANCE
     )
     assert ours.answer_logprobs is not None
     assert theirs.answer_logprobs is not None
@@ -89,7 +91,9 @@ def test_what_is_wanted_comes_back_and_nothing_else(case: Case) -> None:
     labels = case.score(ITEMS, LABELS)
     assert labels.label_logits is not None
     assert labels.label_logits.dtype == np.float32
-    assert labels.answer_logprobs is labels.hidden is labels.query_hidden is None
+    assert labels.answer_logprobs is None
+    assert labels.hidden is None
+    assert labels.query_hidden is None
     rest = case.score(ITEMS, frozenset({"answer_logprobs"}))
     assert rest.label_logits is None
     assert case.score([], LIKELIHOOD).answer_logprobs == []
@@ -119,10 +123,11 @@ def test_the_start_up_check_passes(case: Case) -> None:
 
 
 def test_threads_get_the_scores_that_one_gets(case: Case) -> None:
-    expected, wrong = case.score(ITEMS, LABELS).label_logits, []
+    expected = present(case.score(ITEMS, LABELS).label_logits)
+    wrong: list[float] = []
 
     def run() -> None:
-        found = case.score(ITEMS, LABELS).label_logits
+        found = present(case.score(ITEMS, LABELS).label_logits)
         wrong.append(float(np.abs(found - expected).max()))
 
     threads = [threading.Thread(target=run) for _ in range(4)]
@@ -136,13 +141,13 @@ def test_threads_get_the_scores_that_one_gets(case: Case) -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_forked_child_scores_as_its_parent_does(case: Case) -> None:
-    before = case.score(ITEMS, LABELS).label_logits
+    before = present(case.score(ITEMS, LABELS).label_logits)
     child = os.fork()
     if child == 0:
         status = 2
         signal.alarm(30)
         try:
-            logits = case.score(ITEMS, LABELS).label_logits
+            logits = present(case.score(ITEMS, LABELS).label_logits)
             status = 0 if np.array_equal(logits, before) else 1
         finally:
             os._exit(status)

@@ -21,7 +21,9 @@ def test_a_page_and_its_plots_are_written_and_named(light: None, tmp_path: Path)
     source = write(tmp_path / "test.jsonl", rows("t", 120, seed=2))
     page = tmp_path / "page.html"
     plots = tmp_path / "plots"
-    done = inside("report", source, "-o", page, "--by", "kind", "--plots", plots, "--resamples", 20)
+    done = inside(
+        "report", source, "-o", page, "--by", "kind", "--plots", plots, "--resamples", "20"
+    )
     assert done.exit_code == 0, done.output
     assert f"120 rows in {page}" in done.output
     assert "! tiny" not in done.output
@@ -57,7 +59,7 @@ def test_a_page_of_20_000_rows_is_below_2_mb(tmp_path: Path) -> None:
     made = [row | {"answer": TEXT, "model": f"m{n % 60}"} for n, row in enumerate(rows("t", 20000))]
     source = write(tmp_path / "test.jsonl", made)
     page = tmp_path / "page.html"
-    done = inside("report", source, "-o", page, "--resamples", 20, "--rows", 400, "-q")
+    done = inside("report", source, "-o", page, "--resamples", "20", "--rows", "400", "-q")
     assert done.exit_code == 0, done.output
     assert page.stat().st_size < 2_000_000
     assert b"Of 60 values of model, the 40 with most rows are shown" in page.read_bytes()

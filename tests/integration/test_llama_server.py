@@ -4,10 +4,12 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from numpy.typing import NDArray
 
 from ct_guard import QuestionAnswer, load_estimator
 from ct_guard.backends import Backend, Item
@@ -16,9 +18,11 @@ from ct_guard.backends.server import ServerBackend
 from ct_guard.cli import cli
 from ct_guard.errors import CtGuardError, MismatchError
 from ct_guard.estimators import Estimator
+from ct_guard.evaluation.figures import Floats
 from ct_guard.query import build_query
 from ct_guard.store import MINI
 from tests.llama_server import running_llama_server
+from tests.present import present
 
 ANSWERS = Path(__file__).parents[2] / "examples" / "answers.jsonl"
 ROWS = [json.loads(line) for line in ANSWERS.read_text(encoding="utf-8").splitlines()]
@@ -33,7 +37,7 @@ def mini_url() -> Iterator[str]:
         yield url
 
 
-def logits(estimator: Estimator) -> np.ndarray:  # type: ignore[type-arg]
+def logits(estimator: Estimator) -> Floats:
     found = np.array([row.logit for row in estimator.score(ASKED)], np.float64)
     estimator.close()
     return found
@@ -51,7 +55,7 @@ def check_parity(served: Estimator, here: Estimator, least: float) -> None:
 @pytest.mark.parametrize("name", ["mini:zero-shot", "mini:hybrid"])
 def test_estimators_of_mini_score_as_in_this_process(mini_url: str, name: str) -> None:
     """The hybrid reads the query through its adapter and the answer's tokens by the base."""
-    options = {"adapter": str(ADAPTER)} if name == "mini:hybrid" else {}
+    options: dict[str, Any] = {"adapter": str(ADAPTER)} if name == "mini:hybrid" else {}
     if name == "mini:hybrid" and not _same_adapter():
         pytest.skip("mini:hybrid has an adapter of its own, which this server was not given")
     served = load_estimator(name, server=mini_url, **options)
@@ -75,7 +79,7 @@ def test_an_adapter_of_the_query_alone_keeps_the_cache_of_the_answer(mini_url: s
         for _ in range(2)
     )
     assert again.prefilled_tokens[0] <= len(estimator.asked.ids) + 1
-    np.testing.assert_allclose(first.label_logits, again.label_logits, atol=1e-3)
+    np.testing.assert_allclose(present(first.label_logits), present(again.label_logits), atol=1e-3)
     estimator.close()
 
 
@@ -119,9 +123,9 @@ def test_a_real_quantised_model_scores_as_in_this_process(smol_gguf: Path) -> No
         for row in ASKED[:5]
     ]
 
-    def z(backend: Backend, part: list[Item]) -> np.ndarray:  # type: ignore[type-arg]
+    def z(backend: Backend, part: list[Item]) -> NDArray[np.float32]:
         labels = backend.score(part, query, None, frozenset({"labels"})).label_logits
-        return np.diff(labels).ravel()
+        return np.diff(present(labels)).ravel()
 
     together, alone = z(here, items), np.concatenate([z(here, [item]) for item in items])
     here.close()

@@ -19,13 +19,23 @@ from pydantic import BaseModel
 
 from ct_guard.errors import PolicyError, UsageError
 from ct_guard.estimators import Estimator
-from ct_guard.policies import Annotate, Budget, Escalate, Resample, Review, Threshold, ToolGate
-from ct_guard_langchain import ConfidenceMiddleware, get_confidence
+from ct_guard.policies import (
+    Annotate,
+    Budget,
+    Escalate,
+    Policy,
+    Resample,
+    Review,
+    Threshold,
+    ToolGate,
+)
+from ct_guard_langchain import ConfidenceMiddleware
+from tests.confidences import record_of
 from tests.integration.langchain.scripted import Scripted, calling, model
 from tests.integration.langchain.surfaces import SURFACES, run
 from tests.known_confidence import by_word_and_agreement
 
-GIVEN = {"messages": [("user", "Where?")]}
+GIVEN: Any = {"messages": [("user", "Where?")]}
 ALWAYS = Resample(samples=2, band=(0.0, 1.0), policy=Annotate())
 
 
@@ -44,8 +54,8 @@ def costing(text: str) -> AIMessage:
     ("further", "text", "p"), [("fair", "fair", 0.982), ("Rome", "I don't know.", 0.119)]
 )
 async def test_whether_further_answers_agree_counts_on_every_surface(
-    estimator, surface, further, text, p
-):
+    estimator: Estimator, surface: str, further: str, text: str, p: float
+) -> None:
     guard = ConfidenceMiddleware(estimator, 0.7, samples=2)
     agent = create_agent(model("fair", further, further), [], middleware=[guard])
     seen = await SURFACES[surface](agent, GIVEN, None)
@@ -56,12 +66,14 @@ async def test_whether_further_answers_agree_counts_on_every_surface(
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-async def test_their_tokens_are_in_the_record_and_not_in_the_message(estimator, way):
+async def test_their_tokens_are_in_the_record_and_not_in_the_message(
+    estimator: Estimator, way: str
+) -> None:
     said = model(costing("fair"), costing("fair"), costing("Rome"))
     guard = ConfidenceMiddleware(estimator, 0.7, samples=2)
     state = await run(way, create_agent(said, [], middleware=[guard]), GIVEN)
     assert state["messages"][-1].usage_metadata["total_tokens"] == 3
-    assert get_confidence(state)["discarded_usage"]["total_tokens"] == 6
+    assert record_of(state)["discarded_usage"]["total_tokens"] == 6
     assert len(state["messages"]) == 2
 
 
@@ -70,7 +82,7 @@ class Hears(RunCollectorCallbackHandler):
         super().__init__()
         self.tokens: list[str] = []
 
-    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:
+    def on_llm_new_token(self, token: Any, **kwargs: Any) -> Any:
         self.tokens.append(token)
         return super().on_llm_new_token(token, **kwargs)
 
@@ -84,8 +96,10 @@ class Hears(RunCollectorCallbackHandler):
 
 @pytest.mark.parametrize("policy", [0.7, ALWAYS], ids=["held", "heard"])
 @pytest.mark.parametrize("surface", SURFACES)
-async def test_no_callback_tracer_or_stream_hears_of_them(estimator, surface, policy):
-    samples = {} if policy is ALWAYS else {"samples": 2}
+async def test_no_callback_tracer_or_stream_hears_of_them(
+    estimator: Estimator, surface: str, policy: float | Policy
+) -> None:
+    samples: dict[str, Any] = {} if policy is ALWAYS else {"samples": 2}
     guard = ConfidenceMiddleware(estimator, policy, **samples)
     hears = Hears()
     said = model("fair", "fair secret", "fair secret")
@@ -102,7 +116,7 @@ async def test_no_callback_tracer_or_stream_hears_of_them(estimator, surface, po
     assert "secret" not in hears.heard
 
 
-async def test_a_stream_of_every_mode_at_once_tells_of_none(estimator):
+async def test_a_stream_of_every_mode_at_once_tells_of_none(estimator: Estimator) -> None:
     guard = ConfidenceMiddleware(estimator, ALWAYS)
     agent = create_agent(model("fair", "fair secret", "secret"), [], middleware=[guard])
     modes: Any = ["values", "updates", "messages", "custom", "debug", "tasks"]
@@ -112,7 +126,9 @@ async def test_a_stream_of_every_mode_at_once_tells_of_none(estimator):
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-async def test_they_are_drawn_at_once_through_the_middlewares_inside(estimator, way):
+async def test_they_are_drawn_at_once_through_the_middlewares_inside(
+    estimator: Estimator, way: str
+) -> None:
     together = threading.Barrier(2, timeout=5)
     asked: list[int] = []
 
@@ -130,28 +146,28 @@ async def test_they_are_drawn_at_once_through_the_middlewares_inside(estimator, 
     guard = ConfidenceMiddleware(estimator, 0.7, samples=2)
     agent = create_agent(model("fair", "fair", "fair"), [], middleware=[guard, Inside()])
     state = await run(way, agent, GIVEN)
-    assert (get_confidence(state)["samples"], len(asked)) == (2, 3)
+    assert (record_of(state)["samples"], len(asked)) == (2, 3)
 
 
-async def test_those_that_fail_are_noted(estimator):
+async def test_those_that_fail_are_noted(estimator: Estimator) -> None:
     said = model("fair", ConnectionError("gone"), "fair")
     guard = ConfidenceMiddleware(estimator, 0.7, samples=2)
-    record = get_confidence(await run("ainvoke", create_agent(said, [], middleware=[guard]), GIVEN))
+    record = record_of(await run("ainvoke", create_agent(said, [], middleware=[guard]), GIVEN))
     assert record["error"] == "1 of 2 further answers failed: ConnectionError: gone"
     assert (record["samples"], record["action"]) == (1, "pass")
 
 
-def test_what_does_not_agree_goes_on_to_the_stronger_model(estimator):
+def test_what_does_not_agree_goes_on_to_the_stronger_model(estimator: Estimator) -> None:
     budget = Budget(policy=Escalate(threshold=0.7), cost=10.0, prices=(5.0,), sample_price=1.0)
     guard = ConfidenceMiddleware(estimator, budget, samples=2, models=[model("sure")])
     agent = create_agent(model("fair", "Rome", "Bonn"), [], middleware=[guard])
     state = agent.invoke(GIVEN)
-    record = get_confidence(state)
+    record = record_of(state)
     assert (state["messages"][-1].text, record["model_index"]) == ("sure", 1)
     assert (record["attempts"], record["cost"]) == (4, 7.0)
 
 
-def test_a_person_is_asked_where_they_do_not_agree(estimator):
+def test_a_person_is_asked_where_they_do_not_agree(estimator: Estimator) -> None:
     guard = ConfidenceMiddleware(estimator, Review(threshold=0.7), samples=2)
     agent = create_agent(
         model("fair", "Rome", "Bonn"), [], middleware=[guard], checkpointer=InMemorySaver()
@@ -160,11 +176,13 @@ def test_a_person_is_asked_where_they_do_not_agree(estimator):
     asked = agent.invoke(GIVEN, config)["__interrupt__"][0].value
     assert asked["action_requests"][0]["args"] == {"answer": "fair"}
     approved = agent.invoke(Command(resume={"decisions": [{"type": "approve"}]}), config)
-    assert get_confidence(approved)["review"] == "approve"
-    assert get_confidence(approved)["samples"] == 2
+    assert record_of(approved)["review"] == "approve"
+    assert record_of(approved)["samples"] == 2
 
 
-def test_calls_of_tools_are_decided_as_they_are_and_the_answer_after_them_is_checked(estimator):
+def test_calls_of_tools_are_decided_as_they_are_and_the_answer_after_them_is_checked(
+    estimator: Estimator,
+) -> None:
     def look_up(city: str) -> str:
         """Look up a city."""
         return f"{city} is far"
@@ -173,12 +191,12 @@ def test_calls_of_tools_are_decided_as_they_are_and_the_answer_after_them_is_che
     guard = ConfidenceMiddleware(estimator, gate, samples=2)
     said = model(calling("look_up", city="fair"), "fair", "fair", "fair")
     state = create_agent(said, [look_up], middleware=[guard]).invoke(GIVEN)
-    called, answered = (get_confidence(state["messages"][at]) for at in (1, 3))
+    called, answered = (record_of(state["messages"][at]) for at in (1, 3))
     assert (called["turn"], called["attempts"], "samples" in called) == ("tool_call", 1, False)
     assert (answered["turn"], answered["samples"]) == ("answer", 2)
 
 
-def test_structured_answers_agree_by_their_json(estimator):
+def test_structured_answers_agree_by_their_json(estimator: Estimator) -> None:
     class City(BaseModel):
         """A city."""
 
@@ -189,14 +207,16 @@ def test_structured_answers_agree_by_their_json(estimator):
     agent = create_agent(said, [], middleware=[guard], response_format=City)
     state = agent.invoke(GIVEN)
     assert state["structured_response"] == City(city="fair")
-    assert get_confidence(state)["p"] == pytest.approx(0.982, abs=1e-3)
+    assert record_of(state)["p"] == pytest.approx(0.982, abs=1e-3)
 
 
 class Repeating(Scripted):
     temperature: float = 0.0
 
 
-def test_an_estimator_or_a_model_that_cannot_is_refused(estimator, broken):
+def test_an_estimator_or_a_model_that_cannot_is_refused(
+    estimator: Estimator, broken: Estimator
+) -> None:
     with pytest.raises(PolicyError, match="does not weigh whether further answers agree"):
         ConfidenceMiddleware(broken, 0.7, samples=2)
     guard = ConfidenceMiddleware(estimator, 0.7, samples=2)

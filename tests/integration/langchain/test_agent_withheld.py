@@ -54,7 +54,7 @@ class Hears(RunCollectorCallbackHandler):
         super().__init__()
         self.tokens: list[str] = []
 
-    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:  # type: ignore[override]
+    def on_llm_new_token(self, token: Any, **kwargs: Any) -> Any:
         self.tokens.append(token)
         return super().on_llm_new_token(token, **kwargs)
 

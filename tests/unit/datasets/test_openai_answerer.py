@@ -12,9 +12,10 @@ from typing import Any
 import pytest
 
 from ct_guard.datasets.answerers import OpenAIAnswerer, Reply, Request, Sampling
-from ct_guard.datasets.answerers.openai import FAILURES_IN_A_ROW, MOST_BYTES
+from ct_guard.datasets.answerers.openai import FAILURES_IN_A_ROW
 from ct_guard.errors import UsageError
 from ct_guard.records import Message
+from ct_guard.remote import MOST_BYTES
 
 from .conftest import ChatServer, says
 

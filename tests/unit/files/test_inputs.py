@@ -5,7 +5,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from ct_guard.errors import InputError, UsageError
-from ct_guard.files.inputs import inputs_of, is_folder, outputs_in
+from ct_guard.files.inputs import Input, inputs_of, is_folder, outputs_in
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def runs(tmp_path: Path) -> Path:
     return tmp_path / "runs"
 
 
-def names(found: list[object]) -> list[str]:
-    return [str(one.name) for one in found]  # type: ignore[attr-defined]
+def names(found: list[Input]) -> list[str]:
+    return [str(one.name) for one in found]
 
 
 def test_a_folder_means_all_rows_in_it_and_below_by_name(runs: Path) -> None:

@@ -175,7 +175,14 @@ JUST = Resample(policy=Escalate(threshold=0.7))
         ({"a": [(0.1, 0.9)], "b": [(0.75, 0.0)]}, 0.75, "pass", 2, 1, None),
     ],
 )
-def test_further_answers_are_those_of_the_first_model(said, p, action, attempts, index, samples):
+def test_further_answers_are_those_of_the_first_model(
+    said: dict[str, list[Any]],
+    p: float,
+    action: str,
+    attempts: int,
+    index: int,
+    samples: int | None,
+) -> None:
     outcome = climb_and_draw(JUST, said)
     assert (outcome.assessments[0].p, outcome.assessments[0].action) == (p, action)
     assert (outcome.attempts, outcome.model_index, outcome.samples) == (attempts, index, samples)

@@ -6,7 +6,7 @@ does.
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
 
 import pytest
@@ -31,9 +31,10 @@ from ct_guard_langchain import (
     ConfidenceGuard,
     GuardedChatModel,
     confidence_node,
-    get_confidence,
     wrap,
 )
+from ct_guard_langchain.chain import GuardedChain
+from tests.confidences import record_of
 from tests.known_confidence import by_word_and_agreement
 from tests.rule_model import RuleChatModel
 
@@ -99,7 +100,7 @@ class Sampler(BaseChatModel):
     def _stream(self, *args: Any, **kwargs: Any) -> Iterator[ChatGenerationChunk]:
         _, line = self._next()
         for word in line.split():
-            yield ChatGenerationChunk(message=AIMessageChunk(word))
+            yield ChatGenerationChunk(message=AIMessageChunk(content=word))
 
     async def _astream(self, *args: Any, **kwargs: Any) -> AsyncIterator[ChatGenerationChunk]:
         for chunk in self._stream():
@@ -117,7 +118,7 @@ class Hears(RunCollectorCallbackHandler):
         super().__init__()
         self.tokens: list[str] = []
 
-    def on_llm_new_token(self, token: str, **kwargs: Any) -> Any:
+    def on_llm_new_token(self, token: Any, **kwargs: Any) -> Any:
         self.tokens.append(token)
         return super().on_llm_new_token(token, **kwargs)
 
@@ -169,11 +170,13 @@ async def said(way: str, asked: Any, config: Any = None) -> Any:
         (["fair", "fair", "Oslo"], "fair", 0.881, "pass"),
     ],
 )
-async def test_whether_further_answers_agree_counts(estimator, way, further, text, p, action):
+async def test_whether_further_answers_agree_counts(
+    estimator: Estimator, way: str, further: list[Any], text: str, p: float, action: str
+) -> None:
     inner = Sampler(further=further)
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=0.7, samples=3)
     answer = await said(way, model)
-    record = get_confidence(answer)
+    record = record_of(answer)
     assert (answer.text, record["action"]) == (text, action)
     assert record["p"] == pytest.approx(p, abs=1e-3)
     assert record["evidence"]["agreement"] == "used"
@@ -183,50 +186,52 @@ async def test_whether_further_answers_agree_counts(estimator, way, further, tex
 
 
 @pytest.mark.parametrize(("first", "action"), [("sure", "pass"), ("unsure", "abstain")])
-def test_nothing_is_drawn_where_p_alone_decides(estimator, first, action):
+def test_nothing_is_drawn_where_p_alone_decides(
+    estimator: Estimator, first: str, action: str
+) -> None:
     inner = Sampler(first=first)
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=0.7, samples=3)
-    record = get_confidence(model.invoke("Where?"))
+    record = record_of(model.invoke("Where?"))
     assert (record["action"], record["attempts"], inner.asked) == (action, 1, [first])
     assert "samples" not in record
     assert record["evidence"]["agreement"] == "missing"
 
 
-def test_a_band_below_the_threshold_saves_an_answer(estimator):
+def test_a_band_below_the_threshold_saves_an_answer(estimator: Estimator) -> None:
     policy = {"kind": "resample", "samples": 2, "band": [0.4, 0.7], "policy": 0.7}
     model = GuardedChatModel(
         inner=Sampler(first="Bonn", further=["Bonn", "Bonn"]), estimator=estimator, policy=policy
     )
     answer = model.invoke("Where?")
-    assert (answer.text, get_confidence(answer)["samples"]) == ("Bonn", 2)
-    assert get_confidence(answer)["p"] == pytest.approx(0.953, abs=1e-3)
+    assert (answer.text, record_of(answer)["samples"]) == ("Bonn", 2)
+    assert record_of(answer)["p"] == pytest.approx(0.953, abs=1e-3)
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-async def test_they_are_drawn_at_once(estimator, way):
+async def test_they_are_drawn_at_once(estimator: Estimator, way: str) -> None:
     inner = Sampler(together=3)
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=0.7, samples=3)
-    assert get_confidence(await said(way, model))["samples"] == 3
+    assert record_of(await said(way, model))["samples"] == 3
 
 
-def test_those_that_fail_are_noted_and_the_others_count(estimator):
+def test_those_that_fail_are_noted_and_the_others_count(estimator: Estimator) -> None:
     inner = Sampler(further=["fair", ConnectionError("gone"), "fair"])
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=0.7, samples=3)
-    record = get_confidence(model.invoke("Where?"))
+    record = record_of(model.invoke("Where?"))
     assert record["error"] == "1 of 3 further answers failed: ConnectionError: gone"
     assert (record["samples"], record["attempts"]) == (2, 4)
     assert record["p"] == pytest.approx(0.982, abs=1e-3)
 
 
-def test_where_all_fail_the_answer_goes_by_what_is_known(estimator):
+def test_where_all_fail_the_answer_goes_by_what_is_known(estimator: Estimator) -> None:
     inner = Sampler(further=[ConnectionError("gone")] * 3)
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=0.7, samples=3)
-    record = get_confidence(model.invoke("Where?"))
+    record = record_of(model.invoke("Where?"))
     assert (record["samples"], record["action"]) == (0, "pass")
     assert record["p"] == pytest.approx(0.731, abs=1e-3)
 
 
-def test_what_does_not_agree_is_escalated(estimator):
+def test_what_does_not_agree_is_escalated(estimator: Estimator) -> None:
     large = RuleChatModel(reply="sure", model_name="large")
     model = GuardedChatModel(
         inner=Sampler(further=["Rome", "Bonn", "Oslo"]),
@@ -236,36 +241,39 @@ def test_what_does_not_agree_is_escalated(estimator):
         models=[large],
     )
     answer = model.invoke("Where?")
-    record = get_confidence(answer)
+    record = record_of(answer)
     assert (answer.text, record["model_index"], record["attempts"]) == ("sure", 1, 5)
     assert record["discarded_usage"]["total_tokens"] == 12
 
 
-def test_what_was_drawn_serves_the_next_answer_of_the_same_model(estimator):
+def test_what_was_drawn_serves_the_next_answer_of_the_same_model(estimator: Estimator) -> None:
     inner = Sampler(further=["Rome", "Rome", "Rome", "Rome"])
     policy = Resample(policy=Retry(threshold=0.7))
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=policy)
     answer = model.invoke("Where?")
     assert (answer.text, len(inner.asked)) == ("Rome", 5)
-    assert get_confidence(answer)["p"] == pytest.approx(0.953, abs=1e-3)
+    assert record_of(answer)["p"] == pytest.approx(0.953, abs=1e-3)
 
 
-def test_a_budget_bounds_what_is_drawn_and_the_record_says_what_it_took(estimator):
+def test_a_budget_bounds_what_is_drawn_and_the_record_says_what_it_took(
+    estimator: Estimator,
+) -> None:
     budget = Budget(policy=Threshold(threshold=0.7), cost=1.0, sample_price=0.3, window=100)
     inner = Sampler()
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=budget, samples=3)
-    first, second = (get_confidence(model.invoke("Where?")) for _ in range(2))
-    assert (first["samples"], first["cost"]) == (3, pytest.approx(0.9))
+    first, second = (record_of(model.invoke("Where?")) for _ in range(2))
+    assert first["samples"] == 3
+    assert first["cost"] == pytest.approx(0.9)
     assert ("samples" in second, second["cost"], len(inner.asked)) == (False, 0.0, 5)
 
 
-def test_calls_draw_apart_from_each_other(estimator):
+def test_calls_draw_apart_from_each_other(estimator: Estimator) -> None:
     model = GuardedChatModel(inner=Sampler(), estimator=estimator, policy=0.7, samples=3)
-    records = [get_confidence(one) for one in model.batch(["Where?"] * 4, {"max_concurrency": 1})]
+    records = [record_of(one) for one in model.batch(["Where?"] * 4, {"max_concurrency": 1})]
     assert [record["attempts"] for record in records] == [4] * 4
 
 
-def test_every_further_answer_waits_for_the_rate(estimator):
+def test_every_further_answer_waits_for_the_rate(estimator: Estimator) -> None:
     class Counting(BaseRateLimiter):
         taken = 0
 
@@ -282,18 +290,18 @@ def test_every_further_answer_waits_for_the_rate(estimator):
     assert rate.taken == 4
 
 
-def test_what_failed_is_not_cached_and_what_was_drawn_is(estimator):
+def test_what_failed_is_not_cached_and_what_was_drawn_is(estimator: Estimator) -> None:
     for further, asked in ((["fair"] * 3, 4), ([ConnectionError("gone")] * 3, 8)):
         inner = Sampler(further=further)
         model = GuardedChatModel(
             inner=inner, estimator=estimator, policy=0.7, samples=3, cache=InMemoryCache()
         )
         for _ in range(2):
-            assert get_confidence(model.invoke("Where?"))["attempts"] == 4
+            assert record_of(model.invoke("Where?"))["attempts"] == 4
         assert len(inner.asked) == asked
 
 
-def test_structured_answers_agree_by_their_json(estimator):
+def test_structured_answers_agree_by_their_json(estimator: Estimator) -> None:
     class City(BaseModel):
         name: str
 
@@ -301,11 +309,11 @@ def test_structured_answers_agree_by_their_json(estimator):
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=ALWAYS)
     made = model.with_structured_output(City, include_raw=True).invoke("Where is 'fair'?")
     assert made["parsed"] == City(name="fair")
-    assert get_confidence(made["raw"])["samples"] == 3
-    assert get_confidence(made["raw"])["p"] == pytest.approx(0.982, abs=1e-3)
+    assert record_of(made["raw"])["samples"] == 3
+    assert record_of(made["raw"])["p"] == pytest.approx(0.982, abs=1e-3)
 
 
-def test_turns_that_call_tools_are_decided_as_they_are(estimator):
+def test_turns_that_call_tools_are_decided_as_they_are(estimator: Estimator) -> None:
     def add(a: int, b: int) -> int:
         """Add."""
         return a + b
@@ -314,7 +322,7 @@ def test_turns_that_call_tools_are_decided_as_they_are(estimator):
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=ALWAYS)
     answer = model.bind_tools([add]).invoke("add 7 and 5")
     assert answer.tool_calls
-    assert get_confidence(answer)["attempts"] == len(inner.asked) == 1
+    assert record_of(answer)["attempts"] == len(inner.asked) == 1
 
 
 # --- nobody hears of them -------------------------------------------------------------------------
@@ -336,10 +344,12 @@ def surfaces(estimator: Estimator, policy: Policy) -> dict[str, Any]:
 @pytest.mark.parametrize("policy", [CHECKED, ALWAYS], ids=["held", "heard"])
 @pytest.mark.parametrize("surface", ["model", "chain", "chain of a chain"])
 @WAYS
-async def test_no_callback_tracer_or_stream_hears_of_them(estimator, surface, way, policy):
+async def test_no_callback_tracer_or_stream_hears_of_them(
+    estimator: Estimator, surface: str, way: str, policy: Policy
+) -> None:
     asked, hears = surfaces(estimator, policy)[surface], Hears()
     answer = await said(way, asked, {"callbacks": [hears]})
-    assert get_confidence(answer)["samples"] == 3
+    assert record_of(answer)["samples"] == 3
     assert "secret" not in repr(answer)
     assert hears.traced_runs
     assert "secret" not in hears.heard
@@ -347,7 +357,7 @@ async def test_no_callback_tracer_or_stream_hears_of_them(estimator, surface, wa
 
 @pytest.mark.parametrize("policy", [CHECKED, ALWAYS], ids=["held", "heard"])
 @pytest.mark.parametrize("surface", ["model", "chain", "chain of a chain"])
-async def test_no_event_tells_of_them(estimator, surface, policy):
+async def test_no_event_tells_of_them(estimator: Estimator, surface: str, policy: Policy) -> None:
     asked = surfaces(estimator, policy)[surface]
     events = [each async for each in asked.astream_events("Where?", version="v2")]
     assert events
@@ -355,17 +365,19 @@ async def test_no_event_tells_of_them(estimator, surface, policy):
 
 
 @pytest.mark.parametrize("way", ["stream", "astream"])
-async def test_what_is_streamed_at_once_ends_in_a_record_with_them(estimator, way):
+async def test_what_is_streamed_at_once_ends_in_a_record_with_them(
+    estimator: Estimator, way: str
+) -> None:
     inner = Sampler(first="a fair one", further=["Rome", "Bonn", "Oslo"])
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=CHECKED, hold_stream=False)
     answer = await said(way, model)
-    record = get_confidence(answer)
+    record = record_of(answer)
     assert (answer.text, record["action"]) == ("afairone", "abstain")
     assert (record["attempts"], record["samples"]) == (4, 3)
     assert record["discarded_usage"]["total_tokens"] == 9
 
 
-def test_a_policy_that_only_draws_streams_at_once(estimator):
+def test_a_policy_that_only_draws_streams_at_once(estimator: Estimator) -> None:
     model = GuardedChatModel(inner=Sampler(first="a fair one"), estimator=estimator, policy=ALWAYS)
     assert [part.text for part in model.stream("Where?")] == ["a", "fair", "one", ""]
 
@@ -378,11 +390,13 @@ def test_a_policy_that_only_draws_streams_at_once(estimator):
     ("further", "output", "p"),
     [(["fair"] * 3, "fair", 0.982), (["Rome", "Bonn", "Oslo"], "I don't know.", 0.119)],
 )
-async def test_a_chain_is_asked_for_further_answers(estimator, way, further, output, p):
+async def test_a_chain_is_asked_for_further_answers(
+    estimator: Estimator, way: str, further: list[Any], output: str, p: float
+) -> None:
     inner = Sampler(further=further)
     guarded = ConfidenceGuard(estimator, 0.7, samples=3).wrap(inner | StrOutputParser())
     made = await said(way, guarded)
-    record = get_confidence(made)
+    record = record_of(made)
     assert made["output"] == output
     assert record["p"] == pytest.approx(p, abs=1e-3)
     assert (record["attempts"], record["samples"]) == (4, 3)
@@ -391,13 +405,13 @@ async def test_a_chain_is_asked_for_further_answers(estimator, way, further, out
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])
-async def test_a_chains_are_drawn_at_once(estimator, way):
+async def test_a_chains_are_drawn_at_once(estimator: Estimator, way: str) -> None:
     chain = Sampler(together=3) | StrOutputParser()
     guarded = ConfidenceGuard(estimator, 0.7, samples=3).wrap(chain)
-    assert get_confidence(await said(way, guarded))["samples"] == 3
+    assert record_of(await said(way, guarded))["samples"] == 3
 
 
-def test_only_the_rows_of_a_batch_that_need_it_draw(estimator):
+def test_only_the_rows_of_a_batch_that_need_it_draw(estimator: Estimator) -> None:
     asked: list[str] = []
 
     def answer(value: str) -> str:
@@ -411,7 +425,7 @@ def test_only_the_rows_of_a_batch_that_need_it_draw(estimator):
     assert sorted(asked) == ["fair"] * 3 + ["sure", "unsure"]
 
 
-def test_a_chain_that_fails_to_give_some_says_so(estimator):
+def test_a_chain_that_fails_to_give_some_says_so(estimator: Estimator) -> None:
     inner = Sampler(further=["fair", ConnectionError("gone"), "fair"])
     guarded = ConfidenceGuard(estimator, 0.7, samples=3).wrap(inner | StrOutputParser())
     record = guarded.invoke("Where?")["confidence"]
@@ -422,14 +436,18 @@ def test_a_chain_that_fails_to_give_some_says_so(estimator):
 # --- refused --------------------------------------------------------------------------------------
 
 
-def test_an_estimator_without_agreement_is_refused_when_the_model_is_made(make_estimator):
+def test_an_estimator_without_agreement_is_refused_when_the_model_is_made(
+    make_estimator: Callable[..., Estimator],
+) -> None:
     with pytest.raises(PolicyError, match=r"calibrate .* --evidence agreement,model") as error:
         GuardedChatModel(inner=Sampler(), estimator=make_estimator(), policy=0.7, samples=3)
     assert "\n" not in str(error.value)
 
 
 @pytest.mark.parametrize("samples", [3, 0])
-def test_samples_that_cannot_be_drawn_are_refused_when_the_model_is_made(estimator, samples):
+def test_samples_that_cannot_be_drawn_are_refused_when_the_model_is_made(
+    estimator: Estimator, samples: int
+) -> None:
     policy = "annotate" if samples else 0.7
     with pytest.raises(PolicyError, match="samples"):
         GuardedChatModel(inner=Sampler(), estimator=estimator, policy=policy, samples=samples)
@@ -437,7 +455,9 @@ def test_samples_that_cannot_be_drawn_are_refused_when_the_model_is_made(estimat
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream"])
 @pytest.mark.parametrize("policy", [CHECKED, ALWAYS], ids=["held", "heard"])
-async def test_a_model_that_repeats_itself_is_refused_before_it_is_asked(estimator, policy, way):
+async def test_a_model_that_repeats_itself_is_refused_before_it_is_asked(
+    estimator: Estimator, policy: Policy, way: str
+) -> None:
     inner = Sampler(temperature=0.0)
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=policy)
     with pytest.raises(UsageError, match="temperature 0 gives no further answers"):
@@ -445,14 +465,14 @@ async def test_a_model_that_repeats_itself_is_refused_before_it_is_asked(estimat
     assert inner.asked == []
 
 
-def test_a_temperature_of_the_call_counts(estimator):
+def test_a_temperature_of_the_call_counts(estimator: Estimator) -> None:
     inner = Sampler(temperature=0.0)
     model = GuardedChatModel(inner=inner, estimator=estimator, policy=CHECKED)
     answer = model.bind(temperature=0.9).invoke("Where?")
-    assert get_confidence(answer)["samples"] == 3
+    assert record_of(answer)["samples"] == 3
 
 
-def test_a_chain_whose_model_repeats_itself_is_refused(estimator):
+def test_a_chain_whose_model_repeats_itself_is_refused(estimator: Estimator) -> None:
     chain = Sampler(temperature=0.0) | StrOutputParser()
     with pytest.raises(UsageError, match="temperature 0 gives no further answers"):
         ConfidenceGuard(estimator, CHECKED).wrap(chain).invoke("Where?")
@@ -470,47 +490,53 @@ def test_a_chain_whose_model_repeats_itself_is_refused(estimator):
         ),
     ],
 )
-def test_where_nobody_can_be_asked_it_is_refused_by_name(estimator, surface, make):
+def test_where_nobody_can_be_asked_it_is_refused_by_name(
+    estimator: Estimator, surface: str, make: Callable[[Estimator], object]
+) -> None:
     with pytest.raises(PolicyError, match=f"^{surface} has no model to ask") as error:
         make(estimator)
     assert "GuardedChatModel" in str(error.value)
 
 
-def test_a_watcher_lists_what_a_model_that_draws_has_decided(estimator):
+def test_a_watcher_lists_what_a_model_that_draws_has_decided(estimator: Estimator) -> None:
     watch = ConfidenceCallbackHandler(estimator)
     model = GuardedChatModel(inner=Sampler(), estimator=estimator, policy=0.7)
     config: Any = {"configurable": {"ct_guard_policy": CHECKED}, "callbacks": [watch]}
     answer = model.invoke("Where?", config)
-    assert get_confidence(answer)["samples"] == 3
+    assert record_of(answer)["samples"] == 3
     assert [record["action"] for record in watch.records] == ["pass"]
-    assert watch.records[0]["p"] == get_confidence(answer)["p"]
+    assert watch.records[0]["p"] == record_of(answer)["p"]
 
 
 # --- options --------------------------------------------------------------------------------------
 
 
-def test_samples_hold_under_the_policy_of_a_call(estimator):
+def test_samples_hold_under_the_policy_of_a_call(estimator: Estimator) -> None:
     model = GuardedChatModel(inner=Sampler(), estimator=estimator, policy=0.5, samples=3)
-    assert "samples" not in get_confidence(model.invoke("Where?"))
+    assert "samples" not in record_of(model.invoke("Where?"))
     careful: Any = {"configurable": {"ct_guard_policy": 0.7}}
-    assert get_confidence(model.invoke("Where?", careful))["samples"] == 3
+    assert record_of(model.invoke("Where?", careful))["samples"] == 3
     lax: Any = {"configurable": {"ct_guard_policy": "annotate"}}
-    assert "samples" not in get_confidence(model.invoke("Where?", lax))
+    assert "samples" not in record_of(model.invoke("Where?", lax))
 
 
-def test_wrapping_again_keeps_them_and_can_change_them(estimator):
+def test_wrapping_again_keeps_them_and_can_change_them(estimator: Estimator) -> None:
     model = wrap(Sampler(), estimator=estimator, policy=0.7, samples=3)
     assert wrap(model, policy=0.6).policy == Resample(policy=Threshold(threshold=0.6))
     assert wrap(model, samples=5).policy.samples == 5
     chain = wrap(Sampler() | StrOutputParser(), estimator=estimator, policy=0.7, samples=3)
-    assert wrap(chain, policy=0.6).guarding.guard.policy.samples == 3
+    again = wrap(chain, policy=0.6)
+    assert isinstance(again, GuardedChain)
+    drawing = again.guarding.guard.policy
+    assert isinstance(drawing, Resample)
+    assert drawing.samples == 3
 
 
-def test_models_that_draw_share_no_cache_entry_with_those_that_do_not(estimator):
+def test_models_that_draw_share_no_cache_entry_with_those_that_do_not(estimator: Estimator) -> None:
     cache = InMemoryCache()
     bare = GuardedChatModel(inner=Sampler(), estimator=estimator, policy=0.7, cache=cache)
     drawing = GuardedChatModel(
         inner=Sampler(), estimator=estimator, policy=0.7, samples=3, cache=cache
     )
     bare.invoke("Where?")
-    assert get_confidence(drawing.invoke("Where?"))["samples"] == 3
+    assert record_of(drawing.invoke("Where?"))["samples"] == 3

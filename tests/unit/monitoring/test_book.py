@@ -1,8 +1,9 @@
 """The book: one transaction at a time, and no outcome that it cannot place."""
 
 import sqlite3
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from pathlib import Path
+from typing import Self
 
 import pytest
 
@@ -80,8 +81,8 @@ def test_a_clock_that_goes_back_does_not_take_the_book_with_it(
         seconds = 1_000_000.0
 
         @classmethod
-        def now(cls, tz=None):
-            return datetime.fromtimestamp(cls.seconds, UTC)
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return cls.fromtimestamp(cls.seconds, UTC)
 
     monkeypatch.setattr(book, "datetime", Clock)
     kept = Book(path, "p")

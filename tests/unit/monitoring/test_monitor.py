@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,7 @@ def make(folder: Path) -> Iterator[Callable[..., Guard]]:
     backend = FakeBackend(logit=lambda answer: -3.0 if "unsure" in answer else 2.2)
     made: list[Guard] = []
 
-    def guard(monitor: Monitor | None = None, policy: object = None) -> Guard:
+    def guard(monitor: Monitor | None = None, policy: Any = None) -> Guard:
         made.append(Guard(load_estimator(folder, backend=backend), policy, monitor=monitor))
         return made[-1]
 
@@ -163,7 +164,7 @@ def test_what_it_cannot_keep_up_with_is_dropped_and_counted(
     gate, reached = threading.Event(), threading.Event()
     note = Watch.note
 
-    def slowly(self: Watch, *given: object) -> object:
+    def slowly(self: Watch, *given: Any) -> object:
         reached.set()
         gate.wait(10)
         return note(self, *given)

@@ -5,6 +5,7 @@ import pytest
 from scipy.special import expit
 from scipy.stats import kstest
 
+from ct_guard.evaluation.figures import Floats
 from ct_guard.monitoring.betting import limit
 from ct_guard.monitoring.shift import AT_ONCE, RankTest
 from ct_guard.risk import BIN_EDGES, bin_of, binned
@@ -33,11 +34,13 @@ def test_the_observation_is_ranked_among_those_before_it_and_itself() -> None:
 def test_ranks_are_uniform_also_where_scores_tie(
     values: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    seen = []
-    monkeypatch.setattr(
-        "ct_guard.monitoring.shift.score_bets",
-        lambda ranks: seen.append(ranks) or np.zeros((len(ranks), 1)),
-    )
+    seen: list[Floats] = []
+
+    def no_bets(ranks: Floats) -> Floats:
+        seen.append(ranks)
+        return np.zeros((len(ranks), 1))
+
+    monkeypatch.setattr("ct_guard.monitoring.shift.score_bets", no_bets)
     for seed in range(30):
         p = np.random.default_rng(seed).choice(np.linspace(0.02, 0.98, values), 150)
         RankTest(counts=binned(p[:50]), salt=seed).observe(bin_of(p[50:]))

@@ -18,7 +18,9 @@ __all__ = ["estimator", "make_rows", "write"]
 def scored(tmp_path: Path) -> Callable[..., Scored]:
     """Rows as they are read, changed by `change` before that."""
 
-    def making(count: int = 200, change: Callable[[int, dict[str, Any]], object] | None = None):
+    def making(
+        count: int = 200, change: Callable[[int, dict[str, Any]], object] | None = None
+    ) -> Scored:
         rows = scored_rows(count)
         for at, row in enumerate(rows):
             if change is not None:

@@ -111,9 +111,12 @@ def test_the_library_is_put_together_once_and_kept(
     vl_convert = pytest.importorskip("vl_convert", reason="needs vl-convert-python (extra report)")
     made: list[str] = []
     monkeypatch.setenv("CT_GUARD_CACHE", str(tmp_path))
-    monkeypatch.setattr(
-        vl_convert, "javascript_bundle", lambda code: made.append(code) or "</script"
-    )
+
+    def bundle(code: str) -> str:
+        made.append(code)
+        return "</script"
+
+    monkeypatch.setattr(vl_convert, "javascript_bundle", bundle)
     charts = document._charts.__wrapped__
     assert charts() == charts() == "<\\/script"
     assert len(made) == 1

@@ -1,5 +1,7 @@
 """Decisions by expected cost."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -8,17 +10,23 @@ from hypothesis import strategies as st
 from ct_guard.errors import PolicyError
 from ct_guard.policies import Cost, PricedModel, Situation, load_policy
 from ct_guard.promises import Handover, HandoverBin
-from ct_guard.records import Confidence
+from ct_guard.records import Confidence, Status
 
 ALONE = Cost(error=20, abstain=2)
 """Chow's rule: pass from 1 - 2/20 = 0.9 on."""
 
 
-def at(p, status="ok"):
+def at(p: float | None, status: Status = "ok") -> Confidence:
     return Confidence(p=p, status=status)
 
 
-def handover(right=(0.3, 0.95), *, names=("small", "large"), shift=0.0, highest=(0.99, 0.99)):
+def handover(
+    right: tuple[float, float] = (0.3, 0.95),
+    *,
+    names: tuple[str, ...] = ("small", "large"),
+    shift: float = 0.0,
+    highest: tuple[float, float] = (0.99, 0.99),
+) -> Handover:
     """Two bins of the weaker model's P, split at 0.5; the stronger one says what is true."""
     bins = tuple(
         HandoverBin(low=low, rows=100, right=round(100 * share), shift=shift, reached=(share,))
@@ -27,8 +35,8 @@ def handover(right=(0.3, 0.95), *, names=("small", "large"), shift=0.0, highest=
     return Handover(models=names, steps=(bins,), highest=highest, n=200)
 
 
-def two(**changes):
-    given = {
+def two(**changes: Any) -> Cost:
+    given: dict[str, Any] = {
         "error": 20, "abstain": 5, "models": (PricedModel(price=0), PricedModel(price=1)),
         "handover": handover(),
     }  # fmt: skip
@@ -36,7 +44,7 @@ def two(**changes):
 
 
 @pytest.mark.parametrize(("p", "action"), [(0.91, "pass"), (0.9, "pass"), (0.89, "abstain")])
-def test_alone_it_is_chows_rule(p, action):
+def test_alone_it_is_chows_rule(p: float, action: str) -> None:
     assert ALONE.decide(at(p), Situation(models_left=0)).action == action
 
 
@@ -71,6 +79,7 @@ def test_the_stronger_models_p_is_corrected_by_what_is_known_of_such_answers() -
 def test_a_share_of_right_answers_may_be_given_instead() -> None:
     models = [{"price": 0}, {"price": 1, "correct": 0.95}]
     policy = load_policy({"kind": "cost", "error": 20, "abstain": 5, "models": models})
+    assert isinstance(policy, Cost)
     assert policy.decide(at(0.3), Situation(models_left=1)).action == "escalate"
     assert "is taken to be right in 95% of such cases" in policy.explain(at(0.3))
 
@@ -110,7 +119,7 @@ def test_it_says_in_words_what_each_choice_costs() -> None:
         ),
     ],
 )
-def test_costs_that_make_no_sense_are_told_at_load(costs, said):
+def test_costs_that_make_no_sense_are_told_at_load(costs: dict[str, Any], said: str) -> None:
     with pytest.raises(PolicyError, match=said) as caught:
         load_policy({"kind": "cost", **costs})
     assert "\n" not in str(caught.value)
@@ -127,11 +136,15 @@ def test_costs_that_no_graded_row_is_worth_are_told_with_the_highest_of_them() -
 
 def test_the_estimators_knowledge_is_found_by_number_and_name() -> None:
     known = [handover(names=("a", "b", "c")[:2]), handover(names=("small", "large"))]
-    spec = {"kind": "cost", "error": 20, "abstain": 2}
-    models = [{"price": 0.1}, {"price": 3}]
-    assert load_policy(spec | {"models": models}, known).handover is known[0]
+    spec: dict[str, Any] = {"kind": "cost", "error": 20, "abstain": 2}
+    models: list[dict[str, Any]] = [{"price": 0.1}, {"price": 3}]
+    first = load_policy(spec | {"models": models}, known)
+    assert isinstance(first, Cost)
+    assert first.handover is known[0]
     named = [models[0], models[1] | {"name": "large"}]
-    assert load_policy(spec | {"models": named}, known).handover is known[1]
+    second = load_policy(spec | {"models": named}, known)
+    assert isinstance(second, Cost)
+    assert second.handover is known[1]
     other = [models[0], models[1] | {"name": "other"}]
     with pytest.raises(PolicyError, match="nothing is known"):
         load_policy(spec | {"models": other}, known)
@@ -139,7 +152,7 @@ def test_the_estimators_knowledge_is_found_by_number_and_name() -> None:
 
 @settings(deadline=None, max_examples=60)
 @given(st.integers(0, 10_000))
-def test_of_the_choices_that_it_weighs_it_takes_the_least(seed):
+def test_of_the_choices_that_it_weighs_it_takes_the_least(seed: int) -> None:
     """On one bin's worth of known values, against the costs worked out by hand."""
     rng = np.random.default_rng(seed)
     share, price, abstain, p = rng.random(), 3 * rng.random(), 1 + 9 * rng.random(), rng.random()

@@ -1,9 +1,18 @@
 """Policies that keep the promises of cascades, of groups, and of answers that are wrong."""
 
+from typing import Any
+
 import pytest
 
 from ct_guard.errors import PolicyError
-from ct_guard.policies import BelowAnsweredWrong, Cascade, Certified, Situation, load_policy
+from ct_guard.policies import (
+    BelowAnsweredWrong,
+    Cascade,
+    Certified,
+    Known,
+    Situation,
+    load_policy,
+)
 from ct_guard.promises import (
     AnsweredWrong,
     CascadeCertificate,
@@ -29,7 +38,7 @@ GROUPS = GroupCertificates(
 WRONG = AnsweredWrong(alpha=0.05, threshold=0.4, n=100, answered=80, errors=4)
 
 
-def at(p):
+def at(p: float) -> Confidence:
     return Confidence(p=p)
 
 
@@ -76,7 +85,7 @@ def test_it_says_in_words_which_stage_decides_and_what_is_promised() -> None:
 
 
 def test_policies_find_their_promise_in_the_estimator() -> None:
-    known = [LAW, FOUND, GROUPS, WRONG]
+    known: list[Known] = [LAW, FOUND, GROUPS, WRONG]
     assert load_policy("certified", known) == Certified(certificate=LAW)
     assert load_policy({"kind": "cascade", "alpha": 0.1}, known) == Cascade(certificate=FOUND)
     assert load_policy({"kind": "answered_wrong"}, known) == BelowAnsweredWrong(promise=WRONG)
@@ -99,7 +108,7 @@ def test_a_certificate_of_a_group_is_none_for_all() -> None:
         ({"kind": "certified", "group": "tiny"}, "9 rows are too few"),
     ],
 )
-def test_a_promise_that_was_not_made_is_told_at_load(spec, said):
+def test_a_promise_that_was_not_made_is_told_at_load(spec: dict[str, Any], said: str) -> None:
     with pytest.raises(PolicyError, match=said):
         load_policy(spec, [LAW, FOUND, GROUPS, WRONG])
 

@@ -49,7 +49,9 @@ def test_by_default_what_is_only_just_good_enough_is_checked(p: float | None, dr
         (0.8, "pass", 0),
     ],
 )
-def test_a_band_of_ones_own_can_reach_below_the_threshold(p, action, drawn):
+def test_a_band_of_ones_own_can_reach_below_the_threshold(
+    p: float, action: str, drawn: int
+) -> None:
     policy = Resample(samples=4, band=(0.5, 0.75), policy=Threshold(threshold=0.7))
     assert (ask(policy, p).action, ask(policy, p).samples) == (action, drawn)
 
@@ -63,7 +65,9 @@ def test_a_band_of_ones_own_can_reach_below_the_threshold(p, action, drawn):
         Situation(models_left=0, drawn=False, tool="add"),
     ],
 )
-def test_nothing_is_drawn_twice_nor_for_calls_of_tools_nor_where_nobody_can(situation):
+def test_nothing_is_drawn_twice_nor_for_calls_of_tools_nor_where_nobody_can(
+    situation: Situation,
+) -> None:
     decision = ask(Resample(policy=Threshold(threshold=0.7)), 0.75, situation)
     assert (decision.action, decision.samples) == ("pass", 0)
 
@@ -85,7 +89,9 @@ def test_nothing_is_drawn_twice_nor_for_calls_of_tools_nor_where_nobody_can(situ
         ),
     ],
 )
-def test_the_band_begins_where_the_policy_within_begins_to_pass(policy, least):
+def test_the_band_begins_where_the_policy_within_begins_to_pass(
+    policy: Policy, least: float
+) -> None:
     resample = Resample(policy=policy)
     found = [ask(resample, least + by, calibrated=True).samples for by in (-0.01, 0.0, 0.1, 0.11)]
     assert found == [0, 3, 3, 0]
@@ -112,7 +118,7 @@ def test_until_they_are_drawn_the_decision_is_the_policys_within() -> None:
         ),
     ],
 )
-def test_what_makes_no_sense_is_said_in_one_line(written, said):
+def test_what_makes_no_sense_is_said_in_one_line(written: dict[str, Any], said: str) -> None:
     with pytest.raises(PolicyError, match=said) as error:
         load_policy({"kind": "resample", **written})
     assert "\n" not in str(error.value)
@@ -148,7 +154,7 @@ def test_a_number_of_samples_is_put_into_budgets_and_tool_gates() -> None:
         (Threshold(threshold=0.7), "many", "samples='many' cannot be drawn"),
     ],
 )
-def test_a_number_that_cannot_be_drawn_is_refused(policy, samples, said):
+def test_a_number_that_cannot_be_drawn_is_refused(policy: Policy, samples: Any, said: str) -> None:
     with pytest.raises(PolicyError, match=said):
         resampled(policy, samples)
 

@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 
 from ct_guard.errors import UsageError
+from ct_guard.evaluation.figures import Bools, Floats
 from ct_guard.risk import GRID, control_answered_wrong
+from tests.present import present
 
 
-def draw(n, rng):
+def draw(n: int, rng: np.random.Generator) -> tuple[Floats, Bools]:
     p = rng.random(n)
     return p, rng.random(n) < p
 
@@ -18,14 +20,14 @@ def test_the_share_is_kept_on_average_and_not_by_much_less() -> None:
     shares = []
     for _ in range(400):
         found = control_answered_wrong(*draw(200, rng), alpha=0.1)
-        shares.append((1 - found.threshold) ** 2 / 2)
+        shares.append((1 - present(found.threshold)) ** 2 / 2)
     assert 0.085 < np.mean(shares) <= 0.1
 
 
 def test_the_threshold_is_the_most_lenient_of_the_grid_that_keeps_it() -> None:
     p, correct = draw(500, np.random.default_rng(1))
     found = control_answered_wrong(p, correct, alpha=0.1)
-    answered = p >= found.threshold
+    answered = p >= present(found.threshold)
     assert (found.answered, found.errors) == (answered.sum(), (answered & ~correct).sum())
     assert (found.errors + 1) / 501 <= 0.1
     looser = GRID[np.flatnonzero(found.threshold == GRID)[0] + 1]
@@ -54,6 +56,6 @@ def test_where_nothing_keeps_it_the_reason_says_what_would() -> None:
 
 
 @pytest.mark.parametrize("alpha", [0.0, 1.0, float("nan")])
-def test_alpha_out_of_range_is_a_usage_error(alpha):
+def test_alpha_out_of_range_is_a_usage_error(alpha: float) -> None:
     with pytest.raises(UsageError, match="alpha must be between 0 and 1"):
         control_answered_wrong([0.5], [True], alpha=alpha)

@@ -1,6 +1,8 @@
 """Certified cascades: the promise by simulation, counts by brute force, corner cases."""
 
+from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,6 +10,7 @@ from scipy.special import expit
 from scipy.stats import binom
 
 from ct_guard.errors import UsageError
+from ct_guard.evaluation.figures import Bools, Floats
 from ct_guard.promises import CascadeCertificate, Costs
 from ct_guard.risk import certify_cascade
 from ct_guard.risk.cascade import _count, _plan
@@ -15,17 +18,22 @@ from ct_guard.risk.cascade import _count, _plan
 COSTS = Costs(abstain=10.0, prices=(0.0, 1.0))
 
 
-def draw(n, rng):
+def draw(n: int, rng: np.random.Generator) -> tuple[Floats, Bools]:
     """Two models' calibrated P(correct), which share a difficulty, and labels."""
     p = expit(np.array([0.5, 1.8]) - rng.normal(0, 1.5, (n, 1)) + rng.normal(size=(n, 2)))
     return p, rng.random((n, 2)) < p
 
 
-def third(n):
+def third(n: int) -> Bools:
     return np.arange(n) < n / 3
 
 
-def run(stages, p, correct, names=("weak", "strong")):
+def run(
+    stages: Sequence[tuple[str, float]],
+    p: Floats,
+    correct: Bools,
+    names: tuple[str, ...] = ("weak", "strong"),
+) -> tuple[int, int, dict[str, int]]:
     """Answered, errors, calls of each model, row by row."""
     answered = errors = 0
     calls = dict.fromkeys(names, 0)
@@ -39,10 +47,12 @@ def run(stages, p, correct, names=("weak", "strong")):
     return answered, errors, calls
 
 
-def made(n=900, seed=0, alpha=0.15, **options):
+def made(
+    n: int = 900, seed: int = 0, alpha: float = 0.15, **options: Any
+) -> tuple[CascadeCertificate, Floats, Bools]:
     p, correct = draw(n, np.random.default_rng(seed))
-    options = {"models": ("weak", "strong"), "costs": COSTS, "alpha": alpha} | options
-    return certify_cascade(p, correct, third(n), **options), p, correct
+    given: dict[str, Any] = {"models": ("weak", "strong"), "costs": COSTS, "alpha": alpha}
+    return certify_cascade(p, correct, third(n), **(given | options)), p, correct
 
 
 def test_what_a_certificate_says_can_be_checked_from_the_rows() -> None:
@@ -80,7 +90,7 @@ def test_the_claim_is_broken_in_at_most_delta_of_draws() -> None:
 
 
 @pytest.mark.parametrize("models", [1, 2, 3])
-def test_all_configurations_are_counted_as_row_by_row(models):
+def test_all_configurations_are_counted_as_row_by_row(models: int) -> None:
     rng = np.random.default_rng(models)
     p = rng.choice([0.2, 0.5, 0.8], (60, models))
     correct = rng.random((60, models)) < p
@@ -121,7 +131,7 @@ def test_labels_of_the_tested_rows_do_not_choose_what_is_tested() -> None:
     """Other labels there may end the sequence elsewhere, but not change its configurations."""
     p, correct = draw(900, np.random.default_rng(0))
     rng = np.random.default_rng(1)
-    seen = {True: set(), False: set()}
+    seen: dict[bool, set[float]] = {True: set(), False: set()}
     for learn_too, _ in product((True, False), range(8)):
         other = correct.copy()
         rows = third(900) if learn_too else ~third(900)
@@ -166,8 +176,8 @@ def test_scores_that_are_all_alike_are_one_threshold() -> None:
         {"delta": 1.0},
     ],
 )
-def test_bad_arguments_are_usage_errors(change):
-    given = {
+def test_bad_arguments_are_usage_errors(change: dict[str, Any]) -> None:
+    given: dict[str, Any] = {
         "p": np.full((9, 2), 0.5), "correct": np.ones((9, 2), bool), "learn": np.ones(9, bool),
         "models": ("a", "b"), "costs": COSTS,
     } | change  # fmt: skip

@@ -5,10 +5,11 @@ import pytest
 from scipy.special import expit, logit
 
 from ct_guard.errors import UsageError
+from ct_guard.evaluation.figures import Bools, Floats
 from ct_guard.risk import fit_handover
 
 
-def draw(n, rng, together):
+def draw(n: int, rng: np.random.Generator, together: float) -> tuple[Floats, Bools]:
     """P of both; the stronger is right less often than it says where the weaker is unsure."""
     p = rng.uniform(0.05, 0.95, (n, 2))
     second = expit(logit(p[:, 1]) - together * (p[:, 0] < 0.5))

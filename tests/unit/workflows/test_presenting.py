@@ -108,7 +108,7 @@ def test_what_each_evidence_adds_is_read_from_the_estimator(
     )  # fmt: skip
     evidence = found["estimators"][0]["evidence"]
     assert [one["name"] for one in evidence["adds"]] == ["column:sure", "column:sample"]
-    losses = made.manifest.figures
+    losses: dict[str, Any] = made.manifest.figures
     cost = losses["log loss without column:sure"] - losses["log loss"]
     assert evidence["adds"][0]["cost"] == pytest.approx(cost)
     plain = content_of(

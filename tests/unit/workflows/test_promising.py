@@ -9,6 +9,7 @@ import pytest
 from ct_guard import CertifyConfig, certify, load_policy
 from ct_guard.errors import CtGuardError, FieldError, InputError, UsageError
 from ct_guard.policies import Cascade, Certified, Cost
+from ct_guard.promises import AnsweredWrong, CascadeCertificate, GroupCertificates, Handover
 from ct_guard.store import load_manifest
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
@@ -41,6 +42,7 @@ def test_several_alphas_are_a_certificate_each(small: Path, estimator: Path) -> 
 def test_groups_are_certified_together_and_small_ones_named(small: Path, estimator: Path) -> None:
     made = certify(small, CertifyConfig(estimator=estimator, by="subject", alpha=0.2))
     (promise,) = load_manifest(estimator).promises
+    assert isinstance(promise, GroupCertificates)
     assert made.promises == (promise,)
     assert made.certificates == ()
     assert list(promise.certificates) == ["art", "law", "maths"]
@@ -53,6 +55,7 @@ def test_groups_are_certified_together_and_small_ones_named(small: Path, estimat
 def test_the_share_of_wrong_answers_is_another_promise(small: Path, estimator: Path) -> None:
     made = certify(small, CertifyConfig(estimator=estimator, answered_wrong=True, alpha=0.05))
     (promise,) = made.promises
+    assert isinstance(promise, AnsweredWrong)
     assert promise.errors + 1 <= 0.05 * 901
     assert load_policy({"kind": "answered_wrong"}, load_manifest(estimator).known)
     with pytest.raises(CtGuardError, match="no such certificate"):
@@ -65,6 +68,8 @@ def test_a_cascade_is_one_promise_and_tells_what_asking_is_worth(
     config = CertifyConfig(estimator=estimator, cascade=[large], price=[0.1, 1.0], abstain=5.0)
     made = certify(small, config)
     cascade, handover = made.promises
+    assert isinstance(cascade, CascadeCertificate)
+    assert isinstance(handover, Handover)
     assert cascade.models == handover.models == ("small", "large")
     assert cascade.costs.prices == (0.1, 1.0)
     assert [one.model for one in cascade.stages] == ["small", "large"]
@@ -91,6 +96,7 @@ def test_where_no_cascade_passes_what_asking_is_worth_is_kept(
 ) -> None:
     made = certify(small, CertifyConfig(estimator=estimator, cascade=[large], alpha=0.001))
     cascade, handover = made.promises
+    assert isinstance(cascade, CascadeCertificate)
     assert cascade.stages == ()
     assert "grade more rows or raise alpha" in cascade.reason
     assert handover in load_manifest(estimator).promises

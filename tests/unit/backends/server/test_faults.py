@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ct_guard.backends import Item
+from ct_guard.backends import Item, Want
 from ct_guard.backends.server import Ask, Patience, Pool, ServerBackend, open_server
 from ct_guard.backends.server.text import LocalText
 from ct_guard.errors import BackendError, CtGuardError, NonFiniteScoreError, ServerError
@@ -23,7 +23,7 @@ from tests.served import ROUTES, Fault, Handler, Kind, ServedModel, serving
 
 FAKE = FakeBackend()
 QUERY = build_query("raw", FAKE)
-LABELS = frozenset({"labels"})
+LABELS: frozenset[Want] = frozenset({"labels"})
 DEADLINE, MARGIN = 1.0, 1.5
 """Seconds; the margin is this machine's, where other tests run beside."""
 KEY = "sk-0123456789-secret"

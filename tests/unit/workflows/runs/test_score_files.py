@@ -60,8 +60,8 @@ def runs(tmp_path: Path) -> Path:
 def write(path: Path, rows: list[dict[str, Any]]) -> None:
     import csv
 
-    import pyarrow as pa  # type: ignore[import-untyped]
-    import pyarrow.parquet as pq  # type: ignore[import-untyped]
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     path.parent.mkdir(parents=True, exist_ok=True)
     if path.suffix == ".parquet":
