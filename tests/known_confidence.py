@@ -10,6 +10,7 @@ from ct_guard.evidence import Fitted
 from ct_guard.evidence.agreement import AGREEMENT, AgreementState
 from ct_guard.evidence.layer import Filled
 from ct_guard.evidence.model import Accuracies
+from ct_guard.evidence.witnesses import Witnesses
 from ct_guard.query import build_query
 from ct_guard.store import BaseModelRef, LogisticLayer, Manifest
 from ct_guard.testing import FakeBackend
@@ -58,8 +59,9 @@ def by_word_and_agreement(*, itself: bool = False) -> Estimator:
         coef=(6.0,) + (0.0,) * (count - 1) + (1.0,),
         intercept=0.0,
     )
+    nothing = Witnesses(pool=(0.0,) * 5, models={}, of={})
     state = AgreementState(
-        accuracies=Accuracies(pool=0.0, models={}), itself=itself, ratios={"": (0.0,) * 5}
+        accuracies=Accuracies(pool=0.0, models={}), itself=itself, alike=nothing, named=nothing
     )
     fitted = Fitted(
         evidence=("agreement", "logit"),

@@ -50,7 +50,7 @@ NO_THRESHOLD = 4
     "--cascade", multiple=True, metavar="SCORED",
     help="Scored answers of a stronger model to the same questions; several in the order in which"
     " they would be asked. Certifies the cheapest cascade of the models: thresholds and order are"
-    " chosen together, on a third of the questions, and tested on the others.",
+    " chosen together, on a fifth of the questions, and tested on the others.",
 )  # fmt: skip
 @click.option(
     "--price", type=float, multiple=True, metavar="PRICE",

@@ -68,10 +68,10 @@ def said(answer: str, question: str) -> Said:
         if number is not None:
             return Said(f"={number}")
     elif 0 < len(spelled) <= _SHORT and any(map(str.isdecimal, spelled)):
-        number = _whole_number(spelled)
-        if number is not None:  # a sentence that holds it says the same
-            alone = frozenset({number})
-            return Said(f"={number}", alone, alone, alone)
+        whole = _whole_number(spelled)
+        if whole is not None:  # a sentence that holds it says the same
+            alone = frozenset({whole})
+            return Said(f"={whole}", alone, alone, alone)
     added = added_words(spelled, question) or _in_one_form(spelled)
     names = _in_one_form(words(" ".join(_NAME.findall(answer))))
     return Said(
