@@ -15,7 +15,12 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
 
 from pathlib import Path
 
+import hypothesis
 import pytest
+
+# no test asserts a time: machines are busy
+hypothesis.settings.register_profile("untimed", deadline=None)
+hypothesis.settings.load_profile("untimed")
 
 MODEL_LIBRARIES = frozenset({"torch", "transformers", "llama_cpp"})
 
