@@ -1,5 +1,11 @@
 """Public names, and where each comes from: the one list of them."""
 
+from .agents.gate import (
+    low_confidence,
+)
+from .agents.middleware import (
+    ConfidenceMiddleware,
+)
 from .callbacks import (
     ConfidenceCallbackHandler,
     get_confidence_callback,
@@ -13,25 +19,17 @@ from .guarding import (
 from .local import (
     ChatLocal,
 )
-from .middleware import (
-    ConfidenceMiddleware,
-)
-from .node import (
-    confidence_node,
-    route_by_confidence,
-)
 from .record import (
     ConfidenceRecord,
     get_confidence,
 )
-from .router import (
+from .routing import (
+    confidence_node,
     confidence_router,
+    route_by_confidence,
 )
 from .runnable import (
     ConfidenceGuard,
-)
-from .tools import (
-    low_confidence,
 )
 from .wrapping import (
     wrap,

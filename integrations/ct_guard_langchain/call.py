@@ -1,31 +1,36 @@
 """One call of a guarded model: who is asked, what they answered, and what is delivered."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
-from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 
-from ct_guard.errors import BackendError
+from ct_guard.errors import BackendError, UsageError
 from ct_guard.guard import Guard, Ladder
+from ct_guard.policies import draws
 from ct_guard.records import Decision
 
-from .assess import Case, Scores
+from .assess import Case, Scores, tool_gate
 from .candidates import Candidate, checked
-from .climbing import Drawn, Further, aclimb, climb, further
+from .climbing import Drawn, Further, aclimb, check_varied, climb, further
 from .delivery import Delivery, harmless
+from .hearing import note
 from .record import ConfidenceRecord, make_record, total_usage
-from .telling import note
+from .streaming import can_stream, last_chunk, opened, retold, whole
 
-__all__ = ["Call"]
+__all__ = ["Call", "check_gate"]
 
 
 @dataclass(frozen=True)
 class Call:
-    """A conversation, and all that stays the same while models are asked about it."""
+    """A conversation, and all that stays the same while models are asked about it.
+
+    Raises UsageError for a model that gives no further answers, where the policy wants some.
+    """
 
     guard: Guard
     candidates: Sequence[Candidate]
@@ -39,6 +44,10 @@ class Call:
     delivery: Delivery
     held: bool
     """Whether nobody may hear of an answer before it is decided that it is delivered."""
+
+    def __post_init__(self) -> None:
+        if draws(self.guard.policy):
+            check_varied(self.candidates[0].temperature(self.kwargs))
 
     def generate(self, run_manager: CallbackManagerForLLMRun | None) -> ChatResult:
         """Ask, score and decide until the policy is content; every answer carries its record.
@@ -56,14 +65,63 @@ class Call:
         await aclimb(attempts, ask, draw)
         return attempts.delivered(run_manager)
 
-    def judge(self, answer: BaseMessage) -> ConfidenceRecord:
+    def stream(self, run_manager: CallbackManagerForLLMRun | None) -> Iterator[ChatGenerationChunk]:
+        """What is delivered, in parts: as they are said, unless the answer is held. The run hears
+        of each part."""
+        for chunk in self._chunks(run_manager):
+            if run_manager is not None:
+                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    async def astream(
+        self, run_manager: AsyncCallbackManagerForLLMRun | None
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        """`stream` without blocking the event loop."""
+        async for chunk in self._achunks(run_manager):
+            if run_manager is not None:
+                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+            yield chunk
+
+    def _chunks(
+        self, run_manager: CallbackManagerForLLMRun | None
+    ) -> Iterator[ChatGenerationChunk]:
+        inner = self.candidates[0].model
+        if self.held or not can_stream(inner, sync=True):
+            yield from retold(self.generate(run_manager))
+            return
+        parts: list[ChatGenerationChunk] = []
+        for chunk in map(opened, inner._stream(self.messages, stop=self.stop, **self.kwargs)):
+            parts.append(chunk)
+            yield chunk
+        record = self._judge(whole(parts, inner))
+        note(run_manager, record)
+        yield last_chunk(record, parts[-1].message)
+
+    async def _achunks(
+        self, run_manager: AsyncCallbackManagerForLLMRun | None
+    ) -> AsyncIterator[ChatGenerationChunk]:
+        inner = self.candidates[0].model
+        if self.held or not can_stream(inner, sync=False):
+            for chunk in retold(await self.agenerate(run_manager)):
+                yield chunk
+            return
+        parts: list[ChatGenerationChunk] = []
+        async for given in inner._astream(self.messages, stop=self.stop, **self.kwargs):
+            chunk = opened(given)
+            parts.append(chunk)
+            yield chunk
+        record = await self._ajudge(whole(parts, inner))
+        note(run_manager, record)
+        yield last_chunk(record, parts[-1].message)
+
+    def _judge(self, answer: BaseMessage) -> ConfidenceRecord:
         """The record of an answer that is delivered already: nothing more can be done about it."""
         attempts = _Attempts(self, delivered=True)
         climb(attempts, lambda _: _result(answer), partial(self._ask, attempts, None))
         return attempts.record()
 
-    async def ajudge(self, answer: BaseMessage) -> ConfidenceRecord:
-        """`judge` without blocking the event loop."""
+    async def _ajudge(self, answer: BaseMessage) -> ConfidenceRecord:
+        """`_judge` without blocking the event loop."""
         attempts = _Attempts(self, delivered=True)
 
         async def given(_: Candidate) -> ChatResult:
@@ -202,6 +260,19 @@ class _Attempts:
         return ChatResult(
             generations=generations, llm_output=harmless(about or {}) if withheld else about
         )
+
+
+def check_gate(guard: Guard, tools: Collection[str] | None) -> None:
+    """Raises UsageError for a tool gate that sends calls to a person, whom a chat model cannot wait
+    for, and PolicyError for one that names a tool which is not among `tools`; None: not known."""
+    gate = tool_gate(guard)
+    if gate is not None and gate.below == "human":
+        raise UsageError(
+            "a chat model cannot wait for a person before a call of a tool: give the tool gate"
+            " below='abstain', or use ConfidenceMiddleware"
+        )
+    if gate is not None and tools is not None:
+        gate.check_names(tools)
 
 
 def _result(answer: BaseMessage) -> ChatResult:

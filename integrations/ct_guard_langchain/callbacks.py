@@ -1,38 +1,70 @@
-"""Watching: the confidence of every model call in a run, without changing a single answer."""
+"""Watching: the confidence of every model call in a run, without changing a single answer, and what
+all of them come to."""
 
 import logging
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import fmean
 from typing import TYPE_CHECKING, Any
 
 from langchain_core.callbacks import dispatch_custom_event
 from langchain_core.runnables import ensure_config
 from langchain_core.tracers.context import register_configure_hook
 
-from ct_guard.errors import LowConfidenceError
+from ct_guard.errors import LowConfidenceError, UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Terms
 from ct_guard.policies import OnError, Policy, Situation, refuse_draws
 
 from .assess import Case, assess
-from .listening import Listener, ModelCall
-from .messages import turn_of
+from .hearing import WITHHELD, Listener, ModelCall
+from .messages import text_of, turn_of, turns_of
 from .per_call import POLICY, Guards, needs_estimator, policy_in
 from .record import ConfidenceRecord, confidence_in, get_confidence, make_record
-from .report import Observation, report
-from .telling import WITHHELD
 
 if TYPE_CHECKING:
     from langsmith import Client
 
-__all__ = ["EVENT", "ConfidenceCallbackHandler", "get_confidence_callback"]
+__all__ = ["EVENT", "ConfidenceCallbackHandler", "Observation", "get_confidence_callback", "report"]
 
 EVENT = "ct_guard.confidence"
 """The name of the custom event of one confidence, and of its LangSmith feedback."""
 
 _logger = logging.getLogger(__name__)
+
+_WIDTH = 44
+
+
+@dataclass(frozen=True)
+class Observation:
+    """One answer that was seen, and its confidence."""
+
+    call: ModelCall
+    record: ConfidenceRecord
+
+    @property
+    def p(self) -> float | None:
+        return self.record["p"]
+
+    @property
+    def question(self) -> str:
+        """What was asked, as the estimator reads it."""
+        try:
+            return turns_of(self.call.messages)[-1].content
+        except UsageError:
+            return "(not text)"
+
+    @property
+    def said(self) -> str:
+        """The answer's text."""
+        try:
+            return text_of(self.call.answer)
+        except UsageError:
+            return "(not text)"
 
 
 class ConfidenceCallbackHandler(Listener):
@@ -183,3 +215,39 @@ def get_confidence_callback(
         yield handler
     finally:
         _current.reset(token)
+
+
+def report(observations: Sequence[Observation], *, lowest: int = 5) -> str:
+    """Counts, mean p and actions, then the `lowest` rows, the least sure first; rows without a
+    probability have none to be low, and are counted by their status."""
+    if not observations:
+        return "no answers were seen"
+    measured = sorted(
+        ((seen.p, seen) for seen in observations if seen.p is not None), key=lambda pair: pair[0]
+    )
+    turns = Counter(seen.record["turn"] for seen in observations)
+    lines = [
+        f"answers     {turns['answer']}, tool calls {turns['tool_call']}",
+        f"mean p      {fmean(p for p, _ in measured):.3f}" if measured else "mean p      none",
+        f"actions     {_counts(seen.record['action'] for seen in observations)}",
+    ]
+    if len(measured) < len(observations):
+        blank = (seen.record["status"] for seen in observations if seen.p is None)
+        lines.append(f"unmeasured  {_counts(blank)}")
+    if rows := measured[:lowest]:
+        lines += ["", f"{'p':>5}  {'action':9} {'question':{_WIDTH}} answer"]
+        lines += [
+            f"{p:5.3f}  {seen.record['action']:9} {_short(seen.question):{_WIDTH}}"
+            f" {_short(seen.said)}"
+            for p, seen in rows
+        ]
+    return "\n".join(lines)
+
+
+def _counts(values: Iterable[str]) -> str:
+    return ", ".join(f"{value} {count}" for value, count in Counter(values).most_common())
+
+
+def _short(text: str) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= _WIDTH else f"{flat[: _WIDTH - 1]}…"

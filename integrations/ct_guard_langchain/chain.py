@@ -10,14 +10,11 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_con
 from pydantic import BaseModel
 
 from .assess import ascore_each, score_each
-from .guarding import Guarded, Guarding
-from .listening import unheard
+from .guarding import Guarded, Guarding, Parts, Vectorised, joined
+from .hearing import atell, tell, unheard
 from .outputs import Selector
 from .per_call import POLICY_SPEC
 from .rows import Reading, Row, by_chain, decide, hear, waiting
-from .streaming import Parts, joined
-from .telling import atell, tell
-from .vectorised import Vectorised
 
 __all__ = ["GuardedChain"]
 

@@ -16,37 +16,31 @@ from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable
 from langchain_core.tools import BaseTool
-from langchain_core.utils.function_calling import convert_to_openai_tool
 from pydantic import Field
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Terms
-from ct_guard.policies import OnError, Policy, draws
+from ct_guard.policies import OnError, Policy
 
 from .assess import tool_gate
-from .call import Call
-from .candidates import Candidate, candidate_of
-from .climbing import check_varied
+from .call import Call, check_gate
+from .candidates import (
+    Candidate,
+    candidate_of,
+    lifted,
+    named,
+    reader_of,
+    reading,
+    schema_names,
+    tool_name,
+)
 from .deciding import DecidingChatModel
-from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact, may_replace
+from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact
 from .per_call import POLICY, Guards, needs_estimator, refuse_unknown
-from .streaming import can_stream, last_chunk, opened, retold, whole
-from .structured import reader_of, reading, schema_names
-from .telling import note
+from .streaming import can_stream
 
 __all__ = ["GuardedChatModel"]
-
-_LIFTED = (
-    "cache",
-    "callbacks",
-    "custom_get_token_ids",
-    "metadata",
-    "output_version",
-    "rate_limiter",
-    "tags",
-)
-"""What LangChain applies around a model: the inner one is called underneath, so it is lifted."""
 
 
 class GuardedChatModel(DecidingChatModel):
@@ -68,11 +62,10 @@ class GuardedChatModel(DecidingChatModel):
       reads the action and does not use the answer before one has looked at it. In an agent,
       `ConfidenceMiddleware` interrupts.
 
-    With `samples`, or a policy that has a `Resample` in it, `inner` is asked for further answers
-    where P lies in a band, by default where it is only just good enough: all at once, and heard by
-    nobody. Whether they agree is evidence, with which the answer is scored again before the policy
-    decides. The estimator must weigh it (`ct-guard calibrate --evidence agreement`), and `inner`
-    must not repeat itself: give it a temperature.
+    With `samples`, or a `Resample` in the policy, `inner` is asked for further answers where P lies
+    in a band, by default where it is only just good enough: all at once, heard by nobody. Whether
+    they agree is evidence, with which the answer is scored again. The estimator must weigh it
+    (`ct-guard calibrate --evidence agreement`), and `inner` must have a temperature.
 
     With a `ToolGate`, a turn in which a call may not run is abstained from.
 
@@ -85,11 +78,8 @@ class GuardedChatModel(DecidingChatModel):
     the caller's. With LangChain's cache, decisions are cached with their answers, but no answer
     that something failed on: it is asked for again.
 
-    A stream ends in an empty chunk with the record. Where an answer may be replaced, by the policy
-    or because it cannot be scored and `on_error` is not "pass", nothing is streamed before the
-    decision; `hold_stream=False` streams at once, and what is then decided is recorded but cannot
-    be carried out. A policy that only annotates streams at once, unless `on_error` is given as
-    "block" or "raise".
+    A stream ends in an empty chunk with the record. Where an answer may be replaced, nothing is
+    streamed before the decision: see `hold_stream`.
 
     A guarded model holds a loaded estimator: it cannot be pickled, and LangChain's `dumps` writes
     it as not serialisable.
@@ -97,10 +87,6 @@ class GuardedChatModel(DecidingChatModel):
 
     inner: BaseChatModel
     """The model that answers first."""
-    estimator: Any = Field(exclude=True, repr=False)
-    """The loaded `Estimator`."""
-    policy: Any
-    """The `Policy` in force."""
     samples: int | None
     """How many further answers the policy draws where P is only just good enough; None: as many as
     it says itself."""
@@ -117,21 +103,11 @@ class GuardedChatModel(DecidingChatModel):
     """Most answers in that forward. None: as many as the estimator's backend gains from."""
     max_waiting: int
     """Most answers that wait to be scored; what more arrives counts as not scored."""
-    hold_stream: bool | None
-    """Whether a stream waits for the decision. None: where the answer may be replaced."""
-    abstain_message: Any
-    """A text, or a function of the record (and of the conversation, where it takes two arguments)
-    that returns one."""
-    keep_original: bool
-    """Whether the record keeps the text of an answer that was withheld."""
-    redact: Any
-    """A function from text to text, applied to what is kept."""
     bound: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     """Keywords that were bound to `inner` in its provider's form; stronger models with keywords of
     their own are not given them."""
     schemas: tuple[str, ...] = Field(default=(), exclude=True, repr=False)
     """Tools whose call is a structured answer: its JSON is what is scored."""
-
     tools: tuple[str, ...] | None = Field(default=None, exclude=True, repr=False)
     """The names of the tools that are bound, as far as `bind_tools` bound them."""
 
@@ -165,17 +141,15 @@ class GuardedChatModel(DecidingChatModel):
         refuse_unknown("GuardedChatModel", kwargs, type(self).model_fields)
         for model in models:
             candidate_of(model)
-        given = needs_estimator("GuardedChatModel", estimator)
         delivery = Delivery(abstain_message, keep_original, redact)
-        guard = Guard(
-            given,
-            policy,
-            on_error=on_error,
-            deadline=deadline,
-            window=window,
-            max_batch=max_batch,
-            max_waiting=max_waiting,
-        )
+        terms: dict[str, Any] = {
+            "on_error": on_error,
+            "deadline": deadline,
+            "window": window,
+            "max_batch": max_batch,
+            "max_waiting": max_waiting,
+        }
+        guard = Guard(needs_estimator("GuardedChatModel", estimator), policy, **terms)
         guards = Guards(guard, "GuardedChatModel", draws=True, samples=samples)
         super().__init__(
             inner=inner,
@@ -183,29 +157,14 @@ class GuardedChatModel(DecidingChatModel):
             policy=guards.guard.policy,
             samples=samples,
             models=tuple(models),
-            on_error=on_error,
-            deadline=deadline,
-            window=window,
-            max_batch=max_batch,
-            max_waiting=max_waiting,
             hold_stream=hold_stream,
             abstain_message=abstain_message,
             keep_original=keep_original,
             redact=redact,
-            **{**_lifted(inner), **kwargs},
+            **{**lifted(inner), **terms, **kwargs},
         )
         self._guards, self._delivery = guards, delivery
-        self._check_gate(guards.guard)
-
-    def _check_gate(self, guard: Guard) -> None:
-        gate = tool_gate(guard)
-        if gate is not None and gate.below == "human":
-            raise UsageError(
-                "a chat model cannot wait for a person before a call of a tool: give the tool gate"
-                " below='abstain', or use ConfidenceMiddleware"
-            )
-        if gate is not None and self.tools is not None:
-            gate.check_names(self.tools)
+        check_gate(guards.guard, self.tools)
 
     # --- answering ------------------------------------------------------------------------------
 
@@ -234,10 +193,7 @@ class GuardedChatModel(DecidingChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        for chunk in self._chunks(self._call(messages, stop, kwargs), run_manager):
-            if run_manager is not None:
-                run_manager.on_llm_new_token(chunk.text, chunk=chunk)
-            yield chunk
+        yield from self._call(messages, stop, kwargs).stream(run_manager)
 
     async def _astream(
         self,
@@ -246,48 +202,13 @@ class GuardedChatModel(DecidingChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        async for chunk in self._achunks(self._call(messages, stop, kwargs), run_manager):
-            if run_manager is not None:
-                await run_manager.on_llm_new_token(chunk.text, chunk=chunk)
+        async for chunk in self._call(messages, stop, kwargs).astream(run_manager):
             yield chunk
-
-    def _chunks(
-        self, call: Call, run_manager: CallbackManagerForLLMRun | None
-    ) -> Iterator[ChatGenerationChunk]:
-        if call.held or not can_stream(self.inner, sync=True):
-            yield from retold(call.generate(run_manager))
-            return
-        parts: list[ChatGenerationChunk] = []
-        for chunk in map(opened, self.inner._stream(call.messages, stop=call.stop, **call.kwargs)):
-            parts.append(chunk)
-            yield chunk
-        record = call.judge(whole(parts, self.inner))
-        note(run_manager, record)
-        yield last_chunk(record, parts[-1].message)
-
-    async def _achunks(
-        self, call: Call, run_manager: AsyncCallbackManagerForLLMRun | None
-    ) -> AsyncIterator[ChatGenerationChunk]:
-        if call.held or not can_stream(self.inner, sync=False):
-            for chunk in retold(await call.agenerate(run_manager)):
-                yield chunk
-            return
-        parts: list[ChatGenerationChunk] = []
-        async for given in self.inner._astream(call.messages, stop=call.stop, **call.kwargs):
-            chunk = opened(given)
-            parts.append(chunk)
-            yield chunk
-        record = await call.ajudge(whole(parts, self.inner))
-        note(run_manager, record)
-        yield last_chunk(record, parts[-1].message)
 
     def _call(self, messages: list[BaseMessage], stop: list[str] | None, kwargs: Any) -> Call:
         kwargs = dict(kwargs)
         guard = self._guards.under(kwargs.pop(POLICY, None))
-        self._check_gate(guard)
-        if draws(guard.policy):
-            check_varied(self._candidates[0].temperature(kwargs))
-        hold = may_replace(guard) if self.hold_stream is None else self.hold_stream
+        check_gate(guard, self.tools)
         return Call(
             guard=guard,
             candidates=self._candidates,
@@ -297,7 +218,7 @@ class GuardedChatModel(DecidingChatModel):
             bound=self.bound,
             schemas=self.schemas,
             delivery=self._delivery,
-            held=hold,
+            held=self._holds(guard),
         )
 
     @property
@@ -305,11 +226,10 @@ class GuardedChatModel(DecidingChatModel):
         return [Candidate(self.inner), *map(candidate_of, self.models)]
 
     def _streaming_disabled(self, **kwargs: Any) -> bool:
-        inner = self.inner
         return (
             super()._streaming_disabled(**kwargs)
-            or not can_stream(inner, sync=False)
-            or inner._streaming_disabled(**kwargs)
+            or not can_stream(self.inner, sync=False)
+            or self.inner._streaming_disabled(**kwargs)
         )
 
     def _should_stream(self, **kwargs: Any) -> bool:
@@ -332,18 +252,16 @@ class GuardedChatModel(DecidingChatModel):
         Raises NotImplementedError for a model that cannot call tools, and PolicyError where a tool
         gate names a tool that is not among them.
         """
-        names = tuple(map(_tool_name, tools))
+        names = tuple(map(tool_name, tools))
         if (gate := tool_gate(self._guard)) is not None:
             gate.check_names(names)
         if tool_choice is not None:
             kwargs["tool_choice"] = tool_choice
-        return self._guarding(
-            [
-                candidate_of(each.model.bind_tools(tools, **kwargs), within=each.kwargs)
-                for each in self._candidates
-            ],
-            tools=names,
-        )
+        bound = [
+            candidate_of(each.model.bind_tools(tools, **kwargs), within=each.kwargs)
+            for each in self._candidates
+        ]
+        return self._guarding(bound, tools=names)
 
     def with_structured_output(
         self, schema: dict[str, Any] | type, *, include_raw: bool = False, **kwargs: Any
@@ -392,22 +310,11 @@ class GuardedChatModel(DecidingChatModel):
         return {
             **self.inner._identifying_params,
             "ct_guard": {
-                "estimator": self._guard.estimator.name,
-                "fingerprint": self._guard.estimator.fingerprint,
-                "policy": repr(self.policy),
-                "on_error": self._guard.on_error,
+                **self._decided_by,
                 "deadline": self.deadline,
-                **self._delivery.identity,
                 "schemas": list(self.schemas),
-                "inner": _class_of(self.inner),
-                "models": [
-                    {
-                        **each.model._identifying_params,
-                        "_type": each.model._llm_type,
-                        "class": _class_of(each.model),
-                    }
-                    for each in self._candidates[1:]
-                ],
+                "inner": named(self.inner),
+                "models": [each.identity for each in self._candidates[1:]],
             },
         }
 
@@ -415,10 +322,7 @@ class GuardedChatModel(DecidingChatModel):
         """The cache's key: two guarded models share an entry only where the caches of all the
         models behind them would."""
         asked = {key: value for key, value in kwargs.items() if key != POLICY}
-        keys = [
-            each.model._get_llm_string(stop, **each.keywords(asked, self.bound))
-            for each in self._candidates
-        ]
+        keys = [each.cache_key(stop, asked, self.bound) for each in self._candidates]
         return "---".join([super()._get_llm_string(stop, **kwargs), *keys])
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
@@ -442,22 +346,4 @@ class GuardedChatModel(DecidingChatModel):
         return self.inner.get_num_tokens_from_messages(messages, tools=tools)
 
     def __getstate__(self) -> dict[Any, Any]:
-        raise TypeError(
-            "a guarded model holds a loaded estimator and cannot be pickled: make it where it is"
-            " used"
-        )
-
-
-def _tool_name(tool: Any) -> str:
-    """The name that a call of the tool has; of a provider's own tool, what it is called there."""
-    made = convert_to_openai_tool(tool)
-    return str(made.get("function", made).get("name") or made.get("type"))
-
-
-def _lifted(inner: BaseChatModel) -> dict[str, Any]:
-    values = {name: getattr(inner, name, None) for name in _LIFTED}
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _class_of(model: BaseChatModel) -> str:
-    return f"{type(model).__module__}.{type(model).__qualname__}"
+        raise TypeError("a guarded model cannot be pickled: make it where it is used")

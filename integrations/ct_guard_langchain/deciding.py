@@ -11,11 +11,11 @@ from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatResult, Generation
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
-from pydantic import PrivateAttr
+from pydantic import Field, PrivateAttr
 
 from ct_guard.guard import Guard
 
-from .delivery import Delivery
+from .delivery import Delivery, may_replace
 from .per_call import POLICY, POLICY_SPEC, Guards, policy_in
 from .record import get_confidence
 
@@ -25,6 +25,23 @@ __all__ = ["DecidingChatModel", "LastingCache"]
 class DecidingChatModel(BaseChatModel):
     """A chat model with a guard in it. LangChain hands down a call's keywords, and nothing else of
     its config: the policy that a call sets goes along as the keyword `ct_guard_policy`."""
+
+    estimator: Any = Field(exclude=True, repr=False)
+    """The loaded `Estimator`."""
+    policy: Any
+    """The `Policy` in force."""
+    hold_stream: bool | None
+    """Whether a stream waits for the decision and then says all at once. None: where the answer may
+    be replaced, by a policy other than `annotate` or by an `on_error` other than "pass". What was
+    streamed cannot be taken back: of an answer that turns out not to be fit for delivery, only the
+    record's action tells then."""
+    abstain_message: Any
+    """A text, or a function of the record (and of the conversation, where it takes two arguments)
+    that returns one."""
+    keep_original: bool
+    """Whether the record keeps the text of an answer that was withheld."""
+    redact: Any
+    """A function from text to text, applied to what is kept."""
 
     _guards: Guards = PrivateAttr()
     _delivery: Delivery = PrivateAttr()
@@ -68,6 +85,21 @@ class DecidingChatModel(BaseChatModel):
     @property
     def _guard(self) -> Guard:
         return self._guards.guard
+
+    def _holds(self, guard: Guard) -> bool:
+        return may_replace(guard) if self.hold_stream is None else self.hold_stream
+
+    @property
+    def _decided_by(self) -> dict[str, Any]:
+        """What of the guard changes an answer or its record, for caches and traces."""
+        guard = self._guard
+        return {
+            "estimator": guard.estimator.name,
+            "fingerprint": guard.estimator.fingerprint,
+            "policy": repr(self.policy),
+            "on_error": guard.on_error,
+            **self._delivery.identity,
+        }
 
     def _generate_with_cache(self, *args: Any, **kwargs: Any) -> ChatResult:
         made: ChatResult = BaseChatModel._generate_with_cache(self._caching(), *args, **kwargs)

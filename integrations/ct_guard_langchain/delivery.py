@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from ct_guard.errors import UsageError
+from ct_guard.errors import LowConfidenceError, UsageError
 from ct_guard.guard import Guard
 from ct_guard.policies import (
     Annotate,
@@ -43,6 +43,7 @@ __all__ = [
     "may_replace",
     "replace_answer",
     "silent",
+    "withheld_error",
 ]
 
 ABSTAIN_MESSAGE = "I don't know."
@@ -188,6 +189,17 @@ def replace_answer(message: BaseMessage, text: str) -> BaseMessage:
     if isinstance(message, AIMessage):
         update |= {"tool_calls": [], "invalid_tool_calls": []}
     return message.model_copy(update=update)
+
+
+def withheld_error(record: Mapping[str, Any] | None) -> LowConfidenceError:
+    """What is raised, or given as a parsing error, where an answer was to be an object."""
+    about: Mapping[str, Any] = record or {}
+    p = about.get("p")
+    return LowConfidenceError(
+        f"the answer was withheld by the policy {about.get('policy')!r}"
+        f" ({'no p' if p is None else f'p {p:.3f}'}, status {about.get('status')}):"
+        " ask with include_raw=True to see its record"
+    )
 
 
 def silent(message: BaseMessage) -> BaseMessage:

@@ -7,7 +7,7 @@ from typing import Any
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import InputTokenDetails, UsageMetadata
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import run_in_executor
@@ -24,11 +24,12 @@ from ct_guard.records import Assessment
 
 from .assess import tool_gate
 from .deciding import DecidingChatModel
-from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact, may_replace
+from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact
+from .hearing import note
 from .messages import question_answer
 from .per_call import POLICY, Guards, needs_estimator, refuse_unknown
-from .record import KEY, make_record
-from .telling import note
+from .record import make_record
+from .streaming import rest_of, text_chunk
 
 __all__ = ["ChatLocal"]
 
@@ -64,10 +65,6 @@ class ChatLocal(DecidingChatModel):
     are generated token by token in turns.
     """
 
-    estimator: Any = Field(exclude=True, repr=False)
-    """The loaded `Estimator`."""
-    policy: Any
-    """The `Policy` in force."""
     on_error: OnError
     """What happens to an answer that cannot be scored: "pass", "block" (abstain) or "raise"."""
     max_tokens: int = Field(gt=0)
@@ -78,16 +75,6 @@ class ChatLocal(DecidingChatModel):
     seed: int | None
     stop: list[str] | None
     """An answer ends before the first of these."""
-    abstain_message: Any
-    """A text, or a function of the record (and of the conversation, where it takes two arguments)
-    that returns one."""
-    keep_original: bool
-    redact: Any
-    hold_stream: bool | None
-    """Whether a stream waits for the decision and then says all at once. None: where the answer may
-    be replaced, by a policy other than `annotate` or by an `on_error` other than "pass". What was
-    streamed cannot be taken back: of an answer that turns out not to be fit for delivery, only the
-    record's action tells then."""
     keep_conversations: int = Field(ge=0)
     """How many conversations' caches are kept, each as large as the cache of its tokens; 0 reads
     every prompt afresh."""
@@ -197,10 +184,10 @@ class ChatLocal(DecidingChatModel):
         with self._reply(guard, messages, stop, **kwargs) as reply:
             for text in reply:
                 if text and not held:
-                    yield _text_chunk(text)
-            made, assessment = reply.made, reply.assess()
-            result = self._result(made, assessment, messages, run_manager)
-            yield from _last_chunks(result, made, assessment, held=held)
+                    yield text_chunk(text)
+            assessment = reply.assess()
+            result = self._result(reply.made, assessment, messages, run_manager)
+            yield from rest_of(result, None if held else make_record(assessment))
 
     async def _astream(
         self,
@@ -214,10 +201,10 @@ class ChatLocal(DecidingChatModel):
         async with self._areply(guard, messages, stop, **kwargs) as reply:
             while (text := await run_in_executor(None, next, reply, None)) is not None:
                 if text and not held:
-                    yield _text_chunk(text)
-            made, assessment = reply.made, await reply.aassess()
-            result = self._result(made, assessment, messages, run_manager)
-            for chunk in _last_chunks(result, made, assessment, held=held):
+                    yield text_chunk(text)
+            assessment = await reply.aassess()
+            result = self._result(reply.made, assessment, messages, run_manager)
+            for chunk in rest_of(result, None if held else make_record(assessment)):
                 yield chunk
 
     def _guard_of(self, kwargs: Mapping[str, Any]) -> Guard:
@@ -227,9 +214,6 @@ class ChatLocal(DecidingChatModel):
         guard = self._guards.under(kwargs.get(POLICY))
         _check_policy(guard)
         return guard
-
-    def _holds(self, guard: Guard) -> bool:
-        return may_replace(guard) if self.hold_stream is None else self.hold_stream
 
     def _reply(
         self,
@@ -296,12 +280,8 @@ class ChatLocal(DecidingChatModel):
         """Whatever changes an answer or its record, for caches and traces."""
         return {
             "model_name": self._model_name,
-            "estimator": self._guard.estimator.name,
-            "fingerprint": self._guard.estimator.fingerprint,
             "backend": self._guard.estimator.engine.name,
-            "policy": repr(self.policy),
-            "on_error": self.on_error,
-            **self._delivery.identity,
+            **self._decided_by,
             "stop": self.stop,
             **{name: getattr(self, name) for name in _SETTINGS},
         }
@@ -357,30 +337,6 @@ def _check_policy(guard: Guard) -> None:
             "ChatLocal calls no tools, so that a tool gate has nothing to gate there: use"
             " ConfidenceMiddleware, or GuardedChatModel over a model that calls tools"
         )
-
-
-def _last_chunks(
-    result: ChatResult, made: Generation, assessment: Assessment, *, held: bool
-) -> Iterator[ChatGenerationChunk]:
-    """What a held stream has to say, then the empty chunk that ends every stream."""
-    generation = result.generations[0]
-    message = generation.message
-    metadata = dict(message.response_metadata)
-    if held and message.text:
-        yield _text_chunk(message.text)
-    elif not held:
-        metadata[KEY] = make_record(assessment)
-    end = AIMessageChunk(
-        content="",
-        response_metadata=metadata,
-        usage_metadata=_usage(made),
-        chunk_position="last",
-    )
-    yield ChatGenerationChunk(message=end, generation_info=generation.generation_info)
-
-
-def _text_chunk(text: str) -> ChatGenerationChunk:
-    return ChatGenerationChunk(message=AIMessageChunk(content=text))
 
 
 def _usage(made: Generation) -> UsageMetadata:

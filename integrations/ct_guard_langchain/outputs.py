@@ -17,9 +17,9 @@ from pydantic import BaseModel
 
 from ct_guard.errors import UsageError
 
+from .delivery import withheld_error
 from .messages import as_json
 from .record import attach, get_confidence
-from .structured import withheld_error
 
 __all__ = [
     "Selector",

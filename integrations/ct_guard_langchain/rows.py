@@ -17,10 +17,9 @@ from .assess import Case, Scores, decided
 from .climbing import Drawn, Further, check_varied, further, is_control_flow
 from .delivery import silent
 from .guarding import Guarded, Guarding
-from .listening import LastCall, ModelCall, alone
+from .hearing import LastCall, ModelCall, alone, note_in
 from .outputs import Selector, answer_of, asked_of, context_in, context_of
 from .record import attach, total_usage
-from .telling import note_in
 
 __all__ = ["Reading", "Row", "by_chain", "decide", "hear", "waiting"]
 

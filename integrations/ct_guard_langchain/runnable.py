@@ -18,12 +18,10 @@ from ct_guard.policies import OnError, Policy, Situation, refuse_draws
 from .assess import Case, Scores, ascore_each, decided, score_each
 from .chain import GuardedChain
 from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact
-from .guarding import Guarded, Guarding
+from .guarding import Guarded, Guarding, Parts, Vectorised
+from .hearing import note_in
 from .outputs import Selector, answer_of, asked_of, context_in
 from .per_call import POLICY, POLICY_SPEC, Guards, needs_estimator, no_option
-from .streaming import Parts
-from .telling import note_in
-from .vectorised import Vectorised
 
 __all__ = ["POLICY", "ConfidenceGuard", "Guarded", "Pair"]
 

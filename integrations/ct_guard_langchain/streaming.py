@@ -1,20 +1,17 @@
-"""Streams that end in a confidence: a model's, in an empty chunk with the record; a chain's, in its
-last part, which is kept back for it."""
+"""Streams of chat models, which end in an empty chunk with the record."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, message_chunk_to_message
 from langchain_core.messages.ai import add_ai_message_chunks
 from langchain_core.outputs import ChatGenerationChunk, ChatResult
-from langchain_core.runnables.utils import AddableDict
 
 from ct_guard.errors import BackendError
 
-from .record import KEY, ConfidenceRecord, attach
+from .record import KEY, ConfidenceRecord
 
-__all__ = ["Parts", "can_stream", "joined", "last_chunk", "opened", "retold", "whole"]
+__all__ = ["can_stream", "last_chunk", "opened", "rest_of", "retold", "text_chunk", "whole"]
 
 
 def can_stream(model: BaseChatModel, *, sync: bool) -> bool:
@@ -70,6 +67,31 @@ def last_chunk(record: ConfidenceRecord | None, after: BaseMessage) -> ChatGener
     )
 
 
+def text_chunk(text: str) -> ChatGenerationChunk:
+    """A part of a stream that says this."""
+    return ChatGenerationChunk(message=AIMessageChunk(content=text))
+
+
+def rest_of(result: ChatResult, streamed: ConfidenceRecord | None) -> Iterator[ChatGenerationChunk]:
+    """What a stream has to say yet: of an answer that was held all of it, of one whose text was
+    streamed nothing; then the empty chunk that ends it, with usage and record, which is `streamed`
+    where the text was."""
+    generation = result.generations[0]
+    message = generation.message
+    metadata = dict(message.response_metadata)
+    if streamed is not None:
+        metadata[KEY] = streamed
+    elif message.text:
+        yield text_chunk(message.text)
+    end = AIMessageChunk(
+        content="",
+        response_metadata=metadata,
+        usage_metadata=getattr(message, "usage_metadata", None),
+        chunk_position="last",
+    )
+    yield ChatGenerationChunk(message=end, generation_info=generation.generation_info)
+
+
 def retold(result: ChatResult) -> Iterator[ChatGenerationChunk]:
     """An answer that is complete, as a stream: what it says, then the end with its record."""
     generation = result.generations[0]
@@ -99,47 +121,3 @@ def retold(result: ChatResult) -> Iterator[ChatGenerationChunk]:
 def _nothing(like: BaseMessage) -> str | list[str | dict[str, object]]:
     """Empty content that merges with that of `like`."""
     return "" if isinstance(like.content, str) else []
-
-
-def joined(whole: Any, part: Any) -> Any:
-    """The stream so far and its next part; where they do not add up, the latest counts."""
-    if whole is None:
-        return part
-    try:
-        return whole + part
-    except TypeError:
-        return part
-
-
-class Parts:
-    """Parts of a dict whose `output` is an answer in the making.
-
-    All but the latest are passed on as they come; the last one goes out together with the
-    confidence, so that exactly one part carries it. With `hold` nothing is passed on before.
-    """
-
-    def __init__(self, output_key: str, *, hold: bool) -> None:
-        self._output_key, self.hold = output_key, hold
-        self.whole: dict[str, Any] = {}
-        """All parts joined, key by key."""
-        self._kept: Mapping[str, Any] | None = None
-
-    def add(self, part: Mapping[str, Any]) -> Iterator[Any]:
-        """What can be passed on now that this part is here."""
-        self.whole |= {key: joined(self.whole.get(key), value) for key, value in part.items()}
-        if self._kept is not None and not self.hold:
-            yield AddableDict(self._kept)
-        self._kept = part
-
-    def last(self, guarded: Mapping[str, Any] | Exception) -> Any:
-        """The last part, given what became of the whole: all of it, where it was held. Raises what
-        the whole ended in."""
-        if isinstance(guarded, Exception):
-            raise guarded
-        if self.hold or self._kept is None:
-            return AddableDict(guarded)
-        part = AddableDict(self._kept, confidence=guarded["confidence"])
-        said = part.get(self._output_key)
-        if isinstance(said, BaseMessage):
-            part[self._output_key] = attach(said, guarded["confidence"])
-        return part

@@ -154,7 +154,7 @@ class _Wrapping:
         """What `init_chat_model` returns where the model is configurable."""
         if not type(runnable).__module__.startswith(("langchain.", f"{__package__}.")):
             return None  # so that langchain is imported only where it is in use
-        from .configurable import ConfigurableModel, GuardedConfigurableModel
+        from .agents.configurable import ConfigurableModel, GuardedConfigurableModel
 
         if not isinstance(runnable, ConfigurableModel):
             return None

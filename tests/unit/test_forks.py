@@ -13,7 +13,7 @@ from ct_guard import forks
 from ct_guard.errors import BackendError
 from ct_guard.forks import ForkLock
 from ct_guard.policies.ledger import Ledger
-from ct_guard_langchain.listening import Listener
+from ct_guard_langchain.hearing import Listener
 
 pytestmark = [
     pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork"),

@@ -8,8 +8,8 @@ from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
 from pydantic import BaseModel
 
 from ct_guard.errors import UsageError
+from ct_guard_langchain.guarding import joined
 from ct_guard_langchain.outputs import answer_of, asked_of, with_answer
-from ct_guard_langchain.streaming import joined
 
 
 class Person(BaseModel):

@@ -1,25 +1,43 @@
-"""Which calls of tools may run: the gate before each call, and a predicate for human review."""
+"""Which calls of tools may run: the gate before each call, which also sees to it that the call that
+runs is the one that was let through, whatever changes it on the way; and a predicate for human
+review."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, get_args
+from uuid import UUID
 
 from langchain.agents.middleware.types import ToolCallRequest
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.messages import AIMessage, ToolCall, ToolMessage
+from langchain_core.tracers.context import register_configure_hook
 
-from ct_guard.errors import UsageError
+from ct_guard.errors import LowConfidenceError, UsageError
 from ct_guard.guard import Guard
 from ct_guard.policies import OnMissing, Situation, ToolGate, parts
 from ct_guard.records import Confidence, Decision
 
-from .delivery import may_replace
-from .record import CallScore, call_digest, get_confidence
+from ..delivery import may_replace
+from ..record import CallScore, call_digest, get_confidence
 from .state import Verdict, last_ai, verdict_on, verdicts_in
 
-__all__ = ["CallGate", "gate_of", "low_confidence", "refused", "tool_names"]
+__all__ = [
+    "CallGate",
+    "NotRunError",
+    "as_let_through",
+    "gate_of",
+    "low_confidence",
+    "refused",
+    "tool_names",
+]
 
 _UNSCORED = "it was never scored as it stands"
+
+Decide = Callable[[Mapping[str, Any]], Decision]
+"""Whether a call that nobody has scored may run."""
 
 
 @dataclass(frozen=True)
@@ -153,3 +171,66 @@ def _scores(state: object, call: ToolCall, name: str | None) -> list[float]:
     if not any(known) and name is None and record is not None:
         known = [scores_of(call, message, record.get("calls", []))]
     return [score for scores in known for score in scores if score is not None]
+
+
+class NotRunError(LowConfidenceError):
+    """Stops a tool before it begins; `decision` says why."""
+
+    def __init__(self, decision: Decision) -> None:
+        super().__init__(decision.reason)
+        self.decision = decision
+
+
+class _Watch(BaseCallbackHandler):
+    """LangChain tells it of every tool that begins: by then nothing changes the call any more. A
+    tool that runs inside the one that was let through is that one's own business."""
+
+    raise_error = run_inline = True
+
+    def __init__(self, request: ToolCallRequest, decide: Decide, around: "_Watch | None") -> None:
+        self._let_through, self._decide, self._around = (
+            call_digest(request.tool_call),
+            decide,
+            around,
+        )
+        config = getattr(request.runtime, "config", None) or {}
+        self._node: UUID | None = getattr(config.get("callbacks"), "parent_run_id", None)
+        self._begun = False
+
+    def on_tool_start(
+        self,
+        serialized: dict[str, Any],
+        input_str: str,
+        *,
+        parent_run_id: UUID | None = None,
+        inputs: dict[str, Any] | None = None,
+        **kwargs: Any,
+    ) -> None:
+        """Raises NotRunError for another call that may not run."""
+        if self._around is not None:
+            self._around.on_tool_start(
+                serialized, input_str, parent_run_id=parent_run_id, inputs=inputs, **kwargs
+            )
+        if self._begun and parent_run_id != self._node:
+            return
+        self._begun = True
+        call = {"name": serialized["name"], "args": input_str if inputs is None else inputs}
+        if call_digest(call) != self._let_through:
+            decision = self._decide(call)
+            if decision.action != "pass":
+                raise NotRunError(decision)
+
+
+_WATCH: ContextVar[_Watch | None] = ContextVar("ct_guard_watch", default=None)
+register_configure_hook(_WATCH, inheritable=False)
+
+
+@contextmanager
+def as_let_through(request: ToolCallRequest, decide: Decide) -> Iterator[None]:
+    """Around whatever executes the request: a tool that begins with another name or other arguments
+    is decided on anew, and raises NotRunError instead where it may not run."""
+    token = _WATCH.set(_Watch(request, decide, _WATCH.get()))
+    try:
+        yield
+    finally:
+        _WATCH.reset(token)

@@ -9,7 +9,7 @@ from typing_extensions import TypedDict
 
 from ct_guard.records import Action, ReviewChoice
 
-from .record import CallScore, ConfidenceRecord
+from ..record import CallScore, ConfidenceRecord
 
 __all__ = ["VERDICTS", "ConfidenceState", "Verdict", "last_ai", "verdict_on", "verdicts_in"]
 

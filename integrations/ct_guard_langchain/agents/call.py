@@ -17,15 +17,21 @@ from ct_guard.guard import Guard, Ladder, Outcome
 from ct_guard.policies import draws
 from ct_guard.records import Decision
 
-from .assess import Case, Scores
-from .climbing import Drawn, Further, check_varied, further
-from .delivery import Delivered, Delivery
-from .listening import LastCall, ModelCall, hearing
-from .messages import turn_of
-from .record import KEY, ConfidenceRecord, call_scores, total_usage
+from ..assess import Case, Scores
+from ..climbing import Drawn, Further, check_varied, further
+from ..delivery import Delivered, Delivery
+from ..hearing import LastCall, ModelCall, hearing
+from ..messages import turn_of
+from ..record import KEY, ConfidenceRecord, call_scores, total_usage
 from .state import VERDICTS, Verdict
 
-__all__ = ["AgentCall", "NothingSaidError", "Said"]
+__all__ = ["MISPLACED", "AgentCall", "NothingSaidError", "Said"]
+
+MISPLACED = (
+    "a middleware listed after %s changed what the model was asked, or which model: that is what"
+    " was judged, but calls of tools that it changes have no score; list %s last"
+)
+"""What the log says of one (`AgentCall.misplaced`), by the name of the guard."""
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from langchain.agents.middleware.human_in_the_loop import (
     RespondDecision,
     ReviewConfig,
 )
+from langchain.agents.middleware.types import AgentMiddleware
 from langchain_core.messages import AIMessage, HumanMessage, ToolCall, ToolMessage
 from langgraph.types import interrupt
 from pydantic import AfterValidator, Discriminator, ValidationError
@@ -25,11 +26,13 @@ from typing_extensions import TypedDict
 from ct_guard.errors import UsageError
 from ct_guard.records import ReviewChoice
 
-from .delivery import Delivery, replace_answer
-from .messages import text_of
-from .record import KEY, attach, get_confidence
+from ..delivery import Delivery, replace_answer
+from ..messages import text_of
+from ..record import KEY, attach, call_digest, get_confidence
+from .gate import CallGate
+from .state import VERDICTS, Verdict
 
-__all__ = ["FINAL_ANSWER", "review_answer", "review_call", "review_calls"]
+__all__ = ["FINAL_ANSWER", "review_answer", "review_call", "review_waiting", "without_review"]
 
 FINAL_ANSWER = "final_answer"
 """The name of the action that stands for a final answer."""
@@ -79,6 +82,34 @@ def review_answer(
     return _signed(message, decision["type"], delivery.kept(text), said)
 
 
+def review_waiting(
+    message: AIMessage, verdict: Verdict, gate: CallGate, *, by: str
+) -> dict[str, Any] | None:
+    """Ask about all calls of a turn that waits for a person, else about those that the gate sends
+    to one; return the update of the agent's state, the verdict `by` a middleware included. None:
+    nobody is to be asked. Raises UsageError as `review_answer` does."""
+    calls, reasons = list(message.tool_calls), [verdict["reason"]] * len(message.tool_calls)
+    allowed = verdict["allowed"]
+    if verdict["action"] != "human":
+        decided = [(call, gate.decide(call, message, verdict)) for call in calls]
+        waiting = [(call, made) for call, made in decided if made.action == "human"]
+        calls, reasons = [call for call, _ in waiting], [made.reason for _, made in waiting]
+        allowed = list(gate.gate.allowed) if gate.gate is not None else []
+    if not calls:
+        return None
+    update = _review_calls(message, calls, reasons=reasons, allowed=allowed)
+    places = [
+        at for at, call in enumerate(message.tool_calls) if any(call is each for each in calls)
+    ]
+    revised = update["messages"][0].tool_calls
+    done: Verdict = {
+        **verdict,
+        "action": "pass",
+        "reviewed": [call_digest(revised[at]) for at in places],
+    }
+    return {**update, VERDICTS: {by: done}}
+
+
 def review_call(
     call: ToolCall, *, reason: str, allowed: Sequence[ReviewChoice]
 ) -> ToolCall | ToolMessage:
@@ -90,7 +121,22 @@ def review_call(
     return _result(call, decision) or _revised(call, decision)
 
 
-def review_calls(
+def without_review(
+    kind: type[AgentMiddleware[Any, Any, Any]], base: type[AgentMiddleware[Any, Any, Any]]
+) -> type[Any]:
+    """A middleware without the hook after the model that it has of `base`. LangChain makes a node
+    of the graph, a step of every call, of each hook that a middleware's class has; one that can
+    only find that nobody is to be asked is a third of what the guard costs. Hooks of a subclass
+    stay."""
+    unused = {
+        name: getattr(AgentMiddleware, name)
+        for name in ("after_model", "aafter_model")
+        if getattr(kind, name) is getattr(base, name)
+    }
+    return type(kind.__name__, (kind,), {"__module__": kind.__module__, **unused})
+
+
+def _review_calls(
     message: AIMessage,
     calls: Sequence[ToolCall],
     *,

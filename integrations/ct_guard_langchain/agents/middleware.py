@@ -18,7 +18,7 @@ from langchain.agents.middleware.types import (
 )
 from langchain.chat_models import init_chat_model
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, ToolCall, ToolMessage
+from langchain_core.messages import ToolMessage
 from langchain_core.runnables import ensure_config
 from langgraph.runtime import Runtime
 from langgraph.types import Command
@@ -28,9 +28,8 @@ from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Terms
 from ct_guard.policies import OnError, OnMissing, Policy
 
-from .agent_call import AgentCall, NothingSaidError
-from .climbing import aclimb, climb
-from .delivery import (
+from ..climbing import aclimb, climb
+from ..delivery import (
     ABSTAIN_MESSAGE,
     AbstainMessage,
     Delivery,
@@ -38,13 +37,13 @@ from .delivery import (
     may_ask_person,
     may_replace,
 )
-from .per_call import Guards, policy_in
-from .record import KEY, call_digest, get_confidence
-from .review import review_answer, review_call, review_calls
-from .running import NotRunError, as_let_through
-from .state import VERDICTS, ConfidenceState, Verdict, last_ai, verdict_on
-from .telling import atell, note_in, tell
-from .tools import CallGate, gate_of, refused
+from ..hearing import atell, note_in, tell
+from ..per_call import Guards, policy_in
+from ..record import KEY, call_digest, get_confidence
+from .call import MISPLACED, AgentCall, NothingSaidError
+from .gate import CallGate, NotRunError, as_let_through, gate_of, refused
+from .review import review_answer, review_call, review_waiting, without_review
+from .state import ConfidenceState, last_ai, verdict_on
 
 __all__ = ["ConfidenceMiddleware"]
 
@@ -68,10 +67,9 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
       A stronger model that raises is noted in the record and passed over.
     * abstain: the answer becomes `abstain_message`, without tool calls, and the agent ends. With
       `keep_original` its text, as `redact` leaves it, is kept as the record's `original`.
-    * `samples`, or a policy with a `Resample` in it: where P lies in a band, by default where it is
-      only just good enough, the model is asked for further answers, all at once and heard by
-      nobody; whether they agree is evidence, with which the answer is scored again. Turns that
-      call tools are decided as they are.
+    * `samples`, or a `Resample` in the policy: where P lies in a band, by default where it is only
+      just good enough, the model is asked for further answers, heard by nobody; whether they agree
+      is evidence, with which the answer is scored again. Calls of tools are decided as they are.
     * human: the agent interrupts, and is resumed as after LangChain's own human review; this needs
       a checkpointer. What waits for review is in the state already: show it as a draft.
     * a `ToolGate` in the policy keeps calls below their tool's threshold from running, or asks a
@@ -143,11 +141,10 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         )
         gate_of(self.guard, on_missing)
         self.on_missing, self.hold_stream = on_missing, hold_stream
-        self._name = name
         self._reviews = may_ask_person(self.guard.policy)
-        self._said_misplaced = False
+        self._name, self._said_misplaced = name, False
         if not self._reviews:
-            self.__class__ = _without_review(type(self))
+            self.__class__ = without_review(type(self), ConfidenceMiddleware)
 
     @property
     def guard(self) -> Guard:
@@ -251,13 +248,7 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
     def _say_misplaced(self, call: AgentCall) -> None:
         if call.misplaced and not self._said_misplaced:
             self._said_misplaced = True
-            _logger.warning(
-                "a middleware listed after %s changed what the model was asked, or which model:"
-                " that is what was judged, but calls of tools that it changes have no score; list"
-                " %s last",
-                self.name,
-                self.name,
-            )
+            _logger.warning(MISPLACED, self.name, self.name)
 
     # --- review ---------------------------------------------------------------------------------
 
@@ -274,7 +265,8 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
             return None
         structured = state.get("structured_response") is not None
         if message.tool_calls and not structured:
-            return self._review_calls(message, verdict, self._gate(self._guard_for(runtime)))
+            gate = self._gate(self._guard_for(runtime))
+            return review_waiting(message, verdict, gate, by=self.name)
         if verdict["action"] != "human":
             return None
         return review_answer(
@@ -291,29 +283,6 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
     ) -> dict[str, Any] | None:
         """`after_model`: it waits for nothing but a person, which interrupts the graph."""
         return self.after_model(state, runtime)
-
-    def _review_calls(
-        self, message: AIMessage, verdict: Verdict, gate: CallGate
-    ) -> dict[str, Any] | None:
-        """All calls of a turn that waits for a person, else those that the gate sends to one."""
-        calls, reasons = list(message.tool_calls), [verdict["reason"]] * len(message.tool_calls)
-        allowed = verdict["allowed"]
-        if verdict["action"] != "human":
-            decided = [(call, gate.decide(call, message, verdict)) for call in calls]
-            waiting = [(call, made) for call, made in decided if made.action == "human"]
-            calls, reasons = [call for call, _ in waiting], [made.reason for _, made in waiting]
-            allowed = list(gate.gate.allowed) if gate.gate is not None else []
-        if not calls:
-            return None
-        update = review_calls(message, calls, reasons=reasons, allowed=allowed)
-        places = [at for at, call in enumerate(message.tool_calls) if _is_among(call, calls)]
-        revised = update["messages"][0].tool_calls
-        done: Verdict = {
-            **verdict,
-            "action": "pass",
-            "reviewed": [call_digest(revised[at]) for at in places],
-        }
-        return {**update, VERDICTS: {self.name: done}}
 
     def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Where another middleware has ended the run with a message of its own, the state's record
@@ -373,27 +342,9 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         if verdict is not None and call_digest(call) in verdict["reviewed"]:
             return request
         decision = gate.decide(call, message, verdict)
-        if decision.action == "pass":
-            return request
         if decision.action != "human":
-            return refused(call, decision)
+            return request if decision.action == "pass" else refused(call, decision)
         reviewed = review_call(call, reason=decision.reason, allowed=decision.allowed)
         if isinstance(reviewed, ToolMessage):
             return reviewed
         return request.override(tool_call=reviewed)
-
-
-def _is_among(call: ToolCall, calls: Sequence[ToolCall]) -> bool:
-    return any(call is each for each in calls)
-
-
-def _without_review(kind: type[ConfidenceMiddleware]) -> type[ConfidenceMiddleware]:
-    """The same middleware without its hook after the model. LangChain makes a node of the graph, a
-    step of every call, of each hook that a middleware's class has; one that can only find that
-    nobody is to be asked is a third of what the guard costs. Hooks of a subclass stay."""
-    unused = {
-        name: getattr(AgentMiddleware, name)
-        for name in ("after_model", "aafter_model")
-        if getattr(kind, name) is getattr(ConfidenceMiddleware, name)
-    }
-    return type(kind.__name__, (kind,), {"__module__": kind.__module__, **unused})

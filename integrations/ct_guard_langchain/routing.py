@@ -1,10 +1,12 @@
-"""Confidence as a node of a LangGraph graph of one's own, and the edge that follows it."""
+"""Where an answer goes by its confidence: a node of a graph of one's own and the edge that follows
+it, and a branch of a chain."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, get_args
 
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import Runnable, RunnableBranch, RunnableConfig, RunnableLambda
+from langchain_core.runnables.base import RunnableLike, coerce_to_runnable
 
 from ct_guard.errors import UsageError
 from ct_guard.guard import Guard
@@ -15,9 +17,9 @@ from .assess import Case, aassess, assess
 from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact
 from .messages import turn_of
 from .per_call import Guards, policy_in
-from .record import get_confidence
+from .record import ConfidenceRecord, get_confidence
 
-__all__ = ["confidence_node", "route_by_confidence"]
+__all__ = ["confidence_node", "confidence_router", "route_by_confidence"]
 
 
 def confidence_node(
@@ -132,3 +134,57 @@ def _messages(state: Any) -> Sequence[BaseMessage]:
         found = state if isinstance(state, list) else getattr(state, "messages", [])
     messages: Sequence[BaseMessage] = found
     return messages
+
+
+def confidence_router(
+    branches: Mapping[float | Action, RunnableLike[Any, Any]], default: RunnableLike[Any, Any]
+) -> RunnableBranch[Any, Any]:
+    """A branch on what carries a confidence: the result of a `ConfidenceGuard`, a message, a state.
+
+        guard.wrap(chain) | confidence_router(
+            {"abstain": hand_over, 0.9: send, 0.5: send_with_a_caution}, default=ask_a_person
+        )
+
+    A key is an action of the policy, or a threshold that p reaches. Actions go before thresholds,
+    and the highest threshold that is reached counts. Whatever fits no key goes to `default`, also
+    an answer that was not measured. Each branch gets what the router got.
+
+    Raises UsageError for keys that make no sense, and, when it runs, for an input without a
+    confidence.
+    """
+    if not branches:
+        raise UsageError("a router needs a branch: give an action or a threshold, such as {0.9: …}")
+    actions: list[Any] = [key for key in branches if isinstance(key, str)]
+    thresholds: list[Any] = [key for key in branches if not isinstance(key, str)]
+    for key in actions:
+        if key not in get_args(Action):
+            known = ", ".join(get_args(Action))
+            raise UsageError(f"{key!r} is no action: there are {known}, and thresholds from 0 to 1")
+    for key in thresholds:
+        if isinstance(key, bool) or not isinstance(key, int | float) or not 0 <= key <= 1:
+            raise UsageError(f"a threshold is a probability between 0 and 1, not {key!r}")
+    ordered = [*actions, *sorted(thresholds, reverse=True)]
+    return RunnableBranch(
+        *[(_fits(key), coerce_to_runnable(branches[key])) for key in ordered],
+        coerce_to_runnable(default),
+    )
+
+
+def _fits(key: float | Action) -> Runnable[Any, bool]:
+    def fits(source: Any) -> bool:
+        record = _record(source)
+        if isinstance(key, str):
+            return record["action"] == key
+        return record["p"] is not None and record["p"] >= key
+
+    return RunnableLambda(fits)
+
+
+def _record(source: Any) -> ConfidenceRecord:
+    record = get_confidence(source)
+    if record is None:
+        raise UsageError(
+            f"a {type(source).__name__} without a confidence cannot be routed: put a guarded model"
+            " or guard.wrap(chain) in front of the router"
+        )
+    return record
