@@ -80,22 +80,23 @@ class QuestionAnswer(Record):
 
     def conversation(self) -> tuple[Message, ...]:
         """The turns before the answer; the last one is what was asked."""
-        if self.messages and self.messages[-1].role == "user":
-            earlier, asked = self.messages[:-1], self.messages[-1].content
-        else:
-            earlier, asked = self.messages, self.question
-        if self.context:
-            asked = f"{self.context}\n\n{asked}"
-        return (*earlier, Message(role="user", content=asked))
+        return (*self._earlier(), Message(role="user", content=self.asked()))
 
     def asked(self) -> str:
         """The text that was asked: the last turn of the conversation, a passage in front of it."""
-        return self.conversation()[-1].content
+        asked = self.messages[-1].content if self._ends_in_question() else self.question
+        return f"{self.context}\n\n{asked}" if self.context else asked
 
     def question_key(self) -> str:
         """Rows with the same key are answers to one question: one cluster, one split."""
-        turns = self.conversation()
-        return "\x1e".join(f"{turn.role}\x1f{turn.content}" for turn in turns)
+        turns = [f"{turn.role}\x1f{turn.content}" for turn in self._earlier()]
+        return "\x1e".join([*turns, f"user\x1f{self.asked()}"])
+
+    def _ends_in_question(self) -> bool:
+        return bool(self.messages) and self.messages[-1].role == "user"
+
+    def _earlier(self) -> tuple[Message, ...]:
+        return self.messages[:-1] if self._ends_in_question() else self.messages
 
 
 class GradedAnswer(Record):

@@ -196,9 +196,10 @@ class _Found:
         self.estimators.setdefault(str(fields.get("estimator") or UNNAMED))
         if fields.get("scorer"):
             self.scorers.setdefault(str(fields["scorer"]))
-        computed = arithmetic_of(row)
-        if computed is not None:
-            self.arithmetics.setdefault((computed.backend, computed.format), computed)
+        if (fields.get("backend"), fields.get("format")) not in self.arithmetics:
+            computed = arithmetic_of(row)
+            if computed is not None:
+                self.arithmetics[computed.backend, computed.format] = computed
         grade = correct_of(row)
         if isinstance(grade, Rejected):
             raise InputError(f"{grade.message}: correct it, or leave it empty where unknown")

@@ -136,8 +136,12 @@ def _row(number: int, where: str, line: bytes) -> Row:
         return _odd_row(number, where, line)
     if not isinstance(fields, dict):
         return _odd_row(number, where, line)
-    plain = not any(isinstance(value, (float, list, dict)) for value in fields.values())
-    if not plain and (_HUGE.search(line) or _may_be_deep(line)):
+    nested = False
+    for value in fields.values():
+        if isinstance(value, float) and not math.isfinite(value):
+            return _odd_row(number, where, line)
+        nested = nested or isinstance(value, (list, dict))
+    if nested and (_HUGE.search(line) or _may_be_deep(line)):
         return _odd_row(number, where, line)
     return Row(number, fields, None, where)
 
