@@ -189,7 +189,8 @@ def simulate(draws: int, mapie_draws: int) -> str:
     for n in SIZES:
         for name, population in populations.items():
             cell = measure(population, n, draws, mapie_draws)
-            ratio = cell.coverage_beside / cell.mapie_coverage if cell.mapie_coverage else np.nan
+            beside = cell.mapie_coverage
+            told = f" = {cell.coverage_beside / beside:.2f}" if beside else ": it answers nothing"
             rows.append(
                 [
                     name,
@@ -198,7 +199,7 @@ def simulate(draws: int, mapie_draws: int) -> str:
                     f"{cell.cascade_violations:.3f}",
                     f"{cell.most:.3f}",
                     f"{cell.coverage:.3f}",
-                    f"{cell.coverage_beside:.3f} / {cell.mapie_coverage:.3f} = {ratio:.2f}",
+                    f"{cell.coverage_beside:.3f} / {beside:.3f}{told}",
                     f"{cell.mapie_violations:.3f}",
                     f"{cell.cascade_coverage:.3f}",
                     f"{cell.cascade_calls:.3f}",
