@@ -44,7 +44,7 @@ def clean(text: str) -> tuple[str, bool]:
     visible = unified.replace("\n", "").replace("\t", "")
     if visible.isascii() and visible.isprintable():
         return unified, False
-    kept = "".join(c for c in unified if c in _KEPT_CONTROLS or category(c) not in _REMOVED)
+    kept = unified.translate(dict.fromkeys(map(ord, _unseen(unified))))
     kept = _with_few_marks(_UNSEEN_MARKS.sub("", kept))
     cleaned = _with_few_marks(normalize("NFC", kept))  # one mark can become two
     return cleaned, cleaned != unified
@@ -56,7 +56,14 @@ def is_refusal(answer: str) -> bool:
     return any(pattern.match(start) for pattern in REFUSALS)
 
 
+def _unseen(text: str) -> list[str]:
+    """What nobody sees, of the characters that a text is made of: few, however long it is."""
+    return [c for c in set(text) if c not in _KEPT_CONTROLS and category(c) in _REMOVED]
+
+
 def _with_few_marks(text: str) -> str:
+    if not any(map(_is_mark, set(text))):
+        return text
     kept = []
     run = 0
     for character in text:
