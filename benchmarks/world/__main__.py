@@ -59,6 +59,7 @@ from .columns import (
 from .promise import promise
 from .report import (
     METRICS,
+    Found,
     Slice,
     compare,
     main_table,
@@ -99,8 +100,37 @@ def main(
     rows = measure_rows(backend, graded)
     asked = {(way.slug, seed): through(rows, way, runs, seed) for way, seed in ways}
 
-    with_prior = answered_by_prior(rows)
-    columns = baselines(rows, with_prior)
+    columns = _columns(rows, asked)
+    everything = Slice.of("all answers", 0, rows.test.rows, lambda row: True)
+    slices = _slices(everything, rows)
+    found = measure_all(columns, slices, jobs)
+    write_csv(results.with_name("world") / "figures.csv", found)
+    text = "\n".join(
+        [
+            "## The miniature world",
+            f"`make bench-world` (`python -m benchmarks.world --seeds {seeds} --other-seeds"
+            f" {other_seeds} --scale {scale:g}`;"
+            " every figure of every slice with its interval: `world/figures.csv`).",
+            "",
+            _about(rows, columns, slices),
+            "",
+            verbalized(backend, rows),
+            "Sampling (5): the share of the question's other four answers in this file, one greedy"
+            " and the rest sampled from the base model, that have the same content.",
+            "",
+            *_tables(found, columns, slices),
+            *promise(columns["hybrid"], rows),
+            *_seeds(asked, everything),
+            *_attempts(asked, everything),
+        ]
+    )
+    between_markers(results, "bench-world", text)
+    click.echo(text)
+
+
+def _columns(rows: Rows, asked: dict[tuple[str, int], Rows]) -> Columns:
+    """Each estimator's P(correct), by its name in the tables."""
+    columns = baselines(rows, answered_by_prior(rows))
     columns["probe"] = of_query(asked[PROBE.slug, 0])
     columns["lora_probe"] = of_query(asked[LORA_PROBE.slug, 0])
     columns["tuned query, `all`, 400 steps"] = of_query(asked[EVERYWHERE.slug, 0])
@@ -109,58 +139,44 @@ def main(
     columns["tuned query, `query`"] = of_query(asked[QUERY.slug, 0])
     columns["hybrid"] = of_hybrid(asked[QUERY.slug, 0])
     columns["hybrid, no prior"] = of_hybrid_without_prior(asked[QUERY.slug, 0])
+    return columns
 
-    everything = Slice.of("all answers", 0, rows.test.rows, lambda row: True)
-    slices = _slices(everything, rows)
-    found = measure_all(columns, slices, jobs)
-    write_csv(results.with_name("world") / "figures.csv", found)
-    matched, greedy = slices[2], slices[1]
+
+def _about(rows: Rows, columns: Columns, slices: Sequence[Slice]) -> str:
+    """What the figures are of."""
+    everything, matched = slices[0], slices[2]
     pairs = pair_accuracy(np.zeros(len(everything.rows)), everything.correct, everything.question)
-    text = "\n".join(
-        [
-            "## The miniature world",
-            f"`make bench-world` (`python -m benchmarks.world --seeds {seeds} --other-seeds"
-            f" {other_seeds} --scale {scale:g}`;"
-            " every figure of every slice with its interval: `world/figures.csv`).",
-            "",
-            f"Test: {len(everything.rows):,} answers (greedy and four sampled ones) to"
-            f" {len(set(everything.question.tolist())):,} questions,"
-            f" {everything.correct.mean():.0%} right; {pairs.questions:,} questions have a right"
-            " and a wrong answer; misconceptions + matched facts:"
-            f" {len(set(matched.question.tolist())):,} questions."
-            f" Tuning: {len(rows.tuning):,} answers. Intervals: 95%, bootstrap over questions. A"
-            " perfectly calibrated estimator with the hybrid's P(correct) would show an ECE of"
-            f" {ece_noise_floor(columns['hybrid'][0]):.3f} here.",
-            "",
-            verbalized(backend, rows),
-            "Sampling (5): the share of the question's other four answers in this file, one greedy"
-            " and the rest sampled from the base model, that have the same content.",
-            "",
-            "All answers, tuning seed 0:",
-            "",
-            main_table(found, everything.name, list(columns)),
-            "Greedy answers alone:",
-            "",
-            main_table(found, greedy.name, list(columns)),
-            *(
-                line
-                for metric in ("AUROC", "pairs")
-                for line in (
-                    f"{metric} by slice:",
-                    "",
-                    slice_table(found, slices, list(columns), metric, columns["hybrid"]),
-                )
-            ),
-            "Paired differences:",
-            "",
-            markdown(["difference", "value"], _differences(columns, everything, greedy, matched)),
-            *promise(columns["hybrid"], rows),
-            *_seeds(asked, everything),
-            *_attempts(asked, everything),
-        ]
+    return (
+        f"Test: {len(everything.rows):,} answers (greedy and four sampled ones) to"
+        f" {len(set(everything.question.tolist())):,} questions,"
+        f" {everything.correct.mean():.0%} right; {pairs.questions:,} questions have a right"
+        " and a wrong answer; misconceptions + matched facts:"
+        f" {len(set(matched.question.tolist())):,} questions."
+        f" Tuning: {len(rows.tuning):,} answers. Intervals: 95%, bootstrap over questions. A"
+        " perfectly calibrated estimator with the hybrid's P(correct) would show an ECE of"
+        f" {ece_noise_floor(columns['hybrid'][0]):.3f} here."
     )
-    between_markers(results, "bench-world", text)
-    click.echo(text)
+
+
+def _tables(found: Found, columns: Columns, slices: Sequence[Slice]) -> list[str]:
+    everything, greedy, matched = slices[:3]
+    names = list(columns)
+    lines = [
+        "All answers, tuning seed 0:",
+        "",
+        main_table(found, everything.name, names),
+        "Greedy answers alone:",
+        "",
+        main_table(found, greedy.name, names),
+    ]
+    for metric in ("AUROC", "pairs"):
+        lines += [
+            f"{metric} by slice:",
+            "",
+            slice_table(found, slices, names, metric, columns["hybrid"]),
+        ]
+    differences = _differences(columns, everything, greedy, matched)
+    return [*lines, "Paired differences:", "", markdown(["difference", "value"], differences)]
 
 
 def _slices(everything: Slice, rows: Rows) -> list[Slice]:

@@ -1,6 +1,7 @@
 """The tensors of a GGUF file: their types, and the shapes that the architecture demands."""
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from gguf.constants import GGMLQuantizationType
 
@@ -52,10 +53,32 @@ def _experts(info: GGUFInfo) -> int:
     return int(info.own("expert_count", 0))
 
 
-def _layout(
-    info: GGUFInfo,
-) -> tuple[_Shapes, _Shapes]:
+class _Sizes(NamedTuple):
+    """Numbers that a block's shapes are made of."""
+
+    width: int
+    hidden: int
+    """Of the feed-forward part."""
+    head: int
+    queries: int
+    """Of all heads together."""
+    keys: int
+
+
+def _layout(info: GGUFInfo) -> tuple[_Shapes, _Shapes]:
     """Shapes of the tensors that an architecture of ours must and may have."""
+    name, sizes = info.architecture, _sizes(info)
+    required: _Shapes = {"output_norm.weight": (sizes.width,)}
+    optional: _Shapes = {"rope_freqs.weight": (sizes.head // 2,)}
+    for layer in range(info.layers):
+        more, maybe = _block(name, sizes, experts=_experts(info))
+        required |= {f"blk.{layer}.{part}": shape for part, shape in more.items()}
+        optional |= {f"blk.{layer}.{part}": shape for part, shape in maybe.items()}
+    return required, optional
+
+
+def _sizes(info: GGUFInfo) -> _Sizes:
+    """Raises InvalidGGUF for numbers that do not fit each other."""
     name = info.architecture
     width, hidden = int(info.own("embedding_length")), info.own("feed_forward_length")
     counts = (hidden, info.own("attention.head_count"), info.own("attention.head_count_kv", 1))
@@ -77,53 +100,48 @@ def _layout(
         )
     if name + ".attention.layer_norm_rms_epsilon" not in info.fields:
         raise InvalidGGUF(f"{name}.attention.layer_norm_rms_epsilon is missing")
-    queries, keys = head * heads, head * kv_heads
-    required: _Shapes = {"output_norm.weight": (width,)}
-    optional: _Shapes = {"rope_freqs.weight": (head // 2,)}
-    for block in (f"blk.{layer}." for layer in range(info.layers)):
+    return _Sizes(width, hidden, head, queries=head * heads, keys=head * kv_heads)
+
+
+def _block(name: str, sizes: _Sizes, *, experts: int) -> tuple[_Shapes, _Shapes]:
+    """What a layer must and may have."""
+    width, hidden, head, queries, keys = sizes
+    required: _Shapes = {
+        "attn_norm.weight": (width,),
+        "attn_output.weight": (queries, width),
+        "ffn_norm.weight": (width,),
+    }
+    if name == "phi3":  # projections that are read together lie in one matrix
+        together: _Shapes = {
+            "attn_qkv.weight": (width, queries + 2 * keys),
+            "ffn_up.weight": (width, 2 * hidden),
+            "ffn_down.weight": (hidden, width),
+        }
+        return required | together, {}
+    required |= {
+        "attn_q.weight": (width, queries),
+        "attn_k.weight": (width, keys),
+        "attn_v.weight": (width, keys),
+    }
+    if name in ("qwen3", "gemma3"):
+        required |= {"attn_q_norm.weight": (head,), "attn_k_norm.weight": (head,)}
+    if name == "gemma3":
+        required |= {"post_attention_norm.weight": (width,), "post_ffw_norm.weight": (width,)}
+    if not experts:
         required |= {
-            f"{block}attn_norm.weight": (width,),
-            f"{block}attn_output.weight": (queries, width),
-            f"{block}ffn_norm.weight": (width,),
+            "ffn_gate.weight": (width, hidden),
+            "ffn_up.weight": (width, hidden),
+            "ffn_down.weight": (hidden, width),
         }
-        if name == "phi3":  # projections that are read together lie in one matrix
-            required |= {
-                f"{block}attn_qkv.weight": (width, queries + 2 * keys),
-                f"{block}ffn_up.weight": (width, 2 * hidden),
-                f"{block}ffn_down.weight": (hidden, width),
-            }
-            continue
-        required |= {
-            f"{block}attn_q.weight": (width, queries),
-            f"{block}attn_k.weight": (width, keys),
-            f"{block}attn_v.weight": (width, keys),
-        }
-        if name in ("qwen3", "gemma3"):
-            required |= {
-                f"{block}attn_q_norm.weight": (head,),
-                f"{block}attn_k_norm.weight": (head,),
-            }
-        if name == "gemma3":
-            required |= {
-                f"{block}post_attention_norm.weight": (width,),
-                f"{block}post_ffw_norm.weight": (width,),
-            }
-        optional |= {
-            f"{block}attn_q.bias": (queries,),
-            f"{block}attn_k.bias": (keys,),
-            f"{block}attn_v.bias": (keys,),
-            f"{block}attn_output.bias": (width,),
-            f"{block}ffn_gate.bias": (hidden,),
-            f"{block}ffn_up.bias": (hidden,),
-            f"{block}ffn_down.bias": (width,),
-        }
-        if not _experts(info):
-            required |= {
-                f"{block}ffn_gate.weight": (width, hidden),
-                f"{block}ffn_up.weight": (width, hidden),
-                f"{block}ffn_down.weight": (hidden, width),
-            }
-    return required, optional
+    return required, {
+        "attn_q.bias": (queries,),
+        "attn_k.bias": (keys,),
+        "attn_v.bias": (keys,),
+        "attn_output.bias": (width,),
+        "ffn_gate.bias": (hidden,),
+        "ffn_up.bias": (hidden,),
+        "ffn_down.bias": (width,),
+    }
 
 
 def check_pairs(tensors: Mapping[str, TensorInfo], base: Mapping[str, TensorInfo]) -> None:

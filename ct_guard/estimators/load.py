@@ -1,19 +1,12 @@
 """`load_estimator`: from a name to an estimator that is verified and ready."""
 
 import hashlib
-import inspect
 import re
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from ct_guard.backends import Adapter, Backend, Item, self_test
-from ct_guard.errors import (
-    ManifestError,
-    MismatchError,
-    MissingExtraError,
-    UsageError,
-)
+from ct_guard.errors import ManifestError, MismatchError
 from ct_guard.query import MIN_ROOM, QUERY_HASH, TEMPLATE_DATE, build_query
 from ct_guard.records import Arithmetic
 from ct_guard.store import (
@@ -27,82 +20,16 @@ from ct_guard.store import (
 from ct_guard.store.lora_config import read_lora_config
 
 from .baselines import baseline_manifest, named_baseline
+from .bases import BaseLoader
 from .estimator import Estimator
 from .methods import Method, TextMethod, make_method
 from .novelty import novelty_for, state_wants, states_of
 from .weighing import weighing_of
 
-__all__ = ["BACKENDS", "load_estimator"]
-
-
-def _transformers(
-    base: str | Path,
-    revision: str | None,
-    *,
-    device: str,
-    dtype: str,
-    batch_size: int | None,
-    **options: Any,
-) -> Backend:
-    try:
-        from ct_guard.backends.transformers import TransformersBackend
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("the transformers backend", "torch") from error
-    _check_options("transformers", TransformersBackend.load, options)
-    return TransformersBackend.load(
-        base, revision=revision, device=device, dtype=dtype, batch_size=batch_size, **options
-    )
-
-
-def _llama_cpp(
-    base: str | Path,
-    revision: str | None,
-    *,
-    device: str,
-    dtype: str,
-    batch_size: int | None,
-    **options: Any,
-) -> Backend:
-    try:
-        from ct_guard.backends.llama_cpp import LlamaCppBackend
-    except ModuleNotFoundError as error:
-        raise MissingExtraError("the llama_cpp backend", "gguf") from error
-    if dtype != "auto":
-        raise UsageError(f"dtype {dtype!r}: a GGUF file has its own precision; leave it at 'auto'")
-    _check_options("llama_cpp", LlamaCppBackend.load, options)
-    if device != "auto":
-        options.setdefault("n_gpu_layers", 0 if device == "cpu" else -1)
-    return LlamaCppBackend.load(base, batch_size=batch_size, **options)
-
-
-def _server(base: str | Path, revision: str | None, url: str, **options: Any) -> Backend:
-    """See `ServerBackend.load`."""
-    from ct_guard.backends.server import ServerBackend
-
-    _check_options("server", ServerBackend.load, options)
-    return ServerBackend.load(base, url=url, revision=revision, **options)
+__all__ = ["load_estimator"]
 
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-
-_COMMON = {"source", "revision", "device", "dtype", "batch_size", "url"}
-"""What `load_estimator` hands to every backend by its own parameters."""
-
-BACKENDS: dict[str, Callable[..., Backend]] = {
-    "transformers": _transformers,
-    "llama_cpp": _llama_cpp,
-}
-"""How each backend loads a base model."""
-
-
-def _check_options(backend: str, load: Callable[..., Backend], options: dict[str, Any]) -> None:
-    """Raise UsageError for an option that a backend does not have."""
-    known = inspect.signature(load).parameters.keys() - _COMMON
-    for name in options:
-        if name not in known:
-            raise UsageError(
-                f"the backend {backend} has no option {name!r}: it has {', '.join(sorted(known))}"
-            )
 
 
 def load_estimator(
@@ -139,60 +66,54 @@ def load_estimator(
     """
     if isinstance(source, Estimator):
         return source
-
-    def engine_over(base: str | Path, revision: str | None = None) -> Backend:
-        if not isinstance(backend, str):
-            return backend
-        if server is not None:
-            return _server(base, revision, server, **options)
-        if backend not in BACKENDS:
-            raise UsageError(f"unknown backend {backend!r}: there are {', '.join(BACKENDS)}")
-        return BACKENDS[backend](
-            base, revision, device=device, dtype=dtype, batch_size=batch_size, **options
-        )
-
-    if server is not None and (backend != "transformers" or (device, dtype) != ("auto", "auto")):
-        raise UsageError(
-            "a server has its own backend, device and dtype: leave these out beside `server`"
-        )
+    loader = BaseLoader(backend, server, device, dtype, batch_size, options)
     named = named_baseline(source, base)
     if named is not None:
-        engine = engine_over(base_place(named[1], offline=offline))
+        engine = loader.over(base_place(named[1], offline=offline))
         manifest = baseline_manifest(*named, engine)
-        folder, digest = Path(manifest.name), manifest_text(manifest).encode()
-    else:
-        folder = locate(source, revision, offline=offline)
-        manifest, digest = load_manifest(folder), (folder / MANIFEST).read_bytes()
-        _check_version(manifest, folder)
-        if not manifest.spec.has_base:
-            return Estimator(
-                manifest=manifest,
-                method=make_method(manifest, folder),
-                backend=None,
-                query=None,
-                adapter=None,
-                fingerprint=_fingerprint(digest),
-                weighing=weighing_of(manifest, folder),
-                refusals=refusals,
-                folder=folder,
-            )
-        reader = backend if isinstance(backend, str) else backend.name
-        reader = "server" if server is not None else reader
-        if manifest.adapter is not None and reader == "transformers":
-            read_lora_config(folder / manifest.adapter, on_query=manifest.activation == "query")
-        if isinstance(backend, str):
-            where = (
-                base_place(base, revision=manifest.base.revision, offline=offline)
-                if base is not None
-                else _base_of(manifest, folder, offline=offline)
-            )
-            _check_revision(manifest, where)
-            if reader == "transformers" and manifest.base.quantization is not None:
-                options.setdefault("quantization", manifest.base.quantization)
-            engine = engine_over(where, manifest.base.revision)
-        else:
-            engine = backend
+        digest = manifest_text(manifest).encode()
+        return _over(engine, manifest, Path(manifest.name), digest, refusals=refusals)
+    folder = locate(source, revision, offline=offline)
+    manifest, digest = load_manifest(folder), (folder / MANIFEST).read_bytes()
+    _check_version(manifest, folder)
+    if not manifest.spec.has_base:
+        return _without_base(manifest, folder, digest, refusals=refusals)
+    if manifest.adapter is not None and loader.name == "transformers":
+        read_lora_config(folder / manifest.adapter, on_query=manifest.activation == "query")
+    engine = _base_over(loader, manifest, folder, base, offline=offline)
     return _over(engine, manifest, folder, digest, refusals=refusals)
+
+
+def _without_base(manifest: Manifest, folder: Path, digest: bytes, *, refusals: bool) -> Estimator:
+    """The estimator of a method that reads no base model."""
+    return Estimator(
+        manifest=manifest,
+        method=make_method(manifest, folder),
+        backend=None,
+        query=None,
+        adapter=None,
+        fingerprint=_fingerprint(digest),
+        weighing=weighing_of(manifest, folder),
+        refusals=refusals,
+        folder=folder,
+    )
+
+
+def _base_over(
+    loader: BaseLoader, manifest: Manifest, folder: Path, base: str | Path | None, *, offline: bool
+) -> Backend:
+    """The backend over the base that the manifest names, or over `base` in its place."""
+    if not isinstance(loader.backend, str):
+        return loader.backend
+    where = (
+        base_place(base, revision=manifest.base.revision, offline=offline)
+        if base is not None
+        else _base_of(manifest, folder, offline=offline)
+    )
+    _check_revision(manifest, where)
+    if loader.name == "transformers" and manifest.base.quantization is not None:
+        loader = loader.with_default(quantization=manifest.base.quantization)
+    return loader.over(where, manifest.base.revision)
 
 
 def _over(
@@ -242,7 +163,7 @@ def _check_base(engine: Backend, manifest: Manifest, folder: Path) -> None:
     if expected and not unknown and engine.fingerprint != expected:
         raise MismatchError(
             f"{folder} was made for the base model {manifest.base.id!r} ({expected}), but this base"
-            f" is another ({engine.fingerprint or 'unknown'}): give the right one with --base"
+            f" is another ({engine.fingerprint or 'unknown'}): give the right one with `base`"
             + (f", at revision {manifest.base.revision}" if manifest.base.revision else "")
         )
     if manifest.base.digests and not served and engine.digest not in manifest.base.digests:
@@ -266,7 +187,7 @@ def _adapter_of(manifest: Manifest, folder: Path, engine: Backend) -> Adapter | 
     if manifest.activation not in engine.capabilities.activations:
         way = (
             ": serve the estimator on llama-server ('ct-guard export gguf' makes its files), or"
-            " tune it with --activation all"
+            " tune it with 'ct-guard tune --activation all'"
             if engine.capabilities.served
             else ""
         )
@@ -286,12 +207,12 @@ def _check_capabilities(engine: Backend, manifest: Manifest, method: Method | Te
     if isinstance(method, TextMethod) and not engine.capabilities.generates:
         raise MismatchError(
             f"the method {manifest.method!r} has the base model answer, and the backend"
-            f" {engine.name} cannot generate: use --backend transformers or llama_cpp"
+            f" {engine.name} cannot generate: use `backend` transformers or llama_cpp"
         )
     if _reads_hidden(manifest) and not engine.capabilities.hidden_states:
         raise MismatchError(
             f"the method {manifest.method!r} reads hidden states, which the backend {engine.name}"
-            " does not give: use --backend transformers"
+            " does not give: use `backend` transformers"
         )
 
 
@@ -335,14 +256,14 @@ def _check_revision(manifest: Manifest, base: str | Path) -> None:
     if commit and expected and _COMMIT.fullmatch(expected) and commit != expected:
         raise MismatchError(
             f"{manifest.name} was made on revision {expected} of {manifest.base.id}, and {base} is"
-            f" revision {commit}: give the right one with --base, or leave --base out"
+            f" revision {commit}: give the right one with `base`, or leave `base` out"
         )
 
 
 def _base_of(manifest: Manifest, folder: Path, *, offline: bool) -> str | Path:
     if not manifest.base.id:
-        raise MismatchError(f"{folder} names no base model: give it with --base")
+        raise MismatchError(f"{folder} names no base model: give it with `base`")
     base = base_place(manifest.base.id, folder, revision=manifest.base.revision, offline=offline)
     if manifest.base.id.startswith(".") and not Path(base).exists():
-        raise MismatchError(f"the base model of {folder} is not at {base}: give it with --base")
+        raise MismatchError(f"the base model of {folder} is not at {base}: give it with `base`")
     return base

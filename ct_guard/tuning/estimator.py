@@ -130,14 +130,10 @@ def make_estimator(
         files[PROBE] = runs / "adapter" / PROBE
     scorer: Method | TextMethod
     if manifest.spec.layer:
-        asked = _serving(manifest, QueryMethod(), backend, tuned)
         life.on_rows("fitting the layer", 0, len(parts["layer"]))
-        fitted = _fitted_layer(asked, tuned, parts["layer"], prior)
-        manifest = manifest.model_copy(update={"layer": fitted.layer})
-        if prior is not None:
-            manifest = manifest.model_copy(update={"prior": PRIOR_FILE})
-            files[PRIOR_FILE] = prior.model_dump_json().encode()
-        scorer = fitted
+        scorer, found, more = _with_layer(manifest, backend, tuned, parts["layer"], prior)
+        manifest = manifest.model_copy(update=found)
+        files |= more
     else:
         scorer = make_method(manifest, runs / "adapter", backend)
     if plan.calibrator is not None:
@@ -179,6 +175,22 @@ def _manifest(
         questions=questions,
         versions={"ct-guard": __version__, **{name: version(name) for name in LIBRARIES}},
     )
+
+
+def _with_layer(
+    manifest: Manifest,
+    backend: TransformersBackend,
+    tuned: Tuned,
+    rows: Sequence[GradedAnswer],
+    prior: QuestionPrior | None,
+) -> tuple[HybridMethod, dict[str, object], dict[str, bytes]]:
+    """The method with a layer that is fitted on these rows; fields of the manifest, and files."""
+    asked = _serving(manifest, QueryMethod(), backend, tuned)
+    fitted = _fitted_layer(asked, tuned, rows, prior)
+    if prior is None:
+        return fitted, {"layer": fitted.layer}, {}
+    made = {PRIOR_FILE: prior.model_dump_json().encode()}
+    return fitted, {"layer": fitted.layer, "prior": PRIOR_FILE}, made
 
 
 def _calibrated(

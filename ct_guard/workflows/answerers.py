@@ -67,7 +67,7 @@ def load_answerer(model: str, url: str | None, key_env: str | None, engine: Engi
 
 def _local(model: str, engine: Engine) -> "Answerer":
     from ct_guard.datasets.answerers import LocalAnswerer
-    from ct_guard.estimators.load import BACKENDS
+    from ct_guard.estimators.bases import BACKENDS
     from ct_guard.store import EMBEDDED, base_place
 
     if engine.backend not in BACKENDS:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ct_guard.errors import FieldError
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from ct_guard.evaluation.calibrate import Calibration
     from ct_guard.evaluation.groups import Grouped
     from ct_guard.evidence import Found
-    from ct_guard.records import Arithmetic
+    from ct_guard.records import Arithmetic, GroupCorrections
     from ct_guard.store import LogisticLayer, Manifest
 
 __all__ = ["CalibrateConfig", "CalibrateResult", "calibrate"]
@@ -134,13 +134,10 @@ def calibrate(
         OutputExistsError: `output` is there; ManifestError: the estimator is not whole.
     """
     from ct_guard.evaluation import read_scored
-    from ct_guard.evaluation.calibrate import calibrate as fitted
-    from ct_guard.evaluation.evidence import beside_scores, figures_of
-    from ct_guard.evaluation.provider import fit_provider
     from ct_guard.store import load_manifest, locate
 
     from .leakage import check_apart_from
-    from .recalibration import apply_to_file, save_calibration
+    from .recalibration import apply_to_file
 
     scored = read_scored(source, need="logit", where=config.where)
     check_apart_from(scored, config.disjoint_from)
@@ -151,52 +148,96 @@ def calibrate(
         said.append(scored.loss)
     if scored.ungraded:
         said.append(f"{scored.ungraded:,} scored rows have no grade and do not count.")
-    chosen = {"min_labels": config.min_labels, "seed": config.seed}
-    weighed = None
-    if config.evidence:
-        weighed = beside_scores(scored, config.evidence, force=config.force, seed=config.seed)
-        said += weighed.remarks
-    rows = _weighed(scored, folder, manifest, weighed)
-    found = fitted(rows, kind=config.kind, per_model=config.per_model, **chosen)
-    grouped = _grouped(rows, found, config) if config.by else None
-    corrections = () if grouped is None else grouped.corrections
-    provider: dict[str, LogisticLayer] = {}
-    if config.logprobs:
-        provider, learnt = fit_provider(scored, found.calibrators, **chosen)
-        said += learnt
+    learnt = _learn(scored, folder, manifest, config)
+    said += learnt.remarks
     applied = None
     if config.apply is not None:
         applied = apply_to_file(
-            found.calibrators,
+            learnt.calibration.calibrators,
             str(config.apply),
             str(output),
             fitted_on=scored.question_keys(),
-            groups=corrections,
+            groups=learnt.corrections,
             overwrite=config.overwrite,
         )
         said.append(f"{applied:,} rows have a new confidence; the old columns are kept as input_….")
     elif folder is not None:
-        novelty = _novelty(scored, folder, Path(output), config, report) if config.ood else None
-        save_calibration(
-            folder,
-            Path(output),
-            found.calibrators,
-            scored,
-            provider=provider,
-            novelty=novelty,
-            evidence=None if weighed is None else weighed.fitted,
-            groups=corrections,
-            figures=None if weighed is None else figures_of(weighed),
-            overwrite=config.overwrite,
-        )
+        _save(learnt, scored, folder, Path(output), config, report)
     return CalibrateResult(
-        calibration=found,
+        calibration=learnt.calibration,
         labels=len(scored),
         questions=len(scored.question_keys()),
-        remarks=(*found.remarks, *said),
-        found=weighed,
-        grouped=grouped,
+        remarks=(*learnt.calibration.remarks, *said),
+        found=learnt.found,
+        grouped=learnt.grouped,
         applied=applied,
+    )
+
+
+class _Learnt(NamedTuple):
+    """What the rows teach, with remarks on it."""
+
+    calibration: "Calibration"
+    found: "Found | None"
+    """What evidence adds."""
+    grouped: "Grouped | None"
+    provider: "dict[str, LogisticLayer]"
+    """Layers over log-probabilities, by answering model."""
+    remarks: list[str]
+
+    @property
+    def corrections(self) -> "Sequence[GroupCorrections]":
+        return () if self.grouped is None else self.grouped.corrections
+
+
+def _learn(
+    scored: "Scored", folder: Path | None, manifest: "Manifest | None", config: CalibrateConfig
+) -> _Learnt:
+    from ct_guard.evaluation.calibrate import calibrate as fitted
+    from ct_guard.evaluation.evidence import beside_scores
+    from ct_guard.evaluation.provider import fit_provider
+
+    chosen = {"min_labels": config.min_labels, "seed": config.seed}
+    said: list[str] = []
+    found = None
+    if config.evidence:
+        found = beside_scores(scored, config.evidence, force=config.force, seed=config.seed)
+        said += found.remarks
+    rows = _weighed(scored, folder, manifest, found)
+    calibration = fitted(rows, kind=config.kind, per_model=config.per_model, **chosen)
+    grouped = _grouped(rows, calibration, config) if config.by else None
+    provider: dict[str, LogisticLayer] = {}
+    if config.logprobs:
+        provider, learnt = fit_provider(scored, calibration.calibrators, **chosen)
+        said += learnt
+    return _Learnt(calibration, found, grouped, provider, said)
+
+
+def _save(
+    learnt: _Learnt,
+    scored: "Scored",
+    folder: Path,
+    target: Path,
+    config: CalibrateConfig,
+    report: Reporter,
+) -> None:
+    """The copy of the estimator in `folder` with what was learnt, at `target`."""
+    from ct_guard.evaluation.evidence import figures_of
+
+    from .recalibration import save_calibration
+
+    found = learnt.found
+    save_calibration(
+        folder,
+        target,
+        learnt.calibration.calibrators,
+        scored,
+        provider=learnt.provider,
+        novelty=_novelty(scored, folder, target, config, report) if config.ood else None,
+        evidence=None if found is None else found.fitted,
+        groups=learnt.corrections,
+        figures=None if found is None else figures_of(found),
+        overwrite=config.overwrite,
     )
 
 

@@ -77,7 +77,6 @@ def reissue(
     from ct_guard.evaluation.disjoint import recorded
     from ct_guard.monitoring import Watch
     from ct_guard.monitoring.promises import begin_test
-    from ct_guard.store import set_hash
 
     if not book.is_file():
         raise InputError(f"{book}: there is no such file: note answers first (ct-guard monitor)")
@@ -97,32 +96,17 @@ def reissue(
                 " label further answers"
             )
         answers = page.answers_from(min(row.answer for row in rows))
-        floor = label_floor(np.array([p for p, _ in answers]), np.array([row.p for row in rows]))
-        if floor > 0:
-            rows = [row for row in rows if row.p >= floor]
-            said.append(
-                f"Of answers with p < {floor:.4f} hardly any outcome is known: no threshold below"
-                " it can be promised, and shares are of the answers above it."
-            )
-        made = risk.certify(
-            [row.p for row in rows],
-            [row.correct for row in rows],
-            alpha=stricter,
-            delta=delta,
-            split_hash=set_hash(row.question for row in rows),
-        )
-        certificate = made.model_copy(
+        certificate, rows, more = _certified(rows, answers, stricter, delta, book)
+        certificate = certificate.model_copy(
             update={
                 "alpha": alpha,
-                "threshold": None if made.threshold is None else max(made.threshold, floor),
                 "grader_false_pass": grader_false_pass,
-                "arithmetic": _arithmetic(rows, book),
-                "sample": _sample(answers),
                 "reused": sum(row.number not in found.fresh for row in rows),
             }
         )
         page.tried([row.number for row in found.labelled])
         begin_test(page, certificate)
+    said += more
     if certificate.reused:
         said.append(
             f"{certificate.reused:,} outcomes had been used by a test or by an attempt to certify:"
@@ -133,6 +117,41 @@ def reissue(
         " P(correct)."
     )
     return Reissued(certificate, frozenset(row.question for row in rows), said)
+
+
+def _certified(
+    rows: "list[Labelled]",
+    answers: "list[tuple[float, str | None]]",
+    alpha: float,
+    delta: float,
+    book: Path,
+) -> "tuple[Certificate, list[Labelled], list[str]]":
+    """A certificate on the rows above the floor from which answers are labelled alike; these rows,
+    and remarks."""
+    from ct_guard import risk
+    from ct_guard.store import set_hash
+
+    said = []
+    floor = label_floor(np.array([p for p, _ in answers]), np.array([row.p for row in rows]))
+    if floor > 0:
+        rows = [row for row in rows if row.p >= floor]
+        said.append(
+            f"Of answers with p < {floor:.4f} hardly any outcome is known: no threshold below"
+            " it can be promised, and shares are of the answers above it."
+        )
+    made = risk.certify(
+        [row.p for row in rows],
+        [row.correct for row in rows],
+        alpha=alpha,
+        delta=delta,
+        split_hash=set_hash(row.question for row in rows),
+    )
+    update = {
+        "threshold": None if made.threshold is None else max(made.threshold, floor),
+        "arithmetic": _arithmetic(rows, book),
+        "sample": _sample(answers),
+    }
+    return made.model_copy(update=update), rows, said
 
 
 def counted_before(keys: Collection[str], manifest: "Manifest", book: Path) -> int:

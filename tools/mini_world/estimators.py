@@ -102,36 +102,14 @@ def build(
     for name in SPLITS[1:]:
         read = measure(backend, inside[name], query)
         part[name] = read.with_labels(tuned_labels(backend, read.rows, query, trained))
-    made = {
-        method: make(method, part["calibration"])
-        for method in ("hybrid", "query", "likelihood", "zero-shot")
-    }
-    alone, with_prior = (
-        made["hybrid"],
-        make("hybrid", part["calibration"], prior_of(inside["tuning"])),
-    )
-    made["hybrid"] = min(alone, with_prior, key=lambda one: one.selection_log_loss)
-    without_prior = {"the same without the question prior": alone.selection_log_loss}
+    made, without_prior = _made(part["calibration"], inside["tuning"])
     default = min(made, key=lambda method: made[method].selection_log_loss)
     used = {name: graded(inside[name]) for name in SPLITS if name != "held_out"}
     asked = dump_questions(question_hashes(used))
     _copy_base(base, target / "base")
     report: dict[str, Report] = {}
     for method, one in made.items():
-        p = one.p(part["certification"])
-        certificate = certify(
-            p,
-            part["certification"].correct,
-            alpha=ALPHA,
-            delta=DELTA,
-            split_hash=set_hashes(used)["certification"],
-        ).model_copy(update={"sample": Sample(scores=binned(p))})
-        threshold = certificate.threshold
-        report[method] = Report(
-            figures(one, part["test"]),
-            certificate,
-            {} if threshold is None else _behind(one, threshold, part["test"], part["held_out"]),
-        )
+        report[method] = _measured(one, part, set_hashes(used)["certification"])
         uses_adapter = METHODS[method].adapter
         manifest = Manifest(
             name="mini" if method == default else f"mini:{method}",
@@ -143,7 +121,7 @@ def build(
             prior=PRIOR_FILE if one.prior is not None else None,
             budget=BUDGET,
             calibrators={"*": one.calibrator},
-            certificates=(certificate,),
+            certificates=(report[method].certificate,),
             scope=Scope(description=DESCRIPTION, words=_words(world), frames=FRAMES),
             figures={
                 **report[method].figures,
@@ -154,20 +132,47 @@ def build(
             questions=questions_name(asked),
             versions=_versions(),
         )
-        files: dict[str, Path | bytes] = {questions_name(asked): asked}
-        if one.prior is not None:
-            files[PRIOR_FILE] = one.prior.model_dump_json().encode()
         save_estimator(
             target / method,
             manifest,
             adapter=runs / "adapter" if uses_adapter else None,
-            files=files,
+            files={questions_name(asked): asked, **_prior_file(one)},
             overwrite=True,
         )
         print(method, json.dumps(manifest.model_dump(mode="json", include={"certificates"})))
     index = {"default": default, "estimators": sorted(made)}
     (target / "index.json").write_text(json.dumps(index, indent=1) + "\n")
     return report
+
+
+def _made(calibration: Part, tuning: Sequence[Row]) -> tuple[dict[str, Made], dict[str, float]]:
+    """Every method, its layer and calibrator fitted on these rows; the hybrid with the question
+    prior where that is better. And the figure of the hybrid without it."""
+    made = {
+        method: make(method, calibration)
+        for method in ("hybrid", "query", "likelihood", "zero-shot")
+    }
+    alone, with_prior = made["hybrid"], make("hybrid", calibration, prior_of(tuning))
+    made["hybrid"] = min(alone, with_prior, key=lambda one: one.selection_log_loss)
+    return made, {"the same without the question prior": alone.selection_log_loss}
+
+
+def _prior_file(one: Made) -> dict[str, bytes]:
+    return {} if one.prior is None else {PRIOR_FILE: one.prior.model_dump_json().encode()}
+
+
+def _measured(one: Made, part: Mapping[str, Part], split_hash: str) -> Report:
+    """Certified on the part of that name, measured on the test split behind the threshold."""
+    p = one.p(part["certification"])
+    certificate = certify(
+        p, part["certification"].correct, alpha=ALPHA, delta=DELTA, split_hash=split_hash
+    ).model_copy(update={"sample": Sample(scores=binned(p))})
+    threshold = certificate.threshold
+    return Report(
+        figures(one, part["test"]),
+        certificate,
+        {} if threshold is None else _behind(one, threshold, part["test"], part["held_out"]),
+    )
 
 
 def _behind(made: Made, threshold: float, test: Part, held_out: Part) -> dict[str, Behind]:

@@ -2,7 +2,7 @@
 resumable."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
 from time import monotonic
@@ -27,6 +27,7 @@ from ct_guard.files import (
     Needs,
     Rejected,
     Row,
+    RowWriter,
     check_beginning,
     columns_of,
     open_rows,
@@ -37,7 +38,7 @@ from ct_guard.files.paths import STDIO
 from ct_guard.query import read_answer
 
 from .pace import Pace
-from .run import running
+from .run import Run, running
 
 __all__ = ["GRADED", "GradeSummary", "grade_file"]
 
@@ -161,7 +162,6 @@ def grade_file(
         "grader_settings": dict(grader.settings),
         "answering": dict(answering.settings),
     }
-    summary = GradeSummary()
     with running(source, output, settings, overwrite=overwrite, resume=resume) as run:
         source_sha256 = None if str(source) == STDIO else sha256_of(source)
         with open_writer(
@@ -172,37 +172,11 @@ def grade_file(
             spreadsheet=spreadsheet,
             announce=run.announce,
         ) as writer:
-
-            def keep(row: Row, graded: list[Result]) -> None:
-                for result in graded:
-                    writer.write(row, {name: result[name] for name in results})
-                summary.add(graded)
-
-            def settle(graded: list[Graded]) -> None:
-                run.append({"answers": results} for _, results in graded)
-                for row, several in graded:
-                    keep(row, several)
-
-            for row, record in zip(islice(rows, run.stored), run.replay(), strict=True):
-                keep(row, record["answers"])
-            summary.replayed = run.stored
+            graded = _Output(run, writer, tuple(results))
+            graded.take_up(rows)
             on_resumed(run.stored)
-            pace = _pace(answering, grader)
-            waiting: list[Graded] = []
-            while chunk := list(islice(rows, pace.rows)):
-                begun = monotonic()
-                done, problem = _grade(chunk, answering, grader, gold)
-                asked = sum(any(one["answer"] is not None for one in several) for several in done)
-                pace.took(monotonic() - begun, rows=asked)
-                waiting += zip(chunk, done, strict=False)
-                count = _settled(waiting)
-                settle(waiting[:count])
-                del waiting[:count]
-                on_rows(len(done))
-                if problem is not None:
-                    kept = "" if run.journal is None else "; `resume` goes on from here"
-                    raise BackendError(f"no more answers: {problem}{kept}")
-            settle(waiting)
+            for count in _graded(rows, graded, answering, grader, gold):
+                on_rows(count)
         if str(output) != STDIO:
             DataManifest(
                 source=source_name or Path(source).name,
@@ -212,10 +186,60 @@ def grade_file(
                 grader=grader.name,
                 grader_settings=dict(grader.settings),
                 answering=dict(answering.settings),
-                counts=summary.counts,
+                counts=graded.summary.counts,
                 version=__version__,
             ).save(output)
-    return summary
+    return graded.summary
+
+
+@dataclass(frozen=True)
+class _Output:
+    """Where graded rows go: into the journal, the file and the summary."""
+
+    run: Run
+    writer: RowWriter
+    names: tuple[str, ...]
+    """Of the columns that are added."""
+    summary: GradeSummary = field(default_factory=GradeSummary)
+
+    def take_up(self, rows: Iterator[Row]) -> None:
+        """Writes the rows that an interrupted run had settled, from its journal."""
+        for row, record in zip(islice(rows, self.run.stored), self.run.replay(), strict=True):
+            self._write(row, record["answers"])
+        self.summary.replayed = self.run.stored
+
+    def settle(self, graded: list[Graded]) -> None:
+        self.run.append({"answers": results} for _, results in graded)
+        for row, results in graded:
+            self._write(row, results)
+
+    def _write(self, row: Row, results: list[Result]) -> None:
+        for result in results:
+            self.writer.write(row, {name: result[name] for name in self.names})
+        self.summary.add(results)
+
+
+def _graded(
+    rows: Iterator[Row], output: _Output, answering: Answering, grader: Grader, gold: str
+) -> Iterator[int]:
+    """Grades the rows chunk by chunk into the output; yields how many each finished chunk held.
+    Raises BackendError where no further answer can be had."""
+    pace = _pace(answering, grader)
+    waiting: list[Graded] = []
+    while chunk := list(islice(rows, pace.rows)):
+        begun = monotonic()
+        done, problem = _grade(chunk, answering, grader, gold)
+        asked = sum(any(one["answer"] is not None for one in several) for several in done)
+        pace.took(monotonic() - begun, rows=asked)
+        waiting += zip(chunk, done, strict=False)
+        count = _settled(waiting)
+        output.settle(waiting[:count])
+        del waiting[:count]
+        yield len(done)
+        if problem is not None:
+            kept = "" if output.run.journal is None else "; `resume` goes on from here"
+            raise BackendError(f"no more answers: {problem}{kept}")
+    output.settle(waiting)
 
 
 def _pace(answering: Answering, grader: Grader) -> Pace:

@@ -178,7 +178,7 @@ def test_an_engine_that_ignores_the_adapter(folder: Path) -> None:
 
 def test_a_base_beside_the_estimator_that_is_gone(folder: Path) -> None:
     edit(folder, base={"id": "./base"})
-    refused(folder, MismatchError, "give it with --base", "transformers")
+    refused(folder, MismatchError, "give it with `base`", "transformers")
 
 
 def test_damage(folder: Path) -> None:

@@ -131,7 +131,7 @@ def test_a_backend_without_hidden_states_is_refused(tmp_path: Path) -> None:
         )
 
     folder = saved(tmp_path / "e", "probe", "fake", inputs=8)
-    refused(folder, MismatchError, "hidden states.*--backend transformers", Blind())
+    refused(folder, MismatchError, "hidden states.*`backend` transformers", Blind())
 
 
 def test_a_head_and_a_method_that_do_not_fit(tmp_path: Path) -> None:

@@ -342,5 +342,5 @@ def test_a_base_that_was_never_fetched_says_how_to_get_it(tmp_path: Path) -> Non
 
 
 def test_a_checkpoint_that_names_no_base(tmp_path: Path) -> None:
-    with pytest.raises(MismatchError, match="names no base model: give it with --base"):
+    with pytest.raises(MismatchError, match="names no base model: give it with `base`"):
         load_estimator(make_classifier(tmp_path / "mine"), device="cpu")

@@ -170,7 +170,7 @@ def test_another_base_is_refused(hub: Hub, probed: Path, tiny_base: Path, tmp_pa
     manifest["base"] |= {"revision": "abc", "fingerprint": "0" * 16}
     (probed / "manifest.json").write_text(json.dumps(manifest))
     push_estimator(probed, "me/mine", base_id=BASE)
-    with pytest.raises(MismatchError, match="give the right one with --base, at revision abc"):
+    with pytest.raises(MismatchError, match="give the right one with `base`, at revision abc"):
         load_estimator("me/mine", base=tiny_base)
 
 

@@ -185,7 +185,7 @@ def test_an_adapter_that_is_not_there_or_has_another_name(make: Make) -> None:
 def test_methods_that_have_the_base_answer_name_the_way_out(method: str) -> None:
     with (
         served("vllm") as (_, backend),
-        pytest.raises(MismatchError, match="cannot generate: use --backend transformers"),
+        pytest.raises(MismatchError, match="cannot generate: use `backend` transformers"),
     ):
         on(backend, method, base="any")
 
