@@ -1,9 +1,7 @@
 """Scored files as `ct-guard score` writes them, and its siblings run on them."""
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +10,7 @@ from click.testing import CliRunner, Result
 from scipy.special import expit
 
 from ct_guard.cli import cli
+from tests.commands import ct_guard
 
 __all__ = ["inside", "rows", "run", "write"]
 
@@ -19,15 +18,8 @@ __all__ = ["inside", "rows", "run", "write"]
 def run(
     folder: Path, *arguments: str | Path, columns: int = 100
 ) -> "subprocess.CompletedProcess[str]":
-    """The command as a process in `folder`, on a terminal of so many columns."""
-    return subprocess.run(
-        [sys.executable, "-W", "error", "-m", "ct_guard", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": str(columns)},
-        check=False,
-    )
+    """The command in `folder`, on a terminal of so many columns."""
+    return ct_guard(*arguments, folder=folder, COLUMNS=str(columns))
 
 
 def inside(*arguments: str | Path) -> Result:

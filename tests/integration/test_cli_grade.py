@@ -1,8 +1,7 @@
-"""`ct-guard grade` and `ct-guard audit`, as processes see them."""
+"""`ct-guard grade` and `ct-guard audit`, as their callers see them."""
 
 import csv
 import json
-import os
 import resource
 import signal
 import socket
@@ -20,6 +19,7 @@ from click.testing import CliRunner
 from ct_guard.cli import cli, grade
 from ct_guard.datasets import GRADERS
 from ct_guard.errors import CtGuardError
+from tests.commands import ct_guard
 
 KEY = "sk-very-secret-key-0123456789"
 QUESTIONS: list[dict[str, Any]] = [
@@ -31,13 +31,7 @@ QUESTIONS: list[dict[str, Any]] = [
 
 
 def run(*arguments: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
-        [sys.executable, "-m", "ct_guard", *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
-        check=False,
-    )
+    return ct_guard(*arguments, warned="default", **environment)
 
 
 def refused(*arguments: str | Path, **environment: str) -> str:
@@ -308,15 +302,17 @@ class ChatGroq(BaseChatModel):
 """
 
 
-def test_a_langchain_provider_answers_and_judges(tmp_path: Path) -> None:
+def test_a_langchain_provider_answers_and_judges(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "langchain_groq.py").write_text(PROVIDER)
+    monkeypatch.syspath_prepend(tmp_path)
     source, output = tmp_path / "questions.jsonl", tmp_path / "graded.jsonl"
     rows = [row | {"gold": row.get("gold", "18")} for row in QUESTIONS]
     source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     done = run(
         "grade", source, "-m", "groq:small", "-k", "1", "-g", "judge", "--judge", "groq:judge",
-        "-o", output, PYTHONPATH=path, GROQ_API_KEY=KEY,
+        "-o", output, GROQ_API_KEY=KEY,
     )  # fmt: skip
     assert done.returncode == 3, done.stderr
     graded = read(output)

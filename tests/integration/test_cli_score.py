@@ -18,6 +18,7 @@ from ct_guard.estimators import Estimator
 from ct_guard.store import load_manifest
 from ct_guard.workflows.runs import RESULTS
 from ct_guard.workflows.runs.journal import journal_path
+from tests.commands import ct_guard
 
 ROWS = [
     {"id": 1, "question": "What is 2 plus 2?", "answer": "4", "correct": True, "tag": "easy"},
@@ -244,14 +245,7 @@ def test_usage_errors_are_one_line_and_exit_code_2(
     arguments: list[str], message: str, answers: Path, tiny_estimator: Path, tmp_path: Path
 ) -> None:
     filled = [a.format(answers=answers, tiny=tiny_estimator) for a in arguments]
-    done = subprocess.run(
-        [sys.executable, "-m", "ct_guard", *filled],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+    done = ct_guard(*filled, folder=tmp_path)
     assert done.returncode == 2
     errors = [line for line in done.stderr.splitlines() if line.startswith("Error:")]
     assert len(errors) == 1

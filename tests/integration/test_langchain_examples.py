@@ -1,31 +1,19 @@
 """Each LangChain example tells its story, offline, on the embedded model."""
 
-import os
 import re
-import subprocess
-import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.scripts import ROOT, printed_by
+
 STORIES = sorted(path.name for path in (ROOT / "examples").glob("lang*.py"))
 
 
 @cache
 def story(name: str) -> tuple[str, ...]:
-    done = subprocess.run(
-        [sys.executable, f"examples/{name}"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env={**os.environ, "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"},
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr == ""
-    return tuple(done.stdout.splitlines())
+    return tuple(printed_by(f"examples/{name}").splitlines())
 
 
 def probability(line: str) -> float:
