@@ -44,7 +44,7 @@ _SPECIAL = {
 }  # fmt: skip
 _PROBE_TOKENS = 96
 _SPACE = "▁"
-_ELSEWHERE = "use --backend llama_cpp, or the directory that it was made from"
+_ELSEWHERE = "use `backend` llama_cpp, or the directory that it was made from"
 
 
 def dequantise(info: GGUFInfo, folder: Path) -> None:

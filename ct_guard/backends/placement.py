@@ -21,7 +21,7 @@ def pick_device(name: str) -> str:
                 f"unknown device {name!r}: use auto, cpu, cuda, cuda:1 or mps"
             ) from error
         if kind == "cuda" and not torch.cuda.is_available():
-            raise UsageError(f"{name}: no CUDA device here: use --device cpu")
+            raise UsageError(f"{name}: no CUDA device here: use `device` cpu")
         return name
     if torch.cuda.is_available():
         return "cuda"

@@ -248,7 +248,7 @@ class ScoreJob:
         logits = self.backend.decoder.head.logits(hidden, self.query.label_ids).cpu().numpy()
         if not np.isfinite(logits).all():
             raise NonFiniteScoreError(
-                "the model returned NaN or infinite logits: try --dtype float32"
+                "the model returned NaN or infinite logits: try `dtype` float32"
             )
         self.label_logits[numbers] = logits
         if self.query_hidden:

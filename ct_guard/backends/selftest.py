@@ -282,7 +282,7 @@ def _verdict(off: FloatArray, faults: Sequence[_Fault], rounding: float) -> _Pro
     the likelier under noise that is alike in all logits.
     """
     if not np.isfinite(off).all():
-        return _Problem("its scores are no numbers: try --dtype float32", mendable=False)
+        return _Problem("its scores are no numbers: try `dtype` float32", mendable=False)
     likest: _Fault | None = None
     unexplained, least, named = 1.0, np.inf, False
     for fault in faults:

@@ -280,7 +280,7 @@ class TransformersBackend:
                 if not self._auto or len(batch) == 1:
                     raise BackendError(
                         f"out of memory with {len(batch)} rows in a batch: use a smaller"
-                        " --batch-size or a shorter token budget"
+                        " `batch_size` or a shorter token budget"
                     ) from error
                 self._batch_size = max(1, len(batch) // 2)
                 torch.cuda.empty_cache()

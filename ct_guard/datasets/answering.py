@@ -59,7 +59,7 @@ class GivenAnswers:
     most: int | None = None
 
     def answers(self, questions: Sequence[Question]) -> list[list[Reply]]:
-        missing = [Reply(None, "the row has no answer: add a column 'answer', or name a --model")]
+        missing = [Reply(None, "the row has no answer: add a column 'answer', or name a `model`")]
         return [[Reply(text) for text in question.given] or missing for question in questions]
 
 

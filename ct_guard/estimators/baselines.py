@@ -45,7 +45,7 @@ def named_baseline(source: object, base: str | Path | None) -> tuple[str, str | 
         return None
     if base is None:
         raise UsageError(
-            f"{text!r} is a baseline over any base model: name one with --base (a directory, a hub"
+            f"{text!r} is a baseline over any base model: name one with `base` (a directory, a hub"
             f" id, or 'mini'), or take 'mini:{text}'"
         )
     return text, base

@@ -71,7 +71,7 @@ class Architecture:
         }
         for what, present in reasons.items():
             if present:
-                raise ExportError(f"{what} cannot be exported to GGUF: use --backend transformers")
+                raise ExportError(f"{what} cannot be exported to GGUF: use `backend` transformers")
 
     def _gemma_reasons(self) -> dict[str, bool]:
         """What llama.cpp has no keys for, and takes for granted."""

@@ -164,7 +164,7 @@ def _base(model: _Base, target: Path, manifest: Manifest, wanted: _Wanted) -> bo
     if model.is_file:
         if wanted.kind is not None:
             raise UsageError(
-                f"{model.file} is a GGUF file already, in its own precision: leave --type out"
+                f"{model.file} is a GGUF file already, in its own precision: leave `kind` out"
             )
         return True
     if target.is_file() and not wanted.overwrite:
@@ -175,8 +175,8 @@ def _base(model: _Base, target: Path, manifest: Manifest, wanted: _Wanted) -> bo
         if info.fingerprint == fingerprint(model.source) and same_type:
             return True
         raise OutputExistsError(
-            f"{target} exists already, of another base or type: --overwrite replaces it,"
-            " --adapter-only leaves it, -o makes a copy of its own"
+            f"{target} exists already, of another base or type: `overwrite` replaces it,"
+            " `output` makes a copy of its own, and an export of the adapter alone leaves it"
         )
     export_base(
         model.folder,
@@ -208,13 +208,13 @@ def _base_of(manifest: Manifest, folder: Path, base: Path | None) -> _Base:
     else:
         raise ExportError(
             f"the base model {manifest.base.id!r} is no directory or GGUF file on this machine:"
-            " give it with --base"
+            " give it with `base`"
         )
     expected, found = manifest.base.fingerprint, fingerprint(model.source)
     if expected and found != expected:
         raise MismatchError(
             f"{folder} was made for a base with the fingerprint {expected}, and {source} has"
-            f" {found}: give the right one with --base"
+            f" {found}: give the right one with `base`"
         )
     if manifest.base.digests and digest(model.source) not in manifest.base.digests:
         raise MismatchError(

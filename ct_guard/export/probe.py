@@ -31,7 +31,7 @@ def matching_vocabulary(
             passed, text = first_difference(tokenizer, scratch, vocabulary.normalizer)
         except BackendError as error:
             raise ExportError(
-                f"llama.cpp cannot read this tokenizer ({error}); use --backend transformers"
+                f"llama.cpp cannot read this tokenizer ({error}); use `backend` transformers"
             ) from error
         finally:
             scratch.unlink(missing_ok=True)
@@ -41,5 +41,5 @@ def matching_vocabulary(
     _, pre, text = max(failed, key=lambda entry: entry[0])
     raise ExportError(
         f"llama.cpp would encode {text!r} otherwise than this tokenizer does (closest of its"
-        f" {len(failed)} ways: {pre!r}); use --backend transformers"
+        f" {len(failed)} ways: {pre!r}); use `backend` transformers"
     )

@@ -67,7 +67,7 @@ class Planned:
         with np.errstate(over="ignore"):
             stored = gguf.quants.quantize(values, self.type)
         if self.type == GGMLQuantizationType.F16 and not np.isfinite(stored).all():
-            raise ExportError(f"{self.name} holds numbers too large for 16 bits: use --type f32")
+            raise ExportError(f"{self.name} holds numbers too large for 16 bits: use `kind` f32")
         return stored
 
 
@@ -100,7 +100,7 @@ def fresh(target: Path, *, overwrite: bool) -> Iterator[Path]:
     """A temporary path beside `target` that takes its name when the block ends well and is removed
     when it does not. Raises OutputExistsError."""
     if target.exists() and not overwrite:
-        raise OutputExistsError(f"{target} exists already: overwrite it with --overwrite")
+        raise OutputExistsError(f"{target} exists already: overwrite it with `overwrite`")
     target.parent.mkdir(parents=True, exist_ok=True)
     with replacing(target) as path:
         yield path

@@ -154,7 +154,7 @@ def _base(
         return BaseModelRef(
             id=str((source / named).resolve()) if beside else str(named), revision=revision
         )
-    assumed["base"] = "none is named: give it with --base"
+    assumed["base"] = "none is named: name it where the adapter is loaded"
     return BaseModelRef(id="")
 
 

@@ -49,7 +49,7 @@ def push_estimator(
     if not is_repo_id(manifest.base.id) and manifest.base.id != EMBEDDED:
         raise UsageError(
             f"the base model of {folder} is {manifest.base.id!r}, a place on this machine: give its"
-            " id on the hub with --base"
+            " id on the hub with `base`"
         )
     if token() is None:
         raise UsageError(

@@ -84,7 +84,7 @@ def save_run(
         "best_step": run.kept_step,
         "history": [asdict(progress) for progress in run.history],
     }
-    way_on = "--resume goes on from the one before" if path.exists() else "start again"
+    way_on = "`resume` goes on from the one before" if path.exists() else "start again"
     with writing(path, way_on):
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as building:
@@ -111,7 +111,7 @@ def load_run(
         if other := [name for name, part in identity.items() if known[name] != part]:
             raise TuningError(
                 f"{path} is of a run that differs in {' and '.join(other)}: resume with the command"
-                " that started it, or start anew with --overwrite"
+                " that started it, or start anew with `overwrite`"
             )
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         stepped = range(len(weights) if told["step"] else 0)  # there are no moments before a step
@@ -139,14 +139,14 @@ def _opened(path: Path) -> Iterator[Any]:
     if not path.is_file():
         raise TuningError(
             f"there is no interrupted run to resume, or it was stopped before its first evaluation:"
-            f" {path} does not exist; start without --resume"
+            f" {path} does not exist; start without `resume`"
         )
     try:
         with safe_open(path, framework="pt") as file:
             yield file
     except (SafetensorError, OSError, ValueError, LookupError, TypeError, RecursionError) as error:
         raise TuningError(
-            f"{path} is no checkpoint of a run, or a damaged one: start anew with --overwrite"
+            f"{path} is no checkpoint of a run, or a damaged one: start anew with `overwrite`"
         ) from error
 
 

@@ -141,7 +141,7 @@ def make_estimator(
         found, more = _calibrated(estimator, plan.calibrator, parts["calibration"], life.on_rows)
         manifest = manifest.model_copy(update=found)
         files |= more
-    with writing(target, "the same command with --resume saves what was tuned"):
+    with writing(target, "the same command with `resume` saves what was tuned"):
         return save_estimator(
             target,
             manifest,

@@ -55,7 +55,7 @@ def save_lora(backend: TransformersBackend, adapter: Adapter) -> None:
     try:
         backend.save_adapter(adapter)
     except BackendError as error:  # it names the folder, and says to make room
-        raise TuningError(f"{error}; the same command with --resume goes on") from error
+        raise TuningError(f"{error}; the same command with `resume` goes on") from error
 
 
 def fresh_head(backend: TransformersBackend) -> nn.Sequential:

@@ -104,7 +104,7 @@ def tune(
             "tuning rows": rows,
             "validation rows": held_out,
             "base": backend.fingerprint,
-            "number format (--dtype, --quantization)": number_format(backend.model),
+            "number format (`dtype`, `quantization`)": number_format(backend.model),
             "number of processes": group.count,
         }
     )
@@ -321,8 +321,8 @@ def _enough_memory(rows: int, step: int) -> Iterator[None]:
             raise
         raise TuningError(
             f"out of memory at step {step:,} with {rows} rows read at once: read a step's rows in"
-            " more parts (--accumulate 2, 4, …; the step stays the same), or take a shorter"
-            " --budget, a base in --quantization 8bit, or --gradient-checkpointing with"
+            " more parts (`accumulate` 2, 4, …; the step stays the same), or take a shorter"
+            " `budget`, a base in `quantization` 8bit, or `gradient_checkpointing` with"
             " activation 'all'"
         ) from error
 

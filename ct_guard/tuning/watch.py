@@ -29,7 +29,7 @@ def nothing_learnt(
     return (
         f"Nothing is learnt so far: after {history[-1].step:,} steps the validation AUROC is"
         f" {best:.3f} at best, and chance gives up to {chance:.3f} with {len(labels):,} rows. Stop"
-        " here (Ctrl-C) and try --method hybrid or probe, which also read what the base believes;"
+        " here (Ctrl-C) and try `method` hybrid or probe, which also read what the base believes;"
         f" a learning rate of {3 * learning_rate:.0e} or {learning_rate / 3:.0e}; more rows; or a"
         " larger base. Where such bases stay at chance, they do not know what is asked"
     )

@@ -12,7 +12,7 @@ __all__ = ["writing"]
 
 
 @contextmanager
-def writing(path: Path, way_on: str = "the same command with --resume goes on") -> Iterator[None]:
+def writing(path: Path, way_on: str = "the same command with `resume` goes on") -> Iterator[None]:
     """Raises TuningError, with `path` and the way on, where the block cannot write it: on a full
     disk, say."""
     try:

@@ -315,7 +315,7 @@ def find_base(source: str | Path) -> Path:
     if len(found) != 1:
         names = ", ".join(file.name for file in found) or "none"
         raise BackendError(
-            f"{path} should hold one GGUF file and holds {names}: give the file with --base, or"
+            f"{path} should hold one GGUF file and holds {names}: give the file with `base`, or"
             " make it with 'ct-guard export gguf' (of the estimator, with --base DIR where its base"
             " is no directory)"
         )

@@ -40,7 +40,7 @@ class Model:
         if not self.handle:
             raise BackendError(
                 f"cannot load the base model {info.path}: {_reason(errors)}; update"
-                " llama-cpp-python, or use --backend transformers over the directory that it was"
+                " llama-cpp-python, or use `backend` transformers over the directory that it was"
                 " made from"
             )
         try:

@@ -56,7 +56,7 @@ def reply_of(
         return Reply(
             None,
             f"finish_reason {finish}: {max_tokens} tokens were used up before an answer began: give"
-            " more with --max-tokens",
+            " more with `max_tokens`",
         )
     if finish == "tool_calls":
         return Reply(None, "finish_reason tool_calls: the model called a tool and gave no answer")

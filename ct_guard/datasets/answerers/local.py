@@ -113,7 +113,7 @@ class LocalAnswerer:
             if not out_of_memory(error):
                 raise
             if len(prompts) == 1:
-                return [Reply(None, "out of memory with one prompt: use fewer --max-tokens")]
+                return [Reply(None, "out of memory with one prompt: use fewer `max_tokens`")]
             half = self.batch_size = len(prompts) // 2
             return self._generate(prompts[:half], seeds[:half], sampling) + self._generate(
                 prompts[half:], seeds[half:], sampling

@@ -30,7 +30,7 @@ FAILURES_IN_A_ROW = 8
 """Requests that failed for good, one after the other, before the server counts as down."""
 
 _HINTS = {
-    401: "check the key: --key-env names the environment variable that holds it",
+    401: "check the key: `key_env` names the environment variable that holds it",
     403: "the key may not use this model",
     404: "check the URL (it usually ends in /v1) and the model's name",
 }

@@ -35,7 +35,7 @@ def load_spec(
     elif spec.hub is None:
         raise InputError(
             f"{spec.name} is not on the hub, its authors hand it out on request: put it at"
-            f" DIR/{spec.name}/{split}.csv, and give --dataset-dir DIR"
+            f" DIR/{spec.name}/{split}.csv, and give `dataset_dir` DIR"
         )
     else:
         rows = load_rows(spec.hub, split, config=config, converted=spec.converted)
@@ -104,11 +104,11 @@ def _why(where: str, split: str, config: str | None, error: Exception) -> str:
     if "gated" in said.lower():
         hint = f"accept its terms at https://huggingface.co/datasets/{where}, and set HF_TOKEN"
     elif isinstance(error, ConnectionError) or "offline" in said.lower():
-        hint = "check the network, or put a copy into a folder and give --dataset-dir"
+        hint = "check the network, or put a copy into a folder and give `dataset_dir`"
     elif "split" in said.lower():
         hint = "name one of its splits"
     elif "config" in said.lower():
         hint = "name the configuration too: owner/name:config:split"
     else:
-        hint = "check the name; a copy in a folder loads with --dataset-dir"
+        hint = "check the name; a copy in a folder loads with `dataset_dir`"
     return f"the question set {name}, split {split!r}, cannot be loaded: {said.rstrip('.')}; {hint}"

@@ -62,11 +62,11 @@ def parts_of(name: str, rendering: Rendering) -> list[Part]:
     if first not in SETS:
         raise UsageError(
             f"no question set {first!r}: there are {', '.join(SETS)}, {MIXTURE}; any other set"
-            " needs --question-field and --answer-field"
+            " needs `question_field` and `answer_field`"
         )
     spec = SETS[first]
     if rendering == "choice" and spec.choice is None:
-        raise UsageError(f"{first} has no choices: leave --rendering choice out")
+        raise UsageError(f"{first} has no choices: leave `rendering` choice out")
     splits = ", ".join(spec.splits)
     subject = rest.pop(0) if spec.subjects and len(rest) == 2 else None
     if len(rest) != 1 or rest[0] not in spec.splits:

@@ -56,7 +56,7 @@ def test_another_architecture(
     architecture: str, load: Load, tiny_gguf: Path, tmp_path: Path
 ) -> None:
     path = renamed(tiny_gguf, tmp_path / "other.gguf", architecture)
-    assert "use --backend" in refused(load, path) or "fetch the original" in refused(load, path)
+    assert "use `backend`" in refused(load, path) or "fetch the original" in refused(load, path)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_another_architecture(
     [
         ({"split.count": (3, GGUFValueType.UINT16, None)}, "one of 3 parts.*--merge"),
         ({"tokenizer.ggml.pre": ("spiral", TEXT, None)}, "'spiral'.*update llama-cpp-python"),
-        ({"tokenizer.ggml.model": ("spiral", TEXT, None)}, "'spiral'.*(update|--backend)"),
+        ({"tokenizer.ggml.model": ("spiral", TEXT, None)}, "'spiral'.*(update|`backend`)"),
         ({"general.type": ("mmproj", TEXT, None)}, "no base model"),
     ],
     ids=["split", "pre-tokenizer", "tokenizer", "the projector of a multimodal model"],
@@ -100,7 +100,7 @@ def test_a_rotation_that_cannot_be_unpacked_is_left_to_llama_cpp(
 ) -> None:
     scaled = {"llama.rope.scaling.type": ("yarn", TEXT, None)}
     path = rewrite(tiny_gguf, tmp_path / "yarn.gguf", scaled)
-    assert "use --backend llama_cpp" in refused(LOADERS["transformers"], path)
+    assert "use `backend` llama_cpp" in refused(LOADERS["transformers"], path)
     LOADERS["llama_cpp"](path).close()
 
 

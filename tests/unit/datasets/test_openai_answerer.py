@@ -139,7 +139,7 @@ def says_at_the_end(finish: str, **message: Any) -> Any:
 @pytest.mark.parametrize(
     ("finish", "message", "said"),
     [
-        ("length", {"content": None, "reasoning_content": "Seven and"}, "9 tokens .*--max-tokens"),
+        ("length", {"content": None, "reasoning_content": "Seven and"}, "9 tokens .*`max_tokens`"),
         ("length", {"content": " "}, "finish_reason length"),
         ("tool_calls", {"content": None, "tool_calls": [{"id": "x"}]}, "called a tool"),
         ("content_filter", {"content": None}, "content_filter"),

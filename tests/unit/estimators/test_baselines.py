@@ -155,7 +155,7 @@ def test_every_baseline_is_loaded_by_name_over_a_real_base(tiny_base: Path, meth
 
 
 def test_a_baseline_without_a_base_says_what_to_add() -> None:
-    with pytest.raises(UsageError, match="--base"):
+    with pytest.raises(UsageError, match="with `base`"):
         load_estimator("sampling")
     assert load_estimator("mini:perplexity").score([RIGHT])[0].p is not None
 

@@ -330,7 +330,7 @@ def test_a_snapshot_of_another_revision_is_refused(
         config.replace('"revision": null', '"revision": "' + "a" * 40 + '"')
     )
     assert load_estimator(folder, base=snapshots / ("a" * 40), device="cpu")
-    with pytest.raises(MismatchError, match=r"revision b+.*--base"):
+    with pytest.raises(MismatchError, match=r"revision b+.*with `base`"):
         load_estimator(folder, base=snapshots / ("b" * 40), device="cpu")
 
 

@@ -153,7 +153,7 @@ def test_numbers_that_have_no_place_in_the_model_are_noticed(
     """The library skips what it does not know."""
     export_base(make_model(LlamaConfig, attention_bias=True), tmp_path / "model.gguf", kind="f32")
     monkeypatch.setattr(dequantise, "completed", lambda config, info: config)
-    with pytest.raises(BackendError, match=r"of its [\d,]+ weights.*use --backend llama_cpp"):
+    with pytest.raises(BackendError, match=r"of its [\d,]+ weights.*use `backend` llama_cpp"):
         local_form(tmp_path / "model.gguf")
 
 

@@ -167,7 +167,7 @@ def test_another_base_is_refused(estimator: Path, base: Path) -> None:
 
 def test_a_base_that_is_not_here_is_asked_for(estimator: Path, base: Path) -> None:
     base.rename(base.with_name("moved"))
-    with pytest.raises(ExportError, match="--base"):
+    with pytest.raises(ExportError, match="with `base`"):
         export_estimator(estimator)
     assert export_estimator(estimator, base=base.with_name("moved")).adapter is not None
 
@@ -261,7 +261,7 @@ class TestOverAGGUFFile:
         assert here == pytest.approx(there, abs=1e-4)
 
     def test_its_precision_is_its_own(self, over_file: Path) -> None:
-        with pytest.raises(UsageError, match="leave --type out"):
+        with pytest.raises(UsageError, match="leave `kind` out"):
             export_estimator(over_file, kind="q8_0")
 
     def test_another_file_is_refused(self, over_file: Path, tiny_gguf: Path) -> None:

@@ -157,7 +157,7 @@ def with_tensor(folder: Path, name: str, values: Any) -> Path:
     [
         ("model.layers.0.secret.weight", torch.ones(2, 2), r"model\.layers\.0\.secret\.weight"),
         ("model.norm.weight", torch.full((64,), torch.inf), "not finite"),
-        ("model.layers.0.mlp.up_proj.weight", torch.full((96, 64), 1e6), "--type f32"),
+        ("model.layers.0.mlp.up_proj.weight", torch.full((96, 64), 1e6), "`kind` f32"),
         ("model.layers.0.mlp.up_proj.weight", torch.ones((96, 64)).to(torch.int8), "I8"),
         ("model.layers.0.mlp.up_proj.weight", torch.ones((96, 60)), "shape"),
     ],
@@ -173,7 +173,7 @@ def test_tensors_that_cannot_be_expressed(
 
 def test_an_existing_file_stays_without_overwrite(base: Path, tmp_path: Path) -> None:
     (tmp_path / "model.gguf").write_text("mine")
-    with pytest.raises(OutputExistsError, match="--overwrite"):
+    with pytest.raises(OutputExistsError, match="`overwrite`"):
         export_base(base, tmp_path / "model.gguf")
     assert (tmp_path / "model.gguf").read_text() == "mine"
     export_base(base, tmp_path / "model.gguf", overwrite=True)

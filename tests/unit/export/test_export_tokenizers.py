@@ -188,7 +188,7 @@ def test_a_tokenizer_that_llama_cpp_reads_otherwise_is_refused_with_the_text(
     folder = make_model(LlamaConfig, tokenizer)
     with pytest.raises(ExportError, match=r"would encode '.+' otherwise") as error:
         export_base(folder, tmp_path / "model.gguf")
-    assert "--backend transformers" in str(error.value)
+    assert "`backend` transformers" in str(error.value)
     assert list(tmp_path.iterdir()) == []
 
 

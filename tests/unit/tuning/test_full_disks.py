@@ -22,7 +22,7 @@ from ct_guard.tuning.checkpoint import Run, save_run
 from tests.unit.tuning.rows import graded
 from tests.unit.tuning.test_runs import CONFIG, Stopped, run, stop_at
 
-NO_ROOM = r"cannot be written: .*: make room; the same command with --resume goes on"
+NO_ROOM = r"cannot be written: .*: make room; the same command with `resume` goes on"
 
 
 def full(*arguments: Any, **options: Any) -> None:
@@ -94,7 +94,7 @@ def test_the_old_checkpoint_stays_whole(
         full()
 
     monkeypatch.setattr("ct_guard.tuning.checkpoint.save_file", half)
-    with pytest.raises(TuningError, match=r"No space left.*--resume goes on from the one before"):
+    with pytest.raises(TuningError, match=r"No space left.*`resume` goes on from the one before"):
         run(tiny_base, tmp_path / "a", CONFIG, checkpoint=checkpoint, resume=True)
     assert checkpoint.read_bytes() == old
     assert [path.name for path in tmp_path.iterdir()] == [checkpoint.name]

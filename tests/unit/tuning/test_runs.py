@@ -322,7 +322,7 @@ def test_out_of_memory_says_what_helps(
         raise torch.cuda.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr("ct_guard.tuning.trainer.backward", full)
-    with pytest.raises(TuningError, match=r"out of memory at step 1 with \d+ rows.*--accumulate"):
+    with pytest.raises(TuningError, match=r"out of memory at step 1 with \d+ rows.*`accumulate`"):
         run(tiny_base, tmp_path / "a", CONFIG)
 
 

@@ -119,7 +119,7 @@ def test_a_set_without_labels_is_refused(copies: Path, tmp_path: Path) -> None:
 
 
 def test_without_network_or_copy_it_says_what_to_do(tmp_path: Path) -> None:
-    with pytest.raises(CtGuardError, match=r"sciq.*cannot be loaded.*--dataset-dir") as caught:
+    with pytest.raises(CtGuardError, match=r"sciq.*cannot be loaded.*`dataset_dir`") as caught:
         list(question_rows("sciq:train", "open", folder=tmp_path))
     assert "\n" not in str(caught.value)
     with pytest.raises(InputError, match=r"put it at DIR/story_cloze/validation\.csv"):
