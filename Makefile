@@ -1,6 +1,7 @@
 # make demo    score the example file with the embedded model (installs what it needs into .venv)
+# make setup   install everything that the targets below need
 # make test    set up everything and run the whole test suite
-# make quick   lint, types and the unit tests that load no model and take no seconds
+# make quick   lint, types and the unit tests that load no model and take no seconds, side by side
 # make check   lint, types, import contracts
 # make docs    build the documents into site/; a link or reference that leads nowhere is an error
 # make mini    train the miniature world again and write ct_guard/mini/ (about 90 minutes on 2 cores)
@@ -18,32 +19,42 @@ PIP_TORCH_ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
-# a process a core, each with one thread; a file's tests stay together, with what they build once
-PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --benchmark-disable
-LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
+# a process a core, each with one thread; a file's tests stay together, with what they build once, and
+# files come in their order: those of integration, which take long, before the many small ones
+PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder \
+	--benchmark-disable
+# steps beside each other; what each says stays together
+TOGETHER := --no-print-directory --jobs 2 --output-sync=target
+LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF \
+	-DCMAKE_PROJECT_llama.cpp_INCLUDE='$(CURDIR)/tools/llama_cpp.cmake'
 
-.PHONY: demo test quick check docs mini fuzz bench bench-world bench-real bench-decisions bench-gpu clean
+.PHONY: demo setup test quick check types lint unit docs mini fuzz bench bench-world bench-real bench-decisions bench-gpu clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
 	@mkdir -p runs
 	$(BIN)/ct-guard score examples/answers.jsonl --estimator mini -o runs/demo.jsonl --overwrite
 
+setup: $(VENV)/test.stamp $(VENV)/docs.stamp
+
 test: $(VENV)/test.stamp
 	$(BIN)/python -m pytest $(PARALLEL)
 
 quick: $(VENV)/test.stamp
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
-	$(BIN)/lint-imports
-	$(BIN)/mypy
-	$(BIN)/python -m pytest -q -r fE $(PARALLEL) --no-models -m 'not slow' tests/unit
+	@$(MAKE) $(TOGETHER) types lint unit
 
-check: $(VENV)/test.stamp
+check: types lint
+
+types: $(VENV)/test.stamp
+	$(BIN)/mypy
+
+lint: $(VENV)/test.stamp
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+unit: $(VENV)/test.stamp
+	$(BIN)/python -m pytest -q -r fE --no-models -m 'not slow' --benchmark-disable tests/unit
 
 docs: $(VENV)/docs.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -324,7 +324,7 @@ def _grade(
             else:
                 grade = next(grades)
             if reply.cut and grade.correct is False:
-                grade = Grade(None, f"cut for want of tokens: raise --max-tokens; {grade.reason}")
+                grade = Grade(None, f"cut for want of tokens: raise `max_tokens`; {grade.reason}")
             if grade.stop:
                 return done, grade.reason
             results.append(

@@ -275,7 +275,7 @@ def test_an_answer_that_was_cut_is_right_or_unclear_and_never_wrong(tmp_path: Pa
     run(sums(tmp_path / "in.jsonl", 3), output, asking(solver))
     cut, right, whole = read(output)
     assert (cut["answer"], cut["correct"]) == ("First I add", None)
-    assert "raise --max-tokens" in cut["grade_reason"]
+    assert "raise `max_tokens`" in cut["grade_reason"]
     assert (right["correct"], whole["correct"]) == (True, True)
 
 
