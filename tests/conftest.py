@@ -4,6 +4,7 @@ import importlib.util
 import os
 import signal
 import sys
+from collections.abc import Callable, Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
@@ -13,10 +14,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # a shell's background job ignores it, and so would the processes that tests interrupt
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from ct_guard.backends import Backend
 
 # no test asserts a time: machines are busy
 hypothesis.settings.register_profile("untimed", deadline=None)
@@ -178,8 +184,9 @@ def smol_gguf() -> Path:
 @pytest.fixture(scope="session")
 def smol_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder for CT_GUARD_CACHE in which `smol_folder` lies: what reads `smol_gguf` with it
-    unpacks nothing anew."""
-    return tmp_path_factory.mktemp("smol-cache")
+    unpacks nothing anew. The processes of a run share it."""
+    base = tmp_path_factory.getbasetemp()
+    return (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "smol-cache"
 
 
 @pytest.fixture(scope="session")
@@ -190,3 +197,33 @@ def smol_folder(smol_gguf: Path, smol_cache: Path) -> Path:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("CT_GUARD_CACHE", str(smol_cache))
         return Path(local_form(smol_gguf))
+
+
+@pytest.fixture(scope="session")
+def smol_engine(
+    smol_gguf: Path, smol_folder: Path, smol_cache: Path
+) -> Iterator[Callable[[str], "Backend"]]:
+    """The same file loaded by a backend of this name, once. Plain readings are kept: the start-up
+    checks of several estimators ask for the same ones. Whoever changes it puts it in order."""
+    loaded: list[Any] = []
+
+    @cache
+    def engine(name: str) -> "Backend":
+        backend: Any
+        if name == "llama_cpp":
+            from ct_guard.backends.llama_cpp import LlamaCppBackend
+
+            backend = LlamaCppBackend.load(smol_gguf, threads=1)
+        else:
+            from ct_guard.backends.transformers import TransformersBackend
+
+            with pytest.MonkeyPatch.context() as environment:
+                environment.setenv("CT_GUARD_CACHE", str(smol_cache))
+                backend = TransformersBackend.load(smol_gguf, dtype="float32")
+        backend.read_plainly = cache(backend.read_plainly)
+        loaded.append(backend)
+        return backend  # type: ignore[no-any-return]
+
+    yield engine
+    for backend in loaded:
+        backend.close()

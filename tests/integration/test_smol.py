@@ -2,16 +2,19 @@
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
-from ct_guard import load_estimator
+from ct_guard import QuestionAnswer, load_estimator
+from ct_guard.backends import Backend
 from ct_guard.cli import cli
 from ct_guard.errors import CtGuardError
 from ct_guard.store import SMOL_ESTIMATOR, load_manifest
 from ct_guard.workflows.settings import place_of
+from tests.present import present
 
 ROWS = [
     {"question": "What is the capital of France?", "answer": "Paris"},
@@ -37,22 +40,21 @@ def test_the_package_holds_it_in_5_megabytes_with_its_card() -> None:
     assert manifest.base.digests, "and only the very same weights"
 
 
-def test_both_backends_score_a_file_with_it_and_agree(
-    answers: Path, smol_folder: Path, smol_cache: Path, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    monkeypatch.setenv("CT_GUARD_CACHE", str(smol_cache))
-    found = {}
-    for backend in ("transformers", "llama_cpp"):
-        output = tmp_path / f"{backend}.jsonl"
-        command = ["score", str(answers), "-e", "smol", "--backend", backend, "-o", str(output)]
-        run = CliRunner().invoke(cli, [*command, "-q"])
-        assert run.exit_code == 0, run.output
-        found[backend] = [json.loads(line) for line in output.read_text().splitlines()]
-    for one, other in zip(found["transformers"], found["llama_cpp"], strict=True):
-        assert one["status"] == other["status"] == "ok"
-        noise = max(one["noise"], other["noise"])
-        assert abs(one["logit"] - other["logit"]) <= 3 * noise, "the arithmetic's own noise"
+def test_both_backends_score_with_it_and_agree(
+    answers: Path, smol_engine: Callable[[str], Backend], tmp_path: Path
+) -> None:
+    """llama.cpp a file, by the estimator's name alone."""
+    output = tmp_path / "scored.jsonl"
+    command = ["score", str(answers), "-e", "smol", "--backend", "llama_cpp", "-o", str(output)]
+    run = CliRunner().invoke(cli, [*command, "-q"])
+    assert run.exit_code == 0, run.output
+    here = [json.loads(line) for line in output.read_text().splitlines()]
+    estimator = load_estimator("smol", backend=smol_engine("transformers"))
+    there = estimator.score([QuestionAnswer(**row) for row in ROWS])
+    for one, other in zip(there, here, strict=True):
+        assert one.status == other["status"] == "ok"
+        noise = max(present(estimator.arithmetic.noise), other["noise"])
+        assert abs(present(one.logit) - other["logit"]) <= 3 * noise, "the arithmetic's own noise"
 
 
 def test_it_stays_as_it_is() -> None:

@@ -20,8 +20,8 @@ from ct_guard.query import build_query
 from ct_guard.store import base_place, load_manifest, locate
 
 FORMATS = ("float32", "bfloat16", "Q8_0", "Q4_1")
-REAL = ("SmolLM2 float32", "SmolLM2 Q4_1")
-"""A real model as it comes, and as it is unpacked."""
+REAL = {"SmolLM2 float32": "transformers", "SmolLM2 Q4_1": "llama_cpp"}
+"""A real model as it comes, and as it is unpacked: what reads it."""
 LOADS = 10
 
 
@@ -61,17 +61,11 @@ def requantize(source: Path, target: Path, kind: gguf.GGMLQuantizationType) -> N
 
 @pytest.fixture(scope="module", params=(*FORMATS, *REAL))
 def loaded(request: pytest.FixtureRequest) -> Iterator[Any]:
-    backend: Any
-    if request.param in FORMATS:
-        files = request.getfixturevalue("mini_files")
-        backend = load(files[request.param], request.param)
-    elif request.param == "SmolLM2 float32":
-        folder = request.getfixturevalue("smol_folder")
-        with pytest.MonkeyPatch.context() as environment:  # where it is known whose form this is
-            environment.setenv("CT_GUARD_CACHE", str(request.getfixturevalue("smol_cache")))
-            backend = load(folder, "float32")
-    else:
-        backend = load(request.getfixturevalue("smol_gguf"), "Q4_1")
+    if request.param in REAL:
+        yield request.getfixturevalue("smol_engine")(REAL[request.param])
+        return
+    files = request.getfixturevalue("mini_files")
+    backend: Any = load(files[request.param], request.param)
     backend.read_plainly = cache(backend.read_plainly)  # no fault below changes what these say
     yield backend
     backend.close()
