@@ -1,17 +1,20 @@
 """Answers as columns, which is how evidence reads them: many at once."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ct_guard.datasets.graders.normalise import words
 from ct_guard.errors import InputError
 
 from .same_question import spelled_alike
 
-__all__ = ["Answers", "Sample", "answers_of", "samples_of"]
+__all__ = ["Answers", "Sample", "answers_of", "samples_of", "spelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,12 +43,24 @@ class Answers:
     readings: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """What a base model reads of each answer, by name, shapes (n,)."""
 
+    @cached_property
+    def words(self) -> Sequence[tuple[str, ...]]:
+        """Each answer's, see `spelled`: read once for all kinds of evidence."""
+        known = {text: spelled(text) for text in dict.fromkeys(self.answer)}
+        return [known[text] for text in self.answer]
+
     def __len__(self) -> int:
         return len(self.answer)
 
     def place(self, at: int) -> str:
         """Row `at`, as a message names it."""
         return self.where[at] if self.where else f"row {at + 1}"
+
+
+def spelled(text: str) -> tuple[str, ...]:
+    """The words of a text as graders compare them, of which equal ones are one object: many answers
+    stay in memory."""
+    return tuple(map(sys.intern, words(text)))
 
 
 def answers_of(
