@@ -67,25 +67,27 @@ def answers_of(
     asked: Sequence[str],
     answer: Sequence[str],
     *,
+    keys: Sequence[str] | None = None,
     model: Sequence[str | None] | None = None,
     columns: dict[str, Sequence[Any]] | None = None,
     where: Sequence[str] = (),
     readings: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> Answers:
     """Answers by what was asked: one question under two spellings (case, white space, Unicode form)
-    is one question. The column `samples`, where there is one, holds further answers.
+    is one question. `keys` tell questions apart by more than their text, as by earlier turns. The
+    column `samples`, where there is one, holds further answers.
 
     Raises InputError for samples that are none, naming the row.
     """
     known = columns or {}
     numbers: dict[str, int] = {}
-    spelled: dict[str, int] = {}
+    numbered: dict[str, int] = {}
     question = np.empty(len(asked), np.int64)
-    for at, text in enumerate(asked):
-        number = spelled.get(text)
+    for at, text in enumerate(asked if keys is None else keys):
+        number = numbered.get(text)
         if number is None:
             number = numbers.setdefault(spelled_alike(text), len(numbers))
-            spelled[text] = number
+            numbered[text] = number
         question[at] = number
     raw = known.get("samples")
     samples: list[tuple[Sample, ...]] = [()] * len(asked)
