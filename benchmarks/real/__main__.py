@@ -9,8 +9,6 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ct_guard.calibration.folds import folds_by_question
-from ct_guard.estimators.question_prior import fit_question_prior
 from ct_guard.metrics import ece, ece_noise_floor
 
 from .certificates import certificates
@@ -29,11 +27,12 @@ MAIN = (
     ("own: stated, mean token probability, model", MMLU, OWN),
     ("own, and how many tokens", MMLU, (*OWN, COUNT)),
     ("own, how many tokens, wording, topic", MMLU, (*OWN, COUNT, "wording", "group:domain")),
+    ("own, how many tokens, wording, question", MMLU, (*OWN, COUNT, "wording", "question")),
     ("own, and a judge's reading", MMLU, (*OWN, JUDGE)),
     ("agreement, model, wording", EXAMS, OTHERS),
     ("agreement, model, wording", STRATEGY, OTHERS),
     ("agreement, model, wording", NQ, OTHERS),
-    ("trust score, question prior", SIMPLE, ("column:tlm_score", "column:prior")),
+    ("trust score, question prior", SIMPLE, ("column:tlm_score", "question")),
 )
 AGREEING = (MMLU, EXAMS, STRATEGY, NQ)
 HEAD = (
@@ -67,8 +66,7 @@ def all_rows(data: dict[str, Data]) -> None:
     print(f"\n{first} ECE, all test parts together (floor; by question) |\n{second}---|")
     for named, name, evidence in MAIN:
         some, ps, tests = [], [], []
-        for split in splits(data[name]):
-            train, test = with_prior(*split) if "column:prior" in evidence else split
+        for train, test in splits(data[name]):
             p = probabilities(train, test, evidence)
             some.append(figures(p, test))
             ps.append(p)
@@ -113,21 +111,6 @@ def new_models(agreeing: dict[str, Data]) -> None:
                 judged = np.flatnonzero(test.models == model)
                 some.append(figures(p[judged], take(test, judged)))
             print(row(f"{name}: {seen} graded rows of it", mean_of(some)), flush=True)
-
-
-def with_prior(train: Data, test: Data) -> tuple[Data, Data]:
-    """With the question prior as a column: of training rows by priors of other questions."""
-    prior = np.empty(len(train.correct))
-    for fit, held in folds_by_question(train.correct, train.answers.question):
-        prior[held] = _prior(take(train, fit), take(train, held))
-    test.answers.columns["prior"] = _prior(train, test).tolist()
-    train.answers.columns["prior"] = prior.tolist()
-    return train, test
-
-
-def _prior(train: Data, test: Data) -> Floats:
-    fitted = fit_question_prior(list(train.answers.asked), train.correct)
-    return fitted.logits(list(test.answers.asked))
 
 
 def some_questions(data: Data, rows: int, seed: int = 0) -> Data:

@@ -14,7 +14,7 @@ from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import apply, fit
 from ct_guard.estimators import features
 from ct_guard.estimators.methods.verbalized import VerbalizedMethod
-from ct_guard.estimators.question_prior import QuestionPrior
+from ct_guard.evidence.question_prior import QuestionPrior
 from ct_guard.query import build_query
 from tools.mini_world.answers import Row, question_of, split_rows
 from tools.mini_world.measure import STYLE, Part, graded, make, measure, prior_of

@@ -77,9 +77,9 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 @click.option(
     "--evidence", metavar="KIND,…",
     help="What else rows say of their answers: agreement, stated, logprobs, model, wording,"
-    " column:NAME (numbers), group:NAME (names). With -e it is weighed beside the raw score (column"
-    " `logit`) of SCORED, and what that is made of (query, likelihood, perplexity, probe,"
-    " question_prior: 'ct-guard score --readings') can be named, too. Without, it makes an"
+    " question, column:NAME (numbers), group:NAME (names). With -e it is weighed beside the raw"
+    " score (column `logit`) of SCORED, and what that is made of (query, likelihood, perplexity,"
+    " probe, question_prior: 'ct-guard score --readings') can be named, too. Without, it makes an"
     " estimator that needs no base model: SCORED is then any file of graded answers.",
 )  # fmt: skip
 @click.option(

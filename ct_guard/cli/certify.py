@@ -95,8 +95,9 @@ def command(source: str | None, **options: Any) -> None:
 
     SCORED is what `ct-guard score` wrote, with grades in `correct`. P(correct) is made from its
     column `logit` by the calibrators of the estimator, so that a file scored before calibration
-    will do. The questions must not be those that it was tuned, calibrated or tested on: checked by
-    the hash of each question as far as the estimator records them.
+    will do. An estimator without a base model scores graded rows that have no such column itself.
+    The questions must not be those that it was tuned, calibrated or tested on: checked by the hash
+    of each question as far as the estimator records them.
 
     Rows must be independent: one answer a question. A file with several is refused, unless
     --where sample=0 or --first says which one counts. The promise holds for questions, answering

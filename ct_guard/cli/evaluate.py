@@ -37,7 +37,8 @@ __all__ = ["command"]
 @click.option(
     "-e", "--estimator", metavar="DIR",
     help="Take P(correct) from the logits by the calibrators of this estimator, and say how many of"
-    " the questions it was tuned, calibrated or certified on. For one SCORED.",
+    " the questions it was tuned, calibrated or certified on. For one SCORED. An estimator without"
+    " a base model scores rows that nobody has scored.",
 )  # fmt: skip
 @click.option(
     "--plot", type=click.Path(path_type=Path), metavar="OUT",

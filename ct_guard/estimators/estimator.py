@@ -25,7 +25,7 @@ from ct_guard.query import (
     read_answer,
     render,
     screen,
-    was_sanitized,
+    screened,
 )
 from ct_guard.records import Arithmetic, Confidence, QuestionAnswer, Status
 from ct_guard.store import NO_BASE, Manifest
@@ -263,7 +263,8 @@ class Estimator:
             return self.unscored("error", error)
 
     def _judged(self, items: Sequence[QuestionAnswer], method: TextMethod) -> list[Confidence]:
-        results = [self._unread(qa, screen(qa, refusals=self.refusals)) for qa in items]
+        seen = [screened(qa, refusals=self.refusals) for qa in items]
+        results = [self._unread(qa, one.status) for qa, one in zip(items, seen, strict=True)]
         waiting = [at for at, result in enumerate(results) if result.status == "ok"]
         self._tell_scope([items[at] for at in waiting])
         asked = [items[at] for at in waiting]
@@ -277,7 +278,7 @@ class Estimator:
             judged = method.judge(asked)
             reads = [one if isinstance(one, CtGuardError) else Read(one) for one in judged]
         for at, confidence in zip(waiting, self._confidences(reads, asked), strict=True):
-            results[at] = _marked(confidence, sanitized=was_sanitized(items[at]))
+            results[at] = _marked(confidence, sanitized=seen[at].sanitized)
         return results
 
     def _read(self, items: list[Item], questions: list[str]) -> list[Read | CtGuardError]:

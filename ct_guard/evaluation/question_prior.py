@@ -1,5 +1,5 @@
 """The question prior beside an evaluation: how well can correctness be guessed from the question
-alone? The model is `estimators.question_prior`; here it guesses rows that it was not fitted on.
+alone? The model is `evidence.question_prior`; here it guesses rows that it was not fitted on.
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.calibration.folds import folds_by_question
 from ct_guard.errors import UsageError
-from ct_guard.estimators.question_prior import fit_question_prior
+from ct_guard.evidence.question_prior import fit_question_prior
 
 __all__ = ["cross_fitted_prior", "question_prior"]
 

@@ -133,6 +133,7 @@ def read_scored(
     need: Need = "confidence",
     keep: Sequence[str] = (),
     where: Mapping[str, str] | None = None,
+    rows: Iterable[Row] | None = None,
 ) -> Scored:
     """Read what `ct-guard score` wrote.
 
@@ -141,6 +142,7 @@ def read_scored(
         need: the column without which a row is left out: `confidence`, or the raw `logit`.
         keep: names of further columns to read, as text.
         where: column values that a row must have, else it is passed over.
+        rows: those of the file, where they have just been scored and it does not hold the scores.
 
     Raises:
         InputError: the file was not scored or not graded, a column is in no row, or a value is not
@@ -149,7 +151,7 @@ def read_scored(
     wanted = dict(where or {})
     found = _Found(str(path), keep)
     missing = {*keep, *wanted}
-    for row in open_rows(path):
+    for row in open_rows(path) if rows is None else rows:
         if row.error is not None:
             raise InputError(f"{row.error}: correct or remove the row")
         missing -= row.fields.keys()

@@ -1,17 +1,20 @@
 """Answers as columns, which is how evidence reads them: many at once."""
 
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ct_guard.datasets.graders.normalise import words
 from ct_guard.errors import InputError
 
 from .same_question import spelled_alike
 
-__all__ = ["Answers", "Sample", "answers_of", "samples_of"]
+__all__ = ["Answers", "Sample", "answers_of", "samples_of", "spelled"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,12 @@ class Answers:
     readings: Mapping[str, NDArray[np.float64]] = field(default_factory=dict)
     """What a base model reads of each answer, by name, shapes (n,)."""
 
+    @cached_property
+    def words(self) -> Sequence[tuple[str, ...]]:
+        """Each answer's, see `spelled`: read once for all kinds of evidence."""
+        known = {text: spelled(text) for text in dict.fromkeys(self.answer)}
+        return [known[text] for text in self.answer]
+
     def __len__(self) -> int:
         return len(self.answer)
 
@@ -48,29 +57,37 @@ class Answers:
         return self.where[at] if self.where else f"row {at + 1}"
 
 
+def spelled(text: str) -> tuple[str, ...]:
+    """The words of a text as graders compare them, of which equal ones are one object: many answers
+    stay in memory."""
+    return tuple(map(sys.intern, words(text)))
+
+
 def answers_of(
     asked: Sequence[str],
     answer: Sequence[str],
     *,
+    keys: Sequence[str] | None = None,
     model: Sequence[str | None] | None = None,
     columns: dict[str, Sequence[Any]] | None = None,
     where: Sequence[str] = (),
     readings: Mapping[str, NDArray[np.float64]] | None = None,
 ) -> Answers:
     """Answers by what was asked: one question under two spellings (case, white space, Unicode form)
-    is one question. The column `samples`, where there is one, holds further answers.
+    is one question. `keys` tell questions apart by more than their text, as by earlier turns. The
+    column `samples`, where there is one, holds further answers.
 
     Raises InputError for samples that are none, naming the row.
     """
     known = columns or {}
     numbers: dict[str, int] = {}
-    spelled: dict[str, int] = {}
+    numbered: dict[str, int] = {}
     question = np.empty(len(asked), np.int64)
-    for at, text in enumerate(asked):
-        number = spelled.get(text)
+    for at, text in enumerate(asked if keys is None else keys):
+        number = numbered.get(text)
         if number is None:
             number = numbers.setdefault(spelled_alike(text), len(numbers))
-            spelled[text] = number
+            numbered[text] = number
         question[at] = number
     raw = known.get("samples")
     samples: list[tuple[Sample, ...]] = [()] * len(asked)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -14,7 +15,7 @@ from ct_guard.metrics import auroc, log_loss
 from ct_guard.records import Record
 
 from .answers import Answers
-from .kinds import Evidence, kinds_named
+from .kinds import Evidence, kinds_named, state_of
 from .layer import FITS, OF_TREES, Layer, logits_of
 
 __all__ = ["LEAK", "Fitted", "Found", "features_of", "fit_evidence", "read_logits"]
@@ -37,6 +38,11 @@ class Fitted(Record):
     states: dict[str, dict[str, Any]]
     """What each kind learnt, by name."""
     layer: Layer
+
+    @cached_property
+    def learnt(self) -> dict[str, Record]:
+        """The states as what they are. Raises pydantic's ValidationError for one that is not."""
+        return {name: state_of(name).model_validate(self.states[name]) for name in self.evidence}
 
 
 @dataclass(frozen=True)
@@ -133,13 +139,8 @@ def fit_evidence(
 
 def features_of(fitted: Fitted, answers: Answers) -> Floats:
     """The numbers that the layer reads, shape (n, features), NaN where a row lacks them."""
-    from .kinds import state_of
-
-    found = []
-    for kind in kinds_named(fitted.evidence):
-        state = state_of(kind.name).model_validate(fitted.states[kind.name])
-        found.append(kind.read(kind.look(answers), state))
-    return np.hstack(found)
+    kinds = kinds_named(fitted.evidence)
+    return np.hstack([kind.read(kind.look(answers), fitted.learnt[kind.name]) for kind in kinds])
 
 
 def read_logits(fitted: Fitted, answers: Answers) -> Floats:

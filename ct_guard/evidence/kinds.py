@@ -15,6 +15,8 @@ from .columns import Column, Unlearnt
 from .group import Group
 from .logprobs import LOGPROBS
 from .model import MODEL, Accuracies
+from .question import QUESTION
+from .question_prior import QuestionPrior
 from .reading import READINGS
 from .stated import COLUMNS, STATED
 from .within import Spread, Within
@@ -26,7 +28,7 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 _ALL: tuple["Evidence", ...] = (
-    AGREEMENT, Within(STATED), Within(LOGPROBS), MODEL, WORDING, *READINGS,
+    AGREEMENT, Within(STATED), Within(LOGPROBS), MODEL, WORDING, QUESTION, *READINGS,
 )  # fmt: skip
 KINDS = {kind.name: kind for kind in _ALL}
 """By name; `column:NAME` and `group:NAME` are one for every column."""
@@ -36,6 +38,7 @@ _STATES: dict[str, type[Record]] = {
     "agreement": AgreementState,
     "model": Accuracies,
     "group": Accuracies,
+    "question": QuestionPrior,
     "stated": Spread,
     "logprobs": Spread,
     "column": Spread,

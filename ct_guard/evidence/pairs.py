@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from .answers import Answers
+from .answers import Answers, Sample, spelled
 from .model import codes
 from .said import Said, said
 
@@ -88,23 +88,17 @@ def pairs_of(answers: Answers) -> Pairs:
     of_sample = np.repeat(np.arange(n), [len(some) for some in samples])
     flat = [sample for some in samples for sample in some]
     texts = _Texts()
-    own_text = texts.add(answers.answer, answers.asked, answers.question)
+    own_text = texts.add(answers.answer, answers.words, answers.asked, answers.question)
     sample_text = texts.add(
         [sample.text for sample in flat],
+        [spelled(sample.text) for sample in flat],
         [answers.asked[int(at)] for at in of_sample],
         answers.question[of_sample],
     )
     left, right = _within(answers.question)
     row = np.concatenate([left, of_sample])
     other_text = np.concatenate([own_text[right], sample_text])
-    given = [answers.model[int(at)] for at in right] + [
-        sample.model or answers.model[int(at)] for sample, at in zip(flat, of_sample, strict=True)
-    ]
-    names = [
-        (SELF + name if name == answers.model[at] else name) if name else ""
-        for name, at in zip(given, row, strict=True)
-    ]
-    other, models = codes(names)
+    other, models = _other_models(answers, flat, of_sample, row, right)
     itself = np.zeros(len(row), np.bool_)
     same = np.flatnonzero(own_text[of_sample] == sample_text)
     itself[len(left) + same[np.unique(of_sample[same], return_index=True)[1]]] = True
@@ -118,6 +112,26 @@ def pairs_of(answers: Answers) -> Pairs:
         key=texts.key[other_text],
         itself=itself,
         likeness=texts.compare(own_text[row], other_text),
+    )
+
+
+def _other_models(
+    answers: Answers, samples: Sequence[Sample], of_sample: Ints, row: Ints, right: Ints
+) -> tuple[Ints, tuple[str, ...]]:
+    """Who gave the other answer of each pair, as a number, shape (m,), and the names by number. A
+    sample without a model is by the one that gave the row's answer."""
+    given = [
+        sample.model or answers.model[at] or ""
+        for sample, at in zip(samples, of_sample.tolist(), strict=True)
+    ]
+    code, names = codes([*(name or "" for name in answers.model), *given])
+    own = code[: len(answers)]
+    other = np.concatenate([own[right], code[len(answers) :]])
+    named = np.array([bool(name) for name in names], np.bool_)
+    itself = (other == own[row]) & named[other]
+    known, number = np.unique(other + len(names) * itself, return_inverse=True)
+    return number, tuple(
+        names[at] if at < len(names) else SELF + names[at - len(names)] for at in known.tolist()
     )
 
 
@@ -144,12 +158,19 @@ class _Texts:
         self._keys: dict[str, int] = {}
         self._key: list[int] = []
 
-    def add(self, texts: Sequence[str], asked: Sequence[str], question: Ints) -> Ints:
+    def add(
+        self,
+        texts: Sequence[str],
+        spelled: Sequence[Sequence[str]],
+        asked: Sequence[str],
+        question: Ints,
+    ) -> Ints:
         found = np.empty(len(texts), np.int64)
-        for at, (text, ask, number) in enumerate(zip(texts, asked, question.tolist(), strict=True)):
+        rows = zip(texts, spelled, asked, question.tolist(), strict=True)
+        for at, (text, words, ask, number) in enumerate(rows):
             place = self._known.setdefault((number, text), len(self._said))
             if place == len(self._said):
-                one = said(text, ask)
+                one = said(text, ask, words)
                 self._said.append(one)
                 self._key.append(self._keys.setdefault(one.key, len(self._keys)))
             found[at] = place
@@ -166,8 +187,10 @@ class _Texts:
         found = np.repeat(equal.astype(np.float64)[:, None], 4, axis=1)
         worded = np.array([one.words is not None for one in self._said], np.bool_)
         both = worded[left] & worded[right] if left.size else equal
-        for at in np.flatnonzero(~equal & both).tolist():
-            found[at] = _likeness(self._said[left[at]], self._said[right[at]])
+        places = np.flatnonzero(~equal & both)
+        if places.size:
+            beside = zip(left[places].tolist(), right[places].tolist(), strict=True)
+            found[places] = [_likeness(self._said[one], self._said[two]) for one, two in beside]
         return Likeness(*found.T)
 
 

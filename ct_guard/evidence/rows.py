@@ -61,8 +61,9 @@ def answers_in(
         texts = [text for text, _ in parted]
         columns[COLUMNS[0]] = [value for _, value in parted]
     answers = answers_of(
-        [qa.question_key() for qa in items],
+        [qa.asked() for qa in items],
         texts,
+        keys=[qa.question_key() for qa in items],
         model=[qa.model for qa in items],
         columns=columns,
         where=where,
@@ -164,9 +165,11 @@ def evidence_file(fitted: Fitted) -> tuple[str, bytes]:
 def load_evidence(path: Path) -> Fitted:
     """Raises ManifestError, in one line, for a file that holds no fitted evidence."""
     try:
-        return Fitted.model_validate(read_json(path))
-    except (JsonError, ValidationError) as error:
+        fitted = Fitted.model_validate(read_json(path))
+        fitted.learnt  # noqa: B018  # where a state is none, this raises
+    except (JsonError, ValidationError, KeyError) as error:
         said = " ".join(str(error).split())[:200]
         raise ManifestError(
             f"{path} holds no fitted evidence ({said}): restore it from its source"
         ) from error
+    return fitted

@@ -2,6 +2,7 @@
 the content words that it adds to its question."""
 
 import re
+import sys
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,15 +53,14 @@ class Said:
     """Of these, names and numbers; none where the answer knows no capitals."""
 
 
-def said(answer: str, question: str) -> Said:
+def said(answer: str, question: str, spelled: Sequence[str]) -> Said:
     """By the graders' own readings: the letter of a choice, yes or no, a number, else the
-    normalised text with its content words."""
+    normalised text with its content words. `spelled` are the answer's words, in one spelling."""
     choices = choices_in(question)
     if choices:
         letter = letter_of(answer, choices)
         if letter is not None:
             return Said(f"({letter})")
-    spelled = words(answer)
     if spelled and spelled[0] in _VERDICTS:
         return Said(_VERDICTS[spelled[0]])
     if _FINAL_NUMBER.search(answer):
@@ -72,8 +72,8 @@ def said(answer: str, question: str) -> Said:
         if whole is not None:  # a sentence that holds it says the same
             alone = frozenset({whole})
             return Said(f"={whole}", alone, alone, alone)
-    added = added_words(spelled, question) or _in_one_form(spelled)
-    names = _in_one_form(words(" ".join(_NAME.findall(answer))))
+    added = added_words(spelled, question) or list(map(_in_one_form, spelled))
+    names = map(_in_one_form, words(" ".join(_NAME.findall(answer))))
     return Said(
         key=" ".join(spelled),
         words=frozenset(added),
@@ -85,26 +85,26 @@ def said(answer: str, question: str) -> Said:
 def added_words(spelled: Sequence[str], question: str) -> list[str]:
     """Of an answer's words (`normalise.words`), those that say more than the question, in order and
     in one form."""
-    passed = _asked_words(question) | _FUNCTION_WORDS
-    return [word for word in _in_one_form(spelled) if word not in passed]
+    asked = _asked_words(question)
+    return [
+        word
+        for word in map(_in_one_form, spelled)
+        if word not in asked and word not in _FUNCTION_WORDS
+    ]
 
 
-def _in_one_form(spelled: Sequence[str]) -> list[str]:
-    """Without accents and the endings of plurals."""
-    return [_in_singular(_plain(word)) for word in spelled]
-
-
-def _plain(word: str) -> str:
-    if word.isascii():
-        return word
-    apart = unicodedata.normalize("NFD", word)
-    return unicodedata.normalize("NFC", "".join(c for c in apart if not unicodedata.combining(c)))
-
-
-def _in_singular(word: str) -> str:
+@lru_cache(maxsize=1 << 15)
+def _in_one_form(word: str) -> str:
+    """Without accents and the ending of a plural."""
+    if not word.isascii():
+        apart = unicodedata.normalize("NFD", word)
+        bare = "".join(letter for letter in apart if not unicodedata.combining(letter))
+        word = unicodedata.normalize("NFC", bare)
     if len(word) > 4 and word.endswith("ies"):
-        return word[:-3] + "y"
-    return word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] != "s" else word
+        word = word[:-3] + "y"
+    elif len(word) > 3 and word.endswith("s") and word[-2] != "s":
+        word = word[:-1]
+    return sys.intern(word)
 
 
 def letter_of(answer: str, choices: tuple[str, ...]) -> str | None:
@@ -120,7 +120,7 @@ def letter_of(answer: str, choices: tuple[str, ...]) -> str | None:
     return min(found) if len(found) == 1 else None
 
 
-def _whole_number(spelled: list[str]) -> str | None:
+def _whole_number(spelled: Sequence[str]) -> str | None:
     """The number that a text of nothing else is, with a unit at most."""
     numbers = [word for word in spelled if re.fullmatch(r"-?[0-9]+(?:\.[0-9]+)?", word)]
     return numbers[0] if len(numbers) == 1 and len(spelled) <= 2 else None
@@ -128,4 +128,4 @@ def _whole_number(spelled: list[str]) -> str | None:
 
 @lru_cache(maxsize=1 << 14)
 def _asked_words(question: str) -> frozenset[str]:
-    return frozenset(_in_one_form(words(question)))
+    return frozenset(map(_in_one_form, words(question)))

@@ -6,11 +6,12 @@ how much more, each of them in its own way, is for the layer to learn.
 """
 
 import re
+from collections.abc import Sequence
+from functools import lru_cache
+from math import log1p
 
 import numpy as np
 from numpy.typing import NDArray
-
-from ct_guard.datasets.graders.normalise import words
 
 from .answers import Answers
 from .columns import Unlearnt
@@ -21,6 +22,7 @@ __all__ = ["WORDING", "Wording"]
 
 Floats = NDArray[np.float64]
 
+_ENDS = re.compile(r"[.!?](?:\s|$)")
 _HEDGES = re.compile(
     r"\b(?:may|might|could be|possibly|perhaps|maybe|likely|probably|believed|thought to|seems?|"
     r"generally|typically|usually|often|sometimes|depend(?:s|ing)? on|various|several|many|"
@@ -47,7 +49,7 @@ class Wording:
 
     def look(self, answers: Answers) -> Floats:
         read = [
-            _read(text, asked) for text, asked in zip(answers.answer, answers.asked, strict=True)
+            _read(*each) for each in zip(answers.answer, answers.words, answers.asked, strict=True)
         ]
         return np.array(read, np.float64).reshape(len(answers), len(self.features))
 
@@ -61,17 +63,21 @@ class Wording:
 WORDING = Wording()
 
 
-def _read(text: str, asked: str) -> tuple[float, ...]:
-    spelled = words(text)
+def _read(text: str, spelled: Sequence[str], asked: str) -> tuple[float, ...]:
     choices = choices_in(asked)
     letter = letter_of(text, choices) if choices else None
     return (
-        float(np.log1p(len(spelled))),
-        float(np.log1p(len(re.findall(r"[.!?](?:\s|$)", text)))),
-        float(np.log1p(len(_HEDGES.findall(text)))),
-        float(np.log1p(len(_DECLINES.findall(text)))),
+        log1p(len(spelled)),
+        log1p(len(_ENDS.findall(text))),
+        log1p(len(_HEDGES.findall(text))),
+        log1p(len(_DECLINES.findall(text))),
         len(added_words(spelled, asked)) / max(len(spelled), 1),
-        float(np.log1p(sum(any(map(str.isdecimal, word)) for word in spelled))),
+        log1p(sum(map(_has_digit, spelled))),
         len(choices) if choices else np.nan,
         ord(letter) - ord("a") if letter else np.nan,
     )
+
+
+@lru_cache(maxsize=1 << 15)
+def _has_digit(word: str) -> bool:
+    return any(map(str.isdecimal, word))

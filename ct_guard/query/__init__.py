@@ -6,10 +6,12 @@ from .forgery import forgery_in
 from .hygiene import MOST_MARKS, clean, is_refusal
 from .reading import (
     MAX_CHARACTERS,
+    Screened,
     forgery_of,
     read_answer,
     read_turns,
     screen,
+    screened,
     was_sanitized,
 )
 from .render import (
@@ -41,6 +43,7 @@ __all__ = [
     "Encoder",
     "Query",
     "Rendered",
+    "Screened",
     "build_query",
     "clean",
     "fit",
@@ -53,6 +56,7 @@ __all__ = [
     "render_context",
     "render_prompt",
     "screen",
+    "screened",
     "was_sanitized",
     "without_filler",
     "without_thoughts",

@@ -9,7 +9,7 @@ _UNSEEN = str.maketrans(dict.fromkeys("\u115f\u1160\u2800\u3164\uffa0", " "))
 
 _INDENTATION = 32
 _DOTS = ".\u2026\u00b7"
-_BLANKS = re.compile(r"\s+")
+_BLANKS = re.compile(r"\s{3,}")
 _LEADERS = re.compile(rf"(?:[{_DOTS}]\s{{0,4}}){{4,}}")
 
 
@@ -22,7 +22,8 @@ def without_filler(answer: str) -> tuple[str, bool]:
     taken off when it is read, and is no change.
     """
     text = answer.strip()
-    short = _BLANKS.sub(_fewer, text.translate(_UNSEEN).strip())
+    inked = text if text.isascii() else text.translate(_UNSEEN).strip()
+    short = _BLANKS.sub(_fewer, inked)
     short = _LEADERS.sub(_three, short)
     short = _ending(short)
     return (answer, False) if short == text else (short, True)
@@ -30,8 +31,6 @@ def without_filler(answer: str) -> tuple[str, bool]:
 
 def _fewer(run: re.Match[str]) -> str:
     blanks = run[0]
-    if len(blanks) < 3:
-        return blanks
     lines = re.split(r"[\n\v\f\x1c-\x1e\x85\u2028\u2029]", blanks)
     if len(lines) == 1:
         return blanks[0]

@@ -2,6 +2,8 @@
 model."""
 
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
 
 from ct_guard.records import Message, QuestionAnswer, Status
 
@@ -12,15 +14,19 @@ from .thoughts import without_thoughts
 
 __all__ = [
     "MAX_CHARACTERS",
+    "Screened",
     "forgery_of",
     "read_answer",
     "read_turns",
     "screen",
+    "screened",
     "was_sanitized",
 ]
 
 MAX_CHARACTERS = 1_000_000
 """Of all texts of one row together; above it the row is `too_long`, before tokenising."""
+REPEATED = 10_000
+"""Characters up to which what was found in a text is remembered."""
 
 
 def read_answer(answer: str) -> tuple[str, bool]:
@@ -48,31 +54,58 @@ def read_turns(turns: Sequence[Message]) -> tuple[tuple[Message, ...], bool]:
 def forgery_of(qa: QuestionAnswer) -> str | None:
     """One line on the first text of a row that speaks as the uncertainty query does; None where
     none does."""
-    turns = read_turns(qa.conversation())[0]
-    texts = [("the question or its context", turns[-1].content)]
-    texts += [(f"an earlier {turn.role} turn", turn.content) for turn in turns[:-1]]
-    for place, text in [("the answer", read_answer(qa.answer)[0]), *texts]:
-        if found := forgery_in(text):
-            return f"{place} speaks as the uncertainty query does ({found!r}), and is not judged"
-    return None
+    return _forgery(read_answer(qa.answer)[0], read_turns(qa.conversation())[0])
 
 
-def screen(qa: QuestionAnswer, *, refusals: bool = True) -> Status:
-    """The status that needs no model: `too_long`, `empty`, `forged`, `refusal`, else `ok`."""
+class Screened(NamedTuple):
+    """What is known of a row without a model."""
+
+    status: Status
+    """`too_long`, `empty`, `forged`, `refusal`, else `ok`."""
+    sanitized: bool
+    """Whether what is read is not, letter for letter, what stands in the row; False for one that is
+    `too_long`, which is not read."""
+
+
+def screened(qa: QuestionAnswer, *, refusals: bool = True) -> Screened:
+    """Each text of the row is read once."""
     size = len(qa.question) + len(qa.answer) + len(qa.context or "")
     size += sum(len(message.content) for message in qa.messages)
     if size > MAX_CHARACTERS:
-        return "too_long"
-    answer, _ = read_answer(qa.answer)
+        return Screened("too_long", False)
+    answer, answer_changed = read_answer(qa.answer)
+    turns, turns_changed = read_turns(qa.conversation())
+    status: Status = "ok"
     if not answer.strip():
-        return "empty"
-    if forgery_of(qa):
-        return "forged"
-    if refusals and is_refusal(answer):
-        return "refusal"
-    return "ok"
+        status = "empty"
+    elif _forgery(answer, turns):
+        status = "forged"
+    elif refusals and is_refusal(answer):
+        status = "refusal"
+    return Screened(status, answer_changed or turns_changed)
+
+
+def screen(qa: QuestionAnswer, *, refusals: bool = True) -> Status:
+    """The status alone, see `Screened`."""
+    return screened(qa, refusals=refusals).status
 
 
 def was_sanitized(qa: QuestionAnswer) -> bool:
     """Whether what is read is not, letter for letter, what stands in the row."""
     return read_answer(qa.answer)[1] or read_turns(qa.conversation())[1]
+
+
+def _forgery(answer: str, turns: Sequence[Message]) -> str | None:
+    texts = [("the answer", answer), ("the question or its context", turns[-1].content)]
+    texts += [(f"an earlier {turn.role} turn", turn.content) for turn in turns[:-1]]
+    for place, text in texts:
+        found = _forged_before(text) if len(text) <= REPEATED else forgery_in(text)
+        if found:
+            return f"{place} speaks as the uncertainty query does ({found!r}), and is not judged"
+    return None
+
+
+@lru_cache(maxsize=1024)
+def _forged_before(text: str) -> str | None:
+    """As `forgery_in`: answers to one question come behind one another."""
+    return forgery_in(text)

@@ -17,6 +17,8 @@ _TAG = re.compile(
     re.IGNORECASE,
 )
 """How the known families mark thoughts. In code or quotes a mark is only spoken of."""
+_BEGINNINGS = "<[\u25c1"
+"""What every mark begins with: most texts have none of these, and are not searched."""
 
 
 def without_thoughts(text: str) -> tuple[str, bool]:
@@ -25,6 +27,8 @@ def without_thoughts(text: str) -> tuple[str, bool]:
     A thought that is never closed has no answer behind it. One that is closed only was opened by
     the chat template, and goes back to the beginning. Parts that are left stand in paragraphs.
     """
+    if not any(begins in text for begins in _BEGINNINGS):
+        return text, False
     said: list[str] = []
     start, thinking, found = 0, False, False
     for tag in _TAG.finditer(text):

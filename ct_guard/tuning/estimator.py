@@ -24,7 +24,7 @@ from ct_guard.estimators.novelty import (
     novelty_file,
     states_of_rows,
 )
-from ct_guard.estimators.question_prior import PRIOR_FILE, QuestionPrior, fit_question_prior
+from ct_guard.evidence.question_prior import PRIOR_FILE, QuestionPrior, fit_question_prior
 from ct_guard.methods import METHODS
 from ct_guard.query import ContextStyle, Rendered, build_query
 from ct_guard.records import CalibratorState, Confidence, GradedAnswer

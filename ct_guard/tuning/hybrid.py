@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from ct_guard.backends import ScoreBatch
 from ct_guard.errors import TuningError
 from ct_guard.estimators import FEATURES, PRIOR_FEATURES, HybridMethod, features
-from ct_guard.estimators.question_prior import QuestionPrior
+from ct_guard.evidence.question_prior import QuestionPrior
 from ct_guard.store.layer import fit_logistic
 
 __all__ = ["fit_hybrid"]

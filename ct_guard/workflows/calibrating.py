@@ -50,8 +50,8 @@ class CalibrateConfig:
     """With `ood`: what reads the rows. It is measured on it alone, in the same number format."""
     evidence: Sequence[str] = ()
     """For the copy: evidence of rows (`agreement`, `stated`, `logprobs`, `model`, `wording`,
-    `column:NAME`, `group:NAME`) that is weighed beside the raw score, which always takes part (as
-    `logit`)."""
+    `question`, `column:NAME`, `group:NAME`) that is weighed beside the raw score, which always
+    takes part (as `logit`)."""
     by: Sequence[str] = ()
     """Columns (a domain, a language, a tenant) within which it is calibrated, too, where that
     lowers the cross-validated log loss."""

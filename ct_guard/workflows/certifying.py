@@ -107,7 +107,8 @@ def certify(source: str | Path | None, config: CertifyConfig) -> CertifyResult:
 
     Args:
         source: what `score` wrote, with grades in `correct`: one answer a question, to questions
-            that the estimator was neither tuned, calibrated nor tested on. None with
+            that the estimator was neither tuned, calibrated nor tested on. An estimator without a
+            base model also takes graded rows as they are, and scores them. None with
             `from_outcomes`.
         config: what is promised, of which rows, and where it is written.
 
@@ -135,6 +136,7 @@ def certify(source: str | Path | None, config: CertifyConfig) -> CertifyResult:
         too_small,
     )
     from .recording import save_promises
+    from .unscored import scored_now
 
     _check_settings(config)
     if source is None or config.from_outcomes:
@@ -147,7 +149,8 @@ def certify(source: str | Path | None, config: CertifyConfig) -> CertifyResult:
     said: list[str] = []
     files: list[Scored] = []
     for path in (source, *config.cascade):
-        scored = read_scored(path, need="logit", where=config.where, keep=keep)
+        rows_now = scored_now(path, folder, manifest)
+        scored = read_scored(path, need="logit", where=config.where, keep=keep, rows=rows_now)
         check_apart_from(scored, config.disjoint_from)
         said += check_new(scored, folder, manifest, allowed=("certification",))
         files.append(scored)

@@ -13,6 +13,7 @@ from .settings import place_of
 if TYPE_CHECKING:
     from ct_guard.evaluation import Evaluation, Scored
     from ct_guard.evaluation.scored import Need
+    from ct_guard.files import Row
 
 __all__ = ["EvaluateConfig", "EvaluateResult", "evaluate"]
 
@@ -82,7 +83,8 @@ def evaluate(
 
     Args:
         sources: scored files with grades in `correct`. Several hold the same rows, scored by
-            different estimators, and are compared to the first.
+            different estimators, and are compared to the first. With an `estimator` that has no
+            base model, graded rows that are not scored yet will do.
         config: what is computed, and what becomes of it.
         report: hears of the sets of figures.
 
@@ -107,9 +109,12 @@ def evaluate(
     keep = (config.by,) if config.by is not None else ()
     columns = tuple(dict.fromkeys((*keep, *config.compare_column)))
     files = [
-        read_scored(path, need=need, keep=columns if at == 0 else keep, where=config.where)
+        read_scored(
+            path, need=need, keep=columns if at == 0 else keep, where=config.where,
+            rows=_scored_now(path, config.estimator),
+        )
         for at, path in enumerate(paths)
-    ]
+    ]  # fmt: skip
     said: list[str] = []
     folder = target = None
     if config.estimator is not None:
@@ -132,6 +137,17 @@ def evaluate(
         chosen = [f"{name}={value}" for name, value in config.where.items()]
         save_figures(folder, target, found, by=config.by, where=chosen, overwrite=config.overwrite)
     return EvaluateResult(found, target)
+
+
+def _scored_now(source: str | Path, estimator: str | Path | None) -> "list[Row] | None":
+    from ct_guard.store import load_manifest, locate
+
+    from .unscored import scored_now
+
+    if estimator is None:
+        return None
+    folder = locate(estimator)
+    return scored_now(source, folder, load_manifest(folder))
 
 
 def _of_estimator(

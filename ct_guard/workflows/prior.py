@@ -5,7 +5,7 @@ from pathlib import Path
 from ct_guard import __version__
 from ct_guard.datasets import Graded
 from ct_guard.errors import InputError
-from ct_guard.estimators.question_prior import PRIOR_FILE, fit_question_prior
+from ct_guard.evidence.question_prior import PRIOR_FILE, fit_question_prior
 from ct_guard.store import (
     NO_BASE,
     BaseModelRef,

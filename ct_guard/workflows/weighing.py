@@ -22,8 +22,8 @@ class WeighConfig:
     """Which evidence is weighed."""
 
     evidence: Sequence[str]
-    """Of `agreement`, `stated`, `logprobs`, `model`, `wording`, `column:NAME` for any number and
-    `group:NAME` for any name."""
+    """Of `agreement`, `stated`, `logprobs`, `model`, `wording`, `question`, `column:NAME` for any
+    number and `group:NAME` for any name."""
     by: Sequence[str] = ()
     """Columns (a domain, a language, a tenant) within which it is calibrated."""
     force: bool = False

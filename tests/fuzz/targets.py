@@ -237,7 +237,7 @@ def _calibrator(folder: Path, data: bytes) -> None:
 
 
 def _prior(folder: Path, data: bytes) -> None:
-    from ct_guard.estimators.question_prior import load_question_prior
+    from ct_guard.evidence.question_prior import load_question_prior
 
     (folder / "prior.json").write_bytes(data)
     load_question_prior(folder / "prior.json").logits(["What is 2 plus 2?", "", "é" * 50])
@@ -245,7 +245,7 @@ def _prior(folder: Path, data: bytes) -> None:
 
 @cache
 def _priors() -> list[bytes]:
-    from ct_guard.estimators.question_prior import fit_question_prior
+    from ct_guard.evidence.question_prior import fit_question_prior
 
     texts = [f"What is {a} {'plus' if a % 2 else 'minus'} {b}?" for a in range(9) for b in range(9)]
     fitted = fit_question_prior(texts, [at % 3 > 0 for at in range(81)])

@@ -79,6 +79,35 @@ def test_scored_and_certified_like_every_other(folder: Path) -> None:
     assert len(load_manifest(certified).certificates) == 1
 
 
+def test_graded_rows_are_certified_and_evaluated_without_a_file_of_scores(folder: Path) -> None:
+    """There is no model to ask: what they would be scored is known at once."""
+    scored, new = folder / "in-two-steps.jsonl", str(folder / "other.csv")
+    mine, shown = str(folder / "mine"), []
+    score(folder, "other.csv", scored)
+    for name, source in (("at-once", new), ("in-two-steps", str(scored))):
+        output = folder / name
+        command = ["certify", source, "-e", mine, "--first", "--alpha", "0.2", "-o", str(output)]
+        run = CliRunner().invoke(cli, command)
+        assert run.exit_code == 0, run.output
+        run = CliRunner().invoke(
+            cli, ["evaluate", source, "-e", mine, "--json", "-q", "--no-prior"]
+        )
+        assert run.exit_code == 0, run.output
+        shown.append(
+            (load_manifest(output).certificates, json.loads(run.stdout)["estimators"][0]["figures"])
+        )
+    [(certificate,), figures], [(later,), later_figures] = shown
+    assert certificate.threshold == later.threshold is not None
+    assert certificate.n == later.n == 400
+    assert figures == later_figures
+
+
+def score(folder: Path, name: str, output: Path) -> None:
+    command = ["score", str(folder / name), "-e", str(folder / "mine"), "-o", str(output), "-q"]
+    run = CliRunner().invoke(cli, command)
+    assert run.exit_code == 0, run.output
+
+
 def test_the_rows_of_a_question_may_stand_anywhere_in_the_file(folder: Path) -> None:
     lines = (folder / "new.csv").read_text().splitlines()
     (folder / "apart.csv").write_text("\n".join([lines[0], *lines[1::2], *lines[2::2]]) + "\n")

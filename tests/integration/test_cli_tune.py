@@ -22,7 +22,7 @@ from ct_guard.errors import (
     TuningError,
 )
 from ct_guard.estimators import PRIOR_FEATURES
-from ct_guard.estimators.question_prior import QuestionPrior, fit_question_prior
+from ct_guard.evidence.question_prior import QuestionPrior, fit_question_prior
 from ct_guard.records import GradedAnswer, QuestionAnswer
 from ct_guard.store import load_manifest, load_questions, question_hash
 from tests.unit.tuning.rows import graded

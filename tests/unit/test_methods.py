@@ -10,7 +10,7 @@ import pytest
 from ct_guard.errors import UsageError
 from ct_guard.estimators import TextMethod, load_estimator
 from ct_guard.estimators.methods import MAKERS
-from ct_guard.estimators.question_prior import PRIOR_FILE, fit_question_prior
+from ct_guard.evidence.question_prior import PRIOR_FILE, fit_question_prior
 from ct_guard.methods import METHODS, baselines, tuned
 from ct_guard.store import NO_BASE, BaseModelRef, Manifest, save_estimator
 from ct_guard.tuning.learners import LEARNERS

@@ -13,7 +13,7 @@ from safetensors.torch import load_file, save_file
 from ct_guard import __version__
 from ct_guard.backends import Adapter
 from ct_guard.backends.transformers import TransformersBackend
-from ct_guard.estimators.question_prior import PRIOR_FILE
+from ct_guard.evidence.question_prior import PRIOR_FILE
 from ct_guard.methods import METHODS
 from ct_guard.query import Query, build_query
 from ct_guard.records import Certificate, GradedAnswer, Sample

@@ -11,7 +11,7 @@ from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import apply, fit
 from ct_guard.calibration.folds import folds_by_question
 from ct_guard.estimators import HybridMethod, Method, TextMethod, make_method
-from ct_guard.estimators.question_prior import QuestionPrior, fit_question_prior
+from ct_guard.evidence.question_prior import QuestionPrior, fit_question_prior
 from ct_guard.metrics import (
     auroc,
     coverage_at_risk,

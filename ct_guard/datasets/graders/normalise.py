@@ -21,13 +21,15 @@ _TENS = {
         ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), start=2
     )
 }
+_NAMES = _UNITS.keys() | _TENS.keys()
 _ONE_SPELLING = str.maketrans({"\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2019": "'"})
 _TOKEN = re.compile(
-    r"(?P<number>(?:(?<![\w.)])-)?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?)"
+    r"(?:(?<![\w.)])-)?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?"
     r"|\w+(?:'\w+)*(?:[+#]+(?!\w))?"
 )
 """A number (with a sign that follows no other word, digit groups, decimals), or a word, which
-keeps the marks that tell C++ and C# from C."""
+keeps the marks that tell C++ and C# from C. Only a number begins with a sign or such a digit."""
+_NUMBER_BEGINS = frozenset("-0123456789")
 
 
 def normalise(text: str) -> str:
@@ -42,7 +44,7 @@ def normalise(text: str) -> str:
 
 def words(text: str) -> list[str]:
     """As `normalise`, word by word."""
-    found = [_spelled(match) for match in _TOKEN.finditer(_folded(text))]
+    found = list(map(_spelled, _TOKEN.findall(_folded(text))))
     kept: list[str] = []
     for word in reversed(found):
         if not (word in _ARTICLES and kept and _can_follow_article(kept[-1])):
@@ -63,20 +65,24 @@ def _can_follow_article(word: str) -> bool:
 
 def _folded(text: str) -> str:
     text, _ = clean(text)
+    if text.isascii():
+        return text.lower()  # all that the steps below do to it
     for _ in range(2):  # the normal form can bring capitals, and folding can undo the normal form
         text = unicodedata.normalize("NFKC", text).casefold()
     return unicodedata.normalize("NFKC", text).translate(_ONE_SPELLING)
 
 
-def _spelled(match: re.Match[str]) -> str:
-    if match["number"] is None:
-        return match[0].replace("'", "")
-    digits = match[0].replace(",", "")
+def _spelled(token: str) -> str:
+    if token[0] not in _NUMBER_BEGINS:
+        return token.replace("'", "") if "'" in token else token
+    digits = token.replace(",", "")
     return digits.rstrip("0").rstrip(".") if "." in digits else digits
 
 
 def _in_digits(found: Sequence[str]) -> list[str]:
     """With the words for zero to ninety-nine in digits."""
+    if _NAMES.isdisjoint(found):
+        return list(found)
     written: list[str] = []
     ten = 0
     for word in found:

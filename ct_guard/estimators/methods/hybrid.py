@@ -10,10 +10,10 @@ from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.backends import Backend, ScoreBatch, Want
 from ct_guard.errors import ManifestError
+from ct_guard.evidence.question_prior import QuestionPrior, load_question_prior
 from ct_guard.store import LogisticLayer, Manifest
 from ct_guard.store.layer import layer_logits
 
-from ..question_prior import QuestionPrior, load_question_prior
 from .base import Floats, wants_of
 from .likelihood import log_likelihoods
 from .query import margins

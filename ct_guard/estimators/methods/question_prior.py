@@ -6,10 +6,10 @@ from pathlib import Path
 
 from ct_guard.backends import Backend
 from ct_guard.errors import ManifestError
+from ct_guard.evidence.question_prior import QuestionPrior, load_question_prior
 from ct_guard.records import QuestionAnswer
 from ct_guard.store import Manifest
 
-from ..question_prior import QuestionPrior, load_question_prior
 from .base import Judged
 
 __all__ = ["QuestionPriorMethod", "make"]

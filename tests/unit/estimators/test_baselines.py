@@ -237,7 +237,7 @@ def test_a_prior_needs_both_kinds_and_booleans(tmp_path: Path) -> None:
     ],
 )
 def test_a_damaged_prior_is_refused(tmp_path: Path, tree: dict[str, list[float]]) -> None:
-    from ct_guard.estimators.question_prior import load_question_prior
+    from ct_guard.evidence.question_prior import load_question_prior
 
     path = tmp_path / "prior.json"
     content = {"schema_version": 1, "words": [], "letters": [], "baseline": 0.0, "trees": [tree]}

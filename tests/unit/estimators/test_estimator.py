@@ -14,7 +14,7 @@ from ct_guard.backends import Adapter, GenerationSettings, Item, ScoreBatch, Wan
 from ct_guard.errors import BackendError
 from ct_guard.estimators import Estimator, HybridMethod, OutOfScopeWarning, load_estimator
 from ct_guard.estimators.methods.base import TextMethod
-from ct_guard.estimators.question_prior import fit_question_prior
+from ct_guard.evidence.question_prior import fit_question_prior
 from ct_guard.query import MAX_CHARACTERS, QUERY_TEXT, Query, render_context
 from ct_guard.records import CalibratorState, Message, QuestionAnswer
 from ct_guard.store import BaseModelRef, LogisticLayer, Manifest, Scope, save_estimator

@@ -12,7 +12,7 @@ from ct_guard.backends import ScoreBatch
 from ct_guard.errors import ManifestError
 from ct_guard.estimators import FEATURES, PRIOR_FEATURES, features, make_method
 from ct_guard.estimators.methods.base import Method, TextMethod
-from ct_guard.estimators.question_prior import fit_question_prior
+from ct_guard.evidence.question_prior import fit_question_prior
 from ct_guard.store import BaseModelRef, LogisticLayer, Manifest
 
 LABELS = np.array([[1.5, -0.25], [-3.0, 4.0], [0.125, 0.125]], np.float32)

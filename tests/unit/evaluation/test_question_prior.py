@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from ct_guard.errors import UsageError
-from ct_guard.estimators.question_prior import fit_question_prior
 from ct_guard.evaluation.question_prior import cross_fitted_prior, question_prior
+from ct_guard.evidence.question_prior import fit_question_prior
 from ct_guard.metrics import auroc, pair_accuracy
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from ct_guard.evidence import Answers, answers_of
 from ct_guard.evidence.agreement import AGREEMENT
+from ct_guard.evidence.answers import spelled
 from ct_guard.evidence.said import said
 
 CHOICES = "Which is it?\n\nChoices:\n  (a): a cat\n  (b): a dog\n  (c): a cow"
@@ -16,6 +17,10 @@ def read(answers: Answers, correct: list[bool], name: str = "agreement") -> list
     state = AGREEMENT.learn(look, labels, np.ones(len(labels), np.bool_))
     column = AGREEMENT.features.index(name)
     return [float(value) for value in AGREEMENT.read(look, state)[:, column]]
+
+
+def key(answer: str, question: str) -> str:
+    return said(answer, question, spelled(answer)).key
 
 
 @pytest.mark.parametrize(
@@ -31,7 +36,7 @@ def read(answers: Answers, correct: list[bool], name: str = "agreement") -> list
     ],
 )
 def test_equal_readings_share_a_key(one: str, other: str, question: str) -> None:
-    assert said(one, question).key == said(other, question).key
+    assert key(one, question) == key(other, question)
 
 
 @pytest.mark.parametrize(
@@ -39,7 +44,7 @@ def test_equal_readings_share_a_key(one: str, other: str, question: str) -> None
     [("(a)", "(b)", CHOICES), ("yes", "no", "Is it?"), ("12", "13", "How many?")],
 )
 def test_unequal_readings_do_not(one: str, other: str, question: str) -> None:
-    assert said(one, question).key != said(other, question).key
+    assert key(one, question) != key(other, question)
 
 
 def test_free_text_agrees_by_the_words_that_the_question_lacks() -> None:

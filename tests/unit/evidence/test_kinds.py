@@ -7,6 +7,7 @@ from ct_guard.errors import InputError, UsageError
 from ct_guard.evidence import Answers, answers_of, kinds_named, split_stated, wanted_columns
 from ct_guard.evidence.logprobs import LOGPROBS
 from ct_guard.evidence.model import MODEL, accuracies, codes, log_odds
+from ct_guard.evidence.question import QUESTION
 from ct_guard.evidence.stated import STATED
 from ct_guard.evidence.wording import WORDING
 
@@ -197,3 +198,13 @@ def test_of_choices_their_number_and_which_one_it_is() -> None:
     taken = wording("(c): a cow", asked)
     assert (taken["wording_choices"], taken["wording_choice"]) == (3.0, 2.0)
     assert np.isnan(wording("a cow")["wording_choices"])
+
+
+def test_what_is_asked_says_which_kinds_of_question_are_answered_well() -> None:
+    asked = [f"Who was {name}?" for name in range(60)] + [f"How far is {at}?" for at in range(60)]
+    right = np.arange(120) < 60
+    look = QUESTION.look(answers_of([*asked, "How far is it?", "Who?"], ["x"] * 122))
+    labels = np.append(right, [True, False])
+    state = QUESTION.learn(look, labels, np.arange(122) < 120)
+    far, who = QUESTION.read(look, state)[120:, 0]
+    assert who > 1 > -1 > far

@@ -1,10 +1,13 @@
 """Rows as evidence reads them: samples beside an answer."""
 
+from pathlib import Path
+
 import pytest
 
-from ct_guard.errors import UsageError
-from ct_guard.evidence import answers_in
-from ct_guard.records import QuestionAnswer
+from ct_guard.errors import ManifestError, UsageError
+from ct_guard.evidence import Fitted, answers_in, load_evidence
+from ct_guard.evidence.trees import Trees
+from ct_guard.records import Message, QuestionAnswer
 from ct_guard.testing import FakeBackend
 from tests.known_confidence import by_word_and_agreement, estimator_on
 
@@ -39,3 +42,22 @@ def test_what_is_stated_is_taken_out_of_samples_as_it_is_out_of_the_answer() -> 
     assert "sure" not in answers.samples[0][1].text
     (kept,) = answers_in([row], ["agreement"]).samples
     assert [one.text for one in kept] == said
+
+
+def test_earlier_turns_tell_questions_apart_and_are_no_part_of_what_is_asked() -> None:
+    turns = [Message(role="user", content="Of France?"), Message(role="assistant", content="Paris")]
+    alone = QuestionAnswer(question="And of Italy?", answer="Rome")
+    answers = answers_in(
+        [alone, alone.model_copy(update={"messages": tuple(turns)})], ["agreement"]
+    )
+    assert list(answers.asked) == ["And of Italy?"] * 2
+    assert answers.question[0] != answers.question[1]
+
+
+def test_a_file_whose_states_are_none_is_refused_in_one_line(tmp_path: Path) -> None:
+    layer = Trees(features=("model",), baseline=0.0, trees=())
+    for states in ({}, {"model": {"pool": "much"}}):
+        path = tmp_path / "evidence.json"
+        path.write_text(Fitted(evidence=("model",), states=states, layer=layer).model_dump_json())
+        with pytest.raises(ManifestError, match="holds no fitted evidence"):
+            load_evidence(path)

@@ -13,7 +13,7 @@ from ct_guard.backends import ScoreBatch
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError
 from ct_guard.estimators import FEATURES, PRIOR_FEATURES
-from ct_guard.estimators.question_prior import fit_question_prior
+from ct_guard.evidence.question_prior import fit_question_prior
 from ct_guard.metrics import auroc
 from ct_guard.query import ContextStyle, build_query, render
 from ct_guard.records import GradedAnswer, QuestionAnswer

@@ -16,10 +16,11 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError, model_validator
 
 from ct_guard.errors import ManifestError, UsageError
-from ct_guard.evidence.trees import Forest, Tree, boosted
 from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.query import clean
 from ct_guard.records import Record
+
+from .trees import Forest, Tree, boosted
 
 __all__ = ["PRIOR_FILE", "QuestionPrior", "fit_question_prior", "load_question_prior"]
 
