@@ -19,6 +19,7 @@ from .calibration import (
     decisions_of,
     load_decisions,
 )
+from .fitting import fit_decisions
 from .judging import Enquiry, Judgement, Scorer, as_answer, deciding, judge
 from .questions import (
     NO,
@@ -32,6 +33,7 @@ from .questions import (
     parse_questions,
     question_key,
 )
+from .rows import DecisionLog, GradedDecision, as_scores, read_decisions
 
 __all__ = [
     "ANY",
@@ -40,7 +42,9 @@ __all__ = [
     "Choice",
     "DecisionCalibration",
     "DecisionCalibrator",
+    "DecisionLog",
     "Enquiry",
+    "GradedDecision",
     "Judgement",
     "Noul",
     "NoulCriteria",
@@ -48,12 +52,15 @@ __all__ = [
     "Score",
     "Scorer",
     "as_answer",
+    "as_scores",
     "deciding",
     "decisions_file",
     "decisions_of",
+    "fit_decisions",
     "judge",
     "labels_of",
     "load_decisions",
     "parse_questions",
     "question_key",
+    "read_decisions",
 ]

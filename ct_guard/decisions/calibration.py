@@ -1,6 +1,7 @@
 """What graded decisions have taught: calibrators and certified thresholds, as one file of data."""
 
 import hashlib
+import math
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -8,12 +9,12 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 from scipy.special import softmax  # type: ignore[import-untyped]
 
-from ct_guard.errors import InputError
+from ct_guard.errors import InputError, UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.records import Certificate, Record
 
-from .questions import Choice, Noul, Question, Score, labels_of, question_key
+from .questions import NO, YES, Choice, Noul, Question, Score, labels_of, question_key
 
 __all__ = [
     "ANY",
@@ -64,6 +65,24 @@ class DecisionCalibrator(Record):
         moved = [self.slope * score + self.offsets[label] for label, score in scores.items()]
         made = softmax(np.array(moved, np.float64))
         return dict(zip(scores, made.tolist(), strict=True))
+
+    def passing_below(self, at: float, probabilities: dict[str, float]) -> float:
+        """P(yes) of a `Noul` on a scale of its own, for a client that lets pass what lies below a
+        fixed number `at` in (0, 1): below it lies exactly what the certificate for `no` lets
+        through, and nothing where no threshold was certified. The order stays.
+
+        Raises UsageError for a question without a certificate for `no`.
+        """
+        certificate, p = self.certificates.get(NO), probabilities[YES]
+        if certificate is None:
+            raise UsageError(
+                f"question {self.name!r} has no certificate: make one with 'ct-guard calibrate"
+                " --decisions --alpha 0.05'"
+            )
+        most = 0.0 if certificate.threshold is None else 1.0 - certificate.threshold
+        if certificate.threshold is not None and probabilities[NO] >= certificate.threshold:
+            return min(at * p / most, math.nextafter(at, 0.0)) if most > 0 else 0.0
+        return at + (1.0 - at) * max(0.0, p - most) / (1.0 - most) if most < 1 else 1.0
 
 
 class DecisionCalibration(Record):

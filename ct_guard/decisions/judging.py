@@ -78,9 +78,9 @@ class Enquiry:
         Raises UsageError where there is no question."""
         if not questions:
             raise UsageError("nothing is asked: give at least one question")
-        context = as_text(state).strip() or None
+        about = as_text(state).strip()
         items = [
-            QuestionAnswer(question=_worded(question), answer=option.answer, context=context)
+            QuestionAnswer(question=_asked(about, question), answer=option.answer)
             for question in questions.values()
             for option in options_of(question)
         ]
@@ -162,13 +162,13 @@ def as_answer(question: AnyQuestion, judgement: Judgement) -> dict[str, JsonValu
     return {**known, "calibrated": judgement.calibrated, "truncated": judgement.truncated}
 
 
-def _worded(question: AnyQuestion) -> str:
-    """What is asked: the instructions and, where some are described, the answers there are."""
-    asked, options = as_text(question.instructions).strip(), options_of(question)
-    if not any(option.description for option in options):
-        return asked
-    lines = [": ".join(filter(None, [one.answer, one.description])) for one in options]
-    return "\n- ".join([asked, *lines])
+def _asked(about: str, question: AnyQuestion) -> str:
+    """The state, the instructions and, where some are described, the answers there are."""
+    parts, options = [about, as_text(question.instructions).strip()], options_of(question)
+    if any(option.description for option in options):
+        lines = [": ".join(filter(None, [one.answer, one.description])) for one in options]
+        parts.append("\n".join(f"- {line}" for line in lines))
+    return "\n\n".join(filter(None, parts))
 
 
 def _judged(
