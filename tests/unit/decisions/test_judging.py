@@ -1,7 +1,7 @@
 """What is asked of an estimator for a decision, and what its scores come to."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pytest
 from hypothesis import given
@@ -38,8 +38,8 @@ FIVE = Choice(
 class Recording(FakeBackend):
     """Keeps what it was given to score."""
 
-    def __init__(self) -> None:
-        super().__init__(logit=by_word)
+    def __init__(self, logit: Callable[[str], float] = by_word) -> None:
+        super().__init__(logit=logit)
         self.batches: list[list[Item]] = []
 
     def score(
@@ -78,16 +78,20 @@ def test_five_labels_are_five_answers_to_one_context_in_one_call(
     assert (judged.label, judged.calibrated) == ("sure", False)
 
 
-def test_a_yes_no_judgement_weighs_both_answers(backend: Recording) -> None:
-    backend._logit = lambda answer: {"Yes": 2.0, "No": 0.5}[answer]
-    judged = judge(deciding(estimator_on(backend)), "", {"risky": RISKY})["risky"]
+def finding(**logits: float) -> Estimator:
+    """An estimator that finds these answers right, in logits."""
+    return deciding(estimator_on(FakeBackend(logit=logits.__getitem__)))
+
+
+def test_a_yes_no_judgement_weighs_both_answers() -> None:
+    judged = judge(finding(Yes=2.0, No=0.5), "", {"risky": RISKY})["risky"]
     assert judged.probabilities["yes"] == pytest.approx(sigmoid(1.5), rel=1e-5)
     assert as_answer(RISKY, judged)["noul"] == judged.probabilities["yes"]
 
 
-def test_a_score_is_the_expected_level_with_its_rubric(backend: Recording) -> None:
-    backend._logit = lambda answer: math.log({"0": 1, "1": 1, "2": 2}[answer])
-    answer = as_answer(ANGER, judge(deciding(estimator_on(backend)), "!", {"a": ANGER})["a"])
+def test_a_score_is_the_expected_level_with_its_rubric() -> None:
+    estimator = finding(**{"0": 0.0, "1": 0.0, "2": math.log(2)})
+    answer = as_answer(ANGER, judge(estimator, "!", {"a": ANGER})["a"])
     assert answer["score"] == pytest.approx(1.25, rel=1e-5)
     assert answer["legend"] == {"0": "Calm.", "1": "Cross.", "2": "Furious."}
     assert answer["confidence"] == pytest.approx(0.5, rel=1e-5)
