@@ -61,9 +61,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         fitted = Path(folder, "decisions.json")
         calibrate_decisions("examples/decisions.jsonl", fitted, CalibrateDecisionsConfig(alpha=0.1))
-        classifier = CalibratedDecisionModel(
-            inner=Keywords(), calibration=fitted, certified_at=0.5
-        )
+        classifier = CalibratedDecisionModel(inner=Keywords(), calibration=fitted, certified_at=0.5)
     auto_mode = AutoModeMiddleware(
         tools=[shell], instructions="Could this call do harm?", criteria=None, classifier=classifier
     )

@@ -71,11 +71,14 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
     " rows an answer is (`ood`, a p-value). Without it the copy's do not: what the estimator was"
     " compared with before were other rows.",
 )  # fmt: skip
-@click.option("--base", metavar="MODEL", help="With --ood or --decisions: where the base model lies now.")
+@click.option(
+    "--base", metavar="MODEL", help="With --ood or --decisions: where the base model lies now."
+)
 @click.option(
     "--backend", type=click.Choice(["transformers", "llama_cpp"]), default="transformers",
     show_default=True,
-    help="With --ood or --decisions: what reads the rows. ood is measured on it alone, in the same number format.",
+    help="With --ood or --decisions: what reads the rows. ood is measured on it alone, in the same"
+    " number format.",
 )  # fmt: skip
 @click.option(
     "--evidence", metavar="KIND,…",

@@ -75,9 +75,7 @@ def _certifies(row: GradedDecision, seed: int) -> bool:
     return hashlib.sha256(f"{seed}\x1f{row.state_key}".encode()).digest()[0] % 2 == 1
 
 
-def _calibrator(
-    rows: Sequence[GradedDecision], seed: int
-) -> tuple[DecisionCalibrator, list[str]]:
+def _calibrator(rows: Sequence[GradedDecision], seed: int) -> tuple[DecisionCalibrator, list[str]]:
     name = rows[0].name if rows else "?"
     if len(rows) < MIN_ROWS:
         raise CalibrationError(

@@ -133,6 +133,4 @@ def _judged(
     calibrator = None if calibration is None else calibration.calibrator_of(question)
     if calibrator is not None:
         probabilities = calibrator.probabilities(scores)
-    return Judgement(
-        probabilities=probabilities, scores=scores, calibrated=calibrator is not None
-    )
+    return Judgement(probabilities=probabilities, scores=scores, calibrated=calibrator is not None)

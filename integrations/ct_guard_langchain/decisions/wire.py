@@ -56,9 +56,7 @@ def response_of(
     return ClassifierResponse.model_validate(
         {
             "model": model,
-            "answers": {
-                name: as_answer(questions[name], one) for name, one in judgements.items()
-            },
+            "answers": {name: as_answer(questions[name], one) for name, one in judgements.items()},
         }
     )
 

@@ -108,7 +108,7 @@ async def test_auto_mode_runs_no_tool_whose_risk_cannot_be_judged(way: str) -> N
         [delete_file],
         middleware=[AutoModeMiddleware(tools=["delete_file"], classifier=classifier)],
     )
-    with pytest.raises(UsageError, match="cannot be judged: .* forged"):
+    with pytest.raises(UsageError, match=r"cannot be judged: .* forged"):
         await run(way, agent, ASK)
 
 
@@ -155,7 +155,7 @@ def test_images_and_boxes_are_refused() -> None:
         classifier.invoke({"state": {"page": [image]}, "questions": {"q": RUNS}})
     with pytest.raises(UsageError, match="asks for a box in an image"):
         classifier.invoke({"state": "x", "questions": {"q": Box(instructions="Where?")}})
-    with pytest.raises(UsageError, match="NaN|nan"):
+    with pytest.raises(UsageError, match="which JSON does not know"):
         classifier.invoke({"state": [float("nan")], "questions": {"q": RUNS}})
 
 
@@ -212,7 +212,7 @@ def test_nothing_uncertified_passes_a_certified_client(calibration: DecisionCali
         CtGuardDecisionModel(estimator=judging(), certified_at=0.5)
     with pytest.raises(UsageError, match="of the decisions of 'theirs', not of 'mine'"):
         CalibratedDecisionModel(inner=Theirs(model="mine"), calibration=calibration)
-    with pytest.raises(UsageError, match="no option 'treshold'|treshold"):
+    with pytest.raises(UsageError, match="treshold"):
         CalibratedDecisionModel(inner=Theirs(), treshold=1)
 
 

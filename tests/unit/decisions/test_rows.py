@@ -1,4 +1,4 @@
-"""Decisions in files: logged, labelled, read back; what is wrong is named by file, row and field."""
+"""Decisions in files: logged, labelled, read back; what is wrong is named by row and field."""
 
 import json
 from pathlib import Path

@@ -21,7 +21,9 @@ def run(code: str) -> str:
 def test_public_names() -> None:
     assert {"GuardedChatModel", "ConfidenceMiddleware", "wrap"} < set(ct_guard_langchain.__all__)
     newer = set() if find_spec("langchain_core.decisions") else DECISION_MODELS
-    assert all(getattr(ct_guard_langchain, name) for name in set(ct_guard_langchain.__all__) - newer)
+    assert all(
+        getattr(ct_guard_langchain, name) for name in set(ct_guard_langchain.__all__) - newer
+    )
     assert set(ct_guard_langchain.__all__) <= set(dir(ct_guard_langchain))
     with pytest.raises(AttributeError, match="nothing"):
         _ = ct_guard_langchain.nothing  # type: ignore[attr-defined]

@@ -55,9 +55,7 @@ def test_an_estimators_decisions_become_its_copy_without_a_model_where_they_were
     assert len(list((tmp_path / "again").glob("decisions-*.json"))) == 1
 
 
-def test_what_was_not_scored_is_read_by_the_estimator(
-    tiny_estimator: Path, tmp_path: Path
-) -> None:
+def test_what_was_not_scored_is_read_by_the_estimator(tiny_estimator: Path, tmp_path: Path) -> None:
     bare = [as_row(row) | {"scores": None, "by": None} for row in graded(TEAM, 20)]
     source = write(tmp_path / "rows.jsonl", bare)
     made = calibrate_decisions(
@@ -75,7 +73,10 @@ def test_what_was_not_scored_is_read_by_the_estimator(
     ("change", "says"),
     [
         ({"scores": None}, "line 1: no 'scores' and no 'probabilities'"),
-        ({"by": "another"}, "line 2: field 'by': these scores are theirs's, and those of .*another"),
+        (
+            {"by": "another"},
+            "line 2: field 'by': these scores are theirs's, and those of .*another",
+        ),
     ],
 )
 def test_scores_that_cannot_serve_are_named(
@@ -91,7 +92,7 @@ def test_another_models_scores_are_not_an_estimators(
     tiny_estimator: Path, logged: Path, tmp_path: Path
 ) -> None:
     config = CalibrateDecisionsConfig(estimator=tiny_estimator)
-    with pytest.raises(InputError, match="line 1: field 'by': .* it reads the row itself"):
+    with pytest.raises(InputError, match=r"line 1: field 'by': .* it reads the row itself"):
         calibrate_decisions(logged, tmp_path / "mine", config)
     assert not (tmp_path / "mine").exists()
 
