@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .decisions import calibrate_decisions
 from .evidence import show_evidence, show_groups, weigh_evidence
 from .options import (
     config_of,
@@ -25,6 +26,8 @@ __all__ = ["KINDS", "command"]
 ARGUMENTS = ("source", "output")
 SHAPE = {"format", "question_field", "answer_field", "correct_field", "requests"}
 """Options that say how a file of graded answers is to be read."""
+DECISIONS = {"estimator", "base", "backend", "alpha", "delta", "overwrite", "seed"}
+"""Options that go with --decisions."""
 KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 
 
@@ -68,11 +71,11 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
     " rows an answer is (`ood`, a p-value). Without it the copy's do not: what the estimator was"
     " compared with before were other rows.",
 )  # fmt: skip
-@click.option("--base", metavar="MODEL", help="With --ood: where the base model lies now.")
+@click.option("--base", metavar="MODEL", help="With --ood or --decisions: where the base model lies now.")
 @click.option(
     "--backend", type=click.Choice(["transformers", "llama_cpp"]), default="transformers",
     show_default=True,
-    help="With --ood: what reads the rows. ood is measured on it alone, in the same number format.",
+    help="With --ood or --decisions: what reads the rows. ood is measured on it alone, in the same number format.",
 )  # fmt: skip
 @click.option(
     "--evidence", metavar="KIND,…",
@@ -90,6 +93,22 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 @click.option(
     "--force", is_flag=True, help="With --evidence: take numbers that look like the grade, too."
 )
+@click.option(
+    "--decisions", is_flag=True,
+    help="SCORED holds graded decisions: rows with `state`, `question` and the right `label`. With"
+    " -e the estimator decides, and OUT is its copy with a calibrator for each question; without,"
+    " rows carry `scores` or `probabilities` of another decision model, and OUT is a file for"
+    " CalibratedDecisionModel.",
+)  # fmt: skip
+@click.option(
+    "--alpha", type=float, metavar="SHARE",
+    help="With --decisions: also certify thresholds above which at most this share is decided"
+    " wrongly, on half of the states.",
+)  # fmt: skip
+@click.option(
+    "--delta", type=float, default=0.10, show_default=True,
+    help="With --alpha: allowed probability that the claim is false.",
+)  # fmt: skip
 @shape_options
 @where_option("Only rows with this value.")
 @disjoint_option("Refuse if SCORED shares a question with this file (your tuning or test rows).")
@@ -97,7 +116,13 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the folds.")
 @click.pass_context
 def command(
-    context: click.Context, /, source: str, output: str, evidence: str | None, **options: Any
+    context: click.Context,
+    /,
+    source: str,
+    output: str,
+    evidence: str | None,
+    decisions: bool,
+    **options: Any,
 ) -> None:
     """Fit calibrators on SCORED: what `ct-guard score` wrote (the column `logit`), with grades in
     `correct`. No model is needed, but with --ood.
@@ -117,11 +142,26 @@ def command(
     An estimator of what is known of answers, without any model:
       ct-guard calibrate graded.csv --evidence agreement,stated,model -o my-evidence
 
+    \b
+    Decisions (yes/no, choices, scores about a state), graded by what would have been right:
+      ct-guard calibrate decisions.jsonl --decisions -e my-estimator --alpha 0.05 -o my-decisions
+
     Use questions of their own: none that the estimator was tuned on, none to certify or test with.
     What the estimator records is checked by the hash of each question, and refused; so are files
     named by --disjoint-from. Several answers to one question are welcome. Old certificates are left
     out of the copy, since they were of the old probabilities: certify again.
     """
+    if decisions:
+        if other := given_options(context) - {"decisions", *DECISIONS, *ARGUMENTS}:
+            raise click.UsageError(
+                f"--{min(other).replace('_', '-')} does not go with --decisions: leave it out"
+            )
+        calibrate_decisions(source, output, options)
+        return
+    if other := given_options(context) & {"alpha", "delta"}:
+        raise click.UsageError(
+            f"--{min(other)} is for --decisions; thresholds of answers come from 'ct-guard certify'"
+        )
     names = [name.strip() for name in (evidence or "").split(",") if name.strip()]
     if evidence is not None and not names:
         raise click.UsageError("--evidence names nothing: agreement, stated, logprobs, model, …")

@@ -43,7 +43,8 @@ def check_coherent(manifest: Manifest) -> None:
 def _check_hashes(manifest: Manifest) -> None:
     """Every file that the estimator is made of is one that was verified."""
     named = (
-        manifest.questions, manifest.probe, manifest.prior, manifest.novelty, manifest.evidence
+        manifest.questions, manifest.probe, manifest.prior, manifest.novelty, manifest.evidence,
+        manifest.decisions,
     )  # fmt: skip
     for name in named:
         if name is not None and name not in manifest.files:

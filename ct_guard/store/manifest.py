@@ -168,6 +168,9 @@ class Manifest(Record):
     evidence: FileName | None = None
     """File of the fitted evidence, relative to the manifest (see `ct_guard.evidence`). Methods that
     go by nothing else make their raw score of it; above all others it weighs the raw score, too."""
+    decisions: FileName | None = None
+    """File of what graded decisions have taught, relative to the manifest (see
+    `ct_guard.decisions`)."""
     budget: int | None = Field(default=None, gt=0)
     """Most tokens of context + answer + query; None: what the base model reads."""
     calibrators: dict[str, CalibratorState] = {}

@@ -25,6 +25,11 @@ from .costing import (
     CostResult,
     cost,
 )
+from .deciding import (
+    CalibrateDecisionsConfig,
+    CalibrateDecisionsResult,
+    calibrate_decisions,
+)
 from .evaluating import (
     EvaluateConfig,
     EvaluateResult,
@@ -85,6 +90,8 @@ __all__ = [
     "BaselineConfig",
     "BaselineResult",
     "CalibrateConfig",
+    "CalibrateDecisionsConfig",
+    "CalibrateDecisionsResult",
     "CalibrateResult",
     "CertifyConfig",
     "CertifyResult",
@@ -113,6 +120,7 @@ __all__ = [
     "audit",
     "baseline",
     "calibrate",
+    "calibrate_decisions",
     "certify",
     "cost",
     "evaluate",
