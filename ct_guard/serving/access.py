@@ -6,7 +6,7 @@ from ipaddress import ip_address
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .refusals import Refused
+from .bodies import Refused
 from .settings import Settings
 
 __all__ = ["Access", "is_loopback"]
@@ -128,7 +128,8 @@ def _limited(receive: Receive, most: int) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > most:
-            await _discard(receive, _DISCARDED * most)
+            if message.get("more_body", False):
+                await _discard(receive, _DISCARDED * most)
             raise _too_long(most)
         return message
 

@@ -1,7 +1,7 @@
 """The whole server as an ASGI application."""
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -15,15 +15,26 @@ from ct_guard.guard import Guard
 from ct_guard.policies import refuse_draws
 
 from .access import Access
+from .bodies import Refused, answer_error, answer_refused
 from .chat import Chat
 from .confidences import Confidences
+from .decisions import Decisions
 from .guardrail import Guardrail
-from .refusals import Refused, answer_error, answer_refused
 from .settings import Settings
 from .status import Counted, Status
 from .upstream import Forwarder, UpstreamFailed, answer_failed
 
 __all__ = ["application"]
+
+_NO_UPSTREAM = "no upstream is set: start the server with --upstream URL"
+_NO_MODEL = "the estimator reads no model, and decides nothing: use one with a base model"
+_ABSENT = {
+    "/v1/chat/completions": _NO_UPSTREAM,
+    "/v1/models": _NO_UPSTREAM,
+    "/v1/systemone": _NO_MODEL,
+    "/v1/decisions": _NO_MODEL,
+}
+"""Why a path may be there elsewhere, and not here."""
 
 
 def application(guard: Guard, settings: Settings | None = None) -> ASGIApp:
@@ -36,6 +47,7 @@ def application(guard: Guard, settings: Settings | None = None) -> ASGIApp:
     settings = settings or Settings()
     refuse_draws(guard.policy, "a server")
     status, guardrail = Status(guard), Guardrail(guard, settings)
+    decisions = None if guard.estimator.backend is None else Decisions(guard)
     forwarder = None
     routes = [
         Route("/health", status.health),
@@ -43,6 +55,11 @@ def application(guard: Guard, settings: Settings | None = None) -> ASGIApp:
         Route("/v1/confidence", Confidences(guard).answer, methods=["POST"]),
         Route("/beta/litellm_basic_guardrail_api", guardrail.answer, methods=["POST"]),
     ]
+    if decisions is not None:
+        routes += [
+            Route("/v1/systemone", decisions.systemone, methods=["POST"]),
+            Route("/v1/decisions", decisions.decisions, methods=["POST"]),
+        ]
     if (upstream := settings.upstream) is not None:
         forwarder = Forwarder(upstream, keeps_clients_key=not settings.token)
         chat = Chat(guard, settings, upstream, forwarder)
@@ -66,7 +83,9 @@ def application(guard: Guard, settings: Settings | None = None) -> ASGIApp:
     return status.counted
 
 
-def _closing(forwarder: Forwarder | None):  # type: ignore[no-untyped-def]
+def _closing(
+    forwarder: Forwarder | None,
+) -> Callable[[Starlette], AbstractAsyncContextManager[None]]:
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         yield
@@ -81,6 +100,5 @@ async def _answer_unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # handlers are typed for any error
     path = request.url.path
     said = f"{path} is not served, or not by {request.method}"
-    if path == "/v1/chat/completions":
-        said = "no upstream is set: start the server with --upstream URL"
+    said = _ABSENT.get(path, said) if error.status_code == 404 else said
     return Refused(error.status_code, said, "not_found").response()

@@ -16,12 +16,11 @@ from ct_guard.guard import Guard, Ladder, Outcome
 from ct_guard.policies import may_withhold
 from ct_guard.records import Assessment
 
-from .bodies import json_object, listed
+from .bodies import Refused, as_error, json_object, listed, refused_for
 from .completions import Asked, Heard, Said
 from .delivery import Reply, Told, confidences
 from .events import DONE, Event, event_of, events
 from .judging import assess
-from .refusals import Refused, as_error, refused_for
 from .settings import Settings, Upstream
 from .upstream import Forwarder, UpstreamFailed, passed_on
 

@@ -8,9 +8,8 @@ from starlette.responses import JSONResponse
 from ct_guard.guard import Guard
 from ct_guard.records import Assessment, Confidence, QuestionAnswer
 
-from .bodies import json_object, listed
+from .bodies import Refused, json_object, listed
 from .judging import headers_of, item_of, record_of
-from .refusals import Refused
 
 __all__ = ["Confidences"]
 

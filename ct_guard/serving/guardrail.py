@@ -15,10 +15,9 @@ from starlette.responses import JSONResponse
 from ct_guard.guard import Guard
 from ct_guard.records import Assessment, Decision
 
-from .bodies import json_object
+from .bodies import Refused, json_object
 from .completions import Said
 from .judging import LAST, assess, record_of
-from .refusals import Refused
 from .settings import Settings
 
 __all__ = ["Guardrail", "Remembered"]

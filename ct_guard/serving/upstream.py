@@ -14,7 +14,7 @@ from starlette.responses import Response
 from ct_guard.errors import ServerError
 from ct_guard.remote import bounded, one_line, without_secrets
 
-from .refusals import as_error
+from .bodies import as_error
 from .settings import Upstream
 
 __all__ = ["Forwarder", "UpstreamFailed", "answer_failed", "passed_on"]
