@@ -3,7 +3,7 @@
 from .base import Policy, Situation, Turn, keeps_last, parts
 from .budget import Budget, ledger_for
 from .cost import Cost, PricedModel
-from .decide import OnError, decide
+from .decide import ABSTAIN_MESSAGE, OnError, decide, may_withhold
 from .gate import OnMissing, ToolGate
 from .known import Known
 from .ledger import Ledger
@@ -23,6 +23,7 @@ from .rules import (
 )
 
 __all__ = [
+    "ABSTAIN_MESSAGE",
     "MOST_RETRIES",
     "MOST_SAMPLES",
     "Annotate",
@@ -53,6 +54,7 @@ __all__ = [
     "keeps_last",
     "ledger_for",
     "load_policy",
+    "may_withhold",
     "parts",
     "refuse_draws",
     "resampled",

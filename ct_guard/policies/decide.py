@@ -5,9 +5,15 @@ from typing import Literal
 from ct_guard.errors import BackendError
 from ct_guard.records import Confidence, Decision
 
-from .base import Policy, Situation
+from .base import Policy, Situation, parts
+from .gate import ToolGate
+from .resample import Resample
+from .rules import Annotate
 
-__all__ = ["OnError", "decide"]
+__all__ = ["ABSTAIN_MESSAGE", "OnError", "decide", "may_withhold"]
+
+ABSTAIN_MESSAGE = "I don't know."
+"""What is said instead of an answer that is withheld."""
 
 OnError = Literal["pass", "block", "raise"]
 """What happens to an answer that could not be scored: let it through, abstain, or raise."""
@@ -37,3 +43,11 @@ def decide(
         raise BackendError(reason)
     action: Literal["pass", "abstain"] = "pass" if on_error == "pass" else "abstain"
     return Decision(action=action, policy=policy.name, reason=reason)
+
+
+def may_withhold(policy: Policy, on_error: OnError, *, gated: bool = False) -> bool:
+    """Whether an answer that a model gave may not be the one that is delivered: the policy replaces
+    it, or it cannot be scored and `on_error` keeps it back. Then its stream has to be held until
+    the decision. `gated`: a tool gate replaces nothing, as whoever runs the calls asks it."""
+    harmless = (Annotate, Resample, ToolGate) if gated else (Annotate, Resample)
+    return on_error != "pass" or any(not isinstance(part, harmless) for part in parts(policy))

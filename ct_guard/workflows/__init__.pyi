@@ -69,6 +69,11 @@ from .scoring import (
     ScoreResult,
     score,
 )
+from .serving import (
+    ServeConfig,
+    ServeResult,
+    serve,
+)
 from .splitting import (
     SplitConfig,
     SplitResult,
@@ -110,6 +115,8 @@ __all__ = [
     "Reporter",
     "ScoreConfig",
     "ScoreResult",
+    "ServeConfig",
+    "ServeResult",
     "SplitConfig",
     "SplitResult",
     "TuneConfig",
@@ -129,6 +136,7 @@ __all__ = [
     "outcomes",
     "report",
     "score",
+    "serve",
     "split",
     "tune",
     "weigh",

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from .engines import Engine
     from .runs import Moved, Reading, Summary
 
-__all__ = ["ScoreConfig", "ScoreResult", "score"]
+__all__ = ["ScoreConfig", "ScoreResult", "estimator_of", "score"]
 
 SUMMARY_SCHEMA = 1
 
@@ -202,7 +202,7 @@ def guard_of(config: ScoreConfig) -> "tuple[Guard, list[str]]":
     from ct_guard.guard import Guard
     from ct_guard.policies import refuse_draws
 
-    loaded = _loaded(config)
+    loaded = estimator_of(config)
     if config.readings:
         loaded = replace(loaded, readings=True)
     if config.strict and not loaded.evidence:
@@ -243,7 +243,8 @@ def _write_summary(
         temporary.write_text(json.dumps(told, indent=1, allow_nan=False) + "\n", "utf-8")
 
 
-def _loaded(config: ScoreConfig) -> "Estimator":
+def estimator_of(config: ScoreConfig) -> "Estimator":
+    """The estimator that a configuration asks for, loaded as it says."""
     from ct_guard.estimators import load_estimator
 
     options: dict[str, Any] = {}

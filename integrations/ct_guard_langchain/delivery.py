@@ -11,6 +11,7 @@ from langchain_core.messages.ai import UsageMetadata
 from ct_guard.errors import LowConfidenceError, UsageError
 from ct_guard.guard import Guard
 from ct_guard.policies import (
+    ABSTAIN_MESSAGE,
     Annotate,
     BelowAnsweredWrong,
     Budget,
@@ -24,6 +25,7 @@ from ct_guard.policies import (
     Retry,
     Threshold,
     ToolGate,
+    may_withhold,
     parts,
 )
 from ct_guard.records import Assessment
@@ -45,8 +47,6 @@ __all__ = [
     "silent",
     "withheld_error",
 ]
-
-ABSTAIN_MESSAGE = "I don't know."
 
 AbstainMessage = str | Callable[..., str]
 """A text, or a function of the record, or of the record and the conversation, which returns one."""
@@ -218,12 +218,9 @@ def harmless(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def may_replace(guard: Guard, *, gated: bool = False) -> bool:
-    """Whether an answer that a model gave may not be the one that is delivered: the policy replaces
-    it, or it cannot be scored and `on_error` keeps it back. Then its stream has to be held until
-    the decision. `gated`: a tool gate replaces nothing, as whoever runs the calls asks it."""
-    harmless = (Annotate, Resample, ToolGate) if gated else (Annotate, Resample)
-    by_policy = any(not isinstance(part, harmless) for part in parts(guard.policy))
-    return by_policy or guard.on_error != "pass"
+    """Whether an answer that a model gave may not be the one that is delivered, so that its stream
+    has to be held until the decision. `gated`: whoever runs the calls of tools asks the gate."""
+    return may_withhold(guard.policy, guard.on_error, gated=gated)
 
 
 def may_ask_person(policy: Policy, *, about_calls: bool = True) -> bool:

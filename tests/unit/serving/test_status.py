@@ -1,0 +1,38 @@
+"""What a server tells of itself."""
+
+import re
+
+from ct_guard import __version__
+
+from .conftest import Serving
+
+LINE = re.compile(r'^[a-z_]+(\{([a-z]+="[^"\n]*",?)+\})? \d+(\.\d+)?(e-?\d+)?$')
+
+
+def test_it_is_healthy_once_it_answers(serving: Serving) -> None:
+    client = serving(0.5, upstream=False)
+    told = client.get("/health").json()
+    assert told == {
+        "status": "ok",
+        "version": __version__,
+        "estimator": "fake",
+        "policy": "threshold 0.5",
+    }
+
+
+def test_its_counts_are_prometheus_text(serving: Serving) -> None:
+    client = serving(0.5, upstream=False)
+    for answer in ("sure", "unsure", "unsure"):
+        client.post("/v1/confidence", json={"question": "?", "answer": answer})
+    client.post("/v1/nothing", json={})
+    found = client.get("/metrics")
+    assert found.headers["content-type"].startswith("text/plain; version=0.0.4")
+    lines = found.text.splitlines()
+    assert all(line.startswith("# ") or LINE.match(line) for line in lines)
+    assert 'ct_guard_decisions_total{action="abstain"} 2' in lines
+    assert 'ct_guard_answers_total{status="ok"} 3' in lines
+    assert 'ct_guard_call_seconds_bucket{le="+Inf"} 3' in lines
+    assert 'ct_guard_http_requests_total{path="/v1/confidence",status="200"} 3' in lines
+    assert 'ct_guard_http_requests_total{path="other",status="404"} 1' in lines
+    named = [line.split(" ")[2] for line in lines if line.startswith("# TYPE")]
+    assert len(named) == len(set(named))
