@@ -4,6 +4,7 @@ from .base import Policy, Situation, Turn, keeps_last, parts
 from .budget import Budget, ledger_for
 from .cost import Cost, PricedModel
 from .decide import OnError, decide
+from .fields import FieldRule, Fields
 from .gate import OnMissing, ToolGate
 from .known import Known
 from .ledger import Ledger
@@ -32,6 +33,8 @@ __all__ = [
     "Certified",
     "Cost",
     "Escalate",
+    "FieldRule",
+    "Fields",
     "Known",
     "Ledger",
     "OnError",
