@@ -2,7 +2,7 @@
 
 from .editing import without
 from .grading import grade_fields
-from .leaves import MOST_FIELDS, Leaf, fields_of, leaves, read_object
+from .leaves import MOST_FIELDS, Leaf, fields_of, leaves, may_have_fields, read_object
 from .paths import group_of, parse_path, path_of
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "grade_fields",
     "group_of",
     "leaves",
+    "may_have_fields",
     "parse_path",
     "path_of",
     "read_object",

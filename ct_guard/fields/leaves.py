@@ -11,7 +11,7 @@ from ct_guard.records import FieldKind
 
 from .paths import EVERY, Pattern, Step, group_of, parse_path, path_of
 
-__all__ = ["MOST_FIELDS", "Leaf", "fields_of", "leaves", "read_object"]
+__all__ = ["MOST_FIELDS", "Leaf", "fields_of", "leaves", "may_have_fields", "read_object"]
 
 MOST_FIELDS = 512
 """Of one answer that are judged."""
@@ -41,6 +41,12 @@ class Leaf:
     def filled(self) -> bool:
         """Whether a value stands there."""
         return self.kind not in ("empty", "missing")
+
+
+def may_have_fields(answer: str) -> bool:
+    """Whether an answer looks like JSON with fields; cheap, and no promise."""
+    text = answer.strip()
+    return text.startswith(("{", "[")) or _FENCED.search(text) is not None
 
 
 def read_object(answer: str) -> Any:
