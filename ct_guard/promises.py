@@ -11,6 +11,7 @@ __all__ = [
     "AnsweredWrong",
     "CascadeCertificate",
     "Costs",
+    "FieldCertificate",
     "GroupCertificates",
     "Handover",
     "HandoverBin",
@@ -170,6 +171,56 @@ class AnsweredWrong(Record):
         )
 
 
+class FieldCertificate(Record):
+    """With probability at least 1 - delta over the certification sample, of the fields whose P is
+    at least `threshold`, which are filled in without review, at most alpha are wrong. The sample
+    is of answers: their fields may go together. `threshold` None: none passed."""
+
+    kind: Literal["fields"] = "fields"
+    alpha: Probability
+    delta: Probability
+    threshold: Probability | None
+    n: Count
+    """Answers of the sample."""
+    fields: Count
+    """Fields in them."""
+    filled: Count = 0
+    errors: Count = 0
+    split_hash: str = ""
+    grader_false_pass: Probability = 0.0
+    reason: str = ""
+    arithmetic: Arithmetic | None = None
+
+    @model_validator(mode="after")
+    def _counts_fit(self) -> Self:
+        if not self.errors <= self.filled <= self.fields:
+            raise ValueError("a certificate counts errors among the fields that are filled in")
+        return self
+
+    @property
+    def coverage(self) -> float | None:
+        """Share of the sample's fields that are filled in; None without a threshold."""
+        return self.filled / self.fields if self.threshold is not None and self.fields else None
+
+    @property
+    def subject(self) -> tuple[object, ...]:
+        return (self.kind, self.alpha, self.delta)
+
+    @property
+    def summary(self) -> str:
+        """In one line."""
+        claim = (
+            f"at most {self.alpha:.3g} wrong of the fields that are filled in without review, with"
+            f" probability {1 - self.delta:.3g}"
+        )
+        if self.threshold is None:
+            return f"no threshold for {claim}: {self.reason}"
+        return (
+            f"p >= {self.threshold:.3f}: {claim}; fills in {self.coverage:.0%} of {self.fields:,}"
+            f" fields, {self.errors:,} wrong"
+        )
+
+
 class HandoverBin(Record):
     """What became of the next model's answers where the model before was about so sure."""
 
@@ -222,6 +273,6 @@ class Handover(Record):
 
 
 Promise = Annotated[
-    CascadeCertificate | GroupCertificates | AnsweredWrong | Handover,
+    CascadeCertificate | GroupCertificates | AnsweredWrong | FieldCertificate | Handover,
     Field(discriminator="kind"),
 ]

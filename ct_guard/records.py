@@ -13,6 +13,9 @@ __all__ = [
     "Certificate",
     "Confidence",
     "Decision",
+    "FieldAction",
+    "FieldConfidence",
+    "FieldKind",
     "GradedAnswer",
     "GroupCorrections",
     "Message",
@@ -29,6 +32,14 @@ Status = Literal["ok", "empty", "refusal", "forged", "unsupported", "invalid", "
 as the uncertainty query does, and would answer for the model."""
 
 Action = Literal["pass", "retry", "escalate", "human", "abstain"]
+
+FieldAction = Literal["pass", "review", "drop", "retry"]
+"""What becomes of one field of an answer: it is filled in, shown to a person first, left out, or the
+answer is asked for again on its account."""
+
+FieldKind = Literal["text", "number", "truth", "empty", "missing"]
+"""What stands in a field. `empty`: null, or a text, list or object with nothing in it; `missing`:
+it was asked for and is not there."""
 
 Role = Literal["system", "user", "assistant", "tool"]
 
@@ -74,6 +85,9 @@ class QuestionAnswer(Record):
     logprobs: tuple[float, ...] | None = None
     """Log-probability (in nats) of each token of the answer, as the answering model reports it; its
     tokens, not the estimator's. They count where the estimator has a layer for this model."""
+    fields: tuple[str, ...] | None = None
+    """Of an answer in JSON, the paths of the fields that are judged, too (`invoice.total`,
+    `items[].price`); empty: every leaf; None: none."""
     columns: dict[str, JsonValue] = {}
     """What else is known of the answer, by name, for estimators that read such evidence: `samples`
     (further answers to the question), what its author stated, a trust score…"""
@@ -106,6 +120,19 @@ class GradedAnswer(Record):
     correct: bool
 
 
+class FieldConfidence(Record):
+    """What an estimator says of one field of an answer."""
+
+    p: Probability | None
+    """P(this field is right; of an empty one, that it is right to be empty); None: not measured."""
+    logit: float | None = None
+    """The raw score, before calibration."""
+    kind: FieldKind
+    status: Status = "ok"
+    calibrated: bool = False
+    """Whether P was fitted on graded fields of such estimates."""
+
+
 class Confidence(Record):
     """What an estimator says of one answer."""
 
@@ -135,6 +162,9 @@ class Confidence(Record):
     evidence: dict[str, Literal["used", "missing"]] | None = None
     """By name, what of the evidence that the estimator weighs this answer had; None: the estimator
     weighs none."""
+    fields: dict[str, FieldConfidence] | None = None
+    """By path, of the fields of an answer in JSON; None: not asked for, or it has none that could
+    be read, and `error` says why."""
     error: str | None = None
 
 
@@ -150,6 +180,9 @@ class Decision(Record):
     samples: int = Field(default=0, ge=0)
     """Further answers to draw from the same model before the action counts: the policy decides once
     more with what they say. Only for whoever can draw some."""
+    fields: dict[str, FieldAction] | None = None
+    """Of an answer in JSON, what becomes of each of its fields, by path, where the answer itself
+    passes; None: nothing was decided on them."""
     cost: float | None = Field(default=None, ge=0)
     """What it costs to carry this out, in the unit of the budget's prices; None: no budget counts
     it."""

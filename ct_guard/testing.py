@@ -24,6 +24,8 @@ from ct_guard.backends.base import (
     KV,
     Activation,
     Adapter,
+    Asked,
+    Asking,
     Capabilities,
     Generation,
     GenerationSettings,
@@ -123,14 +125,9 @@ class FakeBackend:
         self._check_open()
         self.calls.append(len(items))
         parts = [_parts(item) for item in items]
-        key = (adapter.name, adapter.activation) if adapter is not None else ()
+        key = _key(adapter)
         everywhere = key if "all" in key else ()
-        labels = []
-        for context, answer in parts:
-            ids = (*context, *answer, *query.ids)
-            if self._logit is not None:
-                self._scored[ids] = self._logit(self.decode(answer))
-            labels.append(self._logits(ids, query.label_ids, key))
+        labels = self._asked(parts, query, adapter)
         live = [isinstance(item.context, KV) for item in items]
         sizes = [len(context) + len(answer) for context, answer in parts]
         return ScoreBatch(
@@ -146,6 +143,24 @@ class FakeBackend:
             query_hidden=_states(parts, ("query", *key)) if "query_hidden" in want else None,
         )
 
+    def ask(self, asking: Asking) -> Asked:
+        """A query about a field has the `logit` of its own text, as `field(s) path: value`."""
+        context, answer = _parts(asking.item)
+        firsts = self._asked([(context, answer)], asking.first, asking.first_adapter)
+        key = _key(asking.adapter)
+        made = []
+        for query in asking.queries:
+            ids = (*context, *answer, *asking.preamble, *query.ids)
+            found = self._logits(ids, query.label_ids, key)
+            if self._logit is not None:
+                found[:2] = [0.0, self._logit(self.decode(query.ids))]
+            made.append(found)
+        return Asked(
+            logits=np.array(made, np.float32).reshape(len(made), -1),
+            first=None if asking.first is None else np.array(firsts[0], np.float32),
+            answer_logprobs=_answer_logprobs([(context, answer)])[0] if asking.logprobs else None,
+        )
+
     def read_plainly(self, row: PlainRow, tokens: Sequence[int]) -> NDArray[np.float32]:
         self._check_open()
         key: tuple[str, ...] = ()
@@ -154,6 +169,21 @@ class FakeBackend:
         elif row.adapter is not None and row.acts.stop:
             key = (row.adapter.name, "left behind")
         return np.array(self._logits(row.ids, tokens, key), np.float32)
+
+    def _asked(
+        self,
+        parts: Sequence[tuple[tuple[int, ...], tuple[int, ...]]],
+        query: Query | None,
+        adapter: Adapter | None,
+    ) -> list[list[float]]:
+        """The query's label logits behind contexts and answers."""
+        labels = []
+        for context, answer in parts if query is not None else ():
+            ids = (*context, *answer, *query.ids)
+            if self._logit is not None:
+                self._scored[ids] = self._logit(self.decode(answer))
+            labels.append(self._logits(ids, query.label_ids, _key(adapter)))
+        return labels
 
     def _logits(
         self, ids: tuple[int, ...], tokens: Sequence[int], key: tuple[str, ...]
@@ -236,6 +266,10 @@ class _FakeReader:
 
     def drop(self) -> None:
         self.ids = ()
+
+
+def _key(adapter: Adapter | None) -> tuple[str, ...]:
+    return () if adapter is None else (adapter.name, adapter.activation)
 
 
 def _check_live(kv: KV) -> None:

@@ -20,6 +20,8 @@ __all__ = [
     "NO_TOKENS",
     "Activation",
     "Adapter",
+    "Asked",
+    "Asking",
     "Backend",
     "Capabilities",
     "Finish",
@@ -138,6 +140,54 @@ class ScoreBatch:
     query_hidden: NDArray[np.float32] | None = None
     """[B, d]: last layer at the query's last token, through the adapter where there is one: what
     the label logits are computed from."""
+
+
+@dataclass(frozen=True)
+class Asking:
+    """Several queries over one reading of an answer.
+
+    The base model reads context, answer and `preamble` once; each query goes on from there on its
+    own, and `first`, where it is given, from the answer's end. `adapter` acts as it does in
+    `Backend.score`: on the queries alone, or on every token.
+    """
+
+    item: Item
+    preamble: tuple[int, ...]
+    queries: tuple[Query, ...]
+    adapter: Adapter | None = None
+    first: Query | None = None
+    first_adapter: Adapter | None = None
+    """Like `adapter`, of `first`. One of the two that acts on every token is the other one, too."""
+    logprobs: bool = False
+    """Whether the answer's log-probabilities are wanted; of an adapter that acts on every token
+    there are none here."""
+
+    def __post_init__(self) -> None:
+        acting = [one for one in (self.adapter, self.first_adapter) if one is not None]
+        everywhere = any(one.activation == "all" for one in acting)
+        same = self.first is None or self.adapter == self.first_adapter
+        if everywhere and (self.logprobs or not same):
+            raise UsageError(
+                "an adapter that acts on every token shares its reading with no other: ask apart"
+            )
+
+    @property
+    def everywhere(self) -> str | None:
+        """The name of the adapter that acts on every token, if there is one."""
+        adapter = self.adapter
+        return adapter.name if adapter is not None and adapter.activation == "all" else None
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What came of an `Asking` of n queries."""
+
+    logits: NDArray[np.float32]
+    """[n, 2], (no, yes)."""
+    first: NDArray[np.float32] | None
+    """[2], of the query behind the answer itself."""
+    answer_logprobs: NDArray[np.float32] | None
+    """[answer tokens], natural log, adapter off."""
 
 
 @dataclass(frozen=True)
@@ -274,6 +324,11 @@ class Backend(Encoder, Protocol):
         want: frozenset[Want],
     ) -> ScoreBatch:
         """Score items of any lengths, batched inside. Raises NonFiniteScoreError, BackendError."""
+        ...
+
+    def ask(self, asking: Asking) -> Asked:
+        """Several queries over one reading of one answer. Raises NonFiniteScoreError, BackendError,
+        and UsageError for an answer without tokens."""
         ...
 
     def read_plainly(self, row: PlainRow, tokens: Sequence[int]) -> NDArray[np.float32]:

@@ -17,10 +17,13 @@ from ct_guard.forks import ForkLock
 from ct_guard.query import Query
 from ct_guard.records import Message
 
+from .asking import ask
 from .base import (
     KV,
     Activation,
     Adapter,
+    Asked,
+    Asking,
     Capabilities,
     Generation,
     GenerationSettings,
@@ -248,6 +251,14 @@ class TransformersBackend:
             with self.working():
                 return ScoreJob(self, items, query, adapter, want).run()
 
+    def ask(self, asking: Asking) -> Asked:
+        with self._lock:
+            for adapter in (asking.adapter, asking.first_adapter):
+                if adapter is not None and not self._closed:
+                    self.add_adapter(adapter)
+            with self.working():
+                return ask(self, asking)
+
     def read_plainly(self, row: PlainRow, tokens: Sequence[int]) -> NDArray[np.float32]:
         with self._lock:
             if row.adapter is not None and not self._closed:
@@ -290,6 +301,11 @@ class TransformersBackend:
     @property
     def batch_size(self) -> int:
         return self._batch_size
+
+    @property
+    def is_small(self) -> bool:
+        """Whether a forward's fixed cost outweighs its arithmetic."""
+        return self._batching_gains
 
     @property
     def window(self) -> int | None:

@@ -8,6 +8,7 @@ from .options import (
     backend_option,
     config_of,
     device_options,
+    field_paths,
     given_options,
     overwrite_option,
     quantization_option,
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 FAILED_ROWS = 3
-GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "judge")
+GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "fields", "judge")
 
 
 @click.command(
@@ -61,8 +62,13 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "ju
     help="Column of the gold answers: a text, or a list of which each is right.",
 )  # fmt: skip
 @click.option(
+    "--fields", is_flag=False, flag_value="", default=None, metavar="[PATH,…]", callback=field_paths,
+    help="Answers and gold are JSON: grade each field (all, or those named), into the column"
+    " fields_correct. The same as -g fields.",
+)  # fmt: skip
+@click.option(
     "--tolerance", type=float, default=0.0, show_default=True,
-    help="For 'numeric': how far off an answer may be, as a share of the gold.",
+    help="For 'numeric' and 'fields': how far off a number may be, as a share of the gold.",
 )  # fmt: skip
 @click.option("--judge", default=None, help="For 'judge': which model judges; named as --model.")
 @click.option("--judge-url", default=None, help="As --url, for the judge.")
@@ -137,9 +143,10 @@ def command(
                    they are asked with the question), context, messages, id; without --model also
                    answer (or a list of them in answers), model.
     Columns added: answer, model, sample (0 is greedy), correct (true, false, or empty where the
-                   verdict is unclear), grade_reason, grader. Every input column is kept.
+                   verdict is unclear), grade_reason, grader; with --fields also fields_correct. Every input column is kept.
     Graders:       exact; normalised (case, articles, punctuation, numbers); substring (gold within
-                   the answer); multiple_choice; numeric; judge (a model compares with the gold).
+                   the answer); multiple_choice; numeric; fields (JSON, field by field); judge (a
+                   model compares with the gold).
     Beside OUTPUT: OUTPUT.manifest.json: source, settings, counts, and the audit of the grader;
                    OUTPUT.questions.jsonl: the questions of a --dataset.
 
@@ -147,6 +154,7 @@ def command(
     Examples:
       ct-guard grade questions.jsonl --model mini -k 4 -g substring -o graded.jsonl
       ct-guard grade answered.csv -g numeric --tolerance 0.01 --audit 100 -o graded.csv
+      ct-guard grade records.jsonl --fields -o graded.jsonl
       ct-guard grade questions.jsonl -m openai:gpt-4.1-mini -g judge --judge openai:gpt-4.1 -o g.csv
       ct-guard grade questions.jsonl -m llama --url http://localhost:8000/v1 -o graded.parquet
       ct-guard grade --dataset sciq:train --limit 1000 -m mini -o sciq.jsonl

@@ -18,6 +18,7 @@ __all__ = [
     "config_of",
     "device_options",
     "disjoint_option",
+    "field_paths",
     "given_options",
     "in_options",
     "overwrite_option",
@@ -54,6 +55,24 @@ def overwrite_option(help: str = "Replace an existing output.") -> Callable[[Com
 
 def backend_option(help: str) -> Callable[[Command], Command]:
     return click.option("--backend", default="transformers", show_default=True, help=help)
+
+
+def field_paths(
+    context: click.Context, option: click.Parameter, text: str | None
+) -> tuple[str, ...] | None:
+    """Paths of fields with commas between them; none for a bare option, None without it."""
+    if text is None:
+        return None
+    from ct_guard.errors import UsageError
+    from ct_guard.fields import parse_path
+
+    paths = tuple(path.strip() for path in text.split(",") if path.strip())
+    try:
+        for path in paths:
+            parse_path(path)
+    except UsageError as error:
+        raise click.BadParameter(str(error)) from error
+    return paths
 
 
 def device_options(command: Command) -> Command:

@@ -9,6 +9,7 @@ from .options import (
     backend_option,
     config_of,
     device_options,
+    field_paths,
     overwrite_option,
     quantization_option,
     resumable,
@@ -71,6 +72,11 @@ def _batch_size(context: click.Context, option: click.Parameter, text: str) -> i
     "-p", "--policy", default=None,
     help="0.7 (a threshold), 'certified' (the estimator's), 'annotate', or a JSON file."
     " Default: certified where the estimator has one, else annotate.",
+)  # fmt: skip
+@click.option(
+    "--fields", is_flag=False, flag_value="", default=None, metavar="[PATH,…]", callback=field_paths,
+    help="Of answers in JSON, judge each field, too: every leaf, or those named ('invoice.total,"
+    "items[].price'). What becomes of each is for a policy of the kind 'fields'.",
 )  # fmt: skip
 @click.option(
     "--on-error", type=click.Choice(["pass", "block"]), default="block", show_default=True,
@@ -154,7 +160,8 @@ def command(sources: tuple[str, ...], output: str, quiet: bool, **options: Any) 
     Columns added: confidence, logit, action, status, calibrated, truncated, sanitized, ood (p-value
                    of an answer like those that were calibrated on; small: unlike them),
                    read_apart, evidence_missing (evidence that the estimator was fitted on and the
-                   row lacks), estimator, scorer (identifies what the logit follows from), backend,
+                   row lacks), fields (with --fields: by path, p, logit, kind and action),
+                   estimator, scorer (identifies what the logit follows from), backend,
                    format and noise (what it was computed in), error. Every input column is kept,
                    rows keep their order.
     Status:        ok, empty, refusal, forged, unsupported, invalid, too_long, error. A bad row
@@ -167,6 +174,7 @@ def command(sources: tuple[str, ...], output: str, quiet: bool, **options: Any) 
       cat answers.jsonl | ct-guard score - | jq .confidence
       ct-guard score samples_gsm8k.jsonl --format lm-eval -e my-estimator -o scored.jsonl.gz
       ct-guard score 'runs/**/*.jsonl' -e my-estimator -o scored/ --summary summary.json
+      ct-guard score records.jsonl --fields -e my-estimator -o scored.jsonl
       ct-guard score scored.jsonl --only-failed -e my-estimator -o whole.jsonl
     """
     from ct_guard.workflows import ScoreConfig, score

@@ -31,6 +31,7 @@ from ct_guard.records import Arithmetic, Confidence, QuestionAnswer, Status
 from ct_guard.store import NO_BASE, Manifest
 from ct_guard.store.calibrated import calibrated, p_correct
 
+from .fields import FieldReader, Fields, Questions, whole_of
 from .methods import Method, TextMethod
 from .methods.evidence import EvidenceMethod
 from .methods.readings import readable, readings
@@ -60,6 +61,8 @@ class Estimator:
     """What P(correct) follows from beside raw scores."""
     swapped: Query | None = None
     """The query with its labels exchanged, where both orders are asked and averaged."""
+    reader: FieldReader | None = None
+    """Asks about fields of answers; None: nobody can."""
     readings: bool = False
     """Whether confidences say by name what the base model reads, also where it is not weighed."""
     refusals: bool = True
@@ -170,19 +173,34 @@ class Estimator:
                 waiting.append((at, made))
             else:
                 results[at] = made
-        self._tell_scope([items[at] for at, _ in waiting])
-        scored = self._read(
-            [Item(made.context, made.answer) for _, made in waiting],
-            [items[at].asked() for at, _ in waiting],
+        asked = [items[at] for at, _ in waiting]
+        self._tell_scope(asked)
+        plain = [at for at, qa in enumerate(asked) if qa.fields is None]
+        scored: dict[int, Read | CtGuardError] = dict(
+            zip(
+                plain,
+                self._read(
+                    [Item(waiting[at][1].context, waiting[at][1].answer) for at in plain],
+                    [asked[at].asked() for at in plain],
+                ),
+                strict=True,
+            )
         )
-        confidences = self._confidences(scored, [items[at] for at, _ in waiting])
-        for (at, made), confidence in zip(waiting, confidences, strict=True):
-            results[at] = _marked(
+        fields: dict[int, Fields | CtGuardError] = {}
+        for at, qa in enumerate(asked):
+            if qa.fields is not None:
+                place, made = waiting[at]
+                made, scored[at], fields[at] = self._read_fields(qa, made)
+                waiting[at] = place, made
+        confidences = self._confidences([scored[at] for at in range(len(asked))], asked)
+        for number, ((at, made), confidence) in enumerate(zip(waiting, confidences, strict=True)):
+            marked = _marked(
                 confidence,
                 truncated=made.truncated,
                 sanitized=made.sanitized,
                 read_apart=made.boundary != self.manifest.boundary,
             )
+            results[at] = _with_fields(marked, fields.get(number))
         return [result for result in results if result is not None]
 
     def score_generated(self, qa: QuestionAnswer, kv: KV) -> Confidence:
@@ -199,20 +217,25 @@ class Estimator:
         if read_answer(qa.answer)[1] or from_text or screen(qa, refusals=self.refusals) != "ok":
             return self.score([qa])[0]
         self._tell_scope([qa])
-        return next(self._confidences(self._read([Item(kv, ())], [qa.asked()]), [qa]))
+        item = Item(kv, ())
+        if qa.fields is None:
+            return next(self._confidences(self._read([item], [qa.asked()]), [qa]))
+        scored, fields = self._read_with(qa, item, self._questions(qa))
+        return _with_fields(next(self._confidences([scored], [qa])), fields)
 
     def rendered(self, items: Sequence[QuestionAnswer]) -> list[Rendered | Confidence]:
         """What is read of each item, or the confidence of one that is decided without the model."""
         return [self._screened(qa) for qa in items]
 
-    def render(self, qa: QuestionAnswer) -> Rendered:
-        """Token ids of a question and its answer, in this estimator's style and budget."""
+    def render(self, qa: QuestionAnswer, *, behind: int = 0) -> Rendered:
+        """Token ids of a question and its answer, in this estimator's style and budget; `behind`
+        are tokens that more than the query will stand there."""
         return render(
             qa,
             style=self.manifest.style,
             encoder=self.engine,
             query=self.asked,
-            budget=self.budget,
+            budget=self.budget - behind,
             boundary=self.manifest.boundary,
             asked="query" in self.manifest.spec.evidence,
         )
@@ -305,6 +328,59 @@ class Estimator:
             for at, (value, ood) in enumerate(zip(values, unlike, strict=True))
         ]
 
+    def _questions(self, qa: QuestionAnswer) -> Questions | CtGuardError:
+        """What is asked about the fields of an answer, or why nothing can be."""
+        if self.reader is None:
+            return UsageError(
+                f"{self.name} asks no query ({self.manifest.method}), and judges no fields"
+            )
+        try:
+            return self.reader.questions(qa, self.engine)
+        except CtGuardError as error:
+            return error
+
+    def _read_fields(
+        self, qa: QuestionAnswer, made: Rendered
+    ) -> tuple[Rendered, Read | CtGuardError, Fields | CtGuardError]:
+        """An answer and its fields; it is cut where the queries about them need the room."""
+        questions = self._questions(qa)
+        if isinstance(questions, Questions):
+            behind = len(self.asked.ids) if self.query is not None else 0
+            more = max(0, questions.room - behind)
+            if len(made.context) + len(made.answer) + behind + more > self.budget:
+                try:
+                    made = self.render(qa, behind=more)
+                except UsageError as error:
+                    questions = error
+        return made, *self._read_with(qa, Item(made.context, made.answer), questions)
+
+    def _read_with(
+        self, qa: QuestionAnswer, item: Item, questions: Questions | CtGuardError
+    ) -> tuple[Read | CtGuardError, Fields | CtGuardError]:
+        """One reading where the method's figures come with those of the fields, else two."""
+        if isinstance(questions, CtGuardError) or self.reader is None:
+            why = questions if isinstance(questions, CtGuardError) else UsageError("no reader")
+            return self._read([item], [qa.asked()])[0], why
+        method = self.method
+        shared = (
+            not isinstance(method, TextMethod)
+            and method.wants <= {"labels", "answer_logprobs"}
+            and self.novelty is None
+            and self.swapped is None
+        )
+        try:
+            asking = self.reader.asking(item, questions, self.asked, self.adapter, whole=shared)
+            asked = self.engine.ask(asking)
+            fields = self.reader.fields(questions, asked)
+        except CtGuardError as error:
+            return self._read([item], [qa.asked()])[0], error
+        batch = whole_of(asked)
+        if batch is None or isinstance(method, TextMethod):
+            return self._read([item], [qa.asked()])[0], fields
+        known = readings(method, batch, [qa.asked()]) if self.readable else {}
+        named = {name: float(values[0]) for name, values in known.items()}
+        return Read(float(method.logits(batch, [qa.asked()])[0]), None, named), fields
+
     def _measured(
         self, items: Sequence[Item], questions: Sequence[str], query: Query
     ) -> tuple[NDArray[np.float64], Sequence[float | None], dict[str, NDArray[np.float64]]]:
@@ -364,6 +440,15 @@ class Estimator:
         if not self._scope_told and any(map(self.outside_scope, items)):
             self._scope_told = True
             warn_outside(self.name, self.manifest.scope)
+
+
+def _with_fields(confidence: Confidence, found: Fields | CtGuardError | None) -> Confidence:
+    """With its fields, or why there are none."""
+    if found is None or confidence.p is None:
+        return confidence
+    if isinstance(found, CtGuardError):
+        return confidence.model_copy(update={"error": str(found)})
+    return confidence.model_copy(update={"fields": found})
 
 
 def _marked(confidence: Confidence, **marks: bool) -> Confidence:

@@ -22,6 +22,7 @@ from ct_guard.store.lora_config import read_lora_config
 from .baselines import baseline_manifest, named_baseline
 from .bases import BaseLoader
 from .estimator import Estimator
+from .fields import field_reader_for
 from .methods import Method, TextMethod, make_method
 from .novelty import novelty_for, state_wants, states_of
 from .weighing import weighing_of
@@ -152,6 +153,9 @@ def _over(
         if manifest.label_orders == "both"
         else None,
         refusals=refusals,
+        reader=None
+        if isinstance(method, TextMethod)
+        else field_reader_for(manifest, folder, engine, query, adapter),
         folder=folder if (folder / MANIFEST).is_file() else None,
     )
 

@@ -12,9 +12,11 @@ from typing import Any, TypeVar, get_args
 from ct_guard.backends import KV
 from ct_guard.errors import CtGuardError, DeadlineError, PolicyError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
+from ct_guard.fields import may_have_fields
 from ct_guard.monitoring import Monitor
 from ct_guard.policies import (
     Annotate,
+    Fields,
     OnError,
     Policy,
     Resample,
@@ -106,7 +108,7 @@ class Guard:
         """Whether the last model's answer counts, instead of the one with the best p."""
         self.on_error_given = on_error
         """For a guard that is to differ in its policy: None goes by that one's."""
-        passes = all(isinstance(part, Annotate | Resample) for part in parts(self.policy))
+        passes = all(isinstance(part, Annotate | Resample | Fields) for part in parts(self.policy))
         self.on_error: OnError = on_error or ("pass" if passes else "block")
         self.deadline = deadline
         self.window, self.max_batch, self.max_waiting = window, max_batch, max_waiting
@@ -127,6 +129,9 @@ class Guard:
         self.monitor = monitor
         """Who else sees the confidences; it may be given later, too."""
         self._validity = Validity(self.estimator.folder)
+        decided = next((part for part in parts(self.policy) if isinstance(part, Fields)), None)
+        self.fields = None if decided is None else decided.paths
+        """The paths of the fields that its policy decides on, none for every leaf; None: on none."""
 
     def under(self, policy: Policy) -> "Guard":
         """A guard that differs in its policy only. The calls of both are counted together."""
@@ -154,10 +159,22 @@ class Guard:
         """Assess many answers in one forward after another; results in order."""
         return self._decided(self.score(items), situation)
 
+    def asking(self, items: Sequence[QuestionAnswer]) -> list[QuestionAnswer]:
+        """The rows, those with a JSON answer asking for the fields that the policy decides on."""
+        if self.fields is None:
+            return list(items)
+        return [
+            qa.model_copy(update={"fields": self.fields})
+            if qa.fields is None and qa.group is None and may_have_fields(qa.answer)
+            else qa
+            for qa in items
+        ]
+
     def score(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
         """The confidences of many answers, nothing decided on them; results in order."""
         if not items:
             return []
+        items = self.asking(items)
         with self._observed(len(items)) as call:
             known = _Known(self, items)
             asked = known.unknown
@@ -181,6 +198,7 @@ class Guard:
         """`score` without blocking the event loop."""
         if not items:
             return []
+        items = self.asking(items)
         with self._observed(len(items)) as call:
             known = _Known(self, items)
             asked = known.unknown
@@ -253,6 +271,7 @@ class Guard:
         return self._worker.submit(items, due=self._due(), terms=self._terms)
 
     def _submit_generated(self, qa: QuestionAnswer, kv: KV) -> "Future[list[Confidence]]":
+        (qa,) = self.asking([qa])
         return self._worker.call(
             lambda: [self.estimator.score_generated(qa, kv)],
             due=self._due(),

@@ -4,6 +4,7 @@ from .base import Policy, Situation, Turn, keeps_last, parts
 from .budget import Budget, ledger_for
 from .cost import Cost, PricedModel
 from .decide import ABSTAIN_MESSAGE, OnError, decide, may_withhold
+from .fields import FieldRule, Fields
 from .gate import OnMissing, ToolGate
 from .known import Known
 from .ledger import Ledger
@@ -33,6 +34,8 @@ __all__ = [
     "Certified",
     "Cost",
     "Escalate",
+    "FieldRule",
+    "Fields",
     "Known",
     "Ledger",
     "OnError",

@@ -8,6 +8,7 @@ from ct_guard.errors import PolicyError
 from ct_guard.promises import (
     AnsweredWrong,
     CascadeCertificate,
+    FieldCertificate,
     GroupCertificates,
     Handover,
     Promise,
@@ -16,6 +17,7 @@ from ct_guard.records import Action, Certificate, Probability, Record
 
 from .base import Policy
 from .cost import Cost
+from .fields import Fields
 from .promised import BelowAnsweredWrong, Cascade
 from .rules import Certified, OnVoid
 
@@ -127,11 +129,39 @@ def _cost(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:
     return Cost.model_validate(data)
 
 
+def _fields(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:
+    """With the certificate that `threshold` "certified" means, or that of `alpha`; without either
+    and without a number, the first that the estimator holds."""
+    asked = {name: value for name, value in data.items() if name not in ("alpha", "delta")}
+    certified = asked.get("threshold") == "certified" or data.keys() & {"alpha", "delta"}
+    if not certified and ("threshold" in data or "certificate" in data):
+        return Fields.model_validate(asked)
+    fitting = [
+        one
+        for one in known
+        if isinstance(one, FieldCertificate)
+        and data.get("alpha") in (None, one.alpha)
+        and data.get("delta") in (None, one.delta)
+    ]
+    passed = [one for one in fitting if one.threshold is not None]
+    if passed:
+        return Fields.model_validate({**asked, "threshold": None, "certificate": passed[0]})
+    if not certified:
+        return Fields.model_validate(asked)
+    if fitting:
+        raise PolicyError(f"{where}: no threshold could be certified: {fitting[0].reason}")
+    raise PolicyError(
+        f"{where}: the estimator holds no such certificate of fields (it holds {_held(known)}): make"
+        " one with 'ct-guard certify --fields', or give a threshold such as 0.9"
+    )
+
+
 RESTING: dict[str, Callable[[dict[str, Any], Sequence[Known], str], Policy]] = {
     "certified": _certified,
     "cascade": _cascade,
     "answered_wrong": _answered_wrong,
     "cost": _cost,
+    "fields": _fields,
 }
 """By kind, what makes the policy of its JSON and of what the estimator knows."""
 
@@ -151,6 +181,8 @@ def _held(known: Sequence[Known]) -> str:
             said.append(f"by {one.column} alpha={one.alpha:g} delta={one.delta:g}: {groups}")
         elif isinstance(one, CascadeCertificate):
             said.append(f"a cascade alpha={one.alpha:g} delta={one.delta:g}")
+        elif isinstance(one, FieldCertificate):
+            said.append(f"fields alpha={one.alpha:g} delta={one.delta:g}")
         elif isinstance(one, AnsweredWrong):
             said.append(f"answered and wrong at most {one.alpha:g}")
     return ", ".join(said) or "none"

@@ -118,7 +118,7 @@ def _from_json(data: dict[str, Any], certificates: Sequence[Known], where: str) 
     kind = data.get("kind")
     try:
         if isinstance(kind, str) and kind in RESTING:
-            return RESTING[kind](data, certificates, where)
+            return RESTING[kind](_with_inner(data, certificates, where), certificates, where)
         if not isinstance(kind, str) or kind not in _KINDS:
             known = ", ".join([*_KINDS, *RESTING])
             raise PolicyError(f"{where}: unknown kind {kind!r}: there are {known}")

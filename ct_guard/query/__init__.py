@@ -1,6 +1,7 @@
 """The uncertainty query: its text, its token ids, and how answers are put before it."""
 
 from .encoder import Encoder
+from .fields import FieldQuery, build_field_query, shown_value
 from .filler import without_filler
 from .forgery import forgery_in
 from .hygiene import MOST_MARKS, clean, is_refusal
@@ -26,10 +27,11 @@ from .render import (
     render_prompt,
 )
 from .styles import RAW_STYLES, ContextStyle
-from .template import LABELS, QUERY_HASH, QUERY_TEXT, TEMPLATE_DATE
+from .template import FIELD_QUERY_HASH, LABELS, QUERY_HASH, QUERY_TEXT, TEMPLATE_DATE
 from .thoughts import without_thoughts
 
 __all__ = [
+    "FIELD_QUERY_HASH",
     "LABELS",
     "MAX_CHARACTERS",
     "MIN_ROOM",
@@ -41,9 +43,11 @@ __all__ = [
     "Boundary",
     "ContextStyle",
     "Encoder",
+    "FieldQuery",
     "Query",
     "Rendered",
     "Screened",
+    "build_field_query",
     "build_query",
     "clean",
     "fit",
@@ -57,6 +61,7 @@ __all__ = [
     "render_prompt",
     "screen",
     "screened",
+    "shown_value",
     "was_sanitized",
     "without_filler",
     "without_thoughts",

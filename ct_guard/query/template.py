@@ -1,12 +1,24 @@
-"""The uncertainty query's text and labels: the only place in the project where they stand.
+"""The texts and labels of the uncertainty query, and of the query about a field: the only place in
+the project where they stand.
 
-Source: `roman_choice` of Kapoor et al. 2024 (arXiv 2406.08391), section 4 and appendix.
+Source of the first: `roman_choice` of Kapoor et al. 2024 (arXiv 2406.08391), section 4 and
+appendix. The second is ours, in its words.
 """
 
 import hashlib
 import json
 
-__all__ = ["LABELS", "QUERY_HASH", "QUERY_TEXT", "SWAPPED_TEXT", "TEMPLATE_DATE"]
+__all__ = [
+    "FIELD_EMPTY",
+    "FIELD_FILLED",
+    "FIELD_PREAMBLE",
+    "FIELD_QUERY_HASH",
+    "LABELS",
+    "QUERY_HASH",
+    "QUERY_TEXT",
+    "SWAPPED_TEXT",
+    "TEMPLATE_DATE",
+]
 
 QUERY_TEXT = "\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes\nAnswer:"
 
@@ -25,3 +37,25 @@ QUERY_HASH = hashlib.sha256(
 TEMPLATE_DATE = "2024-07-26"
 """The day that it is for every chat template that reads the clock: what a row scores follows from
 the row alone, not from when it is scored. Stored in every manifest, as the query's hash."""
+
+FIELD_PREAMBLE = "\n\nIs each field of the proposed answer correct?\nChoices:\n(i): no\n(ii): yes"
+"""Behind an answer, once for all of its fields."""
+
+FIELD_FILLED = ("\nField", ":", "\nAnswer:")
+"""Around the path and the value of a field, behind the preamble."""
+
+FIELD_EMPTY = ("\nField", " is left empty", "\nAnswer:")
+"""Around the path of a field without a value: is it right that there is none?"""
+
+FIELD_QUERY_HASH = hashlib.sha256(
+    json.dumps(
+        {
+            "preamble": FIELD_PREAMBLE,
+            "filled": FIELD_FILLED,
+            "empty": FIELD_EMPTY,
+            "labels": LABELS,
+        },
+        sort_keys=True,
+    ).encode()
+).hexdigest()
+"""Stored in a manifest that was fitted on fields; one of another text is refused."""

@@ -1,8 +1,11 @@
 """Whether what a manifest says fits together: its method and the parts that belong to it."""
 
+from collections.abc import Mapping
+
 from ct_guard.errors import CalibrationError, ManifestError
 from ct_guard.methods import METHODS
 from ct_guard.query import RAW_STYLES
+from ct_guard.records import CalibratorState
 
 from .layer import PROVIDER_FEATURES
 from .manifest import ADAPTER_FILES, Manifest
@@ -31,13 +34,21 @@ def check_coherent(manifest: Manifest) -> None:
                 f"the layer over the log-probabilities of {model!r} does not fit this version: fit"
                 " it again with 'ct-guard calibrate --logprobs'"
             )
-    if manifest.calibrators:
+    _check_calibrators(manifest.calibrators, "calibrator")
+    if manifest.fields is not None:
+        if not manifest.spec.has_base:
+            raise ManifestError(f"the method {manifest.method!r} reads no base, and no fields")
+        _check_calibrators(manifest.fields.calibrators, "calibrator of the fields")
+
+
+def _check_calibrators(states: Mapping[str, CalibratorState], what: str) -> None:
+    if states:
         from ct_guard.calibration import check  # brings scipy
-    for model, state in manifest.calibrators.items():
+    for name, state in states.items():
         try:
             check(state)
         except CalibrationError as error:
-            raise ManifestError(f"calibrator {model!r}: {error}") from error
+            raise ManifestError(f"{what} {name!r}: {error}") from error
 
 
 def _check_hashes(manifest: Manifest) -> None:
@@ -49,11 +60,10 @@ def _check_hashes(manifest: Manifest) -> None:
     for name in named:
         if name is not None and name not in manifest.files:
             raise ManifestError(f"the manifest hashes no {name}: restore it from its source")
-    for name in ADAPTER_FILES if manifest.adapter is not None else ():
-        if f"{manifest.adapter}/{name}" not in manifest.files:
-            raise ManifestError(
-                f"the manifest hashes no {name} of its adapter {manifest.adapter!r}"
-            )
+    for folder in (manifest.adapter, manifest.fields and manifest.fields.adapter):
+        for name in ADAPTER_FILES if folder is not None else ():
+            if f"{folder}/{name}" not in manifest.files:
+                raise ManifestError(f"the manifest hashes no {name} of its adapter {folder!r}")
 
 
 def _check_method(manifest: Manifest) -> None:

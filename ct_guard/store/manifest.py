@@ -12,7 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 from ct_guard.backends import Activation
 from ct_guard.methods import METHODS, MethodSpec
 from ct_guard.promises import Promise
-from ct_guard.query import QUERY_HASH, TEMPLATE_DATE, Boundary, ContextStyle
+from ct_guard.query import FIELD_QUERY_HASH, QUERY_HASH, TEMPLATE_DATE, Boundary, ContextStyle
 from ct_guard.records import (
     Arithmetic,
     CalibratorState,
@@ -30,6 +30,7 @@ __all__ = [
     "NO_BASE",
     "Asking",
     "BaseModelRef",
+    "FieldReading",
     "LogisticLayer",
     "Manifest",
     "Scope",
@@ -127,6 +128,19 @@ class Asking(Record):
     """SHA-256 of the text that asks for a probability; of `verbalized` only."""
 
 
+class FieldReading(Record):
+    """How the fields of answers in JSON are read and calibrated. An estimator without it reads them
+    by its own adapter, uncalibrated."""
+
+    query_hash: SHA256 = FIELD_QUERY_HASH
+    adapter: FileName | None = None
+    """Folder of the LoRA that acts on the queries about fields, relative to the manifest; None: the
+    estimator's own."""
+    calibrators: dict[str, CalibratorState] = {}
+    """By group of fields (`items[].price`); `"*"` serves the rest."""
+    figures: dict[str, float | int | str | None] = {}
+
+
 class Scope(Record):
     """What the base model can know at all, for models of a closed world."""
 
@@ -183,7 +197,8 @@ class Manifest(Record):
     """What rows of a domain, a language, a tenant differ by from the calibrators' P(correct)."""
     certificates: tuple[Certificate, ...] = ()
     promises: tuple[Promise, ...] = ()
-    """Of cascades, groups, wrong answers; and what is known of asking stronger models."""
+    """Of cascades, groups, fields, wrong answers; and what is known of asking stronger models."""
+    fields: FieldReading | None = None
     scope: Scope | None = None
     files: dict[FileName, SHA256] = {}
     """SHA-256 of every other file of the directory, by relative path."""
@@ -223,6 +238,17 @@ class Manifest(Record):
         weights = [f"{self.adapter}/{name}" for name in ADAPTER_FILES] + [self.probe, self.prior]
         weights += [self.evidence] if self.evidence is not None and not self.weighs else []
         known["files"] = [self.files.get(name or "") for name in weights]
+        text = json.dumps(known, sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def field_scorer(self) -> str:
+        """As `scorer`, of the raw scores of fields."""
+        fields = self.fields or FieldReading()
+        known = self.model_dump(mode="json", include={"style", "label_ids", "activation"})
+        known |= {"query_hash": fields.query_hash, "base": self.base.fingerprint}
+        folder = fields.adapter or self.adapter
+        known["files"] = [self.files.get(f"{folder}/{name}") for name in ADAPTER_FILES]
         text = json.dumps(known, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -44,11 +44,15 @@ class GradeConfig:
     key_env: str | None = None
     """Environment variable that holds the key for `url`."""
     grader: str | None = None
-    """exact, normalised, substring, multiple_choice, numeric or judge; None: what fits the set."""
+    """exact, normalised, substring, multiple_choice, numeric, fields or judge; None: what fits the
+    set."""
+    fields: tuple[str, ...] | None = None
+    """Answers and gold are JSON, and graded field by field: these, by path; empty: every leaf. The
+    same as `grader` fields."""
     gold: str = "gold"
     """Column of the gold answers."""
     tolerance: float = 0.0
-    """For `numeric`: how far off an answer may be, as a share of the gold."""
+    """For `numeric` and `fields`: how far off a number may be, as a share of the gold."""
     judge: str | None = None
     """For `judge`: which model judges; named as `model`."""
     judge_url: str | None = None
@@ -90,6 +94,8 @@ class GradeConfig:
         normalised text."""
         if self.grader is not None:
             return self.grader
+        if self.fields is not None:
+            return "fields"
         if self.dataset is not None and (self.rendering == "choice" or self.choices_field):
             return "multiple_choice"
         if self.dataset is not None and self.dataset.partition(":")[0] == "gsm8k":
@@ -109,8 +115,10 @@ class GradeConfig:
             idle["seed"] = "sampled answers (`samples`) and for `audit`"
         elif self.audit is None and _kind(self.model, self.url) == "langchain":
             idle["seed"] = "models that take one, which LangChain's providers are not asked to"
-        if self.graded_by != "numeric":
-            idle["tolerance"] = "`grader` numeric"
+        if self.graded_by not in ("numeric", "fields"):
+            idle["tolerance"] = "`grader` numeric and fields"
+        if self.graded_by != "fields":
+            idle["fields"] = "`grader` fields"
         if self.judge is None:
             idle |= dict.fromkeys(("judge_url", "judge_key_env"), "the model that `judge` names")
         kinds = {_kind(self.model, self.url), _kind(self.judge, self.judge_url)}
@@ -142,13 +150,15 @@ def grader_of(config: GradeConfig) -> "Grader":
     """Raises FieldError for a judge without its grader or the other way round, and what loading
     the judge raises."""
     from ct_guard.datasets import GRADERS, Judge
-    from ct_guard.datasets.graders import Numeric
+    from ct_guard.datasets.graders import ByField, Numeric
 
     name, judge = config.graded_by, config.judge
     if (name == "judge") != (judge is not None):
         raise FieldError("`grader` judge and `judge` go together: one of them is missing")
     if judge is not None:
         return Judge(load_answerer(judge, config.judge_url, config.judge_key_env, config.engine))
+    if name == "fields":
+        return ByField(config.fields or (), config.tolerance)
     return Numeric(config.tolerance) if name == "numeric" else GRADERS[name]()
 
 

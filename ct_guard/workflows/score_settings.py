@@ -28,6 +28,9 @@ class ScoreConfig:
     policy: str | float | None = None
     """A threshold, `certified`, `annotate`, or a JSON file; None: certified where the estimator has
     such a threshold, else annotate."""
+    fields: tuple[str, ...] | None = None
+    """Of answers in JSON, the fields that are judged, too, by path; empty: every leaf; None: those
+    of the policy `fields`, if that is the policy."""
     on_error: Literal["pass", "block"] = "block"
     """The action for rows that could not be scored: `block` abstains."""
     backend: str = "transformers"
@@ -101,6 +104,8 @@ class ScoreConfig:
                 raise FieldError(f"`{name}` is a number of at least 1, not {number}")
         if self.gpus_per_worker is not None and self.gpus_per_worker < 0:
             raise FieldError(f"`gpus_per_worker` is 0 or more, not {self.gpus_per_worker}")
+        if self.fields is not None and self.only_failed:
+            raise FieldError("`only_failed` keeps earlier scores, which have no such `fields`")
         if self.engine not in ("local", "ray"):
             raise FieldError(f"`engine` is local or ray, not {self.engine!r}")
         if self.engine == "ray" and not isinstance(self.estimator, (str, Path)):

@@ -200,7 +200,7 @@ def _engine(config: ScoreConfig) -> "Iterator[Engine]":
 def guard_of(config: ScoreConfig) -> "tuple[Guard, list[str]]":
     """The guard that a configuration asks for, and what to know of it."""
     from ct_guard.guard import Guard
-    from ct_guard.policies import refuse_draws
+    from ct_guard.policies import Annotate, Fields, load_policy, parts, refuse_draws
 
     loaded = estimator_of(config)
     if config.readings:
@@ -208,6 +208,16 @@ def guard_of(config: ScoreConfig) -> "tuple[Guard, list[str]]":
     if config.strict and not loaded.evidence:
         raise FieldError(f"`strict` is for evidence, which {loaded.name} does not weigh")
     guard = Guard(loaded, config.policy, on_error=config.on_error)
+    if config.fields is not None:
+        if loaded.reader is None:
+            raise FieldError(f"`fields`: {loaded.name} reads no model that could be asked of them")
+        decided = any(isinstance(part, Fields) for part in parts(guard.policy))
+        if decided and config.fields:
+            raise FieldError("`fields`: the policy names its own, as `paths`: leave one out")
+        if not decided:
+            inner = Annotate() if config.policy is None else guard.policy
+            spec = {"kind": "fields", "paths": config.fields, "policy": inner}
+            guard = guard.under(load_policy(spec, loaded.manifest.known))
     refuse_draws(guard.policy, "a file of answers")
     return guard, _remarks(guard, config)
 

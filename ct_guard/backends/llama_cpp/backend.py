@@ -13,6 +13,8 @@ from ct_guard.backends.base import (
     KV,
     Activation,
     Adapter,
+    Asked,
+    Asking,
     Capabilities,
     Generation,
     GenerationSettings,
@@ -31,6 +33,7 @@ from ct_guard.forks import ForkLock
 from ct_guard.query import Query
 from ct_guard.records import Message
 
+from .asking import ask
 from .context import Context, KVType, Options
 from .generation import SlotReader
 from .model import Model
@@ -201,11 +204,7 @@ class LlamaCppBackend:
 
     def read_plainly(self, row: PlainRow, tokens: Sequence[int]) -> NDArray[np.float32]:
         with self.working():
-            handle = None
-            if row.adapter is not None:
-                self.add_adapter(row.adapter)
-                _, handle = self._adapters[row.adapter.name]
-            return read_plainly(self.cache, row, tokens, handle)
+            return read_plainly(self.cache, row, tokens, self._handle(row.adapter))
 
     def score(
         self,
@@ -217,10 +216,19 @@ class LlamaCppBackend:
         with self.working():
             loaded = None
             if adapter is not None:
-                self.add_adapter(adapter)
-                _, handle = self._adapters[adapter.name]
-                loaded = LoadedAdapter(handle, adapter.activation)
+                loaded = LoadedAdapter(self._handle(adapter), adapter.activation)
             return ScoreJob(self.cache, items, query, loaded, want, self._batch_size).run()
+
+    def ask(self, asking: Asking) -> Asked:
+        with self.working():
+            return ask(self.cache, asking, self._handle(asking.adapter), self._handle(asking.first_adapter))
+
+    def _handle(self, adapter: Adapter | None) -> object | None:
+        """An adapter in llama.cpp's memory."""
+        if adapter is None:
+            return None
+        self.add_adapter(adapter)
+        return self._adapters[adapter.name][1]
 
     # --- generation -----------------------------------------------------------------------------
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from ct_guard.backends.base import (
     KV,
     Adapter,
+    Asked,
+    Asking,
     Capabilities,
     Generation,
     GenerationSettings,
@@ -254,6 +256,12 @@ class ServerBackend:
         return known[0]
 
     # --- what a server is not asked for -----------------------------------------------------------
+
+    def ask(self, asking: Asking) -> Asked:
+        raise BackendError(
+            "a server keeps no cache for us that several queries share: fields are judged with"
+            " --backend transformers or llama_cpp"
+        )
 
     def generate(
         self, prompts: Sequence[tuple[int, ...]], settings: GenerationSettings

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from .base import Grade, Grader, GradesAlone
 from .exact import Exact
+from .fields import ByField
 from .judge import Judge
 from .multiple_choice import MultipleChoice
 from .normalised import Normalised
@@ -12,6 +13,7 @@ from .substring import Substring
 
 __all__ = [
     "GRADERS",
+    "ByField",
     "Exact",
     "Grade",
     "Grader",
@@ -29,5 +31,6 @@ GRADERS: dict[str, Callable[[], Grader]] = {
     "substring": Substring,
     "multiple_choice": MultipleChoice,
     "numeric": Numeric,
+    "fields": ByField,
 }
 """Graders that need no model, by name; `Judge` asks one."""

@@ -17,6 +17,8 @@ class Grade:
     correct: bool | None
     reason: str
     """A few words: what matched, or what did not."""
+    fields: Mapping[str, bool] | None = None
+    """By path, which fields of a record are right; None: it was graded whole."""
     stop: bool = False
     """The grader itself fails and would fail on every other answer, too."""
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from ct_guard.errors import BackendError, CtGuardError, InputError, UsageError
 from ct_guard.evidence import read_column
+from ct_guard.fields.rows import FIELDS, FIELDS_SCORER, fields_column, with_text
 from ct_guard.files import Rejected, Row, Shape, question_answer
 from ct_guard.guard import Guard
 from ct_guard.records import Arithmetic, Confidence, Decision, QuestionAnswer
@@ -117,7 +118,8 @@ def _columns(guard: Guard) -> dict[str, type]:
     estimator = guard.estimator
     named: dict[str, type] = {read_column(name): float for name in estimator.readable}
     fitted = estimator.manifest.evidence is not None
-    return {**RESULTS, **named, **({EVIDENCE_MISSING: str} if fitted else {})}
+    told: dict[str, type] = {} if guard.fields is None else {FIELDS: str, FIELDS_SCORER: str}
+    return {**RESULTS, **named, **({EVIDENCE_MISSING: str} if fitted else {}), **told}
 
 
 def shape_settings(shape: Shape | None) -> dict[str, Any]:
@@ -150,7 +152,7 @@ def assess(guard: Guard, rows: Sequence[Row], terms: Terms) -> list[Result]:
     parsed: list[QuestionAnswer | Rejected | Result] = [
         _earlier(guard, row)
         if terms.only_failed and is_kept(row)
-        else question_answer(row, columns)
+        else question_answer(row if guard.fields is None else with_text(row, "answer"), columns)
         for row in rows
     ]
     items = [item for item in parsed if isinstance(item, QuestionAnswer)]
@@ -160,6 +162,8 @@ def assess(guard: Guard, rows: Sequence[Row], terms: Terms) -> list[Result]:
         "format": estimator.arithmetic.format,
         "noise": estimator.arithmetic.noise,
     }
+    if guard.fields is not None:
+        origin[FIELDS_SCORER] = estimator.manifest.field_scorer
     results = []
     for item in parsed:
         if isinstance(item, dict):
@@ -199,7 +203,7 @@ def _scored(guard: Guard, items: list[QuestionAnswer], *, strict: bool) -> list[
     """As `Guard.score`, on this thread: another one could still be computing when an interrupt ends
     the process."""
     try:
-        scored = guard.estimator.score(items) if items else []
+        scored = guard.estimator.score(guard.asking(items)) if items else []
         if len(scored) != len(items):
             raise BackendError(
                 f"the estimator returned {len(scored)} scores for {len(items)} answers"
@@ -242,6 +246,8 @@ def _result(confidence: Confidence, decision: Decision, origin: dict[str, Any]) 
         "error": confidence.error,
         **origin,
     }
+    if FIELDS_SCORER in origin:
+        fields[FIELDS] = fields_column(confidence, decision)
     for name, value in (confidence.readings or {}).items():
         fields[read_column(name)] = value
     if confidence.evidence is not None:

@@ -23,6 +23,7 @@ from ct_guard.datasets import (
 from ct_guard.datasets.answerers import Reply
 from ct_guard.datasets.questions import ANSWER, ANSWERS, CHOICES
 from ct_guard.errors import BackendError
+from ct_guard.fields.rows import FIELDS_CORRECT, with_text
 from ct_guard.files import (
     Needs,
     Rejected,
@@ -55,6 +56,8 @@ GRADED: dict[str, type] = {
 """Columns of a graded file. What the input says already (`id`, `question`; of given answers also
 `answer`, `model`, `sample`) stays where it stands; the others are added to every row."""
 
+BY_FIELD = "fields"
+"""The grader whose rows say of each field whether it is right."""
 CHUNK_ANSWERS = 1024
 """Answers that are made, graded and written together, at most; how many of them goes by the clock
 (`Pace`)."""
@@ -155,7 +158,7 @@ def grade_file(
     rows = open_rows(source, _needs(answering, gold))
     check_beginning(source, _needs(answering, gold))
     columns, rows = _with_columns(source, rows)
-    results = _results(columns, answering, gold)
+    results = _results(columns, answering, gold, grader)
     settings = {
         "gold": gold,
         "grader": grader.name,
@@ -215,7 +218,7 @@ class _Output:
 
     def _write(self, row: Row, results: list[Result]) -> None:
         for result in results:
-            self.writer.write(row, {name: result[name] for name in self.names})
+            self.writer.write(row, {name: result.get(name) for name in self.names})
         self.summary.add(results)
 
 
@@ -265,8 +268,11 @@ def _with_columns(source: str | Path, rows: Iterator[Row]) -> tuple[tuple[str, .
     return columns, chain(head, rows)
 
 
-def _results(columns: tuple[str, ...], answering: Answering, gold: str) -> dict[str, type]:
-    """The columns to add: those of `GRADED` that the input does not say already."""
+def _results(
+    columns: tuple[str, ...], answering: Answering, gold: str, grader: Grader
+) -> dict[str, type]:
+    """The columns to add: those of `GRADED` that the input does not say already, and of a grader
+    that goes by fields what it says of each."""
     kept = {"id"}
     if CHOICES not in columns or gold == CHOICES:
         kept.add("question")
@@ -274,7 +280,8 @@ def _results(columns: tuple[str, ...], answering: Answering, gold: str) -> dict[
         kept |= {"model", "sample"}
         if ANSWERS not in columns or gold == ANSWERS:
             kept.add("answer")
-    return {name: kind for name, kind in GRADED.items() if name not in kept.intersection(columns)}
+    added = {name: kind for name, kind in GRADED.items() if name not in kept.intersection(columns)}
+    return {**added, FIELDS_CORRECT: str} if grader.name == BY_FIELD else added
 
 
 def _settled(graded: list[Graded]) -> int:
@@ -295,6 +302,8 @@ def _grade(
 ) -> tuple[list[list[Result]], str | None]:
     """The results of the rows of a chunk. Where answers or verdicts give out: of the rows before
     that, and the reason."""
+    if grader.name == BY_FIELD:
+        chunk = [with_text(row, "answer", gold) for row in chunk]
     questions = [question_of(row, gold=gold) for row in chunk]
     asked = [question for question in questions if isinstance(question, Question)]
     replies = iter(answering.answers(asked) if asked else [])
@@ -337,6 +346,7 @@ def _grade(
                     "correct": grade.correct,
                     "grade_reason": grade.reason,
                     "grader": grader.name,
+                    FIELDS_CORRECT: None if grade.fields is None else dict(grade.fields),
                 }
             )
         done.append(results)

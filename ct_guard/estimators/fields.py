@@ -1,0 +1,129 @@
+"""How likely is each field of an answer to be right? One reading of question and answer serves the
+answer's own query, and one query a field."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit  # type: ignore[import-untyped]
+
+from ct_guard.backends import Adapter, Asked, Asking, Backend, Item, ScoreBatch
+from ct_guard.calibration import apply
+from ct_guard.errors import MismatchError, UsageError
+from ct_guard.fields import Leaf, fields_of, read_object
+from ct_guard.query import FIELD_QUERY_HASH, FieldQuery, Query, build_field_query, read_answer
+from ct_guard.records import CalibratorState, FieldConfidence, QuestionAnswer
+from ct_guard.store import EVERY_MODEL, FieldReading, Manifest
+
+__all__ = [
+    "FieldReader",
+    "Fields",
+    "Questions",
+    "calibrated_fields",
+    "field_reader_for",
+    "whole_of",
+]
+
+Floats = NDArray[np.float64]
+
+Fields = dict[str, FieldConfidence]
+"""By path."""
+
+
+class Questions(NamedTuple):
+    """The fields of one answer, and a query about each."""
+
+    leaves: tuple[Leaf, ...]
+    queries: tuple[Query, ...]
+    room: int
+    """Tokens behind the answer: of the preamble and the longest query."""
+
+
+@dataclass(frozen=True)
+class FieldReader:
+    """Asks about fields, over a base model."""
+
+    query: FieldQuery
+    adapter: Adapter | None
+    known: FieldReading
+
+    def questions(self, qa: QuestionAnswer, engine: Backend) -> Questions:
+        """What is asked about the fields of an answer. Raises UsageError for one that has none."""
+        value = read_object(read_answer(qa.answer)[0])
+        leaves = tuple(fields_of(value, qa.fields or ()))
+        queries = tuple(
+            self.query.about(leaf.path, leaf.value, engine, empty=not leaf.filled)
+            for leaf in leaves
+        )
+        longest = max((len(query.ids) for query in queries), default=0)
+        return Questions(leaves, queries, len(self.query.preamble) + longest)
+
+    def asking(
+        self, item: Item, questions: Questions, query: Query, adapter: Adapter | None, *, whole: bool
+    ) -> Asking:
+        """What a backend is asked; with `whole` also the answer's own query, and for the answer's
+        log-probabilities, where one reading serves both."""
+        asking = Asking(item, self.query.preamble, questions.queries, self.adapter)
+        if not whole:
+            return asking
+        try:
+            return replace(asking, first=query, first_adapter=adapter, logprobs=True)
+        except UsageError:
+            return asking
+
+    def fields(self, questions: Questions, asked: Asked) -> Fields:
+        """The confidences that the logits come to."""
+        logits = (asked.logits[:, 1] - asked.logits[:, 0]).astype(np.float64)
+        groups = [leaf.group for leaf in questions.leaves]
+        p, fitted = calibrated_fields(self.known.calibrators, logits, groups)
+        return {
+            leaf.path: FieldConfidence(
+                p=float(p[at]), logit=float(logits[at]), kind=leaf.kind, calibrated=bool(fitted[at])
+            )
+            for at, leaf in enumerate(questions.leaves)
+        }
+
+
+def whole_of(asked: Asked) -> ScoreBatch | None:
+    """What a backend's `score` would have said of the answer alone; None where it was not asked."""
+    if asked.first is None or asked.answer_logprobs is None:
+        return None
+    none = np.zeros(1, np.int32)
+    return ScoreBatch(asked.first[None], [asked.answer_logprobs], None, none, none)
+
+
+def calibrated_fields(
+    states: Mapping[str, CalibratorState], logits: Floats, groups: Sequence[str]
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """P of fields from their raw logits, shape (n,), by the calibrator of their group, else of all,
+    else the plain sigmoid; and whether it was fitted, shape (n,)."""
+    p = np.asarray(expit(logits))
+    fitted = np.zeros(len(logits), np.bool_)
+    by_state: dict[str, list[int]] = {}
+    for at, group in enumerate(groups):
+        by_state.setdefault(group if group in states else EVERY_MODEL, []).append(at)
+    for key, places in by_state.items():
+        if key in states:
+            p[places] = apply(states[key], logits[places])
+            fitted[places] = True
+    return p, fitted
+
+
+def field_reader_for(
+    manifest: Manifest, folder: Path, engine: Backend, query: Query, adapter: Adapter | None
+) -> FieldReader:
+    """The reader that a manifest describes. Raises MismatchError where it was fitted on another
+    query about fields."""
+    known = manifest.fields or FieldReading()
+    if known.query_hash != FIELD_QUERY_HASH:
+        raise MismatchError(
+            f"{folder} was fitted on another query about fields ({known.query_hash[:12]}) than this"
+            f" version asks ({FIELD_QUERY_HASH[:12]}): use the ct-guard that made it, or calibrate"
+            " its fields again"
+        )
+    if known.adapter is not None:
+        adapter = Adapter(f"fields-{folder.resolve()}", folder / known.adapter, "query")
+    return FieldReader(build_field_query(manifest.style, engine, query.label_ids), adapter, known)
