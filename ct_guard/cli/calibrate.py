@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .agent_runs import weigh_runs
 from .evidence import show_evidence, show_groups, weigh_evidence
 from .options import (
     config_of,
@@ -90,6 +91,11 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
 @click.option(
     "--force", is_flag=True, help="With --evidence: take numbers that look like the grade, too."
 )
+@click.option(
+    "--runs", is_flag=True,
+    help="SCORED holds runs of agents: what state['ct_guard_run'] held at the end of each, with"
+    " `correct` for whether it succeeded. With -e: the copy knows how likely a run is to succeed.",
+)  # fmt: skip
 @shape_options
 @where_option("Only rows with this value.")
 @disjoint_option("Refuse if SCORED shares a question with this file (your tuning or test rows).")
@@ -114,6 +120,10 @@ def command(
       ct-guard calibrate calibration.jsonl -e my-estimator --by domain -o mine
 
     \b
+    How likely an agent's run is to succeed, by the confidences of its turns and calls:
+      ct-guard calibrate --runs runs.jsonl -e my-calibrated -o my-runs
+
+    \b
     An estimator of what is known of answers, without any model:
       ct-guard calibrate graded.csv --evidence agreement,stated,model -o my-evidence
 
@@ -122,6 +132,9 @@ def command(
     named by --disjoint-from. Several answers to one question are welcome. Old certificates are left
     out of the copy, since they were of the old probabilities: certify again.
     """
+    if options.pop("runs"):
+        weigh_runs(source, output, options, given_options(context))
+        return
     names = [name.strip() for name in (evidence or "").split(",") if name.strip()]
     if evidence is not None and not names:
         raise click.UsageError("--evidence names nothing: agreement, stated, logprobs, model, …")

@@ -21,6 +21,7 @@ from .rules import (
     Review,
     Threshold,
 )
+from .run import Run
 
 __all__ = [
     "MOST_RETRIES",
@@ -43,6 +44,7 @@ __all__ = [
     "Resample",
     "Retry",
     "Review",
+    "Run",
     "Situation",
     "Threshold",
     "ToolGate",

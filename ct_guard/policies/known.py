@@ -1,5 +1,5 @@
 """Policies that rest on what an estimator knows: its certificates, its other promises, and what it
-knows of asking stronger models."""
+knows of asking stronger models and of runs of agents."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -13,11 +13,13 @@ from ct_guard.promises import (
     Promise,
 )
 from ct_guard.records import Action, Certificate, Probability, Record
+from ct_guard.runs import RunLayer
 
 from .base import Policy
 from .cost import Cost
 from .promised import BelowAnsweredWrong, Cascade
 from .rules import Certified, OnVoid
+from .run import Run
 
 __all__ = ["RESTING", "Known"]
 
@@ -127,11 +129,22 @@ def _cost(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:
     return Cost.model_validate(data)
 
 
+def _run(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:
+    layer = next((one for one in known if isinstance(one, RunLayer)), None)
+    if layer is None and "layer" not in data:
+        raise PolicyError(
+            f"{where}: the estimator knows nothing of runs: label some, and fit that by 'ct-guard"
+            " calibrate --runs runs.jsonl -e DIR -o DIR'"
+        )
+    return Run.model_validate({"layer": layer, **data})
+
+
 RESTING: dict[str, Callable[[dict[str, Any], Sequence[Known], str], Policy]] = {
     "certified": _certified,
     "cascade": _cascade,
     "answered_wrong": _answered_wrong,
     "cost": _cost,
+    "run": _run,
 }
 """By kind, what makes the policy of its JSON and of what the estimator knows."""
 

@@ -45,8 +45,8 @@ def load_policy(
     """A policy from `0.7`, `"annotate"`, `"certified"`, a JSON file or its content.
 
     `certificates` are what the estimator knows (`Manifest.known`), for policies that rest on it:
-    "certified", and the kinds certified, cascade, answered_wrong and cost. Raises PolicyError that
-    says what to write.
+    "certified", and the kinds certified, cascade, answered_wrong, cost and run. Raises PolicyError
+    that says what to write.
     """
     try:
         policy = _load(spec, certificates)
@@ -118,7 +118,7 @@ def _from_json(data: dict[str, Any], certificates: Sequence[Known], where: str) 
     kind = data.get("kind")
     try:
         if isinstance(kind, str) and kind in RESTING:
-            return RESTING[kind](data, certificates, where)
+            return RESTING[kind](_with_inner(data, certificates, where), certificates, where)
         if not isinstance(kind, str) or kind not in _KINDS:
             known = ", ".join([*_KINDS, *RESTING])
             raise PolicyError(f"{where}: unknown kind {kind!r}: there are {known}")

@@ -1,5 +1,10 @@
 """The verbs, and where each stands: the one list of them."""
 
+from .agent_runs import (
+    CalibrateRunsConfig,
+    CalibrateRunsResult,
+    calibrate_runs,
+)
 from .auditing import (
     AuditConfig,
     AuditResult,
@@ -86,6 +91,8 @@ __all__ = [
     "BaselineResult",
     "CalibrateConfig",
     "CalibrateResult",
+    "CalibrateRunsConfig",
+    "CalibrateRunsResult",
     "CertifyConfig",
     "CertifyResult",
     "CostConfig",
@@ -113,6 +120,7 @@ __all__ = [
     "audit",
     "baseline",
     "calibrate",
+    "calibrate_runs",
     "certify",
     "cost",
     "evaluate",
