@@ -24,7 +24,8 @@ class RunTurn(Record):
 
     turn: Literal["answer", "tool_call"] = "answer"
     p: tuple[Probability | None, ...]
-    """P(correct) of the answer, or of each call in order; None where it was not measured."""
+    """P(correct) of the answer, or of each call in order, 0 for an empty answer or a refusal; None
+    where it was not measured."""
     retries: Annotated[int, Field(ge=0)] = 0
     """How often a model was asked beyond the first time, further answers for evidence left out."""
 

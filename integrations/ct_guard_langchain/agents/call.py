@@ -16,7 +16,7 @@ from langgraph.types import Command
 from ct_guard.errors import BackendError
 from ct_guard.guard import Guard, Ladder, Outcome
 from ct_guard.policies import draws
-from ct_guard.records import Decision
+from ct_guard.records import Confidence, Decision
 from ct_guard.runs import RunLayer, RunTurn
 
 from ..assess import Case, Scores
@@ -156,9 +156,7 @@ class AgentCall:
         """The latest response was scored: the policy says how it goes on, or wants further answers
         first."""
         (case,), (found,) = cases, scores
-        turn = RunTurn(
-            turn=case.turn, p=tuple(each.p for each in found), retries=self.ladder.retried
-        )
+        turn = RunTurn(turn=case.turn, p=tuple(map(_worth, found)), retries=self.ladder.retried)
         run = (*self._turns, turn)
         assessment = case.decided(found, replace(self.ladder.situation, run=run))
         if wanting := self.ladder.wanting(assessment):
@@ -259,6 +257,11 @@ class AgentCall:
             config=ensure_config(),
             schemas=self._schemas,
         )
+
+
+def _worth(confidence: Confidence) -> float | None:
+    """Of a turn in a run: what policies take for an answer of no worth is one."""
+    return 0.0 if confidence.status in ("empty", "refusal", "forged") else confidence.p
 
 
 def _said_in(response: ModelResponse[Any]) -> list[AIMessage]:
