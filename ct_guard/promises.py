@@ -1,11 +1,13 @@
 """What an estimator's manifest holds of decisions beside the certified thresholds: promises about
-cascades, groups and wrong answers, and what is known of asking a stronger model."""
+cascades, groups and wrong answers, and what is known of asking a stronger model and of runs of
+agents."""
 
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
 from .records import Arithmetic, Certificate, Probability, Record
+from .runs import RunLayer
 
 __all__ = [
     "AnsweredWrong",
@@ -273,6 +275,6 @@ class Handover(Record):
 
 
 Promise = Annotated[
-    CascadeCertificate | GroupCertificates | AnsweredWrong | FieldCertificate | Handover,
+    CascadeCertificate | GroupCertificates | AnsweredWrong | FieldCertificate | Handover | RunLayer,
     Field(discriminator="kind"),
 ]

@@ -1,6 +1,7 @@
 """The plain data that the whole package speaks: frozen, validated, JSON in and out."""
 
 import hashlib
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -18,6 +19,7 @@ __all__ = [
     "FieldKind",
     "GradedAnswer",
     "GroupCorrections",
+    "LogisticLayer",
     "Message",
     "QuestionAnswer",
     "ReviewChoice",
@@ -186,6 +188,9 @@ class Decision(Record):
     cost: float | None = Field(default=None, ge=0)
     """What it costs to carry this out, in the unit of the budget's prices; None: no budget counts
     it."""
+    told: str = ""
+    """Only with the action `retry`: what the model is told when it is asked again, by whoever can
+    tell it something."""
 
 
 class Assessment(Record):
@@ -232,6 +237,38 @@ class GroupCorrections(Record):
         if self.slopes.keys() != self.shifts.keys():
             raise ValueError("a group needs a slope and a shift")
         return self
+
+
+class LogisticLayer(Record):
+    """sigma(intercept + sum_i coef_i (x_i - mean_i) / scale_i) over named features, each clipped to
+    [low_i, high_i], about the range it was fitted on: no answer is judged by extrapolation."""
+
+    features: tuple[str, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    coef: tuple[float, ...]
+    intercept: float
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "LogisticLayer":
+        columns = (self.low, self.high, self.mean, self.scale, self.coef)
+        if {len(column) for column in columns} != {len(self.features)}:
+            raise ValueError("a layer needs one number of each kind for each feature")
+        if not self.features or min(self.scale) <= 0:
+            raise ValueError("a layer needs features, and scales above 0")
+        if any(low > high for low, high in zip(self.low, self.high, strict=True)):
+            raise ValueError("a layer's lows must not be above its highs")
+        return self
+
+    def logit(self, values: Sequence[float]) -> float:
+        """Of one row; of many, `store.layer.layer_logits`."""
+        columns = zip(values, self.low, self.high, self.mean, self.scale, self.coef, strict=True)
+        return self.intercept + sum(
+            coef * (min(max(value, low), high) - mean) / scale
+            for value, low, high, mean, scale, coef in columns
+        )
 
 
 class Arithmetic(Record):

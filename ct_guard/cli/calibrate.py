@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from .agent_runs import weigh_runs
 from .decisions import calibrate_decisions
 from .evidence import show_evidence, show_groups, weigh_evidence
 from .options import (
@@ -112,6 +113,11 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
     "--delta", type=float, default=0.10, show_default=True,
     help="With --alpha: allowed probability that the claim is false.",
 )  # fmt: skip
+@click.option(
+    "--runs", is_flag=True,
+    help="SCORED holds runs of agents: what state['ct_guard_run'] held at the end of each, with"
+    " `correct` for whether it succeeded. With -e: the copy knows how likely a run is to succeed.",
+)  # fmt: skip
 @shape_options
 @where_option("Only rows with this value.")
 @disjoint_option("Refuse if SCORED shares a question with this file (your tuning or test rows).")
@@ -142,6 +148,10 @@ def command(
       ct-guard calibrate calibration.jsonl -e my-estimator --by domain -o mine
 
     \b
+    How likely an agent's run is to succeed, by the confidences of its turns and calls:
+      ct-guard calibrate --runs runs.jsonl -e my-calibrated -o my-runs
+
+    \b
     An estimator of what is known of answers, without any model:
       ct-guard calibrate graded.csv --evidence agreement,stated,model -o my-evidence
 
@@ -154,6 +164,9 @@ def command(
     named by --disjoint-from. Several answers to one question are welcome. Old certificates are left
     out of the copy, since they were of the old probabilities: certify again.
     """
+    if options.pop("runs"):
+        weigh_runs(source, output, options, given_options(context))
+        return
     if decisions:
         if other := given_options(context) - {"decisions", *DECISIONS, *ARGUMENTS}:
             raise click.UsageError(

@@ -3,13 +3,14 @@
 from .cache import ScoreCache
 from .guard import Guard
 from .ladder import Ladder, Outcome
-from .observing import Observer
+from .observing import Judged, Observer
 from .queue import Terms
 from .reply import Reply
 from .worker import Worker
 
 __all__ = [
     "Guard",
+    "Judged",
     "Ladder",
     "Observer",
     "Outcome",

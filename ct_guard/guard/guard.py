@@ -33,7 +33,7 @@ from ct_guard.policies import (
 from ct_guard.records import Assessment, Certificate, Confidence, Decision, QuestionAnswer
 
 from .cache import ScoreCache, key_of
-from .observing import Call, Counts, Observer, observed
+from .observing import Call, Judged, Observer, Observers
 from .queue import Terms
 from .validity import Validity
 from .worker import worker_of
@@ -66,7 +66,8 @@ class Guard:
     it could not end by the deadlines of its members.
 
     With a `cache`, an answer that it knows by this estimator is not scored again. `observers` hear
-    of every call (`telemetry.OpenTelemetry`), and `metrics()` has the counts.
+    of every call and of what was judged (`telemetry.OpenTelemetry`, `scores.Langfuse`,
+    `scores.LangSmith`); none of them can break or delay one. `metrics()` has the counts.
 
     A process that was forked goes on with the guard on one CPU thread; for more, or with a model on
     a GPU, it loads an estimator of its own.
@@ -122,8 +123,8 @@ class Guard:
                 f"{self.estimator.name} weighs the answers to a question together, so that a score"
                 " is no answer's own: it takes no cache"
             )
-        self.cache, self._counts = cache, Counts()
-        self._observers: tuple[Observer, ...] = (self._counts, *observers)
+        self.cache = cache
+        self.observers = Observers(observers)
         if monitor is not None:
             monitor.check_of(self.estimator.manifest)
         self.monitor = monitor
@@ -146,7 +147,7 @@ class Guard:
             cache=self.cache,
             monitor=self.monitor,
         )
-        made._counts, made._observers = self._counts, self._observers
+        made.observers = self.observers
         return made
 
     def assess(self, qa: QuestionAnswer, *, situation: Situation | None = None) -> Assessment:
@@ -157,7 +158,7 @@ class Guard:
         self, items: Sequence[QuestionAnswer], *, situation: Situation | None = None
     ) -> list[Assessment]:
         """Assess many answers in one forward after another; results in order."""
-        return self._decided(self.score(items), situation)
+        return self._decided(items, self.score(items), situation)
 
     def asking(self, items: Sequence[QuestionAnswer]) -> list[QuestionAnswer]:
         """The rows, those with a JSON answer asking for the fields that the policy decides on."""
@@ -192,7 +193,7 @@ class Guard:
         self, items: Sequence[QuestionAnswer], *, situation: Situation | None = None
     ) -> list[Assessment]:
         """`assess_batch` without blocking the event loop."""
-        return self._decided(await self.ascore(items), situation)
+        return self._decided(items, await self.ascore(items), situation)
 
     async def ascore(self, items: Sequence[QuestionAnswer]) -> list[Confidence]:
         """`score` without blocking the event loop."""
@@ -212,7 +213,7 @@ class Guard:
         with self._observed(1) as call:
             scored = self._wait(self._submit_generated(qa, kv), [qa], call)
             call.scored = self._seen([qa], scored)
-        return self._decided(scored, situation)[0]
+        return self._decided([qa], scored, situation)[0]
 
     async def aassess_generated(
         self, qa: QuestionAnswer, kv: KV, *, situation: Situation | None = None
@@ -221,7 +222,7 @@ class Guard:
         with self._observed(1) as call:
             scored = await self._await(self._submit_generated(qa, kv), [qa], call)
             call.scored = self._seen([qa], scored)
-        return self._decided(scored, situation)[0]
+        return self._decided([qa], scored, situation)[0]
 
     def decide(self, confidence: Confidence, situation: Situation | None = None) -> Decision:
         """The policy's decision on a confidence that is known already."""
@@ -231,17 +232,17 @@ class Guard:
             else replace(situation, ledger=self._ledger, why_void=self._why_void)
         )
         decision = decide(self.policy, confidence, on_error=self.on_error, situation=known)
-        for observer in self._observers:
-            observer.decided(decision)
+        self.observers.decided(decision)
         return decision
 
     def metrics(self) -> dict[str, Any]:
         """Counts since this guard was made, as JSON values: `calls`, `answers`, those `cached`,
-        their `statuses`, the `actions` decided, `errors` of calls by kind, `seconds` of calls with
-        their `buckets`; and now: calls `running`, answers `waiting` for the estimator, also those
-        of other guards over it, and the state of the `cache`."""
+        their `statuses`, the `actions` decided, `errors` of calls by kind, what `observers` did not
+        hear of, `seconds` of calls with their `buckets`; and now: calls `running`, answers
+        `waiting` for the estimator, also those of other guards over it, and the state of the
+        `cache`."""
         cache = None if self.cache is None else self.cache.state()
-        return {**self._counts.as_dict(), "waiting": self._worker.waiting, "cache": cache}
+        return {**self.observers.counts.as_dict(), "waiting": self._worker.waiting, "cache": cache}
 
     def run(self, function: Callable[[], T]) -> T:
         """Run a function on the thread that owns the estimator, and return what it returns."""
@@ -279,7 +280,7 @@ class Guard:
         )
 
     def _observed(self, answers: int) -> AbstractContextManager[Call]:
-        return observed(self._observers, answers, self.estimator.name)
+        return self.observers.call(answers, self.estimator.name)
 
     def _due(self) -> float | None:
         return None if self.deadline is None else time.monotonic() + self.deadline
@@ -318,11 +319,17 @@ class Guard:
         return DeadlineError(f"scoring took longer than the deadline of {self.deadline} s")
 
     def _decided(
-        self, scored: Sequence[Confidence], situation: Situation | None
+        self,
+        items: Sequence[QuestionAnswer],
+        scored: Sequence[Confidence],
+        situation: Situation | None,
     ) -> list[Assessment]:
         if situation is None or situation.drawn is None:
             refuse_draws(self.policy, "Guard.assess")
-        return [Assessment(confidence=c, decision=self.decide(c, situation)) for c in scored]
+        made = [Assessment(confidence=c, decision=self.decide(c, situation)) for c in scored]
+        for item, assessment in zip(items, made, strict=True):
+            self.observers.judged(_judged(item, assessment))
+        return made
 
 
 def _check_agreement(policy: Policy, estimator: Estimator) -> None:
@@ -358,6 +365,18 @@ class _Known:
         scored = [next(rest) if one is None else one for one in self._found]
         call.cached, call.scored = len(scored) - len(made), scored
         return scored
+
+
+def _judged(item: QuestionAnswer, made: Assessment) -> Judged:
+    return Judged(
+        p=made.p,
+        action=made.action,
+        policy=made.decision.policy,
+        status=made.confidence.status,
+        estimator=made.confidence.estimator,
+        id=item.id,
+        texts=lambda: (item.asked(), item.answer),
+    )
 
 
 def _first_line(text: str) -> str:

@@ -7,6 +7,7 @@ from typing import Generic, Protocol, TypeVar
 from ct_guard.errors import UsageError
 from ct_guard.policies import MOST_RETRIES, Situation, Turn
 from ct_guard.records import Action, Assessment, Confidence, Decision
+from ct_guard.runs import RunTurn
 
 __all__ = ["Decider", "Ladder", "Outcome"]
 
@@ -38,6 +39,8 @@ class Outcome(Generic[Result]):
     """How many further answers came; None: none were drawn."""
     cost: float | None = None
     """What was spent, in the unit of the budget's prices; None: no budget counts it."""
+    run: tuple[RunTurn, ...] | None = None
+    """The turns of an agent's run, this one included; None: it is of none."""
 
 
 class Ladder(Generic[Model, Result]):
@@ -59,6 +62,7 @@ class Ladder(Generic[Model, Result]):
         self._guard, self._models, self._delivered = guard, models, delivered
         self._index = self._retries = self._asked = 0
         self._samples: int | None = None
+        self._wanted = 0
         self._cost: float | None = None
         self._best: Outcome[Result] | None = None
         self._next: Action = "pass"
@@ -100,7 +104,7 @@ class Ladder(Generic[Model, Result]):
             return False
         self._errors.append(f"model {self._index} failed: {_named(error)}")
         best = self._best.assessments[0].confidence
-        situation = replace(self.situation, turn=self._best.turn, drawn=None)
+        situation = replace(self.situation, turn=self._best.turn, drawn=None, run=self._best.run)
         self._go_on(self._guard.decide(best, situation))
         return True
 
@@ -113,16 +117,23 @@ class Ladder(Generic[Model, Result]):
         """The further answers of a decision were drawn, but for those that failed."""
         self._spent(decision)
         self._asked += decision.samples
+        self._wanted = decision.samples
         self._samples = decision.samples - len(failed)
         if failed:
             said = f"{len(failed)} of {decision.samples} further answers failed"
             self._errors.append(f"{said}: {_named(failed[0])}")
 
     def answered(
-        self, result: Result, assessments: Sequence[Assessment], *, turn: Turn = "answer"
+        self,
+        result: Result,
+        assessments: Sequence[Assessment],
+        *,
+        turn: Turn = "answer",
+        run: tuple[RunTurn, ...] | None = None,
     ) -> None:
-        """A model answered; `assessments` were made in this `situation`."""
-        made = Outcome(result, assessments, self._index, self._asked, None, turn)
+        """A model answered; `assessments` were made in this `situation`, and in that `run` of an
+        agent."""
+        made = Outcome(result, assessments, self._index, self._asked, None, turn, run=run)
         if assessments:
             self._go_on(assessments[0].decision)
         else:
@@ -146,7 +157,13 @@ class Ladder(Generic[Model, Result]):
             best.turn,
             self._samples,
             self._cost,
+            best.run,
         )
+
+    @property
+    def retried(self) -> int:
+        """How often a model was asked beyond the first time, further answers left out."""
+        return self._asked - 1 - self._wanted
 
     def _go_on(self, decision: Decision) -> None:
         self._next = decision.action
@@ -165,7 +182,11 @@ class Ladder(Generic[Model, Result]):
         if assessment.action not in ("retry", "escalate"):
             return assessment
         last = Situation(
-            models_left=0, model_index=best.model_index, exhausted=True, turn=best.turn
+            models_left=0,
+            model_index=best.model_index,
+            exhausted=True,
+            turn=best.turn,
+            run=best.run,
         )
         decision = self._guard.decide(assessment.confidence, last)
         if decision.action in ("retry", "escalate"):

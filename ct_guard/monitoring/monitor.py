@@ -1,17 +1,12 @@
 """A monitor beside a guard: sees each confidence, aside from the requests."""
 
-import atexit
 import logging
-import os
-import threading
-import weakref
-from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
+from ct_guard.aside import PATIENCE, Aside
 from ct_guard.errors import UsageError
 from ct_guard.records import Arithmetic, Certificate, Confidence, QuestionAnswer
 from ct_guard.store import Manifest, load_manifest, locate, question_hash
@@ -21,12 +16,6 @@ from .book import Answered
 from .watch import Outcome, Standing, Watch, book_of, probabilities_of
 
 __all__ = ["Monitor", "answered"]
-
-IDLE = 5.0
-"""Seconds without work after which the thread ends."""
-PATIENCE = 5.0
-"""Seconds for which an outcome, and the end of the process, wait for what was seen before."""
-AT_ONCE = 1000
 
 _log = logging.getLogger("ct_guard.monitoring")
 
@@ -84,16 +73,8 @@ class Monitor:
             false_alarm=false_alarm,
             telling=self._telling,
         )
-        self._of, self._max_waiting = probabilities_of(manifest), max_waiting
-        self._begin()
-        _living.add(self)
-
-    def _begin(self) -> None:
-        """Nothing waits, and no thread runs; so it is in a child process, too."""
-        self._waiting: deque[_Seen] = deque()
-        self._wake = threading.Condition()
-        self._thread: threading.Thread | None = None
-        self._busy = self._closed = False
+        self._of = probabilities_of(manifest)
+        self._aside = Aside(self._note, name="ct-guard-monitor", max_waiting=max_waiting)
 
     @property
     def counters(self) -> dict[str, int]:
@@ -122,22 +103,8 @@ class Monitor:
             for item, confidence in zip(items, confidences, strict=False)
             if item.group is None
         ]
-        taken = False
-        with suppress(RuntimeError):  # no thread can be started any more
-            taken = self._enqueue(seen)
+        taken = self._aside.put(seen)
         self._telling.count("seen" if taken else "dropped", len(seen))
-
-    def _enqueue(self, seen: list[_Seen]) -> bool:
-        with self._wake:
-            if self._closed or len(self._waiting) + len(seen) > self._max_waiting:
-                return False
-            if self._thread is None:
-                thread = threading.Thread(target=self._run, name="ct-guard-monitor", daemon=True)
-                thread.start()
-                self._thread = thread
-            self._waiting.extend(seen)
-            self._wake.notify_all()
-            return True
 
     def record_outcome(self, id: str, correct: bool) -> None:
         """What came of the answer with this id. The same outcome once more changes nothing.
@@ -162,34 +129,20 @@ class Monitor:
 
     def flush(self, timeout: float | None = None) -> bool:
         """Wait until all that was seen is noted, at most `timeout` seconds; whether it is."""
-        with self._wake:
-            return self._wake.wait_for(lambda: not self._waiting and not self._busy, timeout)
+        return self._aside.flush(timeout)
 
     def close(self, timeout: float | None = PATIENCE) -> None:
         """Note what waits, and see no more."""
-        self.flush(timeout)
-        with self._wake:
-            self._closed = True
+        self._aside.close(timeout)
 
-    # --- the thread -----------------------------------------------------------------------------
-
-    def _run(self) -> None:
-        while True:
-            with self._wake:
-                self._busy = False
-                self._wake.notify_all()
-                if not self._wake.wait_for(lambda: self._waiting, IDLE):
-                    self._thread = None
-                    return
-                self._busy = True
-                taken = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
-            try:
-                for arithmetic, seen in groupby(taken, key=lambda one: one.arithmetic):
-                    answers = [answered(one.item, one.confidence) for one in seen]
-                    self._telling.count("noted", self._watch.note(answers, arithmetic)[0])
-            except Exception:
-                self._telling.count("failed", len(taken))
-                _log.exception("a monitor could not note %d answers", len(taken))
+    def _note(self, taken: list[_Seen]) -> None:
+        try:
+            for arithmetic, seen in groupby(taken, key=lambda one: one.arithmetic):
+                answers = [answered(one.item, one.confidence) for one in seen]
+                self._telling.count("noted", self._watch.note(answers, arithmetic)[0])
+        except Exception:
+            self._telling.count("failed", len(taken))
+            _log.exception("a monitor could not note %d answers", len(taken))
 
 
 def answered(item: QuestionAnswer, confidence: Confidence) -> Answered:
@@ -206,21 +159,3 @@ def answered(item: QuestionAnswer, confidence: Confidence) -> Answered:
 def _text(text: str) -> str:
     """As SQLite can keep it: UTF-8."""
     return text.encode("utf-8", "replace").decode()
-
-
-_living: "weakref.WeakSet[Monitor]" = weakref.WeakSet()
-
-
-def _forked() -> None:
-    for monitor in list(_living):
-        monitor._begin()
-
-
-def _leave() -> None:
-    for monitor in list(_living):
-        monitor.close()
-
-
-atexit.register(_leave)
-if hasattr(os, "register_at_fork"):  # Windows does not fork
-    os.register_at_fork(after_in_child=_forked)

@@ -22,6 +22,7 @@ from .rules import (
     Review,
     Threshold,
 )
+from .run import Run
 
 __all__ = [
     "ABSTAIN_MESSAGE",
@@ -47,6 +48,7 @@ __all__ = [
     "Resample",
     "Retry",
     "Review",
+    "Run",
     "Situation",
     "Threshold",
     "ToolGate",

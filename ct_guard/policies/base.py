@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
 from ct_guard.records import Certificate, Confidence, Decision, Record
+from ct_guard.runs import RunTurn
 
 from .ledger import Ledger
 
@@ -35,6 +36,8 @@ class Situation:
     asks can draw none."""
     ledger: Ledger | None = None
     """What was spent on earlier calls; None: nothing is known of them."""
+    run: tuple[RunTurn, ...] | None = None
+    """The turns of an agent's run, the one at hand included; None: it is of none."""
     why_void: Callable[[Certificate], str] | None = None
     """Says why a certificate has become void since it was loaded; empty where it stands. None:
     nobody looks."""

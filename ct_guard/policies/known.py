@@ -1,5 +1,5 @@
 """Policies that rest on what an estimator knows: its certificates, its other promises, and what it
-knows of asking stronger models."""
+knows of asking stronger models and of runs of agents."""
 
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
@@ -14,12 +14,14 @@ from ct_guard.promises import (
     Promise,
 )
 from ct_guard.records import Action, Certificate, Probability, Record
+from ct_guard.runs import RunLayer
 
 from .base import Policy
 from .cost import Cost
 from .fields import Fields
 from .promised import BelowAnsweredWrong, Cascade
 from .rules import Certified, OnVoid
+from .run import Run
 
 __all__ = ["RESTING", "Known"]
 
@@ -154,6 +156,14 @@ def _fields(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:
         f"{where}: the estimator holds no such certificate of fields (it holds {_held(known)}): make"
         " one with 'ct-guard certify --fields', or give a threshold such as 0.9"
     )
+def _run(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:
+    layer = next((one for one in known if isinstance(one, RunLayer)), None)
+    if layer is None and "layer" not in data:
+        raise PolicyError(
+            f"{where}: the estimator knows nothing of runs: label some, and fit that by 'ct-guard"
+            " calibrate --runs runs.jsonl -e DIR -o DIR'"
+        )
+    return Run.model_validate({"layer": layer, **data})
 
 
 RESTING: dict[str, Callable[[dict[str, Any], Sequence[Known], str], Policy]] = {
@@ -162,6 +172,7 @@ RESTING: dict[str, Callable[[dict[str, Any], Sequence[Known], str], Policy]] = {
     "answered_wrong": _answered_wrong,
     "cost": _cost,
     "fields": _fields,
+    "run": _run,
 }
 """By kind, what makes the policy of its JSON and of what the estimator knows."""
 

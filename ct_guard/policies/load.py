@@ -45,8 +45,8 @@ def load_policy(
     """A policy from `0.7`, `"annotate"`, `"certified"`, a JSON file or its content.
 
     `certificates` are what the estimator knows (`Manifest.known`), for policies that rest on it:
-    "certified", and the kinds certified, cascade, answered_wrong and cost. Raises PolicyError that
-    says what to write.
+    "certified", and the kinds certified, cascade, answered_wrong, cost and run. Raises PolicyError
+    that says what to write.
     """
     try:
         policy = _load(spec, certificates)

@@ -7,7 +7,7 @@ import hashlib
 import json
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints
 
 from ct_guard.backends import Activation
 from ct_guard.methods import METHODS, MethodSpec
@@ -18,6 +18,7 @@ from ct_guard.records import (
     CalibratorState,
     Certificate,
     GroupCorrections,
+    LogisticLayer,
     Record,
 )
 
@@ -87,30 +88,6 @@ class BaseModelRef(Record):
     other is its base. Empty in manifests that were made before they were kept."""
     quantization: Literal["8bit", "4bit"] | None = None
     """How it was loaded for tuning and calibration, and is loaded again."""
-
-
-class LogisticLayer(Record):
-    """sigma(intercept + sum_i coef_i (x_i - mean_i) / scale_i) over named features, each clipped to
-    [low_i, high_i], about the range it was fitted on: no answer is judged by extrapolation."""
-
-    features: tuple[str, ...]
-    low: tuple[float, ...]
-    high: tuple[float, ...]
-    mean: tuple[float, ...]
-    scale: tuple[float, ...]
-    coef: tuple[float, ...]
-    intercept: float
-
-    @model_validator(mode="after")
-    def _is_whole(self) -> "LogisticLayer":
-        columns = (self.low, self.high, self.mean, self.scale, self.coef)
-        if {len(column) for column in columns} != {len(self.features)}:
-            raise ValueError("a layer needs one number of each kind for each feature")
-        if not self.features or min(self.scale) <= 0:
-            raise ValueError("a layer needs features, and scales above 0")
-        if any(low > high for low, high in zip(self.low, self.high, strict=True)):
-            raise ValueError("a layer's lows must not be above its highs")
-        return self
 
 
 class Asking(Record):

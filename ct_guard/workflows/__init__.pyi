@@ -1,5 +1,10 @@
 """The verbs, and where each stands: the one list of them."""
 
+from .agent_runs import (
+    CalibrateRunsConfig,
+    CalibrateRunsResult,
+    calibrate_runs,
+)
 from .auditing import (
     AuditConfig,
     AuditResult,
@@ -98,6 +103,8 @@ __all__ = [
     "CalibrateDecisionsConfig",
     "CalibrateDecisionsResult",
     "CalibrateResult",
+    "CalibrateRunsConfig",
+    "CalibrateRunsResult",
     "CertifyConfig",
     "CertifyResult",
     "CostConfig",
@@ -128,6 +135,7 @@ __all__ = [
     "baseline",
     "calibrate",
     "calibrate_decisions",
+    "calibrate_runs",
     "certify",
     "cost",
     "evaluate",

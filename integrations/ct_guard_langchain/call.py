@@ -4,10 +4,12 @@ from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequen
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
+from uuid import uuid4
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.messages import BaseMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
+from langchain_core.utils.utils import LC_ID_PREFIX
 
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.guard import Guard, Ladder
@@ -21,6 +23,7 @@ from .delivery import Delivery, harmless
 from .hearing import note
 from .record import ConfidenceRecord, make_record, total_usage
 from .streaming import can_stream, last_chunk, opened, retold, whole
+from .telling import tell_judged
 
 __all__ = ["Call", "check_gate"]
 
@@ -93,8 +96,7 @@ class Call:
         for chunk in map(opened, inner._stream(self.messages, stop=self.stop, **self.kwargs)):
             parts.append(chunk)
             yield chunk
-        record = self._judge(whole(parts, inner))
-        note(run_manager, record)
+        record = self._judge(_named(whole(parts, inner), run_manager), run_manager)
         yield last_chunk(record, parts[-1].message)
 
     async def _achunks(
@@ -110,17 +112,16 @@ class Call:
             chunk = opened(given)
             parts.append(chunk)
             yield chunk
-        record = await self._ajudge(whole(parts, inner))
-        note(run_manager, record)
+        record = await self._ajudge(_named(whole(parts, inner), run_manager), run_manager)
         yield last_chunk(record, parts[-1].message)
 
-    def _judge(self, answer: BaseMessage) -> ConfidenceRecord:
+    def _judge(self, answer: BaseMessage, run_manager: Any) -> ConfidenceRecord:
         """The record of an answer that is delivered already: nothing more can be done about it."""
         attempts = _Attempts(self, delivered=True)
         climb(attempts, lambda _: _result(answer), partial(self._ask, attempts, None))
-        return attempts.record()
+        return attempts.record(run_manager)
 
-    async def _ajudge(self, answer: BaseMessage) -> ConfidenceRecord:
+    async def _ajudge(self, answer: BaseMessage, run_manager: Any) -> ConfidenceRecord:
         """`_judge` without blocking the event loop."""
         attempts = _Attempts(self, delivered=True)
 
@@ -128,7 +129,7 @@ class Call:
             return _result(answer)
 
         await aclimb(attempts, given, partial(self._aask, attempts, None))
-        return attempts.record()
+        return attempts.record(run_manager)
 
     def _ask(
         self,
@@ -180,7 +181,8 @@ class _Attempts:
 
     def heard(self, candidate: Candidate, result: ChatResult) -> list[Case]:
         """The answers in a result. Raises BackendError where there is none."""
-        self.results.append(_told_whole(checked(result, candidate.model)))
+        watched = self.call.guard.monitor is not None
+        self.results.append(_told_whole(checked(result, candidate.model), named=watched))
         answers = [generation.message for generation in self.results[-1].generations]
         keywords = candidate.keywords(self.call.kwargs, self.call.bound)
         cases = self.call.cases(candidate, keywords, answers)
@@ -207,10 +209,11 @@ class _Attempts:
         self._further = further(self.ladder, decision, drawn, self.call.schemas)
         return list(map(self._further.beside, cases))
 
-    def record(self) -> ConfidenceRecord:
-        """Of the first answer in the only result, which is delivered already."""
+    def record(self, run_manager: Any) -> ConfidenceRecord:
+        """Of the first answer in the only result, which is delivered already; the run that is told
+        of it has its confidence noted."""
         outcome, case = self.ladder.outcome(), self._cases[0]
-        return make_record(
+        record = make_record(
             outcome.assessments[0],
             attempts=outcome.attempts,
             error=outcome.error,
@@ -219,6 +222,15 @@ class _Attempts:
             calls=getattr(case.answer, "tool_calls", ()),
             samples=outcome.samples,
             cost=outcome.cost,
+        )
+        note(run_manager, record)
+        self._tell(record, case.answer, run_manager)
+        return record
+
+    def _tell(self, record: ConfidenceRecord, answer: BaseMessage, run_manager: Any) -> None:
+        call = self.call
+        tell_judged(
+            call.guard, record, answer, call.messages, run=run_manager, schemas=call.schemas
         )
 
     def delivered(self, run_manager: Any) -> ChatResult:
@@ -252,6 +264,7 @@ class _Attempts:
                 info = harmless(info)
             generations.append(ChatGeneration(message=message, generation_info=info))
             records.append(record)
+            self._tell(record, generation.message, run_manager)
         asked = self.call.candidates[outcome.model_index]
         answered = asked.name(self.call.kwargs) if outcome.model_index else None
         note(run_manager, records[0], model=answered)
@@ -284,14 +297,25 @@ def _drawn(result: ChatResult) -> Drawn | Exception:
     return Drawn(said[0], said) if said else BackendError("it gave no answer")
 
 
-def _told_whole(result: ChatResult) -> ChatResult:
+def _named(answer: BaseMessage, run_manager: Any) -> BaseMessage:
+    """A message that was streamed, with the id that LangChain gives its parts."""
+    if answer.id is not None or run_manager is None:
+        return answer
+    return answer.model_copy(update={"id": f"{LC_ID_PREFIX}-{run_manager.run_id}"})
+
+
+def _told_whole(result: ChatResult, *, named: bool) -> ChatResult:
     """With what a provider tells beside its message in the message's metadata, where LangChain puts
-    it once a model is through: log-probabilities, and who answered."""
+    it once a model is through: log-probabilities, and who answered. `named`: each has an id, by
+    which outcomes find it."""
     beside = (result.llm_output or {}) if len(result.generations) == 1 else {}
     generations = []
     for generation in result.generations:
         message = generation.message
         told = {**beside, **(generation.generation_info or {}), **message.response_metadata}
-        message = message.model_copy(update={"response_metadata": told})
+        update: dict[str, Any] = {"response_metadata": told}
+        if named and message.id is None:
+            update["id"] = str(uuid4())
+        message = message.model_copy(update=update)
         generations.append(generation.model_copy(update={"message": message}))
     return ChatResult(generations=generations, llm_output=result.llm_output)

@@ -17,7 +17,9 @@ from langchain_core.tracers.context import register_configure_hook
 
 from ct_guard.errors import LowConfidenceError, UsageError
 from ct_guard.estimators import Estimator
-from ct_guard.guard import Guard, Terms
+from ct_guard.guard import Guard, Observer, Terms
+from ct_guard.guard.scores import LangSmith
+from ct_guard.monitoring import Monitor
 from ct_guard.policies import OnError, Policy, Situation, refuse_draws
 
 from .assess import Case, assess
@@ -25,6 +27,7 @@ from .hearing import WITHHELD, Listener, ModelCall
 from .messages import text_of, turn_of, turns_of
 from .per_call import POLICY, Guards, needs_estimator, policy_in
 from .record import ConfidenceRecord, confidence_in, get_confidence, make_record
+from .telling import judged_of
 
 if TYPE_CHECKING:
     from langsmith import Client
@@ -82,8 +85,8 @@ class ConfidenceCallbackHandler(Listener):
 
     `events=True` also sends every record as the custom event `ct_guard.confidence`, for
     `astream_events`; outside of a chain or graph there is no run to send it in, and it is left out.
-    `feedback`, a LangSmith client, gets every p as feedback on its run; its failures are logged and
-    fail no run.
+    `observers` hear of every answer (`ct_guard.guard.scores`), and `feedback`, a LangSmith client,
+    gets every p as feedback on its run; their failures are counted and fail no run.
 
     Safe to share between threads and event loops: async runs call it on a thread.
     """
@@ -100,11 +103,13 @@ class ConfidenceCallbackHandler(Listener):
         window: float = Terms.window,
         max_batch: int | None = None,
         max_waiting: int = Terms.max_waiting,
+        monitor: Monitor | None = None,
+        observers: Sequence[Observer] = (),
         raise_error: bool = False,
         events: bool = False,
         feedback: "Client | None" = None,
     ) -> None:
-        """`estimator`, which must be given, to `on_error` and `deadline` to `max_waiting` are those
+        """`estimator`, which must be given, to `on_error` and `deadline` to `observers` are those
         of `ct_guard.Guard`."""
         super().__init__()
         given = needs_estimator("ConfidenceCallbackHandler", estimator)
@@ -117,13 +122,20 @@ class ConfidenceCallbackHandler(Listener):
             window=window,
             max_batch=max_batch,
             max_waiting=max_waiting,
+            monitor=monitor,
+            observers=[*observers, *([LangSmith(feedback)] if feedback is not None else [])],
         )
         refuse_draws(guard.policy, "ConfidenceCallbackHandler")
         # A call's policy is for the models in it: of one that draws, what it makes of each answer.
         self._guards = Guards(guard, "ConfidenceCallbackHandler", draws=True)
         self._decides = policy is not None
-        self._events, self._feedback = events, feedback
+        self._events = events
         self._seen: list[Observation] = []
+
+    @property
+    def guard(self) -> Guard:
+        """The guard with the policy of this object."""
+        return self._guards.guard
 
     @property
     def observations(self) -> list[Observation]:
@@ -177,16 +189,10 @@ class ConfidenceCallbackHandler(Listener):
                 dispatch_custom_event(EVENT, dict(seen.record))
             except RuntimeError:
                 _logger.debug("no run to send the event %s in", EVENT)
-        if self._feedback is not None:
-            try:
-                self._feedback.create_feedback(
-                    run_id=seen.call.run_id,
-                    key=EVENT,
-                    score=seen.record["p"],
-                    value=seen.record["action"],
-                )
-            except Exception as error:
-                _logger.warning("no feedback was sent to LangSmith: %r", error)
+        call = seen.call
+        traced = (str(call.run_id), None)
+        judged = judged_of(seen.record, call.answer, call.messages, traced=traced)
+        self.guard.observers.judged(judged)
 
 
 _current: ContextVar[ConfidenceCallbackHandler | None] = ContextVar(

@@ -20,7 +20,8 @@ from pydantic import Field
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
-from ct_guard.guard import Guard, Terms
+from ct_guard.guard import Guard, Observer, Terms
+from ct_guard.monitoring import Monitor
 from ct_guard.policies import OnError, Policy
 
 from .assess import tool_gate
@@ -103,6 +104,10 @@ class GuardedChatModel(DecidingChatModel):
     """Most answers in that forward. None: as many as the estimator's backend gains from."""
     max_waiting: int
     """Most answers that wait to be scored; what more arrives counts as not scored."""
+    monitor: Any = Field(exclude=True, repr=False)
+    """The `Monitor` that sees the confidences; outcomes find an answer by its message's id."""
+    observers: Any = Field(exclude=True, repr=False)
+    """Who hears of what is judged, as for `ct_guard.Guard`."""
     bound: dict[str, Any] = Field(default_factory=dict, exclude=True, repr=False)
     """Keywords that were bound to `inner` in its provider's form; stronger models with keywords of
     their own are not given them."""
@@ -124,6 +129,8 @@ class GuardedChatModel(DecidingChatModel):
         window: float = Terms.window,
         max_batch: int | None = None,
         max_waiting: int = Terms.max_waiting,
+        monitor: Monitor | None = None,
+        observers: Sequence[Observer] = (),
         hold_stream: bool | None = None,
         abstain_message: AbstainMessage = ABSTAIN_MESSAGE,
         keep_original: bool = False,
@@ -148,6 +155,8 @@ class GuardedChatModel(DecidingChatModel):
             "window": window,
             "max_batch": max_batch,
             "max_waiting": max_waiting,
+            "monitor": monitor,
+            "observers": tuple(observers),
         }
         guard = Guard(needs_estimator("GuardedChatModel", estimator), policy, **terms)
         guards = Guards(guard, "GuardedChatModel", draws=True, samples=samples)

@@ -23,6 +23,7 @@ from ct_guard.policies import (
     Require,
     Resample,
     Retry,
+    Run,
     Threshold,
     ToolGate,
     may_withhold,
@@ -237,6 +238,8 @@ def _asks_person(part: Policy) -> bool:
             return part.below == "human"
         case Escalate() | Retry() | Require():
             return part.otherwise == "human"
+        case Run():
+            return part.asks
     return True  # a review, and a policy of the user's own
 
 

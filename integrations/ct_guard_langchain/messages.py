@@ -89,6 +89,7 @@ def question_answer(
         context=context,
         messages=turns,
         model=model,
+        id=answer.id if answer is not None else None,
         group="tool_call" if calls_tools else None,
         logprobs=provider_logprobs(answer, said) if answer is not None else None,
     )

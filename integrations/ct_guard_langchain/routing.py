@@ -7,6 +7,7 @@ from typing import Any, NamedTuple, get_args
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.runnables import Runnable, RunnableBranch, RunnableConfig, RunnableLambda
 from langchain_core.runnables.base import RunnableLike, coerce_to_runnable
+from langchain_core.runnables.config import ensure_config
 
 from ct_guard.errors import UsageError
 from ct_guard.guard import Guard
@@ -18,6 +19,7 @@ from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact
 from .messages import turn_of
 from .per_call import Guards, policy_in
 from .record import ConfidenceRecord, get_confidence
+from .telling import tell_judged
 
 __all__ = ["confidence_node", "confidence_router", "route_by_confidence"]
 
@@ -70,12 +72,20 @@ def confidence_node(
         return Case(under, asked.messages, asked.answer, None, schemas)
 
     def _update(asked: "_Asked", case: Case, made: Assessment) -> dict[str, Any]:
-        message, _ = delivery.deliver(
+        message, record = delivery.deliver(
             asked.answer,
             made,
             case.messages,
             attempts=asked.attempts,
             model_index=asked.situation.model_index,
+            schemas=schemas,
+        )
+        tell_judged(
+            case.guard,
+            record,
+            asked.answer,
+            case.messages,
+            config=ensure_config(),
             schemas=schemas,
         )
         return {"messages": [message]}

@@ -20,6 +20,7 @@ from .guarding import Guarded, Guarding
 from .hearing import LastCall, ModelCall, alone, note_in
 from .outputs import Selector, answer_of, asked_of, context_in, context_of
 from .record import attach, total_usage
+from .telling import tell_judged
 
 __all__ = ["Reading", "Row", "by_chain", "decide", "hear", "waiting"]
 
@@ -70,6 +71,7 @@ class Row:
         self._apart: list[LastCall] = []
         self._output: Any = None
         self._error: Exception | None = None
+        self._done: Guarded | None = None
 
     @property
     def times(self) -> int:
@@ -162,8 +164,10 @@ class Row:
         """What comes of it when nobody is asked any more."""
         if self._error is not None:
             return self._error
+        if self._done is not None:
+            return self._done
         outcome = self._ladder.outcome()
-        return self._made(
+        self._done = self._made(
             outcome.result,
             outcome.assessments[0],
             attempts=outcome.attempts,
@@ -173,6 +177,7 @@ class Row:
             samples=outcome.samples,
             cost=outcome.cost,
         )
+        return self._done
 
     def spoken(self, output: Any) -> None:
         """An answer was streamed: its reader has it, and nothing more can be done. Where its parts
@@ -229,7 +234,9 @@ class Row:
             heard=heard.answer if heard is not None else None,
             **tried,
         )
-        note_in(self.config, made["confidence"])
+        record, case = made["confidence"], answer.case
+        note_in(self.config, record)
+        tell_judged(self.guard, record, case.answer, case.messages, config=self.config)
         return made
 
     def _answer(self, output: Any) -> BaseMessage:

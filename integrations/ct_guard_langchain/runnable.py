@@ -12,7 +12,8 @@ from typing_extensions import TypedDict
 
 from ct_guard.errors import PolicyError, UsageError
 from ct_guard.estimators import Estimator
-from ct_guard.guard import Guard, Terms
+from ct_guard.guard import Guard, Observer, Terms
+from ct_guard.monitoring import Monitor
 from ct_guard.policies import OnError, Policy, Situation, refuse_draws
 
 from .assess import Case, Scores, ascore_each, decided, score_each
@@ -22,6 +23,7 @@ from .guarding import Guarded, Guarding, Parts, Vectorised
 from .hearing import note_in
 from .outputs import Selector, answer_of, asked_of, context_in
 from .per_call import POLICY, POLICY_SPEC, Guards, needs_estimator, no_option
+from .telling import tell_judged
 
 __all__ = ["POLICY", "ConfidenceGuard", "Guarded", "Pair"]
 
@@ -76,6 +78,8 @@ class ConfidenceGuard(Vectorised[Guarded]):
         window: float = Terms.window,
         max_batch: int | None = None,
         max_waiting: int = Terms.max_waiting,
+        monitor: Monitor | None = None,
+        observers: Sequence[Observer] = (),
         hold_stream: bool | None = None,
         abstain_message: AbstainMessage = ABSTAIN_MESSAGE,
         keep_original: bool = False,
@@ -83,7 +87,7 @@ class ConfidenceGuard(Vectorised[Guarded]):
         input_key: str = "input",
         output_key: str = "output",
     ) -> None:
-        """`estimator`, which must be given, `policy`, `on_error` and `deadline` to `max_waiting`
+        """`estimator`, which must be given, `policy`, `on_error` and `deadline` to `observers`
         are those of `ct_guard.Guard`; `samples` are further answers of a wrapped chain. The keys
         say where in a pair the question and the answer are."""
         given = needs_estimator("ConfidenceGuard", estimator)
@@ -95,6 +99,8 @@ class ConfidenceGuard(Vectorised[Guarded]):
             window=window,
             max_batch=max_batch,
             max_waiting=max_waiting,
+            monitor=monitor,
+            observers=observers,
         )
         self.guarding = Guarding(
             Guards(guard, "ConfidenceGuard", draws=True, samples=samples),
@@ -225,7 +231,9 @@ class ConfidenceGuard(Vectorised[Guarded]):
                 made.append(result)
                 continue
             guarded = self.guarding.guarded(pair, result, case)
-            note_in(each, guarded["confidence"])
+            record = guarded["confidence"]
+            note_in(each, record)
+            tell_judged(case.guard, record, case.answer, case.messages, config=each)
             made.append(guarded)
         return made
 

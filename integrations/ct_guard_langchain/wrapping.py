@@ -12,6 +12,8 @@ from typing_extensions import TypedDict
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator, load_estimator
+from ct_guard.guard import Observer
+from ct_guard.monitoring import Monitor
 from ct_guard.policies import (
     BelowAnsweredWrong,
     Cascade,
@@ -45,6 +47,8 @@ class Options(TypedDict, total=False):
     window: float
     max_batch: int | None
     max_waiting: int
+    monitor: Monitor | None
+    observers: Sequence[Observer]
     hold_stream: bool | None
     abstain_message: AbstainMessage
     keep_original: bool
@@ -189,6 +193,8 @@ def _settings_of(guarding: Guarding) -> dict[str, Any]:
         "window": guard.window,
         "max_batch": guard.max_batch,
         "max_waiting": guard.max_waiting,
+        "monitor": guard.monitor,
+        "observers": guard.observers.given,
         "hold_stream": guarding.hold_stream,
         "abstain_message": delivery.abstain_message,
         "keep_original": delivery.keep_original,

@@ -18,6 +18,7 @@ from ct_guard.policies import (
     Resample,
     Retry,
     Review,
+    Run,
     Situation,
     Threshold,
     ToolGate,
@@ -34,6 +35,7 @@ from ct_guard.promises import (
     Stage,
 )
 from ct_guard.records import Certificate, Confidence, Decision, Status, Void
+from tests.agent_runs import run_layer
 
 CERTIFICATE = Certificate(alpha=0.1, delta=0.05, threshold=0.6, n=100, answered=40, errors=1)
 NONE_PASSED = Certificate(
@@ -72,6 +74,14 @@ POLICIES: list[Policy] = [
         promise=AnsweredWrong(alpha=0.1, threshold=0.5, n=100, answered=70, errors=6)
     ),
     Cost(error=20, abstain=2),
+    Run(threshold=0.5, layer=run_layer(least=1.0), policy=Threshold(threshold=0.6)),
+    Run(
+        threshold=0.5,
+        below="replan",
+        otherwise="ask",
+        layer=run_layer(),
+        policy=Review(threshold=1),
+    ),
     Cost(
         error=20,
         abstain=6,

@@ -14,6 +14,7 @@ from ct_guard.promises import (
 )
 from ct_guard.records import Certificate
 from ct_guard.store import BaseModelRef, Manifest, manifest_text
+from tests.agent_runs import run_layer
 
 CASCADE = {
     "alpha": 0.1, "delta": 0.1, "models": ("a", "b"), "costs": Costs(abstain=5, prices=(0.5, 2)),
@@ -33,6 +34,7 @@ PROMISES = (
     ),
     AnsweredWrong(alpha=0.1, threshold=0.5, n=100, answered=50, errors=5),
     Handover(models=("a", "b"), steps=((BIN,),), highest=(0.9, 0.9), n=9),
+    run_layer(),
 )
 
 

@@ -2,28 +2,31 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 from uuid import uuid4
 
 from langchain.agents.middleware.types import ExtendedModelResponse, ModelRequest, ModelResponse
 from langchain.agents.structured_output import AutoStrategy, ToolStrategy
 from langchain_core.language_models import BaseChatModel
-from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
+from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
+from langchain_core.runnables import ensure_config
 from langgraph.types import Command
 
 from ct_guard.errors import BackendError
 from ct_guard.guard import Guard, Ladder, Outcome
 from ct_guard.policies import draws
-from ct_guard.records import Decision
+from ct_guard.records import Confidence, Decision
+from ct_guard.runs import RunLayer, RunTurn
 
 from ..assess import Case, Scores
 from ..climbing import Drawn, Further, check_varied, further
 from ..delivery import Delivered, Delivery
-from ..hearing import LastCall, ModelCall, hearing
+from ..hearing import LastCall, ModelCall, atell, hearing, note_in, tell
 from ..messages import turn_of
 from ..record import KEY, ConfidenceRecord, call_scores, total_usage
-from .state import VERDICTS, Verdict
+from ..telling import tell_judged
+from .state import RUN, VERDICTS, Verdict, run_record, turns_in
 
 __all__ = ["MISPLACED", "AgentCall", "NothingSaidError", "Said"]
 
@@ -65,7 +68,7 @@ class AgentCall:
 
     climb(call, ask, draw)
     call.delivered()
-    for each, said in call.told(): tell(each, said, …)
+    call.tell()
 
     Judged is what the model was asked, however the middlewares inside have changed the request, and
     by the calibrator of the one that answered.
@@ -92,6 +95,8 @@ class AgentCall:
         self.ladder = Ladder[BaseChatModel, Said](guard, (request.model, *models))
         system = [request.system_message] if request.system_message else []
         self._messages: list[BaseMessage] = [*system, *request.messages]
+        self._turns = turns_in(request.state)
+        self._told = ""
         if draws(guard.policy) and isinstance(request.model, BaseChatModel):
             params = request.model._get_ls_params(**request.model_settings)
             check_varied(params.get("ls_temperature"))
@@ -112,11 +117,17 @@ class AgentCall:
         return hearing(ear, held=True)
 
     def request_to(self, model: BaseChatModel, *, held: bool = False) -> ModelRequest[Any]:
-        """The request for this model; held, without callbacks of its own."""
+        """The request for this model, with what the policy wants it told; held, without callbacks
+        of its own."""
+        request = self._request
+        if self._told:
+            before = request.system_message
+            instructions = "" if before is None else f"{before.text}\n\n"
+            told = SystemMessage(f"{instructions}{self._told}")
+            request = request.override(system_message=told)
         if (self._hold or held) and isinstance(model, BaseChatModel) and model.callbacks:
-            return self._request.override(model=model.model_copy(update={"callbacks": None}))
-        unchanged = model is self._request.model
-        return self._request if unchanged else self._request.override(model=model)
+            return request.override(model=model.model_copy(update={"callbacks": None}))
+        return request if model is request.model else request.override(model=model)
 
     def heard(self, model: object, response: ModelResponse[Any]) -> list[Case]:
         """What is judged of a response. Raises NothingSaidError where nothing in it can be: no
@@ -131,11 +142,13 @@ class AgentCall:
         if turn == "answer" and message.tool_calls and response.structured_response is None:
             raise NothingSaidError(response)
         asked, who = self._messages, _name(model)
-        if said.call is not None:
+        if said.call is not None and not self._told:  # which is no part of what was asked
             self.misplaced |= said.call.messages != asked or (
                 who is not None and said.call.model not in (None, who)
             )
-            asked, who = said.call.messages, said.call.model or who
+            asked = said.call.messages
+        if said.call is not None:
+            who = said.call.model or who
         case = Case(self._guard, asked, message, who, self._schemas, gated=True)
         return [case if self.ladder.index else self._further.beside(case)]
 
@@ -143,10 +156,13 @@ class AgentCall:
         """The latest response was scored: the policy says how it goes on, or wants further answers
         first."""
         (case,), (found,) = cases, scores
-        assessment = case.decided(found, self.ladder.situation)
+        turn = RunTurn(turn=case.turn, p=tuple(map(_worth, found)), retries=self.ladder.retried)
+        run = (*self._turns, turn)
+        assessment = case.decided(found, replace(self.ladder.situation, run=run))
         if wanting := self.ladder.wanting(assessment):
             return wanting
-        self.ladder.answered(self._heard[-1], [assessment], turn=case.turn)
+        self._told = assessment.decision.told
+        self.ladder.answered(self._heard[-1], [assessment], turn=case.turn, run=run)
         return None
 
     def drew(
@@ -166,17 +182,37 @@ class AgentCall:
             self._delivered = (self._heard[-1].call, self._heard[-1].message)
         return response
 
-    def delivered(self) -> tuple[ExtendedModelResponse[Any], ConfidenceRecord]:
-        """The response that counts, its record on the message and in the state; and the record."""
+    def delivered(self) -> ExtendedModelResponse[Any]:
+        """The response that counts, its record on the message and in the state."""
         outcome = self.ladder.outcome()
         message, record = self._message(outcome)
         self._delivered = (outcome.result.call, message)
         verdict = _verdict(cast("AIMessage", message), outcome)
-        self._tell(record)
-        update = {KEY: record, VERDICTS: {self._name: verdict}}
-        return ExtendedModelResponse(_response(outcome, message), Command(update=update)), record
+        self._tell(record, outcome.result)
+        known = self._guard.estimator.manifest.known
+        layer = next((one for one in known if isinstance(one, RunLayer)), None)
+        run = run_record(self._run(outcome), layer)
+        update = {KEY: record, VERDICTS: {self._name: verdict}, RUN: run}
+        return ExtendedModelResponse(_response(outcome, message), Command(update=update))
 
-    def told(self) -> Iterator[tuple[ModelCall, BaseMessage | None]]:
+    def _run(self, outcome: Outcome[Said]) -> tuple[RunTurn, ...]:
+        """The turns with the one that counts, for which models were asked as often as in all."""
+        *before, last = outcome.run or ()
+        return (*before, last.model_copy(update={"retries": self.ladder.retried}))
+
+    def tell(self) -> None:
+        """Those who listen to the run, or to the model itself, hear of what was held."""
+        own = getattr(self._request.model, "callbacks", None)
+        for each, said in self._held():
+            tell(each, said, ensure_config(), callbacks=own)
+
+    async def atell(self) -> None:
+        """`tell`, from an async run."""
+        own = getattr(self._request.model, "callbacks", None)
+        for each, said in self._held():
+            await atell(each, said, ensure_config(), callbacks=own)
+
+    def _held(self) -> Iterator[tuple[ModelCall, BaseMessage | None]]:
         """The model calls that were held, and what may be told of each: the message that is
         delivered, or only that it was made."""
         for ear in self._apart:
@@ -208,10 +244,24 @@ class AgentCall:
             cost=outcome.cost,
         )
 
-    def _tell(self, record: ConfidenceRecord) -> None:
-        """For whoever streams the agent with the mode `custom`."""
+    def _tell(self, record: ConfidenceRecord, said: Said) -> None:
+        """Whoever streams the agent with the mode `custom`, tracers, and observers."""
         event = {"type": "ct_guard.confidence", "middleware": self._name, **record}
         self._request.runtime.stream_writer(event)
+        note_in(ensure_config(), record)
+        tell_judged(
+            self._guard,
+            record,
+            said.message,
+            self._messages,
+            config=ensure_config(),
+            schemas=self._schemas,
+        )
+
+
+def _worth(confidence: Confidence) -> float | None:
+    """Of a turn in a run: what policies take for an answer of no worth is one."""
+    return 0.0 if confidence.status in ("empty", "refusal", "forged") else confidence.p
 
 
 def _said_in(response: ModelResponse[Any]) -> list[AIMessage]:

@@ -25,7 +25,8 @@ from langgraph.types import Command
 
 from ct_guard.errors import PolicyError
 from ct_guard.estimators import Estimator
-from ct_guard.guard import Guard, Terms
+from ct_guard.guard import Guard, Observer, Terms
+from ct_guard.monitoring import Monitor
 from ct_guard.policies import OnError, OnMissing, Policy
 
 from ..climbing import aclimb, climb
@@ -37,13 +38,13 @@ from ..delivery import (
     may_ask_person,
     may_replace,
 )
-from ..hearing import atell, note_in, tell
 from ..per_call import Guards, policy_in
-from ..record import KEY, call_digest, get_confidence
+from ..record import KEY, get_confidence
+from ..telling import tell_run
 from .call import MISPLACED, AgentCall, NothingSaidError
 from .gate import CallGate, NotRunError, as_let_through, gate_of, refused
-from .review import review_answer, review_call, review_waiting, without_review
-from .state import ConfidenceState, last_ai, verdict_on
+from .review import let_through, review_answer, review_waiting, without_review
+from .state import RUN, ConfidenceState, last_ai, verdict_on
 
 __all__ = ["ConfidenceMiddleware"]
 
@@ -72,6 +73,9 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
       is evidence, with which the answer is scored again. Calls of tools are decided as they are.
     * human: the agent interrupts, and is resumed as after LangChain's own human review; this needs
       a checkpointer. What waits for review is in the state already: show it as a draft.
+    * a `Run` in the policy: where the run as a whole is unlikely to succeed, by the confidences of
+      its turns and calls so far (`state["ct_guard_run"]`), it ends, is planned anew, or waits for a
+      person.
     * a `ToolGate` in the policy keeps calls below their tool's threshold from running, or asks a
       person. A score is that of a call as it was made: one that another middleware, a person or an
       update of the state has changed since counts as not scored.
@@ -108,9 +112,11 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         window: float = Terms.window,
         max_batch: int | None = None,
         max_waiting: int = Terms.max_waiting,
+        monitor: Monitor | None = None,
+        observers: Sequence[Observer] = (),
         name: str | None = None,
     ) -> None:
-        """`estimator`, `policy`, `on_error` and `deadline` to `max_waiting` are those of
+        """`estimator`, `policy`, `on_error` and `deadline` to `observers` are those of
         `ct_guard.Guard`.
 
         `models` are stronger ones, in the order in which they are asked. `on_missing` says whether
@@ -131,6 +137,8 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
                 window=window,
                 max_batch=max_batch,
                 max_waiting=max_waiting,
+                monitor=monitor,
+                observers=observers,
             ),
             "ConfidenceMiddleware",
             draws=True,
@@ -172,16 +180,15 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
             with call.drawing():
                 return handler(call.request_to(model, held=True))
 
+        said: Response | ExtendedModelResponse[Any]
         try:
             climb(call, ask, draw)
+            said = call.delivered()
         except NothingSaidError as nothing:
-            passed = call.passed_on(nothing.response)
-            self._tell(call, request)
-            return passed
-        delivered, record = call.delivered()
-        note_in(ensure_config(), record)
-        self._tell(call, request)
-        return delivered
+            said = call.passed_on(nothing.response)
+        self._say_misplaced(call)
+        call.tell()
+        return said
 
     async def awrap_model_call(
         self, request: Request, handler: Callable[[Request], Awaitable[Response]]
@@ -197,16 +204,15 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
             with call.drawing():
                 return await handler(call.request_to(model, held=True))
 
+        said: Response | ExtendedModelResponse[Any]
         try:
             await aclimb(call, ask, draw)
+            said = call.delivered()
         except NothingSaidError as nothing:
-            passed = call.passed_on(nothing.response)
-            await self._atell(call, request)
-            return passed
-        delivered, record = call.delivered()
-        note_in(ensure_config(), record)
-        await self._atell(call, request)
-        return delivered
+            said = call.passed_on(nothing.response)
+        self._say_misplaced(call)
+        await call.atell()
+        return said
 
     def _call(self, request: Request) -> AgentCall:
         guard = self._guard_for(request.runtime)
@@ -233,17 +239,6 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _gate(self, guard: Guard) -> CallGate:
         return gate_of(guard, self.on_missing)
-
-    def _tell(self, call: AgentCall, request: Request) -> None:
-        self._say_misplaced(call)
-        for each, said in call.told():
-            tell(each, said, ensure_config(), callbacks=getattr(request.model, "callbacks", None))
-
-    async def _atell(self, call: AgentCall, request: Request) -> None:
-        self._say_misplaced(call)
-        for each, said in call.told():
-            own = getattr(request.model, "callbacks", None)
-            await atell(each, said, ensure_config(), callbacks=own)
 
     def _say_misplaced(self, call: AgentCall) -> None:
         if call.misplaced and not self._said_misplaced:
@@ -284,10 +279,23 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         """`after_model`: it waits for nothing but a person, which interrupts the graph."""
         return self.after_model(state, runtime)
 
+    # --- runs -----------------------------------------------------------------------------------
+
+    def before_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
+        """A run begins: what a thread's memory holds is of an earlier one."""
+        return {RUN: None} if state.get(RUN) is not None else None
+
+    async def abefore_agent(
+        self, state: AgentState[Any], runtime: Runtime[Any]
+    ) -> dict[str, Any] | None:
+        """`before_agent`, which waits for nothing."""
+        return self.before_agent(state, runtime)
+
     def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
-        """Where another middleware has ended the run with a message of its own, the state's record
-        is not that of an earlier one."""
+        """Observers hear of the run. Where another middleware has ended it with a message of its
+        own, the state's record is not that of an earlier one."""
         message = last_ai(state["messages"])
+        tell_run(self.guard, state.get(RUN), get_confidence(message), ensure_config())
         if KEY not in state or verdict_on(message, state, self.name) is not None:
             return None
         return {KEY: get_confidence(message)}
@@ -334,17 +342,6 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
 
     def _allowed(self, request: ToolCallRequest) -> ToolCallRequest | ToolMessage:
         """The request as it may run, or what stands in place of its result."""
-        call, state = request.tool_call, request.state
         gate = self._gate(self._guard_for(request.runtime))
         gate.check(getattr(request.runtime, "tools", ()), all_known=True)
-        message = last_ai(state["messages"])
-        verdict = verdict_on(message, state, self.name)
-        if verdict is not None and call_digest(call) in verdict["reviewed"]:
-            return request
-        decision = gate.decide(call, message, verdict)
-        if decision.action != "human":
-            return request if decision.action == "pass" else refused(call, decision)
-        reviewed = review_call(call, reason=decision.reason, allowed=decision.allowed)
-        if isinstance(reviewed, ToolMessage):
-            return reviewed
-        return request.override(tool_call=reviewed)
+        return let_through(request, gate, by=self.name)

@@ -17,7 +17,7 @@ from langchain.agents.middleware.human_in_the_loop import (
     RespondDecision,
     ReviewConfig,
 )
-from langchain.agents.middleware.types import AgentMiddleware
+from langchain.agents.middleware.types import AgentMiddleware, ToolCallRequest
 from langchain_core.messages import AIMessage, HumanMessage, ToolCall, ToolMessage
 from langgraph.types import interrupt
 from pydantic import AfterValidator, Discriminator, ValidationError
@@ -29,10 +29,10 @@ from ct_guard.records import ReviewChoice
 from ..delivery import Delivery, replace_answer
 from ..messages import text_of
 from ..record import KEY, attach, call_digest, get_confidence
-from .gate import CallGate
-from .state import VERDICTS, Verdict
+from .gate import CallGate, refused
+from .state import VERDICTS, Verdict, last_ai, verdict_on
 
-__all__ = ["FINAL_ANSWER", "review_answer", "review_call", "review_waiting", "without_review"]
+__all__ = ["FINAL_ANSWER", "let_through", "review_answer", "review_waiting", "without_review"]
 
 FINAL_ANSWER = "final_answer"
 """The name of the action that stands for a final answer."""
@@ -110,15 +110,23 @@ def review_waiting(
     return {**update, VERDICTS: {by: done}}
 
 
-def review_call(
-    call: ToolCall, *, reason: str, allowed: Sequence[ReviewChoice]
-) -> ToolCall | ToolMessage:
-    """Ask about one call that is about to run; return the call as it may run, or what stands in
-    place of its result. Raises UsageError as `review_answer` does."""
-    description = f"This call may be wrong: {reason}"
-    action = ActionRequest(name=call["name"], args=call["args"], description=description)
-    decision = _ask([action], allowed)[0]
-    return _result(call, decision) or _revised(call, decision)
+def let_through(
+    request: ToolCallRequest, gate: CallGate, *, by: str
+) -> ToolCallRequest | ToolMessage:
+    """The request as it may run, or what stands in place of its result; a person is asked who was
+    not before. `by` is the middleware whose verdict counts. Raises UsageError as `review_answer`
+    does."""
+    call, message = request.tool_call, last_ai(request.state["messages"])
+    verdict = verdict_on(message, request.state, by)
+    if verdict is not None and call_digest(call) in verdict["reviewed"]:
+        return request
+    decision = gate.decide(call, message, verdict)
+    if decision.action != "human":
+        return request if decision.action == "pass" else refused(call, decision)
+    reviewed = _review_call(call, reason=decision.reason, allowed=decision.allowed)
+    if isinstance(reviewed, ToolMessage):
+        return reviewed
+    return request.override(tool_call=reviewed)
 
 
 def without_review(
@@ -134,6 +142,17 @@ def without_review(
         if getattr(kind, name) is getattr(base, name)
     }
     return type(kind.__name__, (kind,), {"__module__": kind.__module__, **unused})
+
+
+def _review_call(
+    call: ToolCall, *, reason: str, allowed: Sequence[ReviewChoice]
+) -> ToolCall | ToolMessage:
+    """Ask about one call that is about to run; return the call as it may run, or what stands in
+    place of its result. Raises UsageError as `review_answer` does."""
+    description = f"This call may be wrong: {reason}"
+    action = ActionRequest(name=call["name"], args=call["args"], description=description)
+    decision = _ask([action], allowed)[0]
+    return _result(call, decision) or _revised(call, decision)
 
 
 def _review_calls(

@@ -7,13 +7,44 @@ from langchain.agents.middleware.types import AgentState, OmitFromInput, Private
 from langchain_core.messages import AIMessage, AnyMessage
 from typing_extensions import TypedDict
 
+from ct_guard.policies import Turn
 from ct_guard.records import Action, ReviewChoice
+from ct_guard.runs import RunLayer, RunTurn
 
 from ..record import CallScore, ConfidenceRecord
 
-__all__ = ["VERDICTS", "ConfidenceState", "Verdict", "last_ai", "verdict_on", "verdicts_in"]
+__all__ = [
+    "RUN",
+    "VERDICTS",
+    "ConfidenceState",
+    "RunRecord",
+    "Verdict",
+    "last_ai",
+    "run_record",
+    "turns_in",
+    "verdict_on",
+    "verdicts_in",
+]
 
+RUN = "ct_guard_run"
 VERDICTS = "ct_guard_verdicts"
+
+
+class RunTurnRecord(TypedDict):
+    """A `RunTurn` as plain JSON."""
+
+    turn: Turn
+    p: list[float | None]
+    retries: int
+
+
+class RunRecord(TypedDict):
+    """An agent's run so far, plain JSON: with a label (`correct`), a row of a file of runs."""
+
+    p: float | None
+    """P(the run succeeds), in [0, 1]; None when not measured, and `reason` says why."""
+    reason: str | None
+    turns: list[RunTurnRecord]
 
 
 class Verdict(TypedDict):
@@ -40,9 +71,12 @@ def _merged(old: Mapping[str, Verdict] | None, new: Mapping[str, Verdict]) -> di
 
 
 class ConfidenceState(AgentState[Any]):
-    """An agent's state with the record of its latest AI message. Callers cannot set either key."""
+    """An agent's state with the record of its latest AI message, and of its run. Callers cannot set
+    these keys."""
 
     ct_guard: NotRequired[Annotated[ConfidenceRecord | None, OmitFromInput, _latest]]
+    ct_guard_run: NotRequired[Annotated[RunRecord | None, OmitFromInput, _latest]]
+    """Of this invocation, resumed ones included; of several middlewares, by the outermost."""
     ct_guard_verdicts: NotRequired[Annotated[dict[str, Verdict], PrivateStateAttr, _merged]]
     """By the name of the middleware."""
 
@@ -64,3 +98,21 @@ def verdict_on(message: AIMessage | None, state: object, name: str) -> Verdict |
     if verdict is None or message is None or verdict["message_id"] != message.id:
         return None
     return verdict
+
+
+def turns_in(state: object) -> tuple[RunTurn, ...]:
+    """The turns of the run so far."""
+    found = state.get(RUN) if isinstance(state, Mapping) else getattr(state, RUN, None)
+    return tuple(RunTurn.model_validate(turn) for turn in (found or {}).get("turns", ()))
+
+
+def run_record(turns: Sequence[RunTurn], layer: RunLayer | None) -> RunRecord:
+    """What the state says of a run after these turns; without a layer, only what they were."""
+    p = None if layer is None else layer.p(turns)
+    reason = None
+    if layer is None:
+        reason = "the estimator knows nothing of runs: see 'ct-guard calibrate --runs'"
+    elif p is None:
+        reason = "no turn of this run has a score"
+    told = [cast("RunTurnRecord", turn.model_dump(mode="json")) for turn in turns]
+    return RunRecord(p=p, reason=reason, turns=told)

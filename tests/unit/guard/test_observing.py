@@ -2,12 +2,15 @@
 
 import asyncio
 import json
+import logging
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from ct_guard.errors import MissingExtraError
-from ct_guard.guard import Guard
+from ct_guard.guard import Guard, Judged
 from ct_guard.guard.observing import Call
 from ct_guard.guard.telemetry import OpenTelemetry
 from ct_guard.records import Decision, QuestionAnswer
@@ -30,6 +33,7 @@ class Heard:
         self.calls: list[Call] = []
         self.running = 0
         self.decisions: list[str] = []
+        self.answers: list[Judged] = []
 
     def began(self, call: Call) -> None:
         self.running += 1
@@ -40,6 +44,9 @@ class Heard:
 
     def decided(self, decision: Decision) -> None:
         self.decisions.append(decision.action)
+
+    def judged(self, judged: Judged) -> Callable[[], object]:
+        return lambda: self.answers.append(judged)
 
 
 def guard(backend: FakeBackend, **options: Any) -> Guard:
@@ -85,6 +92,65 @@ def test_an_observer_hears_of_every_call_as_it_ends() -> None:
     assert heard.running == 0
 
 
+def test_an_observer_hears_what_was_judged_of_each_answer_aside_from_the_call() -> None:
+    heard = Heard()
+    made = guard(FakeBackend(logit=by_word), observers=[heard])
+    made.assess_batch([SURE.model_copy(update={"id": "17"}), EMPTY])
+    made.score([SURE])  # on which nothing is decided
+    asyncio.run(made.aassess(SURE))
+    assert made.observers.flush(10)
+    first, second, third = heard.answers
+    assert (first.id, first.action, first.name) == ("17", "pass", "ct_guard.confidence")
+    assert first.p == pytest.approx(0.953, abs=1e-3)
+    assert (second.p, second.status, second.action) == (None, "empty", "abstain")
+    assert third.texts is not None
+    assert third.texts() == ("q", "sure")
+    assert all("sure" not in one.explanation for one in heard.answers)
+
+
+class Failing:
+    """Fails whenever it hears of something, in words that no log may repeat."""
+
+    def began(self, *_: object) -> Any:
+        raise RuntimeError("Bearer sk-secret")
+
+    ended = decided = judged = began
+
+
+def test_an_observer_that_fails_breaks_no_call_and_is_logged_once_by_its_kind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    heard = Heard()
+    made = guard(FakeBackend(logit=by_word), observers=[Failing(), heard])
+    with caplog.at_level(logging.DEBUG):
+        assert [one.action for one in made.assess_batch([SURE, EMPTY])] == ["pass", "abstain"]
+        assert asyncio.run(made.aassess(SURE)).action == "pass"
+    assert made.observers.flush(10)
+    assert len(heard.calls) == 2  # the others hear all the same
+    assert len(heard.answers) == 3
+    assert made.metrics()["observers"] == {"failed": 2 * 2 + 3 * 2}
+    assert caplog.text.count("Failing") == 1
+    assert "sk-secret" not in caplog.text
+
+
+def test_an_observer_that_waits_delays_no_call_and_what_is_too_much_is_dropped() -> None:
+    done = threading.Event()
+
+    class Waiting(Heard):
+        def judged(self, judged: Judged) -> Callable[[], object]:
+            return done.wait
+
+    made = guard(FakeBackend(logit=by_word), observers=[Waiting()])
+    told = Judged(p=0.9, action="pass", policy="0.5")
+    for _ in range(12_000):
+        made.observers.judged(told)
+    assert made.assess(SURE).action == "pass"
+    assert made.metrics()["observers"]["dropped"] >= 1000
+    assert not made.observers.flush(0)
+    done.set()
+    assert made.observers.flush(10)
+
+
 def test_spans_and_metrics_say_what_happened_and_hold_no_text() -> None:
     reason = "the SDK of OpenTelemetry is not installed: pip install opentelemetry-sdk"
     export = pytest.importorskip("opentelemetry.sdk.metrics.export", reason=reason)
@@ -118,6 +184,51 @@ def test_spans_and_metrics_say_what_happened_and_hold_no_text() -> None:
     assert metrics["ct_guard.call.duration"][0]["count"] == 2
     assert [point["value"] for point in metrics["ct_guard.errors"]] == [1]
     assert "sure" not in json.dumps(data) + first.to_json() + second.to_json()
+
+
+def test_events_carry_the_confidence_by_the_names_of_the_semantic_conventions() -> None:
+    reason = "the SDK of OpenTelemetry is not installed: pip install opentelemetry-sdk"
+    logs = pytest.importorskip("opentelemetry.sdk._logs.export", reason=reason)
+    from opentelemetry.sdk._logs import LoggerProvider
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.semconv._incubating.attributes import gen_ai_attributes as names
+
+    kept = logs.InMemoryLogRecordExporter()
+    logging_to = LoggerProvider()
+    logging_to.add_log_record_processor(logs.SimpleLogRecordProcessor(kept))
+    tracer = TracerProvider().get_tracer("application")
+    for texts in (False, True):
+        observer = OpenTelemetry(logger_provider=logging_to, texts=texts)
+        made = guard(FakeBackend(logit=by_word), observers=[observer])
+        with tracer.start_as_current_span("chat") as span:
+            made.assess_batch([SURE.model_copy(update={"id": "resp-1"}), EMPTY])
+        assert made.observers.flush(10)
+        first, second = (one.log_record for one in kept.get_finished_logs())
+        kept.clear()
+        assert first.event_name == second.event_name == "gen_ai.evaluation.result"
+        assert first.span_id == span.get_span_context().span_id
+        about = dict(first.attributes or {})
+        assert about[names.GEN_AI_EVALUATION_NAME] == "ct_guard.confidence"
+        assert about[names.GEN_AI_EVALUATION_SCORE_VALUE] == pytest.approx(0.953, abs=1e-3)
+        assert about[names.GEN_AI_EVALUATION_SCORE_LABEL] == "pass"
+        assert about[names.GEN_AI_EVALUATION_EXPLANATION].startswith("P 0.953")
+        assert about[names.GEN_AI_RESPONSE_ID] == "resp-1"
+        assert about.get("ct_guard.answer") == ("sure" if texts else None)
+        assert names.GEN_AI_EVALUATION_SCORE_VALUE not in dict(second.attributes or {})
+
+
+def test_an_answer_that_could_not_be_scored_is_an_event_with_an_error() -> None:
+    reason = "the SDK of OpenTelemetry is not installed: pip install opentelemetry-sdk"
+    logs = pytest.importorskip("opentelemetry.sdk._logs.export", reason=reason)
+    from opentelemetry.sdk._logs import LoggerProvider
+
+    kept, logging_to = logs.InMemoryLogRecordExporter(), LoggerProvider()
+    logging_to.add_log_record_processor(logs.SimpleLogRecordProcessor(kept))
+    made = guard(Broken(), observers=[OpenTelemetry(logger_provider=logging_to)])
+    made.assess(SURE)
+    assert made.observers.flush(10)
+    (event,) = kept.get_finished_logs()
+    assert dict(event.log_record.attributes or {})["error.type"] == "not_scored"
 
 
 def test_without_opentelemetry_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

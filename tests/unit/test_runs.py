@@ -1,0 +1,56 @@
+"""What is known of an agent's run, and P(it succeeds) as data."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from ct_guard.runs import RUN_FEATURES, RunLayer, RunTurn, run_features
+from ct_guard.store.layer import layer_logits
+from tests.agent_runs import layer, run_layer
+
+TURNS = (
+    RunTurn(turn="tool_call", p=(0.9, 0.5), retries=2),
+    RunTurn(turn="tool_call", p=(None,)),
+    RunTurn(p=(0.8,)),
+)
+
+
+def test_the_features_are_of_all_confidences_that_were_measured() -> None:
+    features = run_features(TURNS)
+    assert features is not None
+    found = dict(zip(RUN_FEATURES, features, strict=True))
+    logits = [math.log(p / (1 - p)) for p in (0.9, 0.5, 0.8)]
+    assert found["log_count"] == pytest.approx(math.log(3))
+    assert found["least"] == pytest.approx(0.0)
+    assert found["mean"] == pytest.approx(sum(logits) / 3)
+    assert found["last"] == pytest.approx(logits[-1])
+    assert found["retried"] == pytest.approx(1 / 3)
+
+
+@pytest.mark.parametrize("turns", [(), (RunTurn(p=(None,)), RunTurn(p=()))])
+def test_a_run_without_a_score_has_none(turns: tuple[RunTurn, ...]) -> None:
+    assert run_features(turns) is None
+    assert run_layer(least=1.0).p(turns) is None
+
+
+@given(st.lists(st.floats(0, 1), min_size=1, max_size=20), st.floats(-1e6, 1e6))
+def test_p_is_a_probability_whatever_the_confidences(p: list[float], coef: float) -> None:
+    found = run_layer(least=coef, mean=-coef).p([RunTurn(p=tuple(p))])
+    assert found is not None
+    assert 0 <= found <= 1
+
+
+@given(st.lists(st.floats(-20, 20), min_size=5, max_size=5))
+def test_one_row_reads_as_many_do(values: list[float]) -> None:
+    made = layer(log_count=0.3, least=1.0, mean=-0.5, last=0.25, retried=-2.0)
+    assert made.logit(values) == pytest.approx(layer_logits(made, np.array([values]))[0])
+
+
+def test_a_layer_over_other_numbers_is_refused() -> None:
+    other = layer().model_copy(update={"features": ("a", "b", "c", "d", "e")})
+    with pytest.raises(ValidationError, match="log_count, least, mean, last, retried"):
+        RunLayer(layer=other.model_dump(), n=1, succeeded=1, log_loss=0, base_rate=0)
