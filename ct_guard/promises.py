@@ -1,11 +1,12 @@
 """What an estimator's manifest holds of decisions beside the certified thresholds: promises about
 cascades, groups and wrong answers, and what is known of asking a stronger model."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from .records import Arithmetic, Certificate, Probability, Record
+from .records import Arithmetic, Certificate, Probability, Record, Void, promise_key
 
 __all__ = [
     "AnsweredWrong",
@@ -16,6 +17,10 @@ __all__ = [
     "HandoverBin",
     "Promise",
     "Stage",
+    "Voidable",
+    "marked_void",
+    "voidable",
+    "with_voids",
 ]
 
 Price = Annotated[float, Field(ge=0)]
@@ -64,6 +69,8 @@ class CascadeCertificate(Record):
     grader_false_pass: Probability = 0.0
     reason: str = ""
     arithmetic: Arithmetic | None = None
+    void: Void | None = None
+    """None: it stands."""
 
     @model_validator(mode="after")
     def _counts_fit(self) -> Self:
@@ -87,6 +94,11 @@ class CascadeCertificate(Record):
         )
         lost = self.costs.error * self.errors + self.costs.abstain * (self.n - self.answered)
         return (calls + lost) / self.n
+
+    @property
+    def key(self) -> str:
+        """As that of a certificate."""
+        return promise_key(self)
 
     @property
     def subject(self) -> tuple[object, ...]:
@@ -154,6 +166,13 @@ class AnsweredWrong(Record):
     grader_false_pass: Probability = 0.0
     reason: str = ""
     arithmetic: Arithmetic | None = None
+    void: Void | None = None
+    """None: it stands."""
+
+    @property
+    def key(self) -> str:
+        """As that of a certificate."""
+        return promise_key(self)
 
     @property
     def subject(self) -> tuple[object, ...]:
@@ -221,7 +240,40 @@ class Handover(Record):
         )
 
 
+Voidable = Certificate | CascadeCertificate | AnsweredWrong
+"""What outcomes can contradict: each is one claim, with a `key` and perhaps `void`."""
+
 Promise = Annotated[
     CascadeCertificate | GroupCertificates | AnsweredWrong | Handover,
     Field(discriminator="kind"),
 ]
+
+
+Voided = TypeVar("Voided", Certificate, CascadeCertificate, AnsweredWrong)
+
+
+def marked_void(promise: Voided, voids: Mapping[str, Void]) -> Voided:
+    """The same, void where its `key` is among `voids`; what was void before stays as it was."""
+    if promise.void is not None or promise.key not in voids:
+        return promise
+    return promise.model_copy(update={"void": voids[promise.key]})
+
+
+def voidable(known: Iterable[Certificate | Promise]) -> list[Voidable]:
+    """All that outcomes can contradict among these; of certificates by group, each."""
+    found: list[Voidable] = []
+    for one in known:
+        if isinstance(one, GroupCertificates):
+            found += one.certificates.values()
+        elif not isinstance(one, Handover):
+            found.append(one)
+    return found
+
+
+def with_voids(promise: Promise, voids: Mapping[str, Void]) -> Promise:
+    """The same, with what became void of it, by `key`; what was void before stays as it was."""
+    if isinstance(promise, GroupCertificates):
+        marked = {name: marked_void(one, voids) for name, one in promise.certificates.items()}
+        return promise.model_copy(update={"certificates": marked})
+    return promise if isinstance(promise, Handover) else marked_void(promise, voids)
+
