@@ -112,6 +112,8 @@ class CascadeCertificate(Record):
             f"at most {self.alpha:.3g} wrong among all that a cascade answers, with probability"
             f" {1 - self.delta:.3g}"
         )
+        if self.void is not None:
+            return _void(self.void)
         if not self.stages:
             return f"no cascade for {claim}: {self.reason}"
         order = ", then ".join(f"{one.model} from {one.threshold:.3f}" for one in self.stages)
@@ -142,8 +144,7 @@ class GroupCertificates(Record):
     def summary(self) -> str:
         """In one line."""
         thresholds = ", ".join(
-            f"{name} {'none' if one.threshold is None else f'{one.threshold:.3f}'}"
-            for name, one in self.certificates.items()
+            f"{name} {_threshold(one)}" for name, one in self.certificates.items()
         )
         return (
             f"at most {self.alpha:.3g} wrong among the answered of each {self.column}, all at once"
@@ -182,6 +183,8 @@ class AnsweredWrong(Record):
     def summary(self) -> str:
         """In one line."""
         claim = f"at most {self.alpha:.3g} of all questions are answered wrongly, on average"
+        if self.void is not None:
+            return _void(self.void)
         if self.threshold is None:
             return f"no threshold for {claim}: {self.reason}"
         return (
@@ -249,6 +252,16 @@ Promise = Annotated[
 ]
 
 
+def _void(void: Void) -> str:
+    return f"{void.reason} (since {void.at})"
+
+
+def _threshold(certificate: Certificate) -> str:
+    if certificate.void is not None:
+        return "void"
+    return "none" if certificate.threshold is None else f"{certificate.threshold:.3f}"
+
+
 Voided = TypeVar("Voided", Certificate, CascadeCertificate, AnsweredWrong)
 
 
@@ -276,4 +289,3 @@ def with_voids(promise: Promise, voids: Mapping[str, Void]) -> Promise:
         marked = {name: marked_void(one, voids) for name, one in promise.certificates.items()}
         return promise.model_copy(update={"certificates": marked})
     return promise if isinstance(promise, Handover) else marked_void(promise, voids)
-

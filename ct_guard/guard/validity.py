@@ -67,6 +67,4 @@ class Validity:
             self._said = str(error)
             return
         self._stamp = stamp
-        self._void |= {
-            one.key: one.void.reason for one in voidable(known) if one.void is not None
-        }
+        self._void |= {one.key: one.void.reason for one in voidable(known) if one.void is not None}

@@ -215,12 +215,13 @@ class Page:
     ) -> list[Labelled]:
         """Those that arrived after the outcome of this number, in order; `within`: of answers of
         this group only; `untried`: which no attempt to certify has used."""
-        some, values = _within(within)
         rows = self._database.execute(
             "SELECT outcomes.number, id, question, p, correct, answers.number, computed, model"
             " FROM outcomes JOIN answers USING (id)"
-            f" WHERE outcomes.number > ? AND tried <= ?{some} ORDER BY outcomes.number",
-            (number, 0 if untried else 1 << 60, *values),
+            " WHERE outcomes.number > ? AND tried <= ? AND (? IS NULL OR EXISTS (SELECT 1 FROM"
+            " groups WHERE groups.id = answers.id AND name = ? AND value = ?))"
+            " ORDER BY outcomes.number",
+            (number, 0 if untried else 1 << 60, *_values(within)),
         )
         return [
             Labelled(one, id, question, p, bool(correct), answer, computed, model)
@@ -252,13 +253,13 @@ class Page:
     ) -> tuple[int, int]:
         """How many answers have p >= threshold, and of how many of them the outcome is known;
         `model`, `within`: of answers by this model, of this group only."""
-        some, values = _within(within)
         row = self._row(
             "SELECT count(*), count(outcomes.number) FROM answers LEFT JOIN outcomes USING (id)"
-            f" WHERE p >= ? AND model IS coalesce(?, model){some}",
+            " WHERE p >= ? AND model IS coalesce(?, model) AND (? IS NULL OR EXISTS (SELECT 1 FROM"
+            " groups WHERE groups.id = answers.id AND name = ? AND value = ?))",
             threshold,
             model,
-            *values,
+            *_values(within),
         )
         return (0, 0) if row is None else (int(str(row[0])), int(str(row[1])))
 
@@ -314,11 +315,9 @@ class Page:
         return None if row is None else row[0]
 
 
-def _within(group: Within | None) -> tuple[str, tuple[str, ...]]:
-    """A further condition on answers, and its values."""
-    if group is None:
-        return "", ()
-    return " AND id IN (SELECT id FROM groups WHERE name = ? AND value = ?)", group
+def _values(group: Within | None) -> tuple[str | None, ...]:
+    """What conditions on a group ask for; nothing where there is none."""
+    return (None, None, None) if group is None else (group.column, *group)
 
 
 def isoformat(at: object) -> str:

@@ -195,9 +195,7 @@ class Monitor:
                 _log.exception("a monitor could not note %d answers", len(taken))
 
 
-def answered(
-    item: QuestionAnswer, confidence: Confidence, columns: Sequence[str] = ()
-) -> Answered:
+def answered(item: QuestionAnswer, confidence: Confidence, columns: Sequence[str] = ()) -> Answered:
     """An answer as a book keeps it: without its texts, but for its values in these columns, where
     it has some."""
     known: dict[str, object] = {"model": item.model, **item.columns}

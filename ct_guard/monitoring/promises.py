@@ -30,9 +30,7 @@ class Promises:
     what arrives later is fresh.
     """
 
-    def __init__(
-        self, name: str, known: Sequence[Certificate | Promise], *, rate: float
-    ) -> None:
+    def __init__(self, name: str, known: Sequence[Certificate | Promise], *, rate: float) -> None:
         self.name = name
         self.claims = claims_of(known)
         self.rate = rate / max(len(self.claims), 1)
@@ -83,7 +81,8 @@ class Promises:
             f"The {claim.kind} of {self.name} {claim.subject} is void: {after.errors:,} of"
             f" {after.bets.seen:,} {claim.about} were {claim.error}, more than the {_rate(claim)}"
             f" (a test with false alarms in at most {self.rate:.2%} of streams)"
-            + doubt * (after.errors == after.bets.seen),
+            + doubt
+            * (after.errors == after.bets.seen),
         )
 
 

@@ -115,9 +115,7 @@ def monitor(
     said, alarms, rows, new = _of_certificates(manifest), [], 0, 0
     if source is not None:
         weighing = weighing_of(manifest, folder)
-        found = read_answers(
-            source, manifest, weighing, keep=watch.columns, where=config.where
-        )
+        found = read_answers(source, manifest, weighing, keep=watch.columns, where=config.where)
         check_scored_by(found, manifest)
         rows = len(found.rows)
         with report.working("Watching", rows) as work:
