@@ -2,11 +2,12 @@
 cascades, groups and wrong answers, and what is known of asking a stronger model and of runs of
 agents."""
 
-from typing import Annotated, Literal, Self
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from .records import Arithmetic, Certificate, Probability, Record
+from .records import Arithmetic, Certificate, Probability, Record, Void, promise_key
 from .runs import RunLayer
 
 __all__ = [
@@ -19,6 +20,10 @@ __all__ = [
     "HandoverBin",
     "Promise",
     "Stage",
+    "Voidable",
+    "marked_void",
+    "voidable",
+    "with_voids",
 ]
 
 Price = Annotated[float, Field(ge=0)]
@@ -67,6 +72,8 @@ class CascadeCertificate(Record):
     grader_false_pass: Probability = 0.0
     reason: str = ""
     arithmetic: Arithmetic | None = None
+    void: Void | None = None
+    """None: it stands."""
 
     @model_validator(mode="after")
     def _counts_fit(self) -> Self:
@@ -92,6 +99,11 @@ class CascadeCertificate(Record):
         return (calls + lost) / self.n
 
     @property
+    def key(self) -> str:
+        """As that of a certificate."""
+        return promise_key(self)
+
+    @property
     def subject(self) -> tuple[object, ...]:
         """What it is about: a new promise replaces those of the same subject."""
         return (self.kind, self.alpha, self.delta)
@@ -103,6 +115,8 @@ class CascadeCertificate(Record):
             f"at most {self.alpha:.3g} wrong among all that a cascade answers, with probability"
             f" {1 - self.delta:.3g}"
         )
+        if self.void is not None:
+            return _void(self.void)
         if not self.stages:
             return f"no cascade for {claim}: {self.reason}"
         order = ", then ".join(f"{one.model} from {one.threshold:.3f}" for one in self.stages)
@@ -133,8 +147,7 @@ class GroupCertificates(Record):
     def summary(self) -> str:
         """In one line."""
         thresholds = ", ".join(
-            f"{name} {'none' if one.threshold is None else f'{one.threshold:.3f}'}"
-            for name, one in self.certificates.items()
+            f"{name} {_threshold(one)}" for name, one in self.certificates.items()
         )
         return (
             f"at most {self.alpha:.3g} wrong among the answered of each {self.column}, all at once"
@@ -157,6 +170,13 @@ class AnsweredWrong(Record):
     grader_false_pass: Probability = 0.0
     reason: str = ""
     arithmetic: Arithmetic | None = None
+    void: Void | None = None
+    """None: it stands."""
+
+    @property
+    def key(self) -> str:
+        """As that of a certificate."""
+        return promise_key(self)
 
     @property
     def subject(self) -> tuple[object, ...]:
@@ -166,6 +186,8 @@ class AnsweredWrong(Record):
     def summary(self) -> str:
         """In one line."""
         claim = f"at most {self.alpha:.3g} of all questions are answered wrongly, on average"
+        if self.void is not None:
+            return _void(self.void)
         if self.threshold is None:
             return f"no threshold for {claim}: {self.reason}"
         return (
@@ -274,7 +296,49 @@ class Handover(Record):
         )
 
 
+Voidable = Certificate | CascadeCertificate | AnsweredWrong
+"""What outcomes can contradict: each is one claim, with a `key` and perhaps `void`."""
+
 Promise = Annotated[
     CascadeCertificate | GroupCertificates | AnsweredWrong | FieldCertificate | Handover | RunLayer,
     Field(discriminator="kind"),
 ]
+
+
+def _void(void: Void) -> str:
+    return f"{void.reason} (since {void.at})"
+
+
+def _threshold(certificate: Certificate) -> str:
+    if certificate.void is not None:
+        return "void"
+    return "none" if certificate.threshold is None else f"{certificate.threshold:.3f}"
+
+
+Voided = TypeVar("Voided", Certificate, CascadeCertificate, AnsweredWrong)
+
+
+def marked_void(promise: Voided, voids: Mapping[str, Void]) -> Voided:
+    """The same, void where its `key` is among `voids`; what was void before stays as it was."""
+    if promise.void is not None or promise.key not in voids:
+        return promise
+    return promise.model_copy(update={"void": voids[promise.key]})
+
+
+def voidable(known: Iterable[Certificate | Promise]) -> list[Voidable]:
+    """All that outcomes can contradict among these; of certificates by group, each."""
+    found: list[Voidable] = []
+    for one in known:
+        if isinstance(one, GroupCertificates):
+            found += one.certificates.values()
+        elif not isinstance(one, Handover):
+            found.append(one)
+    return found
+
+
+def with_voids(promise: Promise, voids: Mapping[str, Void]) -> Promise:
+    """The same, with what became void of it, by `key`; what was void before stays as it was."""
+    if isinstance(promise, GroupCertificates):
+        marked = {name: marked_void(one, voids) for name, one in promise.certificates.items()}
+        return promise.model_copy(update={"certificates": marked})
+    return promise if isinstance(promise, Handover) else marked_void(promise, voids)

@@ -27,6 +27,7 @@ __all__ = [
     "Sample",
     "Status",
     "Void",
+    "promise_key",
 ]
 
 Status = Literal["ok", "empty", "refusal", "forged", "unsupported", "invalid", "too_long", "error"]
@@ -311,6 +312,12 @@ class Void(Record):
     reason: str
 
 
+def promise_key(promise: Record) -> str:
+    """12 hex digits that identify a promise by all that it says, whatever became of it."""
+    text = promise.model_dump_json(exclude={"void", "sample"}, exclude_defaults=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
 class Certificate(Record):
     """With probability at least 1 - delta over the certification sample, the error rate among
     answers with p >= `threshold` is at most alpha. `threshold` None: no threshold passed."""
@@ -334,14 +341,15 @@ class Certificate(Record):
     reused: int = Field(default=0, ge=0)
     """Rows whose outcomes a test or an attempt to certify had used before: the promise does not
     allow for that."""
+    group: str = ""
+    """Of a promise by group: the value of its column, whose rows alone this one is about."""
     void: Void | None = None
     """None: it stands."""
 
     @property
     def key(self) -> str:
         """12 hex digits that identify the promise, whatever became of it."""
-        text = self.model_dump_json(exclude={"void", "sample"}, exclude_defaults=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return promise_key(self)
 
     @model_validator(mode="after")
     def _counts_fit(self) -> "Certificate":

@@ -166,7 +166,7 @@ def _certificates(manifest: "Manifest") -> list[Line]:
         if known.arithmetic is not None:
             claim += f", on scores by {known.arithmetic}"
         if known.void is not None:
-            said = f"VOID since {known.void.at}: {known.void.reason}"
+            said = f"{known.void.reason} (since {known.void.at})"
         elif known.threshold is None:
             said = f"no threshold for {claim}: {known.reason}"
         else:

@@ -50,7 +50,7 @@ def command(source: str | None, **options: Any) -> None:
 
     made = monitor(source, config_of(MonitorConfig, options), report=Terminal())
     show_alarms(made.alarms)
-    show_standing(made.standing)
+    show_standing(made.standing, told=made.standing.alarms)
     for line in made.remarks:
         remark(line)
     if source is not None:

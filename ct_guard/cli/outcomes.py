@@ -51,7 +51,7 @@ def add(source: str, **options: Any) -> None:
 
     made = outcomes(source, config_of(OutcomesConfig, options))
     show_alarms(made.alarms)
-    show_standing(made.standing)
+    show_standing(made.standing, told=made.alarms)
     for line in made.remarks:
         remark(line)
     noted = made.noted

@@ -8,7 +8,7 @@ import click
 from .shown import say
 
 if TYPE_CHECKING:
-    from ct_guard.monitoring import Alarm, CertificateStanding, Standing
+    from ct_guard.monitoring import Alarm, PromiseStanding, Standing
 
 __all__ = ["ALARM", "leave", "show_alarms", "show_standing"]
 
@@ -21,10 +21,12 @@ def show_alarms(alarms: "Sequence[Alarm]") -> None:
         say(f"ALARM ({alarm.kind}): {alarm.text}", out=True)
 
 
-def show_standing(found: "Standing") -> None:
-    """Of each certificate and of the scores, and the alarms of before."""
-    for one in found.certificates:
-        say(_certificate(one), out=True)
+def show_standing(found: "Standing", told: "Sequence[Alarm]" = ()) -> None:
+    """Of each promise and of the scores; why one is void not once more, where an alarm has `told`
+    it."""
+    texts = {alarm.text for alarm in told}
+    for one in found.promises:
+        say(_promise(one, told=one.void in texts), out=True)
     if found.scored is not None and found.p_then is not None:
         now = "" if found.p_now is None else f", {found.p_now:.3f} since"
         say(
@@ -45,18 +47,18 @@ def leave(found: "Standing") -> None:
         raise click.exceptions.Exit(ALARM)
 
 
-def _certificate(one: "CertificateStanding") -> str:
-    known = one.certificate
-    claim = f"p >= {known.threshold:.4f}, at most {known.alpha:.1%} wrong"
+def _promise(one: "PromiseStanding", *, told: bool) -> str:
+    claim = one.claim
+    said = f"{claim.kind:<11}  {{}} ({claim.about}: at most {claim.alpha:.1%} {claim.error})"
     if one.void:
-        return f"certificate  VOID ({claim}): {one.void}"
+        return said.format("VOID") if told else f"{claim.kind:<11}  {one.void}"
     counted = (
         "no outcome counted yet"
         if not one.counted
-        else f"{one.errors:,} of {one.counted:,} outcomes wrong, evidence against it"
+        else f"{one.errors:,} of {one.counted:,} outcomes {claim.error}, evidence against it"
         f" {_share(one.evidence)}"
     )
-    return f"certificate  stands ({claim}): {counted}"
+    return f"{said.format('stands')}: {counted}"
 
 
 def _share(evidence: float | None) -> str:

@@ -1,6 +1,6 @@
 """A scored file as a stream of answers, graded or not."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -49,6 +49,7 @@ def read_answers(
     manifest: Manifest,
     weighing: Weighing | None = None,
     *,
+    keep: Sequence[str] = (),
     where: Mapping[str, str] | None = None,
 ) -> Answers:
     """Read what `ct-guard score` wrote, with the P(correct) that `manifest` makes of it now.
@@ -57,6 +58,7 @@ def read_answers(
         path: the scored file.
         manifest: of the estimator that scored it.
         weighing: what its probabilities follow from beside raw scores (`weighing_of`).
+        keep: further columns to read into the items.
         where: column values that a row must have, else it is passed over.
 
     Raises:
@@ -66,7 +68,7 @@ def read_answers(
     weighing, found = weighing or Weighing(), _Found()
     for row in open_rows(path):
         if all(cell(row.fields.get(name)) == value for name, value in (where or {}).items()):
-            found.add(row, question_answer(row, weighing.columns))
+            found.add(row, question_answer(row, (*weighing.columns, *keep)))
     if not found.rows:
         raise InputError(f"{path}: no row to watch: check the file and what is asked of it")
     for at, p in zip(found.scored, _p_of(manifest, weighing, found, str(path)), strict=True):

@@ -30,7 +30,8 @@ from ct_guard.policies import (
     parts,
     refuse_draws,
 )
-from ct_guard.records import Assessment, Certificate, Confidence, Decision, QuestionAnswer
+from ct_guard.promises import Voidable
+from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 
 from .cache import ScoreCache, key_of
 from .observing import Call, Judged, Observer, Observers
@@ -264,9 +265,9 @@ class Guard:
             self.monitor.see(items, scored, self.estimator.arithmetic)
         return scored
 
-    def _why_void(self, certificate: Certificate) -> str:
-        known = "" if self.monitor is None else self.monitor.why_void(certificate)
-        return known or self._validity.why_void(certificate)
+    def _why_void(self, promise: Voidable) -> str:
+        known = "" if self.monitor is None else self.monitor.why_void(promise)
+        return known or self._validity.why_void(promise)
 
     def _submit(self, items: Sequence[QuestionAnswer]) -> "Future[list[Confidence]]":
         return self._worker.submit(items, due=self._due(), terms=self._terms)

@@ -3,13 +3,14 @@ came of them."""
 
 from .alarm import Alarm, Kind
 from .book import Answered, Book, Labelled
+from .claims import Claim, claims_of
 from .monitor import Monitor, answered
 from .watch import (
     BOOK,
     FALSE_ALARM,
-    CertificateStanding,
     Noted,
     Outcome,
+    PromiseStanding,
     Standing,
     Watch,
     book_of,
@@ -22,15 +23,17 @@ __all__ = [
     "Alarm",
     "Answered",
     "Book",
-    "CertificateStanding",
+    "Claim",
     "Kind",
     "Labelled",
     "Monitor",
     "Noted",
     "Outcome",
+    "PromiseStanding",
     "Standing",
     "Watch",
     "answered",
     "book_of",
+    "claims_of",
     "probabilities_of",
 ]

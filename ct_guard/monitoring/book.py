@@ -6,7 +6,7 @@ the short hash of `store.questions`, an answer not at all.
 """
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +16,7 @@ from ct_guard.errors import InputError
 
 from .alarm import Alarm, Kind
 
-__all__ = ["Answered", "Book", "Labelled", "Page", "isoformat"]
+__all__ = ["Answered", "Book", "Labelled", "Page", "Within", "isoformat"]
 
 PATIENCE = 30.0
 """Seconds for which a transaction waits for that of another process."""
@@ -34,6 +34,18 @@ CREATE TABLE IF NOT EXISTS alarms (
     number INTEGER PRIMARY KEY, scope TEXT NOT NULL, kind TEXT NOT NULL, about TEXT NOT NULL,
     text TEXT NOT NULL, at TEXT NOT NULL, UNIQUE (scope, kind, about));
 """
+_GROUPS = """
+CREATE TABLE IF NOT EXISTS groups (
+    id TEXT NOT NULL, name TEXT NOT NULL, value TEXT NOT NULL, PRIMARY KEY (id, name)) WITHOUT ROWID
+"""
+"""Made apart: books of before have no such table."""
+
+
+class Within(NamedTuple):
+    """A group of answers: those with this value in the column."""
+
+    column: str
+    value: str
 
 
 class Answered(NamedTuple):
@@ -45,6 +57,8 @@ class Answered(NamedTuple):
     p: float | None
     model: str | None
     status: str
+    groups: Mapping[str, str] = {}
+    """Its values in the columns that promises are made by."""
 
 
 class Labelled(NamedTuple):
@@ -60,6 +74,7 @@ class Labelled(NamedTuple):
     """Number of the answer."""
     computed: str | None
     """Backend and format of the score, as JSON; None: not known."""
+    model: str | None = None
 
 
 class Book:
@@ -73,6 +88,7 @@ class Book:
         self.path = path
         with self.page() as page:
             found = page.remember("probabilities", probabilities)
+            page.keep_groups()
         if found != probabilities:
             raise InputError(
                 f"{path}: holds probabilities of another estimator, or of this one before it was"
@@ -113,6 +129,10 @@ class Page:
         """A value that is kept from its first mention on."""
         self._database.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (name, value))
         return str(self._one("SELECT value FROM meta WHERE name = ?", name))
+
+    def keep_groups(self) -> None:
+        """Groups of answers can be kept from now on."""
+        self._database.execute(_GROUPS)
 
     def now(self) -> float:
         """Seconds since 1970, never before what stands in the book: where the clock went back, its
@@ -158,6 +178,10 @@ class Page:
                 " computed = excluded.computed, at = excluded.at",
                 (answer.id, answer.question, answer.p, answer.model, computed, now),
             )
+            self._database.executemany(
+                "INSERT OR REPLACE INTO groups VALUES (?, ?, ?)",
+                [(answer.id, name, value) for name, value in answer.groups.items()],
+            )
         return new
 
     def add_outcome(self, id: str, correct: bool, where: str) -> bool:
@@ -186,18 +210,22 @@ class Page:
     def knows(self, id: str) -> bool:
         return self._one("SELECT 1 FROM answers WHERE id = ?", id) is not None
 
-    def outcomes_after(self, number: int, *, untried: bool = False) -> list[Labelled]:
-        """Those that arrived after the outcome of this number, in order; `untried`: which no
-        attempt to certify has used."""
+    def outcomes_after(
+        self, number: int, *, within: Within | None = None, untried: bool = False
+    ) -> list[Labelled]:
+        """Those that arrived after the outcome of this number, in order; `within`: of answers of
+        this group only; `untried`: which no attempt to certify has used."""
         rows = self._database.execute(
-            "SELECT outcomes.number, id, question, p, correct, answers.number, computed"
+            "SELECT outcomes.number, id, question, p, correct, answers.number, computed, model"
             " FROM outcomes JOIN answers USING (id)"
-            " WHERE outcomes.number > ? AND tried <= ? ORDER BY outcomes.number",
-            (number, 0 if untried else 1 << 60),
+            " WHERE outcomes.number > ? AND tried <= ? AND (? IS NULL OR EXISTS (SELECT 1 FROM"
+            " groups WHERE groups.id = answers.id AND name = ? AND value = ?))"
+            " ORDER BY outcomes.number",
+            (number, 0 if untried else 1 << 60, *_values(within)),
         )
         return [
-            Labelled(one, id, question, p, bool(correct), answer, computed)
-            for one, id, question, p, correct, answer, computed in rows
+            Labelled(one, id, question, p, bool(correct), answer, computed, model)
+            for one, id, question, p, correct, answer, computed, model in rows
         ]
 
     def last_outcome(self) -> int:
@@ -220,12 +248,18 @@ class Page:
             "UPDATE outcomes SET tried = tried + 1 WHERE number = ?", [(one,) for one in numbers]
         )
 
-    def noted_from(self, threshold: float) -> tuple[int, int]:
-        """How many answers have p >= threshold, and of how many of them the outcome is known."""
+    def noted_from(
+        self, threshold: float, *, model: str | None = None, within: Within | None = None
+    ) -> tuple[int, int]:
+        """How many answers have p >= threshold, and of how many of them the outcome is known;
+        `model`, `within`: of answers by this model, of this group only."""
         row = self._row(
             "SELECT count(*), count(outcomes.number) FROM answers LEFT JOIN outcomes USING (id)"
-            " WHERE p >= ?",
+            " WHERE p >= ? AND model IS coalesce(?, model) AND (? IS NULL OR EXISTS (SELECT 1 FROM"
+            " groups WHERE groups.id = answers.id AND name = ? AND value = ?))",
             threshold,
+            model,
+            *_values(within),
         )
         return (0, 0) if row is None else (int(str(row[0])), int(str(row[1])))
 
@@ -279,6 +313,11 @@ class Page:
     def _one(self, statement: str, *values: object) -> object:
         row = self._row(statement, *values)
         return None if row is None else row[0]
+
+
+def _values(group: Within | None) -> tuple[str | None, ...]:
+    """What conditions on a group ask for; nothing where there is none."""
+    return (None, None, None) if group is None else (group.column, *group)
 
 
 def isoformat(at: object) -> str:

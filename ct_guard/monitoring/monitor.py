@@ -8,7 +8,9 @@ from typing import NamedTuple
 
 from ct_guard.aside import PATIENCE, Aside
 from ct_guard.errors import UsageError
-from ct_guard.records import Arithmetic, Certificate, Confidence, QuestionAnswer
+from ct_guard.files.columns import cell
+from ct_guard.promises import Voidable
+from ct_guard.records import Arithmetic, Confidence, QuestionAnswer
 from ct_guard.store import Manifest, load_manifest, locate, question_hash
 
 from .alarm import Alarm, Telling
@@ -118,9 +120,9 @@ class Monitor:
         self._watch.add_outcomes([Outcome(_text(id), correct, f"outcome of {id!r}")])
         self._telling.count("outcomes")
 
-    def why_void(self, certificate: Certificate) -> str:
-        """Why a certificate is void, as far as this process knows; empty where it stands."""
-        return self._watch.why_void(certificate)
+    def why_void(self, promise: Voidable) -> str:
+        """Why a promise is void, as far as this process knows; empty where it stands."""
+        return self._watch.why_void(promise)
 
     def standing(self) -> Standing:
         """How the watch stands, of all that was seen before."""
@@ -137,22 +139,27 @@ class Monitor:
 
     def _note(self, taken: list[_Seen]) -> None:
         try:
+            columns = self._watch.columns
             for arithmetic, seen in groupby(taken, key=lambda one: one.arithmetic):
-                answers = [answered(one.item, one.confidence) for one in seen]
+                answers = [answered(one.item, one.confidence, columns) for one in seen]
                 self._telling.count("noted", self._watch.note(answers, arithmetic)[0])
         except Exception:
             self._telling.count("failed", len(taken))
             _log.exception("a monitor could not note %d answers", len(taken))
 
 
-def answered(item: QuestionAnswer, confidence: Confidence) -> Answered:
-    """An answer as a book keeps it: without its texts."""
+def answered(item: QuestionAnswer, confidence: Confidence, columns: Sequence[str] = ()) -> Answered:
+    """An answer as a book keeps it: without its texts, but for its values in these columns, where
+    it has some."""
+    known: dict[str, object] = {"model": item.model, **item.columns}
+    values = {name: cell(known.get(name)) for name in columns}
     return Answered(
         id=None if item.id is None else _text(item.id),
         question=question_hash(item.question_key()),
         p=confidence.p,
         model=None if item.model is None else _text(item.model),
         status=confidence.status,
+        groups={name: _text(value) for name, value in values.items() if value},
     )
 
 

@@ -1,94 +1,94 @@
-"""Outcomes, held against an estimator's certificates as they become known."""
+"""Outcomes, held against an estimator's promises as they become known."""
 
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from ct_guard.promises import Promise, Voidable
 from ct_guard.records import Certificate
 
 from .alarm import Alarm
 from .betting import limit
-from .book import Page
+from .book import Labelled, Page
+from .claims import Claim, claims_of
 from .selective import RiskTest
 
-__all__ = ["Promises", "begin_test", "counted_until", "fresh_after", "is_watched", "voids_in"]
-
-
-def is_watched(certificate: Certificate) -> bool:
-    """Whether it promises anything that outcomes could contradict."""
-    return certificate.threshold is not None and 0.0 < certificate.alpha < 1.0
+__all__ = ["Promises", "begin_test", "counted_until", "fresh_after", "voids_in"]
 
 
 def voids_in(page: Page) -> dict[str, Alarm]:
-    """What made certificates void, by their `key`."""
+    """What made promises void, by their `key`."""
     return {alarm.about: alarm for alarm in page.alarms() if alarm.kind == "risk"}
 
 
 class Promises:
-    """The certificates of the estimator `name`, each with a test of its error rate; `rate` is that
+    """What the estimator `name` promises, each claim with a test of its error rate; `rate` is that
     of false alarms of them all together.
 
     A test counts the outcomes that arrive after it began. Once it has rejected it counts no more:
     what arrives later is fresh.
     """
 
-    def __init__(self, name: str, certificates: Sequence[Certificate], *, rate: float) -> None:
+    def __init__(self, name: str, known: Sequence[Certificate | Promise], *, rate: float) -> None:
         self.name = name
-        self.certificates = tuple(filter(is_watched, certificates))
-        self.rate = rate / max(len(self.certificates), 1)
+        self.claims = claims_of(known)
+        self.rate = rate / max(len(self.claims), 1)
         self.limit = limit(self.rate)
 
-    def begin(self, page: Page) -> None:
-        """Tests of certificates that the book does not know yet begin now."""
-        for certificate in self.certificates:
-            if page.state(_name(certificate)) is None:
-                begin_test(page, certificate)
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """That claims are made by the values of."""
+        named = (claim.within.column for claim in self.claims if claim.within is not None)
+        return tuple(dict.fromkeys(named))
 
-    def test(self, page: Page, certificate: Certificate) -> RiskTest:
-        return _test(page, certificate.key) or begin_test(page, certificate)
+    def begin(self, page: Page) -> None:
+        """Tests of claims that the book does not know yet begin now."""
+        for claim in self.claims:
+            if page.state(_name(claim.key)) is None:
+                _begin(page, claim)
+
+    def test(self, page: Page, claim: Claim) -> RiskTest:
+        return _test(page, claim.key) or _begin(page, claim)
 
     def hold(self, page: Page) -> list[Alarm]:
         """Count the outcomes that are not counted yet, and void what they contradict."""
         void = voids_in(page)
         found = [
-            self._hold(page, one)
-            for one in self.certificates
-            if one.void is None and one.key not in void
+            self._hold(page, claim)
+            for claim in self.claims
+            if claim.promise.void is None and claim.key not in void
         ]
         return [alarm for alarm in found if alarm is not None]
 
-    def _hold(self, page: Page, certificate: Certificate) -> Alarm | None:
-        threshold = certificate.threshold or 0.0
-        test = self.test(page, certificate)
-        rows = page.outcomes_after(test.last)
-        above = [row for row in rows if row.p >= threshold]
-        wealth, after = test.observe(_wrong(row.correct for row in above))
+    def _hold(self, page: Page, claim: Claim) -> Alarm | None:
+        test = self.test(page, claim)
+        rows = page.outcomes_after(test.last, within=claim.within)
+        counted = [row for row in rows if claim.counts(row)]
+        wealth, after = test.observe(_errors(claim, counted))
         over = np.flatnonzero(wealth >= self.limit)
         if over.size == 0:
-            last = rows[-1].number if rows else test.last
-            _save(page, certificate, after.model_copy(update={"last": last}))
+            _save(page, claim.key, after.model_copy(update={"last": page.last_outcome()}))
             return None
-        counted = above[: int(over[0]) + 1]
-        _, after = test.observe(_wrong(row.correct for row in counted))
-        _save(page, certificate, after.model_copy(update={"last": counted[-1].number}))
+        counted = counted[: int(over[0]) + 1]
+        _, after = test.observe(_errors(claim, counted))
+        _save(page, claim.key, after.model_copy(update={"last": counted[-1].number}))
         doubt = "; not one outcome was of a right answer: are these recorded, too?"
         return page.raise_alarm(
-            certificate.key,
+            claim.key,
             "risk",
-            certificate.key,
-            f"The certificate of {self.name} for alpha={certificate.alpha:g} is void:"
-            f" {after.errors:,} of {after.bets.seen:,} answers with p >= {threshold:.4f} were"
-            f" wrong, more than the promised {certificate.alpha:.1%} (a test with false alarms in"
-            f" at most {self.rate:.2%} of streams)" + doubt * (after.errors == after.bets.seen),
+            claim.key,
+            f"The {claim.kind} of {self.name} {claim.subject} is void: {after.errors:,} of"
+            f" {after.bets.seen:,} {claim.about} were {claim.error}, more than the {_rate(claim)}"
+            f" (a test with false alarms in at most {self.rate:.2%} of streams)"
+            + doubt
+            * (after.errors == after.bets.seen),
         )
 
 
-def begin_test(page: Page, certificate: Certificate) -> RiskTest:
-    """The test of a new certificate, of the outcomes that arrive from now on."""
-    test = RiskTest(alpha=certificate.alpha, last=page.last_outcome())
-    _save(page, certificate, test)
-    return test
+def begin_test(page: Page, promise: Voidable) -> RiskTest:
+    """The test of a new promise, of the outcomes that arrive from now on."""
+    return _begin(page, Claim(promise))
 
 
 def fresh_after(page: Page) -> int | None:
@@ -104,18 +104,31 @@ def counted_until(page: Page) -> int:
     return max((test.last for test in tests), default=0)
 
 
+def _begin(page: Page, claim: Claim) -> RiskTest:
+    test = RiskTest(alpha=claim.alpha, last=page.last_outcome())
+    _save(page, claim.key, test)
+    return test
+
+
 def _test(page: Page, key: str) -> RiskTest | None:
-    state = page.state(f"risk {key}")
+    state = page.state(_name(key))
     return None if state is None else RiskTest.model_validate_json(state)
 
 
-def _save(page: Page, certificate: Certificate, test: RiskTest) -> None:
-    page.save_state(_name(certificate), test.model_dump_json())
+def _save(page: Page, key: str, test: RiskTest) -> None:
+    page.save_state(_name(key), test.model_dump_json())
 
 
-def _name(certificate: Certificate) -> str:
-    return f"risk {certificate.key}"
+def _name(key: str) -> str:
+    return f"risk {key}"
 
 
-def _wrong(correct: Iterable[bool]) -> NDArray[np.bool_]:
-    return ~np.fromiter(correct, dtype=np.bool_)
+def _errors(claim: Claim, rows: Iterable[Labelled]) -> NDArray[np.bool_]:
+    return np.fromiter((claim.is_error(row) for row in rows), dtype=np.bool_)
+
+
+def _rate(claim: Claim) -> str:
+    promised = f"promised {claim.promise.alpha:.1%}"
+    if claim.alpha == claim.promise.alpha:
+        return promised
+    return f"{claim.alpha:.1%} that a sample with the {promised} on average may stand for"

@@ -10,11 +10,13 @@ from typing import NamedTuple
 import numpy as np
 
 from ct_guard.errors import UsageError
-from ct_guard.records import Arithmetic, Certificate
+from ct_guard.promises import Voidable
+from ct_guard.records import Arithmetic
 from ct_guard.store import Manifest
 
 from .alarm import Alarm, Telling
 from .book import Answered, Book, Page
+from .claims import Claim
 from .promises import Promises, voids_in
 from .stream import Stream, mean_of
 from .voiding import is_own, mark_void
@@ -22,9 +24,9 @@ from .voiding import is_own, mark_void
 __all__ = [
     "BOOK",
     "FALSE_ALARM",
-    "CertificateStanding",
     "Noted",
     "Outcome",
+    "PromiseStanding",
     "Standing",
     "Watch",
     "book_of",
@@ -59,18 +61,19 @@ class Noted:
 
 
 @dataclass(frozen=True)
-class CertificateStanding:
-    """How the test of a certificate's error rate stands."""
+class PromiseStanding:
+    """How the test of a promise stands: of a certificate, of one group's, of a cascade, of answers
+    that are given and wrong."""
 
-    certificate: Certificate
+    claim: Claim
     answered: int
-    """Answers noted with a P(correct) at or above the threshold."""
+    """Answers noted that it is about, as those with a P(correct) at or above the threshold."""
     labelled: int
     """Of these, how many have an outcome."""
     counted: int
-    """Outcomes that the test has counted, of answers at or above the threshold."""
+    """Outcomes that the test has counted, of such answers."""
     errors: int
-    """Of these, how many are of wrong answers."""
+    """Of these, how many are errors."""
     evidence: float
     """In [0, 1] while it stands: log wealth over that at which the test rejects; below 0 where the
     bets lost."""
@@ -92,23 +95,24 @@ class Standing:
     p_now: float | None
     """Mean P(correct) of the stream."""
     evidence: float | None
-    """Of another distribution of the scores, as for certificates."""
-    certificates: tuple[CertificateStanding, ...]
+    """Of another distribution of the scores, as for promises."""
+    promises: tuple[PromiseStanding, ...]
+    """Those that outcomes can contradict: certificates first."""
     alarms: tuple[Alarm, ...]
-    """All that were raised about these certificates and their sample, oldest first."""
+    """All that were raised about these promises and their sample, oldest first."""
     clock_went_back: float
     """Seconds by which the machine's clock went back at most; times of that while are the latest
     that was known. The tests go by the order of arrival, and by no clock."""
 
 
 class Watch:
-    """Holds each answer and each outcome against an estimator's certificates, with what is known in
-    the `book`.
+    """Holds each answer and each outcome against an estimator's certificates and other promises,
+    with what is known in the `book`.
 
-    While the stream is drawn like the certification sample, and no certificate's error rate is
-    above its alpha, the probability that any of its tests *ever* raises an alarm is at most
+    While the stream is drawn like the certification sample, and no promise's error rate is above
+    its alpha, the probability that any of its tests *ever* raises an alarm is at most
     `false_alarm`: two fifths of it are for the test of the scores, one for those of the statuses,
-    two for those of the certificates' error rates. It is a rate over the whole stream, and so the
+    two for those of the promises' error rates. It is a rate over the whole stream, and so the
     book keeps the one that it was begun with; None: 0.05 in a new book.
 
     Raises UsageError for a rate outside (0, 1) or other than the book's, InputError for a book that
@@ -137,17 +141,22 @@ class Watch:
                 scores_rate=rate * SCORES,
                 statuses_rate=rate * STATUSES,
             )
-            self.promises = Promises(manifest.name, manifest.certificates, rate=rate * RISK)
+            self.promises = Promises(manifest.name, manifest.known, rate=rate * RISK)
             self.promises.begin(page)
             self._voids = voids_in(page)
         self._marked: set[str] = set()
         self._mark()
 
-    def why_void(self, certificate: Certificate) -> str:
-        """Why a certificate is void, as far as this watch knows; empty where it stands."""
-        if certificate.void is not None:
-            return certificate.void.reason
-        known = self._voids.get(certificate.key)
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Whose values `Answered.groups` holds: promises are made by them."""
+        return self.promises.columns
+
+    def why_void(self, promise: Voidable) -> str:
+        """Why a promise is void, as far as this watch knows; empty where it stands."""
+        if promise.void is not None:
+            return promise.void.reason
+        known = self._voids.get(promise.key)
         return known.text if known is not None else ""
 
     def note(
@@ -171,11 +180,11 @@ class Watch:
     def add_outcomes(
         self, outcomes: Iterable[Outcome], *, skip_unknown: bool = False
     ) -> tuple[Noted, list[Alarm]]:
-        """Hold outcomes against the certificates, all or none of them.
+        """Hold outcomes against the promises, all or none of them.
 
         Returns:
-            What became of them, and the alarms, which were told already; certificates that are void
-            now are marked so in the estimator's manifest.
+            What became of them, and the alarms, which were told already; promises that are void now
+            are marked so in the estimator's manifest.
 
         Raises:
             InputError: an id without a noted answer (unless `skip_unknown`), or an outcome that
@@ -207,7 +216,7 @@ class Watch:
         with self.book.page() as page:
             test = self.stream.scores_test(page)
             now = np.subtract(test.counts, sample.scores) if test and sample else np.zeros(1)
-            scopes = [self.stream.scope, *(one.key for one in self.promises.certificates)]
+            scopes = [self.stream.scope, *(one.key for one in self.promises.claims)]
             return Standing(
                 name=self.name,
                 false_alarm=self.false_alarm,
@@ -215,22 +224,25 @@ class Watch:
                 p_then=mean_of(sample.scores) if sample else None,
                 p_now=mean_of(now) if now.any() else None,
                 evidence=test.bets.log_wealth / self.stream.limit if test else None,
-                certificates=tuple(self._stands(page, one) for one in self.promises.certificates),
+                promises=tuple(self._stands(page, one) for one in self.promises.claims),
                 alarms=tuple(alarm for scope in scopes for alarm in page.alarms(scope)),
                 clock_went_back=page.clock_went_back,
             )
 
-    def _stands(self, page: Page, certificate: Certificate) -> CertificateStanding:
-        test = self.promises.test(page, certificate)
-        answered, labelled = page.noted_from(certificate.threshold or 0.0)
-        return CertificateStanding(
-            certificate=certificate,
-            answered=answered,
-            labelled=labelled,
+    def _stands(self, page: Page, claim: Claim) -> PromiseStanding:
+        test = self.promises.test(page, claim)
+        noted = [
+            page.noted_from(floor, model=model, within=claim.within)
+            for model, floor in claim.floors.items()
+        ]
+        return PromiseStanding(
+            claim=claim,
+            answered=sum(answered for answered, _ in noted),
+            labelled=sum(labelled for _, labelled in noted),
             counted=test.bets.seen,
             errors=test.errors,
             evidence=test.bets.log_wealth / self.promises.limit,
-            void=self.why_void(certificate),
+            void=self.why_void(claim.promise),
         )
 
 

@@ -15,6 +15,7 @@ from ct_guard.store import Manifest
 
 from .curves import reliability, risk_coverage, roc, top_of_risk
 from .examples import examples
+from .promises import promised_thresholds, promises
 from .provenance import Source, left_out, provenance, twice
 from .slices import slices
 from .tally import Tally, tally, thresholds_for
@@ -71,11 +72,10 @@ def content_of(
     """
     first = sources[0].rows
     promised = [
-        one.threshold
+        threshold
         for source in sources
         if source.manifest is not None
-        for one in source.manifest.certificates
-        if one.threshold is not None
+        for threshold in promised_thresholds(source.manifest.known)
     ]
     thresholds = thresholds_for([source.rows.p for source in sources], promised)
     shown = examples(first, [source.rows.p for source in sources], rows, seed=seed)
@@ -131,6 +131,7 @@ def _estimator(
         "certificates": []
         if manifest is None
         else [_certificate(one, counts) for one in manifest.certificates],
+        "promises": [] if manifest is None else promises(manifest.promises, rows),
         "slices": [
             {
                 "column": column,

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable
 
-from ct_guard.records import Certificate, Confidence, Decision, Record
+from ct_guard.promises import Voidable
+from ct_guard.records import Confidence, Decision, Record
 from ct_guard.runs import RunTurn
 
 from .ledger import Ledger
@@ -38,19 +39,19 @@ class Situation:
     """What was spent on earlier calls; None: nothing is known of them."""
     run: tuple[RunTurn, ...] | None = None
     """The turns of an agent's run, the one at hand included; None: it is of none."""
-    why_void: Callable[[Certificate], str] | None = None
-    """Says why a certificate has become void since it was loaded; empty where it stands. None:
+    why_void: Callable[[Voidable], str] | None = None
+    """Says why a promise has become void since it was loaded; empty where it stands. None:
     nobody looks."""
 
     @property
     def may_escalate(self) -> bool:
         return not self.exhausted and self.models_left != 0
 
-    def void(self, certificate: Certificate) -> str:
-        """Why a certificate is void, as it was loaded or by now; empty where it stands."""
-        if certificate.void is not None:
-            return f"{certificate.void.reason} (since {certificate.void.at})"
-        return "" if self.why_void is None else self.why_void(certificate)
+    def void(self, promise: Voidable) -> str:
+        """Why a promise is void, as it was loaded or by now; empty where it stands."""
+        if promise.void is not None:
+            return f"{promise.void.reason} (since {promise.void.at})"
+        return "" if self.why_void is None else self.why_void(promise)
 
     @property
     def first(self) -> bool:

@@ -46,12 +46,14 @@ class _Cascade(Record):
     alpha: Probability | None = None
     delta: Probability | None = None
     below: Literal["abstain", "human"] = "abstain"
+    on_void: OnVoid = "abstain"
 
 
 class _AnsweredWrong(Record):
     kind: Literal["answered_wrong"]
     alpha: Probability | None = None
     below: Action = "abstain"
+    on_void: OnVoid = "abstain"
 
 
 def _certified(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:
@@ -97,7 +99,7 @@ def _cascade(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy
     passed = [one for one in fitting if one.stages]
     if not passed:
         raise PolicyError(f"{where}: no cascade could be certified: {fitting[0].reason}")
-    return Cascade(certificate=passed[0], below=asked.below)
+    return Cascade(certificate=passed[0], below=asked.below, on_void=asked.on_void)
 
 
 def _answered_wrong(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:
@@ -113,7 +115,7 @@ def _answered_wrong(data: dict[str, Any], known: Sequence[Known], where: str) ->
     passed = [one for one in fitting if one.threshold is not None]
     if not passed:
         raise PolicyError(f"{where}: no threshold keeps it: {fitting[0].reason}")
-    return BelowAnsweredWrong(promise=passed[0], below=asked.below)
+    return BelowAnsweredWrong(promise=passed[0], below=asked.below, on_void=asked.on_void)
 
 
 def _cost(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:

@@ -15,6 +15,7 @@ from .base import Policy, parts
 from .budget import Budget
 from .gate import ToolGate
 from .known import RESTING, Known
+from .promised import BelowAnsweredWrong, Cascade
 from .require import Require
 from .resample import Resample
 from .rules import Annotate, Certified, Escalate, Retry, Review, Threshold
@@ -55,11 +56,13 @@ def load_policy(
             "a policy is nested too deeply, or its file names itself: combine fewer"
         ) from None
     for part in parts(policy):
-        if isinstance(part, Certified) and part.on_void == "raise" and part.certificate.void:
-            raise PolicyError(
-                f"{part.certificate.void.reason}: make a new one with 'ct-guard certify"
-                " --from-outcomes'"
-            )
+        if isinstance(part, Certified | Cascade | BelowAnsweredWrong):
+            promise = part.promise if isinstance(part, BelowAnsweredWrong) else part.certificate
+            if part.on_void == "raise" and promise.void is not None:
+                again = " --from-outcomes" if isinstance(part, Certified) else ""
+                raise PolicyError(
+                    f"{promise.void.reason}: make a new one with 'ct-guard certify{again}'"
+                )
     return policy
 
 

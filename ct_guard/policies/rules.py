@@ -107,11 +107,7 @@ class Certified(Record):
 
     def decide(self, confidence: Confidence, situation: Situation) -> Decision:
         if void := situation.void(self.certificate):
-            if self.on_void == "raise":
-                raise LowConfidenceError(void)
-            # a stronger model's answer would not pass either: it is asked only where that is wanted
-            then = "abstain" if self.on_void == "abstain" else feasible(self.on_void, situation)
-            return Decision(action=then, policy=self.name, reason=void)
+            return voided(void, self.on_void, situation, self.name)
         threshold, below = self.certificate.threshold, feasible(self.below, situation)
         if threshold is None:
             reason = f"no certified threshold exists: {self.certificate.reason}"
@@ -188,6 +184,16 @@ class Review(Record):
             below = feasible("abstain", situation)
             return compare(confidence, min(self.hopeless, self.threshold), self.name, below)
         return compare(confidence, self.threshold, self.name, "human", self.allowed)
+
+
+def voided(why: str, on_void: OnVoid, situation: Situation, name: str) -> Decision:
+    """What becomes of an answer behind a promise that is void. Raises LowConfidenceError where
+    that is wanted."""
+    if on_void == "raise":
+        raise LowConfidenceError(why)
+    # a stronger model's answer would not pass either: it is asked only where that is wanted
+    then = "abstain" if on_void == "abstain" else feasible(on_void, situation)
+    return Decision(action=then, policy=name, reason=why)
 
 
 def reaches(confidence: Confidence, threshold: float) -> bool:

@@ -1,6 +1,6 @@
 """Risk control: thresholds on P(correct), and cascades, that come with a guarantee."""
 
-from ct_guard.risk.answered_wrong import control_answered_wrong
+from ct_guard.risk.answered_wrong import answered_wrong_limit, control_answered_wrong
 from ct_guard.risk.binned import BIN_EDGES, bin_of, binned
 from ct_guard.risk.cascade import LEARN_SHARE, MOST_MODELS, certify_cascade
 from ct_guard.risk.certified import (
@@ -19,6 +19,7 @@ __all__ = [
     "GRID",
     "LEARN_SHARE",
     "MOST_MODELS",
+    "answered_wrong_limit",
     "bin_of",
     "binned",
     "certify",

@@ -4,14 +4,15 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy.stats import beta  # type: ignore[import-untyped]
 
 from ct_guard.errors import UsageError
 from ct_guard.promises import AnsweredWrong
 
-from .certified import GRID
+from .certified import GRID, corrected_risk
 from .rows import check_rows
 
-__all__ = ["control_answered_wrong"]
+__all__ = ["answered_wrong_limit", "control_answered_wrong"]
 
 
 def control_answered_wrong(
@@ -59,6 +60,21 @@ def control_answered_wrong(
             "errors": int(errors[chosen]),
         }
     )
+
+
+def answered_wrong_limit(promise: AnsweredWrong, level: float = 0.9) -> float:
+    """What the promise says of the very sample that its threshold was found on: a share of all
+    questions that P(answered and wrong) is at most, with probability `level` over such samples. It
+    is the upper Clopper-Pearson bound, and never below the promised alpha: an average over samples
+    is exceeded by about half of them.
+
+    Raises UsageError for a promise without a threshold.
+    """
+    if promise.threshold is None:
+        raise UsageError(f"nothing is promised: {promise.reason}")
+    k, n = promise.errors, promise.n
+    upper = 1.0 if k >= n else float(beta.ppf(level, k + 1, n - k))
+    return max(promise.alpha, corrected_risk(upper, promise.grader_false_pass))
 
 
 def _why_none(n: int, errors: int, alpha: float) -> str:

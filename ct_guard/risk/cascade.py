@@ -1,7 +1,7 @@
 """A cascade of models with one promise about the errors among all that it answers."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 
@@ -13,6 +13,7 @@ from scipy.stats import binom  # type: ignore[import-untyped]
 from ct_guard.errors import UsageError
 from ct_guard.promises import CascadeCertificate, Costs, Stage
 
+from .belief import errors_believed
 from .certified import least_answered
 from .rows import Floats, Ints, check_columns
 
@@ -21,10 +22,6 @@ __all__ = ["LEARN_SHARE", "MOST_MODELS", "certify_cascade"]
 LEARN_SHARE = 1 / 5
 """Of the rows, for learning what is tested on the others. (Simulated with 1,000 rows: a fifth
 covers 0.62, a third 0.61, a half 0.59.)"""
-BELIEVED = 300
-"""Learning counts an answer as wrong partly by its label, partly by 1 - P(correct), which weighs as
-much as so many labels: labels of few rows alone favour configurations that were lucky. This only
-orders what is tested."""
 MOST_MODELS = 4
 _CANDIDATES = (0, 60, 25, 12, 7)
 """Thresholds of each stage, by the number of stages."""
@@ -105,7 +102,7 @@ def certify_cascade(
 
     Method: Learn-then-Test with a fixed sequence that is learnt apart (Pareto testing). On the rows
     marked by `learn`, every order of every choice of models is tried with every combination of
-    candidate thresholds; those that no other beats in both the p-value of "more than alpha wrong"
+    candidate thresholds, by what is believed of them (`belief`); those that no other beats in both the p-value of "more than alpha wrong"
     and the cost are put in the order of their p-values. The *other* rows then test them in this
     order, each at the full level delta by BinomCDF(errors; answered, alpha), up to the first
     failure. Given what was learnt, the sequence is fixed, and given how many rows a configuration
@@ -149,12 +146,12 @@ def certify_cascade(
         return promise.model_copy(update={"reason": _too_few(promise, least)})
 
     plan = _plan(scores[chosen])
-    wrong = (~labels).astype(np.float64)
-    seen = promise.learnt / (promise.learnt + BELIEVED)
-    expected = seen * wrong + (1 - seen) * (1 - scores)
-    learnt = _count(scores[chosen], expected[chosen], plan)
+    learnt = _count(
+        scores[chosen], plan, lambda order: errors_believed(scores[chosen], labels[chosen], order)
+    )
     sequence = _surest_to_cheapest(learnt.p_values(alpha), learnt.cost(costs))
-    tested = _count(scores[~chosen], wrong[~chosen], plan)
+    wrong = (~labels[~chosen]).astype(np.float64)
+    tested = _count(scores[~chosen], plan, lambda order: [wrong[:, model] for model in order])
     passes = tested.p_values(alpha, sequence) <= delta
     passed = int(np.argmin(np.append(passes, False)))  # up to the first failure
     found = int(sequence[max(passed - 1, 0)])
@@ -191,9 +188,10 @@ def _surest_to_cheapest(p_values: Floats, cost: Floats) -> Ints:
     return np.asarray(by_risk[np.append(True, cheapest[1:] < cheapest[:-1])])
 
 
-def _count(p: Floats, wrong: Floats, plan: _Plan) -> _Counts:
+def _count(p: Floats, plan: _Plan, wrong: Callable[[Order], Sequence[Floats]]) -> _Counts:
     """All combinations of thresholds at once: rows are counted in a table with an axis a stage, by
-    how many thresholds they reach, and sums along its axes say what each combination answers."""
+    how many thresholds they reach, and sums along its axes say what each combination answers.
+    `wrong` says how far the answers of each stage of an order are, shapes (n,)."""
     answered, errors, calls = [], [], []
     for number, order in enumerate(plan.orders):
         shape = plan.shape(number)
@@ -206,7 +204,7 @@ def _count(p: Floats, wrong: Floats, plan: _Plan) -> _Counts:
             wider,
         )
         rows = _table(cells, np.ones(len(p)), wider)
-        amiss = [_table(cells, wrong[:, model], wider) for model in order]
+        amiss = [_table(cells, errors, wider) for errors in wrong(order)]
         asked = np.zeros((math.prod(shape), p.shape[1]))
         for stage, model in enumerate(order):
             asked[:, model] = np.broadcast_to(_arriving(rows, stage), shape).ravel()

@@ -53,11 +53,12 @@ def certify_groups(
     found = {}
     for name, size in zip(names.tolist(), sizes.tolist(), strict=True):
         rows = of == name
-        found[name] = (
+        made = (
             certify(scores[rows], labels[rows], alpha=alpha, delta=level, split_hash=split_hash)
             if size >= least_answered(alpha, level)
             else _too_small(size, alpha, level, split_hash)
         )
+        found[name] = made.model_copy(update={"group": name})
     return GroupCertificates(column=column, alpha=alpha, delta=delta, certificates=found)
 
 

@@ -122,7 +122,7 @@ def _certificate(known: Certificate) -> str:
         f"at most {known.alpha:.0%} wrong among answered, with probability {1 - known.delta:.0%}"
     )
     if known.void is not None:
-        return f"- **void** since {_text(known.void.at)}: {_text(known.void.reason)}"
+        return f"- **{_text(known.void.reason)}** (since {_text(known.void.at)})"
     if known.threshold is None:
         return f"- no threshold for: {claim} ({_text(known.reason)})"
     return (

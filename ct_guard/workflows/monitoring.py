@@ -1,6 +1,6 @@
 """Answers and outcomes, held against what an estimator's certificates promise."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
@@ -114,12 +114,13 @@ def monitor(
     watch = Watch(folder, manifest, book_of(folder, config.book), false_alarm=config.false_alarm)
     said, alarms, rows, new = _of_certificates(manifest), [], 0, 0
     if source is not None:
-        found = read_answers(source, manifest, weighing_of(manifest, folder), where=config.where)
+        weighing = weighing_of(manifest, folder)
+        found = read_answers(source, manifest, weighing, keep=watch.columns, where=config.where)
         check_scored_by(found, manifest)
         rows = len(found.rows)
         with report.working("Watching", rows) as work:
             for arithmetic, alike in groupby(found.rows, key=lambda row: row.arithmetic):
-                while part := [_answered(row) for row in islice(alike, AT_ONCE)]:
+                while part := [_answered(row, watch.columns) for row in islice(alike, AT_ONCE)]:
                     counted, raised = watch.note(part, arithmetic)
                     new += counted
                     alarms += raised
@@ -176,13 +177,13 @@ def outcomes(source: str | Path, config: OutcomesConfig) -> OutcomesResult:
     )
 
 
-def _answered(row: "Answer") -> "Answered":
+def _answered(row: "Answer", columns: Sequence[str]) -> "Answered":
     from ct_guard.monitoring import Answered, answered
     from ct_guard.records import Confidence
 
     if row.item is None:
         return Answered(None, "", None, None, row.status)
-    return answered(row.item, Confidence(p=row.p))._replace(status=row.status)
+    return answered(row.item, Confidence(p=row.p), columns)._replace(status=row.status)
 
 
 def _read_outcomes(source: str | Path) -> "tuple[list[Outcome], int]":
@@ -213,13 +214,19 @@ def _read_outcomes(source: str | Path) -> "tuple[list[Outcome], int]":
 
 def _of_certificates(manifest: "Manifest") -> list[str]:
     """What cannot be watched."""
-    watched = [one for one in manifest.certificates if one.threshold is not None]
-    if not watched:
+    from ct_guard.monitoring import claims_of
+
+    if not claims_of(manifest.known):
         return [
             f"{manifest.name} has no certified threshold, so that there is no promise to watch:"
             " make one with 'ct-guard certify'."
         ]
     samples = [one.sample for one in manifest.certificates if one.sample is not None]
+    if not manifest.certificates:
+        return [
+            f"{manifest.name} keeps no sample of a certified threshold: scores, statuses and models"
+            " cannot be compared; certify one as well for that. Outcomes are tested."
+        ]
     if not samples:
         return [
             f"The certificate of {manifest.name} keeps nothing of its sample, as those of older"
@@ -244,10 +251,9 @@ def _of_certificates(manifest: "Manifest") -> list[str]:
 def _of_labels(standing: "Standing") -> list[str]:
     """What the outcomes that are known leave open."""
     said = [
-        f"Outcomes are known of {one.labelled:,} of {one.answered:,} answers with p >="
-        f" {one.certificate.threshold:.4f}: the test is of all only where these were drawn at"
-        " random, and not, say, by complaint."
-        for one in standing.certificates[:1]
+        f"Outcomes are known of {one.labelled:,} of {one.answered:,} {one.claim.about}: the test is"
+        " of all only where these were drawn at random, and not, say, by complaint."
+        for one in standing.promises[:1]
         if 0 < one.labelled < FEW_LABELS * one.answered
     ]
     if standing.clock_went_back:

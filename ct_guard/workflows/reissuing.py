@@ -200,18 +200,18 @@ def _fresh(page: "Page", watch: "Watch", *, reuse: bool) -> _Rows:
     """Outcomes in the order of arrival: the fresh ones, or with `reuse` all."""
     from ct_guard.monitoring.promises import fresh_after
 
-    certificates = watch.promises.certificates
-    stands = [one for one in certificates if not watch.why_void(one)]
+    claims = watch.promises.claims
+    stands = [one for one in claims if not watch.why_void(one.promise)]
     after = fresh_after(page) or 0
     fresh = page.outcomes_after(after, untried=True)
-    if stands and len(stands) == len(certificates):
-        fresh = []  # its test has been looking at them
+    if stands and len(stands) == len(claims):
+        fresh = []  # their tests have been looking at them
     numbers = frozenset(row.number for row in fresh)
     if fresh or reuse:
         return _Rows(page.outcomes_after(0) if reuse else fresh, numbers)
     if stands:
         problem = (
-            f"the certificate for alpha={stands[0].alpha:g} stands, and its test counts every"
+            f"the {stands[0].kind} {stands[0].subject} stands, and its test counts every"
             " outcome: none is fresh; certify on a scored file of other questions"
         )
     else:

@@ -299,7 +299,7 @@ def _limit_threads(threads: int) -> None:
 
 def _remarks(guard: "Guard", config: ScoreConfig) -> list[str]:
     from ct_guard.estimators.baselines import cost_of
-    from ct_guard.promises import AnsweredWrong, CascadeCertificate
+    from ct_guard.promises import AnsweredWrong, CascadeCertificate, voidable
 
     loaded, said = guard.estimator, []
     if config.policy is None and guard.policy.name == "annotate":
@@ -311,7 +311,7 @@ def _remarks(guard: "Guard", config: ScoreConfig) -> list[str]:
         said.append(f"{loaded.name} costs {cost}.")
     said += [
         f"{known.void.reason}. Nothing passes by it."
-        for known in loaded.manifest.certificates
+        for known in voidable(loaded.manifest.known)
         if known.void is not None
     ]
     promised = [known.arithmetic for known in loaded.manifest.certificates if known.arithmetic]

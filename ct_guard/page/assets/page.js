@@ -17,6 +17,7 @@ showRest();
 showFigures();
 showSlices();
 showCertificates();
+showPromises();
 showEvidence();
 startThreshold();
 startAnswers();

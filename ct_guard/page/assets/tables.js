@@ -41,7 +41,7 @@ function showCertificates() {
     for (const found of one.certificates) {
       const claim = `at most ${share(found.alpha)} wrong among the answered, with probability ${share(1 - found.delta)} over the draw of ${count(found.n)} questions`;
       const card = make("div", { class: "card" });
-      if (found.void) card.append(make("p", { class: "wrong" }, `Void since ${found.void.at}: ${found.void.reason}. It promises nothing any more.`));
+      if (found.void) card.append(make("p", { class: "wrong" }, `${found.void.reason} (since ${found.void.at}). It promises nothing any more.`));
       if (known(found.threshold)) {
         const go = make("button", { type: "button" }, `Go to P(correct) ≥ ${found.threshold}`);
         go.addEventListener("click", () => {
@@ -62,6 +62,25 @@ function showCertificates() {
   });
   if (!place.hasChildNodes())
     place.append(make("p", { class: "note" }, "None: name the estimator (-e) that carries a certificate, or certify a threshold with ct-guard certify."));
+}
+
+function showPromises() {
+  const place = byId("promises");
+  for (const { name, promises } of estimators)
+    for (const { title, claim, note, heads, parts, void: broken } of promises) {
+      const card = make("div", { class: "card" });
+      card.append(make("h4", {}, estimators.length > 1 ? `${title}, by ${name}` : title));
+      for (const line of broken) card.append(make("p", { class: "wrong" }, `${line} It promises nothing any more.`));
+      card.append(make("p", {}, claim));
+      if (parts.length) {
+        const table = make("table");
+        fillTable(table, heads, parts);
+        card.append(make("div", { class: "wide" }, table));
+      }
+      if (note) card.append(make("p", { class: "note" }, note));
+      place.append(card);
+    }
+  byId("promises-head").hidden = !place.hasChildNodes();
 }
 
 function showEvidence() {
