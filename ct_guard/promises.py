@@ -331,7 +331,7 @@ def voidable(known: Iterable[Certificate | Promise]) -> list[Voidable]:
     for one in known:
         if isinstance(one, GroupCertificates):
             found += one.certificates.values()
-        elif not isinstance(one, Handover):
+        elif isinstance(one, Voidable):
             found.append(one)
     return found
 
@@ -341,4 +341,4 @@ def with_voids(promise: Promise, voids: Mapping[str, Void]) -> Promise:
     if isinstance(promise, GroupCertificates):
         marked = {name: marked_void(one, voids) for name, one in promise.certificates.items()}
         return promise.model_copy(update={"certificates": marked})
-    return promise if isinstance(promise, Handover) else marked_void(promise, voids)
+    return marked_void(promise, voids) if isinstance(promise, Voidable) else promise

@@ -8,7 +8,13 @@ from .options import config_of, disjoint_option, overwrite_option, remark, where
 from .shown import say
 
 if TYPE_CHECKING:
-    from ct_guard.promises import AnsweredWrong, CascadeCertificate, GroupCertificates, Promise
+    from ct_guard.promises import (
+        AnsweredWrong,
+        CascadeCertificate,
+        GroupCertificates,
+        Handover,
+        Promise,
+    )
     from ct_guard.records import Certificate
 
 __all__ = ["NO_THRESHOLD", "command"]
@@ -148,11 +154,16 @@ def _show_promise(found: "Promise") -> bool:
         return _show_groups(found)
     if found.kind == "answered_wrong":
         return _show_answered_wrong(found)
+    if found.kind == "handover":
+        _show_handover(found)
+    return False
+
+
+def _show_handover(found: "Handover") -> None:
     for name, following, step in zip(found.models, found.models[1:], found.steps, strict=False):
         say(f"How often {following} is right, by P(correct) of {name}:", out=True)
         for one in step:
             say(f"  from {one.low:.3f}: {one.right / one.rows:.0%} of {one.rows:,}", out=True)
-    return False
 
 
 def _show_cascade(found: "CascadeCertificate") -> bool:
