@@ -33,18 +33,36 @@ def api() -> ChatApi:
     return ChatApi(says)
 
 
+@pytest.fixture(scope="session")
+def servers(estimator: Any) -> Iterator[Serving]:
+    """Serves a policy and settings, each combination once."""
+    known: dict[str, httpx.Client] = {}
+    with ExitStack() as stack:
+
+        def serve(policy: Any, **settings: Any) -> httpx.Client:
+            named = repr((policy, sorted(settings.items())))
+            if named not in known:
+                guard = Guard(estimator, policy)
+                url = stack.enter_context(listening(application(guard, Settings(**settings))))
+                client = httpx.Client(base_url=url, timeout=60)
+                known[named] = stack.enter_context(client)
+            return known[named]
+
+        yield serve
+
+
 @pytest.fixture
-def serving(estimator: Any, api: ChatApi) -> Iterator[Serving]:
-    """Serve a policy and settings; a client of the server is returned."""
+def serving(estimator: Any, servers: Serving, api: ChatApi) -> Iterator[Serving]:
+    """Serves a policy and settings, and gives a client of the server: with `upstream` one of its
+    own in front of `api`."""
     with ExitStack() as stack:
 
         def serve(policy: Any = 0.5, *, upstream: bool = True, **settings: Any) -> httpx.Client:
+            if not upstream:
+                return servers(policy, **settings)
             about = {name: settings.pop(name) for name in ("key", "stronger") if name in settings}
-            guard = Guard(estimator, policy, on_error=settings.pop("on_error", None))
-            behind = None
-            if upstream:
-                url = stack.enter_context(listening(api.app))
-                behind = Upstream(f"{url}/v1", **about)
+            behind = Upstream(f"{stack.enter_context(listening(api.app))}/v1", **about)
+            guard = Guard(estimator, policy)
             app = application(guard, Settings(upstream=behind, **settings))
             url = stack.enter_context(listening(app))
             return stack.enter_context(httpx.Client(base_url=url, timeout=60))

@@ -21,7 +21,7 @@ def test_it_is_healthy_once_it_answers(serving: Serving) -> None:
 
 
 def test_its_counts_are_prometheus_text(serving: Serving) -> None:
-    client = serving(0.5, upstream=False)
+    client = serving(0.5)  # of its own: nobody else's requests are counted
     for answer in ("sure", "unsure", "unsure"):
         client.post("/v1/confidence", json={"question": "?", "answer": answer})
     client.post("/v1/nothing", json={})
