@@ -88,6 +88,11 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
     " towards the whole; several go together. Kept where it lowers the cross-validated log loss.",
 )  # fmt: skip
 @click.option(
+    "--fields", is_flag=True,
+    help="With -e: calibrate the fields of answers in JSON (columns fields and fields_correct), a"
+    " calibrator for each group of paths with labels enough.",
+)  # fmt: skip
+@click.option(
     "--force", is_flag=True, help="With --evidence: take numbers that look like the grade, too."
 )
 @shape_options
@@ -112,6 +117,10 @@ def command(
     Beside the estimator's score, what else is known of answers; and within each domain:
       ct-guard calibrate calibration.jsonl -e my-estimator --evidence agreement,logprobs -o mine
       ct-guard calibrate calibration.jsonl -e my-estimator --by domain -o mine
+
+    \b
+    The fields of answers in JSON, of rows that were graded and scored with --fields:
+      ct-guard calibrate records.jsonl -e my-estimator --fields -o my-fields
 
     \b
     An estimator of what is known of answers, without any model:

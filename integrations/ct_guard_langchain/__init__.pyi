@@ -21,6 +21,8 @@ from .local import (
 )
 from .record import (
     ConfidenceRecord,
+    ConfidenceView,
+    FieldScore,
     get_confidence,
 )
 from .routing import (
@@ -41,6 +43,8 @@ __all__ = [
     "ConfidenceGuard",
     "ConfidenceMiddleware",
     "ConfidenceRecord",
+    "ConfidenceView",
+    "FieldScore",
     "Guarded",
     "GuardedChatModel",
     "confidence_node",

@@ -39,7 +39,7 @@ from ..delivery import (
 )
 from ..hearing import atell, note_in, tell
 from ..per_call import Guards, policy_in
-from ..record import KEY, call_digest, get_confidence
+from ..record import KEY, call_digest, record_in
 from .call import MISPLACED, AgentCall, NothingSaidError
 from .gate import CallGate, NotRunError, as_let_through, gate_of, refused
 from .review import review_answer, review_call, review_waiting, without_review
@@ -290,7 +290,7 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         message = last_ai(state["messages"])
         if KEY not in state or verdict_on(message, state, self.name) is not None:
             return None
-        return {KEY: get_confidence(message)}
+        return {KEY: record_in(message)}
 
     async def aafter_agent(
         self, state: AgentState[Any], runtime: Runtime[Any]
