@@ -37,8 +37,8 @@ as the uncertainty query does, and would answer for the model."""
 Action = Literal["pass", "retry", "escalate", "human", "abstain"]
 
 FieldAction = Literal["pass", "review", "drop", "retry"]
-"""What becomes of one field of an answer: it is filled in, shown to a person first, left out, or the
-answer is asked for again on its account."""
+"""What becomes of one field of an answer: it is filled in, shown to a person first, left out, or
+the answer is asked for again on its account."""
 
 FieldKind = Literal["text", "number", "truth", "empty", "missing"]
 """What stands in a field. `empty`: null, or a text, list or object with nothing in it; `missing`:

@@ -144,7 +144,7 @@ class FakeBackend:
         )
 
     def ask(self, asking: Asking) -> Asked:
-        """A query about a field has the `logit` of its own text, as `field(s) path: value`."""
+        """A query about a field has the `logit` of its own text: `- town: Kelso`, and `Answer:`."""
         context, answer = _parts(asking.item)
         firsts = self._asked([(context, answer)], asking.first, asking.first_adapter)
         key = _key(asking.adapter)

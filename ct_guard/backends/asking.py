@@ -16,6 +16,9 @@ from .forward import Decoder, Past, Step, live, select
 
 __all__ = ["ask"]
 
+_OF_A_TOKEN = 8
+"""Tokens of a cache that are copied for a query: they cost about as much as one that is read."""
+
 
 class Engine(Protocol):
     """What is needed of the backend."""
@@ -134,7 +137,7 @@ class _Job:
 
         with self.engine.adapted(adapter.name if adapter is not None else None):
             if self.engine.manner == "together":
-                lengths = [before + len(query.ids) for _, query, _ in rows]
+                lengths = [before // _OF_A_TOKEN + len(query.ids) for _, query, _ in rows]
                 self.engine.in_batches(range(len(rows)), lengths, read)
             else:
                 for at in range(len(rows)):

@@ -95,6 +95,11 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
     " towards the whole; several go together. Kept where it lowers the cross-validated log loss.",
 )  # fmt: skip
 @click.option(
+    "--fields", is_flag=True,
+    help="With -e: calibrate the fields of answers in JSON (columns fields and fields_correct), a"
+    " calibrator for each group of paths with labels enough.",
+)  # fmt: skip
+@click.option(
     "--force", is_flag=True, help="With --evidence: take numbers that look like the grade, too."
 )
 @click.option(
@@ -150,6 +155,10 @@ def command(
     \b
     How likely an agent's run is to succeed, by the confidences of its turns and calls:
       ct-guard calibrate --runs runs.jsonl -e my-calibrated -o my-runs
+
+    \b
+    The fields of answers in JSON, of rows that were graded and scored with --fields:
+      ct-guard calibrate records.jsonl -e my-estimator --fields -o my-fields
 
     \b
     An estimator of what is known of answers, without any model:

@@ -71,6 +71,11 @@ NO_THRESHOLD = 4
     "--error", type=float, default=0.0, show_default=True, metavar="COST",
     help="With --cascade: what an answer costs that passes and is wrong.",
 )  # fmt: skip
+@click.option(
+    "--fields", is_flag=True,
+    help="A threshold on the P of fields (columns fields and fields_correct): at most ALPHA wrong"
+    " of the fields that are filled in without review.",
+)  # fmt: skip
 @click.option("--first", is_flag=True, help="Take the first graded answer to each question.")
 @where_option("Only rows with this value, for instance sample=0.")
 @click.option(
@@ -117,6 +122,7 @@ def command(source: str | None, **options: Any) -> None:
       ct-guard certify certification.jsonl -e my-calibrated --alpha 0.1 --delta 0.1
       ct-guard score new.jsonl -e my-calibrated --policy certified -o scored.jsonl
       ct-guard certify small.jsonl -e my-calibrated --cascade large.jsonl --price 1 --price 20
+      ct-guard certify records.jsonl -e my-fields --fields --alpha 0.02
       ct-guard certify -e my-calibrated --from-outcomes
     """
     from ct_guard.workflows import CertifyConfig, certify
@@ -152,6 +158,9 @@ def _show_promise(found: "Promise") -> bool:
         return _show_cascade(found)
     if found.kind == "groups":
         return _show_groups(found)
+    if found.kind == "fields":
+        say(f"{found.summary[0].upper()}{found.summary[1:]}.", out=True)
+        return found.threshold is not None
     if found.kind == "answered_wrong":
         return _show_answered_wrong(found)
     if found.kind == "handover":

@@ -62,7 +62,8 @@ GRADERS = ("exact", "normalised", "substring", "multiple_choice", "numeric", "fi
     help="Column of the gold answers: a text, or a list of which each is right.",
 )  # fmt: skip
 @click.option(
-    "--fields", is_flag=False, flag_value="", default=None, metavar="[PATH,…]", callback=field_paths,
+    "--fields", is_flag=False, flag_value="", default=None, metavar="[PATH,…]",
+    callback=field_paths,
     help="Answers and gold are JSON: grade each field (all, or those named), into the column"
     " fields_correct. The same as -g fields.",
 )  # fmt: skip
@@ -143,7 +144,8 @@ def command(
                    they are asked with the question), context, messages, id; without --model also
                    answer (or a list of them in answers), model.
     Columns added: answer, model, sample (0 is greedy), correct (true, false, or empty where the
-                   verdict is unclear), grade_reason, grader; with --fields also fields_correct. Every input column is kept.
+                   verdict is unclear), grade_reason, grader; with --fields also fields_correct.
+                   Every input column is kept.
     Graders:       exact; normalised (case, articles, punctuation, numbers); substring (gold within
                    the answer); multiple_choice; numeric; fields (JSON, field by field); judge (a
                    model compares with the gold).

@@ -74,7 +74,8 @@ def _batch_size(context: click.Context, option: click.Parameter, text: str) -> i
     " Default: certified where the estimator has one, else annotate.",
 )  # fmt: skip
 @click.option(
-    "--fields", is_flag=False, flag_value="", default=None, metavar="[PATH,…]", callback=field_paths,
+    "--fields", is_flag=False, flag_value="", default=None, metavar="[PATH,…]",
+    callback=field_paths,
     help="Of answers in JSON, judge each field, too: every leaf, or those named ('invoice.total,"
     "items[].price'). What becomes of each is for a policy of the kind 'fields'.",
 )  # fmt: skip

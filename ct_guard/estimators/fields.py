@@ -62,7 +62,13 @@ class FieldReader:
         return Questions(leaves, queries, len(self.query.preamble) + longest)
 
     def asking(
-        self, item: Item, questions: Questions, query: Query, adapter: Adapter | None, *, whole: bool
+        self,
+        item: Item,
+        questions: Questions,
+        query: Query,
+        adapter: Adapter | None,
+        *,
+        whole: bool,
     ) -> Asking:
         """What a backend is asked; with `whole` also the answer's own query, and for the answer's
         log-probabilities, where one reading serves both."""

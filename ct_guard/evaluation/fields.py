@@ -147,7 +147,12 @@ def p_of_fields(scored: Scored, states: Mapping[str, CalibratorState]) -> Floats
 
 
 def certify_fields(
-    scored: Scored, manifest: Manifest, *, alpha: float, delta: float, grader_false_pass: float = 0.0
+    scored: Scored,
+    manifest: Manifest,
+    *,
+    alpha: float,
+    delta: float,
+    grader_false_pass: float = 0.0,
 ) -> FieldCertificate:
     """A threshold on the P of fields, see `risk.certify_fields`; rows of one answer a question.
 
@@ -206,7 +211,9 @@ def field_figures(scored: Scored, states: Mapping[str, CalibratorState]) -> Fiel
         whole_auroc=_auroc(whole[known], correct[known]) if known.any() else None,
         ece=float(ece(p, correct)),
         log_loss=float(log_loss(p, correct)),
-        groups={name: _auroc(p[groups == name], correct[groups == name]) for name in sorted(set(groups))},
+        groups={
+            name: _auroc(p[groups == name], correct[groups == name]) for name in sorted(set(groups))
+        },
     )
 
 

@@ -154,8 +154,25 @@ def _export(
         if target.is_file():
             validate_adapter(path, validate_base(target))
     base = target if wanted.only is None else None
-    manifest = _knowing(with_file(manifest, folder, name), model, target)
+    manifest = _with_fields(with_file(manifest, folder, name), folder, model, wanted)
+    manifest = _knowing(manifest, model, target)
     return Exported(base, folder / name, kept), manifest
+
+
+def _with_fields(manifest: Manifest, folder: Path, model: _Base, wanted: _Wanted) -> Manifest:
+    """The manifest with the file of the adapter for queries about fields, where there is one."""
+    if manifest.fields is None or manifest.fields.adapter is None:
+        return manifest
+    name = f"{manifest.fields.adapter}/{ADAPTER_FILE}"
+    with fresh(folder / name, overwrite=wanted.overwrite) as path:
+        export_adapter(
+            folder / manifest.fields.adapter,
+            path,
+            architecture=read_architecture(model.folder),
+            base=Weights.of(model.folder),
+            base_fingerprint=fingerprint(model.source),
+        )
+    return with_file(manifest, folder, name)
 
 
 def _base(model: _Base, target: Path, manifest: Manifest, wanted: _Wanted) -> bool:

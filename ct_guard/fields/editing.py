@@ -1,7 +1,7 @@
 """Answers without some of their fields."""
 
 import copy
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Any
 
 from .paths import EVERY, parse_path
@@ -19,14 +19,17 @@ def without(value: Any, paths: Iterable[str]) -> Any:
         at = made
         for step in way:
             at = _child(at, step)
-        if (isinstance(at, dict) and last in at) or (isinstance(at, list) and isinstance(last, int) and 0 <= last < len(at)):
+        if last in _steps_in(at):
             at[last] = None
     return made
 
 
 def _child(value: Any, step: str | int) -> Any:
+    return value[step] if step in _steps_in(value) else None
+
+
+def _steps_in(value: Any) -> Container[str | int]:
+    """The keys of an object, or the places of a list."""
     if isinstance(value, dict):
-        return value.get(step)
-    if isinstance(value, list) and isinstance(step, int) and 0 <= step < len(value):
-        return value[step]
-    return None
+        return value.keys()
+    return range(len(value)) if isinstance(value, list) else ()

@@ -1,7 +1,7 @@
 """The fields of an answer in JSON: every leaf, or those that are asked for, there or not."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,12 +106,16 @@ def _below(value: Any, pattern: Pattern, steps: tuple[Step, ...]) -> Iterator[Le
     if step == EVERY:
         for at, each in enumerate(value if isinstance(value, list) else ()):
             yield from _below(each, rest, (*steps, at))
-    elif (isinstance(step, str) and isinstance(value, Mapping) and step in value) or (isinstance(step, int) and isinstance(value, list) and step < len(value)):
+    elif step in (value if isinstance(value, dict) else _places(value)):
         yield from _below(value[step], rest, (*steps, step))
     else:
         plain = (*steps, *pattern)
         if EVERY not in plain:  # of a list that is not there, nobody knows the places
             yield Leaf(plain, None, "missing")
+
+
+def _places(value: Any) -> range:
+    return range(len(value)) if isinstance(value, list) else range(0)
 
 
 def _kind(value: Any) -> FieldKind:

@@ -1,5 +1,5 @@
-"""How rows of files tell of fields: an object by path in one column, JSON text where a format has no
-objects."""
+"""How rows of files tell of fields: an object by path in one column, JSON text where a format has
+no objects."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -46,8 +46,7 @@ def by_path(row: Row, column: str) -> Mapping[str, Any] | None:
         return None
     if not isinstance(value, Mapping):
         raise InputError(
-            f"{row.where}: field '{column}' must be an object by path, as"
-            ' {"invoice.total": …}'
+            f"{row.where}: field '{column}' must be an object by path, as {{\"invoice.total\": …}}"
         )
     return value
 
@@ -57,7 +56,8 @@ def with_text(row: Row, *columns: str) -> Row:
     found = {name: row.fields[name] for name in columns if _is_json(row.fields.get(name))}
     if not found or row.error is not None:
         return row
-    return replace(row, fields={**row.fields, **{name: cell(value) for name, value in found.items()}})
+    texts = {name: cell(value) for name, value in found.items()}
+    return replace(row, fields={**row.fields, **texts})
 
 
 def _is_json(value: Any) -> bool:

@@ -133,7 +133,7 @@ class Guard:
         self._validity = Validity(self.estimator.folder)
         decided = next((part for part in parts(self.policy) if isinstance(part, Fields)), None)
         self.fields = None if decided is None else decided.paths
-        """The paths of the fields that its policy decides on, none for every leaf; None: on none."""
+        """Paths of the fields that its policy decides on, none for every leaf; None: on none."""
 
     def under(self, policy: Policy) -> "Guard":
         """A guard that differs in its policy only. The calls of both are counted together."""

@@ -201,7 +201,10 @@ def _named(error: Exception) -> str:
     return f"{type(error).__name__}: {first}"
 
 
-def _worth(outcome: "Outcome[Result]") -> float:
-    """p of the answer that decides; what was not scored is worth less than any score."""
-    scored = [assessment.p for assessment in outcome.assessments[:1] if assessment.p is not None]
-    return scored[0] if scored else -1.0
+def _worth(outcome: "Outcome[Result]") -> tuple[bool, float]:
+    """p of the answer that decides; of one whose fields were judged, the share of them that is
+    right, as far as their p say. What was not scored is worth less than any score."""
+    confidence = outcome.assessments[0].confidence if outcome.assessments else Confidence(p=None)
+    if fields := list((confidence.fields or {}).values()):
+        return True, sum(field.p or 0.0 for field in fields) / len(fields)
+    return False, -1.0 if confidence.p is None else confidence.p

@@ -1,5 +1,5 @@
-"""What becomes of each field of an answer in JSON: it is filled in, or a person sees it first, or it
-is left out, or the answer is asked for again on its account.
+"""What becomes of each field of an answer in JSON: it is filled in, or a person sees it first, or
+it is left out, or the answer is asked for again on its account.
 
 {"kind": "fields", "threshold": 0.9, "below": "review", "policy": 0.5,
  "rules": {"invoice.total": {"threshold": 0.98, "below": "retry"}, "notes": {"below": "drop"}}}

@@ -155,8 +155,8 @@ def _fields(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:
     if fitting:
         raise PolicyError(f"{where}: no threshold could be certified: {fitting[0].reason}")
     raise PolicyError(
-        f"{where}: the estimator holds no such certificate of fields (it holds {_held(known)}): make"
-        " one with 'ct-guard certify --fields', or give a threshold such as 0.9"
+        f"{where}: the estimator holds no such certificate of fields (it holds {_held(known)}):"
+        " make one with 'ct-guard certify --fields', or give a threshold such as 0.9"
     )
 def _run(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:
     layer = next((one for one in known if isinstance(one, RunLayer)), None)

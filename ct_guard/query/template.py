@@ -41,10 +41,10 @@ the row alone, not from when it is scored. Stored in every manifest, as the quer
 FIELD_PREAMBLE = "\n\nIs each field of the proposed answer correct?\nChoices:\n(i): no\n(ii): yes"
 """Behind an answer, once for all of its fields."""
 
-FIELD_FILLED = ("\nField", ":", "\nAnswer:")
+FIELD_FILLED = ("\n-", ":", "\nAnswer:")
 """Around the path and the value of a field, behind the preamble."""
 
-FIELD_EMPTY = ("\nField", " is left empty", "\nAnswer:")
+FIELD_EMPTY = ("\n-", " is left empty", "\nAnswer:")
 """Around the path of a field without a value: is it right that there is none?"""
 
 FIELD_QUERY_HASH = hashlib.sha256(

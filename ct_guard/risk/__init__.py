@@ -11,6 +11,7 @@ from ct_guard.risk.certified import (
     least_abstention,
     least_answered,
 )
+from ct_guard.risk.fields import certify_fields
 from ct_guard.risk.groups import certify_groups
 from ct_guard.risk.handover import fit_handover
 
@@ -24,6 +25,7 @@ __all__ = [
     "binned",
     "certify",
     "certify_cascade",
+    "certify_fields",
     "certify_groups",
     "control_answered_wrong",
     "corrected_risk",

@@ -55,6 +55,9 @@ class CalibrateConfig:
     by: Sequence[str] = ()
     """Columns (a domain, a language, a tenant) within which it is calibrated, too, where that
     lowers the cross-validated log loss."""
+    fields: bool = False
+    """Whether the fields of answers in JSON are calibrated (columns `fields` and `fields_correct`),
+    by group, instead of the answers."""
     force: bool = False
     """With `evidence`: whether numbers that look like the grade are taken, too."""
     where: Mapping[str, str] = field(default_factory=dict)
@@ -74,6 +77,12 @@ class CalibrateConfig:
         if self.logprobs and (self.estimator is None or self.apply is not None):
             raise FieldError(
                 "`logprobs` needs `estimator`, without `apply`: it is the copy that learns"
+            )
+        others = self.logprobs or self.ood or self.evidence or self.by or self.apply is not None
+        if self.fields and others:
+            raise FieldError(
+                "`fields` are calibrated by themselves: leave out `apply`, `logprobs`, `ood`,"
+                " `evidence` and `by`"
             )
         if self.ood and (self.estimator is None or self.apply is not None):
             raise FieldError("`ood` needs `estimator`, without `apply`: it is for the copy")
@@ -136,9 +145,14 @@ def calibrate(
     from ct_guard.evaluation import read_scored
     from ct_guard.store import load_manifest, locate
 
+    from .fielding import calibrate_fields
     from .leakage import check_apart_from
     from .recalibration import apply_to_file
 
+    if config.fields:
+        chosen_for, rows, said = calibrate_fields(source, output, config)
+        questions = len(rows.question_keys())
+        return CalibrateResult(chosen_for, len(rows), questions, tuple(said))
     scored = read_scored(source, need="logit", where=config.where)
     check_apart_from(scored, config.disjoint_from)
     folder = locate(config.estimator) if config.estimator is not None else None

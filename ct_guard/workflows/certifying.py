@@ -36,6 +36,9 @@ class CertifyConfig:
     answered_wrong: bool = False
     """Whether `alpha` bounds the share of *all* questions that are answered wrongly, on average
     (conformal risk control), instead of the error rate among the answered."""
+    fields: bool = False
+    """Whether `alpha` bounds the error rate among the fields of answers in JSON that are filled in
+    without review, instead of among answers."""
     cascade: Sequence[str | Path] = ()
     """Scored files of further, stronger models' answers to the same questions, in the order in
     which they would be asked: one promise for the whole cascade, which is the cheapest that can be
@@ -123,6 +126,7 @@ def certify(source: str | Path | None, config: CertifyConfig) -> CertifyResult:
     from ct_guard.evaluation.certify import first_answers, independent
     from ct_guard.store import load_manifest, locate
 
+    from .fielding import certify_fields
     from .leakage import check_apart_from, check_new
     from .promising import (
         Asked,
@@ -144,6 +148,9 @@ def certify(source: str | Path | None, config: CertifyConfig) -> CertifyResult:
     false_pass = _share(config.grader_false_pass)
     folder = locate(config.estimator)
     target = place_of(folder, config.output)
+    if config.fields:
+        made, told = certify_fields(source, config, target, false_pass)
+        return CertifyResult((), made, target, tuple(told))
     manifest = load_manifest(folder)
     keep = [config.by] if config.by is not None else []
     said: list[str] = []
@@ -185,6 +192,7 @@ def _check_settings(config: CertifyConfig) -> None:
         "by": config.by is not None,
         "answered_wrong": config.answered_wrong,
         "cascade": bool(config.cascade),
+        "fields": config.fields,
         "from_outcomes": config.from_outcomes,
     }
     given = [f"`{name}`" for name, is_given in kinds.items() if is_given]

@@ -27,6 +27,8 @@ from .local import (
 )
 from .record import (
     ConfidenceRecord,
+    ConfidenceView,
+    FieldScore,
     get_confidence,
 )
 from .routing import (
@@ -48,7 +50,9 @@ __all__ = [
     "ConfidenceGuard",
     "ConfidenceMiddleware",
     "ConfidenceRecord",
+    "ConfidenceView",
     "CtGuardDecisionModel",
+    "FieldScore",
     "Guarded",
     "GuardedChatModel",
     "confidence_node",

@@ -14,7 +14,7 @@ from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 
 from .delivery import is_withheld
 from .messages import question_answer, turn_of
-from .record import confidence_in, get_confidence
+from .record import confidence_in, record_in
 
 __all__ = [
     "Case",
@@ -68,7 +68,7 @@ class Case:
 
     def items(self) -> list[Item]:
         """What is scored of it: the answer, or each call of a tool by itself."""
-        record = get_confidence(self.answer)
+        record = record_in(self.answer)
         if record is not None and is_withheld(self.answer):
             return [confidence_in(record)]
         return [self._item(part) for part in self._parts()]

@@ -26,7 +26,7 @@ from .assess import Case, assess
 from .hearing import WITHHELD, Listener, ModelCall
 from .messages import text_of, turn_of, turns_of
 from .per_call import POLICY, Guards, needs_estimator, policy_in
-from .record import ConfidenceRecord, confidence_in, get_confidence, make_record
+from .record import ConfidenceRecord, confidence_in, make_record, record_in
 from .telling import judged_of
 
 if TYPE_CHECKING:
@@ -168,7 +168,7 @@ class ConfidenceCallbackHandler(Listener):
             )
 
     def _judge(self, call: ModelCall) -> ConfidenceRecord:
-        known = get_confidence(call.answer)
+        known = record_in(call.answer)
         given = policy_in(ensure_config())
         if given is None:
             given = (call.start.get("metadata") or {}).get(POLICY)

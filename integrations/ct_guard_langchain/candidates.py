@@ -22,7 +22,7 @@ from langchain_core.utils.function_calling import convert_to_openai_tool
 from ct_guard.errors import BackendError, UsageError
 
 from .delivery import withheld_error
-from .record import get_confidence
+from .record import record_in
 
 __all__ = [
     "Candidate",
@@ -189,7 +189,7 @@ def reading(
     into raw, parsed and parsing_error."""
 
     def parser_for(raw: BaseMessage) -> Runnable[Any, Any]:
-        record = get_confidence(raw)
+        record = record_in(raw)
         if record is None:
             return readers[0].parser
         return _WITHHELD if record["action"] == "abstain" else readers[record["model_index"]].parser
@@ -216,7 +216,7 @@ def _rest(sequence: RunnableSequence[Any, Any]) -> Runnable[Any, Any]:
 
 
 def _nothing_to_read(made: dict[str, Any]) -> dict[str, Any]:
-    return {**made, "parsed": None, "parsing_error": withheld_error(get_confidence(made["raw"]))}
+    return {**made, "parsed": None, "parsing_error": withheld_error(record_in(made["raw"]))}
 
 
 _WITHHELD: Runnable[Any, Any] = RunnableLambda(_nothing_to_read)

@@ -17,7 +17,7 @@ from ct_guard.guard import Guard
 
 from .delivery import Delivery, may_replace
 from .per_call import POLICY, POLICY_SPEC, Guards, policy_in
-from .record import get_confidence
+from .record import record_in
 
 __all__ = ["DecidingChatModel", "LastingCache"]
 
@@ -151,7 +151,7 @@ class LastingCache(BaseCache):
 
 
 def _failed(generation: Generation) -> bool:
-    record = get_confidence(generation)
+    record = record_in(generation)
     if record is None or record["status"] in _LASTING:
         return False
     return record["status"] == "error" or record["error"] is not None

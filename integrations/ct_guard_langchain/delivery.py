@@ -19,6 +19,7 @@ from ct_guard.policies import (
     Certified,
     Cost,
     Escalate,
+    Fields,
     Policy,
     Require,
     Resample,
@@ -31,8 +32,9 @@ from ct_guard.policies import (
 )
 from ct_guard.records import Assessment
 
+from .fields import dropped_in, without_fields
 from .messages import text_of, turn_of
-from .record import ConfidenceRecord, attach, get_confidence, make_record
+from .record import ConfidenceRecord, attach, make_record, record_in
 
 __all__ = [
     "ABSTAIN_MESSAGE",
@@ -122,7 +124,7 @@ class Delivery:
     ) -> Delivered:
         """The message with its record, and the record; replaced where the decision is to abstain,
         unless it stands for a withheld answer already."""
-        turn, already = turn_of(message, schemas), get_confidence(message)
+        turn, already = turn_of(message, schemas), record_in(message)
         record = make_record(
             assessment,
             attempts=attempts,
@@ -135,8 +137,10 @@ class Delivery:
             cost=cost,
         )
         if assessment.action != "abstain":
-            return Delivered(attach(message, record), record)
+            kept = without_fields(message, dropped_in(record), schemas)
+            return Delivered(attach(kept, record), record)
         record.pop("calls", None)  # also a digest tells something of what is withheld
+        record.pop("fields", None)
         if already is not None and is_withheld(message):
             if "original" in already:
                 record["original"] = already["original"]
@@ -175,7 +179,7 @@ class Delivery:
 
 def is_withheld(message: BaseMessage) -> bool:
     """Whether a guard has replaced this message already."""
-    record = get_confidence(message)
+    record = record_in(message)
     return record is not None and record["action"] == "abstain"
 
 
@@ -232,7 +236,7 @@ def may_ask_person(policy: Policy, *, about_calls: bool = True) -> bool:
 
 def _asks_person(part: Policy) -> bool:
     match part:
-        case Annotate() | Budget() | Cost() | Resample():
+        case Annotate() | Budget() | Cost() | Fields() | Resample():
             return False
         case Threshold() | Certified() | Cascade() | BelowAnsweredWrong() | ToolGate():
             return part.below == "human"

@@ -26,7 +26,7 @@ from langchain_core.tracers.context import _configure_hooks
 from ct_guard.forks import ForkLock
 
 from .delivery import is_silent, silent
-from .record import ConfidenceRecord, get_confidence
+from .record import ConfidenceRecord, record_in
 
 __all__ = [
     "NOSTREAM",
@@ -249,7 +249,7 @@ def _in_one(said: AIMessage) -> ChatGenerationChunk:
 def _about(
     call: ModelCall, said: BaseMessage | None, config: RunnableConfig, callbacks: Any
 ) -> dict[str, Any]:
-    record = get_confidence(said)
+    record = record_in(said)
     noted = {} if record is None else _noted(record, None)
     withheld = {} if said is not None else {WITHHELD: True}
     quiet = [NOSTREAM] if said is None or is_silent(said) else []

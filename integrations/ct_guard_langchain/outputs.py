@@ -18,8 +18,9 @@ from pydantic import BaseModel
 from ct_guard.errors import UsageError
 
 from .delivery import withheld_error
+from .fields import dropped_in, object_without, without_fields
 from .messages import as_json
-from .record import attach, get_confidence
+from .record import attach, record_in
 
 __all__ = [
     "Selector",
@@ -178,17 +179,24 @@ def with_answer(
             return said
         case str():
             return said.text if replaced else output
-        case {"raw": BaseMessage() as raw, "parsed": _} if answer is None:
-            record = get_confidence(said)
+        case {"raw": BaseMessage() as raw, "parsed": parsed} if answer is None:
+            record = record_in(said)
             if not replaced:
-                return {**output, "raw": attach(raw, record) if record else raw}
+                dropped = _dropped(said)
+                kept = attach(without_fields(raw, dropped), record) if record else raw
+                return {**output, "raw": kept, "parsed": object_without(parsed, dropped)}
             error = {"parsing_error": withheld_error(record)} if "parsing_error" in output else {}
             return {**output, "raw": said, "parsed": None, **error}
         case Mapping():
             return _with_answer_in(output, said, replaced, answer, heard)
         case [*_] if _last_answer(output) is not None or _all_messages(output):
             return _with_last(output, said, replaced)
-    return None if replaced else output
+    return None if replaced else object_without(output, _dropped(said))
+
+
+def _dropped(said: BaseMessage) -> list[str]:
+    record = record_in(said)
+    return [] if record is None else dropped_in(record)
 
 
 def _with_answer_in(
@@ -203,11 +211,14 @@ def _with_answer_in(
     if isinstance(key, str) and key in made:
         made[key] = with_answer(made[key], said, replaced=replaced)
     elif key is not None or "messages" not in made:
-        return None if replaced else output
+        return None if replaced else object_without(output, _dropped(said))
     if isinstance(messages := made.get("messages"), list):
         made["messages"] = with_answer(messages, said, replaced=replaced)
-    if replaced and "structured_response" in made:
-        made["structured_response"] = None
+    if "structured_response" in made:
+        structured = made["structured_response"]
+        made["structured_response"] = (
+            None if replaced else object_without(structured, _dropped(said))
+        )
     return made
 
 

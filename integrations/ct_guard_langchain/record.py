@@ -10,7 +10,17 @@ from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 from typing_extensions import TypedDict
 
 from ct_guard.policies import Turn
-from ct_guard.records import Action, Assessment, Confidence, ReviewChoice, Status
+from ct_guard.records import (
+    Action,
+    Assessment,
+    Confidence,
+    Decision,
+    FieldAction,
+    FieldConfidence,
+    FieldKind,
+    ReviewChoice,
+    Status,
+)
 
 from .messages import render_call
 
@@ -18,12 +28,15 @@ __all__ = [
     "KEY",
     "CallScore",
     "ConfidenceRecord",
+    "ConfidenceView",
+    "FieldScore",
     "attach",
     "call_digest",
     "call_scores",
     "confidence_in",
     "get_confidence",
     "make_record",
+    "record_in",
     "total_usage",
 ]
 
@@ -34,6 +47,16 @@ not sent back to the provider."""
 M = TypeVar("M", bound=BaseMessage)
 
 
+class ConfidenceView(dict[str, Any]):
+    """A `ConfidenceRecord` as `get_confidence` gives it out: a dict, with its fields at hand."""
+
+    @property
+    def fields(self) -> "dict[str, FieldScore]":
+        """The scores of a structured answer's fields, by path; none where none were judged."""
+        found: dict[str, FieldScore] = self.get("fields") or {}
+        return found
+
+
 class CallScore(TypedDict):
     """The score of one call of a tool."""
 
@@ -42,6 +65,19 @@ class CallScore(TypedDict):
     another one."""
     p: float | None
     """P(correct) of the call; None when not measured."""
+
+
+class FieldScore(TypedDict):
+    """What is said of one field of a structured answer."""
+
+    p: float | None
+    """P(the field is right; of an empty one, that it is right to be empty); None: not measured."""
+    logit: float | None
+    kind: FieldKind
+    status: Status
+    calibrated: bool
+    action: FieldAction | None
+    """What became of it; None where the answer itself did not pass."""
 
 
 class ConfidenceRecord(TypedDict):
@@ -73,6 +109,8 @@ class ConfidenceRecord(TypedDict):
     """Only where measured: the p-value, in [0, 1], of an answer like those of the calibration."""
     calls: NotRequired[list[CallScore]]
     """Only of calls of tools: the score of each, by its position."""
+    fields: NotRequired[dict[str, FieldScore]]
+    """Only of structured answers under a policy of fields: the score of each, by its path."""
     provider_logprobs: NotRequired[Literal["used", "unused"]]
     """Only where the provider reported log-probabilities of the answer: whether the estimator has a
     layer for this model's."""
@@ -131,6 +169,8 @@ def make_record(
         record["sanitized"] = True
     if confidence.ood is not None:
         record["ood"] = confidence.ood
+    if confidence.fields is not None:
+        record["fields"] = _field_scores(confidence.fields, decision)
     if assessment.calls:
         record["calls"] = call_scores(calls, assessment.calls)
     if samples is not None:
@@ -140,6 +180,33 @@ def make_record(
     if cost is not None:
         record["cost"] = cost
     return record
+
+
+def _field_scores(
+    fields: Mapping[str, FieldConfidence], decision: Decision
+) -> dict[str, FieldScore]:
+    actions = decision.fields or {}
+    return {
+        path: FieldScore(
+            p=one.p,
+            logit=one.logit,
+            kind=one.kind,
+            status=one.status,
+            calibrated=one.calibrated,
+            action=actions.get(path),
+        )
+        for path, one in fields.items()
+    }
+
+
+def _fields_in(record: ConfidenceRecord) -> dict[str, FieldConfidence] | None:
+    known = record.get("fields")
+    if known is None:
+        return None
+    return {
+        path: FieldConfidence.model_validate({k: v for k, v in one.items() if k != "action"})
+        for path, one in known.items()
+    }
 
 
 def confidence_in(record: ConfidenceRecord) -> Confidence:
@@ -155,6 +222,7 @@ def confidence_in(record: ConfidenceRecord) -> Confidence:
         estimator=record["estimator"],
         provider_logprobs=record.get("provider_logprobs"),
         evidence=record.get("evidence"),
+        fields=_fields_in(record),
         error=record["error"],
     )
 
@@ -189,20 +257,26 @@ def total_usage(messages: Iterable[BaseMessage]) -> UsageMetadata | None:
     return total
 
 
-def get_confidence(source: object) -> ConfidenceRecord | None:
+def get_confidence(source: object) -> "ConfidenceView | None":
     """The record that something carries, None where nothing was assessed.
 
     Reads a message or chunk, also as plain JSON; a generation, a ChatResult or LLMResult (of
     several generations the first counts, as for `invoke`); a list of messages (the last AI message
     counts); an agent's state, result or snapshot; a part of its stream in any mode; what structured
     output with `include_raw` gives; and what a `ConfidenceGuard` returns."""
+    record = record_in(source)
+    return None if record is None else ConfidenceView(record)
+
+
+def record_in(source: object) -> ConfidenceRecord | None:
+    """As `get_confidence`: the plain dict that is kept."""
     match source:
         case BaseMessage():
             return _record(source.response_metadata.get(KEY))
         case ChatGeneration():
-            return get_confidence(source.message)
+            return record_in(source.message)
         case ChatResult() | LLMResult():
-            return get_confidence(source.generations)
+            return record_in(source.generations)
         case {"p": _, "action": _, "status": _}:
             return _record(source)
         case {"confidence": {"p": _, "action": _} as record}:
@@ -210,21 +284,21 @@ def get_confidence(source: object) -> ConfidenceRecord | None:
         case {"response_metadata": {**metadata}}:
             return _record(metadata.get(KEY))
         case {"raw": raw, "parsed": _}:
-            return get_confidence(raw)
+            return record_in(raw)
         case {"messages": messages}:
-            return get_confidence(messages)
+            return record_in(messages)
         case {"type": _, "data": data}:
-            return get_confidence(data)
+            return record_in(data)
         case Mapping():
             return _record(source.get(KEY)) or _in_updates(source)
         case tuple():  # a part of a stream of several modes or of subgraphs
-            return next(filter(None, map(get_confidence, reversed(source))), None)
+            return next(filter(None, map(record_in, reversed(source))), None)
         case [first, *_]:
             said = [each for each in source if _is_said(each)]
-            return get_confidence(said[-1] if said else None if _is_message(first) else first)
+            return record_in(said[-1] if said else None if _is_message(first) else first)
     inside = (getattr(source, name, None) for name in ("value", "values", "update", "messages"))
     held = next((each for each in inside if isinstance(each, Mapping | list)), None)
-    return get_confidence(held) if held is not None else None
+    return record_in(held) if held is not None else None
 
 
 def _record(found: object) -> ConfidenceRecord | None:
@@ -239,7 +313,7 @@ def _in_updates(part: Mapping[Any, Any]) -> ConfidenceRecord | None:
         for update in (written if isinstance(written, list) else [written])
         if isinstance(update, Mapping) and ("messages" in update or KEY in update)
     ]
-    return next(filter(None, map(get_confidence, updates)), None)
+    return next(filter(None, map(record_in, updates)), None)
 
 
 def _is_message(source: object) -> bool:

@@ -18,7 +18,7 @@ from .assess import Case, aassess, assess
 from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact
 from .messages import turn_of
 from .per_call import Guards, policy_in
-from .record import ConfidenceRecord, get_confidence
+from .record import ConfidenceRecord, record_in
 from .telling import tell_judged
 
 __all__ = ["confidence_node", "confidence_router", "route_by_confidence"]
@@ -98,7 +98,7 @@ def route_by_confidence(state: Any) -> Action:
 
     Raises UsageError where no confidence was recorded.
     """
-    record = get_confidence(_messages(state)[-1:])
+    record = record_in(_messages(state)[-1:])
     if record is None:
         raise UsageError("the last message has no confidence: run a confidence_node before")
     return record["action"]
@@ -121,7 +121,7 @@ def _asked(state: Any, models: int | None, schemas: Collection[str]) -> _Asked:
     start = turns[-1] if turns else 0
     kept, sent_back = list(messages[:start]), list[Action]()
     for message in messages[start:-1]:
-        record = get_confidence(message) if isinstance(message, AIMessage) else None
+        record = record_in(message) if isinstance(message, AIMessage) else None
         if record is not None and record["action"] in ("retry", "escalate"):
             sent_back.append(record["action"])
         else:
@@ -191,7 +191,7 @@ def _fits(key: float | Action) -> Runnable[Any, bool]:
 
 
 def _record(source: Any) -> ConfidenceRecord:
-    record = get_confidence(source)
+    record = record_in(source)
     if record is None:
         raise UsageError(
             f"a {type(source).__name__} without a confidence cannot be routed: put a guarded model"

@@ -221,7 +221,9 @@ class LlamaCppBackend:
 
     def ask(self, asking: Asking) -> Asked:
         with self.working():
-            return ask(self.cache, asking, self._handle(asking.adapter), self._handle(asking.first_adapter))
+            return ask(
+                self.cache, asking, self._handle(asking.adapter), self._handle(asking.first_adapter)
+            )
 
     def _handle(self, adapter: Adapter | None) -> object | None:
         """An adapter in llama.cpp's memory."""

@@ -22,9 +22,10 @@ from ct_guard.runs import RunLayer, RunTurn
 from ..assess import Case, Scores
 from ..climbing import Drawn, Further, check_varied, further
 from ..delivery import Delivered, Delivery
+from ..fields import dropped_in, object_without
 from ..hearing import LastCall, ModelCall, atell, hearing, note_in, tell
 from ..messages import turn_of
-from ..record import KEY, ConfidenceRecord, call_scores, total_usage
+from ..record import KEY, ConfidenceRecord, call_scores, record_in, total_usage
 from ..telling import tell_judged
 from .state import RUN, VERDICTS, Verdict, run_record, turns_in
 
@@ -281,7 +282,10 @@ def _response(outcome: Outcome[Said], message: BaseMessage) -> ModelResponse[Any
         kept = [said for said in response.result if not isinstance(said, AIMessage | ToolMessage)]
         return ModelResponse(result=[*kept, message], structured_response=None)
     result = [message if said is outcome.result.message else said for said in response.result]
-    return ModelResponse(result=result, structured_response=response.structured_response)
+    record = record_in(message)
+    dropped = [] if record is None else dropped_in(record)
+    structured = object_without(response.structured_response, dropped)
+    return ModelResponse(result=result, structured_response=structured)
 
 
 def _verdict(said: AIMessage, outcome: Outcome[Said]) -> Verdict:

@@ -21,7 +21,7 @@ from ct_guard.policies import OnMissing, Situation, ToolGate, parts
 from ct_guard.records import Confidence, Decision
 
 from ..delivery import may_replace
-from ..record import CallScore, call_digest, get_confidence
+from ..record import CallScore, call_digest, record_in
 from .state import Verdict, last_ai, verdict_on, verdicts_in
 
 __all__ = [
@@ -167,7 +167,7 @@ def _scores(state: object, call: ToolCall, name: str | None) -> list[float]:
     message = last_ai(found or [])
     verdicts = [verdict_on(message, state, by) for by in verdicts_in(state) if name in (None, by)]
     known = [scores_of(call, message, verdict["calls"]) for verdict in verdicts if verdict]
-    record = get_confidence(message)
+    record = record_in(message)
     if not any(known) and name is None and record is not None:
         known = [scores_of(call, message, record.get("calls", []))]
     return [score for scores in known for score in scores if score is not None]

@@ -39,7 +39,7 @@ from ..delivery import (
     may_replace,
 )
 from ..per_call import Guards, policy_in
-from ..record import KEY, get_confidence
+from ..record import KEY, call_digest, record_in
 from ..telling import tell_run
 from .call import MISPLACED, AgentCall, NothingSaidError
 from .gate import CallGate, NotRunError, as_let_through, gate_of, refused
@@ -295,10 +295,10 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         """Observers hear of the run. Where another middleware has ended it with a message of its
         own, the state's record is not that of an earlier one."""
         message = last_ai(state["messages"])
-        tell_run(self.guard, state.get(RUN), get_confidence(message), ensure_config())
+        tell_run(self.guard, state.get(RUN), record_in(message), ensure_config())
         if KEY not in state or verdict_on(message, state, self.name) is not None:
             return None
-        return {KEY: get_confidence(message)}
+        return {KEY: record_in(message)}
 
     async def aafter_agent(
         self, state: AgentState[Any], runtime: Runtime[Any]

@@ -28,7 +28,7 @@ from ct_guard.records import ReviewChoice
 
 from ..delivery import Delivery, replace_answer
 from ..messages import text_of
-from ..record import KEY, attach, call_digest, get_confidence
+from ..record import KEY, attach, call_digest, record_in
 from .gate import CallGate, refused
 from .state import VERDICTS, Verdict, last_ai, verdict_on
 
@@ -233,7 +233,7 @@ def _signed(
     message: AIMessage, choice: ReviewChoice, original: str | None, said: str
 ) -> dict[str, Any]:
     """The message as the person leaves it, with their choice in its record."""
-    record = get_confidence(message)
+    record = record_in(message)
     if record is None:
         return {}
     record = {**record, "review": choice}
