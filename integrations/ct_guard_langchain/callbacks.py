@@ -9,7 +9,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import fmean
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from langchain_core.callbacks import dispatch_custom_event
 from langchain_core.runnables import ensure_config
@@ -18,7 +18,6 @@ from langchain_core.tracers.context import register_configure_hook
 from ct_guard.errors import LowConfidenceError, UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Observer, Terms
-from ct_guard.guard.scores import LangSmith
 from ct_guard.monitoring import Monitor
 from ct_guard.policies import OnError, Policy, Situation, refuse_draws
 
@@ -29,13 +28,10 @@ from .per_call import POLICY, Guards, needs_estimator, policy_in
 from .record import ConfidenceRecord, confidence_in, make_record, record_in
 from .telling import judged_of
 
-if TYPE_CHECKING:
-    from langsmith import Client
-
 __all__ = ["EVENT", "ConfidenceCallbackHandler", "Observation", "get_confidence_callback", "report"]
 
 EVENT = "ct_guard.confidence"
-"""The name of the custom event of one confidence, and of its LangSmith feedback."""
+"""The name of the custom event of one confidence."""
 
 _logger = logging.getLogger(__name__)
 
@@ -85,8 +81,8 @@ class ConfidenceCallbackHandler(Listener):
 
     `events=True` also sends every record as the custom event `ct_guard.confidence`, for
     `astream_events`; outside of a chain or graph there is no run to send it in, and it is left out.
-    `observers` hear of every answer (`ct_guard.guard.scores`), and `feedback`, a LangSmith client,
-    gets every p as feedback on its run; their failures are counted and fail no run.
+    `observers` hear of every answer: with `LangSmith()` of `ct_guard.guard.scores`, every p becomes
+    feedback on its run.
 
     Safe to share between threads and event loops: async runs call it on a thread.
     """
@@ -107,7 +103,6 @@ class ConfidenceCallbackHandler(Listener):
         observers: Sequence[Observer] = (),
         raise_error: bool = False,
         events: bool = False,
-        feedback: "Client | None" = None,
     ) -> None:
         """`estimator`, which must be given, to `on_error` and `deadline` to `observers` are those
         of `ct_guard.Guard`."""
@@ -123,7 +118,7 @@ class ConfidenceCallbackHandler(Listener):
             max_batch=max_batch,
             max_waiting=max_waiting,
             monitor=monitor,
-            observers=[*observers, *([LangSmith(feedback)] if feedback is not None else [])],
+            observers=observers,
         )
         refuse_draws(guard.policy, "ConfidenceCallbackHandler")
         # A call's policy is for the models in it: of one that draws, what it makes of each answer.

@@ -39,7 +39,7 @@ from ..delivery import (
     may_replace,
 )
 from ..per_call import Guards, policy_in
-from ..record import KEY, call_digest, record_in
+from ..record import KEY, record_in
 from ..telling import tell_run
 from .call import MISPLACED, AgentCall, NothingSaidError
 from .gate import CallGate, NotRunError, as_let_through, gate_of, refused

@@ -1,7 +1,6 @@
 """The callback handler: sees every answer, changes none."""
 
 import asyncio
-import logging
 from typing import Any
 from uuid import uuid4
 
@@ -21,6 +20,7 @@ from langchain_core.tools import tool
 
 from ct_guard.errors import BackendError, LowConfidenceError
 from ct_guard.estimators import Estimator
+from ct_guard.guard import Judged
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import (
     ConfidenceCallbackHandler,
@@ -245,31 +245,32 @@ def test_an_event_outside_of_any_run_is_left_out(estimator: Estimator) -> None:
     assert len(watch.records) == 1
 
 
-def test_feedback_is_sent_to_langsmith_and_its_failure_fails_no_run(
-    estimator: Estimator, caplog: pytest.LogCaptureFixture
+def test_observers_hear_of_every_answer_with_its_run_and_their_failure_fails_none(
+    estimator: Estimator,
 ) -> None:
-    class Client:
-        def __init__(self, error: Exception | None = None) -> None:
-            self.error = error
-            self.sent: list[Any] = []
+    heard: list[Judged] = []
 
-        def create_feedback(self, **feedback: Any) -> None:
-            if self.error:
-                raise self.error
-            self.sent.append(feedback)
+    class Hears:
+        def began(self, *_: object) -> None: ...
 
-    client: Any = Client()
-    watch = ConfidenceCallbackHandler(estimator, feedback=client)
-    saying("I am sure.").invoke("?", {"callbacks": [watch]})
-    (seen,) = watch.observations
-    assert client.sent == [
-        {"run_id": seen.call.run_id, "key": "ct_guard.confidence", "score": seen.p, "value": "pass"}
-    ]
-    broken: Any = Client(ConnectionError("no network"))
-    watch = ConfidenceCallbackHandler(estimator, feedback=broken, raise_error=True)
-    with caplog.at_level(logging.WARNING):
-        assert saying("I am sure.").invoke("?", {"callbacks": [watch]}).text == "I am sure."
-    assert "no network" in caplog.text
+        ended = decided = began
+
+        def judged(self, judged: Judged) -> None:
+            heard.append(judged)
+
+    class Fails(Hears):
+        def judged(self, judged: Judged) -> None:
+            raise ConnectionError("no network")
+
+    watch = ConfidenceCallbackHandler(
+        estimator, observers=[Fails(), Hears()], raise_error=True, policy="annotate"
+    )
+    assert saying("I am sure.").invoke("?", {"callbacks": [watch]}).text == "I am sure."
+    (seen,), (told,) = watch.observations, heard
+    assert (told.run_id, told.p, told.action) == (str(seen.call.run_id), seen.p, "pass")
+    assert told.texts is not None
+    assert told.texts() == ("?", "I am sure.")
+    assert watch.guard.metrics()["observers"] == {"failed": 1}
 
 
 # --- the context manager --------------------------------------------------------------------------
