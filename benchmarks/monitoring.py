@@ -85,7 +85,9 @@ def false_alarms(
             test = RankTest(counts=(sample - such, such), salt=at)
             wealth, _ = test.observe(is_it[sample:], shares=True)
             raised["statuses"][at] |= _first(wealth, RATES["statuses"] / len(TESTED)) < NEVER
-        wealth, _ = RiskTest(alpha=alpha).observe(rng.random(labels) < alpha)
+        wealth, _ = RiskTest(alpha=alpha).observe(
+            rng.random(labels) < alpha, goal=limit(RATES["risk"])
+        )
         raised["risk"][at] = _first(wealth, RATES["risk"]) < NEVER
     together = np.any(list(raised.values()), axis=0)
     return Quiet(streams, {k: float(v.mean()) for k, v in raised.items()}, float(together.mean()))
@@ -100,7 +102,7 @@ def risk_delays(
     for at in range(streams):
         rng = np.random.default_rng([seed, at])
         wrong = np.concatenate((rng.random(quiet) < before, rng.random(500) < after))
-        wealth, _ = RiskTest(alpha=alpha).observe(wrong)
+        wealth, _ = RiskTest(alpha=alpha).observe(wrong, goal=limit(RATES["risk"]))
         delays[at] = _delay(wealth, RATES["risk"], quiet)
     return delays
 
@@ -194,7 +196,7 @@ def main() -> None:
     reading.add_argument("--streams", type=int, default=1000)
     reading.add_argument("--output", type=Path, default=Path(__file__).parent / "RESULTS.md")
     chosen = reading.parse_args()
-    stated = ", ".join(f"{name} {rate:.0%}" for name, rate in RATES.items())
+    stated = ", ".join(f"{name} {rate:.2%}" for name, rate in RATES.items())
     error = 100 * np.sqrt(FALSE_ALARM * (1 - FALSE_ALARM) / chosen.streams)
     delays = ["found", "median delay", "90% within"]
     text = [

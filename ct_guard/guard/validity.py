@@ -1,4 +1,4 @@
-"""Whether a certificate, or another promise, still stands, by the estimator's manifest as it is on disk now."""
+"""Whether a promise still stands, by the estimator's manifest as it is on disk now."""
 
 import logging
 import time

@@ -26,6 +26,9 @@ __all__ = ["Bets", "Wealth", "limit"]
 
 Floats = NDArray[np.float64]
 
+_LEAST = 1e-300
+"""Of a stake, so that its logarithm is finite."""
+
 
 class Wealth(NamedTuple):
     """What the money is worth after each of n observations, and how the bets go on."""
@@ -65,6 +68,49 @@ class Bets(Record):
         reserve = math.log(spread) - np.log(at + spread)
         wealth = np.logaddexp(np.logaddexp.reduce(log, axis=1), reserve)
         bets = Bets(seen=self.seen + n, log=tuple(log[-1].tolist()), log_wealth=float(wealth[-1]))
+        return Wealth(wealth, bets)
+
+    def settle_frugally(
+        self,
+        factors: Floats,
+        highest: Floats,
+        *,
+        spread: int,
+        shares: Floats,
+        goal: float,
+    ) -> Wealth:
+        """As `settle`, one observation after the other, and staking no more than it takes to reach
+        the `goal`: where the most favourable observation would bring the money beyond it, only
+        such a part of each stake is at risk that it would come to the goal just so. What a test
+        does with more than it rejects at is nothing; what is not staked cannot be lost.
+
+        Args:
+            factors: shape (n, kinds): what each kind of bet multiplies its stake by.
+            highest: shape (kinds,): what the most favourable observation would multiply it by.
+            spread: half of all money has begun after this many observations.
+            shares: shape (kinds,): what of the money that begins goes to each kind; they add to 1.
+            goal: nats of wealth at which the test rejects.
+        """
+        parts, most = shares.tolist(), highest.tolist()  # few: numbers are faster than arrays
+        stakes = [math.exp(one) for one in self.log] or [0.0] * len(parts)
+        wealth, enough = np.empty(len(factors)), math.exp(goal) * (1 + 1e-9)
+        for at, factor in enumerate(factors.tolist()):
+            time = self.seen + at + 1
+            reserve = spread / (time + spread)
+            begins = reserve / (time + spread - 1)
+            stakes = [one + begins * share for one, share in zip(stakes, parts, strict=True)]
+            now = sum(stakes) + reserve
+            more = sum(one * (top - 1) for one, top in zip(stakes, most, strict=True))
+            part = 1.0 if now + more <= enough else max(0.0, (enough - now) / more)
+            stakes = [
+                max(one * (1 + part * (by - 1)), _LEAST)
+                for one, by in zip(stakes, factor, strict=True)
+            ]
+            wealth[at] = math.log(sum(stakes) + reserve)
+        if not len(factors):
+            return Wealth(wealth, self)
+        log = tuple(math.log(one) for one in stakes)
+        bets = Bets(seen=self.seen + len(factors), log=log, log_wealth=float(wealth[-1]))
         return Wealth(wealth, bets)
 
 

@@ -65,13 +65,13 @@ class Promises:
         test = self.test(page, claim)
         rows = page.outcomes_after(test.last, within=claim.within)
         counted = [row for row in rows if claim.counts(row)]
-        wealth, after = test.observe(_errors(claim, counted))
+        wealth, after = test.observe(_errors(claim, counted), goal=self.limit)
         over = np.flatnonzero(wealth >= self.limit)
         if over.size == 0:
             _save(page, claim.key, after.model_copy(update={"last": page.last_outcome()}))
             return None
         counted = counted[: int(over[0]) + 1]
-        _, after = test.observe(_errors(claim, counted))
+        _, after = test.observe(_errors(claim, counted), goal=self.limit)
         _save(page, claim.key, after.model_copy(update={"last": counted[-1].number}))
         doubt = "; not one outcome was of a right answer: are these recorded, too?"
         return page.raise_alarm(

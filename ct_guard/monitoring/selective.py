@@ -21,9 +21,13 @@ __all__ = ["RiskTest"]
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-SPREAD = 50
-_ODDS = np.array([1.5, 2.25, 4.0])
+SPREAD = 400
+_ODDS = np.array([1.6, 2.3, 4.0])
 """How many times the odds of alpha are bet on."""
+_SHARES = np.array([0.2, 0.6, 0.2])
+"""Of the money, on each. (Simulated, 1,000 streams at alpha = 0.05: an error rate that doubles after
+500 quiet outcomes is found within 500 further ones in 90% of them, and in 82% with a spread of 50,
+even shares, and all stakes at risk to the last.)"""
 
 
 class RiskTest(Record):
@@ -36,18 +40,19 @@ class RiskTest(Record):
     last: int = 0
     """Number of the last outcome that it has looked at, also of answers below the threshold."""
 
-    def observe(self, wrong: Bools) -> "tuple[Floats, RiskTest]":
+    def observe(self, wrong: Bools, *, goal: float) -> "tuple[Floats, RiskTest]":
         """Settle the bets on n further answers above the threshold, shape (n,), in the order in
-        which their outcomes became known.
+        which their outcomes became known; `goal` is the log wealth at which the test rejects.
 
         Returns:
             The log wealth after each, shape (n,), and the test after them.
         """
         odds = _ODDS * self.alpha / (1 - self.alpha)
         rates = odds / (1 + odds)
-        factors = np.where(
-            wrong[:, None], np.log(rates / self.alpha), np.log((1 - rates) / (1 - self.alpha))
+        highest = rates / self.alpha
+        factors = np.where(wrong[:, None], highest, (1 - rates) / (1 - self.alpha))
+        wealth = self.bets.settle_frugally(
+            factors, highest, spread=SPREAD, shares=_SHARES, goal=goal
         )
-        wealth = self.bets.settle(factors, spread=SPREAD)
         errors = self.errors + int(np.count_nonzero(wrong))
         return wealth.log, self.model_copy(update={"bets": wealth.bets, "errors": errors})

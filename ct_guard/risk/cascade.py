@@ -102,12 +102,13 @@ def certify_cascade(
 
     Method: Learn-then-Test with a fixed sequence that is learnt apart (Pareto testing). On the rows
     marked by `learn`, every order of every choice of models is tried with every combination of
-    candidate thresholds, by what is believed of them (`belief`); those that no other beats in both the p-value of "more than alpha wrong"
-    and the cost are put in the order of their p-values. The *other* rows then test them in this
-    order, each at the full level delta by BinomCDF(errors; answered, alpha), up to the first
-    failure. Given what was learnt, the sequence is fixed, and given how many rows a configuration
-    answers its errors are binomial: the first false one is rejected with probability at most delta,
-    whatever the scores are worth and however the models' errors go together.
+    candidate thresholds, as far as is believed (`belief`) of their answers; those that no other
+    beats in both the p-value of "more than alpha wrong" and the cost are put in the order of their
+    p-values. The *other* rows then test them in this order, each at the full level delta by
+    BinomCDF(errors; answered, alpha), up to the first failure. Given what was learnt, the sequence
+    is fixed, and given how many rows a configuration answers its errors are binomial: the first
+    false one is rejected with probability at most delta, whatever the scores are worth and however
+    the models' errors go together.
 
     Args:
         p: P(correct) of each model's answer, shape (n, K), in [0, 1]; one row a question.
@@ -204,7 +205,7 @@ def _count(p: Floats, plan: _Plan, wrong: Callable[[Order], Sequence[Floats]]) -
             wider,
         )
         rows = _table(cells, np.ones(len(p)), wider)
-        amiss = [_table(cells, errors, wider) for errors in wrong(order)]
+        amiss = [_table(cells, one, wider) for one in wrong(order)]
         asked = np.zeros((math.prod(shape), p.shape[1]))
         for stage, model in enumerate(order):
             asked[:, model] = np.broadcast_to(_arriving(rows, stage), shape).ravel()

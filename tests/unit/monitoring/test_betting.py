@@ -68,7 +68,8 @@ def test_no_bet_on_shares_has_one() -> None:
 @pytest.mark.parametrize("alpha", [0.01, 0.1, 0.3, 0.9])
 def test_no_bet_gains_while_at_most_alpha_are_wrong(alpha: float) -> None:
     wrong, right = (
-        np.exp(RiskTest(alpha=alpha).observe(np.array([is_wrong]))[0][0]) for is_wrong in (1, 0)
+        np.exp(RiskTest(alpha=alpha).observe(np.array([is_wrong]), goal=9.0)[0][0])
+        for is_wrong in (1, 0)
     )
     assert alpha * wrong + (1 - alpha) * right == pytest.approx(1.0)
     assert right < 1 < wrong
@@ -78,8 +79,33 @@ def test_what_quiet_time_has_lost_does_not_hide_a_change() -> None:
     """All of the money bet at once would be worth exp(-350) here."""
     test = RiskTest(alpha=0.1)
     quiet = np.zeros(5000, np.bool_)
-    wealth, test = test.observe(quiet)
+    wealth, test = test.observe(quiet, goal=limit(0.02))
     assert wealth[-1] > -6
-    wealth, test = test.observe(np.ones(20, np.bool_))
-    assert wealth[-1] > limit(0.02)
+    wealth, test = test.observe(np.ones(20, np.bool_), goal=limit(0.02))
+    assert wealth[-1] >= limit(0.02)
     assert (test.errors, test.bets.seen) == (20, 5020)
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.integers(0, 1000), st.integers(1, 40))
+def test_frugal_bets_are_the_same_until_the_goal_is_near(seed: int, n: int) -> None:
+    factors = np.random.default_rng(seed).uniform(0.5, 1.5, (n, 2))
+    frugal = Bets().settle_frugally(
+        factors, np.full(2, 1.5), spread=50, shares=np.full(2, 0.5), goal=100.0
+    )
+    plain = Bets().settle(np.log(factors), spread=50)
+    assert frugal.log == pytest.approx(plain.log)
+    assert frugal.bets.log == pytest.approx(plain.bets.log)
+
+
+@pytest.mark.parametrize("alpha", [0.05, 0.2])
+def test_near_the_goal_no_more_is_staked_than_reaches_it(alpha: float) -> None:
+    goal = limit(0.02)
+    wealth, test = RiskTest(alpha=alpha).observe(np.ones(30, np.bool_), goal=goal)
+    assert wealth.max() == pytest.approx(goal)
+    first = int(np.argmax(wealth >= goal))
+    wealth, before = RiskTest(alpha=alpha).observe(np.ones(first, np.bool_), goal=goal)
+    wrong, right = (
+        np.exp(before.observe(np.array([one]), goal=goal)[0][0]) for one in (True, False)
+    )
+    assert alpha * wrong + (1 - alpha) * right == pytest.approx(np.exp(wealth[-1]), rel=1e-3)
