@@ -73,12 +73,12 @@ def said(answer: str, question: str, spelled: Sequence[str]) -> Said:
             alone = frozenset({whole})
             return Said(f"={whole}", alone, alone, alone)
     added = added_words(spelled, question) or list(map(_in_one_form, spelled))
-    names = map(_in_one_form, words(" ".join(_NAME.findall(answer))))
+    names = frozenset(name for found in _NAME.findall(answer) for name in _words_of(found))
     return Said(
         key=" ".join(spelled),
         words=frozenset(added),
         head=frozenset(added[:_HEAD]),
-        named=frozenset(names).intersection(added),
+        named=names.intersection(added),
     )
 
 
@@ -91,6 +91,11 @@ def added_words(spelled: Sequence[str], question: str) -> list[str]:
         for word in map(_in_one_form, spelled)
         if word not in asked and word not in _FUNCTION_WORDS
     ]
+
+
+@lru_cache(maxsize=1 << 15)
+def _words_of(name: str) -> tuple[str, ...]:
+    return tuple(map(_in_one_form, words(name)))
 
 
 @lru_cache(maxsize=1 << 15)

@@ -27,14 +27,13 @@ _HEDGES = re.compile(
     r"\b(?:may|might|could be|possibly|perhaps|maybe|likely|probably|believed|thought to|seems?|"
     r"generally|typically|usually|often|sometimes|depend(?:s|ing)? on|various|several|many|"
     r"approximately|around|about|however|but|although|it is (?:possible|difficult)|as of|"
-    r"not (?:entirely )?(?:sure|certain|clear)|uncertain|unclear)\b",
-    re.IGNORECASE,
+    r"not (?:entirely )?(?:sure|certain|clear)|uncertain|unclear)\b"
 )
+"""In lower case, as the other: four times as fast as without regard to it."""
 _DECLINES = re.compile(
     r"\b(?:sorry|unable to|cannot|can't|could(?: not|n't)|(?:do|does|did)(?: not|n't) (?:have|know|"
     r"find|specify|appear)|no (?:\w+ ){0,2}(?:information|record|evidence)|as an ai|"
-    r"not (?:aware|available|specified|provided|possible)|more (?:context|information)|clarify)\b",
-    re.IGNORECASE,
+    r"not (?:aware|available|specified|provided|possible)|more (?:context|information)|clarify)\b"
 )
 
 
@@ -66,11 +65,12 @@ WORDING = Wording()
 def _read(text: str, spelled: Sequence[str], asked: str) -> tuple[float, ...]:
     choices = choices_in(asked)
     letter = letter_of(text, choices) if choices else None
+    lower = text.lower()
     return (
         log1p(len(spelled)),
         log1p(len(_ENDS.findall(text))),
-        log1p(len(_HEDGES.findall(text))),
-        log1p(len(_DECLINES.findall(text))),
+        log1p(len(_HEDGES.findall(lower))),
+        log1p(len(_DECLINES.findall(lower))),
         len(added_words(spelled, asked)) / max(len(spelled), 1),
         log1p(sum(map(_has_digit, spelled))),
         len(choices) if choices else np.nan,

@@ -47,7 +47,8 @@ def read_turns(turns: Sequence[Message]) -> tuple[tuple[Message, ...], bool]:
         if turn.role == "assistant":
             text, thoughtful = without_thoughts(text)
             changed = changed or thoughtful
-        read.append((Message(role=turn.role, content=text), changed))
+        same = text == turn.content
+        read.append((turn if same else Message(role=turn.role, content=text), changed))
     return tuple(turn for turn, _ in read), any(changed for _, changed in read)
 
 

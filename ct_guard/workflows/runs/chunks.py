@@ -34,11 +34,14 @@ def chunks_for(estimator: Estimator, rows: Iterator[Row], pace: Pace) -> Iterato
         yield from _chunks(rows, pace)
         return
     known = list(rows)
+    if estimator.backend is None:
+        yield from [known] if known else []
+        return
     questions = [tuple(spelled_alike(str(part)) for part in _asked(row)) for row in known]
     starts = [at for at, text in enumerate(questions) if at == 0 or text != questions[at - 1]]
     if not known:
         return
-    if estimator.backend is None or len(starts) > len(set(questions)):
+    if len(starts) > len(set(questions)):
         yield known
         return
     yield from _whole_questions((known[a:b] for a, b in pairwise([*starts, len(known)])), pace)
