@@ -108,7 +108,7 @@ async def test_auto_mode_runs_no_tool_whose_risk_cannot_be_judged(way: str) -> N
         [delete_file],
         middleware=[AutoModeMiddleware(tools=["delete_file"], classifier=classifier)],
     )
-    with pytest.raises(UsageError, match=r"cannot be judged: .* forged"):
+    with pytest.raises(UsageError, match="the state is forged"):
         await run(way, agent, ASK)
 
 
