@@ -31,7 +31,7 @@ from ct_guard.records import Arithmetic, Confidence, QuestionAnswer, Status
 from ct_guard.store import NO_BASE, Manifest
 from ct_guard.store.calibrated import calibrated, p_correct
 
-from .fields import FieldReader, Fields, Questions, whole_of
+from .fields import FieldReader, Fields, Questions, questions_of, read_fields
 from .methods import Method, TextMethod
 from .methods.evidence import EvidenceMethod
 from .methods.readings import readable, readings
@@ -220,7 +220,7 @@ class Estimator:
         item = Item(kv, ())
         if qa.fields is None:
             return next(self._confidences(self._read([item], [qa.asked()]), [qa]))
-        scored, fields = self._read_with(qa, item, self._questions(qa))
+        scored, fields = self._read_with(qa, item, questions_of(self.reader, qa, self))
         return _with_fields(next(self._confidences([scored], [qa])), fields)
 
     def rendered(self, items: Sequence[QuestionAnswer]) -> list[Rendered | Confidence]:
@@ -328,26 +328,15 @@ class Estimator:
             for at, (value, ood) in enumerate(zip(values, unlike, strict=True))
         ]
 
-    def _questions(self, qa: QuestionAnswer) -> Questions | CtGuardError:
-        """What is asked about the fields of an answer, or why nothing can be."""
-        if self.reader is None:
-            return UsageError(
-                f"{self.name} asks no query ({self.manifest.method}), and judges no fields"
-            )
-        try:
-            return self.reader.questions(qa, self.engine)
-        except CtGuardError as error:
-            return error
-
     def _read_fields(
         self, qa: QuestionAnswer, made: Rendered
     ) -> tuple[Rendered, Read | CtGuardError, Fields | CtGuardError]:
         """An answer and its fields; it is cut where the queries about them need the room."""
-        questions = self._questions(qa)
+        questions = questions_of(self.reader, qa, self)
         if isinstance(questions, Questions):
-            behind = len(self.asked.ids) if self.query is not None else 0
-            more = max(0, questions.room - behind)
-            if len(made.context) + len(made.answer) + behind + more > self.budget:
+            more = max(0, questions.room - len(self.asked.ids))
+            whole = len(made.context) + len(made.answer) + len(self.asked.ids)
+            if whole + more > self.budget:
                 try:
                     made = self.render(qa, behind=more)
                 except UsageError as error:
@@ -358,28 +347,23 @@ class Estimator:
         self, qa: QuestionAnswer, item: Item, questions: Questions | CtGuardError
     ) -> tuple[Read | CtGuardError, Fields | CtGuardError]:
         """One reading where the method's figures come with those of the fields, else two."""
-        if isinstance(questions, CtGuardError) or self.reader is None:
-            why = questions if isinstance(questions, CtGuardError) else UsageError("no reader")
-            return self._read([item], [qa.asked()])[0], why
-        method = self.method
-        shared = (
-            not isinstance(method, TextMethod)
-            and method.wants <= {"labels", "answer_logprobs"}
+        fields, batch = read_fields(self.reader, item, questions, self)
+        if batch is None or isinstance(self.method, TextMethod):
+            return self._read([item], [qa.asked()])[0], fields
+        asked = [qa.asked()]
+        known = readings(self.method, batch, asked) if self.readable else {}
+        named = {name: float(values[0]) for name, values in known.items()}
+        return Read(float(self.method.logits(batch, asked)[0]), None, named), fields
+
+    @property
+    def shares_readings(self) -> bool:
+        """Whether one reading of an answer serves its own query and those about its fields."""
+        return (
+            not isinstance(self.method, TextMethod)
+            and self.method.wants <= {"labels", "answer_logprobs"}
             and self.novelty is None
             and self.swapped is None
         )
-        try:
-            asking = self.reader.asking(item, questions, self.asked, self.adapter, whole=shared)
-            asked = self.engine.ask(asking)
-            fields = self.reader.fields(questions, asked)
-        except CtGuardError as error:
-            return self._read([item], [qa.asked()])[0], error
-        batch = whole_of(asked)
-        if batch is None or isinstance(method, TextMethod):
-            return self._read([item], [qa.asked()])[0], fields
-        known = readings(method, batch, [qa.asked()]) if self.readable else {}
-        named = {name: float(values[0]) for name, values in known.items()}
-        return Read(float(method.logits(batch, [qa.asked()])[0]), None, named), fields
 
     def _measured(
         self, items: Sequence[Item], questions: Sequence[str], query: Query

@@ -4,7 +4,7 @@ answer's own query, and one query a field."""
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.backends import Adapter, Asked, Asking, Backend, Item, ScoreBatch
 from ct_guard.calibration import apply
-from ct_guard.errors import MismatchError, UsageError
+from ct_guard.errors import CtGuardError, MismatchError, UsageError
 from ct_guard.fields import Leaf, fields_of, read_object
 from ct_guard.query import FIELD_QUERY_HASH, FieldQuery, Query, build_field_query, read_answer
 from ct_guard.records import CalibratorState, FieldConfidence, QuestionAnswer
@@ -24,7 +24,8 @@ __all__ = [
     "Questions",
     "calibrated_fields",
     "field_reader_for",
-    "whole_of",
+    "questions_of",
+    "read_fields",
 ]
 
 Floats = NDArray[np.float64]
@@ -93,12 +94,58 @@ class FieldReader:
         }
 
 
-def whole_of(asked: Asked) -> ScoreBatch | None:
-    """What a backend's `score` would have said of the answer alone; None where it was not asked."""
+class Asks(Protocol):
+    """What is needed of the estimator that asks."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def engine(self) -> Backend: ...
+
+    @property
+    def asked(self) -> Query: ...
+
+    @property
+    def adapter(self) -> Adapter | None: ...
+
+    @property
+    def shares_readings(self) -> bool: ...
+
+
+def questions_of(
+    reader: FieldReader | None, qa: QuestionAnswer, estimator: Asks
+) -> Questions | CtGuardError:
+    """What is asked about the fields of an answer, or why nothing can be."""
+    if reader is None:
+        return UsageError(f"{estimator.name} reads no model that could be asked about fields")
+    try:
+        return reader.questions(qa, estimator.engine)
+    except CtGuardError as error:
+        return error
+
+
+def read_fields(
+    reader: FieldReader | None,
+    item: Item,
+    questions: Questions | CtGuardError,
+    estimator: Asks,
+) -> tuple[Fields | CtGuardError, ScoreBatch | None]:
+    """The fields of one answer, or why there are none; and what the backend's `score` would have
+    said of the answer alone, where the same reading served it."""
+    if isinstance(questions, CtGuardError) or reader is None:
+        return questions if isinstance(questions, CtGuardError) else UsageError("no reader"), None
+    whole = estimator.shares_readings
+    try:
+        asking = reader.asking(item, questions, estimator.asked, estimator.adapter, whole=whole)
+        asked = estimator.engine.ask(asking)
+        fields = reader.fields(questions, asked)
+    except CtGuardError as error:
+        return error, None
     if asked.first is None or asked.answer_logprobs is None:
-        return None
+        return fields, None
     none = np.zeros(1, np.int32)
-    return ScoreBatch(asked.first[None], [asked.answer_logprobs], None, none, none)
+    return fields, ScoreBatch(asked.first[None], [asked.answer_logprobs], None, none, none)
 
 
 def calibrated_fields(

@@ -197,9 +197,11 @@ class FieldFigures:
     """AUROC within each group."""
 
 
-def field_figures(scored: Scored, states: Mapping[str, CalibratorState]) -> FieldFigures:
-    """Figures of fields under calibrators; with none, of their sigmoids."""
-    p, correct = p_of_fields(scored, states), scored.correct
+def field_figures(
+    scored: Scored, states: Mapping[str, CalibratorState] | None = None
+) -> FieldFigures:
+    """Figures of fields under calibrators; None: of the P that they were scored with."""
+    p, correct = scored.p if states is None else p_of_fields(scored, states), scored.correct
     groups = np.array(scored.column(GROUP))
     whole = np.array([_number(text) for text in scored.column(WHOLE)])
     known = np.isfinite(whole)

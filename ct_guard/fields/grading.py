@@ -27,15 +27,15 @@ def grade_fields(
     """
     right = {leaf.steps: leaf for leaf in fields_of(gold, asked)}
     given = {leaf.steps: leaf for leaf in fields_of(said, asked)}
-    below = {steps[:at] for steps in given for at in range(len(steps))}
-    made = {}
-    for steps, leaf in given.items():
-        other = right.get(steps)
-        made[leaf.path] = _same(leaf, other, tolerance)
-    for steps, other in right.items():
-        beside = steps not in given and steps not in below
-        if beside and other.filled and not any(steps[:at] in given for at in range(len(steps))):
-            made[other.path] = False
+    full = {steps[:at] for steps, leaf in right.items() if leaf.filled for at in range(len(steps))}
+    made = {
+        leaf.path: _same(leaf, right.get(steps), tolerance) and steps not in full
+        for steps, leaf in given.items()
+    }
+    for steps, leaf in right.items():
+        told = any(steps[:at] in given for at in range(len(steps) + 1))
+        if leaf.filled and not told:
+            made[leaf.path] = False
     return made
 
 

@@ -157,13 +157,20 @@ def tune_fields(
 
 
 def build_fields(
-    world: World, backend: TransformersBackend, target: Path, runs: Path, *, seed: int, steps: int
+    world: World,
+    backend: TransformersBackend,
+    target: Path,
+    runs: Path,
+    *,
+    seed: int,
+    steps: int = STEPS,
+    share: float = 1.0,
 ) -> FieldReading:
     """Tune, calibrate, certify and measure on records, and write what came of it into the estimator
     at `target`, which has an adapter of its own that the one of fields begins as."""
-    people = ask_people(world, backend, seed)
+    people = ask_people(world, backend, seed, share)
     rows = {
-        split: records_of(people, split, each=each, copied=copied, seed=seed)
+        split: records_of(people, split, each=each, copied=round(share * copied), seed=seed)
         for split, (each, copied) in RECORDS.items()
     }
     for split, made in rows.items():

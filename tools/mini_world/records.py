@@ -52,10 +52,14 @@ class Said:
     answers: dict[str, list[str]]
 
 
-def ask_people(world: World, backend: TransformersBackend, seed: int) -> list[Said]:
-    """Every person of the world, asked about each of `KEYS`."""
+def ask_people(
+    world: World, backend: TransformersBackend, seed: int, share: float = 1.0
+) -> list[Said]:
+    """The people of the world, or a share of them, asked about each of `KEYS`."""
     rng = random.Random(f"records-{seed}")
-    facts = [fact for key in KEYS for fact in world.by_kind[key]]
+    people = sorted({fact.person for fact in world.facts})
+    chosen = set(rng.sample(people, round(share * len(people))))
+    facts = [fact for key in KEYS for fact in world.by_kind[key] if fact.person in chosen]
     prompts = [
         render_context(
             (Message(role="user", content=fact.question(rng).text),), "chat_turn", backend

@@ -42,7 +42,7 @@ def test_fields_that_are_wrong_together_count_as_one_draw() -> None:
     assert "grade more" in found.reason
     many = np.repeat(np.arange(400), 10)
     found = certify_fields(np.full(4000, 0.95), np.ones(4000, bool), many, alpha=0.05, delta=0.1)
-    assert (found.threshold, found.n, found.filled) == (pytest.approx(0.95, abs=0.02), 400, 4000)
+    assert (found.threshold, found.n, found.filled) == (0.0, 400, 4000)
 
 
 def test_counts_are_those_of_the_threshold() -> None:
