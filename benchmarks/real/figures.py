@@ -8,11 +8,21 @@ from numpy.typing import NDArray
 
 from ct_guard.calibration import apply, choose, fit
 from ct_guard.evidence import fit_evidence, read_logits
+from ct_guard.evidence.kinds import kinds_named
+from ct_guard.evidence.layer import fit_filled, logits_of
 from ct_guard.metrics import auroc, ece, ece_noise_floor, log_loss, pair_accuracy, within_auroc
 
 from .data import Data
 
-__all__ = ["Figures", "calibrated", "figures", "floor_by_question", "mean_of", "probabilities"]
+__all__ = [
+    "Figures",
+    "calibrated",
+    "figures",
+    "floor_by_question",
+    "mean_of",
+    "probabilities",
+    "quick_probabilities",
+]
 
 Floats = NDArray[np.float64]
 
@@ -40,6 +50,23 @@ def probabilities(train: Data, test: Data, evidence: Sequence[str]) -> Floats:
     """P(correct) of `test` by evidence that is fitted and calibrated on `train`, shape (n,)."""
     found = fit_evidence(train.answers, train.correct, evidence, explain=False)
     return calibrated(found.logits, train, read_logits(found.fitted, test.answers))
+
+
+def quick_probabilities(train: Data, test: Data, evidence: Sequence[str]) -> Floats:
+    """As `probabilities`, by a logistic layer and Platt's calibrator, a hundredth of the time."""
+    kinds = kinds_named(evidence)
+    names = tuple(name for kind in kinds for name in kind.features)
+    everything = np.ones(len(train.correct), np.bool_)
+    states = [kind.learn(kind.look(train.answers), train.correct, everything) for kind in kinds]
+
+    def numbers(rows: Data) -> Floats:
+        read = zip(kinds, states, strict=True)
+        return np.hstack([kind.read(kind.look(rows.answers), state) for kind, state in read])
+
+    known = numbers(train)
+    layer = fit_filled(names, known, train.correct)
+    calibrator = fit("platt", logits_of(layer, known), train.correct)
+    return apply(calibrator, logits_of(layer, numbers(test)))
 
 
 def calibrated(logits: Floats, train: Data, of: Floats) -> Floats:

@@ -112,9 +112,9 @@ class Watch:
 
     While the stream is drawn like the certification sample, and no promise's error rate is above
     its alpha, the probability that any of its tests *ever* raises an alarm is at most
-    `false_alarm`: three quarters of it are for the tests of the promises' error rates, 15% for that
-    of the scores, 10% for those of the statuses. It is a rate over the whole stream, and so the book
-    keeps the one that it was begun with; None: 0.05 in a new book.
+    `false_alarm`: three quarters of it are for the tests of the promises' error rates, 15% for
+    that of the scores, 10% for those of the statuses. It is a rate over the whole stream, and so
+    the book keeps the one that it was begun with; None: 0.05 in a new book.
 
     Raises UsageError for a rate outside (0, 1) or other than the book's, InputError for a book that
     is none.

@@ -101,7 +101,7 @@ def test_frugal_bets_are_the_same_until_the_goal_is_near(seed: int, n: int) -> N
 @pytest.mark.parametrize("alpha", [0.05, 0.2])
 def test_near_the_goal_no_more_is_staked_than_reaches_it(alpha: float) -> None:
     goal = limit(0.02)
-    wealth, test = RiskTest(alpha=alpha).observe(np.ones(30, np.bool_), goal=goal)
+    wealth, _ = RiskTest(alpha=alpha).observe(np.ones(30, np.bool_), goal=goal)
     assert wealth.max() == pytest.approx(goal)
     first = int(np.argmax(wealth >= goal))
     wealth, before = RiskTest(alpha=alpha).observe(np.ones(first, np.bool_), goal=goal)
