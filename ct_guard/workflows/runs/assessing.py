@@ -238,9 +238,11 @@ def _result(confidence: Confidence, decision: Decision, origin: dict[str, Any]) 
         "ood": confidence.ood,
         "read_apart": confidence.read_apart,
         "estimator": confidence.estimator,
+        "scorer": origin["scorer"],
         "backend": confidence.backend,
+        "format": origin["format"],
+        "noise": origin["noise"],
         "error": confidence.error,
-        **origin,
     }
     for name, value in (confidence.readings or {}).items():
         fields[read_column(name)] = value
