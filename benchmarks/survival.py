@@ -20,7 +20,7 @@ import click
 
 from ct_guard.workflows.engines import Local
 from ct_guard.workflows.runs import Reading, score_file
-from ct_guard.workflows.runs.journal import journal_path
+from ct_guard.workflows.runs.journal import journal_path, results_in
 
 from .stand_in import guard, write_rows
 from .tables import between_markers
@@ -65,8 +65,7 @@ def survive(
         time.sleep(rng.uniform(0.0, longest))
         process.kill()
         process.join()
-        journal = journal_path(output)
-        stored.append(journal.read_bytes().count(b"\n") - 1 if journal.exists() else 0)
+        stored.append(results_in(journal_path(output)))
     whole = folder / "whole.jsonl"
     for target in (output, whole):
         process = start(source, target, 0.0)

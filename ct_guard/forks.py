@@ -35,10 +35,13 @@ class ForkLock:
         _locks[next(_numbers)] = self
 
     def __enter__(self) -> None:
-        self.acquire()
+        if self._lost or self._process != os.getpid():
+            self.acquire()
+        else:
+            self._lock.acquire()
 
     def __exit__(self, *_: object) -> None:
-        self.release()
+        self._lock.release()
 
     def acquire(self, timeout: float = -1) -> bool:
         """Wait for the lock, at most `timeout` seconds; a negative one means for ever."""

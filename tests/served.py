@@ -7,6 +7,7 @@ from no server's own replies: they show that we keep to the schemas, not that th
 
 import json
 import math
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,7 +50,11 @@ class ServedModel(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
+        scheme = "https" if isinstance(self.socket, ssl.SSLSocket) else "http"
+        return f"{scheme}://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is no news."""
 
     # --- the model ------------------------------------------------------------------------------
 
@@ -274,8 +279,11 @@ def serving(
     *,
     adapters: dict[str, Adapter] | None = None,
     query_ids: tuple[int, ...] = (),
+    tls: ssl.SSLContext | None = None,
 ) -> Iterator[ServedModel]:
     server = ServedModel(kind, backend, adapters or {}, query_ids)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

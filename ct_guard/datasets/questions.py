@@ -1,6 +1,6 @@
 """A question with gold answers, as it stands in a row."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from string import ascii_lowercase
 
 from ct_guard.files import Rejected, Row, question_answer, texts_of
@@ -45,7 +45,7 @@ def question_of(row: Row, *, gold: str = GOLD) -> Question | Rejected:
     if isinstance(given, Rejected):
         return given
     fields = {**row.fields, ANSWER: "", "id": None, "model": None}
-    asked = question_answer(replace(row, fields=fields))
+    asked = question_answer(row._replace(fields=fields))
     if isinstance(asked, Rejected):
         return asked
     if not golds:
@@ -70,7 +70,7 @@ def _given(row: Row, gold: str) -> tuple[str, ...] | Rejected:
         return several
     if gold == ANSWER or ANSWER not in row.fields:
         return ()
-    asked = question_answer(replace(row, fields={"question": "?", ANSWER: row.fields[ANSWER]}))
+    asked = question_answer(row._replace(fields={"question": "?", ANSWER: row.fields[ANSWER]}))
     return asked if isinstance(asked, Rejected) else (asked.answer,)
 
 

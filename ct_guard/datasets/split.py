@@ -3,7 +3,6 @@
 import random
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from pathlib import Path
 
 from ct_guard.errors import InputError, UsageError
@@ -114,7 +113,7 @@ def split_file(
 def _key(row: Row) -> str:
     """Of the question alone: a row need not have an answer yet."""
     asked = {name: row.fields.get(name) for name in ("question", "context", "messages")}
-    item = question_answer(replace(row, fields={**asked, "answer": None}))
+    item = question_answer(row._replace(fields={**asked, "answer": None}))
     if isinstance(item, Rejected):
         raise InputError(item.message)
     return item.question_key()

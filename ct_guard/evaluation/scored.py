@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.errors import InputError
-from ct_guard.files import Rejected, Row, correct_of, open_rows, question_answer
+from ct_guard.files import Rejected, Row, correct_of, many_rows, open_rows, question_answer
 from ct_guard.files.columns import cell
 from ct_guard.records import Arithmetic
 
@@ -127,6 +127,7 @@ class Scored:
         return replace(self, graded=tuple(self.graded[place] for place in at))
 
 
+@many_rows()
 def read_scored(
     path: str | Path,
     *,

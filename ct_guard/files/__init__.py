@@ -2,7 +2,7 @@
 
 from .parsing import Rejected, correct_of, question_answer, texts_of
 from .reading import check_beginning, columns_of, count_rows, open_rows
-from .rows import Needs, Row
+from .rows import Needs, Row, many_rows
 from .shape import Shape
 from .writing import RowWriter, check_output, open_writer
 
@@ -17,6 +17,7 @@ __all__ = [
     "columns_of",
     "correct_of",
     "count_rows",
+    "many_rows",
     "open_rows",
     "open_writer",
     "question_answer",

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ct_guard.records import QuestionAnswer
+from ct_guard.records import QuestionAnswer, unchecked
 
 from .conversation import ROLES, Turn, read_calls, spoken_turns
 from .lists import list_of_texts
@@ -124,15 +124,21 @@ def _question_answer(fields: dict[str, Any], columns: Collection[str]) -> Questi
     if question is None and not (messages and messages[-1].role == "user"):
         ending = ", and 'messages' does not end in a user turn" if messages else ""
         raise _FieldError(f"field 'question' is missing{ending}")
-    return QuestionAnswer(
-        question=question or "",
-        answer=answer,
-        context=_optional_text(fields, "context"),
-        messages=messages,
-        id=_optional_text(fields, "id", numbers=True),
-        model=_optional_text(fields, "model"),
-        logprobs=_logprobs(fields.get("logprobs")),
-        columns={name: fields[name] for name in columns if fields.get(name) not in (None, "")},
+    return unchecked(
+        QuestionAnswer,
+        {
+            "question": question or "",
+            "answer": answer,
+            "context": _optional_text(fields, "context"),
+            "messages": messages,
+            "id": _optional_text(fields, "id", numbers=True),
+            "model": _optional_text(fields, "model"),
+            "group": None,
+            "logprobs": _logprobs(fields.get("logprobs")),
+            "columns": {
+                name: fields[name] for name in columns if fields.get(name) not in (None, "")
+            },
+        },
     )
 
 

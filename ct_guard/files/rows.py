@@ -1,9 +1,10 @@
 """One row of an input file, and what every format has to say about rows and columns."""
 
+import gc
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, NamedTuple
 
 from ct_guard.errors import InputError
 
@@ -17,6 +18,7 @@ __all__ = [
     "check_columns",
     "check_needs",
     "decoded_row",
+    "many_rows",
     "overlong_row",
     "raw_row",
 ]
@@ -34,8 +36,11 @@ SCORED: Needs = (("question", "messages"), ("answer",))
 """What scoring needs."""
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+_YOUNG = 100_000
+"""Objects that may be new before Python looks for cycles among them."""
+
+
+class Row(NamedTuple):
     """One row as it stands in the file.
 
     `fields` holds JSON values only, whatever the format. A row that cannot be taken apart has the
@@ -49,6 +54,18 @@ class Row:
     """One line that names file, line and (where there is one) field; None for a readable row."""
     where: str = ""
     """The file and line (or row), as messages name it."""
+
+
+@contextmanager
+def many_rows() -> Iterator[None]:
+    """For blocks that rows go through by the million: none of them is part of a cycle, and looking
+    for some again and again takes as long as reading does. It goes on, more rarely."""
+    before = gc.get_threshold()
+    gc.set_threshold(max(before[0], _YOUNG) if before[0] else 0, *before[1:])
+    try:
+        yield
+    finally:
+        gc.set_threshold(*before)
 
 
 def raw_row(number: int, where: str, text: str, problem: str) -> Row:

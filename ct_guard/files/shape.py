@@ -3,7 +3,7 @@ names."""
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain, islice
 from typing import Any
@@ -138,9 +138,9 @@ class Shape:
         if row.error is not None:
             return row
         try:
-            return replace(row, fields=self.fields(row.fields))
+            return row._replace(fields=self.fields(row.fields))
         except ForeignError as error:
-            return replace(row, error=f"{row.where}: {error}")
+            return row._replace(error=f"{row.where}: {error}")
 
     def _check(self, path: str | os.PathLike[str], needs: Needs, rows: list[Row]) -> None:
         read = [row for row in rows if row.error is None]

@@ -19,6 +19,7 @@ person:
         {"kind": "review", "threshold": 0.7, "hopeless": 0.1}}}
 """
 
+from functools import lru_cache
 from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field
@@ -210,11 +211,24 @@ def compare(
 ) -> Decision:
     """Pass at or above the threshold; else `below`, with the reason."""
     if reaches(confidence, threshold):
-        return Decision(action="pass", policy=name, threshold=threshold)
+        return _decision("pass", name, threshold)
     p = confidence.p
     reason = f"p {p:.3f} < {threshold:.3f}" if p is not None else f"status {confidence.status}"
-    allowed = allowed if below == "human" else ()
-    return Decision(action=below, policy=name, threshold=threshold, reason=reason, allowed=allowed)
+    return _decision(below, name, threshold, reason, allowed if below == "human" else ())
+
+
+@lru_cache(maxsize=4096)
+def _decision(
+    action: Action,
+    policy: str,
+    threshold: float,
+    reason: str = "",
+    allowed: tuple[ReviewChoice, ...] = (),
+) -> Decision:
+    """One for all answers that it is said of: most of a file share some hundreds."""
+    return Decision(
+        action=action, policy=policy, threshold=threshold, reason=reason, allowed=allowed
+    )
 
 
 def feasible(action: Action, situation: Situation) -> Action:

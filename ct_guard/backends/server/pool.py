@@ -9,6 +9,7 @@ get the key and the texts.
 
 import asyncio
 import json
+import os
 import ssl
 import threading
 import weakref
@@ -32,6 +33,8 @@ Found = TypeVar("Found")
 Result = TypeVar("Result")
 
 LIKE = "http://localhost:8000"
+AUTHORITIES = "SSL_CERT_FILE"
+"""The variable that names a file of authorities, in place of the public ones."""
 _AGAIN = frozenset({429, 500, 502, 503, 504})
 _HINTS = {
     401: "; it wants a key: name the environment variable, or the file, that holds it",
@@ -122,13 +125,20 @@ class Pool:
         headers = {"Accept-Encoding": "identity"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key}"
-        return httpx.AsyncClient(
-            headers=headers,
-            timeout=self._patience.phases,
-            limits=httpx.Limits(
-                max_connections=self.concurrency, max_keepalive_connections=self.concurrency
-            ),
-        )
+        try:
+            return httpx.AsyncClient(
+                headers=headers,
+                timeout=self._patience.phases,
+                limits=httpx.Limits(
+                    max_connections=self.concurrency, max_keepalive_connections=self.concurrency
+                ),
+            )
+        except OSError as error:  # of the file of authorities, the only one that it reads
+            named = os.environ.get(AUTHORITIES, "")
+            raise ServerError(
+                f"{AUTHORITIES} names {named!r}, which is no file of certificates:"
+                f" {error.strerror or error}"
+            ) from None
 
     # --- on the loop ----------------------------------------------------------------------------
 
@@ -198,9 +208,12 @@ class Pool:
             async with client.stream(method, f"{self.url}{ask.path}", json=ask.payload) as response:
                 body = await bounded(response)
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            if isinstance(_cause(error), ssl.SSLCertVerificationError):
+            cause = _cause(error)
+            if isinstance(cause, ssl.SSLCertVerificationError):
                 raise self._error(
-                    ask, "its certificate cannot be verified: SSL_CERT_FILE may name your own CA's"
+                    ask,
+                    f"its certificate cannot be verified ({cause.verify_message}): where it is of"
+                    f" an authority of your own, let {AUTHORITIES} name the authority's certificate",
                 ) from None
             raise _Failed(f"no connection: {_said(error)}") from None
         except httpx.ReadTimeout:
@@ -243,8 +256,8 @@ class _Runner:
     """An event loop in a thread, and the client whose connections belong to it."""
 
     def __init__(self, make_client: Callable[[], httpx.AsyncClient]) -> None:
-        self.loop = asyncio.new_event_loop()
         self.client = make_client()
+        self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(
             target=_run, args=(self.loop,), name="ct-guard-server", daemon=True
         )

@@ -242,9 +242,11 @@ def _result(confidence: Confidence, decision: Decision, origin: dict[str, Any]) 
         "ood": confidence.ood,
         "read_apart": confidence.read_apart,
         "estimator": confidence.estimator,
+        "scorer": origin["scorer"],
         "backend": confidence.backend,
+        "format": origin["format"],
+        "noise": origin["noise"],
         "error": confidence.error,
-        **origin,
     }
     if FIELDS_SCORER in origin:
         fields[FIELDS] = fields_column(confidence, decision)

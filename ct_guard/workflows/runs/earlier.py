@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from typing import Any
 
 from ct_guard.errors import InputError
@@ -22,7 +21,7 @@ def is_kept(row: Row) -> bool:
 def bare(row: Row, columns: Collection[str]) -> Row:
     """The row without the `columns` that scoring added."""
     fields = {name: value for name, value in row.fields.items() if name not in columns}
-    return replace(row, fields=fields)
+    return row._replace(fields=fields)
 
 
 def earlier_result(row: Row, columns: Mapping[str, type]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
+from operator import itemgetter
 from pathlib import Path
 from time import monotonic
 from typing import Any, BinaryIO
@@ -10,10 +12,14 @@ from typing import Any, BinaryIO
 from ct_guard.errors import InputError, UsageError
 from ct_guard.files.jsonl import decode_line, encode_line
 
-__all__ = ["Journal", "is_written", "journal_path"]
+__all__ = ["Journal", "is_written", "journal_path", "results_in"]
+
+Record = Mapping[str, Any]
 
 _WRITTEN = "written"
 """The one key of the line that says which file the run was about to finish."""
+_ONCE = (str, int, bool, type(None))
+"""Values that are written once for all records of a line: what is equal among these is the same."""
 _TAIL = 4096
 EVERY_SECONDS = 1.0
 """What a machine may lose that loses its power: a process that is killed loses nothing."""
@@ -29,7 +35,8 @@ def journal_path(output: str | os.PathLike[str]) -> Path:
 
 
 class Journal:
-    """Results on disk as they come, in JSONL after one line with the fingerprint of the run.
+    """Results on disk as they come: a line of JSON for those that were appended together, after one
+    with the fingerprint of the run.
 
     Only what was written whole counts: a run that was killed leaves at most one torn line at the
     end, which is cut off before anything is added. Floats come back exactly.
@@ -75,13 +82,13 @@ class Journal:
         if end:
             _check_same_run(path, first, fingerprint)
         stored = 0
-        for record, end in lines:  # noqa: B007  the end of the last whole line is what matters
-            stored += not _is_mark(record)
+        for line, end in lines:  # noqa: B007  the end of the last whole line is what matters
+            stored += _count(line)
         file.seek(end)
         file.truncate()
         journal = cls(path, file, stored)
         if not end:
-            journal._write([fingerprint], sync=True)
+            journal._write(fingerprint, sync=True)
         return journal
 
     def __enter__(self) -> "Journal":
@@ -95,20 +102,23 @@ class Journal:
         with self._path.open("rb") as file:
             lines = _whole_lines(file)
             next(lines, None)
-            for record, _ in lines:
-                if not _is_mark(record):
-                    yield record
+            for line, _ in lines:
+                if _count(line):
+                    yield from _unpacked(line)
 
-    def append(self, results: Iterable[Mapping[str, Any]], *, sync: bool = False) -> None:
+    def append(self, results: Iterable[Record], *, sync: bool = False) -> None:
         """Adds results, and returns when the system has them: no kill of this process loses them.
         With `sync`, and about once a second, they are brought to disk. Raises ValueError, and adds
         none of them, where a number is NaN or infinite."""
-        self.stored += self._write(results, sync=sync or monotonic() >= self._due)
+        together = list(results)
+        if together:
+            self._write(_packed(together), sync=sync or monotonic() >= self._due)
+            self.stored += len(together)
 
     def announce(self, output: os.stat_result) -> None:
         """Notes the file that is about to become the output: a run that is killed before it deletes
         its journal knows by this that the output is its own."""
-        self._write([{_WRITTEN: _identity(output)}], sync=True)
+        self._write({_WRITTEN: _identity(output)}, sync=True)
 
     def close(self) -> None:
         """Keeps the journal for a later run."""
@@ -119,16 +129,47 @@ class Journal:
         self.close()
         self._path.unlink(missing_ok=True)
 
-    def _write(self, records: Iterable[Mapping[str, Any]], *, sync: bool) -> int:
-        lines = [encode_line(record) for record in records]
-        self._file.write(b"".join(lines))
+    def _write(self, line: Mapping[str, Any], *, sync: bool) -> None:
+        self._file.write(encode_line(line))
         self._file.flush()
         if sync:
             begun = monotonic()
             os.fsync(self._file.fileno())
             ended = monotonic()
             self._due = ended + max(EVERY_SECONDS, (ended - begun) / SHARE)
-        return len(lines)
+
+
+def _packed(records: Sequence[Record]) -> dict[str, Any]:
+    """Records of the same names as lists by name, and what all of them share once; others as they
+    are."""
+    names = records[0].keys()
+    if any(record.keys() != names for record in records):
+        return {"count": len(records), "each": records}
+    shared: dict[str, Any] = {}
+    lists: dict[str, list[Any]] = {}
+    for name in names:
+        values = list(map(itemgetter(name), records))
+        if _are_one(values):
+            shared[name] = values[0]
+        else:
+            lists[name] = values
+    return {"count": len(records), "names": list(names), "shared": shared, "lists": lists}
+
+
+def _are_one(values: list[Any]) -> bool:
+    kind = type(values[0])
+    alike = kind in _ONCE and values.count(values[0]) == len(values)
+    return alike and set(map(type, values)) == {kind}
+
+
+def _unpacked(line: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    if "each" in line:
+        yield from line["each"]
+        return
+    names, shared, lists = line["names"], line["shared"], line["lists"]
+    columns = [repeat(shared[name]) if name in shared else lists[name] for name in names]
+    for _, *values in zip(range(line["count"]), *columns, strict=False):
+        yield dict(zip(names, values, strict=True))
 
 
 def _whole_lines(file: BinaryIO) -> Iterator[tuple[dict[str, Any], int]]:
@@ -158,8 +199,22 @@ def is_written(output: str | os.PathLike[str]) -> bool:
         return False
 
 
-def _is_mark(record: Any) -> bool:
-    return isinstance(record, dict) and record.keys() == {_WRITTEN}
+def results_in(path: Path) -> int:
+    """How many results the journal at `path` holds; none where there is none."""
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        lines = _whole_lines(file)
+        next(lines, None)
+        return sum(_count(line) for line, _ in lines)
+
+
+def _count(line: Mapping[str, Any]) -> int:
+    return 0 if _is_mark(line) else int(line["count"])
+
+
+def _is_mark(line: Any) -> bool:
+    return isinstance(line, dict) and line.keys() == {_WRITTEN}
 
 
 def _identity(output: os.stat_result) -> dict[str, int]:

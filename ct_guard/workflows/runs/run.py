@@ -18,8 +18,8 @@ from .journal import Journal, is_written, journal_path
 
 __all__ = ["Run", "check_run", "running", "writing"]
 
-JOURNAL_SCHEMA = 4
-FOLDER_SCHEMA = 1
+JOURNAL_SCHEMA = 5
+FOLDER_SCHEMA = 2
 
 
 @dataclass(frozen=True)

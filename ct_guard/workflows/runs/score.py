@@ -7,7 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ct_guard.files import Row, open_writer
+from ct_guard.files import Row, many_rows, open_writer
 
 from .assessing import Result, shape_settings
 from .earlier import bare
@@ -59,6 +59,7 @@ def score_file(
 
     settings = shape_settings(reading.shape if reading.reshaped else None) | engine.about.settings
     with (
+        many_rows(),
         running(
             reading.sources,
             output,

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ct_guard.errors import InputError, UsageError
-from ct_guard.workflows.runs.journal import Journal, journal_path
+from ct_guard.workflows.runs.journal import Journal, journal_path, results_in
 
 RUN = {"schema": 1, "input": {"size": 12, "mtime": 1.5}, "policy": ("certified", 0.1)}
 
@@ -47,7 +47,47 @@ def test_results_come_back_in_order_and_more_can_be_added(path: Path) -> None:
 def test_what_was_appended_is_on_disk_at_once(path: Path) -> None:
     with Journal.open(path, RUN, resume=False) as journal:
         journal.append([{"n": 1}])
-        assert json.loads(path.read_text().splitlines()[-1]) == {"n": 1}
+        assert results_in(path) == 1
+        assert json.loads(path.read_text().splitlines()[-1])["shared"] == {"n": 1}
+
+
+def test_what_is_appended_together_is_one_line_in_which_a_shared_value_stands_once(
+    path: Path,
+) -> None:
+    results = [{"p": n / 7, "status": "ok", "kind": "a" * 50, "done": n > 3} for n in range(50)]
+    killed_after(path, *results)
+    line = path.read_text().splitlines()[-1]
+    assert line.count("a" * 50) == 1
+    assert results_in(path) == 50
+    assert resumed(path) == results
+
+
+@pytest.mark.parametrize(
+    "results",
+    [
+        [{"a": 1}, {"a": True}, {"a": 1.0}],
+        [{"a": 0.0}, {"a": -0.0}],
+        [{"a": False}, {"a": 0}],
+        [{"a": [1]}, {"a": [True]}],
+        [{"a": 1, "b": 2}, {"b": 2, "a": 1}, {"a": 1}],
+        [{"b": 1, "a": None}, {"b": 2, "a": None}],
+        [{}, {}],
+    ],
+)
+def test_values_that_are_equal_and_not_the_same_stay_apart(
+    path: Path, results: list[dict[str, Any]]
+) -> None:
+    killed_after(path, *results)
+    assert [json.dumps(one, sort_keys=True) for one in resumed(path)] == [
+        json.dumps(one, sort_keys=True) for one in results
+    ]
+
+
+def test_appending_nothing_adds_nothing(path: Path) -> None:
+    with Journal.open(path, RUN, resume=False) as journal:
+        journal.append([])
+    assert results_in(path) == 0
+    assert resumed(path) == []
 
 
 @pytest.mark.parametrize("torn", [b'{"n": 3', b'{"n": 3}', b"\0\0\0\n", b"3\n", b"\xff\n"])
