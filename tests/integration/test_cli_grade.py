@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import resource
 import signal
 import socket
@@ -274,9 +275,11 @@ def test_a_run_that_was_killed_goes_on_and_asks_nothing_twice(tmp_path: Path) ->
         thread.join()
         running.server_close()
     assert done.returncode == 0, done.stderr
-    assert "40 of them resumed" in done.stdout
+    resumed = re.search(r"(\d+) of them resumed", done.stdout)  # how many goes by the clock
+    assert resumed is not None
     assert [row["answer"] for row in read(output)] == [str(n) for n in range(150)]
-    assert all(asked.count(f"Question {n}?") == 1 for n in range(40))
+    assert 0 < int(resumed[1]) <= 131
+    assert all(asked.count(f"Question {n}?") == 1 for n in range(int(resumed[1])))
 
 
 PROVIDER = """
