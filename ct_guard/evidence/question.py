@@ -25,7 +25,7 @@ class Question:
     def learn(
         self, look: Sequence[str], correct: NDArray[np.bool_], rows: NDArray[np.bool_]
     ) -> QuestionPrior:
-        return fit_question_prior([look[at] for at in np.flatnonzero(rows)], correct[rows])
+        return fit_question_prior([look[at] for at in np.flatnonzero(rows).tolist()], correct[rows])
 
     def read(self, look: Sequence[str], state: QuestionPrior) -> Floats:
         return state.logits(look)[:, None]
