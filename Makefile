@@ -9,6 +9,7 @@
 #              therefore on its own); make bench-gpu: a base in the shape of a 7B model;
 #              make bench-real: evidence and cascades on real answers, in the folder
 #              CT_GUARD_REAL_DATA; make bench-decisions: are promises kept, where the truth is known?
+# make litellm the tests that need a LiteLLM proxy, which is installed into an environment of its own
 #
 # PYTHON          the interpreter to make .venv from, 3.11 or newer
 # PIP_TORCH_ARGS  more arguments for pip when it installs torch: another index, another build
@@ -22,7 +23,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --benchmark-disable
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
 
-.PHONY: demo test quick check docs mini fuzz bench bench-world bench-real bench-decisions bench-gpu clean
+.PHONY: demo test quick check docs mini fuzz bench bench-world bench-real bench-decisions bench-gpu litellm clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -62,6 +63,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.server
 	$(BIN)/python -m benchmarks.monitoring
+	$(BIN)/python -m benchmarks.proxy
 
 bench-world: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.world
@@ -78,6 +80,14 @@ bench-decisions: $(VENV)/test.stamp
 
 bench-gpu: $(VENV)/demo.stamp
 	$(BIN)/python -m benchmarks.large
+
+litellm: $(VENV)/test.stamp .litellm/stamp
+	LITELLM=.litellm/bin/litellm $(BIN)/python -m pytest tests/integration/serving/test_litellm.py
+
+.litellm/stamp:
+	$(PYTHON) -m venv .litellm
+	.litellm/bin/python -m pip install --disable-pip-version-check 'litellm[proxy]>=1.100,<2'
+	@touch $@
 
 $(VENV)/venv.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -104,4 +114,4 @@ $(VENV)/docs.stamp: $(VENV)/demo.stamp
 	@touch $@
 
 clean:
-	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .litellm site .pytest_cache .mypy_cache .ruff_cache
