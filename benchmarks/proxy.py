@@ -65,7 +65,7 @@ async def _complete(request: Request) -> Response:
 
 
 def _serve(app: ASGIApp, told: Connection) -> None:
-    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
     place = server.config.bind_socket()
     told.send(place.getsockname()[1])
     server.run(sockets=[place])
@@ -94,6 +94,7 @@ def running(target: Callable[..., None], *arguments: str) -> Iterator[str]:
         target=target, args=(told, *arguments), daemon=True
     )
     process.start()
+    told.close()  # so that a server that cannot start is not waited for
     try:
         yield f"http://127.0.0.1:{listening.recv()}"
     finally:
