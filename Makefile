@@ -10,6 +10,7 @@
 #              therefore on its own); make bench-gpu: a base in the shape of a 7B model;
 #              make bench-real: evidence and cascades on real answers, in the folder
 #              CT_GUARD_REAL_DATA; make bench-decisions: are promises kept, where the truth is known?
+# make litellm the tests that need a LiteLLM proxy, which is installed into an environment of its own
 #
 # PYTHON          the interpreter to make .venv from, 3.11 or newer
 # PIP_TORCH_ARGS  more arguments for pip when it installs torch: another index, another build
@@ -28,7 +29,7 @@ TOGETHER := --no-print-directory --jobs 2 --output-sync=target
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF \
 	-DCMAKE_PROJECT_llama.cpp_INCLUDE='$(CURDIR)/tools/llama_cpp.cmake'
 
-.PHONY: demo setup test quick check types lint unit docs mini fuzz bench bench-world bench-real bench-decisions bench-gpu clean
+.PHONY: demo setup test quick check types lint unit docs mini fuzz bench bench-world bench-real bench-decisions bench-gpu litellm clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -73,6 +74,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.server
 	$(BIN)/python -m benchmarks.monitoring
+	$(BIN)/python -m benchmarks.proxy
 
 bench-world: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.world
@@ -89,6 +91,14 @@ bench-decisions: $(VENV)/test.stamp
 
 bench-gpu: $(VENV)/demo.stamp
 	$(BIN)/python -m benchmarks.large
+
+litellm: $(VENV)/test.stamp .litellm/stamp
+	LITELLM=.litellm/bin/litellm $(BIN)/python -m pytest tests/integration/serving/test_litellm.py
+
+.litellm/stamp:
+	$(PYTHON) -m venv .litellm
+	.litellm/bin/python -m pip install --disable-pip-version-check 'litellm[proxy]>=1.100,<2'
+	@touch $@
 
 $(VENV)/venv.stamp:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -115,4 +125,4 @@ $(VENV)/docs.stamp: $(VENV)/demo.stamp
 	@touch $@
 
 clean:
-	rm -rf $(VENV) site .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .litellm site .pytest_cache .mypy_cache .ruff_cache

@@ -42,6 +42,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (["grade", "rows.jsonl", "--model", "mini", "-o", "graded.jsonl"], "torch"),
         (["evaluate", "rows.jsonl", "--plot", "curves.png"], "report"),
         (["export", "gguf", "mini", "-o", "exported"], "gguf"),
+        (["serve", "--port", "0"], "serve"),
         (["push", "mini", "somebody/something"], "torch"),
         (["pull", "somebody/something"], "torch"),
     ],

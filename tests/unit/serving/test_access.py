@@ -40,7 +40,7 @@ def test_a_token_is_shown_in_either_header(serving: Serving, headers: dict[str, 
 )
 def test_nobody_else_is_answered(serving: Serving, headers: dict[str, str]) -> None:
     client = serving(token=TOKEN, upstream=False)
-    sent = {name: value.encode() for name, value in headers.items()}
+    sent = {name.encode(): value.encode() for name, value in headers.items()}
     refused = client.post("/v1/confidence", json=ROW, headers=sent)
     assert refused.status_code == 401
     assert refused.headers["www-authenticate"] == "Bearer"

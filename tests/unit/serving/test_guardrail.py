@@ -10,6 +10,7 @@ from ct_guard.serving.guardrail import Remembered
 from .conftest import Serving
 
 PATH = "/beta/litellm_basic_guardrail_api"
+REPLACING = {"on_abstain": "replace"}
 
 
 def asked(call: str = "c1", **more: Any) -> dict[str, Any]:
@@ -53,8 +54,9 @@ def test_a_weak_answer_is_blocked_without_its_words(serving: Serving) -> None:
 
 def test_or_replaced_where_that_is_asked_for(serving: Serving) -> None:
     client = serving(0.5, upstream=False)
-    params = {"additional_provider_specific_params": {"on_abstain": "replace"}}
-    told = verdict(client, asked(), answered("sure", "unsure", **params))
+    told = verdict(
+        client, asked(), answered("sure", "unsure", additional_provider_specific_params=REPLACING)
+    )
     assert told["action"] == "GUARDRAIL_INTERVENED"
     assert told["texts"] == ["sure", "I don't know."]
 
@@ -62,8 +64,9 @@ def test_or_replaced_where_that_is_asked_for(serving: Serving) -> None:
 def test_calls_of_tools_are_blocked_even_then(serving: Serving) -> None:
     client = serving(0.5, upstream=False)
     calls = [{"id": "a", "type": "function", "function": {"name": "pay", "arguments": '"unsure"'}}]
-    params = {"additional_provider_specific_params": {"on_abstain": "replace"}}
-    told = verdict(client, asked(), answered(tool_calls=calls, **params))
+    told = verdict(
+        client, asked(), answered(tool_calls=calls, additional_provider_specific_params=REPLACING)
+    )
     assert told["action"] == "BLOCKED"
 
 
