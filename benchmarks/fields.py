@@ -22,6 +22,7 @@ PEOPLE = (
     ("Doctor Egon Ek", "Yarm", "vet", "rice", "harp"),
     ("Mister Otto Dahl", "Norby", "miner", "jam", "oboe"),
 )
+FIELDS = 12
 KEYS = ("town", "job", "food", "instrument")
 SENTENCES = (
     "{0} was born in {1}.", "{0} is a {2}.", "{0} likes {3}.", "{0} plays the {4}.",
@@ -73,7 +74,8 @@ def cost(
         torch.set_num_threads(threads)
     whole, told = row(copies, fields=False), row(copies, fields=True)
     made = loaded.score([told])[0]
-    assert made.fields is not None and len(made.fields) == 12, made.error
+    if len(made.fields or {}) != FIELDS:
+        raise click.ClickException(f"the record was not read: {made.error}")
     loaded.score([whole])
     times = [
         (seconds(lambda: loaded.score([whole])), seconds(lambda: loaded.score([told])))
@@ -95,7 +97,8 @@ def quality(scored: str) -> None:
     figures = field_figures(found)
     click.echo(
         f"{figures.fields:,} fields of {figures.answers:,} answers, {figures.accuracy:.1%} right:"
-        f" AUROC {figures.auroc}, of the whole answer's P {figures.whole_auroc}; ECE {figures.ece:.3f}"
+        f" AUROC {figures.auroc}, of the whole answer's P {figures.whole_auroc};"
+        f" ECE {figures.ece:.3f}"
     )
     for name, value in figures.groups.items():
         click.echo(f"  {name}: AUROC {value}")

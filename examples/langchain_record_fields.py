@@ -57,12 +57,11 @@ def main() -> None:
     model = GuardedChatModel(inner=Extractor(), estimator=mini, policy=policy)
     made = model.with_structured_output(Person, include_raw=True).invoke(PASSAGE)
 
-    record = get_confidence(made["raw"])
-    assert record is not None
+    fields = record.fields if (record := get_confidence(made["raw"])) else {}
     print(f"The form: {made['parsed'].model_dump_json()}\n")
-    for path, field in record.fields.items():
+    for path, field in fields.items():
         print(f"  {path}: p={field['p']:.2f} ({field['kind']}) {field['action']}")
-    waiting = [path for path, field in record.fields.items() if field["action"] == "review"]
+    waiting = [path for path, field in fields.items() if field["action"] == "review"]
     print(f"\nFor a person to look at: {json.dumps(waiting)}")
 
 

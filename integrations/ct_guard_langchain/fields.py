@@ -28,13 +28,15 @@ def dropped_in(record: ConfidenceRecord) -> list[str]:
 
 
 def without_fields(message: M, paths: Sequence[str], schemas: Collection[str] = ()) -> M:
-    """A copy in which these fields of its JSON are null: in the calls of `schemas`, which are its
-    answer, else in its text."""
+    """A copy in which these fields of its JSON are null: in the calls of `schemas` (none: in all),
+    which are its answer, and else in its text."""
     if not paths:
         return message
-    if isinstance(message, AIMessage) and any(c["name"] in schemas for c in message.tool_calls):
+    if isinstance(message, AIMessage) and message.tool_calls:
         calls = [
-            {**call, "args": without(call["args"], paths)} if call["name"] in schemas else call
+            {**call, "args": without(call["args"], paths)}
+            if not schemas or call["name"] in schemas
+            else call
             for call in message.tool_calls
         ]
         return message.model_copy(update={"tool_calls": calls})
