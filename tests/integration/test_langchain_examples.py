@@ -71,6 +71,20 @@ def test_a_dangerous_tool_does_not_run_and_a_harmless_one_does() -> None:
     assert any(line.endswith("published: []") for line in lines)
 
 
+def test_a_run_that_is_unlikely_to_succeed_is_stopped_and_another_one_is_not() -> None:
+    first, *runs = story("langchain_agent_runs.py")
+    assert re.match(r"P\(an agent's run succeeds\), from 40 runs of which \d+ did", first)
+    stopped = ["I don't know." in line for line in runs]
+    assert len(set(stopped)) == 2
+    for line, ended in zip(runs, stopped, strict=True):
+        found = re.search(r"succeeds\)=(\d\.\d+)", line)
+        assert found
+        assert (float(found[1]) < 0.5) == ended
+    misread = [line.endswith("(misread)") for line in runs]
+    right = [was == ended for was, ended in zip(misread, stopped, strict=True)]
+    assert sum(right) > len(runs) / 2
+
+
 def test_a_person_corrects_the_doubtful_answer_and_is_not_asked_about_the_other() -> None:
     sure, doubtful = "\n".join(story("langchain_human_review.py")).split("\n\n")[:2]
     assert "the agent waits" not in sure

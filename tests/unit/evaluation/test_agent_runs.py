@@ -22,7 +22,7 @@ def fitted() -> Any:
 def test_it_says_more_than_the_share_of_runs_that_succeed(fitted: Any) -> None:
     assert fitted.layer.n == 600
     assert fitted.layer.log_loss < fitted.layer.base_rate - 0.05
-    assert fitted.auroc > 0.75
+    assert fitted.auroc > 0.7
 
 
 def test_it_is_calibrated_on_other_runs_at_their_end_and_on_the_way(fitted: Any) -> None:
