@@ -136,11 +136,12 @@ def _row(number: int, where: str, line: bytes) -> Row:
         return _odd_row(number, where, line)
     if not isinstance(fields, dict):
         return _odd_row(number, where, line)
-    nested = False
-    for value in fields.values():
-        if isinstance(value, float) and not math.isfinite(value):
-            return _odd_row(number, where, line)
-        nested = nested or isinstance(value, (list, dict))
+    kinds = set(map(type, fields.values()))
+    if float in kinds and not all(
+        math.isfinite(value) for value in fields.values() if type(value) is float
+    ):
+        return _odd_row(number, where, line)
+    nested = list in kinds or dict in kinds
     if nested and (_HUGE.search(line) or _may_be_deep(line)):
         return _odd_row(number, where, line)
     return Row(number, fields, None, where)
