@@ -27,6 +27,7 @@ __all__ = [
     "Sample",
     "Status",
     "Void",
+    "alone_key",
     "promise_key",
     "unchecked",
 ]
@@ -80,6 +81,11 @@ class Message(Record):
     content: str
 
 
+def alone_key(asked: str) -> str:
+    """`QuestionAnswer.question_key()` of what was asked with nothing before it."""
+    return f"user\x1f{asked}"
+
+
 class QuestionAnswer(Record):
     """An answer and what it answers.
 
@@ -122,7 +128,7 @@ class QuestionAnswer(Record):
     def question_key(self) -> str:
         """Rows with the same key are answers to one question: one cluster, one split."""
         turns = [f"{turn.role}\x1f{turn.content}" for turn in self._earlier()]
-        return "\x1e".join([*turns, f"user\x1f{self.asked()}"])
+        return "\x1e".join([*turns, alone_key(self.asked())])
 
     def _ends_in_question(self) -> bool:
         return bool(self.messages) and self.messages[-1].role == "user"

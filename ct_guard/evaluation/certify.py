@@ -10,7 +10,7 @@ from ct_guard.errors import InputError
 from ct_guard.estimators.weighing import Weighing
 from ct_guard.promises import AnsweredWrong, GroupCertificates
 from ct_guard.records import Arithmetic, Certificate, Sample
-from ct_guard.store import Manifest, set_hash
+from ct_guard.store import Manifest
 
 from .probabilities import probabilities
 from .scored import Scored
@@ -85,7 +85,7 @@ def certify(
         scored.correct,
         alpha=stricter,
         delta=delta,
-        split_hash=set_hash(scored.question_keys()),
+        split_hash=scored.set_hash,
     )
     reason = found.reason
     if reason and grader_false_pass:
@@ -120,7 +120,7 @@ def certify_groups(
         column=column,
         alpha=risk.graded_alpha(alpha, grader_false_pass),
         delta=delta,
-        split_hash=set_hash(scored.question_keys()),
+        split_hash=scored.set_hash,
     )
     told = {
         "alpha": alpha,
@@ -146,7 +146,7 @@ def control_answered_wrong(
         probabilities(scored, manifest, weighing),
         scored.correct,
         alpha=risk.graded_alpha(alpha, grader_false_pass),
-        split_hash=set_hash(scored.question_keys()),
+        split_hash=scored.set_hash,
     )
     return found.model_copy(
         update={

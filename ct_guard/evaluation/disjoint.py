@@ -6,7 +6,7 @@ from typing import Protocol
 
 from ct_guard.errors import InputError
 from ct_guard.files import Rejected, open_rows, question_answer
-from ct_guard.store import Manifest, load_questions, question_hash, set_hash
+from ct_guard.store import Manifest, load_questions, question_hash
 
 from .scored import UNNAMED, Scored
 
@@ -31,12 +31,11 @@ def with_split(
 ) -> tuple[dict[str, str], dict[str, frozenset[str]]]:
     """The manifest's `data`, and the hashes of the questions of each split, with the questions of
     `scored` in the split `name`: added to those that were in it before."""
-    keys = scored.question_keys()
     splits = recorded(folder, manifest)
     before = splits.get(name, frozenset())
     return (
-        manifest.data | {name: set_hash(keys)},
-        splits | {name: before | frozenset(map(question_hash, keys))},
+        manifest.data | {name: scored.set_hash},
+        splits | {name: before | scored.question_hashes},
     )
 
 
@@ -63,7 +62,7 @@ def check_unused(
                 f" in the split '{name}' of {manifest.name} (the first: {_first(scored, shared)}):"
                 " use questions that it has not seen"
             )
-    whole = set_hash(scored.question_keys())
+    whole = scored.set_hash
     for name, digest in manifest.data.items():
         if name not in allowed and digest == whole:
             raise InputError(
@@ -143,14 +142,13 @@ def seen_before(scored: Scored, folder: Path, manifest: Manifest) -> list[str]:
         return [str(error)]
 
 
-def _shared(scored: Scored, splits: dict[str, frozenset[str]]) -> dict[str, set[str]]:
+def _shared(scored: Scored, splits: dict[str, frozenset[str]]) -> dict[str, frozenset[str]]:
     """Hashes that the file shares with each split, where there are any."""
-    hashes = {question_hash(key) for key in scored.question_keys()}
-    found = {name: hashes & known for name, known in splits.items()}
+    found = {name: scored.question_hashes & known for name, known in splits.items()}
     return {name: shared for name, shared in found.items() if shared}
 
 
-def _first(scored: Scored, shared: set[str]) -> str:
+def _first(scored: Scored, shared: Collection[str]) -> str:
     return next(
         row.where for row in scored.graded if question_hash(scored.keys[row.question]) in shared
     )

@@ -71,7 +71,7 @@ def with_confidences_of(
 ) -> Scored:
     """The same rows, read with `need="logit"`, with the confidences that they would get now."""
     p = probabilities(scored, manifest, weighing)
-    graded = (replace(row, p=float(one)) for row, one in zip(scored.graded, p, strict=True))
+    graded = (row._replace(p=float(one)) for row, one in zip(scored.graded, p, strict=True))
     return replace(scored, graded=tuple(graded))
 
 

@@ -6,15 +6,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.errors import InputError
-from ct_guard.files import Rejected, Row, correct_of, many_rows, open_rows, question_answer
+from ct_guard.files import Rejected, Row, correct_of, many_rows, open_rows, told_by
 from ct_guard.files.columns import cell
 from ct_guard.records import Arithmetic
+from ct_guard.store import question_hash, set_hash
 
 __all__ = [
     "UNNAMED",
@@ -35,8 +36,7 @@ UNNAMED = "unknown"
 """The estimator or status of a row that names none."""
 
 
-@dataclass(frozen=True, slots=True)
-class ScoredRow:
+class ScoredRow(NamedTuple):
     """A row that carries a score and a grade."""
 
     p: float
@@ -117,9 +117,23 @@ class Scored:
         at = self.kept.index(name)
         return [row.values[at] for row in self.graded]
 
-    def question_keys(self) -> set[str]:
+    def question_keys(self) -> frozenset[str]:
         """Keys of the questions of these rows."""
-        return {self.keys[row.question] for row in self.graded}
+        return self._questions
+
+    @cached_property
+    def _questions(self) -> frozenset[str]:
+        return frozenset(self.keys[row.question] for row in self.graded)
+
+    @cached_property
+    def question_hashes(self) -> frozenset[str]:
+        """Short hashes of the same (`store.questions`)."""
+        return frozenset(map(question_hash, self._questions))
+
+    @cached_property
+    def set_hash(self) -> str:
+        """Identifies the set of these questions."""
+        return set_hash(self._questions)
 
     def take(self, at: Iterable[int]) -> "Scored":
         """The same with the rows at these places only, in this order; questions keep their
@@ -209,12 +223,12 @@ class _Found:
         if grade is None:
             self.ungraded += 1
             return
-        item = question_answer(row)
+        item = told_by(row)
         if isinstance(item, Rejected):
             raise InputError(f"{item.message}: correct or remove the row")
-        number = self.numbers.setdefault(item.question_key(), len(self.numbers))
+        number = self.numbers.setdefault(item.key, len(self.numbers))
         if number == len(self.asked):
-            self.asked.append(item.asked())
+            self.asked.append(item.asked)
         self.graded.append(
             ScoredRow(
                 p=math.nan if p is None else p,

@@ -1,6 +1,6 @@
 """Rows of answers in files: JSONL, CSV and Parquet, read and written one row at a time."""
 
-from .parsing import Rejected, correct_of, question_answer, texts_of
+from .parsing import Rejected, Told, correct_of, question_answer, texts_of, told_by
 from .reading import check_beginning, columns_of, count_rows, open_rows
 from .rows import Needs, Row, many_rows
 from .shape import Shape
@@ -12,6 +12,7 @@ __all__ = [
     "Row",
     "RowWriter",
     "Shape",
+    "Told",
     "check_beginning",
     "check_output",
     "columns_of",
@@ -22,4 +23,5 @@ __all__ = [
     "open_writer",
     "question_answer",
     "texts_of",
+    "told_by",
 ]

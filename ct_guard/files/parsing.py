@@ -5,16 +5,16 @@ import math
 import re
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-from ct_guard.records import QuestionAnswer, unchecked
+from ct_guard.records import QuestionAnswer, alone_key, unchecked
 
 from .conversation import ROLES, Turn, read_calls, spoken_turns
 from .lists import list_of_texts
 from .rows import Row
 from .token_logprobs import numbers_of, tokens_of
 
-__all__ = ["Rejected", "correct_of", "question_answer", "texts_of"]
+__all__ = ["Rejected", "Told", "correct_of", "question_answer", "texts_of", "told_by"]
 
 _WORDS = {"true": 1.0, "false": 0.0}
 _TEXT_PARTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
@@ -32,6 +32,20 @@ class Rejected:
     status: Literal["invalid", "unsupported"]
     message: str
     """One line that names file, line and field."""
+
+
+class Told(NamedTuple):
+    """What a row tells of an answer, for files of many rows: as a `QuestionAnswer`, without making
+    and checking a record of each."""
+
+    key: str
+    """`QuestionAnswer.question_key()`."""
+    asked: str
+    """`QuestionAnswer.asked()`."""
+    answer: str
+    id: str | None
+    model: str | None
+    logprobs: tuple[float, ...] | None
 
 
 class _FieldError(Exception):
@@ -57,6 +71,32 @@ def question_answer(row: Row, columns: Collection[str] = ()) -> QuestionAnswer |
         return _question_answer(row.fields, columns)
     except _FieldError as error:
         return Rejected(error.status, f"{row.where}: {error}")
+
+
+def told_by(row: Row) -> Told | Rejected:
+    """What `question_answer` says of a row, in short."""
+    fields = row.fields
+    if row.error is None and not fields.get("messages") and "answer" in fields:
+        try:
+            question = _optional_text(fields, "question")
+            if question is not None:
+                answer = _optional_text(fields, "answer", numbers=True) or ""
+                context = _optional_text(fields, "context")
+                asked = f"{context}\n\n{question}" if context else question
+                return Told(
+                    alone_key(asked),
+                    asked,
+                    answer,
+                    _optional_text(fields, "id", numbers=True),
+                    _optional_text(fields, "model"),
+                    _logprobs(fields.get("logprobs")),
+                )
+        except _FieldError as error:
+            return Rejected(error.status, f"{row.where}: {error}")
+    item = question_answer(row)
+    if isinstance(item, Rejected):
+        return item
+    return Told(item.question_key(), item.asked(), item.answer, item.id, item.model, item.logprobs)
 
 
 def correct_of(row: Row) -> bool | Rejected | None:

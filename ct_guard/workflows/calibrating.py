@@ -269,7 +269,7 @@ def _weighed(
     else:
         return scored
     pairs = zip(scored.graded, logits.tolist(), strict=True)
-    return replace(scored, graded=tuple(replace(row, logit=logit) for row, logit in pairs))
+    return replace(scored, graded=tuple(row._replace(logit=logit) for row, logit in pairs))
 
 
 def _grouped(rows: "Scored", found: "Calibration", config: CalibrateConfig) -> "Grouped":
