@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
@@ -68,10 +69,15 @@ def unchecked(kind: type[R], values: dict[str, Any]) -> R:
     made, checking takes most of the time. pydantic's own `model_construct` takes longer still."""
     made, put = kind.__new__(kind), object.__setattr__
     put(made, "__dict__", values)
-    put(made, "__pydantic_fields_set__", set(values))
+    put(made, "__pydantic_fields_set__", _fields_of(kind))  # shared: nothing can change it
     put(made, "__pydantic_extra__", None)
     put(made, "__pydantic_private__", None)
     return made
+
+
+@cache
+def _fields_of(kind: type[Record]) -> set[str]:
+    return set(kind.model_fields)
 
 
 class Message(Record):

@@ -17,6 +17,7 @@ from ct_guard.records import (
     GradedAnswer,
     Message,
     QuestionAnswer,
+    unchecked,
 )
 
 FULL = QuestionAnswer(
@@ -136,3 +137,17 @@ def test_the_last_turn_is_always_the_users(question: str, context: str | None) -
     asked = qa(question=question, context=context).conversation()[-1]
     assert asked.role == "user"
     assert asked.content.endswith(question)
+
+
+def test_an_unchecked_record_is_the_checked_one() -> None:
+    checked = qa(context="P", id="7", messages=(turn("user", "u"),), columns={"n": [1, None]})
+    values = {name: getattr(checked, name) for name in QuestionAnswer.model_fields}
+    made = unchecked(QuestionAnswer, values)
+    assert made == checked
+    assert repr(made) == repr(checked)
+    assert made.model_dump_json() == checked.model_dump_json()
+    changed = made.model_copy(update={"answer": "B"})
+    assert (made.answer, changed.answer) == (checked.answer, "B")
+    assert changed == checked.model_copy(update={"answer": "B"})
+    with pytest.raises(ValidationError, match="frozen"):
+        made.answer = "C"

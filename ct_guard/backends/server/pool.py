@@ -212,8 +212,8 @@ class Pool:
             if isinstance(cause, ssl.SSLCertVerificationError):
                 raise self._error(
                     ask,
-                    f"its certificate cannot be verified ({cause.verify_message}): where it is of"
-                    f" an authority of your own, let {AUTHORITIES} name the authority's certificate",
+                    f"its certificate cannot be verified ({cause.verify_message}): if an authority"
+                    f" of your own signed it, let {AUTHORITIES} name that one's certificate",
                 ) from None
             raise _Failed(f"no connection: {_said(error)}") from None
         except httpx.ReadTimeout:

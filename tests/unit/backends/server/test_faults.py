@@ -171,7 +171,7 @@ FAULTS: dict[str, tuple[Fault, type[CtGuardError], str]] = {
     "too many choices": (changed(twice), ServerError, "choices|scores|results"),
     "a redirect to another host": (elsewhere, ServerError, "redirects to attacker.example"),
     "a gigabyte, said before": (huge, ServerError, "longer than 16 MiB"),
-    "a gigabyte": (endless, ServerError, "longer than 16 MiB"),
+    "a gigabyte": (endless, ServerError, "longer than 16 MiB|no reply within 1 s"),
 }
 
 
