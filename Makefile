@@ -38,7 +38,7 @@ demo: $(VENV)/demo.stamp
 setup: $(VENV)/test.stamp $(VENV)/docs.stamp
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(BIN)/python -m pytest $(PARALLEL) --durations 30 --durations-min 5
 
 quick: $(VENV)/test.stamp
 	@$(MAKE) $(TOGETHER) types lint unit
