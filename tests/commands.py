@@ -27,7 +27,8 @@ def ct_guard(
     warned: Literal["error", "default"] = "error",
     environment: Mapping[str, str] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
-    """The command in `folder`, with `environment` beside what is there. Warnings are errors, or `default`: said."""
+    """The command in `folder`, with `environment` beside what is there. Warnings are errors, or
+    `default`: said."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     words = ["ct-guard", *map(str, arguments)]
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
