@@ -56,7 +56,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/lint-imports
 
 unit: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -q -r fE --no-models -m 'not slow' --benchmark-disable tests/unit
+	$(BIN)/python -m pytest -q -r fE $(PARALLEL) --no-models -m 'not slow' tests/unit
 
 docs: $(VENV)/docs.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
