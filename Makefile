@@ -29,17 +29,19 @@ TOGETHER := --no-print-directory --jobs 2 --output-sync=target
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF \
 	-DCMAKE_PROJECT_llama.cpp_INCLUDE='$(CURDIR)/tools/llama_cpp.cmake'
 
-.PHONY: demo setup test quick check types lint unit docs mini fuzz bench bench-world bench-real bench-decisions bench-gpu litellm clean
+.PHONY: demo test quick check docs mini fuzz bench bench-world bench-real bench-decisions bench-gpu litellm clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
 	@mkdir -p runs
 	$(BIN)/ct-guard score examples/answers.jsonl --estimator mini -o runs/demo.jsonl --overwrite
 
+.PHONY: setup types lint unit
+
 setup: $(VENV)/test.stamp $(VENV)/docs.stamp
 
 test: $(VENV)/test.stamp
-	$(BIN)/python -m pytest $(PARALLEL)
+	$(BIN)/python -m pytest $(PARALLEL) --durations 30 --durations-min 5
 
 quick: $(VENV)/test.stamp
 	@$(MAKE) $(TOGETHER) types lint unit
@@ -55,7 +57,7 @@ lint: $(VENV)/test.stamp
 	$(BIN)/lint-imports
 
 unit: $(VENV)/test.stamp
-	$(BIN)/python -m pytest -q -r fE --no-models -m 'not slow' --benchmark-disable tests/unit
+	$(BIN)/python -m pytest -q -r fE $(PARALLEL) --no-models -m 'not slow' tests/unit
 
 docs: $(VENV)/docs.stamp
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import warnings
+from collections.abc import Mapping
 from contextlib import chdir, redirect_stderr, redirect_stdout
 from pathlib import Path
 from typing import Literal
@@ -24,9 +25,10 @@ def ct_guard(
     *arguments: str | Path,
     folder: Path | None = None,
     warned: Literal["error", "default"] = "error",
-    **environment: str,
+    environment: Mapping[str, str] | None = None,
 ) -> "subprocess.CompletedProcess[str]":
-    """The command in `folder`, with more variables. Warnings are errors, or `default`: said."""
+    """The command in `folder`, with `environment` beside what is there. Warnings are errors, or
+    `default`: said."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
     words = ["ct-guard", *map(str, arguments)]
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -34,7 +36,7 @@ def ct_guard(
         with (
             chdir(folder or "."),
             patch.object(sys, "argv", words),
-            patch.dict(os.environ, environment),
+            patch.dict(os.environ, environment or {}),
             warnings.catch_warnings(),
             redirect_stdout(out),
             redirect_stderr(err),

@@ -19,7 +19,7 @@ def run(
     folder: Path, *arguments: str | Path, columns: int = 100
 ) -> "subprocess.CompletedProcess[str]":
     """The command in `folder`, on a terminal of so many columns."""
-    return ct_guard(*arguments, folder=folder, COLUMNS=str(columns))
+    return ct_guard(*arguments, folder=folder, environment={"COLUMNS": str(columns)})
 
 
 def inside(*arguments: str | Path) -> Result:

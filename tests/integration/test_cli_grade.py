@@ -32,7 +32,7 @@ QUESTIONS: list[dict[str, Any]] = [
 
 
 def run(*arguments: str | Path, **environment: str) -> "subprocess.CompletedProcess[str]":
-    return ct_guard(*arguments, warned="default", **environment)
+    return ct_guard(*arguments, warned="default", environment=environment)
 
 
 def refused(*arguments: str | Path, **environment: str) -> str:

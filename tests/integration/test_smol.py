@@ -50,7 +50,9 @@ def test_both_backends_score_with_it_and_agree(
     assert run.exit_code == 0, run.output
     here = [json.loads(line) for line in output.read_text().splitlines()]
     estimator = load_estimator("smol", backend=smol_engine("transformers"))
-    there = estimator.score([QuestionAnswer(**row) for row in ROWS])
+    there = estimator.score(
+        [QuestionAnswer(question=row["question"], answer=row["answer"]) for row in ROWS]
+    )
     for one, other in zip(there, here, strict=True):
         assert one.status == other["status"] == "ok"
         noise = max(present(estimator.arithmetic.noise), other["noise"])
