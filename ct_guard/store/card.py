@@ -90,6 +90,8 @@ def _method(manifest: Manifest) -> str:
         f"- calibrated within {len(one.slopes):,} values of the column {_code(one.column)}"
         for one in manifest.groups
     ]
+    if manifest.decisions is not None:
+        lines.append(f"- decisions: calibrated, as {_code(manifest.decisions)} says")
     if not manifest.calibrators:
         lines.append("- no calibrator: the probabilities are uncalibrated")
     lines += [
