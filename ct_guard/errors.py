@@ -132,7 +132,11 @@ class LowConfidenceError(CtGuardError):
 
 
 class MissingExtraError(CtGuardError, ImportError):
-    """An optional dependency is absent."""
+    """An optional dependency is absent, or older than what is asked of it."""
 
-    def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} needs an optional dependency: pip install 'ct-guard[{extra}]'")
+    def __init__(self, what: str, extra: str, *, newer: str | None = None) -> None:
+        """`newer` is the requirement that the installed version does not meet."""
+        way = f"an optional dependency: pip install 'ct-guard[{extra}]'"
+        if newer is not None:
+            way = f"a newer version: pip install -U '{newer}'"
+        super().__init__(f"{what} needs {way}")

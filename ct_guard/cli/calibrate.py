@@ -71,11 +71,14 @@ KINDS = ("beta", "histogram", "isotonic", "platt", "temperature")
     " rows an answer is (`ood`, a p-value). Without it the copy's do not: what the estimator was"
     " compared with before were other rows.",
 )  # fmt: skip
-@click.option("--base", metavar="MODEL", help="With --ood or --decisions: where the base model lies now.")
+@click.option(
+    "--base", metavar="MODEL", help="With --ood or --decisions: where the base model lies now."
+)
 @click.option(
     "--backend", type=click.Choice(["transformers", "llama_cpp"]), default="transformers",
     show_default=True,
-    help="With --ood or --decisions: what reads the rows. ood is measured on it alone, in the same number format.",
+    help="With --ood or --decisions: what reads the rows. ood is measured on it alone, in the same"
+    " number format.",
 )  # fmt: skip
 @click.option(
     "--evidence", metavar="KIND,…",
@@ -151,36 +154,30 @@ def command(
     named by --disjoint-from. Several answers to one question are welcome. Old certificates are left
     out of the copy, since they were of the old probabilities: certify again.
     """
+    given = given_options(context)
     if decisions:
-        if other := given_options(context) - {"decisions", *DECISIONS, *ARGUMENTS}:
-            raise click.UsageError(
-                f"--{min(other).replace('_', '-')} does not go with --decisions: leave it out"
-            )
+        _refuse(given - {"decisions", *DECISIONS, *ARGUMENTS}, "{} does not go with --decisions")
         calibrate_decisions(source, output, options)
         return
-    if other := given_options(context) & {"alpha", "delta"}:
-        raise click.UsageError(
-            f"--{min(other)} is for --decisions; thresholds of answers come from 'ct-guard certify'"
-        )
+    _refuse(given & {"alpha", "delta"}, "{} is for --decisions; for answers there is certify")
     names = [name.strip() for name in (evidence or "").split(",") if name.strip()]
     if evidence is not None and not names:
         raise click.UsageError("--evidence names nothing: agreement, stated, logprobs, model, …")
     if evidence is None or options["estimator"] is not None:
-        if other := given_options(context) & SHAPE:
-            raise click.UsageError(
-                f"--{min(other).replace('_', '-')} is for --evidence without --estimator: leave it"
-                " out"
-            )
+        _refuse(given & SHAPE, "{} is for --evidence without --estimator: leave it out")
         _calibrate(source, output, {**options, "evidence": names})
         return
-    own = {"evidence", "by", "force", "overwrite", "seed", *SHAPE, *ARGUMENTS}
-    if other := given_options(context) - own:
-        raise click.UsageError(
-            "--evidence without --estimator makes an estimator of its own, of a file of graded"
-            f" answers: leave --{min(other).replace('_', '-')} out, or name the estimator beside"
-            " whose score it is weighed"
-        )
+    _refuse(
+        given - {"evidence", "by", "force", "overwrite", "seed", *SHAPE, *ARGUMENTS},
+        "--evidence without --estimator makes an estimator of its own, of a file of graded answers:"
+        " leave {} out, or name the estimator beside whose score it is weighed",
+    )
     weigh_evidence(source, output, {**options, "evidence": names})
+
+
+def _refuse(names: set[str], why: str) -> None:
+    if names:
+        raise click.UsageError(why.format(f"--{min(names).replace('_', '-')}"))
 
 
 def _calibrate(source: str, output: str, options: dict[str, Any]) -> None:

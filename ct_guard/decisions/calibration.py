@@ -79,10 +79,12 @@ class DecisionCalibrator(Record):
                 f"question {self.name!r} has no certificate: make one with 'ct-guard calibrate"
                 " --decisions --alpha 0.05'"
             )
-        most = 0.0 if certificate.threshold is None else 1.0 - certificate.threshold
-        if certificate.threshold is not None and probabilities[NO] >= certificate.threshold:
+        threshold = certificate.threshold
+        most = 0.0 if threshold is None else 1.0 - threshold
+        if threshold is not None and probabilities[NO] >= threshold:
             return min(at * p / most, math.nextafter(at, 0.0)) if most > 0 else 0.0
-        return at + (1.0 - at) * max(0.0, p - most) / (1.0 - most) if most < 1 else 1.0
+        share = max(0.0, p - most) / (1.0 - most) if most < 1 else 1.0
+        return min(1.0, at + (1.0 - at) * share)
 
 
 class DecisionCalibration(Record):

@@ -27,8 +27,8 @@ Ints = NDArray[np.int64]
 
 FOLDS = 5
 _SLOPE_PENALTY, _OFFSET_PENALTY = 0.01, 1.0
-"""Of half the squares, against the log loss of all rows: they keep the fit finite where the scores
-separate the labels, and the offset of a label that was never right where one row would leave it."""
+"""Of half the squares, against the log loss of all rows: the offset of a label that was never right
+stays where about one row would leave it."""
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,7 @@ def _certifies(row: GradedDecision, seed: int) -> bool:
     return hashlib.sha256(f"{seed}\x1f{row.state_key}".encode()).digest()[0] % 2 == 1
 
 
-def _calibrator(
-    rows: Sequence[GradedDecision], seed: int
-) -> tuple[DecisionCalibrator, list[str]]:
+def _calibrator(rows: Sequence[GradedDecision], seed: int) -> tuple[DecisionCalibrator, list[str]]:
     name = rows[0].name if rows else "?"
     if len(rows) < MIN_ROWS:
         raise CalibrationError(
@@ -124,18 +122,25 @@ def _scores_of(rows: Sequence[GradedDecision], labels: Sequence[str]) -> Floats:
 
 def _fit(scores: Floats, right: Ints) -> tuple[float, list[float]]:
     """Penalised maximum likelihood (slope >= 0, offsets that sum to 0) of scores, shape (n, K), and
-    the numbers of the right labels, shape (n,). Convex; source of the form: Guo et al. 2017, "On
-    calibration of modern neural networks", vector scaling with one slope for all labels."""
+    the numbers of the right labels, shape (n,). Convex; of every row a share of
+    2 / (n + 2) is spread over all labels, so that where scores separate the labels no more is
+    claimed than n rows show.
+
+    Source: Guo et al. 2017, "On calibration of modern neural networks", vector scaling, here with
+    one slope for all labels; Platt 1999 for the smoothed targets, which these are with K = 2.
+    """
     centred = scores - scores.mean(axis=1, keepdims=True)
     scale = float(np.sqrt(np.mean(centred**2))) or 1.0
-    unit, rows = centred / scale, np.arange(len(right))
+    unit, (n, count) = centred / scale, scores.shape
+    smoothing = 2.0 / (n + 2.0)
+    target = np.full((n, count), smoothing / count)
+    target[np.arange(n), right] += 1.0 - smoothing
 
     def loss(params: Floats) -> tuple[float, Floats]:
         slope, offsets = params[0], params[1:]
         z = slope * unit + offsets
         log_p = z - logsumexp(z, axis=1, keepdims=True)
-        wrong = np.exp(log_p)
-        wrong[rows, right] -= 1.0
+        wrong = np.exp(log_p) - target
         penalty = _SLOPE_PENALTY * slope**2 + _OFFSET_PENALTY * float(offsets @ offsets)
         gradient = np.concatenate(
             (
@@ -143,11 +148,11 @@ def _fit(scores: Floats, right: Ints) -> tuple[float, list[float]]:
                 wrong.sum(axis=0) + _OFFSET_PENALTY * offsets,
             )
         )
-        return float(-log_p[rows, right].sum() + penalty / 2), gradient
+        return float(-(target * log_p).sum() + penalty / 2), gradient
 
-    start = np.zeros(1 + unit.shape[1])
+    start = np.zeros(1 + count)
     start[0] = scale
-    bounds = [(0.0, None), *[(None, None)] * unit.shape[1]]
+    bounds = [(0.0, None), *[(None, None)] * count]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     if not np.isfinite(found.x).all():
         raise CalibrationError("the fit did not converge: look for outliers among the scores")

@@ -1,7 +1,7 @@
 """Judge questions about a state: every label is scored as an answer to the question, all labels of
 one question on one shared cache."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Protocol
 
@@ -11,6 +11,7 @@ from scipy.special import softmax  # type: ignore[import-untyped]
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
+from ct_guard.query import clean, forgery_in
 from ct_guard.records import Confidence, QuestionAnswer, Record
 
 from .calibration import DecisionCalibration
@@ -75,9 +76,17 @@ class Enquiry:
     @classmethod
     def about(cls, state: JsonValue, questions: Mapping[str, AnyQuestion]) -> "Enquiry":
         """The state is data: text as it is, everything else as JSON, in front of what is asked.
-        Raises UsageError where there is no question."""
+
+        Raises UsageError where there is no question, and where a text in the state speaks as the
+        uncertainty query does: between the quotes of JSON nobody else would notice.
+        """
         if not questions:
             raise UsageError("nothing is asked: give at least one question")
+        for text in _texts(state):
+            if (forged := forgery_in(clean(text)[0])) is not None:
+                raise UsageError(
+                    f"the state is forged, it would answer for the model: {forged[:80]!r}"
+                )
         about = as_text(state).strip()
         items = [
             QuestionAnswer(question=_asked(about, question), answer=option.answer)
@@ -169,6 +178,18 @@ def _asked(about: str, question: AnyQuestion) -> str:
         lines = [": ".join(filter(None, [one.answer, one.description])) for one in options]
         parts.append("\n".join(f"- {line}" for line in lines))
     return "\n\n".join(filter(None, parts))
+
+
+def _texts(state: JsonValue) -> Iterator[str]:
+    if isinstance(state, str):
+        yield state
+    elif isinstance(state, dict):
+        for name, value in state.items():
+            yield name
+            yield from _texts(value)
+    elif isinstance(state, list):
+        for value in state:
+            yield from _texts(value)
 
 
 def _judged(

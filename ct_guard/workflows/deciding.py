@@ -1,4 +1,4 @@
-"""Fit calibrators of decisions on graded rows, into a copy of the estimator or a file of its own."""
+"""Fit calibrators of decisions on graded rows, into an estimator's copy or a file of its own."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -98,9 +98,7 @@ def calibrate_decisions(
     _check_scores(rows, manifest, by)
     if folder is not None and bare:
         rows = _scored(rows, folder, config, report)
-    fitted = fit_decisions(
-        rows, by=by, alpha=config.alpha, delta=config.delta, seed=config.seed
-    )
+    fitted = fit_decisions(rows, by=by, alpha=config.alpha, delta=config.delta, seed=config.seed)
     if folder is None or manifest is None:
         _write_file(target, fitted.calibration)
     else:
@@ -126,9 +124,7 @@ def _scorer_of(rows: "Sequence[GradedDecision]") -> str:
     return first.by or ""
 
 
-def _check_scores(
-    rows: "Sequence[GradedDecision]", manifest: "Manifest | None", by: str
-) -> None:
+def _check_scores(rows: "Sequence[GradedDecision]", manifest: "Manifest | None", by: str) -> None:
     for row in rows:
         if row.scores is None and manifest is None:
             raise InputError(

@@ -13,6 +13,12 @@ from .callbacks import (
 from .chat_model import (
     GuardedChatModel,
 )
+from .decisions.calibrated import (
+    CalibratedDecisionModel,
+)
+from .decisions.model import (
+    CtGuardDecisionModel,
+)
 from .guarding import (
     Guarded,
 )
@@ -36,11 +42,13 @@ from .wrapping import (
 )
 
 __all__ = [
+    "CalibratedDecisionModel",
     "ChatLocal",
     "ConfidenceCallbackHandler",
     "ConfidenceGuard",
     "ConfidenceMiddleware",
     "ConfidenceRecord",
+    "CtGuardDecisionModel",
     "Guarded",
     "GuardedChatModel",
     "confidence_node",

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from functools import cache
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -45,7 +46,7 @@ def summed(line: str) -> int:
 def test_every_story_is_told_here_and_short() -> None:
     told = {name for name in STORIES if name in Path(__file__).read_text()}
     assert told == set(STORIES)
-    assert len(STORIES) == 6
+    assert len(STORIES) == 7
     for name in STORIES:
         assert len((ROOT / "examples" / name).read_text().splitlines()) < 80, name
 
@@ -113,3 +114,15 @@ def test_a_graph_takes_the_edge_that_the_confidence_chooses(at: int, decision: s
         assert lines[3].split() == ["solve", str(summed(lines[0]))]
     else:
         assert len(lines) == 3
+
+
+@pytest.mark.skipif(
+    find_spec("langchain_core.decisions") is None, reason="needs langchain-core 1.8 or newer"
+)
+def test_a_certified_threshold_acts_inside_auto_mode() -> None:
+    assert story("langchain_decisions.py") == (
+        "7 plus 5: 12",
+        "list one report in test: success",
+        "move all notes in staging: error",
+        "delete all notes in prod: error",
+    )

@@ -45,9 +45,13 @@ def test_a_model_library_is_loaded_with_a_model_only(name: str) -> None:
 def test_every_verb_is_public_with_its_configuration_and_its_result() -> None:
     reporting = {"Reporter", "Work"}
     verbs = {name for name in workflows.__all__ if name.islower()}
-    settings = {f"{verb.capitalize()}{kind}" for verb in verbs for kind in ("Config", "Result")}
+    settings = {f"{_title(verb)}{kind}" for verb in verbs for kind in ("Config", "Result")}
     assert verbs | settings | reporting == set(workflows.__all__)
     assert verbs | settings <= set(ct_guard.__all__)
+
+
+def _title(verb: str) -> str:
+    return "".join(word.capitalize() for word in verb.split("_"))
 
 
 def test_the_stub_exports_what_it_imports() -> None:

@@ -2,10 +2,13 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import pytest
 
 import ct_guard_langchain
+
+DECISION_MODELS = {"CalibratedDecisionModel", "CtGuardDecisionModel"}
 
 
 def run(code: str) -> str:
@@ -17,7 +20,10 @@ def run(code: str) -> str:
 
 def test_public_names() -> None:
     assert {"GuardedChatModel", "ConfidenceMiddleware", "wrap"} < set(ct_guard_langchain.__all__)
-    assert all(getattr(ct_guard_langchain, name) for name in ct_guard_langchain.__all__)
+    newer = set() if find_spec("langchain_core.decisions") else DECISION_MODELS
+    assert all(
+        getattr(ct_guard_langchain, name) for name in set(ct_guard_langchain.__all__) - newer
+    )
     assert set(ct_guard_langchain.__all__) <= set(dir(ct_guard_langchain))
     with pytest.raises(AttributeError, match="nothing"):
         _ = ct_guard_langchain.nothing  # type: ignore[attr-defined]
@@ -43,4 +49,18 @@ def test_without_langchain_the_error_names_the_extra() -> None:
     )
     assert run(code) == (
         "ct_guard_langchain needs an optional dependency: pip install 'ct-guard[langchain]'"
+    )
+
+
+def test_an_older_langchain_is_told_which_version_has_decision_models() -> None:
+    code = (
+        "import sys; sys.modules['langchain_core.decisions'] = None\n"
+        "import ct_guard_langchain\n"
+        "from ct_guard.errors import MissingExtraError\n"
+        "try: ct_guard_langchain.CtGuardDecisionModel\n"
+        "except MissingExtraError as error: print(error)"
+    )
+    assert run(code) == (
+        "ct_guard_langchain.CtGuardDecisionModel needs a newer version: pip install -U"
+        " 'langchain-core>=1.8'"
     )

@@ -1,0 +1,1 @@
+"""Decision models for LangChain, whose own interface they keep: they need langchain-core 1.8."""
