@@ -11,7 +11,8 @@ kept. What is added is the difference of the medians of a round.
 * with scoring: the embedded model reads every answer; what its calls took by the server's own count
   (`/metrics`) is taken off (aim: at most 3 ms more than that).
 
-Each figure is the median of the rounds, whose range stands beside it. The table is written into
+Each figure is the median of the rounds, whose range stands beside it; so is the server's processor
+time a call (Linux), which other work on the machine hardly changes. The table is written into
 benchmarks/RESULTS.md, with the load of the machine (1 minute, before and after).
 """
 
@@ -86,9 +87,25 @@ def _server(told: Connection, upstream: str, estimator: str) -> None:
     _serve(application(Guard(loaded, "annotate"), settings), told)
 
 
+@dataclass(frozen=True)
+class Running:
+    """A server in a process of its own."""
+
+    url: str
+    process: int
+
+    def processor(self) -> float:
+        """Seconds of processor time so far; 0 where this system does not say."""
+        told = Path(f"/proc/{self.process}/stat")
+        if not told.exists():
+            return 0.0
+        user, system = told.read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def running(target: Callable[..., None], *arguments: str) -> Iterator[str]:
-    """A server in a process of its own, by its URL."""
+def running(target: Callable[..., None], *arguments: str) -> Iterator[Running]:
+    """A server in a process of its own, for the time of the block."""
     listening, told = multiprocessing.Pipe(duplex=False)
     process = multiprocessing.get_context("spawn").Process(
         target=target, args=(told, *arguments), daemon=True
@@ -96,7 +113,7 @@ def running(target: Callable[..., None], *arguments: str) -> Iterator[str]:
     process.start()
     told.close()  # so that a server that cannot start is not waited for
     try:
-        yield f"http://127.0.0.1:{listening.recv()}"
+        yield Running(f"http://127.0.0.1:{listening.recv()}", process.pid or 0)
     finally:
         process.terminate()
         process.join()
@@ -110,6 +127,8 @@ class Round:
     forwarded: float
     scoring: float
     """Of a call of the guard's, on average, by the server's own count."""
+    processor: float
+    """Of the server a call, on average."""
 
     @property
     def added(self) -> float:
@@ -127,30 +146,32 @@ def _counted(client: httpx.Client, url: str) -> tuple[float, int]:
 
 
 def measure(
-    direct: str, server: str, *, calls: int, rounds: int, stream: bool, scored: bool
+    direct: Running, server: Running, *, calls: int, rounds: int, stream: bool, scored: bool
 ) -> list[Round]:
     """By turns; the first round warms both up and is left out."""
     made = []
     with httpx.Client(timeout=600) as client:
 
-        def ask(url: str, number: int) -> float:
+        def ask(whom: Running, number: int) -> float:
             message = {"role": "user", "content": f"What is {number} plus 5?"}
             body = {"model": "m", "messages": [message], "stream": stream}
             start = time.perf_counter()
-            client.post(f"{url}{PATH}", json=body).raise_for_status()
+            client.post(f"{whom.url}{PATH}", json=body).raise_for_status()
             return 1000 * (time.perf_counter() - start)
 
         for number in range(rounds + 1):
-            before, count = _counted(client, server)
-            times: dict[str, list[float]] = {direct: [], server: []}
+            before, count = _counted(client, server.url)
+            worked = server.processor()
+            times: dict[Running, list[float]] = {direct: [], server: []}
             for call in range(calls):
-                for url in (direct, server) if call % 2 else (server, direct):
-                    times[url].append(ask(url, number * calls + call))
-            after, counted = _counted(client, server)
+                for whom in (direct, server) if call % 2 else (server, direct):
+                    times[whom].append(ask(whom, number * calls + call))
+            worked = server.processor() - worked
+            after, counted = _counted(client, server.url)
             scoring = 1000 * (after - before) / (counted - count) if scored else 0.0
             if number:
-                medians = [statistics.median(times[url]) for url in (direct, server)]
-                made.append(Round(medians[0], medians[1], scoring))
+                medians = [statistics.median(times[whom]) for whom in (direct, server)]
+                made.append(Round(medians[0], medians[1], scoring, 1000 * worked / calls))
     return made
 
 
@@ -162,6 +183,7 @@ def _row(name: str, found: list[Round]) -> list[str]:
         f"{statistics.median(each.forwarded for each in found):.2f}",
         f"{statistics.median(each.scoring for each in found):.2f}",
         f"{statistics.median(added):.2f} ({min(added):.2f} to {max(added):.2f})",
+        f"{statistics.median(each.processor for each in found):.2f}",
     ]
 
 
@@ -175,7 +197,7 @@ def main(calls: int, scored_calls: int, rounds: int, results: Path) -> None:
     rows = []
     with running(_upstream) as direct:
         for estimator, many in (("instant", calls), ("mini", scored_calls)):
-            with running(_server, direct, estimator) as server:
+            with running(_server, direct.url, estimator) as server:
                 for stream, form in ((False, "whole"), (True, "streamed")):
                     scored = estimator != "instant"
                     found = measure(
@@ -183,7 +205,10 @@ def main(calls: int, scored_calls: int, rounds: int, results: Path) -> None:
                     )
                     name = f"{'with' if scored else 'without'} scoring, {form}"
                     rows.append(_row(name, found))
-    columns = ["", "direct, ms", "forwarded, ms", "scoring, ms", "added beside it, ms"]
+    columns = [
+        "", "direct, ms", "forwarded, ms", "scoring, ms", "added beside it, ms",
+        "the server's processor time, ms",
+    ]  # fmt: skip
     text = (
         "## A chat behind `ct-guard serve`\n\n"
         f"`python -m benchmarks.proxy --calls {calls} --scored-calls {scored_calls} --rounds"

@@ -5,7 +5,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -35,6 +35,9 @@ _ABSENT = {
     "/v1/decisions": _NO_MODEL,
 }
 """Why a path may be there elsewhere, and not here."""
+
+_GONE = 499
+"""As other servers count requests whose client did not wait."""
 
 
 def application(guard: Guard, settings: Settings | None = None) -> ASGIApp:
@@ -75,6 +78,7 @@ def application(guard: Guard, settings: Settings | None = None) -> ASGIApp:
             UpstreamFailed: answer_failed,
             CtGuardError: answer_error,
             HTTPException: _answer_unknown,
+            ClientDisconnect: _answer_nobody,
             Exception: answer_error,
         },
     )
@@ -102,3 +106,8 @@ async def _answer_unknown(request: Request, error: Exception) -> Response:
     said = f"{path} is not served, or not by {request.method}"
     said = _ABSENT.get(path, said) if error.status_code == 404 else said
     return Refused(error.status_code, said, "not_found").response()
+
+
+async def _answer_nobody(request: Request, error: Exception) -> Response:
+    """The client went away while it asked: there is only the count to be told."""
+    return Response(status_code=_GONE)

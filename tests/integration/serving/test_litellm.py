@@ -120,6 +120,11 @@ def test_a_good_answer_passes_the_guardrail(proxy: httpx.Client, stream: bool) -
     assert "sure" in found.text
 
 
+def test_a_servers_confidence_is_passed_on_among_the_headers(proxy: httpx.Client) -> None:
+    found = ask(proxy, "I am sure", model="guarded")
+    assert float(found.headers["llm_provider-x-ct-guard-p"]) == pytest.approx(0.95, abs=0.01)
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_weak_one_is_blocked(proxy: httpx.Client, stream: bool) -> None:
     found = ask(proxy, "unsure secret", guardrails=["blocking"], stream=stream)

@@ -15,7 +15,9 @@ from ct_guard.policies import (
     Review,
     Situation,
     Threshold,
+    ToolGate,
     decide,
+    may_withhold,
 )
 from ct_guard.records import Action, Certificate, Confidence, Status
 
@@ -125,3 +127,20 @@ def test_on_error_may_raise_with_the_reason() -> None:
     confidence = Confidence(p=None, status="error", error="out of paper")
     with pytest.raises(BackendError, match="out of paper"):
         decide(Annotate(), confidence, on_error="raise")
+
+
+@pytest.mark.parametrize(
+    ("policy", "on_error", "gated", "withholds"),
+    [
+        (Annotate(), "pass", False, False),
+        (Annotate(), "block", False, True),
+        (Threshold(threshold=0.5), "pass", False, True),
+        (ToolGate(default=0.5), "pass", False, True),
+        (ToolGate(default=0.5), "pass", True, False),
+        (ToolGate(default=0.5, answers=Threshold(threshold=0.5)), "pass", True, True),
+    ],
+)
+def test_a_stream_is_held_where_its_answer_may_be_withheld(
+    policy: Policy, on_error: OnError, gated: bool, withholds: bool
+) -> None:
+    assert may_withhold(policy, on_error, gated=gated) is withholds

@@ -1,5 +1,7 @@
 """Who is let in, with how much, and how many at a time."""
 
+import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -93,6 +95,24 @@ def test_so_is_one_whose_length_is_not_said(serving: Serving) -> None:
     headers = {"Content-Type": "application/json"}
     refused = client.post("/v1/confidence", content=parts(), headers=headers)
     assert refused.status_code == 413
+
+
+def test_who_goes_away_while_asking_is_counted_and_no_error(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    client = serving()
+    place = (client.base_url.host, client.base_url.port or 0)
+    with socket.create_connection(place) as half:
+        half.sendall(
+            b"POST /v1/confidence HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n"
+            b"Content-Type: application/json\r\n\r\n{"
+        )
+    gone = 'ct_guard_http_requests_total{path="/v1/confidence",status="499"} 1'
+    until = time.monotonic() + 60
+    while gone not in client.get("/metrics").text:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    assert not caplog.records
 
 
 def test_more_requests_than_may_be_are_told_to_ask_again(serving: Serving, api: ChatApi) -> None:
