@@ -220,7 +220,7 @@ def field_figures(
 
 
 def _auroc(p: Floats, correct: NDArray[np.bool_]) -> float | None:
-    return None if correct.all() or not correct.any() else float(auroc(p, correct))
+    return auroc(p, correct)
 
 
 def _number(text: str) -> float:
