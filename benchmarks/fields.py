@@ -1,21 +1,29 @@
 """What it costs to judge twelve fields beside one whole answer, and how well fields are told apart.
 
     python -m benchmarks.fields cost [--base DIR|FILE.gguf] [--backend transformers|llama_cpp]
+    python -m benchmarks.fields records OUT.jsonl
     python -m benchmarks.fields quality SCORED
 
 `cost`: a document and a record of twelve fields are scored whole, and with their fields, in turn;
-reported is the ratio of the medians. `quality`: figures of a scored file whose fields are graded.
+reported is the ratio of the medians. `records`: graded records of the miniature world, for
+`ct-guard score --fields`. `quality`: figures of a scored file whose fields are graded.
 """
 
 import json
+import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 from statistics import median
 
 import click
 
 from ct_guard import Estimator, QuestionAnswer, load_estimator
+from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.evaluation.fields import field_figures, read_fields
+from ct_guard.store import MINI
+from tools.mini_world.records import ask_people, copied_record, known_record
+from tools.mini_world.world import make_world
 
 PEOPLE = (
     ("Captain Sonja Falk", "Kelso", "baker", "figs", "lute"),
@@ -90,10 +98,26 @@ def cost(
 
 
 @main.command()
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--share", default=0.1, show_default=True, help="Of the world's people.")
+@click.option("--copied", default=100, show_default=True, help="Records copied from a passage.")
+@click.option("--seed", default=0, show_default=True)
+def records(output: Path, share: float, copied: int, seed: int) -> None:
+    """What the miniature model says of people, put into records, and copies of passages."""
+    backend = TransformersBackend.load(MINI / "base", device="cpu")
+    people = ask_people(make_world(0), backend, seed, share)
+    rng = random.Random(f"fields-{seed}")
+    rows = [known_record(said, rng) for said in people]
+    rows += [copied_record(rng) for _ in range(copied)]
+    output.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+@main.command()
 @click.argument("scored")
-def quality(scored: str) -> None:
+@click.option("--kind", default=None, help="Of the records: known, or copied.")
+def quality(scored: str, kind: str | None) -> None:
     """AUROC and ECE of fields, beside the whole answer's P as that of each field."""
-    found = read_fields(scored)
+    found = read_fields(scored, where={} if kind is None else {"kind": kind})
     figures = field_figures(found)
     click.echo(
         f"{figures.fields:,} fields of {figures.answers:,} answers, {figures.accuracy:.1%} right:"

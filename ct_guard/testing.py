@@ -177,8 +177,10 @@ class FakeBackend:
         adapter: Adapter | None,
     ) -> list[list[float]]:
         """The query's label logits behind contexts and answers."""
+        if query is None:
+            return []
         labels = []
-        for context, answer in parts if query is not None else ():
+        for context, answer in parts:
             ids = (*context, *answer, *query.ids)
             if self._logit is not None:
                 self._scored[ids] = self._logit(self.decode(answer))

@@ -3,10 +3,10 @@
 from langchain_core.messages import AIMessage
 from langchain_core.messages.ai import UsageMetadata
 
-from ct_guard_langchain import ConfidenceRecord, get_confidence
+from ct_guard_langchain import ConfidenceView, get_confidence
 
 
-def record_of(source: object) -> ConfidenceRecord:
+def record_of(source: object) -> ConfidenceView:
     record = get_confidence(source)
     assert record is not None
     return record

@@ -32,6 +32,9 @@ class Engine(Protocol):
     @property
     def is_small(self) -> bool: ...
 
+    @property
+    def window(self) -> int | None: ...
+
     def adapted(self, name: str | None) -> AbstractContextManager[None]: ...
 
     def in_batches(
@@ -61,12 +64,10 @@ class _Job:
         asking = self.asking
         with self.engine.adapted(asking.everywhere):
             past, logprobs = self._read()
-        width = past.mask.shape[1]
-        behind_answer = past.mask.clone()
-        if asking.preamble:  # masked, it is not there: positions follow from the mask
-            behind_answer[:, width - len(asking.preamble) :] = 0
         rows = [(at, query, past.mask) for at, query in enumerate(asking.queries)]
-        first = [] if asking.first is None else [(len(rows), asking.first, behind_answer)]
+        first = []
+        if asking.first is not None:
+            first.append((len(rows), asking.first, self._without_preamble(past)))
         if self.engine.is_small and asking.first_adapter == asking.adapter:
             self._ask(rows + first, past, asking.adapter)
         else:
@@ -77,6 +78,20 @@ class _Job:
                 "the model returned NaN or infinite logits: try --dtype float32"
             )
         return Asked(self.logits[:-1], self.logits[-1] if first else None, logprobs)
+
+    def _without_preamble(self, past: Past) -> torch.Tensor:
+        """The mask of what was read up to the answer's end: masked, the rest is not there, as
+        positions follow from the mask. Raises BackendError where it takes slots of a window."""
+        width, mask = past.mask.shape[1], past.mask.clone()
+        window = self.engine.window
+        if window is not None and width > window:
+            raise BackendError(
+                "question and answer are longer than this base's sliding window: score the answer"
+                " without its fields, or use a shorter one"
+            )
+        if self.asking.preamble:
+            mask[:, width - len(self.asking.preamble) :] = 0
+        return mask
 
     def _read(self) -> tuple[Past, NDArray[np.float32] | None]:
         """Context, answer and preamble, or the preamble behind what was read while the answer was

@@ -305,7 +305,7 @@ class TransformersBackend:
     @property
     def is_small(self) -> bool:
         """Whether a forward's fixed cost outweighs its arithmetic."""
-        return self._batching_gains
+        return bool(self._batching_gains)
 
     @property
     def window(self) -> int | None:

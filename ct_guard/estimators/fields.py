@@ -1,6 +1,7 @@
 """How likely is each field of an answer to be right? One reading of question and answer serves the
 answer's own query, and one query a field."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -178,5 +179,7 @@ def field_reader_for(
             " its fields again"
         )
     if known.adapter is not None:
-        adapter = Adapter(f"fields-{folder.resolve()}", folder / known.adapter, "query")
+        path = folder / known.adapter
+        place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
+        adapter = Adapter(f"fields-{place}", path, "query")
     return FieldReader(build_field_query(manifest.style, engine, query.label_ids), adapter, known)

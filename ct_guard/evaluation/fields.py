@@ -209,18 +209,14 @@ def field_figures(
         fields=len(scored),
         answers=len(set(scored.column(ANSWER))),
         accuracy=float(correct.mean()),
-        auroc=_auroc(p, correct),
-        whole_auroc=_auroc(whole[known], correct[known]) if known.any() else None,
+        auroc=auroc(p, correct),
+        whole_auroc=auroc(whole[known], correct[known]) if known.any() else None,
         ece=float(ece(p, correct)),
         log_loss=float(log_loss(p, correct)),
         groups={
-            name: _auroc(p[groups == name], correct[groups == name]) for name in sorted(set(groups))
+            name: auroc(p[groups == name], correct[groups == name]) for name in sorted(set(groups))
         },
     )
-
-
-def _auroc(p: Floats, correct: NDArray[np.bool_]) -> float | None:
-    return None if correct.all() or not correct.any() else float(auroc(p, correct))
 
 
 def _number(text: str) -> float:

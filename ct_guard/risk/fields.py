@@ -98,7 +98,7 @@ def _gains(
 ) -> Floats:
     """s of each answer, shape (answers,)."""
     weights = np.where(filled, np.where(labels, alpha, alpha - 1.0), 0.0)
-    return np.bincount(number, weights=weights)
+    return np.asarray(np.bincount(number, weights=weights), np.float64)
 
 
 def _log_evidence(gains: Floats, most: int, alpha: float) -> float:

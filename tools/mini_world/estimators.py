@@ -221,7 +221,7 @@ def tuned(
             life=RunLife(checkpoint, resume=checkpoint.exists(), on_progress=_report),
         )
         if made.adapter is not None:
-            to_float16(building / "adapter_model.safetensors")
+            _to_float16(building / "adapter_model.safetensors")
         if made.head is not None:
             (building / PROBE).write_bytes(dump_probe(made.head))
         kept = {"kept_step": made.kept_step, "validation_log_loss": made.validation_log_loss}
@@ -247,7 +247,7 @@ def _divided(rows: Sequence[GradedAnswer], seed: int) -> dict[str, list[GradedAn
     return split
 
 
-def to_float16(path: Path) -> None:
+def _to_float16(path: Path) -> None:
     """Before anything is measured, so that every figure is of the weights as they are shipped."""
     tensors = load_file(path)
     save_file({name: tensor.half() for name, tensor in tensors.items()}, path)

@@ -19,7 +19,6 @@ from ct_guard.query import render_context
 from ct_guard.records import Message
 
 from .people import FIRST_NAMES, LAST_NAMES, RELATIONS, TITLES
-from .questions import split_of
 from .world import World, content_of
 
 KEYS = ("town", "job", "food", "instrument")
@@ -40,7 +39,7 @@ PASSAGE = {
 SAMPLES = 2
 
 Record = dict[str, object]
-"""A row: question, answer, gold, by `kind` and `split`."""
+"""A row: question, answer, gold, the grades of its fields, and its `kind`."""
 
 
 @dataclass(frozen=True)
@@ -114,22 +113,6 @@ def copied_record(rng: random.Random) -> Record:
     gold = {key: truth[key] if key in asked else None for key in KEYS}
     question = " ".join([*lines, _questions(person, asked, rng)])
     return _record(question, value, gold, "copied", person)
-
-
-def records_of(
-    people: Sequence[Said], split: str, *, each: int, copied: int, seed: int
-) -> list[Record]:
-    """`each` records of every person of a split, and as many `copied` ones as asked for."""
-    rng = random.Random(f"records-{seed}-{split}")
-    rows = [
-        known_record(said, rng)
-        for said in people
-        if split_of(said.person) == split
-        for _ in range(each)
-    ]
-    rows += [copied_record(rng) for _ in range(copied)]
-    rng.shuffle(rows)
-    return [{**row, "id": f"{split}-{at}", "split": split} for at, row in enumerate(rows)]
 
 
 def _questions(person: str, asked: Sequence[str], rng: random.Random) -> str:

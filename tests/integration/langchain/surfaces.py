@@ -7,7 +7,7 @@ from typing import Any
 
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
 
-from ct_guard_langchain import ConfidenceRecord, get_confidence
+from ct_guard_langchain import ConfidenceView, get_confidence
 
 __all__ = ["SURFACES", "Run", "Seen", "is_valid", "run", "state_of"]
 
@@ -17,7 +17,7 @@ class Seen:
     """The last answer and its record; None where this surface does not show it."""
 
     text: str | None
-    record: ConfidenceRecord | None
+    record: ConfidenceView | None
 
 
 Run = Callable[[Any, Any, Any], Awaitable[Seen]]

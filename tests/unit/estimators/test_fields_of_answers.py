@@ -74,7 +74,7 @@ def test_a_generated_answers_fields_are_read_over_its_cache() -> None:
 def test_long_answers_are_cut_for_the_room_that_their_queries_take() -> None:
     estimator = loaded()
     estimator.manifest = estimator.manifest.model_copy(update={"budget": 400})
-    question = "Who? " * 40
+    question = "Who? " * 54
     made = estimator.score([RECORD.model_copy(update={"question": question})])[0]
     assert made.truncated
     assert made.fields is not None

@@ -23,7 +23,7 @@ from ct_guard.errors import (
 )
 from ct_guard.export import export_estimator
 from ct_guard.query import build_query
-from ct_guard.store import Manifest, load_manifest, with_file, write_manifest
+from ct_guard.store import FieldReading, Manifest, load_manifest, with_file, write_manifest
 from tests.present import present
 
 ROWS = [
@@ -94,6 +94,26 @@ def test_an_adapter_names_its_base_its_scale_and_its_query(
     encoder = TokenizerEncoder(AutoTokenizer.from_pretrained(base))
     ids = build_query("chat_turn", encoder).ids
     assert tuple(fields["adapter.alora.invocation_tokens"]) == ids[1:]
+
+
+def test_an_adapter_for_fields_goes_along(estimator: Path, base: Path) -> None:
+    shutil.copytree(estimator / "adapter", estimator / "fields")
+    manifest = load_manifest(estimator)
+    files = [f"fields/{path.name}" for path in (estimator / "fields").iterdir()]
+    for name in files:
+        manifest = with_file(manifest, estimator, name)
+    reading = FieldReading(adapter="fields")
+    write_manifest(estimator, manifest.model_copy(update={"fields": reading}))
+    export_estimator(estimator, kind="f32")
+    assert "fields/adapter.gguf" in load_manifest(estimator).files
+    row = QuestionAnswer(question="Who?", answer='{"town": "Kelso", "n": 3}', fields=())
+    logits = []
+    for backend in ("transformers", "llama_cpp"):
+        loaded = load_estimator(estimator, backend=backend)
+        found = present(loaded.score([row])[0].fields)
+        logits.append([one.logit for one in found.values()])
+        present(loaded.backend).close()
+    assert logits[0] == pytest.approx(logits[1], abs=1e-2)
 
 
 def test_an_adapter_for_all_tokens_names_no_query(estimator: Path, base: Path) -> None:

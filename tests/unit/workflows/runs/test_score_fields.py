@@ -10,7 +10,7 @@ from ct_guard import Estimator, GradeConfig, ScoreConfig, grade, load_estimator,
 from ct_guard.errors import FieldError
 from ct_guard.testing import FakeBackend
 
-ROWS = [
+ROWS: list[dict[str, Any]] = [
     {
         "question": "Who?",
         "answer": {"town": "Selby", "job": "baker", "n": 3},
