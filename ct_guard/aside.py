@@ -35,6 +35,7 @@ class Aside(Generic[T]):
         self, work: Callable[[list[T]], None], *, name: str, max_waiting: int = 10_000
     ) -> None:
         self._work, self._name, self._max_waiting = work, name, max_waiting
+        self._awaited = False
         self._begin()
         _living.add(self)
 
@@ -51,6 +52,9 @@ class Aside(Generic[T]):
             with self._wake:
                 if self._closed or len(self._waiting) + len(items) > self._max_waiting:
                     return False
+                if not self._awaited:  # only now, so that it ends before what it works with does
+                    atexit.register(_leave, weakref.ref(self))
+                    self._awaited = True
                 if self._thread is None:
                     thread = threading.Thread(target=self._run, name=self._name, daemon=True)
                     thread.start()
@@ -96,11 +100,10 @@ def _forked() -> None:
         aside._begin()
 
 
-def _leave() -> None:
-    for aside in list(_living):
-        aside.close()
+def _leave(aside: "weakref.ref[Aside[Any]]") -> None:
+    if (found := aside()) is not None:
+        found.close()
 
 
-atexit.register(_leave)
 if hasattr(os, "register_at_fork"):  # Windows does not fork
     os.register_at_fork(after_in_child=_forked)

@@ -292,10 +292,12 @@ class LogisticLayer(Record):
 
     def logit(self, values: Sequence[float]) -> float:
         """Of one row; of many, `store.layer.layer_logits`."""
-        columns = zip(values, self.low, self.high, self.mean, self.scale, self.coef, strict=True)
+        columns = zip(values, self.low, self.high, self.mean, self.scale, strict=True)
+        scaled = [
+            (min(max(value, low), high) - mean) / scale for value, low, high, mean, scale in columns
+        ]
         return self.intercept + sum(
-            coef * (min(max(value, low), high) - mean) / scale
-            for value, low, high, mean, scale, coef in columns
+            coef * value for coef, value in zip(self.coef, scaled, strict=True)
         )
 
 

@@ -64,7 +64,9 @@ def main() -> None:
     for _ in range(8):
         state, question, right = run(knowing, policy, dice)
         p, said = state["ct_guard_run"]["p"], state["messages"][-1].text
-        print(f"{question:20} P(the run succeeds)={p:.2f}  {said:14} {'' if right else '(misread)'}")
+        print(
+            f"{question:20} P(the run succeeds)={p:.2f}  {said:14} {'' if right else '(misread)'}"
+        )
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-__all__ = ["Asked", "Recorder", "recorder"]
+__all__ = ["Asked", "Recorder", "langsmith", "recorder"]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(content)
 
-    do_GET = do_POST = _answer
+    do_GET = do_POST = do_PATCH = _answer
 
 
 @contextmanager
@@ -84,3 +84,21 @@ def recorder(reply: Reply) -> Iterator[Recorder]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def langsmith(project: str) -> Reply:
+    """As LangSmith's API: every project it is asked for has this id."""
+
+    def reply(asked: Asked) -> tuple[int, Any]:
+        if not asked.path.startswith("/sessions"):
+            return 200, {}
+        about = {
+            "id": project,
+            "name": "mine",
+            "tenant_id": project,
+            "reference_dataset_id": None,
+            "start_time": "2026-01-01T00:00:00",
+        }
+        return 200, [about]
+
+    return reply

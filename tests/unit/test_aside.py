@@ -70,10 +70,25 @@ def test_the_end_of_a_process_waits_for_what_was_put() -> None:
         "import sys, time\n"
         "from ct_guard.aside import Aside\n"
         "def work(taken): time.sleep(0.2); print(sum(taken), flush=True)\n"
-        "Aside(work, name='beside').put([1, 2])\n"
+        "aside = Aside(work, name='beside')\n"
+        "aside.put([1, 2])\n"
     )
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert done.stdout == "3\n"
+
+
+def test_at_the_end_a_client_that_was_made_before_still_works() -> None:
+    told = (
+        "import atexit, time\n"
+        "from ct_guard.aside import Aside\n"
+        "client = []\n"
+        "atexit.register(lambda: print('closed with', client))\n"
+        "def work(taken): time.sleep(0.2); client.extend(taken)\n"
+        "aside = Aside(work, name='beside')\n"
+        "aside.put([1])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
+    assert done.stdout == "closed with [1]\n"
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

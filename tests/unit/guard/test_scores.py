@@ -15,12 +15,12 @@ from ct_guard.guard.scores import Langfuse, LangSmith
 from ct_guard.records import QuestionAnswer
 from ct_guard.testing import FakeBackend
 from tests.known_confidence import by_word, estimator_on
-from tests.recorder import Asked, Recorder, recorder
+from tests.recorder import Asked, Recorder, langsmith, recorder
 
 SURE = QuestionAnswer(id="order-17", question="the question", answer="I am sure")
 EMPTY = QuestionAnswer(question="the question", answer="")
 KEY = "sk-never-shown"
-PROJECT = uuid4()
+PROJECT = str(uuid4())
 
 
 def guard(observer: Any) -> Guard:
@@ -30,13 +30,6 @@ def guard(observer: Any) -> Guard:
 def langfuse_api(asked: Asked) -> tuple[int, Any]:
     sent = asked.body if isinstance(asked.body, list) else asked.body.get("batch", [])
     return 207, {"accepted": len(sent), "rejected": 0, "errors": [], "successes": []}
-
-
-def langsmith_api(asked: Asked) -> tuple[int, Any]:
-    if asked.path.startswith("/sessions"):
-        return 200, [{"id": str(PROJECT), "name": "mine", "tenant_id": str(uuid4()),
-                      "start_time": "2026-01-01T00:00:00"}]  # fmt: skip
-    return 200, {}
 
 
 # --- Langfuse -------------------------------------------------------------------------------------
@@ -50,9 +43,8 @@ def langfuse_server() -> Iterator[Recorder]:
 
 @pytest.fixture
 def langfuse_client(langfuse_server: Recorder) -> Iterator[Any]:
-    langfuse = pytest.importorskip(
-        "langfuse", reason="Langfuse is not installed: pip install langfuse"
-    )
+    reason = "Langfuse is not installed: pip install langfuse"
+    langfuse = pytest.importorskip("langfuse", reason=reason)
     from opentelemetry.sdk.trace import TracerProvider
 
     client = langfuse.Langfuse(
@@ -121,14 +113,14 @@ def test_texts_are_sent_only_where_they_are_asked_for(
 
 @pytest.fixture
 def langsmith_server() -> Iterator[Recorder]:
-    with recorder(langsmith_api) as server:
+    with recorder(langsmith(PROJECT)) as server:
         yield server
 
 
 @pytest.fixture
 def langsmith_client(langsmith_server: Recorder) -> Iterator[Any]:
-    langsmith = pytest.importorskip("langsmith", reason="pip install langsmith")
-    client = langsmith.Client(api_url=langsmith_server.url, api_key=KEY, auto_batch_tracing=False)
+    library = pytest.importorskip("langsmith", reason="pip install langsmith")
+    client = library.Client(api_url=langsmith_server.url, api_key=KEY, auto_batch_tracing=False)
     yield client
     client.close()
 
@@ -152,7 +144,7 @@ def test_feedback_lands_on_the_run_of_the_function_around_the_call(
     (sent,) = langsmith_server.to("POST", "/feedback")
     assert sent.body["run_id"] == str(runs[0].id)
     assert sent.body["trace_id"] == str(runs[0].trace_id)
-    assert sent.body["session_id"] == str(PROJECT)
+    assert sent.body["session_id"] == PROJECT
     assert sent.body["key"] == "ct_guard.confidence"
     assert sent.body["score"] == pytest.approx(0.953, abs=1e-3)
     assert sent.body["value"] == "pass"
@@ -175,14 +167,14 @@ def test_an_answer_outside_of_any_run_is_passed_over(
 def test_a_server_that_refuses_breaks_no_call_and_no_log_holds_the_key(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    langsmith = pytest.importorskip("langsmith", reason="pip install langsmith")
+    library = pytest.importorskip("langsmith", reason="pip install langsmith")
     with (
         caplog.at_level(logging.DEBUG),
         recorder(lambda asked: (403, {"error": f"no such key as {KEY}"})) as server,
         warnings.catch_warnings(),
     ):
         warnings.simplefilter("ignore")  # LangSmith's own, on a thread of ours
-        client = langsmith.Client(api_url=server.url, api_key=KEY, auto_batch_tracing=False)
+        client = library.Client(api_url=server.url, api_key=KEY, auto_batch_tracing=False)
         judge = guard(LangSmith(client))
         judge.observers.judged(Judged(0.9, "pass", "0.5", run_id=str(uuid4())))
         assert judge.assess(SURE).action == "pass"

@@ -31,7 +31,7 @@ from ct_guard_langchain import (
     wrap,
 )
 from tests.known_confidence import by_word
-from tests.recorder import Asked, recorder
+from tests.recorder import langsmith, recorder
 
 QUESTION = "What is there?"
 CERTIFICATE = Certificate(
@@ -200,12 +200,7 @@ def test_feedback_lands_on_the_run_that_langsmith_traces(
 
     project = str(uuid4())
 
-    def api(asked: Asked) -> tuple[int, Any]:
-        about = {"id": project, "name": "mine", "tenant_id": str(uuid4()),
-                 "start_time": "2026-01-01T00:00:00"}  # fmt: skip
-        return 200, [about] if asked.path.startswith("/sessions") else {}
-
-    with recorder(api) as server:
+    with recorder(langsmith(project)) as server:
         client = Client(api_url=server.url, api_key="key", auto_batch_tracing=False)
         guard = ConfidenceGuard(watched[0], 0.5, observers=[LangSmith(client, project="mine")])
         chain = RunnableLambda(lambda asked: asked) | guard.wrap(saying("I am sure"))
