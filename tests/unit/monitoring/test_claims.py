@@ -1,4 +1,4 @@
-"""Promises beside the certified threshold, held against outcomes: cascades, groups, wrong answers."""
+"""Promises beside the certified threshold, held against outcomes: cascades, groups, and more."""
 
 from collections.abc import Callable
 from pathlib import Path
