@@ -84,9 +84,9 @@ class Promises:
         all_of_them = f"; of all {test.bets.seen:,}, {test.errors:,} were"
         doubt = "; not one outcome was of a right answer: are these recorded, too?"
         return (
-            f"The {claim.kind} of {self.name} {claim.subject} is void: {wrong.sum():,} of the latest"
-            f" {wrong.size:,} {claim.about} were {claim.error}, more than the {_rate(claim)} (a test"
-            f" with false alarms in at most {self.rate:.2%} of streams)"
+            f"The {claim.kind} of {self.name} {claim.subject} is void: {wrong.sum():,} of the"
+            f" latest {wrong.size:,} {claim.about} were {claim.error}, more than the {_rate(claim)}"
+            f" (a test with false alarms in at most {self.rate:.2%} of streams)"
             + all_of_them * (wrong.size < test.bets.seen)
             + doubt * (test.errors == test.bets.seen)
         )
