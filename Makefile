@@ -6,8 +6,9 @@
 # make docs    build the documents into site/; a link or reference that leads nowhere is an error
 # make mini    train the miniature world again and write ct_guard/mini/ (about 90 minutes on 2 cores)
 # make fuzz    10,000 hostile inputs for every reader of files (an hour or two)
-# make bench   measure speed; make bench-world: the estimators on the miniature world (five hours,
-#              therefore on its own); make bench-gpu: a base in the shape of a 7B model;
+# make bench   measure speed, and draw runs/report/report-light.png, -dark.png, -phone.png;
+#              make bench-world: the estimators on the miniature world (five hours, therefore on its
+#              own); make bench-gpu: a base in the shape of a 7B model;
 #              make bench-real: evidence and cascades on real answers, in the folder
 #              CT_GUARD_REAL_DATA; make bench-decisions: are promises kept, where the truth is known?
 # make litellm the tests that need a LiteLLM proxy, which is installed into an environment of its own
@@ -77,6 +78,7 @@ bench: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.server
 	$(BIN)/python -m benchmarks.monitoring
 	$(BIN)/python -m benchmarks.proxy
+	$(BIN)/python -m benchmarks.report --screenshots runs/report
 
 bench-world: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.world

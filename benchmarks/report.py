@@ -5,7 +5,8 @@
 Rows of two answers a question, by a calibrated estimator; texts of 200 characters. The page is made
 by the command, from the start of Python to the renamed file. The slider is moved 40 times in
 Chromium: from the event until every number is there and every diagram is drawn. Without
-chromium that is left out.
+chromium that is left out. `--screenshots DIR` writes `report-light.png`, `report-dark.png` and
+`report-phone.png` there, the whole page each.
 """
 
 import json
@@ -23,6 +24,8 @@ from scipy.special import expit  # type: ignore[import-untyped]
 from .tables import between_markers, markdown
 
 COLUMNS = ("measured", "found", "aim: at most")
+SHOTS = (("light", 1200, "light"), ("dark", 1200, "dark"), ("phone", 390, "light"))
+"""Name, width in pixels, colours."""
 MOVES = """async () => {
     const slider = document.getElementById('slider');
     const times = [];
@@ -69,8 +72,8 @@ def made(source: Path, page: Path) -> tuple[float, float]:
     return time.perf_counter() - begun, taken
 
 
-def moved(page: Path, chromium: str) -> list[float]:
-    """Milliseconds of each move of the slider."""
+def moved(page: Path, chromium: str, screenshots: Path | None) -> list[float]:
+    """Milliseconds of each move of the slider; the page as it looks, where that is asked for."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as started:
@@ -81,6 +84,14 @@ def moved(page: Path, chromium: str) -> list[float]:
         tab.goto(page.as_uri())
         tab.wait_for_selector("html[data-drawn]", timeout=60_000)
         times: list[float] = tab.evaluate(MOVES)
+        for name, width, scheme in SHOTS if screenshots is not None else ():
+            shown = browser.new_page(
+                viewport={"width": width, "height": 900},
+                color_scheme="dark" if scheme == "dark" else "light",
+            )
+            shown.goto(page.as_uri())
+            shown.wait_for_selector("html[data-drawn]", timeout=60_000)
+            shown.screenshot(path=f"{screenshots}/report-{name}.png", full_page=True)
         browser.close()
     return times
 
@@ -89,9 +100,14 @@ def moved(page: Path, chromium: str) -> list[float]:
 @click.option("--rows", default=20_000, show_default=True)
 @click.option("--repeats", default=3, show_default=True)
 @click.option("--chromium", default="/usr/bin/chromium", show_default=True)
+@click.option("--screenshots", type=click.Path(path_type=Path), help="A folder for pictures.")
 @click.option("--results", type=click.Path(path_type=Path), help="Also written into this file.")
-def main(rows: int, repeats: int, chromium: str, results: Path | None) -> None:
+def main(
+    rows: int, repeats: int, chromium: str, screenshots: Path | None, results: Path | None
+) -> None:
     """Print a table of times and sizes."""
+    if screenshots is not None:
+        screenshots.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         source, page = Path(folder, "scored.jsonl"), Path(folder, "report.html")
         write_rows(source, rows)
@@ -105,7 +121,7 @@ def main(rows: int, repeats: int, chromium: str, results: Path | None) -> None:
         if not Path(chromium).exists():
             lines.append(["the slider", f"not measured: no {chromium}", "100"])
         else:
-            times = moved(page, chromium)
+            times = moved(page, chromium, screenshots)
             lines.append(["a move of the slider, ms (median)", f"{np.median(times):.0f}", "100"])
             lines.append(["the slowest of 40, ms", f"{max(times):.0f}", ""])
     table = markdown(COLUMNS, lines)

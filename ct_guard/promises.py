@@ -341,4 +341,6 @@ def with_voids(promise: Promise, voids: Mapping[str, Void]) -> Promise:
     if isinstance(promise, GroupCertificates):
         marked = {name: marked_void(one, voids) for name, one in promise.certificates.items()}
         return promise.model_copy(update={"certificates": marked})
-    return marked_void(promise, voids) if isinstance(promise, Voidable) else promise
+    if isinstance(promise, CascadeCertificate):
+        return marked_void(promise, voids)
+    return marked_void(promise, voids) if isinstance(promise, AnsweredWrong) else promise

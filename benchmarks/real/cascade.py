@@ -148,8 +148,8 @@ def the_pair(data: Data) -> str:
                     name,
                     f"{tried.certified} of {RESPLITS}",
                     f"{tried.coverage:.3f}",
-                    f"{tried.errors:.3f}",
-                    f"{tried.calls:.2f}",
+                    f"{tried.errors:.3f}" if tried.certified else "–",
+                    f"{tried.calls:.2f}" if tried.certified else "–",
                     f"{tried.above}",
                 ]
             )

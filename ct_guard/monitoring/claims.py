@@ -68,7 +68,8 @@ class Claim:
             return f"answers of the cascade ({stages})"
         if isinstance(self.promise, AnsweredWrong):
             return "answers"
-        return f"answers with p >= {self.promise.threshold or 0.0:.4f}"
+        of = "" if self.within is None else f"{self.within.column}={self.within.value} and "
+        return f"answers with {of}p >= {self.promise.threshold or 0.0:.4f}"
 
     @property
     def error(self) -> str:

@@ -12,7 +12,7 @@ from .alarm import Alarm
 from .betting import limit
 from .book import Labelled, Page
 from .claims import Claim, claims_of
-from .selective import RiskTest
+from .selective import RiskTest, latest
 
 __all__ = ["Promises", "begin_test", "counted_until", "fresh_after", "voids_in"]
 
@@ -73,16 +73,22 @@ class Promises:
         counted = counted[: int(over[0]) + 1]
         _, after = test.observe(_errors(claim, counted), goal=self.limit)
         _save(page, claim.key, after.model_copy(update={"last": counted[-1].number}))
+        return page.raise_alarm(claim.key, "risk", claim.key, self._text(page, claim, after))
+
+    def _text(self, page: Page, claim: Claim, test: RiskTest) -> str:
+        """Why a test has rejected: what it has counted, and what of that tells most."""
+        rows = page.outcomes_after(0, within=claim.within)
+        counted = [row for row in rows if row.number <= test.last and claim.counts(row)]
+        wrong = _errors(claim, counted[-test.bets.seen :])
+        wrong = wrong[-latest(wrong, claim.alpha) :]
+        all_of_them = f"; of all {test.bets.seen:,}, {test.errors:,} were"
         doubt = "; not one outcome was of a right answer: are these recorded, too?"
-        return page.raise_alarm(
-            claim.key,
-            "risk",
-            claim.key,
-            f"The {claim.kind} of {self.name} {claim.subject} is void: {after.errors:,} of"
-            f" {after.bets.seen:,} {claim.about} were {claim.error}, more than the {_rate(claim)}"
+        return (
+            f"The {claim.kind} of {self.name} {claim.subject} is void: {wrong.sum():,} of the"
+            f" latest {wrong.size:,} {claim.about} were {claim.error}, more than the {_rate(claim)}"
             f" (a test with false alarms in at most {self.rate:.2%} of streams)"
-            + doubt
-            * (after.errors == after.bets.seen),
+            + all_of_them * (wrong.size < test.bets.seen)
+            + doubt * (test.errors == test.bets.seen)
         )
 
 

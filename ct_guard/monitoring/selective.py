@@ -16,7 +16,7 @@ from ct_guard.records import Record
 
 from .betting import Bets
 
-__all__ = ["RiskTest"]
+__all__ = ["RiskTest", "latest"]
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -27,6 +27,15 @@ _ODDS = np.array([1.6, 2.3, 4.0])
 _SHARES = np.array([0.2, 0.6, 0.2])
 """Of the money, on each. (`python -m benchmarks.monitoring`: an error rate that doubles after 500
 quiet outcomes is found within 500 further ones in nine of ten streams, also at alpha = 0.05.)"""
+
+
+def latest(wrong: Bools, alpha: float) -> int:
+    """How many of the last of n answers, shape (n,), tell most against a rate of alpha: about
+    those since the rate rose, for people to read. At least 1."""
+    odds = _ODDS[1] * alpha / (1 - alpha)
+    rate = odds / (1 + odds)
+    factors = np.where(wrong, np.log(rate / alpha), np.log((1 - rate) / (1 - alpha)))
+    return int(np.argmax(np.cumsum(factors[::-1]))) + 1
 
 
 class RiskTest(Record):

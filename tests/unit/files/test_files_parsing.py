@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from ct_guard.files import Rejected, Row, correct_of, question_answer, texts_of
+from ct_guard.files import Rejected, Row, Told, correct_of, question_answer, texts_of, told_by
 from ct_guard.records import Message, QuestionAnswer
 
 
@@ -188,3 +188,37 @@ def test_other_log_probabilities_are_refused_by_name(value: Any) -> None:
     refusal = question_answer(row(question="q", answer="a", logprobs=value))
     assert isinstance(refusal, Rejected)
     assert refusal.message.startswith("in.jsonl, line 3: field 'logprobs' ")
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"question": "q?", "answer": "a", "id": 7, "model": "m", "logprobs": [-0.5]},
+        {"question": "q?", "answer": 12, "context": "passage"},
+        {"question": "q?", "answer": None, "messages": None},
+        {"question": "q?", "answer": "a", "messages": [{"role": "system", "content": "be brief"}]},
+        {"messages": [{"role": "user", "content": "q?"}], "answer": "a"},
+    ],
+)
+def test_what_is_told_in_short_is_what_the_record_says(fields: dict[str, Any]) -> None:
+    one = row(**fields)
+    item, told = question_answer(one), told_by(one)
+    assert isinstance(item, QuestionAnswer)
+    assert isinstance(told, Told)
+    assert (told.key, told.asked) == (item.question_key(), item.asked())
+    assert told[2:] == (item.answer, item.id, item.model, item.logprobs)
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"question": 5, "answer": "a"},
+        {"answer": "a"},
+        {"question": "q?"},
+        {"question": "q?", "answer": ["a"]},
+        {"question": "q?", "answer": "a", "logprobs": "high"},
+    ],
+)
+def test_what_cannot_be_read_is_refused_alike_in_short(fields: dict[str, Any]) -> None:
+    one = row(**fields)
+    assert told_by(one) == question_answer(one)

@@ -105,7 +105,7 @@ def test_a_kept_promise_stands(certified: Path) -> None:
     watch.note(answers(2000), FAKE)
     noted, alarms = watch.add_outcomes(outcomes(2000, 0.08))
     assert (noted.new, alarms) == (2000, [])
-    (one,) = watch.standing().certificates
+    (one,) = watch.standing().promises
     assert one.void == ""
     assert one.labelled == one.answered == one.counted < 2000
     assert one.errors / one.counted == pytest.approx(0.08, abs=0.02)
@@ -120,12 +120,12 @@ def test_a_broken_promise_is_void_on_disk_and_counts_no_further(certified: Path)
     assert void.void is not None
     assert void.void.reason == alarms[0].text == watch.why_void(void)
     assert "more than the promised 10.0%" in void.void.reason
-    (one,) = watch.standing().certificates
+    (one,) = watch.standing().promises
     assert one.counted < 300
     counted = one.counted
     watch.note(answers(50, prefix="b"), FAKE)
     assert watch.add_outcomes(outcomes(50, 1.0, prefix="b"))[1] == []
-    assert watch.standing().certificates[0].counted == counted
+    assert watch.standing().promises[0].counted == counted
 
 
 def test_answers_below_the_threshold_say_nothing_of_the_promise(certified: Path) -> None:
@@ -160,10 +160,10 @@ def test_what_was_known_before_the_certificate_is_not_counted(
     watch.note(answers(500), FAKE)
     watch.add_outcomes(outcomes(100, 0.0))
     again = watching(recertify(threshold=0.3))
-    (one,) = again.standing().certificates
+    (one,) = again.standing().promises
     assert one.counted == 0
     again.add_outcomes(outcomes(500, 0.0)[100:])
-    assert 0 < again.standing().certificates[0].counted <= 400
+    assert 0 < again.standing().promises[0].counted <= 400
 
 
 def test_a_void_certificate_whose_mark_was_lost_is_marked_again(

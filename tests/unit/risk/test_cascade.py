@@ -95,7 +95,8 @@ def test_all_configurations_are_counted_as_row_by_row(models: int) -> None:
     p = rng.choice([0.2, 0.5, 0.8], (60, models))
     correct = rng.random((60, models)) < p
     plan = _plan(p)
-    counted = _count(p, (~correct).astype(float), plan)
+    wrong = (~correct).astype(float)
+    counted = _count(p, plan, lambda order: [wrong[:, model] for model in order])
     names = tuple(map(str, range(models)))
     sizes = sum(np.prod(plan.shape(order)) for order in range(len(plan.orders)))
     assert len(counted.answered) == sizes

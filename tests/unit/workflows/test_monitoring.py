@@ -213,7 +213,7 @@ def test_a_bad_outcome_is_refused_with_its_row_and_nothing_is_kept(
     watch(stream("monday", 5), certified)
     with pytest.raises(InputError, match=problem):
         add(write("labels.jsonl", rows), certified)
-    assert watch(None, certified).standing.certificates[0].labelled == 0
+    assert watch(None, certified).standing.promises[0].labelled == 0
 
 
 def test_unknown_outcomes_can_be_passed_over(
@@ -249,7 +249,7 @@ def test_fresh_outcomes_make_a_new_certificate_that_is_watched_in_turn(
     assert 1000 <= new.n < 1800
     found = watch(None, certified).standing
     assert found.alarms == ()
-    assert found.certificates[0].counted == 0
+    assert found.promises[0].counted == 0
 
 
 def test_while_the_certificate_stands_no_outcome_is_fresh(
