@@ -4,6 +4,8 @@
 # make check   lint, types, import contracts
 # make docs    build the documents into site/; a link or reference that leads nowhere is an error
 # make mini    train the miniature world again and write ct_guard/mini/ (about 90 minutes on 2 cores)
+# make ray     the tests of workers on a Ray cluster and their measurement; installs Ray, which is why
+#              CI leaves them out: it is larger, and slower to start, than all that they try
 # make fuzz    10,000 hostile inputs for every reader of files (an hour or two)
 # make bench   measure speed; make bench-world: the estimators on the miniature world (five hours,
 #              therefore on its own); make bench-gpu: a base in the shape of a 7B model;
@@ -22,7 +24,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --benchmark-disable
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
 
-.PHONY: demo test quick check docs mini fuzz bench bench-world bench-real bench-decisions bench-gpu clean
+.PHONY: demo test quick check docs mini ray fuzz bench bench-world bench-real bench-decisions bench-gpu clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -50,6 +52,11 @@ docs: $(VENV)/docs.stamp
 
 mini: $(VENV)/test.stamp
 	$(BIN)/python -m tools.mini_world
+
+ray: $(VENV)/test.stamp
+	$(PIP) install --constraint constraints.txt --editable '.[ray]'
+	$(BIN)/python -m pytest tests/unit/workflows/engines
+	$(BIN)/python -m benchmarks.ray_workers
 
 fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m tests.fuzz --inputs 10000
