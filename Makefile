@@ -5,6 +5,8 @@
 # make check   lint, types, import contracts
 # make docs    build the documents into site/; a link or reference that leads nowhere is an error
 # make mini    train the miniature world again and write ct_guard/mini/ (about 90 minutes on 2 cores)
+# make ray     the tests of workers on a Ray cluster and their measurement; installs Ray, which is why
+#              CI leaves them out: it is larger, and slower to start, than all that they try
 # make fuzz    10,000 hostile inputs for every reader of files (an hour or two)
 # make bench   measure speed, and draw runs/report/report-light.png, -dark.png, -phone.png;
 #              make bench-world: the estimators on the miniature world (five hours, therefore on its
@@ -30,7 +32,7 @@ TOGETHER := --no-print-directory --jobs 2 --output-sync=target
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF \
 	-DCMAKE_PROJECT_llama.cpp_INCLUDE='$(CURDIR)/tools/llama_cpp.cmake'
 
-.PHONY: demo test quick check docs mini fuzz bench bench-world bench-real bench-decisions bench-gpu litellm clean
+.PHONY: demo test quick check docs mini ray fuzz bench bench-world bench-real bench-decisions bench-gpu litellm clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
@@ -65,6 +67,11 @@ docs: $(VENV)/docs.stamp
 
 mini: $(VENV)/test.stamp
 	$(BIN)/python -m tools.mini_world
+
+ray: $(VENV)/test.stamp
+	$(PIP) install --constraint constraints.txt --editable '.[ray]'
+	$(BIN)/python -m pytest tests/unit/workflows/engines
+	$(BIN)/python -m benchmarks.ray_workers
 
 fuzz: $(VENV)/test.stamp
 	$(BIN)/python -m tests.fuzz --inputs 10000

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from ct_guard.workflows.runs.journal import journal_path
+from ct_guard.workflows.runs.journal import journal_path, results_in
 
 ROOT = Path(__file__).parents[2]
 STOPS = [(signal.SIGINT, 130), (signal.SIGTERM, 143)]
@@ -45,7 +45,7 @@ def start(*arguments: str | Path | float, **options: Any) -> "subprocess.Popen[s
 def stored(output: Path) -> int:
     """Rows in the journal; -1 before there is one."""
     path = journal_path(output)
-    return path.read_bytes().count(b"\n") - 1 if path.exists() else -1
+    return results_in(path) if path.exists() else -1
 
 
 def until_stored(process: "subprocess.Popen[str]", output: Path, count: int) -> None:
