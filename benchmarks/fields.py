@@ -45,7 +45,7 @@ def document(copies: int) -> str:
 
 def row(copies: int, *, fields: bool) -> QuestionAnswer:
     """A question over the document, and a record of twelve fields."""
-    record = {str(at): dict(zip(KEYS, one[1:], strict=True)) for at, one in enumerate(PEOPLE)}
+    record = [dict(zip(KEYS, one[1:], strict=True)) for one in PEOPLE]
     return QuestionAnswer(
         question=f"{document(copies)} Fill in the form.",
         answer=json.dumps(record),

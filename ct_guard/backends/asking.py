@@ -30,9 +30,6 @@ class Engine(Protocol):
     def manner(self) -> Manner: ...
 
     @property
-    def is_small(self) -> bool: ...
-
-    @property
     def window(self) -> int | None: ...
 
     def adapted(self, name: str | None) -> AbstractContextManager[None]: ...
@@ -68,11 +65,9 @@ class _Job:
         first = []
         if asking.first is not None:
             first.append((len(rows), asking.first, self._without_preamble(past)))
-        if self.engine.is_small and asking.first_adapter == asking.adapter:
-            self._ask(rows + first, past, asking.adapter)
-        else:
-            self._ask(rows, past, asking.adapter)
-            self._ask(first, past, asking.first_adapter)
+        # apart: the answer's own query is longer, and would pad all others
+        self._ask(rows, past, asking.adapter)
+        self._ask(first, past, asking.first_adapter)
         if not np.isfinite(self.logits).all():
             raise NonFiniteScoreError(
                 "the model returned NaN or infinite logits: try --dtype float32"

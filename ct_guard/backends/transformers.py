@@ -303,11 +303,6 @@ class TransformersBackend:
         return self._batch_size
 
     @property
-    def is_small(self) -> bool:
-        """Whether a forward's fixed cost outweighs its arithmetic."""
-        return bool(self._batching_gains)
-
-    @property
     def window(self) -> int | None:
         """Slots of a sliding-window cache; beyond it, padding would push tokens out."""
         window = getattr(self._config, "sliding_window", None)
