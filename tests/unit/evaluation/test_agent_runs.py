@@ -73,10 +73,13 @@ def test_runs_without_a_label_or_a_score_are_counted_and_passed_over(tmp_path: P
 @pytest.mark.parametrize(
     ("row", "said"),
     [
-        ({"turns": [{"p": [0.5]}]}, "no run has both a label .* 1 without a label"),
+        ({"turns": [{"p": [0.5]}]}, "no run has both a label .*\\(1 without a label"),
         ({"turns": [{"p": [None]}], "correct": 1}, "no run has both .* 1 without a score"),
-        ({"turns": "many", "correct": 1}, r"runs.jsonl:1: field 'turns' must be a list"),
-        ({"turns": [{"p": [0.5]}, {"p": [1.5]}], "correct": 1}, r"runs.jsonl:1: .*'turns.1.p.0'"),
+        ({"turns": "many", "correct": 1}, r"runs.jsonl, line 1: field 'turns' must be a list"),
+        (
+            {"turns": [{"p": [0.5]}, {"p": [1.5]}], "correct": 1},
+            r"runs.jsonl, line 1: .*'turns.1.p.0'",
+        ),
         ({"turns": [{"p": [0.5], "retries": -1}], "correct": 1}, "'turns.0.retries'"),
         ({"turns": [{"p": [0.5]}], "correct": "perhaps"}, "field 'correct'"),
     ],
