@@ -10,10 +10,10 @@ from .records import LogisticLayer, Probability, Record
 
 __all__ = ["RUN_FEATURES", "RunLayer", "RunTurn", "run_features"]
 
-RUN_FEATURES = ("log_count", "least", "mean", "last", "retried")
+RUN_FEATURES = ("log_count", "least", "mean", "last", "retried", "answered")
 """Of all confidences of a run so far, answers' and calls': the logarithm of how many there are, the
-least, the mean and the last one as logits, and the share of turns in which a model was asked
-again."""
+least, the mean and the last one as logits, the share of turns in which a model was asked again, and
+whether the last turn answers (1), so that nothing more can go wrong, or calls tools (0)."""
 
 _EDGE = 1e-4
 """P(correct) is taken to be this far from 0 and 1, so that its logit is finite."""
@@ -80,7 +80,8 @@ def run_features(turns: Sequence[RunTurn]) -> tuple[float, ...] | None:
         return None
     retried = sum(turn.retries > 0 for turn in turns) / len(turns)
     mean = sum(logits) / len(logits)
-    return (math.log(len(logits)), min(logits), mean, logits[-1], retried)
+    answered = float(turns[-1].turn == "answer")
+    return (math.log(len(logits)), min(logits), mean, logits[-1], retried, answered)
 
 
 def _logit(p: float) -> float:

@@ -4,7 +4,7 @@ succeeds where all of them are."""
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -20,10 +20,12 @@ def drawn_runs(count: int, *, seed: int = 0) -> list[LabelledRun]:
     runs = []
     for _ in range(count):
         turns, right = [], True
-        for _ in range(int(random.integers(1, 5))):
+        last = int(random.integers(1, 5)) - 1
+        for at in range(last + 1):
             p = tuple(random.beta(6, 1, size=int(random.integers(1, 3))).round(4).tolist())
             right &= bool(np.all(random.random(len(p)) < p))
-            turns.append(RunTurn(turn="tool_call", p=p, retries=int(random.random() < 0.2)))
+            said: Literal["answer", "tool_call"] = "answer" if at == last else "tool_call"
+            turns.append(RunTurn(turn=said, p=p, retries=int(random.random() < 0.2)))
         runs.append(LabelledRun(tuple(turns), right))
     return runs
 

@@ -86,8 +86,9 @@ def read_runs(path: str | Path) -> LabelledRuns:
 
 
 def fit_runs(runs: Sequence[LabelledRun], *, seed: int = 0) -> FittedRuns:
-    """Fit the layer on every beginning of every run, all beginnings of a run together as much as
-    any other run: it is read after each turn, and P(success) is to hold there, too.
+    """Fit the layer on every beginning of every run: it is read after each turn, and P(success) is
+    to hold there, too. Each beginning counts as one: weighed by the length of its run, it would
+    tell of what was still to come.
 
     Raises CalibrationError for runs that are too few or of one outcome only, which says how many
     would do.
@@ -102,14 +103,13 @@ def fit_runs(runs: Sequence[LabelledRun], *, seed: int = 0) -> FittedRuns:
     features = np.array([found for _, found, _ in beginnings])
     whole = np.array([last for _, _, last in beginnings])
     correct = np.array([runs[at].correct for at in number])
-    weights = 1.0 / np.bincount(number)[number]
     held = np.empty(len(number))
     for fit, rest in folds_by_question(correct, number, seed=seed):
-        part = fit_logistic(RUN_FEATURES, features[fit], correct[fit], weights=weights[fit])
+        part = fit_logistic(RUN_FEATURES, features[fit], correct[fit])
         held[rest] = layer_logits(part, features[rest])
     p, ended = expit(held[whole]), correct[whole]
     layer = RunLayer(
-        layer=fit_logistic(RUN_FEATURES, features, correct, weights=weights),
+        layer=fit_logistic(RUN_FEATURES, features, correct),
         n=len(runs),
         succeeded=int(ended.sum()),
         log_loss=log_loss(p, ended),

@@ -30,23 +30,17 @@ def layer_logits(layer: LogisticLayer, features: Floats) -> Floats:
 
 
 def fit_logistic(
-    names: tuple[str, ...],
-    features: Floats,
-    correct: NDArray[np.bool_],
-    *,
-    weights: Floats | None = None,
+    names: tuple[str, ...], features: Floats, correct: NDArray[np.bool_]
 ) -> LogisticLayer:
     """Clip `features`, shape (n, len(names)), to their central 98%, standardise them and fit an
-    L2-regularised logistic regression, each row counting as its weight says, shape (n,), or as one;
-    `correct` has both classes."""
+    L2-regularised logistic regression; `correct` has both classes."""
     from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
     low, high = np.percentile(features, (1, 99), axis=0)
     known = np.clip(features, low, high)
     mean = known.mean(0)
     scale = np.maximum(known.std(0), 1e-6)
-    model = LogisticRegression(max_iter=1000)
-    model.fit((known - mean) / scale, correct, sample_weight=weights)
+    model = LogisticRegression(max_iter=1000).fit((known - mean) / scale, correct)
     return LogisticLayer(
         features=names,
         low=tuple(low.tolist()),

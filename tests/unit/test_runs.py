@@ -29,6 +29,8 @@ def test_the_features_are_of_all_confidences_that_were_measured() -> None:
     assert found["mean"] == pytest.approx(sum(logits) / 3)
     assert found["last"] == pytest.approx(logits[-1])
     assert found["retried"] == pytest.approx(1 / 3)
+    assert found["answered"] == 1
+    assert (run_features(TURNS[:1]) or ())[-1] == 0
 
 
 @pytest.mark.parametrize("turns", [(), (RunTurn(p=(None,)), RunTurn(p=()))])
@@ -44,13 +46,13 @@ def test_p_is_a_probability_whatever_the_confidences(p: list[float], coef: float
     assert 0 <= found <= 1
 
 
-@given(st.lists(st.floats(-20, 20), min_size=5, max_size=5))
+@given(st.lists(st.floats(-20, 20), min_size=6, max_size=6))
 def test_one_row_reads_as_many_do(values: list[float]) -> None:
-    made = layer(log_count=0.3, least=1.0, mean=-0.5, last=0.25, retried=-2.0)
+    made = layer(log_count=0.3, least=1.0, mean=-0.5, last=0.25, retried=-2.0, answered=1.0)
     assert made.logit(values) == pytest.approx(layer_logits(made, np.array([values]))[0])
 
 
 def test_a_layer_over_other_numbers_is_refused() -> None:
-    other = layer().model_copy(update={"features": ("a", "b", "c", "d", "e")})
-    with pytest.raises(ValidationError, match="log_count, least, mean, last, retried"):
+    other = layer().model_copy(update={"features": ("a", "b", "c", "d", "e", "f")})
+    with pytest.raises(ValidationError, match="log_count, least, mean, last, retried, answered"):
         RunLayer(layer=other.model_dump(), n=1, succeeded=1, log_loss=0, base_rate=0)

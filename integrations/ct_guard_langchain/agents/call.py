@@ -198,7 +198,8 @@ class AgentCall:
 
     def _run(self, outcome: Outcome[Said]) -> tuple[RunTurn, ...]:
         """The turns with the one that counts, for which models were asked as often as in all."""
-        *before, last = outcome.run or ()
+        turns: tuple[RunTurn, ...] = outcome.run or ()
+        *before, last = turns
         return (*before, last.model_copy(update={"retries": self.ladder.retried}))
 
     def tell(self) -> None:
