@@ -72,7 +72,8 @@ class Promises:
             return None
         counted = counted[: int(over[0]) + 1]
         _, after = test.observe(_errors(claim, counted), goal=self.limit)
-        _save(page, claim.key, after.model_copy(update={"last": counted[-1].number}))
+        after = after.model_copy(update={"last": counted[-1].number})
+        _save(page, claim.key, after)
         return page.raise_alarm(claim.key, "risk", claim.key, self._text(page, claim, after))
 
     def _text(self, page: Page, claim: Claim, test: RiskTest) -> str:
