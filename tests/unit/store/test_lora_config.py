@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ct_guard.backends.gguf_file import read_header
+from ct_guard.backends.gguf_header import read_header
 from ct_guard.backends.tokenizer_file import load_tokenizer
 from ct_guard.backends.tokens import TokenizerEncoder
 from ct_guard.errors import MismatchError
