@@ -135,7 +135,7 @@ def calibrate_fields(
     named = replace(
         scored,
         graded=tuple(
-            replace(row, model=group) for row, group in zip(scored.graded, groups, strict=True)
+            row._replace(model=group) for row, group in zip(scored.graded, groups, strict=True)
         ),
     )
     return calibrate(named, kind=kind, min_labels=min_labels, seed=seed)

@@ -2,7 +2,6 @@
 no objects."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from ct_guard.errors import InputError
@@ -57,7 +56,7 @@ def with_text(row: Row, *columns: str) -> Row:
     if not found or row.error is not None:
         return row
     texts = {name: cell(value) for name, value in found.items()}
-    return replace(row, fields={**row.fields, **texts})
+    return row._replace(fields={**row.fields, **texts})
 
 
 def _is_json(value: Any) -> bool:

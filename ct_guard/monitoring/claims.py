@@ -8,7 +8,6 @@ from ct_guard.promises import (
     AnsweredWrong,
     CascadeCertificate,
     GroupCertificates,
-    Handover,
     Promise,
     Voidable,
 )
@@ -107,7 +106,7 @@ def claims_of(known: Iterable[Certificate | Promise]) -> tuple[Claim, ...]:
             found += [
                 Claim(each, Within(one.column, value)) for value, each in one.certificates.items()
             ]
-        elif not isinstance(one, Handover):
+        elif isinstance(one, Voidable):
             found.append(Claim(one))
     return tuple(claim for claim in found if _promises(claim.promise))
 

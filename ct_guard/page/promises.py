@@ -1,5 +1,6 @@
 """What an estimator promises beside its certified thresholds, in words and counts: of cascades, of
-groups, of answers that are given and wrong, and of asking a stronger model."""
+groups, of fields, of answers that are given and wrong; and what it knows of asking a stronger model
+and of runs of agents."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,6 +11,7 @@ from ct_guard.evaluation import Scored
 from ct_guard.promises import (
     AnsweredWrong,
     CascadeCertificate,
+    FieldCertificate,
     GroupCertificates,
     Handover,
     Promise,
@@ -45,7 +47,10 @@ def _shown(promise: Promise, rows: Scored) -> Content:
         return _groups(promise, rows)
     if isinstance(promise, AnsweredWrong):
         return _answered_wrong(promise, rows)
-    return _handover(promise)
+    if isinstance(promise, Handover):
+        return _handover(promise)
+    title = "Fields" if isinstance(promise, FieldCertificate) else "Runs of agents"
+    return _content(title, promise.summary, "", [], [], [])
 
 
 def _cascade(found: CascadeCertificate) -> Content:

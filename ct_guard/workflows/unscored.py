@@ -1,7 +1,6 @@
 """Graded rows that nobody has scored yet: an estimator without a base model scores them in passing,
 which takes seconds."""
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,6 +33,6 @@ def scored_now(source: str | Path, folder: Path, manifest: "Manifest") -> list[R
     rows = list(open_rows(source))
     made = assess(Guard(str(folder), "annotate", on_error="raise"), rows, Terms())
     return [
-        replace(row, fields={**row.fields, **result})
+        row._replace(fields={**row.fields, **result})
         for row, result in zip(rows, made, strict=True)
     ]
