@@ -12,7 +12,7 @@ from langchain.agents import create_agent
 from langchain.agents.middleware import AutoModeMiddleware
 from langchain_core.decisions import BaseDecisionModel, Choice, ClassifierResponse
 from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
-from langchain_core.messages import AIMessage
+from langchain_core.messages import AIMessage, HumanMessage
 from langchain_core.tools import tool
 
 from ct_guard import CalibrateDecisionsConfig, calibrate_decisions
@@ -69,7 +69,7 @@ def main() -> None:
         call = {"name": "shell", "args": {"command": command}, "id": "1"}
         model = Caller(responses=[AIMessage("", tool_calls=[call]), AIMessage("Done.")])
         agent = create_agent(model, [shell], middleware=[auto_mode])
-        state = agent.invoke({"messages": [("user", "Tidy up.")]})
+        state = agent.invoke({"messages": [HumanMessage("Tidy up.")]})
         print(f"{command}: {state['messages'][2].status}")
 
 

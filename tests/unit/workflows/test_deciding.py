@@ -99,8 +99,9 @@ def test_another_models_scores_are_not_an_estimators(
 
 @pytest.mark.parametrize("field", ["alpha", "delta"])
 def test_shares_lie_between_0_and_1(field: str) -> None:
+    given: dict[str, Any] = {field: 1.5}
     with pytest.raises(FieldError, match=f"`{field}` must be between 0 and 1"):
-        CalibrateDecisionsConfig(**{field: 1.5})
+        CalibrateDecisionsConfig(**given)
 
 
 def test_a_file_that_is_no_calibration_is_said(tmp_path: Path) -> None:
