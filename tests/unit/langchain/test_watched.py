@@ -212,6 +212,6 @@ def test_feedback_lands_on_the_run_that_langsmith_traces(
         runs = {one.body["id"]: one.body for one in server.to("POST", "/runs")}
         client.close()
     assert runs[sent.body["run_id"]]["name"] == "GuardedChain"
-    assert runs[sent.body["trace_id"]]["parent_run_id"] is None
+    assert runs[sent.body["trace_id"]].get("parent_run_id") is None
     assert sent.body["session_id"] == project
     assert sent.body["score"] == pytest.approx(0.953, abs=1e-3)
