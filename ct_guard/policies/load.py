@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from ct_guard.errors import PolicyError
 from ct_guard.files.untrusted_json import JsonError, read_json
+from ct_guard.promises import Voidable
 from ct_guard.records import Action, Certificate
 
 from .base import Policy, parts
@@ -57,7 +58,9 @@ def load_policy(
         ) from None
     for part in parts(policy):
         if isinstance(part, Certified | Cascade | BelowAnsweredWrong):
-            promise = part.promise if isinstance(part, BelowAnsweredWrong) else part.certificate
+            promise: Voidable = (
+                part.promise if isinstance(part, BelowAnsweredWrong) else part.certificate
+            )
             if part.on_void == "raise" and promise.void is not None:
                 again = " --from-outcomes" if isinstance(part, Certified) else ""
                 raise PolicyError(

@@ -156,7 +156,7 @@ def test_an_estimator_without_a_promise_says_so(
 ) -> None:
     made = watch(stream("monday", 50), estimator)
     assert any("has no certified threshold" in line for line in made.remarks)
-    assert made.standing.certificates == ()
+    assert made.standing.promises == ()
 
 
 def test_an_older_certificate_says_what_it_cannot_be_asked(
@@ -169,7 +169,7 @@ def test_an_older_certificate_says_what_it_cannot_be_asked(
     made = watch(stream("monday", 50, signal=9.0), certified)
     assert made.alarms == ()
     assert any("keeps nothing of its sample" in line for line in made.remarks)
-    assert made.standing.certificates
+    assert made.standing.promises
 
 
 # --- outcomes ------------------------------------------------------------------------------------
