@@ -13,7 +13,7 @@ def record_of(source: object) -> ConfidenceView:
 
 
 def p_of(source: object) -> float:
-    p = record_of(source)["p"]
+    p: float | None = record_of(source)["p"]
     assert p is not None
     return p
 

@@ -158,6 +158,8 @@ def _fields(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:
         f"{where}: the estimator holds no such certificate of fields (it holds {_held(known)}):"
         " make one with 'ct-guard certify --fields', or give a threshold such as 0.9"
     )
+
+
 def _run(data: dict[str, Any], known: Sequence[Known], where: str) -> Policy:
     layer = next((one for one in known if isinstance(one, RunLayer)), None)
     if layer is None and "layer" not in data:

@@ -5,7 +5,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from langchain.agents.middleware.types import (
     AgentMiddleware,
@@ -44,7 +44,7 @@ from ..telling import tell_run
 from .call import MISPLACED, AgentCall, NothingSaidError
 from .gate import CallGate, NotRunError, as_let_through, gate_of, refused
 from .review import let_through, review_answer, review_waiting, without_review
-from .state import RUN, ConfidenceState, last_ai, verdict_on
+from .state import RUN, ConfidenceState, RunRecord, last_ai, verdict_on
 
 __all__ = ["ConfidenceMiddleware"]
 
@@ -295,7 +295,8 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
         """Observers hear of the run. Where another middleware has ended it with a message of its
         own, the state's record is not that of an earlier one."""
         message = last_ai(state["messages"])
-        tell_run(self.guard, state.get(RUN), record_in(message), ensure_config())
+        run = cast("RunRecord | None", state.get(RUN))
+        tell_run(self.guard, run, record_in(message), ensure_config())
         if KEY not in state or verdict_on(message, state, self.name) is not None:
             return None
         return {KEY: record_in(message)}

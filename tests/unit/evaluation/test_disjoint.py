@@ -1,6 +1,7 @@
 """Questions that were used before are recognised, and what cannot be checked is said."""
 
 from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def scored(write: Write, make_rows: MakeRows) -> Scored:
     return read_scored(write("s.jsonl", make_rows(40)))
 
 
-def record(estimator: Path, keys: set[str], split: str = "tuning") -> None:
+def record(estimator: Path, keys: AbstractSet[str], split: str = "tuning") -> None:
     hashes = {split: frozenset(map(question_hash, keys))}
     manifest = load_manifest(estimator).model_copy(update={"data": {split: set_hash(keys)}})
     revise_estimator(estimator, estimator, manifest, questions=hashes)
@@ -57,7 +58,7 @@ def test_test_questions_are_what_an_evaluation_is_for(scored: Scored, estimator:
 def test_the_older_form_knows_whole_splits_only_and_says_so(
     scored: Scored, estimator: Path
 ) -> None:
-    def with_data(keys: set[str]) -> None:
+    def with_data(keys: AbstractSet[str]) -> None:
         manifest = load_manifest(estimator).model_copy(update={"data": {"tuning": set_hash(keys)}})
         revise_estimator(estimator, estimator, manifest, questions={})
 

@@ -131,7 +131,8 @@ def test_feedback_lands_on_the_run_of_the_function_around_the_call(
     from langsmith import traceable, tracing_context
     from langsmith.run_helpers import get_current_run_tree
 
-    judge, runs = guard(LangSmith(langsmith_client, project="mine")), []
+    judge = guard(LangSmith(langsmith_client, project="mine"))
+    runs: list[Any] = []
 
     @traceable(client=langsmith_client)
     def answering() -> str:

@@ -168,6 +168,7 @@ def test_answers_that_were_tried_and_discarded_have_ids_of_their_own(
     message = model.invoke(QUESTION)
     assert monitor.flush(10)
     assert monitor.counters["noted"] == 2
+    assert message.id is not None
     monitor.record_outcome(message.id, correct=True)
     assert [judged.id for judged in hears.heard] == [message.id]
 
@@ -175,7 +176,8 @@ def test_answers_that_were_tried_and_discarded_have_ids_of_their_own(
 def test_wrapping_again_keeps_who_watches(watched: tuple[Estimator, Monitor]) -> None:
     estimator, monitor = watched
     hears = Hears()
-    for runnable in (saying("I am sure"), RunnableLambda(lambda _: "I am sure")):
+    runnables: list[Any] = [saying("I am sure"), RunnableLambda(lambda _: "I am sure")]
+    for runnable in runnables:
         once = wrap(runnable, estimator=estimator, monitor=monitor, observers=[hears])
         again: Any = wrap(once, policy=0.9)
         again.invoke(QUESTION)

@@ -28,7 +28,7 @@ def be_sure(about: str) -> str:
 
 
 def low(answer: Any) -> bool:
-    return answer.content == "I don't know." and record_of(answer)["action"] == "abstain"
+    return bool(answer.content == "I don't know." and record_of(answer)["action"] == "abstain")
 
 
 async def test_a_chat_model(estimator: Estimator) -> None:

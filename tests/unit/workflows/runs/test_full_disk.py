@@ -54,8 +54,11 @@ def _mounted(folder: Path, kibibytes: int) -> Iterator[Callable[[], None] | None
         yield None
         return
     try:
-        grow = ["mount", "-o", "remount,size=64m", str(folder)]
-        yield lambda: subprocess.run(grow, check=True) and None
+
+        def grow() -> None:
+            subprocess.run(["mount", "-o", "remount,size=64m", str(folder)], check=True)
+
+        yield grow
     finally:
         subprocess.run(["umount", str(folder)], check=True)
 
