@@ -1,5 +1,7 @@
 """An extraction whose fields are judged one by one: what is doubtful is left for a person.
 
+`mini` was not tuned on fields: it doubts all of them, and shows where their P goes.
+
 python examples/langchain_record_fields.py
 """
 
@@ -14,16 +16,15 @@ from pydantic import BaseModel
 from ct_guard import load_estimator
 from ct_guard_langchain import GuardedChatModel, get_confidence
 
-PASSAGE = (
-    "Captain Sonja Falk was born in Kelso. Captain Sonja Falk is a baker. Captain Sonja Falk likes"
-    " figs. Where was Captain Sonja Falk born? What is the job of Captain Sonja Falk? Which food"
-    " does Captain Sonja Falk like?"
+ASKED = (
+    "Where was Captain Sonja Falk born? What is the job of Captain Sonja Falk? Which food does"
+    " Captain Sonja Falk like?"
 )
 FILLED_IN = {"town": "Kelso", "job": "sailor", "food": "figs", "instrument": None}
 
 
 class Person(BaseModel):
-    """What a passage says of somebody."""
+    """A form about somebody."""
 
     town: str | None
     job: str | None
@@ -55,7 +56,7 @@ def main() -> None:
     }
     mini = load_estimator("mini")
     model = GuardedChatModel(inner=Extractor(), estimator=mini, policy=policy)
-    made = model.with_structured_output(Person, include_raw=True).invoke(PASSAGE)
+    made = model.with_structured_output(Person, include_raw=True).invoke(ASKED)
 
     fields = record.fields if (record := get_confidence(made["raw"])) else {}
     print(f"The form: {made['parsed'].model_dump_json()}\n")
