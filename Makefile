@@ -29,17 +29,14 @@ PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-
 	--benchmark-disable
 # steps beside each other; what each says stays together
 TOGETHER := --no-print-directory --jobs 2 --output-sync=target
-LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF \
-	-DCMAKE_PROJECT_llama.cpp_INCLUDE='$(CURDIR)/tools/llama_cpp.cmake'
+LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
 
-.PHONY: demo test quick check docs mini ray fuzz bench bench-world bench-real bench-decisions bench-gpu litellm clean
+.PHONY: demo setup test quick check types lint unit docs mini ray fuzz bench bench-world bench-real bench-decisions bench-gpu litellm clean
 .DELETE_ON_ERROR:
 
 demo: $(VENV)/demo.stamp
 	@mkdir -p runs
 	$(BIN)/ct-guard score examples/answers.jsonl --estimator mini -o runs/demo.jsonl --overwrite
-
-.PHONY: setup types lint unit
 
 setup: $(VENV)/test.stamp $(VENV)/docs.stamp
 
