@@ -62,7 +62,7 @@ def test_an_error_that_quotes_the_key_is_told_without_it(serving: Serving, api: 
         (PlainTextResponse('{"choices": [1]}'), "no chat completion"),
         (PlainTextResponse('{"object": "list"}'), "no chat completion"),
     ],
-    ids=str,
+    ids=["redirect", "no JSON", "odd choices", "no choices"],
 )
 def test_a_reply_that_is_none_is_the_upstreams_fault(
     estimator: object, reply: PlainTextResponse, said: str
