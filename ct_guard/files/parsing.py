@@ -175,6 +175,7 @@ def _question_answer(fields: dict[str, Any], columns: Collection[str]) -> Questi
             "model": _optional_text(fields, "model"),
             "group": None,
             "logprobs": _logprobs(fields.get("logprobs")),
+            "fields": None,
             "columns": {
                 name: fields[name] for name in columns if fields.get(name) not in (None, "")
             },
