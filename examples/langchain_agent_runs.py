@@ -52,7 +52,7 @@ def main() -> None:
 
     mini, runs = load_estimator("mini"), folder / "runs.jsonl"
     with runs.open("w") as file:
-        for _ in range(40):
+        for _ in range(60):
             state, _, right = run(mini, "annotate", dice)
             file.write(json.dumps({**state["ct_guard_run"], "correct": right}) + "\n")
 

@@ -260,6 +260,12 @@ def _questions(folder: Path, data: bytes) -> None:
     load_questions(folder / "questions.json")
 
 
+def _lora_configs() -> list[bytes]:
+    """Of an adapter that acts on every token, as published ones do."""
+    config = json.loads(MINI.joinpath("query", "adapter", "adapter_config.json").read_bytes())
+    return [json.dumps({**config, "alora_invocation_tokens": None}).encode()]
+
+
 def _lora_config(folder: Path, data: bytes) -> None:
     from ct_guard.store.lora_config import in_order, plain_lora, read_lora_config
 
@@ -502,7 +508,7 @@ TARGETS: dict[str, Target] = {
     "calibrator": Target(_calibrators, _calibrator),
     "prior": Target(_priors, _prior),
     "questions": Target(_file("query", "questions-6166c309.json"), _questions),
-    "adapter-config": Target(_file("query", "adapter", "adapter_config.json"), _lora_config),
+    "adapter-config": Target(_lora_configs, _lora_config),
     "weights-index": Target(
         lambda: [b'{"metadata": {}, "weight_map": {"a": "model.safetensors"}}'], _index
     ),

@@ -1,7 +1,6 @@
 """A GGUF file of a real language model as the base of everything: one file, both backends."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -9,13 +8,11 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 
-from ct_guard import QuestionAnswer
-from ct_guard.backends import Backend
 from ct_guard.backends.fingerprint import digest, fingerprint
 from ct_guard.backends.gguf_probe import first_difference
 from ct_guard.backends.llama_cpp import LlamaCppBackend
 from ct_guard.cli import cli
-from ct_guard.estimators import Estimator, load_estimator
+from ct_guard.estimators import load_estimator
 from ct_guard.store import load_manifest
 
 ROWS = [
@@ -26,12 +23,23 @@ ROWS = [
     ("Which planet is known as the red one?", "Venus"),
 ]
 
-BACKENDS = ("transformers", "llama_cpp")
+BACKENDS = {
+    "transformers": ("--backend", "transformers", "--dtype", "float32"),
+    "llama_cpp": ("--backend", "llama_cpp", "--threads", "1"),
+}
 
 
 @pytest.fixture(autouse=True)
 def _cache(smol_folder: Path, smol_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CT_GUARD_CACHE", str(smol_cache))
+
+
+@pytest.fixture
+def answers(tmp_path: Path) -> Path:
+    path = tmp_path / "answers.jsonl"
+    rows = [{"question": question, "answer": answer} for question, answer in ROWS]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
 
 
 def run(*arguments: str | Path) -> str:
@@ -40,10 +48,12 @@ def run(*arguments: str | Path) -> str:
     return result.output
 
 
-def logits(estimator: Estimator) -> NDArray[np.float64]:
-    scored = estimator.score([QuestionAnswer(question=asked, answer=said) for asked, said in ROWS])
-    assert [one.status for one in scored] == ["ok"] * len(ROWS)
-    return np.array([one.logit for one in scored])
+def logits(answers: Path, tmp_path: Path, *arguments: str | Path) -> NDArray[np.float64]:
+    scored = tmp_path / "scored.jsonl"
+    run("score", answers, *arguments, "-o", scored, "-q", "--overwrite")
+    rows = [json.loads(line) for line in scored.read_text().splitlines()]
+    assert [row["status"] for row in rows] == ["ok"] * len(ROWS)
+    return np.array([row["logit"] for row in rows])
 
 
 def test_both_forms_are_one_base(smol_gguf: Path, smol_folder: Path) -> None:
@@ -63,18 +73,18 @@ def test_both_forms_read_texts_alike(smol_gguf: Path, smol_folder: Path) -> None
 
 @pytest.mark.parametrize(("method", "apart"), [("zero-shot", 0.8), ("likelihood", 1.5)])
 def test_both_backends_score_from_the_same_file(
-    method: str, apart: float, smol_gguf: Path, smol_engine: Callable[[str], Backend]
+    method: str, apart: float, answers: Path, smol_gguf: Path, tmp_path: Path
 ) -> None:
     there, here = (
-        logits(load_estimator(method, base=smol_gguf, backend=smol_engine(name)))
-        for name in BACKENDS
+        logits(answers, tmp_path, "-e", method, "--base", smol_gguf, *BACKENDS[backend])
+        for backend in BACKENDS
     )
     assert np.abs(there - here).max() < apart
     assert np.corrcoef(there, here)[0, 1] > 0.95
 
 
 def test_what_is_tuned_on_the_file_is_served_from_it(
-    smol_gguf: Path, smol_engine: Callable[[str], Backend], tmp_path: Path
+    answers: Path, smol_gguf: Path, tmp_path: Path
 ) -> None:
     graded = tmp_path / "graded.jsonl"
     rows = [
@@ -101,7 +111,9 @@ def test_what_is_tuned_on_the_file_is_served_from_it(
     assert manifest.base.id == str(smol_gguf.resolve())
     assert manifest.base.fingerprint == fingerprint(smol_gguf)
     assert "adapter/adapter.gguf" in manifest.files
-    there, here = (logits(load_estimator(made, backend=smol_engine(name))) for name in BACKENDS)
+    there, here = (
+        logits(answers, tmp_path, "-e", made, *BACKENDS[backend]) for backend in BACKENDS
+    )
     # a start from a probe multiplies the two arithmetics' noise with the logits themselves
     assert np.abs(there - here).max() < 0.15 * np.ptp(there)
     assert np.corrcoef(there, here)[0, 1] > 0.95
@@ -116,24 +128,21 @@ def test_it_answers_and_grades(smol_gguf: Path, tmp_path: Path) -> None:
     assert "Paris" in row["answer"]
 
 
-def test_a_baseline_over_it_names_the_file(
-    smol_gguf: Path, smol_engine: Callable[[str], Backend], tmp_path: Path
-) -> None:
+def test_a_baseline_over_it_names_the_file(smol_gguf: Path, tmp_path: Path) -> None:
     made = tmp_path / "baseline"
     run("baseline", "likelihood", "--base", smol_gguf, "-o", made)
     assert load_manifest(made).base.digests == (digest(smol_gguf),)
-    assert load_estimator(made, backend=smol_engine("llama_cpp")).manifest.method == "likelihood"
+    load_estimator(made, backend="llama_cpp", threads=1).close()
 
 
-def test_it_chats(smol_gguf: Path, smol_engine: Callable[[str], Backend]) -> None:
+def test_it_chats(smol_gguf: Path) -> None:
     from ct_guard_langchain import ChatLocal
 
-    chat = ChatLocal(
-        estimator="zero-shot", base=smol_gguf, backend=smol_engine("transformers"), max_tokens=12
-    )
+    chat = ChatLocal(estimator="zero-shot", base=smol_gguf, max_tokens=12)
     message = chat.invoke(ROWS[0][0])
     assert "Paris" in str(message.content)
     assert 0 < message.response_metadata["ct_guard"]["p"] < 1
+    chat.close()
 
 
 def test_the_doctor_knows_it(smol_gguf: Path) -> None:

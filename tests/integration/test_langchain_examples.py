@@ -1,5 +1,6 @@
 """Each LangChain example tells its story, offline, on the embedded model."""
 
+import json
 import re
 from functools import cache
 from importlib.util import find_spec
@@ -34,7 +35,7 @@ def summed(line: str) -> int:
 def test_every_story_is_told_here_and_short() -> None:
     told = {name for name in STORIES if name in Path(__file__).read_text()}
     assert told == set(STORIES)
-    assert len(STORIES) == 7
+    assert len(STORIES) == 9
     for name in STORIES:
         assert len((ROOT / "examples" / name).read_text().splitlines()) < 80, name
 
@@ -73,7 +74,7 @@ def test_a_dangerous_tool_does_not_run_and_a_harmless_one_does() -> None:
 
 def test_a_run_that_is_unlikely_to_succeed_is_stopped_and_another_one_is_not() -> None:
     first, *runs = story("langchain_agent_runs.py")
-    assert re.match(r"P\(an agent's run succeeds\), from 40 runs of which \d+ did", first)
+    assert re.match(r"P\(an agent's run succeeds\), from 60 runs of which \d+ did", first)
     stopped = ["I don't know." in line for line in runs]
     assert len(set(stopped)) == 2
     for line, ended in zip(runs, stopped, strict=True):
@@ -128,3 +129,17 @@ def test_a_certified_threshold_acts_inside_auto_mode() -> None:
         "move all notes in staging: error",
         "delete all notes in prod: error",
     )
+
+
+def test_each_field_of_a_form_has_a_fate_of_its_own() -> None:
+    form, _, *fields, _, waiting = story("langchain_record_fields.py")
+    told = [re.fullmatch(r"  (\w+): p=(\d\.\d+) \((\w+)\) (\w+)", line) for line in fields]
+    fates = {found[1]: (float(found[2]), found[3], found[4]) for found in told if found}
+    assert set(fates) == {"food", "instrument", "job", "town"}
+    assert fates["instrument"][1] == "empty"
+    for name, (p, _, action) in fates.items():
+        least, below = (0.9, "drop") if name == "food" else (0.5, "review")
+        assert action == ("pass" if p >= least else below)
+    assert ('"food":null' in form) == (fates["food"][2] == "drop")
+    reviewed = [name for name, (_, _, action) in fates.items() if action == "review"]
+    assert waiting == f"For a person to look at: {json.dumps(reviewed)}"

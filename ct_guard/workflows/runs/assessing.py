@@ -250,6 +250,7 @@ def _result(confidence: Confidence, decision: Decision, origin: dict[str, Any]) 
     }
     if FIELDS_SCORER in origin:
         fields[FIELDS] = fields_column(confidence, decision)
+        fields[FIELDS_SCORER] = origin[FIELDS_SCORER]
     for name, value in (confidence.readings or {}).items():
         fields[read_column(name)] = value
     if confidence.evidence is not None:

@@ -218,7 +218,7 @@ async def test_the_record_lies_on_the_message_and_in_the_state(
 ) -> None:
     state = await run(way, guarded(estimator, CASES["pass: a good answer passes"]), asked())
     assert state["ct_guard"] == get_confidence(state["messages"][-1]) == get_confidence(state)
-    assert set(state) == {"messages", "ct_guard"}
+    assert set(state) == {"messages", "ct_guard", "ct_guard_run"}
 
 
 @pytest.mark.parametrize("way", ["invoke", "ainvoke"])

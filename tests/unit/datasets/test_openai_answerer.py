@@ -197,7 +197,7 @@ def test_a_refused_request_is_its_own_failure_only(server: ChatServer, status: i
 
 
 @pytest.mark.parametrize(
-    ("status", "hint"), [(401, "--key-env"), (403, "key"), (404, "/v1"), (302, "URL")]
+    ("status", "hint"), [(401, "`key_env`"), (403, "key"), (404, "/v1"), (302, "URL")]
 )
 def test_what_fails_for_every_request_stops_the_run(
     server: ChatServer, status: int, hint: str

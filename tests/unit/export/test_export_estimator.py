@@ -141,7 +141,7 @@ def test_a_base_file_of_another_type_is_shared_unless_a_type_is_asked_for(
     estimator: Path, base: Path
 ) -> None:
     export_estimator(estimator, kind="f32", only="base")
-    with pytest.raises(OutputExistsError, match="--adapter-only leaves it"):
+    with pytest.raises(OutputExistsError, match="an export of the adapter alone leaves"):
         export_estimator(estimator, kind="f16")
     assert not (estimator / "adapter" / "adapter.gguf").exists()
     assert export_estimator(estimator).kept

@@ -22,7 +22,7 @@ LABELS = [True] * 60 + [False] * 40
 def test_chance_is_told_of_after_some_evaluations_with_what_to_try() -> None:
     said = nothing_learnt(run(0.51, 0.45, 0.56), LABELS, learning_rate=3e-4)
     assert said is not None
-    for word in ("after 90 steps", "0.560 at best", "--method hybrid", "9e-04", "1e-04"):
+    for word in ("after 90 steps", "0.560 at best", "`method` hybrid", "9e-04", "1e-04"):
         assert word in said
 
 

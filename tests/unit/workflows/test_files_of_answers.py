@@ -58,7 +58,10 @@ def test_grades_that_are_all_alike_are_remarked_on(answered: Path, tmp_path: Pat
 @pytest.mark.parametrize(
     ("config", "said"),
     [
-        (GradeConfig(tolerance=0.1), "`tolerance` is for `grader` numeric: leave it out"),
+        (
+            GradeConfig(tolerance=0.1),
+            "`tolerance` is for `grader` numeric and fields: leave it out",
+        ),
         (GradeConfig(limit=3), "belong to `dataset`"),
         (GradeConfig(dataset="sciq:train"), "one of them"),
         (GradeConfig(grader="judge"), "`judge` go together"),
