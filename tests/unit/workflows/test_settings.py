@@ -19,8 +19,8 @@ VERBS = [name for name in workflows.__all__ if name.islower()]
 def test_every_verb_has_one_configuration_and_one_result() -> None:
     assert VERBS == [
         "audit", "baseline", "calibrate", "calibrate_decisions", "calibrate_runs", "certify",
-        "cost", "evaluate", "grade", "monitor", "outcomes", "report", "score", "serve", "split", "tune",
-        "weigh",
+        "cost", "evaluate", "grade", "monitor", "outcomes", "report", "score", "serve", "split",
+        "tune", "weigh",
     ]  # fmt: skip
     for verb in VERBS:
         for kind in ("Config", "Result"):
