@@ -20,11 +20,11 @@ world, `smol` has read the question, the answer and what its small base finds li
 kinds of questions that models tend to get wrong from others, and clumsy answers from smooth ones.
 It cannot check a fact, follow a calculation, or know medicine: in five of the six sets below the
 interval of its AUROC holds 0.5, which is chance, and across sets its figure is mostly that of
-telling the sets apart. A linear probe of the same base, which is beside it below, is better over
-all sets together, and no better within most. Steps of gradient made it worse on validation rows (log loss 0.700 at the
-start, a linear probe as a LoRA; 0.717 after 20 steps), so the start is what is kept. Use it to try
-every path of ct-guard on real text; for a decision that matters, tune a base of 7 billion
-parameters or more, or give ct-guard other evidence than one reading."""
+telling the sets apart. A linear probe of the same base, beside it below, is better over all sets
+together, and in three of the six. Steps of gradient made `smol` worse on validation rows (log loss
+0.700 at the start, a linear probe as a LoRA; 0.717 after 20 steps), so the start is what is kept.
+Use it to try every path of ct-guard on real text; for a decision that matters, tune a base of 7
+billion parameters or more, or give ct-guard other evidence than one reading."""
 
 
 BESIDE = """\
