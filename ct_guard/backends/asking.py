@@ -1,9 +1,5 @@
 """One call of `TransformersBackend.ask`: an answer is read once, and queries go on from there."""
 
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
-from typing import Protocol
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -11,32 +7,14 @@ from numpy.typing import NDArray
 from ct_guard.errors import BackendError, NonFiniteScoreError, UsageError
 from ct_guard.query import Query
 
-from .base import KV, NO_TOKENS, Adapter, Asked, Asking, Manner
-from .forward import Decoder, Past, Step, live, select
+from .base import KV, NO_TOKENS, Adapter, Asked, Asking
+from .forward import Past, Step, live, select
+from .scoring import Engine
 
 __all__ = ["ask"]
 
 _OF_A_TOKEN = 8
 """Tokens of a cache that are copied for a query: they cost about as much as one that is read."""
-
-
-class Engine(Protocol):
-    """What is needed of the backend."""
-
-    @property
-    def decoder(self) -> Decoder: ...
-
-    @property
-    def manner(self) -> Manner: ...
-
-    @property
-    def window(self) -> int | None: ...
-
-    def adapted(self, name: str | None) -> AbstractContextManager[None]: ...
-
-    def in_batches(
-        self, rows: Sequence[int], lengths: Sequence[int], work: Callable[[list[int]], None]
-    ) -> None: ...
 
 
 @torch.inference_mode()

@@ -14,7 +14,7 @@ from ct_guard.query import Query
 from .base import KV, Adapter, Item, Manner, ScoreBatch, Want
 from .forward import Decoder, Past, live, select
 
-__all__ = ["ScoreJob"]
+__all__ = ["Engine", "ScoreJob"]
 
 SHARE_FROM = 0.15
 """Answers share a prefilled context when that saves this share of the call's tokens."""
