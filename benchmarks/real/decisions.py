@@ -248,12 +248,14 @@ def measure(name: str, rows: Sequence[GradedDecision]) -> tuple[list[list[str]],
 @click.option("--rows", default=600, show_default=True, help="Of each kind of question.")
 @click.option("--estimator", default="smol", show_default=True)
 @click.option("--backend", default="llama_cpp", show_default=True)
-def main(scores: Path, rows: int, estimator: str, backend: str) -> None:
+@click.option("--threads", type=int, help="Of llama.cpp.")
+def main(scores: Path, rows: int, estimator: str, backend: str, threads: int | None) -> None:
     folder = folder_or_reason()
     if isinstance(folder, str):
         click.echo(f"skipped: {folder}")
         return
-    loaded = deciding(load_estimator(estimator, backend=backend))
+    options = {"threads": threads} if threads else {}
+    loaded = deciding(load_estimator(estimator, backend=backend, **options))
     found = read(loaded, drawn(loaded, folder, rows), scores)
     lines, certificates = [], []
     for name in TASKS:
