@@ -6,25 +6,21 @@ any lengths are read together without padding.
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.backends.base import KV, Activation, Item, ScoreBatch, Want
-from ct_guard.backends.stems import stems
 from ct_guard.errors import NonFiniteScoreError, UsageError
 from ct_guard.query import Query
 
 from .context import Context
+from .families import Answer, Family, Waiting, groups, parts, related
 from .rows import Reading, Row, Slot
 
 __all__ = ["LoadedAdapter", "ScoreJob"]
-
-GROUP_TOKENS = 512
-"""About what is read together: enough to keep the processor busy, and no more, as every token
-computes its attention to all cells in use and only then forgets those of other sequences."""
 
 Ids = NDArray[np.int64]
 
@@ -38,40 +34,11 @@ class LoadedAdapter:
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """One item without a cache of its own."""
-
-    number: int
-    ids: Ids
-
-
-@dataclass(frozen=True)
-class _Family:
-    """Answers to one context, of which `stem` is what others begin with, too."""
-
-    context: Ids
-    answers: list[_Answer]
-    stem: tuple[int, ...] = ()
-
-    @property
-    def shared(self) -> bool:
-        return len(self.answers) > 1 or bool(self.stem)
-
-    @property
-    def own(self) -> Ids:
-        return self.context[len(self.stem) :]
-
-
-_Waiting = tuple[_Family, _Answer, Slot | None]
-"""An answer, and the sequence that holds its context where several share that."""
-
-
-@dataclass(frozen=True)
 class _Branch:
     """An answer and the sequence that it is read into. `ids` are its context too, unless that has
     been read already."""
 
-    answer: _Answer
+    answer: Answer
     slot: Slot
     ids: Ids
 
@@ -105,18 +72,20 @@ class ScoreJob:
         self.prefilled = np.zeros(size, np.int32)
 
     def run(self) -> ScoreBatch:
-        families: dict[tuple[int, ...], _Family] = {}
+        families: dict[tuple[int, ...], Family] = {}
         live: list[tuple[int, Slot]] = []
         for number, item in enumerate(self.items):
             context, answer = _texts(item)
             if isinstance(item.context, KV) and self._continues(number, item.context):
                 live.append((number, item.context.handle))
                 continue
-            family = families.setdefault(context, _Family(_array(context), []))
-            family.answers.append(_Answer(number, _array(answer)))
+            family = families.setdefault(context, Family(_array(context), []))
+            family.answers.append(Answer(number, _array(answer)))
         if self.labels:
             self._ask_live(live)
-        for group in self._groups(self._related(families)):
+        read = related(families, self.cache.free_sequences)
+        most, room = self._most_rows(), self.cache.room
+        for group in groups(read, query=len(self.query), room=room, most=most):
             self._score(group)
         return ScoreBatch(
             label_logits=self.label_logits if self.labels else None,
@@ -152,47 +121,7 @@ class ScoreJob:
 
     # --- from the text --------------------------------------------------------------------------
 
-    def _related(self, families: dict[tuple[int, ...], _Family]) -> list[_Family]:
-        """Families in the order in which they are read. Sharing a context takes a sequence for it
-        and one for an answer; sharing a stem one more."""
-        free = self.cache.free_sequences
-        if free < 2:
-            return [
-                _Family(family.context, [answer])
-                for family in families.values()
-                for answer in family.answers
-            ]
-        related = [stem for stem in stems(families) if stem.ids and free > 2]
-        alone = families.copy()
-        behind = [
-            replace(alone.pop(context), stem=stem.ids)
-            for stem in related
-            for context in stem.contexts
-        ]
-        return [*alone.values(), *behind]
-
-    def _groups(self, families: list[_Family]) -> Iterator[list[_Family]]:
-        """Families that are read together, all of one stem; one that is too large is a group of its
-        own."""
-        group: list[_Family] = []
-        cells = rows = 0
-        for family in families:
-            more = len(family.own) + sum(
-                len(answer.ids) + len(self.query) for answer in family.answers
-            )
-            sequences = len(family.answers) + family.shared
-            room = min(self.cache.room - len(family.stem), GROUP_TOKENS)
-            most = self._most_rows() - bool(family.stem)
-            crowded = cells + more > room or rows + sequences > most
-            if group and (crowded or family.stem != group[0].stem):
-                yield group
-                group, cells, rows = [], 0, 0
-            group.append(family)
-            cells, rows = cells + more, rows + sequences
-        if group:
-            yield group
-
-    def _score(self, group: list[_Family]) -> None:
+    def _score(self, group: list[Family]) -> None:
         for at, family in enumerate(group):
             for place, answer in enumerate(family.answers):
                 asked = len(self.query) if self.labels else 0
@@ -207,7 +136,7 @@ class ScoreJob:
         if wanted and self.everywhere:
             self._read_group(group, self.handle, logprobs=False, hidden=self.hidden)
 
-    def _read_group(self, group: list[_Family], adapter: Any, logprobs: bool, hidden: bool) -> None:
+    def _read_group(self, group: list[Family], adapter: Any, logprobs: bool, hidden: bool) -> None:
         """Read contexts and answers, the adapter on for all of it or off, and ask the query where
         this reading serves it."""
         asked = self.labels and (adapter is not None or not self.everywhere)
@@ -218,7 +147,7 @@ class ScoreJob:
             rows = [_trunk(slot, family, logprobs) for slot, family in opened]
             firsts = iter(self.cache.read(rows, adapter) if rows else [])
             room -= len(group[0].stem) + sum(len(row.ids) for row in rows)
-            waiting: list[_Waiting] = []
+            waiting: list[Waiting] = []
             remaining = iter(rows)
             for family in group:
                 trunk = next(remaining).slot if family.shared else None
@@ -226,14 +155,15 @@ class ScoreJob:
                     for answer, value in zip(family.answers, next(firsts).logprobs, strict=True):
                         self.answer_logprobs[answer.number] = value[None]
                 waiting += [(family, answer, trunk) for answer in family.answers]
-            for part in self._parts(waiting, room):
+            most = self._most_rows()
+            for part in parts(waiting, query=len(self.query), room=room, most=most):
                 with self._freed() as slots:
                     branches = [self._branch(*entry, slots) for entry in part]
                     self._read_branches(branches, adapter, logprobs, hidden, asked)
 
     def _trunks(
-        self, families: list[_Family], adapter: Any, slots: list[Slot]
-    ) -> Iterator[tuple[Slot, _Family]]:
+        self, families: list[Family], adapter: Any, slots: list[Slot]
+    ) -> Iterator[tuple[Slot, Family]]:
         """A sequence for each context, which holds its stem already; all are added to `slots`."""
         stem = families[0].stem if families else ()
         if stem:
@@ -243,23 +173,8 @@ class ScoreJob:
             slots.append(self.cache.fork(slots[0], len(stem)) if stem else self.cache.new())
             yield slots[-1], family
 
-    def _parts(self, waiting: list[_Waiting], room: int) -> Iterator[list[_Waiting]]:
-        """Branches that are read together in so many cells, at least one at a time."""
-        part: list[_Waiting] = []
-        cells, room, most = 0, min(room, GROUP_TOKENS), self._most_rows()
-        for entry in waiting:
-            family, answer, trunk = entry
-            more = len(answer.ids) + len(self.query) + (0 if trunk else len(family.context))
-            if part and (cells + more > room or len(part) == most):
-                yield part
-                part, cells = [], 0
-            part.append(entry)
-            cells += more
-        if part:
-            yield part
-
     def _branch(
-        self, family: _Family, answer: _Answer, trunk: Slot | None, slots: list[Slot]
+        self, family: Family, answer: Answer, trunk: Slot | None, slots: list[Slot]
     ) -> _Branch:
         if trunk is None:
             slots.append(self.cache.new())
@@ -358,7 +273,7 @@ def _array(ids: Sequence[int]) -> Ids:
     return np.array(ids, np.int64)
 
 
-def _trunk(slot: Slot, family: _Family, logprobs: bool) -> Row:
+def _trunk(slot: Slot, family: Family, logprobs: bool) -> Row:
     """A context that several answers go on from, behind its stem; at its end, the first token of
     each is predicted."""
     if not logprobs:
