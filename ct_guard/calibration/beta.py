@@ -6,7 +6,7 @@ Three parameters: where Platt bends both ends alike, this bends each on its own.
 import warnings
 
 import numpy as np
-from scipy.optimize import minimize  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]
 from scipy.special import expit, logit  # type: ignore[import-untyped]
 
 from ct_guard.calibration.base import Bools, Floats, Params, check_names, number
@@ -67,7 +67,7 @@ def fit(logits: Floats, correct: Bools) -> Params:
         return float(value), slope
 
     start = np.array([1.0, 1.0, float(logit(target.mean()))])
-    found = minimize(
+    found = scipy.optimize.minimize(
         loss,
         start,
         jac=True,

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from sklearn.model_selection import StratifiedGroupKFold  # type: ignore[import-untyped]
 
 from ct_guard.errors import UsageError
 
@@ -35,5 +34,9 @@ def folds_by_question(
             "cross-validation needs at least two questions, two right and two wrong answers:"
             " grade more rows"
         )
+    from sklearn.model_selection import (  # type: ignore[import-untyped]  # loads slowly
+        StratifiedGroupKFold,
+    )
+
     splitter = StratifiedGroupKFold(count, shuffle=True, random_state=seed)
     yield from splitter.split(np.zeros(labels.size), labels, groups)

@@ -12,8 +12,8 @@ all.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import scipy  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from scipy.optimize import minimize  # type: ignore[import-untyped]
 from scipy.special import expit, logit  # type: ignore[import-untyped]
 
 from ct_guard.errors import CalibrationError
@@ -73,7 +73,9 @@ def fit_groups(
     if not count:
         return ()
     bounds = [(-STEEPEST, STEEPEST)] * count + [(-FARTHEST, FARTHEST)] * count
-    found = minimize(loss, np.zeros(2 * count), jac=True, method="L-BFGS-B", bounds=bounds).x
+    found = scipy.optimize.minimize(
+        loss, np.zeros(2 * count), jac=True, method="L-BFGS-B", bounds=bounds
+    ).x
     slopes, shifts = (np.split(half, np.cumsum(sizes)[:-1]) for half in np.split(found, 2))
     return tuple(
         GroupCorrections(

@@ -5,8 +5,6 @@ import warnings
 import numpy as np
 from scipy.linalg import LinAlgWarning  # type: ignore[import-untyped]
 from scipy.special import expit, logit  # type: ignore[import-untyped]
-from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
-from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
 
 from ct_guard.calibration.base import Bools, Floats, Params, check_names, number
 from ct_guard.errors import CalibrationError
@@ -91,6 +89,10 @@ def _without_scores(correct: Bools, why: str) -> Params:
 def _logistic(z: Floats, target: Floats) -> tuple[float, float] | None:
     """Unpenalised logistic regression on targets in [0, 1]: every row stands once as right, with
     weight `target`, and once as wrong, with the rest. None where it does not converge."""
+    # to apply a calibrator needs none of what takes long to load here
+    from sklearn.exceptions import ConvergenceWarning  # type: ignore[import-untyped]
+    from sklearn.linear_model import LogisticRegression  # type: ignore[import-untyped]
+
     failures = (ConvergenceWarning, LinAlgWarning, RuntimeWarning)
     model = LogisticRegression(C=np.inf, solver="newton-cholesky", tol=1e-10, max_iter=1000)
     with warnings.catch_warnings():

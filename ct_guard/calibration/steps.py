@@ -1,8 +1,8 @@
 """Step functions of the logit: what isotonic and histogram calibration fit."""
 
 import numpy as np
+import scipy  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from sklearn.isotonic import isotonic_regression  # type: ignore[import-untyped]
 
 from ct_guard.calibration.base import Floats, Params, check_names, numbers
 from ct_guard.errors import CalibrationError
@@ -29,7 +29,7 @@ def check(params: Params) -> None:
 
 def monotone(means: NDArray[np.floating], weights: NDArray[np.floating]) -> Floats:
     """The closest sequence that never decreases (pool adjacent violators), shape (k,)."""
-    fitted: Floats = isotonic_regression(means, sample_weight=weights, y_min=0.0, y_max=1.0)
+    fitted: Floats = np.clip(scipy.optimize.isotonic_regression(means, weights=weights).x, 0.0, 1.0)
     return fitted
 
 

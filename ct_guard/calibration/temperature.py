@@ -3,7 +3,7 @@
 import warnings
 
 import numpy as np
-from scipy.optimize import minimize_scalar  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]
 from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.calibration.base import Bools, Floats, Params, check_names, number
@@ -64,7 +64,7 @@ def fit(logits: Floats, correct: Bools) -> Params:
         _warn("the logits' signs go against the labels, so every p is about 1/2: use 'platt'")
         log_t = _LOG_BOUNDS[1]
     else:
-        log_t = minimize_scalar(
+        log_t = scipy.optimize.minimize_scalar(
             loss, bounds=_LOG_BOUNDS, method="bounded", options={"xatol": 1e-8}
         ).x
     limits = np.finfo(np.float64)

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import scipy  # type: ignore[import-untyped]
 from pydantic import Field
-from scipy.stats import binomtest  # type: ignore[import-untyped]
 
 from ct_guard.errors import InputError, UsageError
 from ct_guard.files import Needs, Rejected, Row, correct_of, open_rows, open_writer
@@ -176,7 +176,7 @@ def _shares(stratum: Stratum, level: float) -> tuple[float | None, float, float]
     """Overturned: estimate, lower and upper bound."""
     if not stratum.checked:
         return None, 0.0, 1.0
-    test = binomtest(stratum.overturned, stratum.checked)
+    test = scipy.stats.binomtest(stratum.overturned, stratum.checked)
     bounds = test.proportion_ci(1.0 - (1.0 - level) / 2.0, method="exact")
     return stratum.overturned / stratum.checked, float(bounds.low), float(bounds.high)
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import scipy  # type: ignore[import-untyped]
 from numpy.typing import NDArray
-from scipy.optimize import minimize  # type: ignore[import-untyped]
 from scipy.special import logsumexp  # type: ignore[import-untyped]
 
 from ct_guard.calibration import MIN_ROWS
@@ -153,7 +153,7 @@ def _fit(scores: Floats, right: Ints) -> tuple[float, list[float]]:
     start = np.zeros(1 + count)
     start[0] = scale
     bounds = [(0.0, None), *[(None, None)] * count]
-    found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
+    found = scipy.optimize.minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds)
     if not np.isfinite(found.x).all():
         raise CalibrationError("the fit did not converge: look for outliers among the scores")
     return float(found.x[0]) / scale, (found.x[1:] - found.x[1:].mean()).tolist()

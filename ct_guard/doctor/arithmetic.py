@@ -23,7 +23,7 @@ def _on(name: str, backend: str) -> Finding:
     is_base = not is_estimator(name)
     try:
         with warnings.catch_warnings(record=True) as said:
-            warnings.simplefilter("always")
+            warnings.simplefilter("always", UserWarning)
             loaded = load_estimator(
                 baselines(by_name=True)[0] if is_base else name,
                 backend=backend,

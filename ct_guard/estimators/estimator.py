@@ -11,13 +11,11 @@ from numpy.typing import NDArray
 
 from ct_guard.backends import KV, Adapter, Backend, Item
 from ct_guard.errors import (
-    BackendError,
     CtGuardError,
     MismatchError,
-    NonFiniteScoreError,
     UsageError,
 )
-from ct_guard.evidence import Fitted, Weighed, with_samples
+from ct_guard.evidence import Fitted, with_samples
 from ct_guard.query import (
     Query,
     Rendered,
@@ -34,8 +32,9 @@ from ct_guard.store.calibrated import calibrated, p_correct
 from .fields import FieldReader, Fields, Questions, questions_of, read_fields
 from .methods import Method, TextMethod
 from .methods.evidence import EvidenceMethod
-from .methods.readings import readable, readings
-from .novelty import Novelty, state_wants, states_of
+from .methods.readings import readable
+from .novelty import Novelty
+from .reading import BaseReading, read_texts
 from .scope import is_outside, warn_outside
 from .weighing import Read, Weighing, p_of, with_evidence
 
@@ -179,7 +178,7 @@ class Estimator:
         scored: dict[int, Read | CtGuardError] = dict(
             zip(
                 plain,
-                self._read(
+                self._reading.read(
                     [Item(waiting[at][1].context, waiting[at][1].answer) for at in plain],
                     [asked[at].asked() for at in plain],
                 ),
@@ -219,8 +218,10 @@ class Estimator:
         self._tell_scope([qa])
         item = Item(kv, ())
         if qa.fields is None:
-            return next(self._confidences(self._read([item], [qa.asked()]), [qa]))
-        scored, fields = self._read_with(qa, item, questions_of(self.reader, qa, self))
+            return next(self._confidences(self._reading.read([item], [qa.asked()]), [qa]))
+        scored, fields = self._read_with(
+            qa, item, questions_of(self.reader, qa, self.backend, self.name)
+        )
         return _with_fields(next(self._confidences([scored], [qa])), fields)
 
     def rendered(self, items: Sequence[QuestionAnswer]) -> list[Rendered | Confidence]:
@@ -272,6 +273,20 @@ class Estimator:
         if self.backend is not None:
             self.backend.close()
 
+    @property
+    def _reading(self) -> BaseReading:
+        if isinstance(self.method, TextMethod):
+            raise UsageError(f"{self.name} works on text, and reads no query")
+        return BaseReading(
+            self.engine,
+            self.method,
+            self.asked,
+            self.adapter,
+            swapped=self.swapped,
+            novelty=self.novelty,
+            named=bool(self.readable),
+        )
+
     # --- inside ---------------------------------------------------------------------------------
 
     def _screened(self, qa: QuestionAnswer) -> Rendered | Confidence:
@@ -291,48 +306,16 @@ class Estimator:
         waiting = [at for at, result in enumerate(results) if result.status == "ok"]
         self._tell_scope([items[at] for at in waiting])
         asked = [items[at] for at in waiting]
-        reads: list[Read | CtGuardError]
-        if isinstance(method, EvidenceMethod):
-            weighed = method.weigh(asked)
-            reads = [
-                Read(one.logit, weighed=one) if isinstance(one, Weighed) else one for one in weighed
-            ]
-        else:
-            judged = method.judge(asked)
-            reads = [one if isinstance(one, CtGuardError) else Read(one) for one in judged]
+        reads = read_texts(method, asked)
         for at, confidence in zip(waiting, self._confidences(reads, asked), strict=True):
             results[at] = _marked(confidence, sanitized=seen[at].sanitized)
         return results
-
-    def _read(self, items: list[Item], questions: list[str]) -> list[Read | CtGuardError]:
-        """What is read of items and what they were asked; for one that the backend cannot score,
-        its error. One such item does not cost the others their score: the batch is halved until it
-        is alone."""
-        if not items:
-            return []
-        try:
-            values, unlike, named = self._measured(items, questions, self.asked)
-            if self.swapped is not None:
-                values = (values + self._measured(items, questions, self.swapped)[0]) / 2
-                named = dict.fromkeys(named, values)  # the query's alone
-            if not np.isfinite(values).all():
-                raise NonFiniteScoreError("the score is NaN or infinite")
-        except BackendError as error:
-            if len(items) == 1:
-                return [error]
-            half = len(items) // 2
-            first = self._read(items[:half], questions[:half])
-            return first + self._read(items[half:], questions[half:])
-        return [
-            Read(float(value), ood, {name: float(known[at]) for name, known in named.items()})
-            for at, (value, ood) in enumerate(zip(values, unlike, strict=True))
-        ]
 
     def _read_fields(
         self, qa: QuestionAnswer, made: Rendered
     ) -> tuple[Rendered, Read | CtGuardError, Fields | CtGuardError]:
         """An answer and its fields; it is cut where the queries about them need the room."""
-        questions = questions_of(self.reader, qa, self)
+        questions = questions_of(self.reader, qa, self.backend, self.name)
         if isinstance(questions, Questions):
             more = max(0, questions.room - len(self.asked.ids))
             whole = len(made.context) + len(made.answer) + len(self.asked.ids)
@@ -347,41 +330,11 @@ class Estimator:
         self, qa: QuestionAnswer, item: Item, questions: Questions | CtGuardError
     ) -> tuple[Read | CtGuardError, Fields | CtGuardError]:
         """One reading where the method's figures come with those of the fields, else two."""
-        fields, batch = read_fields(self.reader, item, questions, self)
-        if batch is None or isinstance(self.method, TextMethod):
-            return self._read([item], [qa.asked()])[0], fields
-        asked = [qa.asked()]
-        known = readings(self.method, batch, asked) if self.readable else {}
-        named = {name: float(values[0]) for name, values in known.items()}
-        return Read(float(self.method.logits(batch, asked)[0]), None, named), fields
-
-    @property
-    def shares_readings(self) -> bool:
-        """Whether one reading of an answer serves its own query and those about its fields."""
-        return (
-            not isinstance(self.method, TextMethod)
-            and self.method.wants <= {"labels", "answer_logprobs"}
-            and self.novelty is None
-            and self.swapped is None
-        )
-
-    def _measured(
-        self, items: Sequence[Item], questions: Sequence[str], query: Query
-    ) -> tuple[NDArray[np.float64], Sequence[float | None], dict[str, NDArray[np.float64]]]:
-        """Raw logits; where they are measured, p-values for `ood`; where they are asked for, the
-        readings by name."""
-        if isinstance(self.method, TextMethod):
-            raise UsageError(f"{self.name} works on text, and reads no query")
-        wants = self.method.wants
-        novelty = self.novelty if query is self.query else None
-        if novelty is not None:
-            wants = wants | state_wants(self.method)
-        batch = self.engine.score(items, query, self.adapter, wants)
-        unlike: Sequence[float | None] = [None] * len(items)
-        if novelty is not None:
-            unlike = novelty.p(states_of(self.method, batch)).tolist()
-        named = readings(self.method, batch, questions) if self.readable else {}
-        return self.method.logits(batch, questions), unlike, named
+        reading = self._reading
+        fields, batch = read_fields(self.reader, item, questions, reading)
+        if batch is None:
+            return reading.read([item], [qa.asked()])[0], fields
+        return reading.read_from(batch, qa.asked()), fields
 
     def _confidences(
         self, reads: Sequence[Read | CtGuardError], items: Sequence[QuestionAnswer]

@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,8 @@ from ct_guard.fields import Leaf, fields_of, read_object
 from ct_guard.query import FIELD_QUERY_HASH, FieldQuery, Query, build_field_query, read_answer
 from ct_guard.records import CalibratorState, FieldConfidence, QuestionAnswer
 from ct_guard.store import EVERY_MODEL, FieldReading, Manifest
+
+from .reading import BaseReading
 
 __all__ = [
     "FieldReader",
@@ -95,33 +97,14 @@ class FieldReader:
         }
 
 
-class Asks(Protocol):
-    """What is needed of the estimator that asks."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def engine(self) -> Backend: ...
-
-    @property
-    def asked(self) -> Query: ...
-
-    @property
-    def adapter(self) -> Adapter | None: ...
-
-    @property
-    def shares_readings(self) -> bool: ...
-
-
 def questions_of(
-    reader: FieldReader | None, qa: QuestionAnswer, estimator: Asks
+    reader: FieldReader | None, qa: QuestionAnswer, backend: Backend | None, name: str
 ) -> Questions | CtGuardError:
-    """What is asked about the fields of an answer, or why nothing can be."""
-    if reader is None:
-        return UsageError(f"{estimator.name} reads no model that could be asked about fields")
+    """What the estimator `name` asks about the fields of an answer, or why it can ask nothing."""
+    if reader is None or backend is None:
+        return UsageError(f"{name} reads no model that could be asked about fields")
     try:
-        return reader.questions(qa, estimator.engine)
+        return reader.questions(qa, backend)
     except CtGuardError as error:
         return error
 
@@ -130,16 +113,16 @@ def read_fields(
     reader: FieldReader | None,
     item: Item,
     questions: Questions | CtGuardError,
-    estimator: Asks,
+    reading: BaseReading,
 ) -> tuple[Fields | CtGuardError, ScoreBatch | None]:
     """The fields of one answer, or why there are none; and what the backend's `score` would have
     said of the answer alone, where the same reading served it."""
     if isinstance(questions, CtGuardError) or reader is None:
         return questions if isinstance(questions, CtGuardError) else UsageError("no reader"), None
-    whole = estimator.shares_readings
+    whole = reading.serves_fields
     try:
-        asking = reader.asking(item, questions, estimator.asked, estimator.adapter, whole=whole)
-        asked = estimator.engine.ask(asking)
+        asking = reader.asking(item, questions, reading.query, reading.adapter, whole=whole)
+        asked = reading.engine.ask(asking)
         fields = reader.fields(questions, asked)
     except CtGuardError as error:
         return error, None

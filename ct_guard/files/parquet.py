@@ -290,11 +290,12 @@ def _write_batches(path: Path, schema: Any, batches: Iterator[Any]) -> None:
 
     with pq.ParquetWriter(os.fspath(path), schema) as writer:
         group: list[Any] = []
+        rows = size = 0
         for batch in batches:
             group.append(batch)
-            rows, size = sum(b.num_rows for b in group), sum(b.nbytes for b in group)
+            rows, size = rows + batch.num_rows, size + batch.nbytes
             if rows >= _GROUP_ROWS or size >= GROUP_BYTES:
                 writer.write_table(pa.Table.from_batches(group, schema))
-                group = []
+                group, rows, size = [], 0, 0
         if group:
             writer.write_table(pa.Table.from_batches(group, schema))

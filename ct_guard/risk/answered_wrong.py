@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import beta  # type: ignore[import-untyped]
+from scipy.special import betaincinv  # type: ignore[import-untyped]
 
 from ct_guard.errors import UsageError
 from ct_guard.promises import AnsweredWrong
@@ -73,7 +73,7 @@ def answered_wrong_limit(promise: AnsweredWrong, level: float = 0.9) -> float:
     if promise.threshold is None:
         raise UsageError(f"nothing is promised: {promise.reason}")
     k, n = promise.errors, promise.n
-    upper = 1.0 if k >= n else float(beta.ppf(level, k + 1, n - k))
+    upper = 1.0 if k >= n else float(betaincinv(k + 1, n - k, level))
     return max(promise.alpha, corrected_risk(upper, promise.grader_false_pass))
 
 

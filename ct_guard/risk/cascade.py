@@ -7,8 +7,7 @@ from itertools import permutations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betainc  # type: ignore[import-untyped]
-from scipy.stats import binom  # type: ignore[import-untyped]
+from scipy.special import bdtr, betainc  # type: ignore[import-untyped]
 
 from ct_guard.errors import UsageError
 from ct_guard.promises import CascadeCertificate, Costs, Stage
@@ -257,7 +256,7 @@ def _too_few(promise: CascadeCertificate, least: int) -> str:
 
 def _why_none(first: CascadeCertificate) -> str:
     m, k = first.answered, first.errors
-    passing = binom.cdf(np.arange(m + 1), m, first.alpha) <= first.delta
+    passing = bdtr(np.arange(m + 1), m, first.alpha) <= first.delta
     allowed = int(np.count_nonzero(passing)) - 1
     limit = f"allows {allowed}" if allowed >= 0 else "allows none of so few"
     stages = ", then ".join(f"{one.model} at P >= {one.threshold:.4f}" for one in first.stages)

@@ -4,8 +4,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import expit  # type: ignore[import-untyped]
-from scipy.stats import binom  # type: ignore[import-untyped]
+from scipy.special import bdtr, expit  # type: ignore[import-untyped]
 
 from ct_guard.errors import UsageError
 from ct_guard.records import Certificate
@@ -74,7 +73,7 @@ def certify(
     errors = _count_at_least(scores[~labels], GRID)
 
     first = _first_tested(answered, least)
-    passes = binom.cdf(errors[first:], answered[first:], alpha) <= delta
+    passes = bdtr(errors[first:], answered[first:], alpha) <= delta
     n_passed = int(np.argmin(np.append(passes, False)))  # up to the first failure
     if n_passed == 0:
         chosen, threshold = None, None
@@ -221,7 +220,7 @@ def _why_none(answered: Ints, errors: Ints, first: int, alpha: float, delta: flo
             f"{least} answered rows are needed; grade more rows or raise alpha"
         )
     m, k = int(answered[first]), int(errors[first])
-    allowed = int(np.count_nonzero(binom.cdf(np.arange(m + 1), m, alpha) <= delta)) - 1
+    allowed = int(np.count_nonzero(bdtr(np.arange(m + 1), m, alpha) <= delta)) - 1
     error_rate = float(errors[-1] / n)
     return (
         f"the strictest threshold tested, p >= {GRID[first]:g}, has {k} errors among {m} answered "

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 import numpy as np
+import scipy  # type: ignore[import-untyped]
 from numpy.typing import ArrayLike
-from scipy.optimize import brentq  # type: ignore[import-untyped]
 from scipy.special import expit, logit  # type: ignore[import-untyped]
 
 from ct_guard.promises import Handover, HandoverBin
@@ -85,4 +85,4 @@ def _shift(p: Floats, right: Bools) -> float:
     def slope(shift: float) -> float:
         return float((right - expit(logits + shift)).sum() - shift / SPREAD**2)
 
-    return float(brentq(slope, -30.0, 30.0))
+    return float(scipy.optimize.brentq(slope, -30.0, 30.0))

@@ -1,17 +1,19 @@
 """One call of `LlamaCppBackend.score`: which tokens are read when, and from which cache.
 
-Answers to one context share its cells; rows of any lengths are read together without padding.
+Answers to one context share its cells, and contexts those of what they begin with alike; rows of
+any lengths are read together without padding.
 """
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.backends.base import KV, Activation, Item, ScoreBatch, Want
+from ct_guard.backends.stems import stems
 from ct_guard.errors import NonFiniteScoreError, UsageError
 from ct_guard.query import Query
 
@@ -45,14 +47,23 @@ class _Answer:
 
 @dataclass(frozen=True)
 class _Family:
-    """Answers to one context."""
+    """Answers to one context, of which `stem` is what others begin with, too."""
 
     context: Ids
     answers: list[_Answer]
+    stem: tuple[int, ...] = ()
 
     @property
     def shared(self) -> bool:
-        return len(self.answers) > 1
+        return len(self.answers) > 1 or bool(self.stem)
+
+    @property
+    def own(self) -> Ids:
+        return self.context[len(self.stem) :]
+
+
+_Waiting = tuple[_Family, _Answer, Slot | None]
+"""An answer, and the sequence that holds its context where several share that."""
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,7 @@ class ScoreJob:
             family.answers.append(_Answer(number, _array(answer)))
         if self.labels:
             self._ask_live(live)
-        for group in self._groups(self._split_if_crowded(list(families.values()))):
+        for group in self._groups(self._related(families)):
             self._score(group)
         return ScoreBatch(
             label_logits=self.label_logits if self.labels else None,
@@ -141,25 +152,39 @@ class ScoreJob:
 
     # --- from the text --------------------------------------------------------------------------
 
-    def _split_if_crowded(self, families: list[_Family]) -> list[_Family]:
-        """Sharing a context takes a sequence for it and one for an answer."""
-        if self.cache.free_sequences > 1:
-            return families
-        return [
-            _Family(family.context, [answer]) for family in families for answer in family.answers
+    def _related(self, families: dict[tuple[int, ...], _Family]) -> list[_Family]:
+        """Families in the order in which they are read. Sharing a context takes a sequence for it
+        and one for an answer; sharing a stem one more."""
+        free = self.cache.free_sequences
+        if free < 2:
+            return [
+                _Family(family.context, [answer])
+                for family in families.values()
+                for answer in family.answers
+            ]
+        related = [stem for stem in stems(families) if stem.ids and free > 2]
+        alone = families.copy()
+        behind = [
+            replace(alone.pop(context), stem=stem.ids)
+            for stem in related
+            for context in stem.contexts
         ]
+        return [*alone.values(), *behind]
 
     def _groups(self, families: list[_Family]) -> Iterator[list[_Family]]:
-        """Families that are read together; one that is too large is a group of its own."""
+        """Families that are read together, all of one stem; one that is too large is a group of its
+        own."""
         group: list[_Family] = []
         cells = rows = 0
         for family in families:
-            more = len(family.context) + sum(
+            more = len(family.own) + sum(
                 len(answer.ids) + len(self.query) for answer in family.answers
             )
             sequences = len(family.answers) + family.shared
-            room = min(self.cache.room, GROUP_TOKENS)
-            if group and (cells + more > room or rows + sequences > self._most_rows()):
+            room = min(self.cache.room - len(family.stem), GROUP_TOKENS)
+            most = self._most_rows() - bool(family.stem)
+            crowded = cells + more > room or rows + sequences > most
+            if group and (crowded or family.stem != group[0].stem):
                 yield group
                 group, cells, rows = [], 0, 0
             group.append(family)
@@ -168,11 +193,13 @@ class ScoreJob:
             yield group
 
     def _score(self, group: list[_Family]) -> None:
-        for family in group:
+        for at, family in enumerate(group):
             for place, answer in enumerate(family.answers):
-                own = len(answer.ids) + (len(self.query) if self.labels else 0)
-                self.cached[answer.number] = len(family.context) if place else 0
-                self.prefilled[answer.number] = own + (0 if place else len(family.context))
+                asked = len(self.query) if self.labels else 0
+                whole = len(family.context) + len(answer.ids) + asked
+                before = len(family.context) if place else len(family.stem) if at else 0
+                self.cached[answer.number] = before
+                self.prefilled[answer.number] = whole - before
         wanted = self.labels or self.hidden
         if self.logprobs or (wanted and not self.everywhere):
             hidden = self.hidden and not self.everywhere
@@ -185,30 +212,41 @@ class ScoreJob:
         this reading serves it."""
         asked = self.labels and (adapter is not None or not self.everywhere)
         with self._freed() as trunks:
-            rows = []
-            for family in (family for family in group if family.shared):
-                trunks.append(self.cache.new())
-                rows.append(_trunk(trunks[-1], family, logprobs))
+            room = self.cache.room
+            shared = [family for family in group if family.shared]
+            opened = self._trunks(shared, adapter, trunks)
+            rows = [_trunk(slot, family, logprobs) for slot, family in opened]
             firsts = iter(self.cache.read(rows, adapter) if rows else [])
-            waiting: list[tuple[_Family, _Answer, Slot | None]] = []
-            remaining = iter(trunks)
+            room -= len(group[0].stem) + sum(len(row.ids) for row in rows)
+            waiting: list[_Waiting] = []
+            remaining = iter(rows)
             for family in group:
-                trunk = next(remaining) if family.shared else None
+                trunk = next(remaining).slot if family.shared else None
                 if trunk is not None and logprobs:
                     for answer, value in zip(family.answers, next(firsts).logprobs, strict=True):
                         self.answer_logprobs[answer.number] = value[None]
                 waiting += [(family, answer, trunk) for answer in family.answers]
-            for part in self._parts(waiting):
+            for part in self._parts(waiting, room):
                 with self._freed() as slots:
                     branches = [self._branch(*entry, slots) for entry in part]
                     self._read_branches(branches, adapter, logprobs, hidden, asked)
 
-    def _parts(
-        self, waiting: list[tuple[_Family, _Answer, Slot | None]]
-    ) -> Iterator[list[tuple[_Family, _Answer, Slot | None]]]:
-        """Branches that are read together, at least one at a time."""
-        part: list[tuple[_Family, _Answer, Slot | None]] = []
-        cells, room, most = 0, min(self.cache.room, GROUP_TOKENS), self._most_rows()
+    def _trunks(
+        self, families: list[_Family], adapter: Any, slots: list[Slot]
+    ) -> Iterator[tuple[Slot, _Family]]:
+        """A sequence for each context, which holds its stem already; all are added to `slots`."""
+        stem = families[0].stem if families else ()
+        if stem:
+            slots.append(self.cache.new())
+            self.cache.read([Row(slots[-1], _array(stem))], adapter)
+        for family in families:
+            slots.append(self.cache.fork(slots[0], len(stem)) if stem else self.cache.new())
+            yield slots[-1], family
+
+    def _parts(self, waiting: list[_Waiting], room: int) -> Iterator[list[_Waiting]]:
+        """Branches that are read together in so many cells, at least one at a time."""
+        part: list[_Waiting] = []
+        cells, room, most = 0, min(room, GROUP_TOKENS), self._most_rows()
         for entry in waiting:
             family, answer, trunk = entry
             more = len(answer.ids) + len(self.query) + (0 if trunk else len(family.context))
@@ -321,12 +359,12 @@ def _array(ids: Sequence[int]) -> Ids:
 
 
 def _trunk(slot: Slot, family: _Family, logprobs: bool) -> Row:
-    """A context that several answers go on from; behind it, the first token of each is
-    predicted."""
+    """A context that several answers go on from, behind its stem; at its end, the first token of
+    each is predicted."""
     if not logprobs:
-        return Row(slot, family.context)
+        return Row(slot, family.own)
     targets = np.array([answer.ids[0] for answer in family.answers])
-    return Row(slot, family.context, np.full(len(targets), len(family.context) - 1), targets)
+    return Row(slot, family.own, np.full(len(targets), len(family.own) - 1), targets)
 
 
 def _predicted(branch: _Branch) -> tuple[Ids, Ids]:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.stats import spearmanr  # type: ignore[import-untyped]
+import scipy  # type: ignore[import-untyped]
 
 from ct_guard.errors import InputError
 from ct_guard.files import Row, open_rows
@@ -54,7 +54,7 @@ def moved(one: str | Path, other: str | Path) -> Moved:
         median=float(np.median(far)),
         most=float(np.quantile(far, 0.95)),
         largest=float(far.max()),
-        spearman=float(spearmanr(before, after).statistic) if differ else None,
+        spearman=float(scipy.stats.spearmanr(before, after).statistic) if differ else None,
         changed=float(np.mean([pair[1] != pair[3] for pair in pairs])),
     )
 
