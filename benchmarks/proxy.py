@@ -7,7 +7,8 @@ from another, over sockets of this machine; one client asks both in turn, over c
 kept. What is added is the difference of the medians of a round.
 
 * without scoring: an estimator that takes no time, so that only the server's own work is left, for
-  whole answers and for streams (aim: at most 3 ms);
+  whole answers, for streams that are there at once, and for streams of a word every 5 ms, as models
+  have them (aim: at most 3 ms);
 * with scoring: the embedded model reads every answer; what its calls took by the server's own count
   (`/metrics`) is taken off (aim: at most 3 ms more than that).
 
@@ -16,13 +17,14 @@ time a call (Linux), which other work on the machine hardly changes. The table i
 benchmarks/RESULTS.md, with the load of the machine (1 minute, before and after).
 """
 
+import asyncio
 import json
 import multiprocessing
 import os
 import statistics
 import time
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
@@ -34,13 +36,13 @@ import httpx
 import uvicorn
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from ct_guard import Guard, load_estimator
 from ct_guard.estimators import OutOfScopeWarning
-from ct_guard.serving import Settings, Upstream, application
+from ct_guard.serving import Settings, Upstream, application, taken
 from ct_guard.testing import FakeBackend
 
 from .tables import between_markers, markdown
@@ -48,6 +50,13 @@ from .tables import between_markers, markdown
 RESULTS = Path(__file__).with_name("RESULTS.md")
 PATH = "/v1/chat/completions"
 WORDS = 20
+PACED, PAUSE = "paced", 0.005
+"""The model whose words come one by one, and the seconds between them."""
+FORMS: dict[str, Any] = {
+    "whole": {},
+    "streamed at once": {"stream": True},
+    "streamed word by word": {"stream": True, "model": PACED},
+}
 
 
 async def _complete(request: Request) -> Response:
@@ -62,12 +71,20 @@ async def _complete(request: Request) -> Response:
     deltas: list[dict[str, Any]] = [{"content": f"{word} "} for word in words]
     chunks = [{**about, "choices": [{"index": 0, "delta": delta}]} for delta in deltas]
     lines = [*(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks), "data: [DONE]\n\n"]
-    return Response("".join(lines), media_type="text/event-stream")
+    if asked["model"] != PACED:
+        return Response("".join(lines), media_type="text/event-stream")
+    return StreamingResponse(_paced(lines), media_type="text/event-stream")
+
+
+async def _paced(lines: list[str]) -> AsyncIterator[str]:
+    for line in lines:
+        yield line
+        await asyncio.sleep(PAUSE)
 
 
 def _serve(app: ASGIApp, told: Connection) -> None:
-    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, access_log=False))
-    place = server.config.bind_socket()
+    server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
+    place = taken("127.0.0.1", 0)
     told.send(place.getsockname()[1])
     server.run(sockets=[place])
 
@@ -146,7 +163,14 @@ def _counted(client: httpx.Client, url: str) -> tuple[float, int]:
 
 
 def measure(
-    direct: Running, server: Running, *, calls: int, rounds: int, stream: bool, scored: bool
+    direct: Running,
+    server: Running,
+    *,
+    calls: int,
+    rounds: int,
+    scored: bool,
+    stream: bool = False,
+    model: str = "m",
 ) -> list[Round]:
     """By turns; the first round warms both up and is left out."""
     made = []
@@ -154,7 +178,7 @@ def measure(
 
         def ask(whom: Running, number: int) -> float:
             message = {"role": "user", "content": f"What is {number} plus 5?"}
-            body = {"model": "m", "messages": [message], "stream": stream}
+            body = {"model": model, "messages": [message], "stream": stream}
             start = time.perf_counter()
             client.post(f"{whom.url}{PATH}", json=body).raise_for_status()
             return 1000 * (time.perf_counter() - start)
@@ -198,10 +222,10 @@ def main(calls: int, scored_calls: int, rounds: int, results: Path) -> None:
     with running(_upstream) as direct:
         for estimator, many in (("instant", calls), ("mini", scored_calls)):
             with running(_server, direct.url, estimator) as server:
-                for stream, form in ((False, "whole"), (True, "streamed")):
-                    scored = estimator != "instant"
+                scored = estimator != "instant"
+                for form, asked in FORMS.items():
                     found = measure(
-                        direct, server, calls=many, rounds=rounds, stream=stream, scored=scored
+                        direct, server, calls=many, rounds=rounds, scored=scored, **asked
                     )
                     name = f"{'with' if scored else 'without'} scoring, {form}"
                     rows.append(_row(name, found))

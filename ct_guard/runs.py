@@ -10,10 +10,15 @@ from .records import LogisticLayer, Probability, Record
 
 __all__ = ["RUN_FEATURES", "RunLayer", "RunTurn", "run_features"]
 
-RUN_FEATURES = ("log_count", "least", "mean", "last", "retried", "answered")
+RUN_FEATURES = (
+    "log_count", "least", "mean", "last", "retried", "answered", "together", "together_answered",
+)  # fmt: skip
 """Of all confidences of a run so far, answers' and calls': the logarithm of how many there are, the
 least, the mean and the last one as logits, the share of turns in which a model was asked again, and
-whether the last turn answers (1), so that nothing more can go wrong, or calls tools (0)."""
+whether the last turn answers (1), so that nothing more can go wrong, or calls tools (0). `together`
+is the logit of their product, which is P(success) where all must be right, each on its own, and
+nothing is to come; as long as something is, it tells less, so that it counts once more (else 0)
+where the last turn answers."""
 
 _EDGE = 1e-4
 """P(correct) is taken to be this far from 0 and 1, so that its logit is finite."""
@@ -81,7 +86,11 @@ def run_features(turns: Sequence[RunTurn]) -> tuple[float, ...] | None:
     retried = sum(turn.retries > 0 for turn in turns) / len(turns)
     mean = sum(logits) / len(logits)
     answered = float(turns[-1].turn == "answer")
-    return (math.log(len(logits)), min(logits), mean, logits[-1], retried, answered)
+    together = _logit(math.prod(p for turn in turns for p in turn.p if p is not None))
+    return (
+        math.log(len(logits)), min(logits), mean, logits[-1], retried, answered, together,
+        together * answered,
+    )  # fmt: skip
 
 
 def _logit(p: float) -> float:

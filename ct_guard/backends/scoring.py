@@ -12,12 +12,14 @@ from ct_guard.errors import BackendError, NonFiniteScoreError, UsageError
 from ct_guard.query import Query
 
 from .base import KV, Adapter, Item, Manner, ScoreBatch, Want
-from .forward import Decoder, Past, live, select
+from .forward import Decoder, Past, Step, live, select
+from .stems import Stem, stems
 
 __all__ = ["Engine", "ScoreJob"]
 
 SHARE_FROM = 0.15
-"""Answers share a prefilled context when that saves this share of the call's tokens."""
+"""Contexts share a prefilled stem, and answers a context, when that saves this share of the call's
+tokens."""
 
 
 Row = tuple[int, tuple[int, ...], tuple[int, ...]]
@@ -83,10 +85,12 @@ class ScoreJob:
             else:
                 contexts.setdefault(item.context, []).append(number)
         total = sum(len(c) + len(self.items[n].answer) for c, ns in contexts.items() for n in ns)
+        found = stems(contexts)
         saved = sum(len(context) * (len(numbers) - 1) for context, numbers in contexts.items())
+        saved += sum(len(stem.ids) * (len(stem.contexts) - 1) for stem in found)
         together = self.backend.manner == "together"
         if together and total and saved >= SHARE_FROM * total and self._fits_window(contexts):
-            self._shared(contexts)
+            self._shared(contexts, found)
         else:
             self._apart([(n, c, self.items[n].answer) for c, ns in contexts.items() for n in ns])
         return self._result()
@@ -138,30 +142,39 @@ class ScoreJob:
             with self.backend.adapted(self._everywhere):
                 self._read_adapted(numbers, prefixes, None)
 
-    def _shared(self, contexts: dict[tuple[int, ...], list[int]]) -> None:
-        """Every context is read once; its answers go on from its cache, in batches by length."""
-        order = sorted(contexts, key=len)
+    def _shared(self, contexts: dict[tuple[int, ...], list[int]], found: list[Stem]) -> None:
+        """Every stem is read once, and every context; answers go on from its cache, in batches by
+        length."""
+        alone = tuple(context for stem in found if not stem.ids for context in stem.contexts)
+        for stem in (Stem((), alone), *(stem for stem in found if stem.ids)):
+            self._behind(stem, contexts)
+
+    def _behind(self, stem: Stem, contexts: dict[tuple[int, ...], list[int]]) -> None:
+        order = sorted(stem.contexts, key=len)
         self.backend.in_batches(
             range(len(order)),
             list(map(len, order)),
-            lambda batch: self._read_group([order[at] for at in batch], contexts),
+            lambda batch: self._read_group([order[at] for at in batch], contexts, stem.ids),
         )
 
     def _read_group(
-        self, group: list[tuple[int, ...]], contexts: dict[tuple[int, ...], list[int]]
+        self,
+        group: list[tuple[int, ...]],
+        contexts: dict[tuple[int, ...], list[int]],
+        stem: tuple[int, ...],
     ) -> None:
         rows = [(at, number) for at, context in enumerate(group) for number in contexts[context]]
         rows.sort(key=lambda row: len(self.items[row[1]].answer))
         before = max(map(len, group)) + len(self.query.ids)
         lengths = [before + len(self.items[number].answer) for _, number in rows]
-        for context in group:
+        for at, context in enumerate(group):
             for place, number in enumerate(contexts[context]):
-                own = len(self.items[number].answer) + len(self._asked)
-                self.cached[number] = len(context) if place else 0
-                self.prefilled[number] = own if place else len(context) + own
+                whole = len(context) + len(self.items[number].answer) + len(self._asked)
+                self.cached[number] = len(context) if place else len(stem) if at else 0
+                self.prefilled[number] = whole - self.cached[number]
 
         def go_on(read: Callable[..., None]) -> None:
-            start = self.backend.decoder.read(group)
+            start = self._opened(group, stem)
 
             def answer(batch: list[int]) -> None:
                 places, numbers = zip(*(rows[at] for at in batch), strict=True)
@@ -176,6 +189,13 @@ class ScoreJob:
         if self._everywhere and (self.labels or self.hidden):
             with self.backend.adapted(self._everywhere):
                 go_on(self._read_adapted)
+
+    def _opened(self, group: list[tuple[int, ...]], stem: tuple[int, ...]) -> Step:
+        """The contexts, read behind the stem that they have in common."""
+        if not stem:
+            return self.backend.decoder.read(group)
+        past = select(self.backend.decoder.read([stem]).past, [0] * len(group))
+        return self.backend.decoder.read([context[len(stem) :] for context in group], past)
 
     def _read_base(
         self,

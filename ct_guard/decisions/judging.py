@@ -1,5 +1,5 @@
-"""Judge questions about a state: every label is scored as an answer to the question, all labels of
-one question on one shared cache."""
+"""Judge questions about a state: every label is scored as an answer to the question. The state is
+read once for all questions, and each question once for all its labels."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -9,9 +9,10 @@ import numpy as np
 from pydantic import Field, JsonValue
 from scipy.special import softmax  # type: ignore[import-untyped]
 
+from ct_guard.backends.stems import stems
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
-from ct_guard.query import clean, forgery_in
+from ct_guard.query import Rendered, clean, forgery_in
 from ct_guard.records import Confidence, QuestionAnswer, Record
 
 from .calibration import DecisionCalibration
@@ -108,6 +109,17 @@ class Enquiry:
             name: _judged(name, question, [next(rest) for _ in labels_of(question)], calibration)
             for name, question in self.questions.items()
         }
+
+    def tokens(self, estimator: Estimator) -> int | None:
+        """What reading it comes to in tokens of the estimator's base: the state once, each question
+        once, and each label with the query behind it. None where no query is asked."""
+        if estimator.query is None:
+            return None
+        made = [one for one in estimator.rendered(self.items) if isinstance(one, Rendered)]
+        found = stems({one.context for one in made})
+        behind = sum(len(one.answer) + len(estimator.query.ids) for one in made)
+        apart = sum(len(context) - len(stem.ids) for stem in found for context in stem.contexts)
+        return behind + apart + sum(len(stem.ids) for stem in found)
 
 
 def judge(

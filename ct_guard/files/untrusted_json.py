@@ -28,9 +28,7 @@ def parse_json(text: bytes | str) -> Any:
     more than `DEPTH` deep. Raises JsonError."""
     try:
         decoded = text.decode() if isinstance(text, bytes) else text
-        value = json.loads(
-            decoded, parse_constant=_constant, parse_float=_finite, parse_int=_integer
-        )
+        value = _DECODER.decode(decoded)
         if "\\ud" in decoded.lower():  # only such an escape makes half a character
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
@@ -43,7 +41,8 @@ def parse_json(text: bytes | str) -> Any:
         raise JsonError(_TOO_DEEP) from None
     except ValueError as error:
         raise JsonError(str(error)) from None
-    if is_too_deep(value):
+    # of fewer brackets than that, no value is nested so deep
+    if decoded.count("[") + decoded.count("{") > DEPTH and is_too_deep(value):
         raise JsonError(_TOO_DEEP)
     return value
 
@@ -96,3 +95,6 @@ def _integer(digits: str) -> int:
     if len(digits) > _DIGITS:
         raise JsonError(f"the number {digits[:20]} is out of range")
     return int(digits)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_constant, parse_float=_finite, parse_int=_integer)

@@ -7,10 +7,7 @@ from itertools import permutations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import (
-    bdtr,  # type: ignore[import-untyped]
-    betainc,  # type: ignore[import-untyped]
-)
+from scipy.special import bdtr, betainc  # type: ignore[import-untyped]
 
 from ct_guard.errors import UsageError
 from ct_guard.promises import CascadeCertificate, Costs, Stage

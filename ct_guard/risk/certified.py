@@ -4,10 +4,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import (
-    bdtr,  # type: ignore[import-untyped]
-    expit,  # type: ignore[import-untyped]
-)
+from scipy.special import bdtr, expit  # type: ignore[import-untyped]
 
 from ct_guard.errors import UsageError
 from ct_guard.records import Certificate

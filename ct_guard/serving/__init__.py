@@ -10,6 +10,7 @@
 
 from .access import is_loopback
 from .application import application
+from .place import taken
 from .settings import Settings, Upstream
 
-__all__ = ["Settings", "Upstream", "application", "is_loopback"]
+__all__ = ["Settings", "Upstream", "application", "is_loopback", "taken"]

@@ -119,7 +119,7 @@ class Chat:
         return Reply(_said(heard), response.headers, {}, kept, heard)
 
     async def _streamed(self, asked: Asked, headers: Headers) -> _Closing:
-        """Every event as it comes; then the confidences."""
+        """Events as they come, those of one piece together; then the confidences."""
         response = await self._forwarder.opened(PATH, headers, asked.body)
         stream = self._relayed(asked, response)
         told = StreamingResponse(
@@ -128,23 +128,26 @@ class Chat:
         return _Closing(told, response.aclose)
 
     async def _relayed(self, asked: Asked, response: httpx.Response) -> AsyncIterator[bytes]:
-        heard = Heard()
+        heard, told = Heard(), b""
         try:
             async for event in events(self._forwarder.parts(response)):
+                if not event.done:
+                    _hear(heard, event)
+                    told += event.raw
+                if told and (event.done or not event.more):
+                    yield told
+                    told = b""
                 if event.done:
                     break
-                _hear(heard, event)
-                yield event.raw
             outcome = await self._delivered(asked, heard, response)
         except UpstreamFailed as failed:
-            yield b"data: %s\n\n" % failed.body
+            yield told + b"data: %s\n\n" % failed.body
             return
         except Exception as error:  # the client hears of it here or nowhere
             refused = refused_for(error)
-            yield event_of(as_error(refused.status, refused.message, refused.code))
+            yield told + event_of(as_error(refused.status, refused.message, refused.code))
             return
-        yield event_of(confidences(outcome, heard))
-        yield DONE
+        yield event_of(confidences(outcome, heard)) + DONE
 
     async def _delivered(
         self, asked: Asked, heard: Heard, response: httpx.Response

@@ -54,9 +54,9 @@ class Decisions:
         if "state" not in fields:
             raise Refused(400, "field 'state' is missing", "missing_required_parameter", "state")
         questions = parse_questions(fields.get("questions"))
-        judged = await self._judged(fields["state"], questions)
+        judged, tokens = await self._judged(fields["state"], questions)
         answers = {name: as_answer(questions[name], one) for name, one in judged.items()}
-        return JSONResponse({**self._about(), "answers": answers})
+        return JSONResponse({**self._about(tokens), "answers": answers})
 
     async def decisions(self, request: Request) -> JSONResponse:
         """The endpoint `/v1/decisions`."""
@@ -65,28 +65,35 @@ class Decisions:
         values = [_values(row) for row in rows]
         given = {str(at): _question(row, each) for at, (row, each) in _numbered(rows, values)}
         questions = parse_questions(given)
-        judged = await self._judged(_state(fields.get("input")), questions)
+        judged, tokens = await self._judged(_state(fields.get("input")), questions)
         answers = [
             _answer(row, questions[str(at)], judged[str(at)], each)
             for at, (row, each) in _numbered(rows, values)
         ]
-        return JSONResponse({**self._about(), "object": "decision", "answers": answers})
+        return JSONResponse({**self._about(tokens), "object": "decision", "answers": answers})
 
-    def _about(self) -> dict[str, JsonValue]:
-        return {"model": self._guard.estimator.name, "usage": None}
+    def _about(self, tokens: int | None) -> dict[str, JsonValue]:
+        counts: dict[str, JsonValue] = {"output_tokens": 0}
+        counts |= {"input_tokens": tokens, "total_tokens": tokens}
+        return {
+            "model": self._guard.estimator.name,
+            "usage": None if tokens is None else counts,
+        }
 
     async def _judged(
         self, state: JsonValue, questions: Mapping[str, AnyQuestion]
-    ) -> dict[str, Judgement]:
-        """Raises UsageError where a label cannot be scored."""
+    ) -> tuple[dict[str, Judgement], int | None]:
+        """The judgements, and the tokens that were read for them. Raises UsageError where a label
+        cannot be scored."""
         enquiry = Enquiry.about(state, questions)
         estimator = deciding(self._guard.estimator)
 
-        def scored() -> list[Confidence]:
-            # on the guard's thread: it is the model's, whoever asks
-            return self._guard.run(lambda: estimator.score(enquiry.items))
+        def read() -> tuple[list[Confidence], int | None]:
+            return estimator.score(enquiry.items), enquiry.tokens(estimator)
 
-        return enquiry.judged(await to_thread.run_sync(scored), self._calibration)
+        # on the guard's thread: it is the model's, whoever asks
+        confidences, tokens = await to_thread.run_sync(self._guard.run, read)
+        return enquiry.judged(confidences, self._calibration), tokens
 
 
 def _numbered(rows: list[Any], values: list[Values]) -> list[tuple[int, tuple[Any, Values]]]:

@@ -25,6 +25,8 @@ class Event:
     """The object in its data; None where it holds none, as comments do."""
     done: bool = False
     """Whether it says that the stream has ended."""
+    more: bool = False
+    """Whether another one came with it, in one piece: both may go on together."""
 
 
 def event_of(chunk: Mapping[str, Any]) -> bytes:
@@ -37,10 +39,10 @@ async def events(parts: AsyncIterator[bytes]) -> AsyncIterator[Event]:
     rest = b""
     async for part in parts:
         rest += part
-        at = 0
-        for blank in _BLANK_LINE.finditer(rest):
-            yield _event(rest[at : blank.end()])
-            at = blank.end()
+        at, ends = 0, [blank.end() for blank in _BLANK_LINE.finditer(rest)]
+        for end in ends:
+            yield _event(rest[at:end], more=end < ends[-1])
+            at = end
         rest = rest[at:]
         if len(rest) > MOST_BYTES:
             raise ServerError(f"an event of its stream is longer than {MOST_BYTES >> 20} MiB")
@@ -48,13 +50,13 @@ async def events(parts: AsyncIterator[bytes]) -> AsyncIterator[Event]:
         yield _event(rest + b"\n\n")
 
 
-def _event(raw: bytes) -> Event:
+def _event(raw: bytes, *, more: bool = False) -> Event:
     lines = [line[5:].strip() for line in raw.splitlines() if line.startswith(b"data:")]
     data = b"\n".join(lines)
     if data == _DONE:
-        return Event(raw, None, done=True)
+        return Event(raw, None, done=True, more=more)
     try:
         chunk = parse_json(data) if data else None
     except JsonError:
         chunk = None
-    return Event(raw, chunk if isinstance(chunk, dict) else None)
+    return Event(raw, chunk if isinstance(chunk, dict) else None, more=more)

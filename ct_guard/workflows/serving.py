@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 __all__ = ["ServeConfig", "ServeResult", "serve"]
 
 OF_UPSTREAM = ("upstream_key_env", "upstream_key_file", "upstream_timeout", "stronger")
-BACKLOG = 2048
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,9 +209,10 @@ def _key(variable: str | None, file: str | Path | None) -> str:
 @contextmanager
 def _listening(config: ServeConfig) -> Iterator[socket.socket]:
     """The place, taken before anything is loaded."""
-    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    from ct_guard.serving import taken
+
     try:
-        place = socket.create_server((config.host, config.port), family=family, backlog=BACKLOG)
+        place = taken(config.host, config.port)
     except OSError as error:
         raise FieldError(
             f"`host` {config.host} and `port` {config.port} cannot be had: {error.strerror}: give"

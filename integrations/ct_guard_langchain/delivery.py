@@ -236,8 +236,11 @@ def may_ask_person(policy: Policy, *, about_calls: bool = True) -> bool:
 
 def _asks_person(part: Policy) -> bool:
     match part:
-        case Annotate() | Budget() | Cost() | Fields() | Resample():
+        case Annotate() | Budget() | Cost() | Resample():
             return False
+        case Fields():
+            below = {part.below, *(rule.below for rule in part.rules.values())}
+            return not below.isdisjoint(("review", "retry"))  # a retry that fails is reviewed
         case Threshold() | Certified() | Cascade() | BelowAnsweredWrong() | ToolGate():
             return part.below == "human"
         case Escalate() | Retry() | Require():

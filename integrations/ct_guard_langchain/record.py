@@ -48,7 +48,19 @@ M = TypeVar("M", bound=BaseMessage)
 
 
 class ConfidenceView(dict[str, Any]):
-    """A `ConfidenceRecord` as `get_confidence` gives it out: a dict, with its fields at hand."""
+    """A `ConfidenceRecord` as `get_confidence` gives it out: a dict, with what is asked for most at
+    hand."""
+
+    @property
+    def p(self) -> float | None:
+        """P(correct) of the answer that is returned, in [0, 1]; None when not measured."""
+        p: float | None = self["p"]
+        return p
+
+    @property
+    def action(self) -> Action:
+        action: Action = self["action"]
+        return action
 
     @property
     def fields(self) -> "dict[str, FieldScore]":

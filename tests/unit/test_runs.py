@@ -30,7 +30,13 @@ def test_the_features_are_of_all_confidences_that_were_measured() -> None:
     assert found["last"] == pytest.approx(logits[-1])
     assert found["retried"] == pytest.approx(1 / 3)
     assert found["answered"] == 1
-    assert (run_features(TURNS[:1]) or ())[-1] == 0
+    assert found["together"] == found["together_answered"] == pytest.approx(math.log(0.36 / 0.64))
+
+
+def test_as_long_as_a_run_goes_on_its_confidences_together_count_apart() -> None:
+    found = dict(zip(RUN_FEATURES, run_features(TURNS[:1]) or (), strict=True))
+    assert found["together"] == pytest.approx(math.log(0.45 / 0.55))
+    assert found["answered"] == found["together_answered"] == 0
 
 
 @pytest.mark.parametrize("turns", [(), (RunTurn(p=(None,)), RunTurn(p=()))])
@@ -46,13 +52,14 @@ def test_p_is_a_probability_whatever_the_confidences(p: list[float], coef: float
     assert 0 <= found <= 1
 
 
-@given(st.lists(st.floats(-20, 20), min_size=6, max_size=6))
+@given(st.lists(st.floats(-20, 20), min_size=len(RUN_FEATURES), max_size=len(RUN_FEATURES)))
 def test_one_row_reads_as_many_do(values: list[float]) -> None:
-    made = layer(log_count=0.3, least=1.0, mean=-0.5, last=0.25, retried=-2.0, answered=1.0)
+    weights = dict(zip(RUN_FEATURES, (0.3, 1.0, -0.5, 0.25, -2.0, 1.0, 0.5, -0.1), strict=True))
+    made = layer(**weights)
     assert made.logit(values) == pytest.approx(layer_logits(made, np.array([values]))[0])
 
 
 def test_a_layer_over_other_numbers_is_refused() -> None:
-    other = layer().model_copy(update={"features": ("a", "b", "c", "d", "e", "f")})
-    with pytest.raises(ValidationError, match="log_count, least, mean, last, retried, answered"):
+    other = layer().model_copy(update={"features": tuple("abcdefgh")})
+    with pytest.raises(ValidationError, match=", ".join(RUN_FEATURES)):
         RunLayer(layer=other.model_dump(), n=1, succeeded=1, log_loss=0, base_rate=0)

@@ -1,6 +1,7 @@
 """One call of `LlamaCppBackend.score`: which tokens are read when, and from which cache.
 
-Answers to one context share its cells; rows of any lengths are read together without padding.
+Answers to one context share its cells, and contexts those of what they begin with alike; rows of
+any lengths are read together without padding.
 """
 
 from collections.abc import Iterator, Sequence
@@ -16,13 +17,10 @@ from ct_guard.errors import NonFiniteScoreError, UsageError
 from ct_guard.query import Query
 
 from .context import Context
+from .families import Answer, Family, Waiting, groups, parts, related
 from .rows import Reading, Row, Slot
 
 __all__ = ["LoadedAdapter", "ScoreJob"]
-
-GROUP_TOKENS = 512
-"""About what is read together: enough to keep the processor busy, and no more, as every token
-computes its attention to all cells in use and only then forgets those of other sequences."""
 
 Ids = NDArray[np.int64]
 
@@ -36,31 +34,11 @@ class LoadedAdapter:
 
 
 @dataclass(frozen=True)
-class _Answer:
-    """One item without a cache of its own."""
-
-    number: int
-    ids: Ids
-
-
-@dataclass(frozen=True)
-class _Family:
-    """Answers to one context."""
-
-    context: Ids
-    answers: list[_Answer]
-
-    @property
-    def shared(self) -> bool:
-        return len(self.answers) > 1
-
-
-@dataclass(frozen=True)
 class _Branch:
     """An answer and the sequence that it is read into. `ids` are its context too, unless that has
     been read already."""
 
-    answer: _Answer
+    answer: Answer
     slot: Slot
     ids: Ids
 
@@ -94,18 +72,20 @@ class ScoreJob:
         self.prefilled = np.zeros(size, np.int32)
 
     def run(self) -> ScoreBatch:
-        families: dict[tuple[int, ...], _Family] = {}
+        families: dict[tuple[int, ...], Family] = {}
         live: list[tuple[int, Slot]] = []
         for number, item in enumerate(self.items):
             context, answer = _texts(item)
             if isinstance(item.context, KV) and self._continues(number, item.context):
                 live.append((number, item.context.handle))
                 continue
-            family = families.setdefault(context, _Family(_array(context), []))
-            family.answers.append(_Answer(number, _array(answer)))
+            family = families.setdefault(context, Family(_array(context), []))
+            family.answers.append(Answer(number, _array(answer)))
         if self.labels:
             self._ask_live(live)
-        for group in self._groups(self._split_if_crowded(list(families.values()))):
+        read = related(families, self.cache.free_sequences)
+        most, room = self._most_rows(), self.cache.room
+        for group in groups(read, query=len(self.query), room=room, most=most):
             self._score(group)
         return ScoreBatch(
             label_logits=self.label_logits if self.labels else None,
@@ -141,38 +121,14 @@ class ScoreJob:
 
     # --- from the text --------------------------------------------------------------------------
 
-    def _split_if_crowded(self, families: list[_Family]) -> list[_Family]:
-        """Sharing a context takes a sequence for it and one for an answer."""
-        if self.cache.free_sequences > 1:
-            return families
-        return [
-            _Family(family.context, [answer]) for family in families for answer in family.answers
-        ]
-
-    def _groups(self, families: list[_Family]) -> Iterator[list[_Family]]:
-        """Families that are read together; one that is too large is a group of its own."""
-        group: list[_Family] = []
-        cells = rows = 0
-        for family in families:
-            more = len(family.context) + sum(
-                len(answer.ids) + len(self.query) for answer in family.answers
-            )
-            sequences = len(family.answers) + family.shared
-            room = min(self.cache.room, GROUP_TOKENS)
-            if group and (cells + more > room or rows + sequences > self._most_rows()):
-                yield group
-                group, cells, rows = [], 0, 0
-            group.append(family)
-            cells, rows = cells + more, rows + sequences
-        if group:
-            yield group
-
-    def _score(self, group: list[_Family]) -> None:
-        for family in group:
+    def _score(self, group: list[Family]) -> None:
+        for at, family in enumerate(group):
             for place, answer in enumerate(family.answers):
-                own = len(answer.ids) + (len(self.query) if self.labels else 0)
-                self.cached[answer.number] = len(family.context) if place else 0
-                self.prefilled[answer.number] = own + (0 if place else len(family.context))
+                asked = len(self.query) if self.labels else 0
+                whole = len(family.context) + len(answer.ids) + asked
+                before = len(family.context) if place else len(family.stem) if at else 0
+                self.cached[answer.number] = before
+                self.prefilled[answer.number] = whole - before
         wanted = self.labels or self.hidden
         if self.logprobs or (wanted and not self.everywhere):
             hidden = self.hidden and not self.everywhere
@@ -180,48 +136,45 @@ class ScoreJob:
         if wanted and self.everywhere:
             self._read_group(group, self.handle, logprobs=False, hidden=self.hidden)
 
-    def _read_group(self, group: list[_Family], adapter: Any, logprobs: bool, hidden: bool) -> None:
+    def _read_group(self, group: list[Family], adapter: Any, logprobs: bool, hidden: bool) -> None:
         """Read contexts and answers, the adapter on for all of it or off, and ask the query where
         this reading serves it."""
         asked = self.labels and (adapter is not None or not self.everywhere)
         with self._freed() as trunks:
-            rows = []
-            for family in (family for family in group if family.shared):
-                trunks.append(self.cache.new())
-                rows.append(_trunk(trunks[-1], family, logprobs))
+            room = self.cache.room
+            shared = [family for family in group if family.shared]
+            opened = self._trunks(shared, adapter, trunks)
+            rows = [_trunk(slot, family, logprobs) for slot, family in opened]
             firsts = iter(self.cache.read(rows, adapter) if rows else [])
-            waiting: list[tuple[_Family, _Answer, Slot | None]] = []
-            remaining = iter(trunks)
+            room -= len(group[0].stem) + sum(len(row.ids) for row in rows)
+            waiting: list[Waiting] = []
+            remaining = iter(rows)
             for family in group:
-                trunk = next(remaining) if family.shared else None
+                trunk = next(remaining).slot if family.shared else None
                 if trunk is not None and logprobs:
                     for answer, value in zip(family.answers, next(firsts).logprobs, strict=True):
                         self.answer_logprobs[answer.number] = value[None]
                 waiting += [(family, answer, trunk) for answer in family.answers]
-            for part in self._parts(waiting):
+            most = self._most_rows()
+            for part in parts(waiting, query=len(self.query), room=room, most=most):
                 with self._freed() as slots:
                     branches = [self._branch(*entry, slots) for entry in part]
                     self._read_branches(branches, adapter, logprobs, hidden, asked)
 
-    def _parts(
-        self, waiting: list[tuple[_Family, _Answer, Slot | None]]
-    ) -> Iterator[list[tuple[_Family, _Answer, Slot | None]]]:
-        """Branches that are read together, at least one at a time."""
-        part: list[tuple[_Family, _Answer, Slot | None]] = []
-        cells, room, most = 0, min(self.cache.room, GROUP_TOKENS), self._most_rows()
-        for entry in waiting:
-            family, answer, trunk = entry
-            more = len(answer.ids) + len(self.query) + (0 if trunk else len(family.context))
-            if part and (cells + more > room or len(part) == most):
-                yield part
-                part, cells = [], 0
-            part.append(entry)
-            cells += more
-        if part:
-            yield part
+    def _trunks(
+        self, families: list[Family], adapter: Any, slots: list[Slot]
+    ) -> Iterator[tuple[Slot, Family]]:
+        """A sequence for each context, which holds its stem already; all are added to `slots`."""
+        stem = families[0].stem if families else ()
+        if stem:
+            slots.append(self.cache.new())
+            self.cache.read([Row(slots[-1], _array(stem))], adapter)
+        for family in families:
+            slots.append(self.cache.fork(slots[0], len(stem)) if stem else self.cache.new())
+            yield slots[-1], family
 
     def _branch(
-        self, family: _Family, answer: _Answer, trunk: Slot | None, slots: list[Slot]
+        self, family: Family, answer: Answer, trunk: Slot | None, slots: list[Slot]
     ) -> _Branch:
         if trunk is None:
             slots.append(self.cache.new())
@@ -320,13 +273,13 @@ def _array(ids: Sequence[int]) -> Ids:
     return np.array(ids, np.int64)
 
 
-def _trunk(slot: Slot, family: _Family, logprobs: bool) -> Row:
-    """A context that several answers go on from; behind it, the first token of each is
-    predicted."""
+def _trunk(slot: Slot, family: Family, logprobs: bool) -> Row:
+    """A context that several answers go on from, behind its stem; at its end, the first token of
+    each is predicted."""
     if not logprobs:
-        return Row(slot, family.context)
+        return Row(slot, family.own)
     targets = np.array([answer.ids[0] for answer in family.answers])
-    return Row(slot, family.context, np.full(len(targets), len(family.context) - 1), targets)
+    return Row(slot, family.own, np.full(len(targets), len(family.own) - 1), targets)
 
 
 def _predicted(branch: _Branch) -> tuple[Ids, Ids]:

@@ -16,7 +16,7 @@ from langgraph.types import Command
 from ct_guard.errors import BackendError
 from ct_guard.guard import Guard, Ladder, Outcome
 from ct_guard.policies import draws
-from ct_guard.records import Confidence, Decision
+from ct_guard.records import Assessment, Confidence, Decision
 from ct_guard.runs import RunLayer, RunTurn
 
 from ..assess import Case, Scores
@@ -36,6 +36,8 @@ MISPLACED = (
     " was judged, but calls of tools that it changes have no score; list %s last"
 )
 """What the log says of one (`AgentCall.misplaced`), by the name of the guard."""
+_TOLD = 5
+"""Fields that a person is told of by name; the record has them all."""
 
 
 @dataclass(frozen=True)
@@ -290,7 +292,7 @@ def _response(outcome: Outcome[Said], message: BaseMessage) -> ModelResponse[Any
 
 
 def _verdict(said: AIMessage, outcome: Outcome[Said]) -> Verdict:
-    decision, calls = outcome.assessments[0].decision, outcome.assessments[0].calls
+    decision, calls = _waiting(outcome.assessments[0]), outcome.assessments[0].calls
     return Verdict(
         message_id=said.id,
         action=decision.action,
@@ -299,6 +301,22 @@ def _verdict(said: AIMessage, outcome: Outcome[Said]) -> Verdict:
         calls=call_scores(said.tool_calls, calls) if calls and said.tool_calls else [],
         reviewed=[],
     )
+
+
+def _waiting(assessment: Assessment) -> Decision:
+    """The decision on an answer, which waits for a person where a field of it does."""
+    decision, fields = assessment.decision, assessment.confidence.fields or {}
+    waiting = [path for path, action in (decision.fields or {}).items() if action == "review"]
+    if decision.action != "pass" or not waiting:
+        return decision
+    told = [f"{path} ({_known(fields[path].p)})" for path in waiting[:_TOLD]]
+    more = [f"{len(waiting) - _TOLD} more"] if len(waiting) > _TOLD else []
+    reason = f"fields to review: {', '.join([*told, *more])}"
+    return decision.model_copy(update={"action": "human", "reason": reason})
+
+
+def _known(p: float | None) -> str:
+    return "not scored" if p is None else f"p {p:.3f}"
 
 
 def _call_of(message: AIMessage, ear: LastCall) -> ModelCall | None:

@@ -72,7 +72,8 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
       just good enough, the model is asked for further answers, heard by nobody; whether they agree
       is evidence, with which the answer is scored again. Calls of tools are decided as they are.
     * human: the agent interrupts, and is resumed as after LangChain's own human review; this needs
-      a checkpointer. What waits for review is in the state already: show it as a draft.
+      a checkpointer. What waits for review is in the state already: show it as a draft. So it does
+      for the fields of a structured answer that a policy `fields` has reviewed.
     * a `Run` in the policy: where the run as a whole is unlikely to succeed, by the confidences of
       its turns and calls so far (`state["ct_guard_run"]`), it ends, is planned anew, or waits for a
       person.

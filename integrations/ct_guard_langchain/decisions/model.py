@@ -20,7 +20,7 @@ __all__ = ["CtGuardDecisionModel"]
 
 class CtGuardDecisionModel(BaseDecisionModel):
     """Answers `Noul`, `Choice` and `Score` questions by an estimator's judgement of each label as
-    an answer; all labels of a question share one prefill of the state.
+    an answer; all questions share one prefill of the state, and all labels one of their question.
 
         classifier = CtGuardDecisionModel(estimator="my-decisions")
         AutoModeMiddleware(tools=["delete_file"], classifier=classifier)
@@ -28,6 +28,7 @@ class CtGuardDecisionModel(BaseDecisionModel):
     Probabilities of a question are calibrated where `ct-guard calibrate --decisions` has fitted a
     calibrator for it, in this very wording; else they are the softmax of raw scores, which ranks
     and promises nothing. `confidence` is P of the likeliest label, `score` the expected level.
+    `usage` counts the tokens that the base reads, shared ones once.
 
     What cannot be judged (a forged or overlong text, an image, a missed deadline) raises, so that
     a middleware which asks does not act.
@@ -95,4 +96,5 @@ class _Asked:
         ruling = self.model._ruling
         judged = self.enquiry.judged(confidences, ruling.calibration)
         ruled = ruling.ruled(self.state, self.questions, judged)
-        return response_of(self.model.model, self.questions, ruled)
+        tokens = self.enquiry.tokens(self.model.estimator)
+        return response_of(self.model.model, self.questions, ruled, tokens)

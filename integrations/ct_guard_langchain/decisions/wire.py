@@ -51,12 +51,14 @@ def response_of(
     model: str,
     questions: Mapping[str, Noul | Choice | Score],
     judgements: Mapping[str, Judgement],
+    tokens: int | None = None,
 ) -> ClassifierResponse:
-    """The answers in LangChain's types."""
+    """The answers in LangChain's types; `tokens` that were read for them."""
     return ClassifierResponse.model_validate(
         {
             "model": model,
             "answers": {name: as_answer(questions[name], one) for name, one in judgements.items()},
+            "usage": None if tokens is None else {"input_tokens": tokens, "output_tokens": 0},
         }
     )
 

@@ -70,9 +70,11 @@ def test_and_of_a_stream(client: Any) -> None:
 
 def test_its_helper_for_streams_puts_them_together(client: Any) -> None:
     with client.chat.completions.stream(model="m", messages=SURE) as stream:
+        chunks = [event.chunk for event in stream if event.type == "chunk"]
         made = stream.get_final_completion()
     assert made.choices[0].message.content == "sure as can be"
     assert made.choices[0].finish_reason == "stop"
+    assert chunks[-1].choices[0].ct_guard["p"] == pytest.approx(0.95, abs=0.01)
 
 
 def test_a_withheld_answer_is_not_in_what_it_reads(guarded: Any) -> None:

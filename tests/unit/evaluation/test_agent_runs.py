@@ -25,12 +25,14 @@ def test_it_says_more_than_the_share_of_runs_that_succeed(fitted: Any) -> None:
     assert fitted.auroc > 0.7
 
 
-def test_it_is_calibrated_on_other_runs_at_their_end_and_on_the_way(fitted: Any) -> None:
-    others = drawn_runs(3000, seed=1)
-    for turns in (1, None):
-        p = np.array([fitted.layer.p(run.turns[:turns]) for run in others])
-        correct = np.array([run.correct for run in others])
-        assert ece(p, correct) < ece_noise_floor(p) + 0.08
+@pytest.mark.parametrize("turns", [1, 2, None], ids=["first turn", "second turn", "end"])
+def test_it_is_calibrated_on_as_many_other_runs_up_to_what_chance_does_to_either(
+    turns: int | None,
+) -> None:
+    layer, others = fit_runs(drawn_runs(3000)).layer, drawn_runs(3000, seed=1)
+    p = np.array([layer.p(run.turns[:turns]) for run in others])
+    correct = np.array([run.correct for run in others])
+    assert ece(p, correct) < 2 * ece_noise_floor(p), "of the runs it was fitted on, and of these"
 
 
 def test_a_run_of_better_turns_is_likelier_to_succeed(fitted: Any) -> None:
@@ -42,7 +44,7 @@ def test_a_run_of_better_turns_is_likelier_to_succeed(fitted: Any) -> None:
     ("runs", "said"),
     [
         (drawn_runs(12), rf"^12 labelled runs \(\d+ succeeded, \d+ failed\) are too few: at least"
-         rf" {ENOUGH} with {EACH} of either outcome are needed, and 60 of either"),
+         rf" {ENOUGH} with {EACH} of either outcome are needed, and 80 of either"),
         ([run for run in drawn_runs(300) if run.correct], r"\(\d+ succeeded, 0 failed\)"),
         ([run for run in drawn_runs(300) if not run.correct], r"\(0 succeeded, \d+ failed\)"),
     ],

@@ -43,6 +43,13 @@ def test_the_record_is_exactly_this_json() -> None:
     assert json.loads(json.dumps(make_record(ASSESSMENT), allow_nan=False)) == RECORD
 
 
+def test_what_is_asked_for_most_is_at_hand() -> None:
+    message = attach(AIMessage("Paris"), make_record(ASSESSMENT))
+    found = get_confidence(message)
+    assert found is not None
+    assert (found.p, found.action, found.fields) == (found["p"], found["action"], {})
+
+
 def test_the_confidence_can_be_read_back() -> None:
     kept = ASSESSMENT.confidence.model_copy(update={"backend": ""})
     assert confidence_in(make_record(ASSESSMENT)) == kept

@@ -49,6 +49,11 @@ def test_a_last_event_without_its_blank_line_counts() -> None:
     assert event.raw.endswith(b"\n\n")
 
 
+def test_all_that_come_in_one_piece_are_told_by_the_last_of_them() -> None:
+    found = read([b"data: 1\n\ndata: 2\n\ndata: ", b"3\n\n", b"data: 4\n\ndata: [DONE]\n\n"])
+    assert [event.more for event in found] == [True, False, False, True, False]
+
+
 def test_what_is_written_is_read_again() -> None:
     (event,) = read([event_of({"said": "é\n\n\u2028"})])
     assert event.chunk == {"said": "é\n\n\u2028"}

@@ -41,7 +41,7 @@ def test_a_copy_of_the_estimator_knows_runs_and_a_newer_fit_takes_the_place_of_t
 def test_few_runs_are_said_to_be_few(folder: Path, tmp_path: Path) -> None:
     source = write_runs(tmp_path / "runs.jsonl", drawn_runs(60))
     made = calibrate_runs(source, tmp_path / "knows", CalibrateRunsConfig(estimator=folder))
-    assert any("leave the layer much to chance: 60 would do" in line for line in made.remarks)
+    assert any("leave the layer much to chance: 80 would do" in line for line in made.remarks)
 
 
 def test_the_command_says_what_it_is_worth_and_refuses_options_of_scored_answers(

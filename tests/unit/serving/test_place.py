@@ -1,0 +1,24 @@
+"""Where a server listens: what it sends leaves at once."""
+
+import socket
+
+import pytest
+
+from ct_guard.serving import taken
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_no_connection_waits_until_what_was_sent_before_is_acknowledged(host: str) -> None:
+    try:
+        place = taken(host, 0)
+    except OSError as error:
+        pytest.skip(f"this machine has no {host}: {error}")
+    with place, socket.create_connection(place.getsockname()[:2]):
+        connection, _ = place.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
+def test_a_place_that_is_taken_is_refused() -> None:
+    with taken("127.0.0.1", 0) as place, pytest.raises(OSError, match="in use"):
+        taken("127.0.0.1", place.getsockname()[1])
