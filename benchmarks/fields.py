@@ -1,12 +1,13 @@
 """What it costs to judge twelve fields beside one whole answer, and how well fields are told apart.
 
-    python -m benchmarks.fields cost [--base DIR|FILE.gguf] [--backend transformers|llama_cpp]
+    python -m benchmarks.fields cost [--of people|invoice] [-e NAME] [--base DIR|FILE.gguf]
+                                     [--backend transformers|llama_cpp]
     python -m benchmarks.fields records OUT.jsonl
-    python -m benchmarks.fields quality SCORED
 
 `cost`: a document and a record of twelve fields are scored whole, and with their fields, in turn;
-reported is the ratio of the medians. `records`: graded records of the miniature world, for
-`ct-guard score --fields`. `quality`: figures of a scored file whose fields are graded.
+reported is the ratio of the medians of the processor's time, and that of the tokens that are read,
+which is what it would be were nothing but tokens to cost anything. `records`: graded records of the
+miniature world, for `ct-guard score --fields` and `ct-guard evaluate --fields`.
 """
 
 import json
@@ -17,10 +18,11 @@ from pathlib import Path
 from statistics import median
 
 import click
+import torch
 
 from ct_guard import Estimator, QuestionAnswer, load_estimator
 from ct_guard.backends.transformers import TransformersBackend
-from ct_guard.evaluation.fields import field_figures, read_fields
+from ct_guard.backends.tree import Tree
 from ct_guard.store import MINI
 from tools.mini_world.records import ask_people, copied_record, known_record
 from tools.mini_world.world import make_world
@@ -37,26 +39,55 @@ SENTENCES = (
 )  # fmt: skip
 
 
-def document(copies: int) -> str:
-    """What is read: every sentence about every person, `copies` times."""
+INVOICE = """Brackwell & Sons Ltd, 14 Mill Lane, Norby NB4 2QT. VAT no. GB 482 1930 77.
+INVOICE 2026-0417. Date of issue: 3 April 2026. Payment due within 30 days, by 3 May 2026.
+Bill to: Dunmere Primary School, attn. Ms Hilda Vogt, 2 Church Road, Dunmere DN1 6AB.
+Your order: PO-88213 of 21 March 2026. Delivered on 31 March 2026 by our own van.
+
+Pos. Article                              Quantity   Unit price    Amount
+1    Exercise books A5, ruled, 64 pages   240        0.85          204.00
+2    Wax crayons, box of 12               60         2.40          144.00
+
+Net amount 348.00 EUR. VAT at 20% 69.60 EUR. Total amount due 417.60 EUR.
+Please transfer the amount to IBAN NB27 4410 0072 3391, quoting the number of the invoice. Goods
+remain our property until they are paid in full. Complaints within 14 days of delivery. Interest of
+8% a year is charged on late payments. Thank you for your order!
+
+Extract the invoice as JSON with the keys number, date, due, supplier, vat_number, customer, order,
+currency, net, vat, total and iban."""
+FORM = {
+    "number": "2026-0417", "date": "2026-04-03", "due": "2026-05-03",
+    "supplier": "Brackwell & Sons Ltd", "vat_number": "GB482193077",
+    "customer": "Dunmere Primary School", "order": "PO-88213", "currency": "EUR",
+    "net": 348.0, "vat": 69.6, "total": 417.6, "iban": "NB2744100072339",
+}  # fmt: skip
+
+
+def question_and_record(of: str) -> tuple[str, str]:
+    """A question over a document, and a record of twelve fields."""
+    if of == "invoice":
+        return INVOICE, json.dumps(FORM)
     lines = [sentence.format(*person) for person in PEOPLE for sentence in SENTENCES]
-    return " ".join(lines * copies)
-
-
-def row(copies: int, *, fields: bool) -> QuestionAnswer:
-    """A question over the document, and a record of twelve fields."""
     record = [dict(zip(KEYS, one[1:], strict=True)) for one in PEOPLE]
-    return QuestionAnswer(
-        question=f"{document(copies)} Fill in the form.",
-        answer=json.dumps(record),
-        fields=() if fields else None,
-    )
+    return f"{' '.join(lines)} Fill in the form.", json.dumps(record)
 
 
 def seconds(work: Callable[[], object]) -> float:
-    begun = time.perf_counter()
+    """Of the processor, in all threads: others that use the machine count for little."""
+    begun = time.process_time()
     work()
-    return time.perf_counter() - begun
+    return time.process_time() - begun
+
+
+def tokens_read(loaded: Estimator, told: QuestionAnswer) -> tuple[int, int]:
+    """Without fields, and what fields add where nothing is read twice."""
+    if loaded.reader is None:
+        raise click.ClickException(f"{loaded.name} reads no fields")
+    made = loaded.render(told)
+    queries = [query.ids for query in loaded.reader.questions(told, loaded.engine).queries]
+    whole = len(made.context) + len(made.answer) + len(loaded.asked.ids)
+    more = len(Tree.of([loaded.asked.ids, *queries]).ids) - len(loaded.asked.ids)
+    return whole, more
 
 
 @click.group(help=__doc__)
@@ -69,18 +100,18 @@ def main() -> None:
 @click.option("--base", default=None)
 @click.option("--backend", default="transformers", show_default=True)
 @click.option("--threads", type=int, default=2, show_default=True)
-@click.option("--copies", default=1, show_default=True, help="Of the document's sentences.")
+@click.option("--of", type=click.Choice(["people", "invoice"]), default="people", show_default=True)
 @click.option("--repeat", default=15, show_default=True)
 def cost(
-    estimator: str, base: str | None, backend: str, threads: int, copies: int, repeat: int
+    estimator: str, base: str | None, backend: str, threads: int, of: str, repeat: int
 ) -> None:
     """The ratio of a score with twelve fields to one without."""
-    loaded: Estimator = load_estimator(estimator, base=base, backend=backend, device="cpu")
-    if backend == "transformers":
-        import torch
-
-        torch.set_num_threads(threads)
-    whole, told = row(copies, fields=False), row(copies, fields=True)
+    more = {"threads": threads} if backend == "llama_cpp" else {"dtype": "float32"}
+    torch.set_num_threads(threads)
+    loaded: Estimator = load_estimator(estimator, base=base, backend=backend, device="cpu", **more)
+    question, answer = question_and_record(of)
+    whole = QuestionAnswer(question=question, answer=answer)
+    told = whole.model_copy(update={"fields": ()})
     made = loaded.score([told])[0]
     if len(made.fields or {}) != FIELDS:
         raise click.ClickException(f"the record was not read: {made.error}")
@@ -90,10 +121,11 @@ def cost(
         for _ in range(repeat)
     ]
     alone, together = (median(each) for each in zip(*times, strict=True))
-    tokens = len(loaded.render(whole).context) + len(loaded.render(whole).answer)
+    read, added = tokens_read(loaded, told)
     click.echo(
-        f"{loaded.name} on {loaded.arithmetic}: {tokens} tokens of document and answer; whole"
-        f" {1000 * alone:.1f} ms, with 12 fields {1000 * together:.1f} ms: {together / alone:.3f}"
+        f"{loaded.name} on {loaded.arithmetic}, {of}: {read} tokens for the answer, {added} more"
+        f" for 12 fields: {(read + added) / read:.3f}; {1000 * alone:.1f} ms, with fields"
+        f" {1000 * together:.1f} ms: {together / alone:.3f}"
     )
 
 
@@ -110,22 +142,6 @@ def records(output: Path, share: float, copied: int, seed: int) -> None:
     rows = [known_record(said, rng) for said in people]
     rows += [copied_record(rng) for _ in range(copied)]
     output.write_text("".join(json.dumps(row) + "\n" for row in rows))
-
-
-@main.command()
-@click.argument("scored")
-@click.option("--kind", default=None, help="Of the records: known, or copied.")
-def quality(scored: str, kind: str | None) -> None:
-    """AUROC and ECE of fields, beside the whole answer's P as that of each field."""
-    found = read_fields(scored, where={} if kind is None else {"kind": kind})
-    figures = field_figures(found)
-    click.echo(
-        f"{figures.fields:,} fields of {figures.answers:,} answers, {figures.accuracy:.1%} right:"
-        f" AUROC {figures.auroc}, of the whole answer's P {figures.whole_auroc};"
-        f" ECE {figures.ece:.3f}"
-    )
-    for name, value in figures.groups.items():
-        click.echo(f"  {name}: AUROC {value}")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The plain data that the whole package speaks: frozen, validated, JSON in and out."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -148,6 +148,13 @@ class GradedAnswer(Record):
 
     qa: QuestionAnswer
     correct: bool
+    fields: Mapping[str, bool] | None = None
+    """By path, whether each field of an answer in JSON is; None: not known, or not asked for."""
+
+    @property
+    def grades(self) -> tuple[bool, ...]:
+        """Of the answer, then of its fields."""
+        return (self.correct, *(self.fields or {}).values())
 
 
 class FieldConfidence(Record):

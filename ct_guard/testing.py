@@ -38,6 +38,7 @@ from ct_guard.backends.base import (
 from ct_guard.backends.decoding import AnswerStream, common_prefix, exhausted
 from ct_guard.errors import BackendError, MismatchError, UsageError
 from ct_guard.query import LABELS, Query
+from ct_guard.query.template import FIELD_PREAMBLE
 from ct_guard.records import Message
 
 __all__ = ["FakeBackend"]
@@ -144,16 +145,16 @@ class FakeBackend:
         )
 
     def ask(self, asking: Asking) -> Asked:
-        """A query about a field has the `logit` of its own text: `- town: Kelso`, and `Answer:`."""
+        """A query about a field has the `logit` of its own line: `- town: Kelso?`."""
         context, answer = _parts(asking.item)
         firsts = self._asked([(context, answer)], asking.first, asking.first_adapter)
         key = _key(asking.adapter)
         made = []
         for query in asking.queries:
-            ids = (*context, *answer, *asking.preamble, *query.ids)
+            ids = (*context, *answer, *query.ids)
             found = self._logits(ids, query.label_ids, key)
             if self._logit is not None:
-                found[:2] = [0.0, self._logit(self.decode(query.ids))]
+                found[:2] = [0.0, self._logit(self.decode(query.ids).removeprefix(FIELD_PREAMBLE))]
             made.append(found)
         return Asked(
             logits=np.array(made, np.float32).reshape(len(made), -1),

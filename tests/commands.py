@@ -26,16 +26,19 @@ def ct_guard(
     folder: Path | None = None,
     warned: Literal["error", "default"] = "error",
     environment: Mapping[str, str] | None = None,
+    given: str = "",
 ) -> "subprocess.CompletedProcess[str]":
-    """The command in `folder`, with `environment` beside what is there. Warnings are errors, or
-    `default`: said."""
+    """The command in `folder`, with `environment` beside what is there and `given` to be read.
+    Warnings are errors, or `default`: said."""
     out, err = (io.TextIOWrapper(io.BytesIO(), encoding="utf-8") for _ in range(2))
+    stdin = io.TextIOWrapper(io.BytesIO(given.encode()), encoding="utf-8")
     words = ["ct-guard", *map(str, arguments)]
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         with (
             chdir(folder or "."),
             patch.object(sys, "argv", words),
+            patch.object(sys, "stdin", stdin),
             patch.dict(os.environ, environment or {}),
             warnings.catch_warnings(),
             redirect_stdout(out),

@@ -1,5 +1,7 @@
 """One call of `TransformersBackend.ask`: an answer is read once, and queries go on from there."""
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -10,11 +12,16 @@ from ct_guard.query import Query
 from .base import KV, NO_TOKENS, Adapter, Asked, Asking
 from .forward import Past, Step, live, select
 from .scoring import Engine
+from .tree import Tree
 
 __all__ = ["ask"]
 
 _OF_A_TOKEN = 8
 """Tokens of a cache that are copied for a query: they cost about as much as one that is read."""
+
+Rows = list[tuple[int, Query]]
+"""Queries, each with its number."""
+Reader = Callable[[Rows], torch.Tensor]
 
 
 @torch.inference_mode()
@@ -39,52 +46,38 @@ class _Job:
         asking = self.asking
         with self.engine.adapted(asking.everywhere):
             past, logprobs = self._read()
-        rows = [(at, query, past.mask) for at, query in enumerate(asking.queries)]
-        first = []
-        if asking.first is not None:
-            first.append((len(rows), asking.first, self._without_preamble(past)))
-        # apart: the answer's own query is longer, and would pad all others
-        self._ask(rows, past, asking.adapter)
-        self._ask(first, past, asking.first_adapter)
+        rows = list(enumerate(asking.queries))
+        first = [] if asking.first is None else [(len(rows), asking.first)]
+        if len({query.label_ids for _, query in rows + first}) > 1:
+            raise UsageError("queries over one reading must have the same labels")
+        in_a_tree = self.engine.manner == "together" and self.engine.decoder.reads_trees
+        if in_a_tree and asking.adapter == asking.first_adapter:
+            self._ask(rows + first, past, asking.adapter, in_a_tree=True)
+        else:  # apart: the answer's own query is longer, and would pad all others
+            self._ask(rows, past, asking.adapter, in_a_tree=in_a_tree)
+            self._ask(first, past, asking.first_adapter, in_a_tree=in_a_tree)
         if not np.isfinite(self.logits).all():
             raise NonFiniteScoreError(
                 "the model returned NaN or infinite logits: try --dtype float32"
             )
         return Asked(self.logits[:-1], self.logits[-1] if first else None, logprobs)
 
-    def _without_preamble(self, past: Past) -> torch.Tensor:
-        """The mask of what was read up to the answer's end: masked, the rest is not there, as
-        positions follow from the mask. Raises BackendError where it takes slots of a window."""
-        width, mask = past.mask.shape[1], past.mask.clone()
-        window = self.engine.window
-        if window is not None and width > window:
-            raise BackendError(
-                "question and answer are longer than this base's sliding window: score the answer"
-                " without its fields, or use a shorter one"
-            )
-        if self.asking.preamble:
-            mask[:, width - len(self.asking.preamble) :] = 0
-        return mask
-
     def _read(self) -> tuple[Past, NDArray[np.float32] | None]:
-        """Context, answer and preamble, or the preamble behind what was read while the answer was
-        generated; and the answer's log-probabilities, where they are wanted."""
-        item, preamble = self.asking.item, self.asking.preamble
-        decoder = self.engine.decoder
+        """Context and answer, or what was read while the answer was generated; and the answer's
+        log-probabilities, where they are wanted."""
+        item, decoder = self.asking.item, self.engine.decoder
         if isinstance(item.context, KV):
             kv = item.context
             if kv.answer_start == len(kv.ids):
                 raise UsageError("an answer without tokens cannot be scored")
             if self.asking.everywhere is None:
-                known = kv.answer_logprobs if self.asking.logprobs else None
-                past = live(kv)
-                return (decoder.read([preamble], past).past if preamble else past), known
+                return live(kv), kv.answer_logprobs if self.asking.logprobs else None
             context, answer = kv.ids[: kv.answer_start], kv.ids[kv.answer_start :]
         else:
             context, answer = item.context, item.answer
         if not answer:
             raise UsageError("an answer without tokens cannot be scored")
-        step = decoder.read([(*context, *answer, *preamble)])
+        step = decoder.read([(*context, *answer)])
         at = range(len(context), len(context) + len(answer))
         return step.past, self._logprobs(step, answer, at if self.asking.logprobs else NO_TOKENS)
 
@@ -93,40 +86,47 @@ class _Job:
     ) -> NDArray[np.float32] | None:
         if not at:
             return None
-        read = len(answer) + len(self.asking.preamble) + at.start
-        first = step.hidden.shape[1] - read + at.start - 1  # padding stands on the left
-        hidden = step.hidden[0, first : first + len(answer)]
+        hidden = step.hidden[0, -len(answer) - 1 : -1]  # padding stands on the left
         found = self.engine.decoder.head.logprobs(hidden, list(answer)).cpu().numpy()
         if not np.isfinite(found).all():
             raise NonFiniteScoreError("the model returned NaN or infinite log-probabilities")
         return np.asarray(found, np.float32)
 
-    def _ask(
-        self,
-        rows: list[tuple[int, Query, torch.Tensor]],
-        past: Past,
-        adapter: Adapter | None,
-    ) -> None:
-        """Each query behind the slots that its mask [1, L] leaves."""
+    def _ask(self, rows: Rows, past: Past, adapter: Adapter | None, *, in_a_tree: bool) -> None:
+        """All at once in one tree over the one cache, where the base reads trees; else as a batch
+        over copies of it; else each on its own."""
         rows = sorted(rows, key=lambda row: len(row[1].ids))
-        before = past.mask.shape[1]
-        decoder = self.engine.decoder
-
-        def read(batch: list[int]) -> None:
-            some = [rows[at] for at in batch]
-            seen = select(past, [0] * len(some))
-            masked = Past(seen.cache, torch.cat([mask for _, _, mask in some]))
-            step = decoder.read([query.ids for _, query, _ in some], masked)
-            labels = [query.label_ids for _, query, _ in some]
-            if len(set(labels)) > 1:
-                raise UsageError("queries over one reading must have the same labels")
-            found = decoder.head.logits(step.hidden[:, -1], labels[0]).cpu().numpy()
-            self.logits[[number for number, _, _ in some]] = found
-
+        before, window = past.mask.shape[1], self.engine.window
+        longest = max((len(query.ids) for _, query in rows), default=0)
+        fits = window is None or before + longest <= window  # beyond, padding pushes tokens out
+        lengths = [len(query.ids) for _, query in rows]
         with self.engine.adapted(adapter.name if adapter is not None else None):
-            if self.engine.manner == "together":
-                lengths = [before // _OF_A_TOKEN + len(query.ids) for _, query, _ in rows]
-                self.engine.in_batches(range(len(rows)), lengths, read)
+            if in_a_tree:
+                self._in_batches(rows, lengths, lambda some: self._at_ends(some, past))
+            elif self.engine.manner == "together" and fits:
+                copied = [before // _OF_A_TOKEN + length for length in lengths]
+                self._in_batches(rows, copied, lambda some: self._behind_copies(some, past))
             else:
-                for at in range(len(rows)):
-                    read([at])
+                for row in rows:
+                    self._keep([row], self._behind_copies([row], past))
+
+    def _in_batches(self, rows: Rows, lengths: list[int], read: Reader) -> None:
+        def work(batch: list[int]) -> None:
+            some = [rows[at] for at in batch]
+            self._keep(some, read(some))
+
+        self.engine.in_batches(range(len(rows)), lengths, work)
+
+    def _at_ends(self, rows: Rows, past: Past) -> torch.Tensor:
+        """Hidden states [rows, d] at the queries' ends."""
+        tree = Tree.of([query.ids for _, query in rows])
+        return self.engine.decoder.read_tree(tree, past)[torch.from_numpy(tree.ends)]
+
+    def _behind_copies(self, rows: Rows, past: Past) -> torch.Tensor:
+        """The same, each behind its own copy of the cache."""
+        seen = past if len(rows) == 1 else select(past, [0] * len(rows))
+        return self.engine.decoder.read([query.ids for _, query in rows], seen).hidden[:, -1]
+
+    def _keep(self, rows: Rows, hidden: torch.Tensor) -> None:
+        found = self.engine.decoder.head.logits(hidden, rows[0][1].label_ids)
+        self.logits[[number for number, _ in rows]] = found.cpu().numpy()

@@ -146,16 +146,16 @@ class ScoreBatch:
 class Asking:
     """Several queries over one reading of an answer.
 
-    The base model reads context, answer and `preamble` once; each query goes on from there on its
-    own, and `first`, where it is given, from the answer's end. `adapter` acts as it does in
-    `Backend.score`: on the queries alone, or on every token.
+    The base model reads context and answer once; each query goes on from there on its own, and what
+    several begin with is read once. `adapter` acts as it does in `Backend.score`: on the queries
+    alone, or on every token.
     """
 
     item: Item
-    preamble: tuple[int, ...]
     queries: tuple[Query, ...]
     adapter: Adapter | None = None
     first: Query | None = None
+    """Another one, whose logits come apart."""
     first_adapter: Adapter | None = None
     """Like `adapter`, of `first`. One of the two that acts on every token is the other one, too."""
     logprobs: bool = False

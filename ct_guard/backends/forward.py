@@ -10,8 +10,10 @@ import inspect
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from packaging.version import Version
@@ -23,6 +25,7 @@ from ct_guard.errors import BackendError, UsageError
 from .base import KV
 from .head import Head
 from .placement import out_of_memory
+from .tree import Tree
 
 __all__ = [
     "CACHE",
@@ -39,6 +42,9 @@ __all__ = [
 
 CACHE = "cache" if Version(transformers.__version__) >= Version("5.24") else "past_key_values"
 """The keyword by which a model takes its cache."""
+_TRIAL_PAST = (5, 6, 7, 8, 9)
+_TRIAL_ROWS = ((1, 2, 3), (1, 2, 4, 5, 6), (7, 8))
+"""Token ids, which every vocabulary has."""
 
 
 @dataclass(frozen=True)
@@ -105,6 +111,55 @@ class Decoder:
                 **({CACHE: cache} if used else {}),
             )
         return Step(output.last_hidden_state, Past(cache, full_mask))
+
+    def read_tree(self, tree: Tree, past: Past) -> torch.Tensor:
+        """Hidden states [n, d] of a tree's tokens behind the one row of `past`, which stays as it
+        was: each token sees that row and its own ancestors. Right where `reads_trees` is."""
+        count, before = len(tree.ids), past.mask.shape[1]
+        width = rounded(count) if self.few_sizes else count
+        ids, depths = np.zeros((2, width), np.int64)
+        ids[:count], depths[:count] = tree.ids, tree.depths
+        seen = np.eye(width, dtype=np.bool_)
+        seen[:count, :count] = tree.ancestors
+        device, kind = self.model.device, next(self.model.parameters()).dtype
+        allowed = torch.cat(
+            [past.mask.bool().expand(width, before), torch.from_numpy(seen).to(device)], dim=1
+        )
+        mask = torch.zeros((1, 1, width, before + width), dtype=kind, device=device)
+        mask.masked_fill_(~allowed, torch.finfo(kind).min)
+        positions = past.mask.sum(1, keepdim=True) + torch.from_numpy(depths).to(device)
+        with _named_errors():
+            output = self.layers(
+                input_ids=torch.from_numpy(ids)[None].to(device),
+                attention_mask=mask,
+                position_ids=positions,
+                use_cache=True,
+                **{CACHE: _branch(past.cache)},
+            )
+        return output.last_hidden_state[0, :count]
+
+    @cached_property
+    def reads_trees(self) -> bool:
+        """Whether a tree is read as its rows would be, one by one. Tried once, on a small one: what
+        comes of it must be nearer to that than to what comes where the mask, or the positions, are
+        passed over."""
+        if not self.takes_positions:
+            return False
+        rows = _TRIAL_ROWS
+        tree = Tree.of(rows)
+        ends = torch.from_numpy(tree.ends)
+        with torch.inference_mode():
+            try:
+                past = self.read([_TRIAL_PAST]).past
+                if not all(type(layer) is DynamicLayer for layer in past.cache.layers):
+                    return False
+                truth = torch.cat([self.read([row], past).hidden[0, -1:] for row in rows])
+                found = self.read_tree(tree, past)[ends]
+                unmasked = self.read([tree.ids.tolist()], past).hidden[0, ends]
+            except BackendError:
+                return False
+        off, fault = (torch.dist(one.double(), truth.double()) for one in (found, unmasked))
+        return bool(2 * off < fault)
 
 
 def rounded(length: int) -> int:

@@ -16,6 +16,7 @@ from peft import (
     get_peft_model_state_dict,
     set_peft_model_state_dict,
 )
+from peft.tuners.tuners_utils import BaseTunerLayer
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -36,6 +37,8 @@ class LoraAdapters:
         self._model = model
         self._peft: PeftModel | None = None
         self._paths: dict[str, Path] = {}
+        self._layers: list[BaseTunerLayer] = []
+        """Those that hold LoRAs: to switch, PEFT itself would look for them in the whole model."""
 
     def add(self, adapter: Adapter) -> None:
         """Load an adapter's weights (safetensors) beside those already there.
@@ -60,8 +63,7 @@ class LoraAdapters:
                 f"the adapter {adapter.path} does not fit this base model: {first}"
             ) from error
         self._paths[adapter.name] = adapter.path
-        self._tuner.eval()
-        self._tuner.disable_adapter_layers()
+        self._settle()
 
     def _load(self, adapter: Adapter) -> None:
         path = str(adapter.path)
@@ -86,7 +88,13 @@ class LoraAdapters:
             return
         if name in self._peft.peft_config:
             self._peft.delete_adapter(name)
+        self._settle()
+
+    def _settle(self) -> None:
+        """After another LoRA came or went: all are off, and nothing drops out."""
+        self._model.eval()
         self._tuner.disable_adapter_layers()
+        self._layers = [one for one in self._model.modules() if isinstance(one, BaseTunerLayer)]
 
     def create(self, adapter: Adapter, config: LoraConfig) -> list[torch.nn.Parameter]:
         """Put a fresh LoRA into the model, to be trained, in place of one of the same name; returns
@@ -102,7 +110,7 @@ class LoraAdapters:
             else:
                 self._peft.add_adapter(adapter.name, config)
         self._paths[adapter.name] = adapter.path
-        self._tuner.disable_adapter_layers()
+        self._settle()
         return [
             weight for name, weight in self._model.named_parameters() if f".{adapter.name}." in name
         ]
@@ -140,14 +148,20 @@ class LoraAdapters:
         if name is None:
             yield
             return
-        self._tuner.set_adapter(name, inference_mode=not training)
-        self._tuner.enable_adapter_layers()
-        self._model.train(training)
+        if name not in self._paths:
+            raise UsageError(f"no adapter {name!r} is loaded")
+        for layer in self._layers:
+            layer.set_adapter(name, inference_mode=not training)
+            layer.enable_adapters(True)
+        if training:
+            self._model.train()
         try:
             yield
         finally:
-            self._model.eval()
-            self._tuner.disable_adapter_layers()
+            if training:
+                self._model.eval()
+            for layer in self._layers:
+                layer.enable_adapters(False)
 
     @property
     def _tuner(self) -> Any:

@@ -11,6 +11,7 @@ from .shown import say, shown
 
 if TYPE_CHECKING:
     from ct_guard.evaluation import Evaluation
+    from ct_guard.workflows import EvaluateConfig
 
 __all__ = ["command"]
 
@@ -27,6 +28,11 @@ __all__ = ["command"]
 @click.option(
     "--train", metavar="FILE", help="Scored, graded rows of other questions to fit the question"
     " prior on; otherwise it is cross-fitted on the rows at hand.",
+)  # fmt: skip
+@click.option(
+    "--fields", "of_fields", is_flag=True,
+    help="The fields of answers in JSON (columns fields and fields_correct), beside the whole"
+    " answer's P as that of each field. For one SCORED, with -e and --where.",
 )  # fmt: skip
 @click.option("--prior/--no-prior", default=True, show_default=True, help="The question prior.")
 @click.option(
@@ -64,7 +70,9 @@ __all__ = ["command"]
 )  # fmt: skip
 @click.option("--seed", type=int, default=0, show_default=True)
 @click.option("-q", "--quiet", is_flag=True, help="No progress.")
-def command(sources: tuple[str, ...], as_json: bool, quiet: bool, **options: Any) -> None:
+def command(
+    sources: tuple[str, ...], as_json: bool, quiet: bool, of_fields: bool, **options: Any
+) -> None:
     """Evaluate files that `ct-guard score` wrote and that have grades in a column `correct`.
 
     Ranking (AUROC), calibration (ECE, with the value that noise alone would give), proper scores,
@@ -81,6 +89,8 @@ def command(sources: tuple[str, ...], as_json: bool, quiet: bool, **options: Any
       ct-guard evaluate hybrid.jsonl likelihood.jsonl --by kind --plot curves.png
     Beside the confidence that the answering model stated, and a trust score:
       ct-guard evaluate scored.jsonl --compare-column verbalized --compare-column tlm_score
+    The fields of records that were graded and scored with --fields:
+      ct-guard evaluate records.jsonl --fields
     The figures that `ct-guard inspect` and the model card of `ct-guard push` show:
       ct-guard evaluate test.jsonl -e my-calibrated --by kind --record
     """
@@ -89,6 +99,9 @@ def command(sources: tuple[str, ...], as_json: bool, quiet: bool, **options: Any
     from ct_guard.workflows import EvaluateConfig, evaluate
 
     config = config_of(EvaluateConfig, options)
+    if of_fields:
+        _evaluate_fields(sources, config, as_json=as_json)
+        return
     made = evaluate(sources, config, report=Terminal(quiet=quiet))
     if as_json:
         click.echo(json.dumps(made.evaluation.to_json(), indent=1))
@@ -98,6 +111,27 @@ def command(sources: tuple[str, ...], as_json: bool, quiet: bool, **options: Any
             say(f"Drawn to {config.plot}", out=True)
     if made.folder is not None:
         say(f"Written to {made.folder}")
+
+
+def _evaluate_fields(sources: tuple[str, ...], config: "EvaluateConfig", *, as_json: bool) -> None:
+    import json
+    from dataclasses import asdict
+
+    from rich.console import Console
+
+    from ct_guard.workflows.fielding import evaluate_fields
+
+    from .tables import field_table
+
+    if len(sources) > 1:
+        raise click.UsageError("--fields goes with one scored file: evaluate the others apart")
+    found, said = evaluate_fields(sources[0], config)
+    if as_json:
+        click.echo(json.dumps(asdict(found), indent=1))
+        return
+    Console().print(field_table(found))
+    for line in said:
+        say(f"! {shown(line)}", out=True)
 
 
 def _show(found: "Evaluation") -> None:

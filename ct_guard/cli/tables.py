@@ -9,11 +9,12 @@ from rich.markup import escape as without_markup
 from rich.table import Table
 
 from ct_guard.evaluation import Beside, Difference, Evaluated, Evaluation
+from ct_guard.evaluation.fields import FieldFigures
 from ct_guard.metrics import Interval
 
 from .shown import shown
 
-__all__ = ["evaluation_tables"]
+__all__ = ["evaluation_tables", "field_table"]
 
 T = TypeVar("T")
 
@@ -44,6 +45,31 @@ def evaluation_tables(found: Evaluation, width: int) -> Iterator[Table]:
                 wide = COLUMN + FLOOR * _has_floor(columns[0], kind)
                 for part in _parts(columns, (width - 34) // wide):
                     yield _slices(part, kind)
+
+
+def field_table(found: FieldFigures) -> Table:
+    """Figures of fields, all of them and by group."""
+    table = _table(
+        f"{found.fields:,} graded fields of {found.answers:,} answers, beside P of the whole answer"
+    )
+    table.add_column("fields of")
+    for name in ("n", "right", "AUROC", "whole's", "ECE", "noise\nfloor", "whole's", "log loss"):
+        table.add_column(name, justify="right")
+    for name, one in [*found.groups.items(), ("all", found)]:
+        figures = (
+            one.accuracy, one.auroc, one.whole_auroc, one.ece, one.noise_floor, one.whole_ece,
+            one.log_loss,
+        )  # fmt: skip
+        cells = ["-" if value is None else f"{value:.3f}" for value in figures]
+        table.add_row(
+            escape(name), f"{one.fields:,}", *cells, style="bold" if one is found else None
+        )
+    if found.gain is not None and found.gain.value is not None:
+        low, high = found.gain.low, found.gain.high
+        bounds = "" if low is None or high is None else f" ({low:+.3f} to {high:+.3f})"
+        table.caption = f"AUROC less the whole's: {found.gain.value:+.3f}{bounds}, by question"
+        table.caption_justify = "left"
+    return table
 
 
 def _parts(columns: Sequence[T], most: int) -> Iterator[list[T]]:

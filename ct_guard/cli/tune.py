@@ -70,6 +70,12 @@ __all__ = ["command"]
     " average; twice the query's tokens. Default: fixed.",
 )  # fmt: skip
 @click.option(
+    "--fields", is_flag=True,
+    help="For query and hybrid: learn from the grades of fields, too (column fields_correct, of"
+    " ct-guard grade --fields): one LoRA answers for whole answers and for their fields, and both"
+    " are calibrated.",
+)  # fmt: skip
+@click.option(
     "--question-prior", is_flag=True,
     help="For hybrid: its layer also reads a question prior, gradient boosting on the questions of"
     " the tuning and validation rows, common words of which it keeps in clear. Better for questions"

@@ -2,7 +2,7 @@
 answer's own query, and one query a field."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,11 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit  # type: ignore[import-untyped]
 
-from ct_guard.backends import Adapter, Asked, Asking, Backend, Item, ScoreBatch
+from ct_guard.backends import Adapter, Asked, Asking, Backend, Item, ScoreBatch, Want
 from ct_guard.calibration import apply
 from ct_guard.errors import CtGuardError, MismatchError, UsageError
 from ct_guard.fields import Leaf, fields_of, read_object
-from ct_guard.query import FIELD_QUERY_HASH, FieldQuery, Query, build_field_query, read_answer
+from ct_guard.query import (
+    FIELD_QUERY_HASH,
+    ContextStyle,
+    FieldQuery,
+    Query,
+    build_field_query,
+    read_answer,
+)
 from ct_guard.records import CalibratorState, FieldConfidence, QuestionAnswer
 from ct_guard.store import EVERY_MODEL, FieldReading, Manifest
 
@@ -29,6 +36,7 @@ __all__ = [
     "field_reader_for",
     "questions_of",
     "read_fields",
+    "reader_of",
 ]
 
 Floats = NDArray[np.float64]
@@ -43,7 +51,7 @@ class Questions(NamedTuple):
     leaves: tuple[Leaf, ...]
     queries: tuple[Query, ...]
     room: int
-    """Tokens behind the answer: of the preamble and the longest query."""
+    """Tokens behind the answer: of the longest query."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +71,7 @@ class FieldReader:
             for leaf in leaves
         )
         longest = max((len(query.ids) for query in queries), default=0)
-        return Questions(leaves, queries, len(self.query.preamble) + longest)
+        return Questions(leaves, queries, longest)
 
     def asking(
         self,
@@ -71,16 +79,16 @@ class FieldReader:
         questions: Questions,
         query: Query,
         adapter: Adapter | None,
-        *,
-        whole: bool,
+        wants: Collection[Want],
     ) -> Asking:
-        """What a backend is asked; with `whole` also the answer's own query, and for the answer's
-        log-probabilities, where one reading serves both."""
-        asking = Asking(item, self.query.preamble, questions.queries, self.adapter)
-        if not whole:
+        """What a backend is asked; also the answer's own query, and its log-probabilities, as far
+        as it `wants` them and one reading serves both."""
+        asking = Asking(item, questions.queries, self.adapter)
+        if not wants:
             return asking
         try:
-            return replace(asking, first=query, first_adapter=adapter, logprobs=True)
+            logprobs = "answer_logprobs" in wants
+            return replace(asking, first=query, first_adapter=adapter, logprobs=logprobs)
         except UsageError:
             return asking
 
@@ -119,17 +127,18 @@ def read_fields(
     said of the answer alone, where the same reading served it."""
     if isinstance(questions, CtGuardError) or reader is None:
         return questions if isinstance(questions, CtGuardError) else UsageError("no reader"), None
-    whole = reading.serves_fields
+    wants: Collection[Want] = reading.method.wants if reading.serves_fields else ()
     try:
-        asking = reader.asking(item, questions, reading.query, reading.adapter, whole=whole)
+        asking = reader.asking(item, questions, reading.query, reading.adapter, wants)
         asked = reading.engine.ask(asking)
         fields = reader.fields(questions, asked)
     except CtGuardError as error:
         return error, None
-    if asked.first is None or asked.answer_logprobs is None:
+    if asked.first is None:
         return fields, None
     none = np.zeros(1, np.int32)
-    return fields, ScoreBatch(asked.first[None], [asked.answer_logprobs], None, none, none)
+    logprobs = None if asked.answer_logprobs is None else [asked.answer_logprobs]
+    return fields, ScoreBatch(asked.first[None], logprobs, None, none, none)
 
 
 def calibrated_fields(
@@ -149,6 +158,18 @@ def calibrated_fields(
     return p, fitted
 
 
+def reader_of(
+    style: ContextStyle,
+    engine: Backend,
+    query: Query,
+    adapter: Adapter | None = None,
+    known: FieldReading | None = None,
+) -> FieldReader:
+    """The reader beside an answer's own `query`, whose labels it shares."""
+    about = build_field_query(style, engine, query.label_ids)
+    return FieldReader(about, adapter, known or FieldReading())
+
+
 def field_reader_for(
     manifest: Manifest, folder: Path, engine: Backend, query: Query, adapter: Adapter | None
 ) -> FieldReader:
@@ -165,4 +186,4 @@ def field_reader_for(
         path = folder / known.adapter
         place = hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]
         adapter = Adapter(f"fields-{place}", path, "query")
-    return FieldReader(build_field_query(manifest.style, engine, query.label_ids), adapter, known)
+    return reader_of(manifest.style, engine, query, adapter, known)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ from ct_guard.estimators.fields import calibrated_fields
 from ct_guard.fields import group_of, parse_path
 from ct_guard.fields.rows import FIELDS, FIELDS_CORRECT, FIELDS_SCORER, by_path, with_text
 from ct_guard.files import Rejected, Row, open_rows, question_answer
-from ct_guard.metrics import auroc, ece, log_loss
+from ct_guard.metrics import Interval, auroc, ece, ece_noise_floor, log_loss, paired_bootstrap
 from ct_guard.promises import FieldCertificate
 from ct_guard.records import Arithmetic, CalibratorState
 from ct_guard.store import Manifest, set_hash
@@ -183,40 +183,79 @@ def certify_fields(
 
 @dataclass(frozen=True)
 class FieldFigures:
-    """How good the P of fields is; None: not defined, with one class only."""
+    """How good the P of fields is, beside the whole answer's P as that of each of its fields."""
 
     fields: int
     answers: int
     accuracy: float
     auroc: float | None
+    """None: not defined, with one class only; so are the next two."""
     whole_auroc: float | None
-    """Of the answer's own P, as the P of each of its fields."""
+    gain: Interval | None
+    """AUROC less that of the whole answer's P, on the same fields; resampled by question."""
     ece: float
+    noise_floor: float
+    """The ECE that perfectly calibrated P would show on as many fields."""
+    whole_ece: float | None
     log_loss: float
-    groups: Mapping[str, float | None]
-    """AUROC within each group."""
+    groups: Mapping[str, "FieldFigures"] = field(default_factory=dict)
+    """The same within each group, without gains; where there are several."""
 
 
 def field_figures(
-    scored: Scored, states: Mapping[str, CalibratorState] | None = None
+    scored: Scored,
+    states: Mapping[str, CalibratorState] | None = None,
+    *,
+    resamples: int = 0,
+    seed: int = 0,
 ) -> FieldFigures:
-    """Figures of fields under calibrators; None: of the P that they were scored with."""
-    p, correct = scored.p if states is None else p_of_fields(scored, states), scored.correct
+    """Figures of fields under calibrators; None: of the P that they were scored with. Without
+    `resamples` there is no interval."""
+    p = scored.p if states is None else p_of_fields(scored, states)
     groups = np.array(scored.column(GROUP))
-    whole = np.array([_number(text) for text in scored.column(WHOLE)])
-    known = np.isfinite(whole)
+    every = _figures(scored, p, np.ones(len(p), np.bool_))
+    names = sorted(set(groups))
+    inside = {name: _figures(scored, p, groups == name) for name in names if len(names) > 1}
+    gain = _gain(scored, p, resamples, seed) if resamples else None
+    return replace(every, gain=gain, groups=inside)
+
+
+def _figures(scored: Scored, p: Floats, chosen: NDArray[np.bool_]) -> FieldFigures:
+    correct, whole = scored.correct[chosen], _whole(scored)[chosen]
+    p, known = p[chosen], np.isfinite(whole)
     return FieldFigures(
-        fields=len(scored),
-        answers=len(set(scored.column(ANSWER))),
+        fields=len(p),
+        answers=len(set(np.array(scored.column(ANSWER))[chosen])),
         accuracy=float(correct.mean()),
         auroc=auroc(p, correct),
         whole_auroc=auroc(whole[known], correct[known]) if known.any() else None,
+        gain=None,
         ece=float(ece(p, correct)),
+        noise_floor=float(ece_noise_floor(p)),
+        whole_ece=float(ece(whole[known], correct[known])) if known.any() else None,
         log_loss=float(log_loss(p, correct)),
-        groups={
-            name: auroc(p[groups == name], correct[groups == name]) for name in sorted(set(groups))
-        },
     )
+
+
+def _gain(scored: Scored, p: Floats, resamples: int, seed: int) -> Interval | None:
+    whole = _whole(scored)
+    known = np.isfinite(whole)
+    if not known.any():
+        return None
+    return paired_bootstrap(
+        auroc,
+        p[known],
+        whole[known],
+        scored.correct[known],
+        clusters=scored.question[known],
+        n=resamples,
+        seed=seed,
+    )
+
+
+def _whole(scored: Scored) -> Floats:
+    """P of the answer that each field is of, shape (n,); NaN where it has none."""
+    return np.array([_number(text) for text in scored.column(WHOLE)])
 
 
 def _number(text: str) -> float:

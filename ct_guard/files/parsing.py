@@ -7,9 +7,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 
+from ct_guard.conversation import ChatTurn
 from ct_guard.records import QuestionAnswer, alone_key, unchecked
 
-from .conversation import ROLES, Turn, read_calls, spoken_turns
+from .conversation import ROLES, read_calls, spoken_turns
 from .lists import list_of_texts
 from .rows import Row
 from .token_logprobs import numbers_of, tokens_of
@@ -183,7 +184,7 @@ def _question_answer(fields: dict[str, Any], columns: Collection[str]) -> Questi
     )
 
 
-def _last_said(turns: list[Turn], question: str | None) -> str:
+def _last_said(turns: list[ChatTurn], question: str | None) -> str:
     """The answer of a row without that field: the last turn of a conversation, as data sets of
     chats have it."""
     if question is None and turns and turns[-1].role == "assistant" and not turns[-1].calls:
@@ -213,7 +214,7 @@ def _logprobs(value: Any) -> tuple[float, ...] | None:
         raise _FieldError(f"field 'logprobs' {error}") from None
 
 
-def _turns(value: Any) -> list[Turn]:
+def _turns(value: Any) -> list[ChatTurn]:
     if value is None:
         return []
     if isinstance(value, str) and value.strip():
@@ -228,7 +229,7 @@ def _turns(value: Any) -> list[Turn]:
     return [_turn(item, f"messages[{index}]") for index, item in enumerate(value)]
 
 
-def _turn(item: Any, name: str) -> Turn:
+def _turn(item: Any, name: str) -> ChatTurn:
     if not isinstance(item, dict):
         raise _FieldError(f"field '{name}' must be an object, found {_kind(item)}")
     role = item.get("role")
@@ -242,7 +243,7 @@ def _turn(item: Any, name: str) -> Turn:
     if "content" not in item and not calls:
         raise _FieldError(f"field '{name}.content' is missing")
     content = item.get("content")
-    return Turn(
+    return ChatTurn(
         role=ROLES[role],
         text=_content(content, f"{name}.content"),
         calls=calls,

@@ -1,8 +1,8 @@
 """The query about one field of an answer: its token ids, and how a path and a value get into it.
 
-Behind the answer stands a preamble that all fields share, and behind that, each on its own, a line
-that names one field. What the model wrote, path and value, is encoded apart with special tokens
-off, between pieces of template: nothing in it can become template.
+Behind the answer stands a preamble that is the same for all fields, so that it is read once, and a
+line that names one of them. What the model wrote, path and value, is encoded apart with special
+tokens off, between pieces of template: nothing in it can become template.
 """
 
 import json
@@ -34,11 +34,11 @@ _WORDS = ("true", "false", "null", "none", "nan", "infinity")
 class FieldQuery:
     """The query of one tokenizer and style, as constant ids."""
 
-    preamble: tuple[int, ...]
     label_ids: tuple[int, ...]
     """(no, yes)."""
     filled: tuple[tuple[int, ...], ...]
-    """Ids in front of the path, between it and the value, and behind that."""
+    """Ids in front of the path (the preamble, and how a line begins), between it and the value, and
+    behind that."""
     empty: tuple[tuple[int, ...], ...]
     tail: tuple[int, ...]
     """What the style puts behind every query."""
@@ -55,9 +55,9 @@ class FieldQuery:
 
     @property
     def longest(self) -> int:
-        """Most tokens of the preamble and a query."""
+        """Most tokens of a query."""
         fixed = max(sum(map(len, self.filled)), sum(map(len, self.empty))) + len(self.tail)
-        return len(self.preamble) + fixed + _MOST_PATH_TOKENS + MOST_VALUE_TOKENS
+        return fixed + _MOST_PATH_TOKENS + MOST_VALUE_TOKENS
 
 
 def build_field_query(
@@ -66,11 +66,17 @@ def build_field_query(
     """The query for this tokenizer and style; `label_ids` (no, yes) are those of the first query
     (`build_query`)."""
     probe = (Message(role="user", content="?"),)
+    filled, empty = (
+        tuple(tuple(encoder.encode(piece)) for piece in pieces)
+        for pieces in (
+            (FIELD_PREAMBLE + FIELD_FILLED[0], *FIELD_FILLED[1:]),
+            (FIELD_PREAMBLE + FIELD_EMPTY[0], *FIELD_EMPTY[1:]),
+        )
+    )
     return FieldQuery(
-        preamble=tuple(encoder.encode(FIELD_PREAMBLE)),
         label_ids=tuple(label_ids),
-        filled=tuple(tuple(encoder.encode(piece)) for piece in FIELD_FILLED),
-        empty=tuple(tuple(encoder.encode(piece)) for piece in FIELD_EMPTY),
+        filled=filled,
+        empty=empty,
         tail=frame(style, probe, encoder, "").query,
     )
 

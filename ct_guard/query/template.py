@@ -38,13 +38,13 @@ TEMPLATE_DATE = "2024-07-26"
 """The day that it is for every chat template that reads the clock: what a row scores follows from
 the row alone, not from when it is scored. Stored in every manifest, as the query's hash."""
 
-FIELD_PREAMBLE = "\n\nIs each field of the proposed answer correct?\nChoices:\n(i): no\n(ii): yes"
-"""Behind an answer, once for all of its fields."""
+FIELD_PREAMBLE = "\n\nIs each field correct?\n(i): no\n(ii): yes"
+"""Behind an answer, the same for all of its fields."""
 
-FIELD_FILLED = ("\n-", ":", "\nAnswer:")
-"""Around the path and the value of a field, behind the preamble."""
+FIELD_FILLED = ("\n-", ":", "?")
+"""Around the path and the value of a field, behind the preamble: short, as it is read for each."""
 
-FIELD_EMPTY = ("\n-", " is left empty", "\nAnswer:")
+FIELD_EMPTY = ("\n-", ": none", "?")
 """Around the path of a field without a value: is it right that there is none?"""
 
 FIELD_QUERY_HASH = hashlib.sha256(

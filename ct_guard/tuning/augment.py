@@ -41,6 +41,8 @@ def with_attacks(
         if rng.random() < share:
             answer = row.qa.answer.rstrip() + rng.choice(ENDINGS)
             result.append(
-                row.model_copy(update={"qa": row.qa.model_copy(update={"answer": answer})})
+                GradedAnswer(
+                    qa=row.qa.model_copy(update={"answer": answer}), correct=row.correct
+                )  # what is added is no JSON: there are no fields to be asked about
             )
     return result

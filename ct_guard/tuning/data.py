@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from ct_guard.backends import Backend
 from ct_guard.datasets.split import part_of
 from ct_guard.errors import TuningError
+from ct_guard.estimators.fields import FieldReader
 from ct_guard.query import ContextStyle, Query, render
 from ct_guard.records import GradedAnswer
 
@@ -24,6 +25,13 @@ class RenderedAnswer:
     context: tuple[int, ...]
     answer: tuple[int, ...]
     correct: bool
+    query: tuple[int, ...] = ()
+    """What is asked behind it, where that is not the answer's own query: about one field."""
+
+    @property
+    def prefix(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
+        """What stands in front of the query, the same for all fields of an answer."""
+        return self.context, self.answer
 
 
 def split_by_question(
@@ -52,17 +60,36 @@ def render_graded(
     backend: Backend,
     query: Query,
     budget: int,
+    reader: FieldReader | None = None,
 ) -> list[RenderedAnswer]:
-    """Token ids of every row. Raises TuningError when the labels are all alike or an answer is
-    empty."""
-    if len({row.correct for row in rows}) < 2:
+    """Token ids of every row; with a `reader`, also one for each field that has a grade. Raises
+    TuningError when the labels are all alike or an answer is empty."""
+    rendered = []
+    for row in rows:
+        if not row.qa.answer.strip():
+            raise TuningError(f"an empty answer cannot be learnt from: {row.qa.question!r}")
+        asked = _of_fields(row, reader, backend)
+        behind = max((len(ids) for ids, _ in asked), default=0)
+        room = budget - max(0, behind - len(query.ids))
+        made = render(row.qa, style=style, encoder=backend, query=query, budget=room)
+        rendered.append(RenderedAnswer(made.context, made.answer, row.correct))
+        rendered += [RenderedAnswer(made.context, made.answer, right, ids) for ids, right in asked]
+    if len({row.correct for row in rendered}) < 2:
         raise TuningError(
             f"all {len(rows)} graded answers are alike: tuning needs right and wrong ones"
         )
-    rendered = []
-    for row in rows:
-        made = render(row.qa, style=style, encoder=backend, query=query, budget=budget)
-        if not row.qa.answer.strip():
-            raise TuningError(f"an empty answer cannot be learnt from: {row.qa.question!r}")
-        rendered.append(RenderedAnswer(made.context, made.answer, row.correct))
     return rendered
+
+
+def _of_fields(
+    row: GradedAnswer, reader: FieldReader | None, backend: Backend
+) -> list[tuple[tuple[int, ...], bool]]:
+    """The query about each graded field, and the grade."""
+    if reader is None or not row.fields:
+        return []
+    found = reader.questions(row.qa.model_copy(update={"fields": tuple(row.fields)}), backend)
+    return [
+        (query.ids, row.fields[leaf.path])
+        for leaf, query in zip(found.leaves, found.queries, strict=True)
+        if leaf.path in row.fields
+    ]

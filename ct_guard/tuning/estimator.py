@@ -15,6 +15,7 @@ from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.calibration import fit
 from ct_guard.errors import CalibrationError, TuningError
 from ct_guard.estimators import Estimator, HybridMethod, Method, TextMethod, make_method
+from ct_guard.estimators.fields import reader_of
 from ct_guard.estimators.methods.base import wants_of
 from ct_guard.estimators.methods.query import QueryMethod
 from ct_guard.estimators.novelty import (
@@ -28,7 +29,7 @@ from ct_guard.evidence.question_prior import PRIOR_FILE, QuestionPrior, fit_ques
 from ct_guard.methods import METHODS
 from ct_guard.query import ContextStyle, Rendered, build_query
 from ct_guard.records import CalibratorState, Confidence, GradedAnswer
-from ct_guard.store import EVERY_MODEL, PROBE, BaseModelRef, Manifest, save_estimator
+from ct_guard.store import EVERY_MODEL, PROBE, BaseModelRef, FieldReading, Manifest, save_estimator
 from ct_guard.store.questions import dump_questions, questions_name
 
 from .augment import with_attacks
@@ -69,6 +70,8 @@ class EstimatorPlan:
     """Kind to fit on the part `calibration`; None leaves the estimator uncalibrated."""
     twins: float = 0.0
     """Share of the tuning rows that get a twin which tries to talk the query round."""
+    fields: bool = False
+    """Whether it learns from the grades of fields, too, and calibrates them."""
     question_prior: bool = False
     """For methods with a layer: whether it also reads a question prior, fitted on the parts
     `tuning` and `validation`."""
@@ -119,6 +122,7 @@ def make_estimator(
         folder=runs / "adapter",
         config=plan.config,
         method=METHODS[plan.method].learner or plan.method,
+        fields=plan.fields,
         life=life,
     )
     if not processes().first:
@@ -136,6 +140,12 @@ def make_estimator(
         files |= more
     else:
         scorer = make_method(manifest, runs / "adapter", backend)
+    if plan.fields:
+        asking = _serving(manifest, scorer, backend, tuned)
+        read = partial(life.on_rows, "calibrating fields")
+        manifest = manifest.model_copy(
+            update={"fields": _field_reading(asking, plan.calibrator, parts, read)}
+        )
     if plan.calibrator is not None:
         estimator = _serving(manifest, scorer, backend, tuned)
         found, more = _calibrated(estimator, plan.calibrator, parts["calibration"], life.on_rows)
@@ -210,6 +220,33 @@ def _calibrated(
     return found | {"novelty": name, "novelty_by": estimator.arithmetic}, {name: content}
 
 
+def _field_reading(
+    estimator: Estimator, kind: str | None, parts: Parts, on_rows: OnRows
+) -> FieldReading:
+    """How its fields are read, with one calibrator for all: those of groups are for
+    `ct-guard calibrate --fields`."""
+    if kind is None:
+        return FieldReading()
+    logits: list[float] = []
+    correct: list[bool] = []
+    rows = [row for row in parts["calibration"] if row.fields]
+    for number, row in enumerate(rows, start=1):
+        grades = row.fields or {}
+        (one,) = estimator.score([row.qa.model_copy(update={"fields": tuple(grades)})])
+        for path, field in (one.fields or {}).items():
+            if field.logit is not None and path in grades:
+                logits.append(field.logit)
+                correct.append(grades[path])
+        on_rows(number, len(rows))
+    try:
+        state = fit(kind, np.array(logits), np.array(correct, dtype=np.bool_))
+    except CalibrationError as error:
+        raise CalibrationError(
+            f"the part 'calibration' ({len(logits):,} fields of {len(rows):,} rows): {error}"
+        ) from error
+    return FieldReading(calibrators={EVERY_MODEL: state})
+
+
 def _serving(
     manifest: Manifest, scorer: Method | TextMethod, backend: TransformersBackend, tuned: Tuned
 ) -> Estimator:
@@ -223,6 +260,7 @@ def _serving(
         adapter=tuned.adapter,
         fingerprint="",
         swapped=build_query(manifest.style, backend, swapped=True) if both else None,
+        reader=reader_of(manifest.style, backend, tuned.query, tuned.adapter),
     )
 
 

@@ -109,6 +109,7 @@ class QueryLearner:
         exchanged: Query | None = None,
     ) -> None:
         self.backend, self.config = backend, config
+        # of rows about fields, their own query takes its place: with activation `query` alone
         self.orders = (query,) if exchanged is None else (query, exchanged)
         self.adapter = adapter_in(folder, config)
         self.weights: list[nn.Parameter] = create_lora(backend, self.adapter, config)
@@ -168,7 +169,7 @@ class QueryLearner:
         decoder = self.backend.decoder
         asked, labels = query.ids, query.label_ids
         if before.past is not None:
-            step = decoder.read([asked] * len(rows), before.past)
+            step = decoder.read([row.query or asked for row in rows], before.past)
             return Reading(decoder.head.logits(step.hidden[:, -1], labels))
         step = decoder.read([(*row.context, *row.answer, *asked) for row in rows], cached=False)
         answers = None

@@ -41,7 +41,7 @@ def divide(
     parts |= {name: list(graded.rows) for name, graded in given.items()}
     for name, rows in parts.items():
         right = sum(row.correct for row in rows)
-        if not 0 < right < len(rows):
+        if len({grade for row in rows for grade in row.grades}) < 2:
             raise TuningError(
                 f"{files.get(name, source).path}: the part '{name}' has {len(rows):,} rows,"
                 f" {right:,} of them right: it needs right and wrong answers; grade more questions"

@@ -12,6 +12,8 @@ from ct_guard.errors import TuningError
 
 from .data import RenderedAnswer
 
+Prefix = tuple[tuple[int, ...], tuple[int, ...]]
+
 __all__ = ["Prefixes", "row_length"]
 
 
@@ -22,12 +24,12 @@ class Prefixes:
         self._backend = backend
         self.room = 0
         """Bytes that are left."""
-        self._kept: dict[RenderedAnswer, Past] = {}
+        self._kept: dict[Prefix, Past] = {}
 
     def keep(self, rows: Sequence[RenderedAnswer], on_rows: Callable[[int, int], None]) -> None:
         """Read rows ahead, those of like length together; `on_rows` hears how many of how many."""
-        order = sorted(dict.fromkeys(rows), key=row_length)
-        order = [row for row in order if row not in self._kept]
+        new = {row.prefix: row for row in rows if row.prefix not in self._kept}
+        order = sorted(new.values(), key=row_length)
         done = 0
 
         def read(batch: list[int]) -> None:
@@ -41,8 +43,8 @@ class Prefixes:
 
     def of(self, rows: Sequence[RenderedAnswer]) -> Past:
         """Outside of any adapter; nothing of it has a gradient."""
-        if all(row in self._kept for row in rows):
-            return join([self._kept[row] for row in rows])
+        if all(row.prefix in self._kept for row in rows):
+            return join([self._kept[row.prefix] for row in rows])
         return self._read(rows)
 
     @torch.no_grad()
@@ -51,12 +53,12 @@ class Prefixes:
         _check_length(past)
         if self.room > 0 and (apart := split(past)) is not None:
             for row, own in zip(rows, apart, strict=True):
-                size = 0 if row in self._kept else _size(own)
+                size = 0 if row.prefix in self._kept else _size(own)
                 if size > self.room:
                     self.room = 0
                     break
                 self.room -= size
-                self._kept[row] = own
+                self._kept[row.prefix] = own
         return past
 
 

@@ -18,6 +18,7 @@ from ct_guard.backends import Adapter
 from ct_guard.backends.placement import free_bytes, number_format, out_of_memory
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import MismatchError, NonFiniteScoreError, TuningError, UsageError
+from ct_guard.estimators.fields import reader_of
 from ct_guard.methods import METHODS
 from ct_guard.metrics import auroc, log_loss
 from ct_guard.query import ContextStyle, Query, build_query
@@ -62,6 +63,7 @@ def tune(
     folder: Path,
     config: TuningConfig | None = None,
     method: str = "query",
+    fields: bool = False,
     life: RunLife | None = None,
 ) -> Tuned:
     """Tune on graded answers and save the step with the best validation log loss (or the last one,
@@ -79,6 +81,8 @@ def tune(
         folder: where the LoRA (PEFT's files) and the head (`probe.safetensors`) are written.
         config: the settings; the defaults are those of `TuningConfig`.
         method: `query`, `probe` or `lora_probe` (activation `all`).
+        fields: whether the LoRA learns from the grades of fields, too, each by a query of its own;
+            for the method `query` with activation `query`.
         life: where the run is kept, what memory it takes, who hears of it.
 
     Raises:
@@ -88,12 +92,13 @@ def tune(
         UsageError: the method is unknown or does not fit the settings.
     """
     config, life = config or TuningConfig(), life or RunLife()
-    _check_settings(backend, method, config)
+    _check_settings(backend, method, config, fields=fields)
     group = processes()
     query = build_query(style, backend)
+    reader = reader_of(style, backend, query) if fields else None
     budget = min(config.budget or backend.max_tokens, backend.max_tokens)
     rows, held_out = (
-        render_graded(part, style=style, backend=backend, query=query, budget=budget)
+        render_graded(part, style=style, backend=backend, query=query, budget=budget, reader=reader)
         for part in (training, validation)
     )
     identity = run_identity(
@@ -210,13 +215,21 @@ class _Trainer:
         self.life.on_progress(progress)
 
 
-def _check_settings(backend: TransformersBackend, method: str, config: TuningConfig) -> None:
+def _check_settings(
+    backend: TransformersBackend, method: str, config: TuningConfig, *, fields: bool
+) -> None:
     if method not in LEARNERS:
         raise UsageError(f"unknown method {method!r}: there are {', '.join(LEARNERS)}")
     if METHODS[method].acts_on_answers and config.activation != "all":
         raise UsageError(f"a {method} reads the answer through its LoRA: use activation 'all'")
     if config.label_orders == "both" and not METHODS[method].both_orders:
         raise UsageError(f"both label orders are for the method 'query', not for {method!r}")
+    alone = method == "query" and config.activation == "query" and config.label_orders == "fixed"
+    if fields and not alone:
+        raise UsageError(
+            "fields are learnt by the method 'query' with activation 'query', in one order of the"
+            " labels"
+        )
     _check_gradients(backend, method)
 
 

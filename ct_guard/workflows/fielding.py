@@ -1,4 +1,4 @@
-"""Fields of answers in JSON: calibrated and certified, into an estimator's manifest."""
+"""Fields of answers in JSON: evaluated; calibrated and certified, into an estimator's manifest."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -8,13 +8,47 @@ from ct_guard.errors import FieldError, InputError
 if TYPE_CHECKING:
     from ct_guard.evaluation import Scored
     from ct_guard.evaluation.calibrate import Calibration
+    from ct_guard.evaluation.fields import FieldFigures
     from ct_guard.promises import FieldCertificate
     from ct_guard.store import Manifest
 
     from .calibrating import CalibrateConfig
     from .certifying import CertifyConfig
+    from .evaluating import EvaluateConfig
 
-__all__ = ["calibrate_fields", "certify_fields"]
+__all__ = ["calibrate_fields", "certify_fields", "evaluate_fields"]
+
+
+def evaluate_fields(
+    source: str | Path, config: "EvaluateConfig | None" = None
+) -> "tuple[FieldFigures, list[str]]":
+    """Ranking and calibration of the fields in a scored file with grades in `fields_correct`,
+    beside the whole answer's P as that of each of its fields; and remarks.
+
+    Of the configuration count `where`, `estimator` (P by its calibrators, from the logits),
+    `resamples` and `seed`. Raises FieldError for another one that is set, InputError for a file
+    without such fields, or scored by another estimator.
+    """
+    from ct_guard.evaluation.disjoint import seen_before
+    from ct_guard.evaluation.fields import field_figures, read_fields
+    from ct_guard.store import load_manifest, locate
+
+    from .evaluating import EvaluateConfig
+
+    config = config or EvaluateConfig()
+    others = ("by", "compare_column", "train", "paper_ece", "smooth_ece", "plot", "record")
+    for name in (name for name in others if getattr(config, name)):
+        raise FieldError(f"`{name}` is of whole answers: leave it out with `fields`")
+    scored = read_fields(source, where=config.where)
+    said, states = _remarks(scored), None
+    if config.estimator is not None:
+        folder = locate(config.estimator)
+        manifest = load_manifest(folder)
+        _check_scorer(scored, manifest)
+        said += seen_before(scored, folder, manifest)
+        states = {} if manifest.fields is None else manifest.fields.calibrators
+    found = field_figures(scored, states, resamples=config.resamples, seed=config.seed)
+    return found, said
 
 
 def calibrate_fields(

@@ -58,6 +58,8 @@ class TuneConfig:
     """Kind; `none`: the estimator is left uncalibrated."""
     twins: float | None = None
     """Share of the tuning rows that get a twin that forges, in [0, 1]."""
+    fields: bool = False
+    """Learn from the grades of fields, too (column `fields_correct`), and calibrate them."""
     question_prior: bool = False
     style: Style = "auto"
     activation: Activation | None = None
@@ -149,6 +151,13 @@ def check_settings(config: TuneConfig, needed: tuple[str, ...]) -> None:
     method, spec = config.method, METHODS[config.method]
     if config.label_orders == "both" and not spec.both_orders:
         raise FieldError(f"`label_orders` both is for the method query, not for {method}")
+    if config.fields and (
+        spec.learner != "query" or _activation(config) != "query" or config.label_orders == "both"
+    ):
+        raise FieldError(
+            "`fields` are asked about by queries of their own: it goes with `method` query or"
+            " hybrid, `activation` query, and `label_orders` fixed"
+        )
     if config.question_prior and spec.prior == "none":
         raise FieldError(f"`question_prior` is for the method hybrid, not for {method}")
     for name in () if spec.adapter else OF_LORA:

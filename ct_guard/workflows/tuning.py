@@ -162,6 +162,7 @@ def _tuned(
             config=settings,
             calibrator=config.fitted,
             twins=config.share_of_twins,
+            fields=config.fields,
             question_prior=config.question_prior,
         )
         manifest = make_estimator(
@@ -193,9 +194,13 @@ def _prepared(source: str | Path, config: TuneConfig) -> "tuple[TuningConfig, Pa
     needed = parts_of(config.method, calibrate=config.fitted is not None)
     check_settings(config, needed)
     settings = settings_of(config)
-    graded = read_graded(source)
+    graded = read_graded(source, fields=config.fields)
     files = {name: getattr(config, name) for name in needed}
-    given = {name: read_graded(path) for name, path in files.items() if path is not None}
+    given = {
+        name: read_graded(path, fields=config.fields)
+        for name, path in files.items()
+        if path is not None
+    }
     drawn = {name: config.held_out or HELD_OUT for name in needed if name not in given}
     parts = divide(graded, given, drawn, seed=settings.seed)
     return settings, parts, [line for one in (graded, *given.values()) for line in one.remarks()]

@@ -22,8 +22,7 @@ as a passage in front of the human turn that they were made for.
 import json
 import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from langchain_core.messages import (
     AIMessage,
@@ -35,15 +34,15 @@ from langchain_core.messages import (
     ToolMessage,
 )
 
+from ct_guard.conversation import ChatTurn, Exchange, alternating
 from ct_guard.errors import UsageError
 from ct_guard.policies import Turn
-from ct_guard.records import Message, QuestionAnswer
+from ct_guard.records import Message, QuestionAnswer, Role
 
 from .logprobs import provider_logprobs
 
 __all__ = ["as_json", "question_answer", "render_call", "spoken", "text_of", "turn_of", "turns_of"]
 
-Role = Literal["system", "user", "assistant", "tool"]
 
 _ROLES: dict[type[BaseMessage], Role] = {
     SystemMessage: "system",
@@ -137,80 +136,34 @@ def turns_of(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
     A prompt without a human turn asks by its system turn. Raises UsageError for content that is
     not text in what is asked or in the instructions.
     """
-    system: list[str] = []
-    exchanges: list[_Exchange] = []
-    for message in messages:
-        role = _role(message)
-        if role == "system":
-            system.append(text_of(message))
-            continue
-        if not exchanges or (role == "user" and exchanges[-1].replies):
-            exchanges.append(_Exchange())
-        exchanges[-1].add(role, message)
+    system, exchanges = alternating(map(_turn, messages))
     if not any(exchange.asked for exchange in exchanges):
-        exchanges.append(_Exchange(asked=system))
+        exchanges.append(Exchange(asked=system))
         system = []
     exchanges[-1].reopen()
     if (unread := exchanges[-1].unread) is not None:
         raise unread
     turns = [Message(role="system", content="\n\n".join(system))] if system else []
-    turns += [turn for exchange in exchanges[:-1] for turn in exchange.turns()]
+    turns += [turn for exchange in exchanges[:-1] for turn in exchange.messages()]
     return (*turns, Message(role="user", content=exchanges[-1].question()))
 
 
-@dataclass
-class _Exchange:
-    """A human turn, the work that it led to, and the reply."""
-
-    asked: list[str] = field(default_factory=list)
-    work: list[str] = field(default_factory=list)
-    replies: list[str] = field(default_factory=list)
-    calls: dict[str, int] = field(default_factory=dict)
-    """Where in `work` a call stands, by its id."""
-    unread: UsageError | None = None
-    """What in it is not text."""
-
-    def add(self, role: Role, message: BaseMessage) -> None:
-        try:
-            text = text_of(message)
-        except UsageError as error:
-            self.unread, text = error, text_of(message, earlier=True)
-        calls = _calls(message)
-        if role == "user":
-            self.asked.append(text)
-        elif role == "tool":
-            self.reopen()
-            self._result(getattr(message, "tool_call_id", None), message.name, text)
-        elif calls:
-            self.reopen()
-            self.work += filter(None, [spoken(message, earlier=True)])
-            for call in calls:
-                self.calls[call["id"] or ""] = len(self.work)
-                self.work.append(render_call(call))
-        else:
-            self.replies.append(text)
-
-    def reopen(self) -> None:
-        """What seemed to be the reply was said on the way."""
-        self.work += self.replies
-        self.replies = []
-
-    def question(self) -> str:
-        return "\n\n".join(filter(None, ["\n".join(self.work), *self.asked]))
-
-    def turns(self) -> list[Message]:
-        turns = [
-            Message(role="user", content=self.question()),
-            Message(role="assistant", content="\n\n".join(self.replies)),
-        ]
-        return [turn for turn in turns if turn.content]
-
-    def _result(self, call_id: str | None, name: str | None, text: str) -> None:
-        at = self.calls.pop(call_id or "", None)
-        if at is None:
-            self.work.append(f"{name or 'tool'} -> {text}")
-        else:
-            self.work[at] += f" -> {text}"
+def _turn(message: BaseMessage) -> ChatTurn:
+    role, calls, unread = _role(message), _calls(message), None
+    try:
+        text = text_of(message)
+    except UsageError as error:
+        if role == "system":
+            raise
+        unread, text = error, text_of(message, earlier=True)
+    return ChatTurn(
+        role,
+        spoken(message, earlier=True) if calls else text,
+        calls=tuple((call["id"] or "", render_call(call)) for call in calls),
+        call=getattr(message, "tool_call_id", None) or "",
+        name=message.name or "",
+        unread=unread,
+    )
 
 
 def _role(message: BaseMessage) -> Role:

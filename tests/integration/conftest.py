@@ -1,8 +1,9 @@
 """Commands load the same few models again and again; every load begins with a start-up check."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from ct_guard.backends import Adapter, PlainRow
 from ct_guard.files.cache import file_digest
 
+Read = Callable[[Any, PlainRow, Sequence[int]], NDArray[np.float32]]
 KNOWN: dict[tuple[object, ...], NDArray[np.float32]] = {}
 
 
@@ -19,29 +21,37 @@ def _plain_readings_are_kept() -> Iterator[None]:
     """What a model of these very files says of a row that is read plainly is computed once a
     session. The check computes anew what it compares that with: the scores of whatever is loaded.
     (`tests/unit` and `tests/contract`, where models are spoilt, keep nothing.)"""
+    from ct_guard.backends.llama_cpp import LlamaCppBackend
     from ct_guard.backends.transformers import TransformersBackend
 
-    read = TransformersBackend.read_plainly
-
-    def kept(
-        self: TransformersBackend, row: PlainRow, tokens: Sequence[int]
-    ) -> NDArray[np.float32]:
-        model = (self.digest, self.fingerprint, self.format, self.device)
-        adapter = None if row.adapter is None else _content(row.adapter)
-        about = (row.ids, adapter, row.acts, row.beside, row.jump, tuple(tokens))
-        if not self.digest:
-            return read(self, row, tokens)
-        if (*model, *about) not in KNOWN:
-            KNOWN[(*model, *about)] = read(self, row, tokens)
-        return KNOWN[(*model, *about)]
-
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(TransformersBackend, "read_plainly", kept)
+        for kind, how in (
+            (TransformersBackend, lambda backend: backend.device),
+            (LlamaCppBackend, lambda backend: backend.cache.options),
+        ):
+            patch.setattr(kind, "read_plainly", _keeping(kind.read_plainly, how))
         yield
 
 
+def _keeping(read: Read, how: Callable[[Any], object]) -> Read:
+    """`how` tells what beside its files a backend's readings depend on."""
+
+    def kept(self: Any, row: PlainRow, tokens: Sequence[int]) -> NDArray[np.float32]:
+        if not self.digest:
+            return read(self, row, tokens)
+        model = (self.name, self.digest, self.fingerprint, self.format, how(self))
+        adapter = None if row.adapter is None else _content(row.adapter)
+        asked = (*model, row.ids, adapter, row.acts, row.beside, row.jump, tuple(tokens))
+        if asked not in KNOWN:
+            KNOWN[asked] = read(self, row, tokens)
+        return KNOWN[asked]
+
+    return kept
+
+
 def _content(adapter: Adapter) -> tuple[object, ...]:
-    files = sorted(path for path in adapter.path.rglob("*") if path.is_file())
+    found = [adapter.path, *adapter.path.rglob("*")]
+    files = sorted(path for path in found if path.is_file())
     return (adapter.activation, *(_digest(path, path.stat().st_mtime_ns) for path in files))
 
 

@@ -3,7 +3,6 @@
 import csv
 import json
 import re
-import resource
 import signal
 import socket
 import subprocess
@@ -22,6 +21,7 @@ from ct_guard.datasets import GRADERS
 from ct_guard.errors import CtGuardError
 from ct_guard.workflows.runs.journal import results_in
 from tests.commands import ct_guard
+from tests.full_disks import files_end_at
 
 KEY = "sk-very-secret-key-0123456789"
 QUESTIONS: list[dict[str, Any]] = [
@@ -326,18 +326,12 @@ def test_a_langchain_provider_answers_and_judges(
     assert KEY not in done.stdout + done.stderr + output.read_text()
 
 
-def limit_file_size() -> None:
-    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
-
-
 def test_a_disk_that_fills_up_is_one_line_and_loses_nothing(tmp_path: Path) -> None:
     source, output = tmp_path / "answered.jsonl", tmp_path / "graded.jsonl"
     row = {"question": "What?", "gold": "1", "answer": "1", "note": "x" * 200}
     source.write_text((json.dumps(row) + "\n") * 200)
-    command = [sys.executable, "-m", "ct_guard", "grade", str(source), "-o", str(output)]
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, preexec_fn=limit_file_size
-    )
+    with files_end_at(20_000):
+        done = run("grade", source, "-o", output)
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "cannot be written" in done.stderr

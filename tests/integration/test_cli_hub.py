@@ -1,20 +1,28 @@
-"""`ct-guard push`, `ct-guard pull` and `ct-guard grade --dataset`, as processes."""
+"""`ct-guard push`, `ct-guard pull` and `ct-guard grade --dataset`.
+
+What the hub's library reads from the environment is settled when it is imported: whatever speaks to
+a hub is a process of its own."""
 
 import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from ct_guard.errors import FieldError
 from ct_guard.workflows.settings import place_of
+from tests.commands import ct_guard
 from tests.hub_server import running_hub
 from tests.question_sets import write_lookalikes
 
 
-def ct_guard(*arguments: str | Path, **environment: str) -> subprocess.CompletedProcess[str]:
+def with_a_hub(
+    *arguments: str | Path, environment: dict[str, str]
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "ct_guard", *map(str, arguments)],
         capture_output=True,
@@ -33,20 +41,40 @@ def test_push_inspect_pull(tiny_estimator: Path, tmp_path: Path) -> None:
             "HF_HUB_DISABLE_XET": "1",
             "HF_HOME": str(tmp_path / "home"),
         }
-        pushed = ct_guard("push", tiny_estimator, "me/tiny", "--base", "them/base", **where)
+        run = partial(with_a_hub, environment=where)
+        pushed = run("push", tiny_estimator, "me/tiny", "--base", "them/base")
         assert pushed.returncode == 0, pushed.stderr
         assert f"Pushed: {hub.url}/me/tiny/commit/" in pushed.stdout
-        shown = ct_guard("inspect", "me/tiny@main", **where)
+        shown = run("inspect", "me/tiny@main")
         assert "them/base" in shown.stdout
-        pulled = ct_guard("pull", "me/tiny", "-o", tmp_path / "tiny", **where)
+        pulled = run("pull", "me/tiny", "-o", tmp_path / "tiny")
         assert pulled.returncode == 0, pulled.stderr
-        refused = ct_guard("pull", "me/none", "-o", tmp_path / "none", **where)
+        refused = run("pull", "me/none", "-o", tmp_path / "none")
         assert refused.returncode == 2
         assert refused.stderr.startswith("Error: no repository 'me/none'")
         for result in (pushed, shown, pulled, refused):
             assert hub.token not in result.stdout + result.stderr
-    offline = ct_guard("inspect", "me/tiny@main", **{**where, "HF_HUB_OFFLINE": "1"})
+    where["HF_HUB_OFFLINE"] = "1"
+    offline = run("inspect", "me/tiny@main")
     assert offline.returncode == 0, offline.stderr
+
+
+@pytest.fixture(scope="module")
+def copies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A folder with a look-alike of every set."""
+    import datasets
+
+    folder = tmp_path_factory.mktemp("sets")
+    write_lookalikes(folder / "copies")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(datasets.config, "HF_DATASETS_CACHE", folder / "cache")
+        yield folder / "copies"
+
+
+def grade(*arguments: str | Path, copies: Path) -> "subprocess.CompletedProcess[str]":
+    answered = ("-m", "mini", "--max-tokens", "4")
+    where = {"CT_GUARD_DATASETS": str(copies)}
+    return ct_guard("grade", *arguments, *answered, warned="default", environment=where)
 
 
 @pytest.mark.parametrize(
@@ -57,13 +85,11 @@ def test_push_inspect_pull(tiny_estimator: Path, tmp_path: Path) -> None:
         (("--dataset", "sciq:train", "--limit", "1"), "normalised"),
     ],
 )
-def test_mini_answers_a_set(tmp_path: Path, arguments: tuple[str, ...], grader: str) -> None:
-    write_lookalikes(tmp_path / "copies")
+def test_mini_answers_a_set(
+    copies: Path, tmp_path: Path, arguments: tuple[str, ...], grader: str
+) -> None:
     out = tmp_path / "graded.jsonl"
-    result = ct_guard(
-        "grade", *arguments, "-m", "mini", "--max-tokens", "4", "-o", out,
-        CT_GUARD_DATASETS=str(tmp_path / "copies"), HF_HOME=str(tmp_path / "home"),
-    )  # fmt: skip
+    result = grade(*arguments, "-o", out, copies=copies)
     assert result.returncode == 0, result.stderr
     rows = [json.loads(line) for line in out.read_text().splitlines()]
     asked = [json.loads(line) for line in Path(f"{out}.questions.jsonl").read_text().splitlines()]
@@ -72,28 +98,21 @@ def test_mini_answers_a_set(tmp_path: Path, arguments: tuple[str, ...], grader: 
     assert json.loads(Path(f"{out}.manifest.json").read_text())["source"] == arguments[1]
 
 
-def test_an_interrupted_run_keeps_its_questions(tmp_path: Path) -> None:
+def test_an_interrupted_run_keeps_its_questions(copies: Path, tmp_path: Path) -> None:
     """Another set or limit must not take the file that the first command's --resume reads."""
-    write_lookalikes(tmp_path / "copies")
     out = tmp_path / "graded.jsonl"
-
-    def grade(*arguments: str) -> "subprocess.CompletedProcess[str]":
-        return ct_guard(
-            "grade", *arguments, "-m", "mini", "--max-tokens", "4", "-o", out,
-            CT_GUARD_DATASETS=str(tmp_path / "copies"), HF_HOME=str(tmp_path / "home"),
-        )  # fmt: skip
-
-    assert grade("--dataset", "gsm8k:test").returncode == 0
+    other = ("--dataset", "sciq:train", "--limit", "1", "-o", out)
+    assert grade("--dataset", "gsm8k:test", "-o", out, copies=copies).returncode == 0
     asked = Path(f"{out}.questions.jsonl")
     before = asked.read_bytes()
     out.unlink()
     Path(f"{out}.journal").write_text("{}\n")
     for more in ((), ("--resume",), ("--resume", "--overwrite")):
-        refused = grade("--dataset", "sciq:train", "--limit", "1", *more)
+        refused = grade(*other, *more, copies=copies)
         assert refused.returncode == 2
         assert "an interrupted run began with these questions" in refused.stderr
         assert asked.read_bytes() == before
-    assert grade("--dataset", "sciq:train", "--limit", "1", "--overwrite").returncode == 0
+    assert grade(*other, "--overwrite", copies=copies).returncode == 0
     assert asked.read_bytes() != before
 
 

@@ -1,10 +1,7 @@
 """What must not happen: lost work, mixed runs, scores from a damaged or wrong model, tracebacks."""
 
 import json
-import resource
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +12,8 @@ from ct_guard.cli import cli
 from ct_guard.errors import CtGuardError
 from ct_guard.estimators import Estimator
 from ct_guard.workflows.runs.journal import journal_path
+from tests.commands import ct_guard
+from tests.full_disks import files_end_at
 
 
 def run(*arguments: str | Path) -> Result:
@@ -160,19 +159,14 @@ def test_a_base_that_was_changed_anywhere_is_refused(
 def test_without_room_the_file_and_the_way_on_are_named(
     command: tuple[str, ...], target: str, tmp_path: Path
 ) -> None:
-    """In a process of its own, whose files may have 600 bytes."""
+    """Files may have 600 bytes."""
     rows = [
         {"question": f"What is {n} plus 1?", "answer": str(n + 1), "correct": n % 3 > 0}
         for n in range(80)
     ]
     (tmp_path / "graded.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    done = subprocess.run(
-        [sys.executable, "-B", "-m", "ct_guard", *command],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (600, 600)),
-    )
+    with files_end_at(600):
+        done = ct_guard(*command, folder=tmp_path)
     assert done.returncode == 2, done.stderr
     message = done.stderr.strip().splitlines()[-1]
     assert f"{target}: cannot be written: File too large: make room" in message

@@ -1,8 +1,6 @@
 """`ct-guard score` and its siblings, as processes and files see them."""
 
 import json
-import os
-import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -19,6 +17,7 @@ from ct_guard.store import load_manifest
 from ct_guard.workflows.runs import RESULTS
 from ct_guard.workflows.runs.journal import journal_path
 from tests.commands import ct_guard
+from tests.full_disks import files_end_at
 
 ROWS = [
     {"id": 1, "question": "What is 2 plus 2?", "answer": "4", "correct": True, "tag": "easy"},
@@ -159,14 +158,8 @@ def test_formats_mix_and_give_the_same_figures(
 
 
 def test_a_pipe_reads_and_writes_jsonl(tiny_estimator: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "ct_guard", "score", "-", "-e", str(tiny_estimator)],
-        input=json.dumps(ROWS[0]) + "\nnonsense\n",
-        capture_output=True,
-        text=True,
-        env={**os.environ, "OMP_NUM_THREADS": "1"},
-        check=False,
-    )
+    rows_in = json.dumps(ROWS[0]) + "\nnonsense\n"
+    done = ct_guard("score", "-", "-e", tiny_estimator, given=rows_in, warned="default")
     assert done.returncode == 3, done.stderr
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["status"] for row in rows] == ["ok", "invalid"]
@@ -293,19 +286,13 @@ def test_a_disk_that_fills_up_says_how_to_go_on(tmp_path: Path) -> None:
     source, output = tmp_path / "answers.jsonl", tmp_path / "scored.jsonl"
     row = {"question": "What?", "answer": "", "note": "x" * 200}
     source.write_text((json.dumps(row) + "\n") * 400)
-    command = [sys.executable, "-m", "ct_guard", "score", str(source), "-o", str(output), "-q"]
-
-    def limit_file_size() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, preexec_fn=limit_file_size
-    )
+    with files_end_at(60_000):
+        done = ct_guard("score", source, "-o", output, "-q")
     assert done.returncode == 2
     assert "scored.jsonl: cannot be written" in done.stderr
     assert "--resume goes on from here" in done.stderr
     assert not output.exists()
-    done = subprocess.run([*command, "--resume"], capture_output=True, text=True, check=False)
+    done = ct_guard("score", source, "-o", output, "-q", "--resume")
     assert done.returncode == 0, done.stderr
     assert len(output.read_text().splitlines()) == 400
 
@@ -313,8 +300,12 @@ def test_a_disk_that_fills_up_says_how_to_go_on(tmp_path: Path) -> None:
 def test_whoever_stops_reading_a_pipe_sees_no_error(tmp_path: Path) -> None:
     rows = (json.dumps({"question": "What?", "answer": "", "note": "x" * 1000}) + "\n") * 2000
     (tmp_path / "answers.jsonl").write_text(rows)
+    asked = [{"question": f"How {n}?", "answer": "1", "correct": n % 3 > 0} for n in range(60)]
+    graded = write_jsonl(tmp_path / "graded.jsonl", asked)
+    made = run("baseline", "question_prior", "--graded", graded, "-o", tmp_path / "prior")
+    assert made.exit_code == 0, made.output
     done = subprocess.run(
-        f"{sys.executable} -m ct_guard score - -q < answers.jsonl | head -n 1",
+        f"{sys.executable} -m ct_guard score - -e prior -q < answers.jsonl | head -n 1",
         capture_output=True, text=True, check=False, cwd=tmp_path, shell=True,
     )  # fmt: skip
     assert json.loads(done.stdout)["status"] == "empty"
@@ -329,14 +320,8 @@ def test_a_folder_for_which_there_is_no_room_is_finished_when_there_is(tmp_path:
     row = {"question": "What?", "answer": "", "note": "x" * 200}
     for name, count in (("a", 10), ("b", 400)):
         (folder / f"{name}.jsonl").write_text((json.dumps(row) + "\n") * count)
-    command = [sys.executable, "-m", "ct_guard", "score", str(folder), "-o", f"{output}/", "-q"]
-
-    def limit_file_size() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
-
-    done = subprocess.run(
-        command, capture_output=True, text=True, check=False, preexec_fn=limit_file_size
-    )
+    with files_end_at(60_000):
+        done = ct_guard("score", folder, "-o", f"{output}/", "-q")
     assert done.returncode == 2
     assert "b.jsonl: cannot be written: File too large" in done.stderr
     assert "--resume goes on from here" in done.stderr

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from ct_guard.store import load_manifest
-from tests.integration.test_cli_tune import QUICK, write
+from tests.integration.test_cli_tune import QUICK, tune, write
 from tests.unit.tuning.rows import graded
 
 TWO = (
@@ -19,9 +19,9 @@ TWO = (
 )  # fmt: skip
 
 
-def tune(launch: tuple[str, ...], *arguments: str | Path) -> None:
+def tune_by_two(*arguments: str | Path) -> None:
     done = subprocess.run(
-        [sys.executable, *launch, "ct_guard", "tune", *map(str, arguments)],
+        [sys.executable, *TWO, "ct_guard", "tune", *map(str, arguments)],
         capture_output=True,
         text=True,
         env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
@@ -37,8 +37,8 @@ def test_two_processes_take_the_steps_of_one(
 ) -> None:
     source = write(tmp_path / "graded.jsonl", graded(240))
     command = (source, "-b", tiny_base, *QUICK, "--dropout", "0", "--activation", activation)
-    tune(("-m",), *command, "-o", tmp_path / "one")
-    tune(TWO, *command, "-o", tmp_path / "two")
+    assert tune(*command, "-o", tmp_path / "one").exit_code == 0
+    tune_by_two(*command, "-o", tmp_path / "two")
     one, two = (
         load_file(tmp_path / name / "adapter" / "adapter_model.safetensors")
         for name in ("one", "two")

@@ -13,9 +13,10 @@ from ct_guard.files.locking import alone
 from ct_guard.store import load_manifest
 from ct_guard.tuning import Progress
 from ct_guard.workflows.curves import write_log
+from tests.full_disks import files_end_at
 from tests.integration.test_cli_tune import QUICK, tune, write
 from tests.unit.tuning.rows import graded
-from tests.unit.tuning.test_full_disks import files_end_at, full
+from tests.unit.tuning.test_full_disks import full
 
 
 @pytest.fixture

@@ -13,18 +13,17 @@ __all__ = ["Batch"]
 
 
 class Batch:
-    """Room for `size` tokens, each of one sequence."""
+    """Room for `size` tokens, each of one sequence or several."""
 
     def __init__(self, size: int) -> None:
         self.size = size
         self._tokens = np.zeros(size, np.int32)
         self._positions = np.zeros(size, np.int32)
-        self._sequences = np.zeros(size, np.int32)
         self._outputs = np.zeros(size, np.int8)
         self._counts = np.ones(size, np.int32)
-        step = self._sequences.itemsize
-        address = self._sequences.ctypes.data
-        self._pointers = np.arange(address, address + size * step, step, dtype=np.uintp)
+        self._pointers = np.zeros(size, np.uintp)
+        self._members = np.zeros(0, np.int32)
+        """What the pointers point into."""
         self.native: Any = library().llama_batch()
         """The structure that `llama_decode` takes; it points into this object."""
         for name, array in (
@@ -42,6 +41,10 @@ class Batch:
         count = portion.stop - portion.start
         self._tokens[:count] = layout.tokens[portion]
         self._positions[:count] = layout.positions[portion]
-        self._sequences[:count] = layout.sequences[portion]
+        self._counts[:count] = layout.counts[portion]
+        self._members = np.ascontiguousarray(layout.members)
+        firsts = np.cumsum(layout.counts, dtype=np.uintp) - layout.counts.astype(np.uintp)
+        step = self._members.itemsize
+        self._pointers[:count] = self._members.ctypes.data + firsts[portion] * step
         self._outputs[:count] = layout.wanted[portion]
         self.native.n_tokens = count

@@ -196,10 +196,18 @@ class Context:
         every token gets logits. Raises UsageError, BackendError, NonFiniteScoreError.
         """
         self._check_rows(rows)
-        self._activate(adapter)
         lengths = [self.length(row.slot) for row in rows]
-        layout = Layout(rows, lengths, every_output=hidden)
-        readings = [Reading(np.zeros(len(row.targets), np.float32)) for row in rows]
+        return self._read(Layout.of(rows, lengths, every_output=hidden), adapter, hidden=hidden)
+
+    def read_tree(self, rows: Sequence[Row], adapter: Any = None) -> list[Reading]:
+        """As `read`, of rows of which only the entries to `pick` are wanted, and whose sequences
+        hold the same tokens so far: what several begin with is read once."""
+        self._check_rows(rows)
+        return self._read(Layout.of_tree(rows, self.length(rows[0].slot)), adapter)
+
+    def _read(self, layout: Layout, adapter: Any, *, hidden: bool = False) -> list[Reading]:
+        self._activate(adapter)
+        readings = [Reading(np.zeros(len(row.targets), np.float32)) for row in layout.rows]
         if hidden:
             self._c.llama_set_embeddings(self._handle, True)
         try:
@@ -210,8 +218,8 @@ class Context:
         finally:
             if hidden:
                 self._c.llama_set_embeddings(self._handle, False)
-        for row, length in zip(rows, lengths, strict=True):
-            self._lengths[row.slot.number] = length + len(row.ids)
+        for row in layout.rows:
+            self._lengths[row.slot.number] += len(row.ids)
         return readings
 
     def _check_rows(self, rows: Sequence[Row]) -> None:

@@ -8,6 +8,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from ct_guard.backends.tree import Tree
 from ct_guard.errors import NonFiniteScoreError
 
 __all__ = ["EVERY_LOGIT", "Layout", "Reading", "Row", "Slot", "token_logprobs"]
@@ -72,23 +73,63 @@ class Reading:
     """[d], last layer, last token."""
 
 
+@dataclass(frozen=True)
 class Layout:
-    """Rows laid end to end. All arrays are [tokens of all rows], but `starts` and `ends` [rows]."""
+    """Rows laid out as one batch. All arrays are [tokens of all rows], but `starts` and `ends`
+    [rows], and `members`."""
 
-    def __init__(self, rows: Sequence[Row], lengths: Sequence[int], *, every_output: bool) -> None:
-        """`lengths` are what the rows' sequences hold already."""
+    rows: Sequence[Row]
+    starts: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    wanted: NDArray[np.bool_]
+    """Which tokens get logits."""
+    counts: NDArray[np.int32]
+    """To how many sequences each token is appended."""
+    members: NDArray[np.int32]
+    """Numbers of these, token after token."""
+
+    @classmethod
+    def of(cls, rows: Sequence[Row], lengths: Sequence[int], *, every_output: bool) -> "Layout":
+        """Rows end to end; `lengths` are what their sequences hold already."""
         sizes = np.array([len(row.ids) for row in rows])
-        self.rows = rows
-        self.ends = np.cumsum(sizes)
-        self.starts = self.ends - sizes
-        self.tokens = np.concatenate([row.ids for row in rows])
-        self.sequences = np.repeat([row.slot.number for row in rows], sizes)
-        self.positions = np.arange(len(self.tokens)) + np.repeat(lengths - self.starts, sizes)
-        self.wanted = np.full(len(self.tokens), every_output)
-        """Which tokens get logits."""
-        for start, end, row in zip(self.starts, self.ends, rows, strict=True):
-            self.wanted[start + row.at] = True
-            self.wanted[end - 1] |= row.pick is not None
+        ends = np.cumsum(sizes)
+        starts = ends - sizes
+        total = int(ends[-1])
+        wanted = np.full(total, every_output)
+        for start, end, row in zip(starts, ends, rows, strict=True):
+            wanted[start + row.at] = True
+            wanted[end - 1] |= row.pick is not None
+        return cls(
+            rows=rows,
+            starts=starts,
+            ends=ends,
+            tokens=np.concatenate([row.ids for row in rows]),
+            positions=np.arange(total) + np.repeat(lengths - starts, sizes),
+            wanted=wanted,
+            counts=np.ones(total, np.int32),
+            members=np.repeat([row.slot.number for row in rows], sizes).astype(np.int32),
+        )
+
+    @classmethod
+    def of_tree(cls, rows: Sequence[Row], length: int) -> "Layout":
+        """Rows behind the same `length` tokens; what several begin with is read once, for all of
+        their sequences. Of each, only what follows its last token is wanted."""
+        tree = Tree.of([row.ids.tolist() for row in rows])
+        numbers = np.array([row.slot.number for row in rows], np.int32)
+        wanted = np.zeros(len(tree.ids), np.bool_)
+        wanted[tree.ends] = True
+        return cls(
+            rows=rows,
+            starts=tree.ends,
+            ends=tree.ends + 1,
+            tokens=tree.ids,
+            positions=length + tree.depths,
+            wanted=wanted,
+            counts=np.array([len(some) for some in tree.through], np.int32),
+            members=np.concatenate([numbers[some] for some in tree.through]),
+        )
 
     def portions(self, tokens: int, outputs: int) -> Iterator[slice]:
         """Slices of at most so many tokens, and so many of them with logits."""

@@ -484,7 +484,7 @@ def test_memory_does_not_grow_with_the_answers(load: Load, tiny_adapter: Path) -
         return resident()
 
     before = score_answers(200)
-    assert score_answers(2000) <= before * 1.05
+    assert score_answers(1000) <= before * 1.025
 
 
 def resident() -> int:

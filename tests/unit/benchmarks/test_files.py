@@ -10,6 +10,7 @@ from ct_guard.estimators import Estimator
 from ct_guard.workflows.runs.journal import Journal
 
 
+@pytest.mark.slow
 def test_a_run_that_is_killed_again_and_again_is_the_undisturbed_one(tmp_path: Path) -> None:
     found = survival.survive(tmp_path, rows=1500, kills=8, asleep=0.0005, longest=0.25, seed=2)
     assert found.kills == len(found.stored) == 8

@@ -42,7 +42,7 @@ def test_figures_are_those_of_the_field_with_intervals_around_them(
 
 def test_smooth_ece_is_a_figure_when_asked_for(write: Write, make_rows: MakeRows) -> None:
     scored = read_scored(write("s.jsonl", make_rows(100)))
-    options = Options(metrics=(METRICS[1], SMOOTH_ECE), resamples=100, prior=False)
+    options = Options(metrics=(METRICS[1], SMOOTH_ECE), resamples=20, prior=False)
     figures = evaluate_files([scored], options).estimators[0].figures
     assert [figure.name for figure in figures] == ["AUROC", "smooth ECE"]
     assert 0 < (figures[1].interval.value or 0) < 0.2

@@ -1,6 +1,8 @@
 """Evidence of rows beside raw scores, from a scored file: fitted, kept, and counted by whatever
 makes probabilities of such a file."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,12 +18,12 @@ from ct_guard.evaluation import read_scored
 from ct_guard.evaluation.certify import first_answers
 from ct_guard.evaluation.probabilities import probabilities
 from ct_guard.metrics import log_loss
-from ct_guard.store import BaseModelRef, Manifest, load_manifest
+from ct_guard.store import BaseModelRef, Manifest, load_manifest, save_estimator
 
 Rows = list[dict[str, Any]]
 Write = Callable[[str, Rows], Path]
 EVIDENCE = ("agreement", "model")
-SCORER = Manifest(name="tiny", method="likelihood", base=BaseModelRef(id="base")).scorer
+TINY = Manifest(name="tiny", method="likelihood", base=BaseModelRef(id="base"))
 
 
 def rows(prefix: str, questions: int, seed: int, *, graded: bool = True) -> Rows:
@@ -39,24 +41,33 @@ def rows(prefix: str, questions: int, seed: int, *, graded: bool = True) -> Rows
                     "answer": f"word{question}" if right else f"other{random.integers(5)}",
                     "domain": "law" if question % 2 else "art",
                     "status": "ok", "logit": z, "confidence": float(expit(z)),
-                    "estimator": "tiny", "scorer": SCORER,
+                    "estimator": "tiny", "scorer": TINY.scorer,
                     "correct": right if graded or at == 0 else None,
                 }
             )  # fmt: skip
     return made
 
 
-@pytest.fixture
-def made(write: Write, estimator: Path, tmp_path: Path) -> Path:
-    source = write("c.jsonl", rows("c", 150, 0))
-    found = calibrate(
-        source, tmp_path / "mine", CalibrateConfig(estimator=estimator, evidence=EVIDENCE)
-    ).found
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with `c.jsonl`, and `mine`, which was calibrated on it."""
+    folder = tmp_path_factory.mktemp("fitted")
+    save_estimator(folder / "tiny", TINY)
+    (folder / "c.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows("c", 150, 0)))
+    config = CalibrateConfig(estimator=folder / "tiny", evidence=EVIDENCE)
+    found = calibrate(folder / "c.jsonl", folder / "mine", config).found
     assert found is not None
     assert found.fitted.evidence == ("logit", *EVIDENCE)
     assert found.without.keys() == {"logit", *EVIDENCE}
     assert found.without["agreement"] > found.log_loss[found.kind] + 0.02
-    return tmp_path / "mine"
+    return folder
+
+
+@pytest.fixture
+def made(fitted: Path, tmp_path: Path) -> Path:
+    """A copy to change."""
+    shutil.copy(fitted / "c.jsonl", tmp_path)
+    return Path(shutil.copytree(fitted / "mine", tmp_path / "mine"))
 
 
 def test_it_is_kept_in_the_manifest_and_the_raw_score_is_still_the_same(

@@ -103,6 +103,7 @@ def test_outcomes_void_the_certificate_and_nothing_passes_any_more(
     assert found.p > 0.5
 
 
+@pytest.mark.slow
 def test_a_guard_sees_what_another_process_made_void(
     make: Callable[..., Guard], folder: Path
 ) -> None:
@@ -211,6 +212,7 @@ def test_an_outcome_is_an_id_and_a_truth(folder: Path, id: object, correct: obje
         Monitor(folder).record_outcome(id, correct)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork here")
 def test_a_child_process_goes_on_with_a_thread_of_its_own(folder: Path) -> None:
     """In a process of its own: the test runner's is full of threads."""

@@ -235,6 +235,7 @@ def test_who_goes_away_is_not_answered_any_further(serving: Serving, api: ChatAp
     assert api.left.wait(30)
 
 
+@pytest.mark.slow
 async def test_200_streams_at_once_are_not_mixed_up(serving: Serving, api: ChatApi) -> None:
     api.pause = 0.001
     url = serving("annotate").base_url

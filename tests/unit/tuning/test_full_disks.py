@@ -2,10 +2,7 @@
 on."""
 
 import errno
-import resource
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +16,7 @@ from ct_guard.errors import BackendError, TuningError
 from ct_guard.store import PROBE
 from ct_guard.tuning import tune
 from ct_guard.tuning.checkpoint import Run, save_run
+from tests.full_disks import files_end_at
 from tests.unit.tuning.rows import graded
 from tests.unit.tuning.test_runs import CONFIG, Stopped, run, stop_at
 
@@ -27,17 +25,6 @@ NO_ROOM = r"cannot be written: .*: make room; the same command with `resume` goe
 
 def full(*arguments: Any, **options: Any) -> None:
     raise OSError(errno.ENOSPC, "No space left on device")
-
-
-@contextmanager
-def files_end_at(size: int) -> Iterator[None]:
-    """No file grows beyond `size` bytes: writing fails as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def contents(folder: Path) -> dict[str, bytes]:

@@ -1,0 +1,101 @@
+"""Conversations in which tools are called, read as human and assistant turns that alternate: what
+every chat template can render.
+
+Instructions stand together in front. A call is written `name({"arg": value, …}) -> result`, with
+sorted arguments, and all that was done for a human turn stands as a passage in front of it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from .errors import UsageError
+from .records import Message, Role
+
+__all__ = ["ChatTurn", "Exchange", "alternating"]
+
+
+@dataclass(frozen=True)
+class ChatTurn:
+    """One message."""
+
+    role: Role
+    text: str
+    calls: tuple[tuple[str, str], ...] = ()
+    """Of tools: each call's id (or "") and text."""
+    answers: tuple[tuple[str, str], ...] = ()
+    """Results of tools that stand in a turn of another role: the call's id, and the text."""
+    call: str = ""
+    """Of a turn of the role `tool`: the id of the call that it answers."""
+    name: str = ""
+    """Of a turn of the role `tool`: the tool, if it says so."""
+    unread: UsageError | None = None
+    """What in it is not text."""
+
+
+@dataclass
+class Exchange:
+    """A human turn, the work that it led to, and the reply."""
+
+    asked: list[str] = field(default_factory=list)
+    work: list[str] = field(default_factory=list)
+    replies: list[str] = field(default_factory=list)
+    calls: dict[str, int] = field(default_factory=dict)
+    """Where in `work` a call stands, by its id."""
+    unread: UsageError | None = None
+    """What in it is not text."""
+
+    def add(self, turn: ChatTurn) -> None:
+        self.unread = turn.unread or self.unread
+        if turn.role == "tool":
+            self._result(turn.call, turn.name, turn.text)
+            return
+        for call, text in turn.answers:
+            self._result(call, "", text)
+        if turn.role == "user":
+            self.asked.append(turn.text)
+        elif turn.calls:
+            self.reopen()
+            self.work += filter(None, [turn.text])
+            for call, text in turn.calls:
+                self.calls[call] = len(self.work)
+                self.work.append(text)
+        else:
+            self.replies.append(turn.text)
+
+    def reopen(self) -> None:
+        """What seemed to be the reply was said on the way."""
+        self.work += self.replies
+        self.replies = []
+
+    def question(self) -> str:
+        return "\n\n".join(filter(None, ["\n".join(self.work), *self.asked]))
+
+    def messages(self) -> list[Message]:
+        messages = [
+            Message(role="user", content=self.question()),
+            Message(role="assistant", content="\n\n".join(self.replies)),
+        ]
+        return [message for message in messages if message.content]
+
+    def _result(self, call: str, name: str, text: str) -> None:
+        self.reopen()
+        at = self.calls.pop(call, None)
+        if at is None:
+            self.work.append(f"{name or 'tool'} -> {text}")
+        else:
+            self.work[at] += f" -> {text}"
+
+
+def alternating(turns: Iterable[ChatTurn]) -> tuple[list[str], list[Exchange]]:
+    """The texts of all system turns, and the exchanges; the last one is to be reopened
+    before it is read as what is asked."""
+    system: list[str] = []
+    exchanges: list[Exchange] = []
+    for turn in turns:
+        if turn.role == "system":
+            system.append(turn.text)
+            continue
+        if not exchanges or (turn.role == "user" and not turn.answers and exchanges[-1].replies):
+            exchanges.append(Exchange())
+        exchanges[-1].add(turn)
+    return system, exchanges
