@@ -282,7 +282,7 @@ def main(scores: Path, rows: int, estimator: str, backend: str, threads: int | N
     if isinstance(folder, str):
         click.echo(f"skipped: {folder}")
         return
-    options = {"threads": threads} if threads else {}
+    options: dict[str, Any] = {"threads": threads} if threads else {}
     loaded = deciding(load_estimator(estimator, backend=backend, **options))
     found = read(loaded, drawn(loaded, folder, rows), scores)
     lines, certificates = [], []
