@@ -160,6 +160,9 @@ class FakeBackend:
             logits=np.array(made, np.float32).reshape(len(made), -1),
             first=None if asking.first is None else np.array(firsts[0], np.float32),
             answer_logprobs=_answer_logprobs([(context, answer)])[0] if asking.logprobs else None,
+            state=_states([(context, answer)], ("query", *_key(asking.first_adapter)))[0]
+            if asking.state
+            else None,
         )
 
     def read_plainly(self, row: PlainRow, tokens: Sequence[int]) -> NDArray[np.float32]:

@@ -41,6 +41,7 @@ class _Job:
         size = len(asking.queries)
         self.logits = np.zeros((size + 1, 2), np.float32)
         """Of each query, and of the first one in the last row."""
+        self.state: NDArray[np.float32] | None = None
 
     def run(self) -> Asked:
         asking = self.asking
@@ -60,7 +61,7 @@ class _Job:
             raise NonFiniteScoreError(
                 "the model returned NaN or infinite logits: try --dtype float32"
             )
-        return Asked(self.logits[:-1], self.logits[-1] if first else None, logprobs)
+        return Asked(self.logits[:-1], self.logits[-1] if first else None, logprobs, self.state)
 
     def _read(self) -> tuple[Past, NDArray[np.float32] | None]:
         """Context and answer, or what was read while the answer was generated; and the answer's
@@ -129,4 +130,8 @@ class _Job:
 
     def _keep(self, rows: Rows, hidden: torch.Tensor) -> None:
         found = self.engine.decoder.head.logits(hidden, rows[0][1].label_ids)
-        self.logits[[number for number, _ in rows]] = found.cpu().numpy()
+        numbers = [number for number, _ in rows]
+        self.logits[numbers] = found.cpu().numpy()
+        last = len(self.asking.queries)
+        if self.asking.state and last in numbers:
+            self.state = hidden[numbers.index(last)].float().cpu().numpy()

@@ -161,6 +161,8 @@ class Asking:
     logprobs: bool = False
     """Whether the answer's log-probabilities are wanted; of an adapter that acts on every token
     there are none here."""
+    state: bool = False
+    """Whether what `first` is answered from is wanted, as `query_hidden` of a `ScoreBatch`."""
 
     def __post_init__(self) -> None:
         acting = [one for one in (self.adapter, self.first_adapter) if one is not None]
@@ -188,6 +190,8 @@ class Asked:
     """[2], of the query behind the answer itself."""
     answer_logprobs: NDArray[np.float32] | None
     """[answer tokens], natural log, adapter off."""
+    state: NDArray[np.float32] | None = None
+    """[d]: last layer at the last token of `first`."""
 
 
 @dataclass(frozen=True)

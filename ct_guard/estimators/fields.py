@@ -87,8 +87,13 @@ class FieldReader:
         if not wants:
             return asking
         try:
-            logprobs = "answer_logprobs" in wants
-            return replace(asking, first=query, first_adapter=adapter, logprobs=logprobs)
+            return replace(
+                asking,
+                first=query,
+                first_adapter=adapter,
+                logprobs="answer_logprobs" in wants,
+                state="query_hidden" in wants,
+            )
         except UsageError:
             return asking
 
@@ -127,7 +132,7 @@ def read_fields(
     said of the answer alone, where the same reading served it."""
     if isinstance(questions, CtGuardError) or reader is None:
         return questions if isinstance(questions, CtGuardError) else UsageError("no reader"), None
-    wants: Collection[Want] = reading.method.wants if reading.serves_fields else ()
+    wants: Collection[Want] = reading.wants if reading.serves_fields else ()
     try:
         asking = reader.asking(item, questions, reading.query, reading.adapter, wants)
         asked = reading.engine.ask(asking)
@@ -138,7 +143,8 @@ def read_fields(
         return fields, None
     none = np.zeros(1, np.int32)
     logprobs = None if asked.answer_logprobs is None else [asked.answer_logprobs]
-    return fields, ScoreBatch(asked.first[None], logprobs, None, none, none)
+    state = None if asked.state is None else asked.state[None]
+    return fields, ScoreBatch(asked.first[None], logprobs, None, none, none, state)
 
 
 def calibrated_fields(

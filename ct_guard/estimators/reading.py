@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ct_guard.backends import Adapter, Backend, Item, ScoreBatch
+from ct_guard.backends import Adapter, Backend, Item, ScoreBatch, Want
 from ct_guard.errors import BackendError, CtGuardError, NonFiniteScoreError
 from ct_guard.evidence import Weighed
 from ct_guard.query import Query
@@ -52,11 +52,14 @@ class BaseReading:
     @property
     def serves_fields(self) -> bool:
         """Whether one reading of an answer serves its own query and those about its fields."""
-        return (
-            self.method.wants <= {"labels", "answer_logprobs"}
-            and self.novelty is None
-            and self.swapped is None
-        )
+        served: frozenset[Want] = frozenset({"labels", "answer_logprobs", "query_hidden"})
+        return self.wants <= served and self.swapped is None
+
+    @property
+    def wants(self) -> frozenset[Want]:
+        """What the backend has to give: for the score, and for `ood` where it is measured."""
+        more = state_wants(self.method) if self.novelty is not None else frozenset()
+        return self.method.wants | more
 
     def read(self, items: Sequence[Item], questions: Sequence[str]) -> list[Read | CtGuardError]:
         """What is read of items and what they were asked; for one that the backend cannot score,
@@ -84,19 +87,12 @@ class BaseReading:
     def read_from(self, batch: ScoreBatch, question: str) -> Read:
         """What is read of one answer that the backend has scored already."""
         found = self._measured(batch, [question])
-        return Read(
-            float(found.logits[0]), None, {name: float(by[0]) for name, by in found.named.items()}
-        )
+        named = {name: float(by[0]) for name, by in found.named.items()}
+        return Read(float(found.logits[0]), found.unlike[0], named)
 
     def _both_orders(self, items: Sequence[Item], questions: Sequence[str]) -> Measured:
-        wants = self.method.wants
-        if self.novelty is not None:
-            wants = wants | state_wants(self.method)
-        batch = self.engine.score(items, self.query, self.adapter, wants)
+        batch = self.engine.score(items, self.query, self.adapter, self.wants)
         found = self._measured(batch, questions)
-        if self.novelty is not None:
-            unlike = self.novelty.p(states_of(self.method, batch)).tolist()
-            found = found._replace(unlike=unlike)
         if self.swapped is not None:
             batch = self.engine.score(items, self.swapped, self.adapter, self.method.wants)
             logits = (found.logits + self.method.logits(batch, questions)) / 2
@@ -108,7 +104,10 @@ class BaseReading:
 
     def _measured(self, batch: ScoreBatch, questions: Sequence[str]) -> Measured:
         named = readings(self.method, batch, questions) if self.named else {}
-        return Measured(self.method.logits(batch, questions), [None] * len(questions), named)
+        unlike: Sequence[float | None] = [None] * len(questions)
+        if self.novelty is not None:
+            unlike = self.novelty.p(states_of(self.method, batch)).tolist()
+        return Measured(self.method.logits(batch, questions), unlike, named)
 
 
 def read_texts(method: TextMethod, items: Sequence[QuestionAnswer]) -> list[Read | CtGuardError]:

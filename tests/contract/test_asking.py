@@ -1,5 +1,6 @@
 """Several queries over one reading: what every backend promises of them."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,23 @@ def test_the_answers_own_query_stands_behind_the_answer(
     assert plain is not None
     assert np.diff(found.first) == pytest.approx(np.diff(plain[0]), abs=TOLERANCE)
     np.testing.assert_allclose(np.diff(found.logits), np.diff(apart.logits), atol=TOLERANCE, rtol=0)
+
+
+def test_its_last_hidden_state_comes_with_it(backend: Backend, adapter: Adapter | None) -> None:
+    query = build_query("raw", backend)
+    plain = asking(backend, adapter, first=query)
+    found = backend.ask(replace(plain, state=True))
+    scored = backend.score([plain.item], query, adapter, frozenset({"labels", "query_hidden"}))
+    assert found.state is not None
+    assert scored.query_hidden is not None
+    np.testing.assert_allclose(found.state, scored.query_hidden[0], atol=TOLERANCE)
+    assert found.first is not None
+    without = backend.ask(plain)
+    np.testing.assert_allclose(
+        np.diff(found.logits), np.diff(without.logits), atol=TOLERANCE, rtol=0
+    )
+    assert np.diff(found.first) == pytest.approx(np.diff(without.first), abs=TOLERANCE)
+    assert without.state is None
 
 
 def test_the_answers_log_probabilities_come_with_it(backend: Backend) -> None:

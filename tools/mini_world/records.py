@@ -39,7 +39,7 @@ PASSAGE = {
 SAMPLES = 2
 
 Record = dict[str, object]
-"""A row: question, answer, gold, the grades of its fields, and its `kind`."""
+"""A row: question, answer, gold, its grade and those of its fields, and its `kind`."""
 
 
 @dataclass(frozen=True)
@@ -120,11 +120,13 @@ def _questions(person: str, asked: Sequence[str], rng: random.Random) -> str:
 
 
 def _record(question: str, value: object, gold: object, kind: str, person: str) -> Record:
+    grades = grade_fields(value, gold)
     return {
         "question": question,
         "answer": json.dumps(value),
         "gold": json.dumps(gold),
-        "fields_correct": grade_fields(value, gold),
+        "correct": all(grades.values()),
+        "fields_correct": grades,
         "kind": kind,
         "person": person,
     }

@@ -26,14 +26,18 @@ def ask(cache: Context, asking: Asking, handle: Any, first_handle: Any) -> Asked
     with _trunk(cache, asking, handle if asking.everywhere else None) as (trunk, logprobs):
         rows = list(enumerate(asking.queries))
         first = [] if asking.first is None else [(len(rows), asking.first)]
-        if handle is first_handle:
+        state = None
+        if asking.state and asking.first is not None:
+            logits[-1], state = _ask_for_state(cache, trunk, asking.first, first_handle)
+            _ask(cache, trunk, rows, handle, logits)
+        elif handle is first_handle:
             _ask(cache, trunk, rows + first, handle, logits)
         else:
             _ask(cache, trunk, rows, handle, logits)
             _ask(cache, trunk, first, first_handle, logits)
     if not np.isfinite(logits).all():
         raise NonFiniteScoreError("the model returned NaN or infinite logits: check its file")
-    return Asked(logits[:-1], logits[-1] if first else None, logprobs)
+    return Asked(logits[:-1], logits[-1] if first else None, logprobs, state)
 
 
 @contextmanager
@@ -92,6 +96,23 @@ def _ask(
         for (number, _), reading in zip(part, readings, strict=True):
             logits[number] = reading.logits
         start += most
+
+
+def _ask_for_state(
+    cache: Context, trunk: Slot, query: Query, adapter: Any
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """One query's logits and last hidden state: by itself, as every token of such a read gets
+    logits."""
+    slot = cache.fork(trunk, cache.length(trunk))
+    try:
+        *begin, last = query.ids
+        if begin:
+            cache.read([Row(slot, _ids(begin))], adapter)
+        row = Row(slot, _ids([last]), pick=_ids(query.label_ids))
+        (reading,) = cache.read([row], adapter, hidden=True)
+        return reading.logits, reading.hidden
+    finally:
+        cache.free(slot)
 
 
 def _ids(ids: Sequence[int]) -> NDArray[np.int64]:

@@ -6,13 +6,16 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
-from ct_guard import CalibrateConfig, CertifyConfig, calibrate, certify
+from ct_guard import CalibrateConfig, CertifyConfig, EvaluateConfig, calibrate, certify
+from ct_guard.cli import cli
 from ct_guard.errors import FieldError, InputError
 from ct_guard.evaluation.fields import field_figures, read_fields
 from ct_guard.fields.rows import FIELDS, FIELDS_CORRECT, FIELDS_SCORER
 from ct_guard.promises import FieldCertificate
 from ct_guard.store import BaseModelRef, Manifest, load_manifest, save_estimator
+from ct_guard.workflows.fielding import evaluate_fields
 
 PATHS = ("town", "items[0].price", "items[1].price")
 
@@ -83,6 +86,39 @@ def test_calibrated_fields_mean_what_they_say(calibrated: Path, estimator: Path)
     assert fitted.auroc is not None
     assert fitted.auroc > 0.8
     assert fitted.whole_auroc == 0.5
+
+
+def test_fields_are_evaluated_beside_the_whole_answer(calibrated: Path, estimator: Path) -> None:
+    source = write(calibrated.parent / "evaluated.jsonl", rows(estimator, 20_000, 200, 7))
+    figures, said = evaluate_fields(source, EvaluateConfig(estimator=calibrated, resamples=200))
+    assert said == []
+    assert (figures.fields, figures.answers) == (600, 200)
+    assert figures.gain is not None
+    assert figures.auroc is not None
+    assert figures.gain.value == pytest.approx(figures.auroc - 0.5)  # the whole's P is constant
+    assert figures.gain.low is not None
+    assert figures.gain.low > 0
+    assert figures.ece < 3 * figures.noise_floor
+    assert figures.whole_ece == pytest.approx(abs(figures.accuracy - 0.5))
+    assert list(figures.groups) == ["items[].price", "town"]
+    assert sum(one.fields for one in figures.groups.values()) == 600
+    raw, _ = evaluate_fields(source)
+    assert raw.ece > figures.ece
+
+
+def test_figures_of_whole_answers_are_not_for_fields(estimator: Path) -> None:
+    with pytest.raises(FieldError, match="`by`"):
+        evaluate_fields("none.jsonl", EvaluateConfig(by="kind"))
+
+
+def test_the_command_shows_fields_by_group(calibrated: Path, estimator: Path) -> None:
+    source = write(calibrated.parent / "shown.jsonl", rows(estimator, 30_000, 60, 8))
+    shown = CliRunner().invoke(cli, ["evaluate", str(source), "--fields", "--resamples", "100"])
+    assert shown.exit_code == 0, shown.output
+    assert "items[].price" in shown.output
+    assert "AUROC less the whole's" in shown.output
+    told = CliRunner().invoke(cli, ["evaluate", str(source), "--fields", "--json"])
+    assert json.loads(told.output)["groups"]["town"]["fields"] == 60
 
 
 def test_a_certificate_of_fields_goes_into_the_manifest(calibrated: Path, estimator: Path) -> None:
