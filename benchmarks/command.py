@@ -4,9 +4,10 @@
     python -m benchmarks.command kills FILE [--rows 300] [--kills 5] [-- -e smol --threads 1]
 
 `memory`: the peak of the whole process over the first rows of FILE, libraries included, which is to
-be the same however many rows there are. `kills`: SIGKILL at random moments, resume each time; lost
-are the seconds between the last line of the journal and the kill, at most 20; in the end the output
-is compared with that of a run that nobody disturbed.
+be the same however many rows there are. `kills`: SIGKILL at random moments of the scoring, which
+begins with the journal, and resume each time; lost are the seconds between the journal's last line
+and the kill, at most about 20; in the end the output is compared with that of a run that nobody
+disturbed.
 """
 
 import os
@@ -86,9 +87,10 @@ def kills(source: Path, rows: int, times: int, seed: int, options: tuple[str, ..
         folder = Path(name)
         asked = first_rows(source, rows, folder)
         whole, output = folder / "whole.jsonl", folder / "scored.jsonl"
-        begun = time.monotonic()
-        peak_of(start(asked, whole, options))
-        lasts = time.monotonic() - begun
+        process = start(asked, whole, options)
+        begun = began(process, whole)
+        peak_of(process)
+        lasts = time.time() - begun
         lost = [
             killed(asked, output, options, rng.uniform(0.0, lasts / times * 1.5))
             for _ in range(times)
@@ -97,20 +99,37 @@ def kills(source: Path, rows: int, times: int, seed: int, options: tuple[str, ..
             peak_of(start(asked, output, options, "--resume"))
         same = whole.read_bytes() == output.read_bytes()
         left = sorted(path.name for path in folder.glob("*") if path.name.startswith("."))
-    print(markdown(["killed after, s", "rows kept", "work lost, s"], lost))
+    print(markdown(["killed after, s of scoring", "rows kept", "work lost, s"], lost))
     told = "the same as" if same else "NOT that of"
     print(f"the output is {told} an undisturbed run's; left behind: {left or 'nothing'}")
 
 
+def began(process: subprocess.Popen[bytes], output: Path) -> float:
+    """When scoring begins: the base is loaded and tried before the journal is opened. Raises
+    RuntimeError for a run that ends without."""
+    before = touched(output)
+    while process.poll() is None:
+        if touched(output) != before:
+            return time.time()
+        time.sleep(0.01)
+    raise RuntimeError("the run ended before it could be killed: ask for more rows")
+
+
+def touched(output: Path) -> float:
+    journal = journal_path(output)
+    return journal.stat().st_mtime if journal.exists() else 0.0
+
+
 def killed(rows: Path, output: Path, options: tuple[str, ...], after: float) -> list[str]:
-    """One life of a run; work begins with the journal's first line."""
+    """One life of a run."""
+    kept = results_in(journal_path(output))
     process = start(rows, output, options, "--resume")
+    began(process, output)
     time.sleep(after)
     process.kill()
     process.wait()
-    journal, now = journal_path(output), time.time()
-    lost = f"{now - journal.stat().st_mtime:.1f}" if journal.exists() else "not begun"
-    row = [f"{after:.1f}", f"{results_in(journal):,}", lost]
+    lost = time.time() - touched(output)
+    row = [f"{after:.1f}", f"{results_in(journal_path(output)) - kept:,}", f"{lost:.1f}"]
     print(row, flush=True)
     return row
 

@@ -1,6 +1,6 @@
 """`python -m benchmarks.real.decisions SCORES.jsonl`: a decision model over a real base, on real
 questions. Raw, after `calibrate --decisions`, and as anybody's model inside
-`CalibratedDecisionModel`; five splits by question.
+`CalibratedDecisionModel`; five splits by question. Then what several questions about one text cost.
 
 Rows are drawn from the files that `CT_GUARD_REAL_DATA` names the folder of; questions that the
 estimator has been tuned or calibrated on are left out. What the estimator reads is written to
@@ -56,6 +56,9 @@ PLAIN = "questions_plain.jsonl.gz"
 ALPHA = 0.2
 """Of certificates: decided on before any row was read, as the base is small."""
 TOGETHER = 16
+LENGTH = 1_200
+"""Characters of the text that several questions are about."""
+ABOUT = ("fever", "pain", "a drug", "a child", "a wound", "an infection", "blood", "a family")
 
 RIGHT = Noul(instructions="Is this answer to the question right?")
 SO = Noul(instructions="Is the answer to this question yes?")
@@ -170,8 +173,8 @@ def wrapped(
     )
     found = []
     for row in test:
-        asked: Any = {"it": row.question.model_dump()}
-        answer = model.invoke({"state": row.state, "questions": asked}).answers["it"]
+        asked: Any = {"state": row.state, "questions": {"it": row.question.model_dump()}}
+        answer = model.invoke(asked).answers["it"]
         found.append(probabilities_in(answer) or {})
     return found
 
@@ -243,6 +246,31 @@ def measure(name: str, rows: Sequence[GradedDecision]) -> tuple[list[list[str]],
     return lines, [name, f"{share:.3f}", wrong]
 
 
+def sharing(estimator: Estimator, folder: Path, repeats: int = 5) -> str:
+    """Questions about one text, asked together and one by one."""
+    text = max((asked[0] for asked in exams(folder)), key=len)[:LENGTH]
+    lines = []
+    for count in (1, 2, 4, 8):
+        questions = {
+            name: Noul(instructions=f"Does this text say anything about {name}?")
+            for name in ABOUT[:count]
+        }
+        together = [Enquiry.about(text, questions)]
+        apart = [Enquiry.about(text, {name: one}) for name, one in questions.items()]
+        least = {"together": float("inf"), "apart": float("inf")}
+        for _ in range(repeats):
+            for way, asked in (("together", together), ("apart", apart)):
+                start = time.process_time()
+                for enquiry in asked:
+                    estimator.score(enquiry.items)
+                least[way] = min(least[way], time.process_time() - start)
+        tokens = [sum(one.tokens(estimator) or 0 for one in way) for way in (together, apart)]
+        seconds = [f"{least[way]:.2f}" for way in ("together", "apart")]
+        lines.append([str(count), *(f"{number:,}" for number in tokens), *seconds])
+    columns = ["questions", "tokens read together", "one by one", "seconds together", "one by one"]
+    return markdown(columns, lines)
+
+
 @click.command(help=__doc__)
 @click.argument("scores", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--rows", default=600, show_default=True, help="Of each kind of question.")
@@ -254,7 +282,7 @@ def main(scores: Path, rows: int, estimator: str, backend: str, threads: int | N
     if isinstance(folder, str):
         click.echo(f"skipped: {folder}")
         return
-    options = {"threads": threads} if threads else {}
+    options: dict[str, Any] = {"threads": threads} if threads else {}
     loaded = deciding(load_estimator(estimator, backend=backend, **options))
     found = read(loaded, drawn(loaded, folder, rows), scores)
     lines, certificates = [], []
@@ -266,6 +294,7 @@ def main(scores: Path, rows: int, estimator: str, backend: str, threads: int | N
     click.echo(markdown(columns, lines))
     columns = ["question", f"decided, certified at {ALPHA:.0%} wrong", "of them wrong"]
     click.echo(markdown(columns, certificates))
+    click.echo(sharing(loaded, folder))
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 import transformers
+from numpy.typing import NDArray
 from packaging.version import Version
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
@@ -39,6 +40,8 @@ __all__ = [
     "select",
     "split",
 ]
+
+Ints = NDArray[np.int64]
 
 CACHE = "cache" if Version(transformers.__version__) >= Version("5.24") else "past_key_values"
 """The keyword by which a model takes its cache."""
@@ -115,12 +118,18 @@ class Decoder:
     def read_tree(self, tree: Tree, past: Past) -> torch.Tensor:
         """Hidden states [n, d] of a tree's tokens behind the one row of `past`, which stays as it
         was: each token sees that row and its own ancestors. Right where `reads_trees` is."""
-        count, before = len(tree.ids), past.mask.shape[1]
+        return self._read_among(tree.ids, tree.ancestors, tree.depths, past)
+
+    def _read_among(
+        self, tokens: Ints, sees: NDArray[np.bool_], behind: Ints, past: Past
+    ) -> torch.Tensor:
+        """Tokens that see `past` and, as `sees` [n, n] says, each other, `behind` it by so many."""
+        count, before = len(tokens), past.mask.shape[1]
         width = rounded(count) if self.few_sizes else count
         ids, depths = np.zeros((2, width), np.int64)
-        ids[:count], depths[:count] = tree.ids, tree.depths
+        ids[:count], depths[:count] = tokens, behind
         seen = np.eye(width, dtype=np.bool_)
-        seen[:count, :count] = tree.ancestors
+        seen[:count, :count] = sees
         device, kind = self.model.device, next(self.model.parameters()).dtype
         allowed = torch.cat(
             [past.mask.bool().expand(width, before), torch.from_numpy(seen).to(device)], dim=1
@@ -136,12 +145,13 @@ class Decoder:
                 use_cache=True,
                 **{CACHE: _branch(past.cache)},
             )
-        return output.last_hidden_state[0, :count]
+        hidden: torch.Tensor = output.last_hidden_state[0, :count]
+        return hidden
 
     @cached_property
     def reads_trees(self) -> bool:
         """Whether a tree is read as its rows would be, one by one. Tried once, on a small one: what
-        comes of it must be nearer to that than to what comes where the mask, or the positions, are
+        comes of it must be nearer to that than what comes where the mask, or the positions, are
         passed over."""
         if not self.takes_positions:
             return False
@@ -155,11 +165,15 @@ class Decoder:
                     return False
                 truth = torch.cat([self.read([row], past).hidden[0, -1:] for row in rows])
                 found = self.read_tree(tree, past)[ends]
-                unmasked = self.read([tree.ids.tolist()], past).hidden[0, ends]
+                rank = np.arange(len(tree.ids))
+                faults = (
+                    self._read_among(tree.ids, rank[:, None] >= rank, tree.depths, past)[ends],
+                    self._read_among(tree.ids, tree.ancestors, rank, past)[ends],
+                )
             except BackendError:
                 return False
-        off, fault = (torch.dist(one.double(), truth.double()) for one in (found, unmasked))
-        return bool(2 * off < fault)
+        off, *far = (torch.dist(one.double(), truth.double()) for one in (found, *faults))
+        return bool(2 * off < min(far))
 
 
 def rounded(length: int) -> int:

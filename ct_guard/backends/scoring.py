@@ -25,6 +25,9 @@ tokens."""
 Row = tuple[int, tuple[int, ...], tuple[int, ...]]
 """An item's number, its context and its answer."""
 
+_Opening = tuple[tuple[int, ...], tuple[int, ...]]
+"""A stem, and a context that begins with it."""
+
 
 class Engine(Protocol):
     """What a job needs of the backend that runs it."""
@@ -144,37 +147,48 @@ class ScoreJob:
 
     def _shared(self, contexts: dict[tuple[int, ...], list[int]], found: list[Stem]) -> None:
         """Every stem is read once, and every context; answers go on from its cache, in batches by
-        length."""
-        alone = tuple(context for stem in found if not stem.ids for context in stem.contexts)
-        for stem in (Stem((), alone), *(stem for stem in found if stem.ids)):
-            self._behind(stem, contexts)
+        length. Contexts of one stem stay together."""
+        alone = [((), context) for stem in found if not stem.ids for context in stem.contexts]
+        behind = [stem for stem in found if stem.ids]
+        behind.sort(key=lambda stem: max(map(len, stem.contexts)))
+        together = [(stem.ids, context) for stem in behind for context in stem.contexts]
+        longest = [max(map(len, stem.contexts)) for stem in behind for _ in stem.contexts]
+        alone.sort(key=lambda row: len(row[1]))
+        lengths = [len(context) for _, context in alone]
+        for rows, sizes in ((alone, lengths), (together, longest)):
+            self._in_groups(rows, sizes, contexts)
 
-    def _behind(self, stem: Stem, contexts: dict[tuple[int, ...], list[int]]) -> None:
-        order = sorted(stem.contexts, key=len)
+    def _in_groups(
+        self,
+        rows: Sequence[_Opening],
+        lengths: Sequence[int],
+        contexts: dict[tuple[int, ...], list[int]],
+    ) -> None:
         self.backend.in_batches(
-            range(len(order)),
-            list(map(len, order)),
-            lambda batch: self._read_group([order[at] for at in batch], contexts, stem.ids),
+            range(len(rows)),
+            lengths,
+            lambda batch: self._read_group([rows[at] for at in batch], contexts),
         )
 
     def _read_group(
-        self,
-        group: list[tuple[int, ...]],
-        contexts: dict[tuple[int, ...], list[int]],
-        stem: tuple[int, ...],
+        self, opened: list[_Opening], contexts: dict[tuple[int, ...], list[int]]
     ) -> None:
+        group = [context for _, context in opened]
         rows = [(at, number) for at, context in enumerate(group) for number in contexts[context]]
         rows.sort(key=lambda row: len(self.items[row[1]].answer))
         before = max(map(len, group)) + len(self.query.ids)
         lengths = [before + len(self.items[number].answer) for _, number in rows]
-        for at, context in enumerate(group):
+        begun: set[tuple[int, ...]] = set()
+        for stem, context in opened:
             for place, number in enumerate(contexts[context]):
                 whole = len(context) + len(self.items[number].answer) + len(self._asked)
-                self.cached[number] = len(context) if place else len(stem) if at else 0
+                known = len(stem) if stem in begun else 0
+                self.cached[number] = len(context) if place else known
                 self.prefilled[number] = whole - self.cached[number]
+            begun.add(stem)
 
         def go_on(read: Callable[..., None]) -> None:
-            start = self._opened(group, stem)
+            start = self._opened(opened)
 
             def answer(batch: list[int]) -> None:
                 places, numbers = zip(*(rows[at] for at in batch), strict=True)
@@ -190,12 +204,14 @@ class ScoreJob:
             with self.backend.adapted(self._everywhere):
                 go_on(self._read_adapted)
 
-    def _opened(self, group: list[tuple[int, ...]], stem: tuple[int, ...]) -> Step:
-        """The contexts, read behind the stem that they have in common."""
-        if not stem:
-            return self.backend.decoder.read(group)
-        past = select(self.backend.decoder.read([stem]).past, [0] * len(group))
-        return self.backend.decoder.read([context[len(stem) :] for context in group], past)
+    def _opened(self, opened: list[_Opening]) -> Step:
+        """The contexts, each read behind its stem; all have one, or none has."""
+        begun = list(dict.fromkeys(stem for stem, _ in opened))
+        if begun == [()]:
+            return self.backend.decoder.read([context for _, context in opened])
+        start = self.backend.decoder.read(begun)
+        past = select(start.past, [begun.index(stem) for stem, _ in opened])
+        return self.backend.decoder.read([context[len(stem) :] for stem, context in opened], past)
 
     def _read_base(
         self,

@@ -9,6 +9,8 @@ __all__ = ["Stem", "stems"]
 LEAST = 0.5
 """Share of every context that its stem must be: what is read behind a copied cache then costs less
 than what is saved, and a template's few tokens in front of unlike texts are no stem."""
+WORTH = 64
+"""Tokens that a stem must save: it is read on its own, which costs about as much."""
 
 Ids = tuple[int, ...]
 
@@ -24,7 +26,7 @@ class Stem:
 
 def stems(contexts: Iterable[Ids]) -> list[Stem]:
     """Different contexts by their stems. In their order, those that begin alike are neighbours:
-    each joins the one before it where what all of them share is long enough."""
+    each joins the one before it where what all of them share is long enough to be worth it."""
     found: list[Stem] = []
     for context in sorted(contexts):
         last = found[-1] if found else Stem((), ())
@@ -35,7 +37,13 @@ def stems(contexts: Iterable[Ids]) -> list[Stem]:
             found[-1] = Stem(context[:kept], (*last.contexts, context))
         else:
             found.append(Stem((), (context,)))
-    return found
+    return [one for stem in found for one in _if_worth(stem)]
+
+
+def _if_worth(stem: Stem) -> list[Stem]:
+    if len(stem.ids) * (len(stem.contexts) - 1) >= WORTH:
+        return [stem]
+    return [Stem((), (context,)) for context in stem.contexts]
 
 
 def _alike(one: Sequence[int], other: Sequence[int]) -> int:

@@ -78,12 +78,13 @@ def several_contexts(case: Case) -> list[Item]:
     return [group[at] for at in range(4) for group in groups]
 
 
-def one_text(case: Case) -> list[Item]:
-    """Several questions about one text, some with several answers: the text is read once."""
+def two_texts(case: Case) -> list[Item]:
+    """Several questions about each of two texts, some with several answers: a text is read once."""
     text = "A passage that all are about. " * 4
     asked = {"Who?": (" x", " somebody else"), "Where was it?": (" Here.",), "Why": (" a", " b c")}
     about = [case.item(f"{text}{one}", answer) for one, said in asked.items() for answer in said]
-    return [about[0], case.item("Something else, apart.", " 4"), *about[1:]]
+    other = [case.item(f"Another text, longer than that. {text}{one}", " 5") for one in asked]
+    return [about[0], case.item("Something else, apart.", " 4"), *about[1:], *other]
 
 
 def pairs(batch: ScoreBatch) -> np.ndarray[Any, np.dtype[np.float32]]:
@@ -128,7 +129,7 @@ def test_shapes_and_types(case: Case) -> None:
     assert batch.cached_tokens.dtype == batch.prefilled_tokens.dtype == np.int32
 
 
-@pytest.mark.parametrize("make", [varied, one_context, several_contexts, one_text])
+@pytest.mark.parametrize("make", [varied, one_context, several_contexts, two_texts])
 def test_a_batch_scores_as_its_rows_alone_and_in_their_order(case: Case, make: Any) -> None:
     items = make(case)
     assert_same(case.score(items), [case.score([item]) for item in items])
@@ -173,7 +174,7 @@ def test_an_answer_without_tokens_is_refused(case: Case) -> None:
 
 
 def test_every_token_is_counted_as_read_or_as_cached(case: Case) -> None:
-    for items in (varied(case), one_context(case), several_contexts(case), one_text(case)):
+    for items in (varied(case), one_context(case), several_contexts(case), two_texts(case)):
         for want in (LABELS, LIKELIHOOD):
             batch = case.score(items, want)
             whole = [

@@ -206,7 +206,9 @@ def test_batches_of_any_size_score_alike(load: Load) -> None:
     for options in (
         {"n_batch": 32},
         {"max_sequences": 1},
+        {"max_sequences": 2},
         {"max_sequences": 3},
+        {"max_sequences": 4},
         {"batch_size": 2},
         {"n_ctx": 256},
     ):

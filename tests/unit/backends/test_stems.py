@@ -3,11 +3,16 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ct_guard.backends.stems import LEAST, Stem, stems
+from ct_guard.backends.stems import LEAST, WORTH, Stem, stems
 
-TEXT = (1, 2, 3, 4, 5, 6)
+TEXT = tuple(range(WORTH))
 
-CONTEXTS = st.sets(st.lists(st.integers(0, 2), min_size=1, max_size=12).map(tuple), max_size=12)
+CONTEXTS = st.sets(
+    st.tuples(st.integers(0, 90), st.lists(st.integers(0, 2), min_size=1, max_size=12)).map(
+        lambda made: (*range(made[0]), *made[1])
+    ),
+    max_size=12,
+)
 
 
 def test_questions_about_one_text_share_it() -> None:
@@ -16,17 +21,23 @@ def test_questions_about_one_text_share_it() -> None:
 
 
 def test_a_template_in_front_of_unlike_texts_is_no_stem() -> None:
-    contexts = [(1, 2, *range(10, 20)), (1, 2, *range(20, 30))]
+    contexts = [(1, 2, *range(100)), (1, 2, *range(100, 200))]
     assert stems(contexts) == [Stem((), (one,)) for one in contexts]
 
 
 def test_something_is_left_of_every_context_to_be_read_behind_its_stem() -> None:
-    (found,) = stems([TEXT, (*TEXT, 7)])
+    (found,) = stems([TEXT, (*TEXT, 7), (*TEXT, 8)])
     assert found.ids == TEXT[:-1]
 
 
+def test_what_saves_less_than_it_costs_to_be_read_alone_is_no_stem() -> None:
+    contexts = [(*TEXT[1:], 7), (*TEXT[1:], 8)]
+    assert stems(contexts) == [Stem((), (one,)) for one in contexts]
+    assert stems([*contexts, (*TEXT[1:], 9)])[0].ids == TEXT[1:]
+
+
 def test_several_texts_have_a_stem_each() -> None:
-    others = tuple(10 + one for one in TEXT)
+    others = tuple(WORTH + one for one in TEXT)
     found = stems([(*others, 1), (*TEXT, 1), (*others, 2), (*TEXT, 2)])
     assert [stem.ids for stem in found] == [TEXT, others]
 
@@ -43,3 +54,4 @@ def test_each_context_stands_behind_one_stem_that_is_much_of_it(
             assert context[: len(stem.ids)] == stem.ids
             assert len(stem.ids) < len(context)
             assert not stem.ids or len(stem.ids) >= LEAST * len(context)
+        assert not stem.ids or len(stem.ids) * (len(stem.contexts) - 1) >= WORTH

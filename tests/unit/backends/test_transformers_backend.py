@@ -511,7 +511,8 @@ def limit_memory(monkeypatch: pytest.MonkeyPatch, model: Any, most: int) -> list
 
 
 def many(backend: TransformersBackend, *, shared: bool) -> list[Item]:
-    contexts = ["why " * 20] * 12 if shared else [f"{'why ' * n}?" for n in range(12)]
+    unlike = [f"{n} {'why ' * n}?" for n in range(12)]  # none begins as another does
+    contexts = ["why " * 20] * 12 if shared else unlike
     return [
         Item(tuple(backend.encode(context)), tuple(backend.encode(" " + "a" * (1 + n % 5))))
         for n, context in enumerate(contexts)

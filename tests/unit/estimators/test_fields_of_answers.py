@@ -1,5 +1,6 @@
 """One reading of an answer serves it and its fields; what cannot be read so is read apart."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -73,9 +74,13 @@ def test_a_generated_answers_fields_are_read_over_its_cache() -> None:
 
 def test_long_answers_are_cut_for_the_room_that_their_queries_take() -> None:
     estimator = loaded()
-    estimator.manifest = estimator.manifest.model_copy(update={"budget": 400})
-    question = "Who? " * 54
-    made = estimator.score([RECORD.model_copy(update={"question": question})])[0]
+    named = json.dumps({"a name that is longer than the query " * 4: "Kelso"})
+    long = RECORD.model_copy(update={"question": "Who? " * 54, "answer": named})
+    read = estimator.render(long)
+    fits = len(read.context) + len(read.answer) + len(estimator.asked.ids)
+    estimator.manifest = estimator.manifest.model_copy(update={"budget": fits})
+    assert not estimator.score([long.model_copy(update={"fields": None})])[0].truncated
+    made = estimator.score([long])[0]
     assert made.truncated
     assert made.fields is not None
 

@@ -67,14 +67,15 @@ def faulty(make_estimator: MakeEstimator, hanging: Hanging, fault: str) -> Estim
     return made
 
 
-def guarded(estimator: Estimator, on_error: OnError) -> GuardedChatModel:
+def guarded(estimator: Estimator, on_error: OnError, fault: str) -> GuardedChatModel:
+    """With a deadline that only what hangs comes to, on whatever machine."""
     return GuardedChatModel(
         inner=RuleChatModel(reply="very sure"),
         estimator=estimator,
         policy=0.7,
         models=[RuleChatModel(reply="not asked")],
         on_error=on_error,
-        deadline=0.05,
+        deadline=0.05 if fault == "hangs" else 60,
     )
 
 
@@ -100,7 +101,7 @@ async def ask(model: Runnable[Any, Any], how: str) -> Any:
 async def test_a_faulty_estimator_goes_by_on_error(
     faulty: Estimator, fault: Any, on_error: OnError, content: str, action: str, how: str
 ) -> None:
-    answer = await ask(guarded(faulty, on_error), how)
+    answer = await ask(guarded(faulty, on_error, fault), how)
     record = record_of(answer)
     assert answer.content == content
     assert (record["status"], record["p"], record["action"]) == ("error", None, action)
@@ -113,7 +114,7 @@ async def test_a_faulty_estimator_goes_by_on_error(
 async def test_a_faulty_estimator_may_raise(faulty: Estimator, fault: Any, how: str) -> None:
     error = RuntimeError if fault == "raises" else CtGuardError
     with pytest.raises(error):
-        await ask(guarded(faulty, "raise"), how)
+        await ask(guarded(faulty, "raise", fault), how)
 
 
 async def test_a_model_that_returns_nothing_is_one_clear_error(estimator: Estimator) -> None:
