@@ -113,18 +113,7 @@ def make_estimator(
             " take another base"
         )
     prior = _fitted_prior(parts) if plan.question_prior and processes().first else None
-    rows = parts["tuning"]
-    tuned = tune(
-        backend,
-        with_attacks(rows, plan.twins, plan.config.seed) if plan.twins else rows,
-        parts["validation"],
-        style=plan.style,
-        folder=runs / "adapter",
-        config=plan.config,
-        method=METHODS[plan.method].learner or plan.method,
-        fields=plan.fields,
-        life=life,
-    )
+    tuned = _tuned(backend, parts, plan, runs / "adapter", life)
     if not processes().first:
         return None
     questions = dump_questions(question_hashes(parts))
@@ -160,6 +149,23 @@ def make_estimator(
             files=files,
             overwrite=overwrite,
         )
+
+
+def _tuned(
+    backend: TransformersBackend, parts: Parts, plan: EstimatorPlan, folder: Path, life: RunLife
+) -> Tuned:
+    rows = parts["tuning"]
+    return tune(
+        backend,
+        with_attacks(rows, plan.twins, plan.config.seed) if plan.twins else rows,
+        parts["validation"],
+        style=plan.style,
+        folder=folder,
+        config=plan.config,
+        method=METHODS[plan.method].learner or plan.method,
+        fields=plan.fields,
+        life=life,
+    )
 
 
 def _manifest(

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ct_guard.errors import FieldError, InputError, UsageError
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from ct_guard.promises import Promise
     from ct_guard.records import Certificate
     from ct_guard.store import Manifest
+
+    from .promising import Asked
 
 __all__ = ["CertifyConfig", "CertifyResult", "certify"]
 
@@ -128,17 +130,7 @@ def certify(source: str | Path | None, config: CertifyConfig) -> CertifyResult:
 
     from .fielding import certify_fields
     from .leakage import check_apart_from, check_new
-    from .promising import (
-        Asked,
-        answered_wrong,
-        by_group,
-        cascades,
-        costs_of,
-        remarks,
-        replaced,
-        thresholds,
-        too_small,
-    )
+    from .promising import Asked, remarks, replaced, too_small
     from .recording import save_promises
     from .unscored import scored_now
 
@@ -164,27 +156,40 @@ def certify(source: str | Path | None, config: CertifyConfig) -> CertifyResult:
     rows = [first_answers(one) if config.first else independent(one) for one in files]
     reused = _counted(rows[0], folder, manifest, config)
     asked = Asked(manifest, weighing_of(manifest, folder), config.delta, false_pass)
-    certificates: tuple[Certificate, ...] = ()
-    promises: tuple[Promise, ...] = ()
-    of = rows[0]
-    if config.cascade:
-        costs = costs_of(len(rows), config.price, config.abstain, config.error)
-        promises, of, more = cascades(rows, asked, config.alphas, costs)
-        said += more
-    elif config.by is not None:
-        promises = tuple(by_group(of, asked, config.alphas, config.by))
-    elif config.answered_wrong:
-        promises = tuple(answered_wrong(of, asked, config.alphas))
-    else:
-        certificates = tuple(
-            one.model_copy(update={"reused": reused})
-            for one in thresholds(of, asked, config.alphas)
-        )
+    found = _promised(rows, asked, config, reused)
+    certificates, promises, of = found.certificates, found.promises, found.of
     save_promises(folder, target, (*certificates, *promises), of, overwrite=config.overwrite)
-    said += replaced(manifest, certificates)
+    said += [*found.said, *replaced(manifest, certificates)]
     said += remarks(files, of, config.alphas, config.delta, false_pass, config.grader_false_pass)
     said += too_small(promises)
     return CertifyResult(certificates, promises, target, tuple(dict.fromkeys(said)))
+
+
+class _Promised(NamedTuple):
+    certificates: "tuple[Certificate, ...]"
+    promises: "tuple[Promise, ...]"
+    of: "Scored"
+    """The rows that they are of."""
+    said: Sequence[str] = ()
+
+
+def _promised(
+    rows: "list[Scored]", asked: "Asked", config: CertifyConfig, reused: int
+) -> _Promised:
+    """What the configuration asks to be promised of independent rows, a file a model."""
+    from .promising import answered_wrong, by_group, cascades, costs_of, thresholds
+
+    of, alphas = rows[0], config.alphas
+    if config.cascade:
+        costs = costs_of(len(rows), config.price, config.abstain, config.error)
+        promises, of, said = cascades(rows, asked, alphas, costs)
+        return _Promised((), promises, of, said)
+    if config.by is not None:
+        return _Promised((), tuple(by_group(of, asked, alphas, config.by)), of)
+    if config.answered_wrong:
+        return _Promised((), tuple(answered_wrong(of, asked, alphas)), of)
+    made = thresholds(of, asked, alphas)
+    return _Promised(tuple(one.model_copy(update={"reused": reused}) for one in made), (), of)
 
 
 def _check_settings(config: CertifyConfig) -> None:
