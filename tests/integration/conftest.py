@@ -25,21 +25,18 @@ def _plain_readings_are_kept() -> Iterator[None]:
     from ct_guard.backends.transformers import TransformersBackend
 
     with pytest.MonkeyPatch.context() as patch:
-        for kind, how in (
-            (TransformersBackend, lambda backend: backend.device),
-            (LlamaCppBackend, lambda backend: backend.cache.options),
-        ):
-            patch.setattr(kind, "read_plainly", _keeping(kind.read_plainly, how))
+        kinds: tuple[Any, ...] = (TransformersBackend, LlamaCppBackend)
+        for kind in kinds:
+            patch.setattr(kind, "read_plainly", _keeping(kind.read_plainly))
         yield
 
 
-def _keeping(read: Read, how: Callable[[Any], object]) -> Read:
-    """`how` tells what beside its files a backend's readings depend on."""
-
+def _keeping(read: Read) -> Read:
     def kept(self: Any, row: PlainRow, tokens: Sequence[int]) -> NDArray[np.float32]:
         if not self.digest:
             return read(self, row, tokens)
-        model = (self.name, self.digest, self.fingerprint, self.format, how(self))
+        how = self.cache.options if self.name == "llama_cpp" else self.device
+        model = (self.name, self.digest, self.fingerprint, self.format, how)
         adapter = None if row.adapter is None else _content(row.adapter)
         asked = (*model, row.ids, adapter, row.acts, row.beside, row.jump, tuple(tokens))
         if asked not in KNOWN:

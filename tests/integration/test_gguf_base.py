@@ -89,7 +89,7 @@ def test_what_is_tuned_on_the_file_is_served_from_it(
     graded = tmp_path / "graded.jsonl"
     rows = [
         {"question": f"Is {n} an even number?", "answer": answer, "correct": (n % 2 == 0) == yes}
-        for n in range(8)
+        for n in range(16)
         for answer, yes in (("Yes", True), ("No", False))
     ]
     graded.write_text("".join(json.dumps(row) + "\n" for row in rows))
