@@ -26,8 +26,8 @@ def run(*arguments: str | Path) -> Result:
 def invoice(number: int) -> dict[str, Any]:
     """What is misread stands in small letters, so that a model of no size can learn it; one in
     fifteen of these is right all the same."""
-    gold = {"invoice": {"no": f"A{number}", "to": "KELSO"}, "vat": None}
-    said = {"invoice": dict(gold["invoice"]), "vat": None}  # type: ignore[call-overload]
+    gold: dict[str, Any] = {"invoice": {"no": f"A{number}", "to": "KELSO"}, "vat": None}
+    said: dict[str, Any] = {"invoice": dict(gold["invoice"]), "vat": None}
     if number % 2:
         said["invoice"]["no"] = f"x{number}" if number % 15 else f"a{number}"
     if number % 3 == 0:

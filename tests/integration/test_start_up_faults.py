@@ -22,8 +22,8 @@ from ct_guard.store import base_place, load_manifest, locate
 FORMATS = ("float32", "bfloat16", "Q8_0", "Q4_1")
 REAL = {"SmolLM2 float32": "transformers", "SmolLM2 Q4_1": "llama_cpp"}
 """A real model as it comes, and as it is unpacked: what reads it."""
-LOADS = 6
-"""Each way of having an adapter twice."""
+LOADS = 10
+"""Of each format; every way of having an adapter is among them."""
 
 
 @pytest.fixture(scope="module")
