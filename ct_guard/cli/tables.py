@@ -52,7 +52,7 @@ def field_table(found: FieldFigures) -> Table:
     table = _table(
         f"{found.fields:,} graded fields of {found.answers:,} answers, beside P of the whole answer"
     )
-    table.add_column("fields of")
+    table.add_column("fields of", overflow="fold")
     for name in ("n", "right", "AUROC", "whole's", "ECE", "noise\nfloor", "whole's", "log loss"):
         table.add_column(name, justify="right")
     for name, one in [*found.groups.items(), ("all", found)]:
