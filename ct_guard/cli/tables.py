@@ -52,13 +52,12 @@ def field_table(found: FieldFigures) -> Table:
     table = _table(
         f"{found.fields:,} graded fields of {found.answers:,} answers, beside P of the whole answer"
     )
-    table.add_column("fields of")
-    for name in ("n", "right", "AUROC", "whole's", "ECE", "noise\nfloor", "whole's", "log loss"):
+    table.add_column("fields of", overflow="fold")
+    for name in ("n", "right", "AUROC", "whole's", "ECE", "noise\nfloor", "whole's"):
         table.add_column(name, justify="right")
     for name, one in [*found.groups.items(), ("all", found)]:
         figures = (
             one.accuracy, one.auroc, one.whole_auroc, one.ece, one.noise_floor, one.whole_ece,
-            one.log_loss,
         )  # fmt: skip
         cells = ["-" if value is None else f"{value:.3f}" for value in figures]
         table.add_row(

@@ -85,6 +85,7 @@ def test_a_twin_that_forges_has_no_fields() -> None:
     assert [row.fields is None for row in made] == [False] * 10 + [True] * 10
 
 
+@pytest.mark.filterwarnings("ignore:higher logits")  # two steps teach nothing
 def test_what_is_made_reads_fields_and_calibrates_them(
     backend: TransformersBackend,
     parts: dict[str, list[GradedAnswer]],
