@@ -139,7 +139,8 @@ def test_a_base_that_reads_no_trees_gives_the_same_logits(
         np.diff(row_by_row.logits), np.diff(in_a_tree.logits), atol=TOLERANCE, rtol=0
     )
     assert row_by_row.first is not None
-    assert np.diff(row_by_row.first) == pytest.approx(np.diff(present(in_a_tree.first)), abs=TOLERANCE)
+    expected = np.diff(present(in_a_tree.first))
+    assert np.diff(row_by_row.first) == pytest.approx(expected, abs=TOLERANCE)
 
 
 def test_a_base_that_passes_over_the_mask_reads_no_trees(
