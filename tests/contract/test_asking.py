@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from ct_guard.backends import Adapter, Asking, Backend, GenerationSettings, Item, Manner, Want
+from ct_guard.backends import Adapter, Asking, Backend, GenerationSettings, Item, Want
+from ct_guard.backends.base import Manner
 from ct_guard.backends.llama_cpp import LlamaCppBackend
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.backends.tree import Tree
