@@ -214,7 +214,7 @@ def field_figures(
     p = scored.p if states is None else p_of_fields(scored, states)
     groups = np.array(scored.column(GROUP))
     every = _figures(scored, p, np.ones(len(p), np.bool_))
-    names = sorted(set(groups))
+    names = sorted(set(groups.tolist()))
     inside = {name: _figures(scored, p, groups == name) for name in names if len(names) > 1}
     gain = _gain(scored, p, resamples, seed) if resamples else None
     return replace(every, gain=gain, groups=inside)
