@@ -22,6 +22,7 @@ import hypothesis
 import pytest
 
 if TYPE_CHECKING:
+    from ct_guard import Estimator
     from ct_guard.backends import Backend
 
 # no test asserts a time: machines are busy
@@ -227,3 +228,11 @@ def smol_engine(
     yield engine
     for backend in loaded:
         backend.close()
+
+
+@pytest.fixture(scope="session")
+def smol_estimator(smol_engine: Callable[[str], "Backend"]) -> Callable[[str], "Estimator"]:
+    """`smol` over that model, loaded and checked once a backend."""
+    from ct_guard import load_estimator
+
+    return cache(lambda name: load_estimator("smol", backend=smol_engine(name)))

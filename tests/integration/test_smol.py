@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from ct_guard import QuestionAnswer, load_estimator
-from ct_guard.backends import Backend
+from ct_guard import Estimator, QuestionAnswer, load_estimator
 from ct_guard.cli import cli
 from ct_guard.errors import CtGuardError
 from ct_guard.store import SMOL_ESTIMATOR, load_manifest
@@ -41,7 +40,7 @@ def test_the_package_holds_it_in_5_megabytes_with_its_card() -> None:
 
 
 def test_both_backends_score_with_it_and_agree(
-    answers: Path, smol_engine: Callable[[str], Backend], tmp_path: Path
+    answers: Path, smol_estimator: Callable[[str], Estimator], tmp_path: Path
 ) -> None:
     """llama.cpp a file, by the estimator's name alone."""
     output = tmp_path / "scored.jsonl"
@@ -49,7 +48,7 @@ def test_both_backends_score_with_it_and_agree(
     run = CliRunner().invoke(cli, [*command, "-q"])
     assert run.exit_code == 0, run.output
     here = [json.loads(line) for line in output.read_text().splitlines()]
-    estimator = load_estimator("smol", backend=smol_engine("transformers"))
+    estimator = smol_estimator("transformers")
     there = estimator.score(
         [QuestionAnswer(question=row["question"], answer=row["answer"]) for row in ROWS]
     )

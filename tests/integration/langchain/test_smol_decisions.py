@@ -12,8 +12,8 @@ pytest.importorskip("langchain_core.decisions", reason="needs langchain-core 1.8
 from langchain.agents.middleware import AutoModeMiddleware, ModelChoice, ModelRouterMiddleware
 from langchain_core.decisions import Choice, Noul, Question
 
-from ct_guard import Estimator, load_estimator
-from ct_guard.backends import Adapter, Backend, Item, ScoreBatch, Want
+from ct_guard import Estimator
+from ct_guard.backends import Adapter, Item, ScoreBatch, Want
 from ct_guard.query import Query
 from ct_guard_langchain import CtGuardDecisionModel
 from tests.integration.langchain.scripted import calling, model
@@ -34,8 +34,8 @@ QUESTIONS: dict[str, Question] = {
 
 
 @pytest.fixture(scope="module", params=["llama_cpp", "transformers"])
-def smol(request: pytest.FixtureRequest, smol_engine: Callable[[str], Backend]) -> Estimator:
-    return load_estimator("smol", backend=smol_engine(request.param))
+def smol(request: pytest.FixtureRequest, smol_estimator: Callable[[str], Estimator]) -> Estimator:
+    return smol_estimator(request.param)
 
 
 def test_five_labels_and_a_second_question_take_one_prefill_of_the_state(

@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from ct_guard import Estimator, load_estimator
-from ct_guard.backends import Backend
+from ct_guard import Estimator
 from ct_guard.guard import Guard
 from ct_guard.serving import Settings, Upstream, application
 from tests.listening import listening
@@ -24,8 +23,8 @@ ASKED: dict[str, Any] = {
 
 
 @pytest.fixture(scope="module")
-def estimator(smol_engine: Callable[[str], Backend]) -> Estimator:
-    return load_estimator("smol", backend=smol_engine("llama_cpp"))
+def estimator(smol_estimator: Callable[[str], Estimator]) -> Estimator:
+    return smol_estimator("llama_cpp")
 
 
 @pytest.fixture(scope="module")
