@@ -42,7 +42,7 @@ from starlette.types import ASGIApp
 
 from ct_guard import Guard, load_estimator
 from ct_guard.estimators import OutOfScopeWarning
-from ct_guard.serving import Settings, Upstream, application, taken
+from ct_guard.serving import Settings, Upstream, application, listening_socket
 from ct_guard.testing import FakeBackend
 
 from .tables import between_markers, markdown
@@ -84,7 +84,7 @@ async def _paced(lines: list[str]) -> AsyncIterator[str]:
 
 def _serve(app: ASGIApp, told: Connection) -> None:
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, access_log=False))
-    place = taken("127.0.0.1", 0)
+    place = listening_socket("127.0.0.1", 0)
     told.send(place.getsockname()[1])
     server.run(sockets=[place])
 

@@ -40,6 +40,7 @@ from ct_guard.decisions import (
     fit_decisions,
     labels_of,
     read_decisions,
+    row_of,
 )
 from ct_guard.decisions.rows import LEAST_P
 from ct_guard.estimators import Estimator
@@ -303,14 +304,7 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _as_line(row: GradedDecision) -> dict[str, Any]:
-    return {
-        "name": row.name,
-        "state": row.state,
-        "question": row.question.model_dump(mode="json"),
-        "scores": row.scores,
-        "by": row.by,
-        "label": row.label,
-    }
+    return row_of(row.state, row.name, row.question, row.scores, row.by, row.label)
 
 
 if __name__ == "__main__":

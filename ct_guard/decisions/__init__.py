@@ -33,7 +33,7 @@ from .questions import (
     parse_questions,
     question_key,
 )
-from .rows import DecisionLog, GradedDecision, as_scores, read_decisions
+from .rows import DecisionLog, GradedDecision, as_scores, read_decisions, row_of
 
 __all__ = [
     "ANY",
@@ -63,4 +63,5 @@ __all__ = [
     "parse_questions",
     "question_key",
     "read_decisions",
+    "row_of",
 ]

@@ -18,7 +18,7 @@ from ct_guard.files.untrusted_json import JsonError, parse_json
 
 from .questions import NO, YES, Choice, Noul, Score, labels_of, parse_questions
 
-__all__ = ["DecisionLog", "GradedDecision", "as_scores", "read_decisions"]
+__all__ = ["DecisionLog", "GradedDecision", "as_scores", "read_decisions", "row_of"]
 
 NEEDS: Needs = (("state",), ("question",), ("label",))
 
@@ -65,18 +65,28 @@ class DecisionLog:
         by: str,
     ) -> None:
         """Add one decision. Raises OSError where the file cannot be written."""
-        line = encode_line(
-            {
-                "name": name,
-                "state": state,
-                "question": question.model_dump(mode="json"),
-                "scores": dict(scores),
-                "by": by,
-                "label": None,
-            }
-        )
+        line = encode_line(row_of(state, name, question, scores, by))
         with self._lock, self.path.open("ab") as file:
             file.write(line)
+
+
+def row_of(
+    state: JsonValue,
+    name: str,
+    question: Noul | Choice | Score,
+    scores: Mapping[str, float] | None,
+    by: str | None,
+    label: str | None = None,
+) -> dict[str, Any]:
+    """A decision as it stands in a file; `label` is what a person fills in."""
+    return {
+        "name": name,
+        "state": state,
+        "question": question.model_dump(mode="json"),
+        "scores": None if scores is None else dict(scores),
+        "by": by,
+        "label": label,
+    }
 
 
 def as_scores(probabilities: Mapping[str, float]) -> dict[str, float]:

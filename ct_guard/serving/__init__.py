@@ -10,7 +10,7 @@
 
 from .access import is_loopback
 from .application import application
-from .place import taken
 from .settings import Settings, Upstream
+from .sockets import listening_socket
 
-__all__ = ["Settings", "Upstream", "application", "is_loopback", "taken"]
+__all__ = ["Settings", "Upstream", "application", "is_loopback", "listening_socket"]

@@ -12,9 +12,10 @@ from ct_guard.errors import TuningError
 
 from .data import RenderedAnswer
 
-Prefix = tuple[tuple[int, ...], tuple[int, ...]]
-
 __all__ = ["Prefixes", "row_length"]
+
+Prefix = tuple[tuple[int, ...], tuple[int, ...]]
+"""Context and answer: what the base reads, whatever is asked behind it."""
 
 
 class Prefixes:

@@ -209,10 +209,10 @@ def _key(variable: str | None, file: str | Path | None) -> str:
 @contextmanager
 def _listening(config: ServeConfig) -> Iterator[socket.socket]:
     """The place, taken before anything is loaded."""
-    from ct_guard.serving import taken
+    from ct_guard.serving import listening_socket
 
     try:
-        place = taken(config.host, config.port)
+        place = listening_socket(config.host, config.port)
     except OSError as error:
         raise FieldError(
             f"`host` {config.host} and `port` {config.port} cannot be had: {error.strerror}: give"

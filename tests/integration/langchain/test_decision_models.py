@@ -1,7 +1,6 @@
 """Decision models inside LangChain's own middlewares, which know nothing of them."""
 
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,16 +24,14 @@ from langchain_core.decisions import (
 )
 
 from ct_guard import CalibrateDecisionsConfig, Estimator, calibrate_decisions, load_estimator
-from ct_guard.backends import Adapter, Item, ScoreBatch
-from ct_guard.backends.base import Want
 from ct_guard.decisions import DecisionCalibration, fit_decisions
 from ct_guard.errors import UsageError
-from ct_guard.query import Query
 from ct_guard.testing import FakeBackend
 from ct_guard_langchain import CalibratedDecisionModel, CtGuardDecisionModel
 from tests.integration.langchain.scripted import calling, model
 from tests.integration.langchain.surfaces import run
 from tests.known_confidence import estimator_on
+from tests.score_calls import watched
 from tests.unit.decisions.known import RISKY, graded
 
 ASK: Any = {"messages": [("user", "Tidy up.")]}
@@ -238,16 +235,7 @@ def test_what_was_logged_and_labelled_calibrates_the_model_that_logged_it(tmp_pa
 
 def test_mini_chooses_among_five_sums_on_one_prefill(monkeypatch: pytest.MonkeyPatch) -> None:
     mini = load_estimator("mini")
-    batches: list[ScoreBatch] = []
-    score = mini.engine.score
-
-    def counting(
-        items: Sequence[Item], query: Query, adapter: Adapter | None, want: frozenset[Want]
-    ) -> ScoreBatch:
-        batches.append(score(items, query, adapter, want))
-        return batches[-1]
-
-    monkeypatch.setattr(mini.engine, "score", counting)
+    batches = watched(monkeypatch, mini.engine)
     classifier = CtGuardDecisionModel(estimator=mini)
     sums = Choice(instructions="", criteria=dict.fromkeys(("10", "11", "12", "13", "14")))
     made = classifier.invoke({"state": "What is 7 plus 5?", "questions": {"sum": sums}})

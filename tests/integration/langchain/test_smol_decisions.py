@@ -1,6 +1,6 @@
 """Decisions by a real language model, with both backends."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -13,11 +13,10 @@ from langchain.agents.middleware import AutoModeMiddleware, ModelChoice, ModelRo
 from langchain_core.decisions import Choice, Noul, Question
 
 from ct_guard import Estimator
-from ct_guard.backends import Adapter, Item, ScoreBatch, Want
-from ct_guard.query import Query
 from ct_guard_langchain import CtGuardDecisionModel
 from tests.integration.langchain.scripted import calling, model
 from tests.present import present
+from tests.score_calls import watched
 
 STATE = (
     "Stripe fails whenever I connect my account. I have tried three browsers, cleared all cookies"
@@ -41,16 +40,7 @@ def smol(request: pytest.FixtureRequest, smol_estimator: Callable[[str], Estimat
 def test_five_labels_and_a_second_question_take_one_prefill_of_the_state(
     smol: Estimator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    batches: list[ScoreBatch] = []
-    score = smol.engine.score
-
-    def counting(
-        items: Sequence[Item], query: Query, adapter: Adapter | None, want: frozenset[Want]
-    ) -> ScoreBatch:
-        batches.append(score(items, query, adapter, want))
-        return batches[-1]
-
-    monkeypatch.setattr(smol.engine, "score", counting)
+    batches = watched(monkeypatch, smol.engine)
     classifier = CtGuardDecisionModel(estimator=smol)
     made = classifier.invoke({"state": STATE, "questions": QUESTIONS})
     assert sum(made.choices["team"].probabilities.values()) == pytest.approx(1, abs=1e-6)

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ct_guard.decisions import Choice, GradedDecision, Noul, Score
+from ct_guard.decisions import Choice, GradedDecision, Noul, Score, row_of
 
 RISKY = Noul(instructions="Is this call risky?")
 TEAM = Choice(
@@ -48,14 +48,7 @@ def graded(
 
 def as_row(row: GradedDecision) -> dict[str, Any]:
     """As it stands in a file."""
-    return {
-        "name": row.name,
-        "state": row.state,
-        "question": row.question.model_dump(mode="json"),
-        "scores": row.scores,
-        "by": row.by,
-        "label": row.label,
-    }
+    return row_of(row.state, row.name, row.question, row.scores, row.by, row.label)
 
 
 def sigmoid(z: float) -> float:
