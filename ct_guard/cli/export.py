@@ -70,9 +70,7 @@ def gguf(
             overwrite=overwrite,
             on_progress=report,
         )
-    for path, note in (
-        (made.base, " (was there already)" if made.kept else ""),
-        (made.adapter, ""),
-    ):
+    for path in (made.base, made.adapter):
         if path is not None:
+            note = " (was there already)" if path in made.kept else ""
             click.echo(f"{path}  {path.stat().st_size / 1e6:,.1f} MB{note}")

@@ -43,11 +43,20 @@ _USUAL: WeightType = "f16"
 
 @dataclass(frozen=True)
 class Exported:
-    """Files that were written; `kept` says that the base's file was there and fits."""
+    """Files that are there now; `kept` are those of them that were there already and fit."""
 
     base: Path | None = None
     adapter: Path | None = None
-    kept: bool = False
+    kept: tuple[Path, ...] = ()
+
+    def moved(self, old: Path, new: Path) -> "Exported":
+        """The same files after `old` was renamed to `new`."""
+        place = {path: new / path.relative_to(old) for path in (self.base, self.adapter) if path}
+        return Exported(
+            self.base and place[self.base],
+            self.adapter and place[self.adapter],
+            tuple(place[path] for path in self.kept),
+        )
 
 
 def export_estimator(
@@ -101,10 +110,7 @@ def export_estimator(
             shutil.copyfile(model.file, target)
         made, manifest = _export(building, manifest, model, target, wanted)
         write_manifest(building, manifest)
-    return Exported(
-        base=made.base and output / made.base.relative_to(building),
-        adapter=made.adapter and output / made.adapter.relative_to(building),
-    )
+    return made.moved(building, output)
 
 
 @dataclass(frozen=True)
@@ -137,42 +143,52 @@ def _export(
     """Both files, the adapter's under its name only when the base's is there and they fit."""
     if manifest.adapter is None or wanted.only == "base":
         kept = _base(model, target, manifest, wanted)
-        return Exported(base=target, kept=kept), _knowing(manifest, model, target)
+        made = Exported(base=target, kept=(target,) if kept else ())
+        return made, _knowing(manifest, model, target)
     name = f"{manifest.adapter}/{ADAPTER_FILE}"
-    kept = False
-    with fresh(folder / name, overwrite=wanted.overwrite) as path:
-        export_adapter(
-            folder / manifest.adapter,
-            path,
-            architecture=read_architecture(model.folder),
-            base=Weights.of(model.folder),
-            base_fingerprint=fingerprint(model.source),
-            invocation=_invocation(manifest, model.folder),
-        )
-        if wanted.only is None:
-            kept = _base(model, target, manifest, wanted)
+    invocation = _invocation(manifest, model.folder)
+    found: list[Path] = []
+    with _adapter(folder, name, manifest, model, wanted, invocation) as path:
+        if wanted.only is None and _base(model, target, manifest, wanted):
+            found.append(target)
         if target.is_file():
             validate_adapter(path, validate_base(target))
+        if path == folder / name:
+            found.append(path)
+    manifest = with_file(manifest, folder, name)
+    if manifest.fields is not None and manifest.fields.adapter is not None:
+        of_fields = f"{manifest.fields.adapter}/{ADAPTER_FILE}"
+        with _adapter(folder, of_fields, manifest, model, wanted):
+            pass
+        manifest = with_file(manifest, folder, of_fields)
     base = target if wanted.only is None else None
-    manifest = _with_fields(with_file(manifest, folder, name), folder, model, wanted)
-    manifest = _knowing(manifest, model, target)
-    return Exported(base, folder / name, kept), manifest
+    return Exported(base, folder / name, tuple(found)), _knowing(manifest, model, target)
 
 
-def _with_fields(manifest: Manifest, folder: Path, model: _Base, wanted: _Wanted) -> Manifest:
-    """The manifest with the file of the adapter for queries about fields, where there is one."""
-    if manifest.fields is None or manifest.fields.adapter is None:
-        return manifest
-    name = f"{manifest.fields.adapter}/{ADAPTER_FILE}"
+@contextmanager
+def _adapter(
+    folder: Path,
+    name: str,
+    manifest: Manifest,
+    model: _Base,
+    wanted: _Wanted,
+    invocation: tuple[int, ...] = (),
+) -> Iterator[Path]:
+    """The adapter's file: the one that the manifest names (it was written from these very weights),
+    else a new one, which takes its name when the block ends well."""
+    if name in manifest.files and not wanted.overwrite:
+        yield folder / name
+        return
     with fresh(folder / name, overwrite=wanted.overwrite) as path:
         export_adapter(
-            folder / manifest.fields.adapter,
+            (folder / name).parent,
             path,
             architecture=read_architecture(model.folder),
             base=Weights.of(model.folder),
             base_fingerprint=fingerprint(model.source),
+            invocation=invocation,
         )
-    return with_file(manifest, folder, name)
+        yield path
 
 
 def _base(model: _Base, target: Path, manifest: Manifest, wanted: _Wanted) -> bool:

@@ -108,16 +108,28 @@ def wait_for(visit: Visit, selector: str, wanted: str) -> None:
     visit.page.locator(selector, has_text=exactly).wait_for(timeout=30_000)
 
 
+def drawn(visit: Visit) -> None:
+    """Until what was asked of the page before stands on it: it draws in the next frame."""
+    visit.page.evaluate(
+        "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+    )
+
+
 def slide(visit: Visit, place: int) -> None:
     visit.page.evaluate(
-        """async (place) => {
+        """(place) => {
             const slider = document.getElementById('slider');
             slider.value = place;
             slider.dispatchEvent(new Event('input'));
-            await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
         }""",
         place,
     )
+    drawn(visit)
+
+
+def press(visit: Visit, selector: str) -> None:
+    visit.page.click(selector)
+    drawn(visit)
 
 
 def thresholds(visit: Visit) -> list[float]:
@@ -166,8 +178,7 @@ def test_every_estimator_stands_beside_the_others_at_the_same_threshold(visit: V
 def test_the_least_cost_is_the_least_of_all_thresholds(visit: Visit) -> None:
     known = thresholds(visit)
     costs = [12.5 * ((P[0] >= one) & ~CORRECT).sum() + 0.75 * (P[0] < one).sum() for one in known]
-    visit.page.click("#least")
-    slide(visit, int(visit.page.input_value("#slider")))
+    press(visit, "#least")
     assert float(text(visit, "#cost")) == pytest.approx(100 * min(costs) / COUNT, abs=0.0051)
 
 
@@ -190,8 +201,7 @@ def test_the_certificate_is_where_the_slider_begins_and_can_be_gone_to(
     assert float(text(fresh, "#at")) == PROMISED
     fresh.page.close()
     slide(visit, 0)
-    visit.page.click("#certificates button")
-    slide(visit, int(visit.page.input_value("#slider")))
+    press(visit, "#certificates button")
     assert float(text(visit, "#at")) == PROMISED
     answered = P[0] >= PROMISED
     assert f"On the rows of this page: {answered.sum()} answered" in text(visit, "#certificates")
@@ -201,6 +211,7 @@ def test_keys_move_the_slider_and_say_what_it_does(visit: Visit) -> None:
     slide(visit, 500)
     visit.page.focus("#slider")
     visit.page.keyboard.press("ArrowRight")
+    drawn(visit)
     assert visit.page.input_value("#slider") == "501"
     visit.page.keyboard.press("End")
     wait_for(visit, "#answered-note", "0 of 600")

@@ -128,13 +128,28 @@ def test_estimators_share_the_file_of_one_base(estimator: Path, base: Path, tmp_
     shutil.copytree(estimator, other)
     assert not export_estimator(estimator).kept
     written = (base / "model.gguf").stat().st_mtime_ns
-    assert export_estimator(other).kept
+    assert export_estimator(other).kept == (base / "model.gguf",)
     assert (base / "model.gguf").stat().st_mtime_ns == written
     with pytest.raises(OutputExistsError, match=r"model\.gguf"):
         export_estimator(other, kind="f32", only="base")
-    with pytest.raises(OutputExistsError, match=r"adapter\.gguf"):
-        export_estimator(other)
     assert not export_estimator(other, overwrite=True).kept
+
+
+def test_what_was_exported_before_stays_as_it_is(estimator: Path, base: Path) -> None:
+    made = export_estimator(estimator)
+    files = (present(made.base), present(made.adapter))
+    written = [path.stat().st_mtime_ns for path in files]
+    assert export_estimator(estimator).kept == files
+    assert [path.stat().st_mtime_ns for path in files] == written
+
+
+def test_a_file_that_was_not_exported_from_the_adapter_is_not_taken_for_it(
+    estimator: Path,
+) -> None:
+    (estimator / "adapter" / "adapter.gguf").write_bytes(b"of somebody")
+    with pytest.raises(OutputExistsError, match=r"adapter\.gguf"):
+        export_estimator(estimator)
+    assert (estimator / "adapter" / "adapter.gguf").read_bytes() == b"of somebody"
 
 
 def test_a_base_file_of_another_type_is_shared_unless_a_type_is_asked_for(
@@ -228,7 +243,10 @@ def test_the_command_says_what_it_wrote(estimator: Path, base: Path) -> None:
         gguf.LlamaFileType.MOSTLY_Q8_0
     )
     again = CliRunner().invoke(command, ["gguf", str(estimator)])
-    assert isinstance(again.exception, OutputExistsError)
+    assert again.exit_code == 0
+    assert again.output.count("(was there already)") == 2
+    other = CliRunner().invoke(command, ["gguf", str(estimator), "--type", "f16"])
+    assert isinstance(other.exception, OutputExistsError)
 
 
 def test_progress_is_told_in_bytes(base: Path, tmp_path: Path) -> None:
@@ -265,7 +283,7 @@ class TestOverAGGUFFile:
     ) -> None:
         before = (tmp_path / "elsewhere.gguf").read_bytes()
         made = export_estimator(over_file)
-        assert (made.base, made.kept) == (tmp_path / "elsewhere.gguf", True)
+        assert (made.base, made.kept) == (tmp_path / "elsewhere.gguf", (made.base,))
         assert (tmp_path / "elsewhere.gguf").read_bytes() == before
         manifest = load_manifest(over_file)
         assert "adapter/adapter.gguf" in manifest.files
