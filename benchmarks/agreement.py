@@ -34,7 +34,7 @@ def worst_difference(
     with a random one of either activation; each answer cold, with its context shared, and behind a
     live cache. The base is exported in F32."""
     theirs = TransformersBackend.load(base, device="cpu")
-    query = build_query(style, theirs, labels)
+    query = build_query(style, theirs.encoder, labels)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         export_base(base, folder / BASE_FILE, kind="f32")
@@ -50,7 +50,7 @@ def worst_difference(
 
 def _difference(ours: Backend, theirs: Backend, query: Query, adapter: Adapter | None) -> float:
     rows = [
-        Item(_context(theirs, question), tuple(theirs.encode(answer)))
+        Item(_context(theirs, question), tuple(theirs.encoder.encode(answer)))
         for question, answer in product(QUESTIONS, ANSWERS)
     ]
     made = ours.generate([_context(theirs, QUESTIONS[0])], GenerationSettings(max_tokens=12))[0].kv
@@ -67,7 +67,7 @@ def _difference(ours: Backend, theirs: Backend, query: Query, adapter: Adapter |
 
 
 def _context(backend: Backend, question: str) -> tuple[int, ...]:
-    return (*backend.start_ids, *backend.encode(f"Question: {question}\nAnswer:"))
+    return (*backend.encoder.start_ids, *backend.encoder.encode(f"Question: {question}\nAnswer:"))
 
 
 def _margins(

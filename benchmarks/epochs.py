@@ -52,7 +52,7 @@ def seconds(
 
 
 def at_most(backend: TransformersBackend, rows: list[GradedAnswer], epochs: int) -> float:
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     rendered = render_graded(
         rows, style="chat_turn", backend=backend, query=query, budget=backend.max_tokens
     )

@@ -74,7 +74,7 @@ def items_of(
     backend: TransformersBackend, rows: Sequence[GradedAnswer], query: Query
 ) -> list[Item]:
     made = [
-        render(row.qa, style="raw", encoder=backend, query=query, budget=backend.max_tokens)
+        render(row.qa, style="raw", encoder=backend.encoder, query=query, budget=backend.max_tokens)
         for row in rows
     ]
     return [Item(one.context, one.answer) for one in made]
@@ -96,7 +96,7 @@ def tuning_seconds(backend: TransformersBackend, rows: Sequence[GradedAnswer]) -
 
 def scoring_speed(backend: TransformersBackend, items: list[Item], repeats: int) -> list[str]:
     """Tokens a second of scoring, and its ratio to the bare forward in turn."""
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     tokens = sum(len(item.context) + len(item.answer) + len(query.ids) for item in items)  # type: ignore[arg-type, misc]
 
     def score() -> None:
@@ -137,7 +137,7 @@ def main(device: str, shape: str, rows: int, tokens: int, repeats: int, results:
             )
             loaded = time.perf_counter() - start
             tuned = f"{tuning_seconds(backend, graded):.0f} s" if quantization is None else "-"
-            items = items_of(backend, graded[:512], build_query("raw", backend))
+            items = items_of(backend, graded[:512], build_query("raw", backend.encoder))
             speed = scoring_speed(backend, items, repeats)
             table.append([quantization or dtype, f"{loaded:.0f} s", tuned, *speed])
             backend.close()

@@ -151,9 +151,9 @@ def real_bench(base: Path, lora: Path, threads: int) -> Bench:
     """A prompt that counts, so that a model goes on counting and does not end its answer; the query
     as it is asked."""
     bench = Bench(base, lora, threads)
-    counted = bench.backend.encode(" ".join(map(str, range(1, PROMPT))))
-    bench.prompt = (*bench.backend.start_ids, *counted)[:PROMPT]
-    bench.query = build_query("chat_turn", bench.backend)
+    counted = bench.backend.encoder.encode(" ".join(map(str, range(1, PROMPT))))
+    bench.prompt = (*bench.backend.encoder.start_ids, *counted)[:PROMPT]
+    bench.query = build_query("chat_turn", bench.backend.encoder)
     self_test(bench.backend, bench.query, bench.adapters["query"])
     bench.noise = bench.backend.noise or 0.0
     return bench

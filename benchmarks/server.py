@@ -58,7 +58,7 @@ class _Quick(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         if self.path == "/tokenize":
-            self._send(200, {"tokens": FAKE.encode(asked["prompt"])})
+            self._send(200, {"tokens": FAKE.encoder.encode(asked["prompt"])})
         elif self.path == "/v1/completions":
             top = {f"token_id:{token}": -0.5 for token in asked["logprob_token_ids"]}
             logprobs = {"top_logprobs": [top], "tokens": ["token_id:7"]}
@@ -107,11 +107,11 @@ def measure(rows: int, rounds: int, concurrency: int) -> tuple[Rounds, Rounds]:
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(told,), daemon=True)
     process.start()
     url = f"http://127.0.0.1:{listening.recv()}"
-    query = build_query("raw", FAKE)
-    context = tuple(FAKE.encode("word " * WORDS))
-    items = [Item(context, tuple(FAKE.encode(f" {number}"))) for number in range(rows)]
+    query = build_query("raw", FAKE.encoder)
+    context = tuple(FAKE.encoder.encode("word " * WORDS))
+    items = [Item(context, tuple(FAKE.encoder.encode(f" {number}"))) for number in range(rows)]
     pool = Pool(url, concurrency=concurrency)
-    backend = ServerBackend(pool, open_server(pool, None), LocalText(FAKE, 512, ""))
+    backend = ServerBackend(pool, open_server(pool, None), LocalText(FAKE.encoder, 512, ""))
     bodies = [
         {
             "model": "base", "prompt": [*context, *item.answer, *query.ids], "max_tokens": 1,

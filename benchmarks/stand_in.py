@@ -49,7 +49,7 @@ def guard(asleep: float = 0.0, at_work: float = 0.0) -> tuple[Guard, Sequence[st
         manifest=manifest,
         method=make_method(manifest, backend=backend),
         backend=backend,
-        query=build_query(manifest.style, backend),
+        query=build_query(manifest.style, backend.encoder),
         adapter=None,
         fingerprint="stand-in",
     )

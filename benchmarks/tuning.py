@@ -59,7 +59,7 @@ def small_llama() -> TransformersBackend:
 def step_seconds(prefix: int, repeats: int) -> dict[str, float]:
     """Median seconds of a step, by what is tuned, taken in turn."""
     backend = small_llama()
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     rng = random.Random(0)
     ids = [
         tuple(rng.randrange(10, backend.vocabulary_size) for _ in range(prefix))

@@ -41,7 +41,7 @@ def peak_above(backend: TransformersBackend, rows: int, tokens: int) -> float:
         Item((5, 6, 7), tuple(int(one) for one in rng.integers(10, VOCABULARY, tokens)))
         for _ in range(rows)
     ]
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     wants = frozenset(("labels", "answer_logprobs"))
     backend.score([Item(items[0].context, items[0].answer[:16])], query, None, wants)  # type: ignore[arg-type]
     before = megabytes("VmRSS")

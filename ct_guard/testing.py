@@ -37,11 +37,11 @@ from ct_guard.backends.base import (
 )
 from ct_guard.backends.decoding import AnswerStream, common_prefix, exhausted
 from ct_guard.errors import BackendError, MismatchError, UsageError
-from ct_guard.query import LABELS, Query
+from ct_guard.query import LABELS, Encoder, Query
 from ct_guard.query.template import FIELD_PREAMBLE
 from ct_guard.records import Message
 
-__all__ = ["FakeBackend"]
+__all__ = ["FakeBackend", "FakeEncoder"]
 
 _SPECIALS = {"<|begin|>": 256, "<|end|>": 257, "<|user|>": 258, "<|assistant|>": 259,
              "<|system|>": 260, "<|tool|>": 261}  # fmt: skip
@@ -49,45 +49,10 @@ _LABEL_IDS = {label: 300 + number for number, label in enumerate(LABELS)}
 _HIDDEN = 8
 
 
-class FakeBackend:
-    """A backend that reads nothing into what it is given, and loads at once.
+class FakeEncoder:
+    """UTF-8 bytes as tokens, and a chat template of special ones."""
 
-    Its tokens are UTF-8 bytes. Its scores are a hash of the ids: equal input gives equal scores,
-    batching changes nothing, and any difference in context, answer, query or adapter shows.
-
-    Args:
-        logit: decides z = z_yes - z_no, the raw score of methods that ask the query, from the
-            answer's text (as it is shown to the model, with a leading space in some styles).
-        reply: what `generate` and `stream` answer to everything.
-    """
-
-    name = "fake"
-    format = "none"
-    manners: tuple[Manner, ...] = ("together",)
-    fingerprint = "fake"
-    digest = ""
-    max_tokens = 4096
-    vocabulary_size = 512
     start_ids: tuple[int, ...] = (_SPECIALS["<|begin|>"],)
-    capabilities = Capabilities(
-        activations=frozenset[Activation](("query", "all")),
-        kv_handles=True,
-        answer_logprobs=True,
-        hidden_states=True,
-        generates=True,
-    )
-
-    def __init__(
-        self, *, logit: Callable[[str], float] | None = None, reply: str = "I think it is 4."
-    ) -> None:
-        self._logit = logit
-        self._reply = reply
-        self._closed = False
-        self._scored: dict[tuple[int, ...], float] = {}
-        self.manner: Manner = "together"
-        self.noise: float | None = None
-        self.calls: list[int] = []
-        """Sizes of the batches scored so far."""
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         if special:
@@ -115,6 +80,52 @@ class FakeBackend:
     def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
         turns = "".join(f"<|{turn.role}|>{turn.content}<|end|>" for turn in messages)
         return f"<|begin|>{turns}{'<|assistant|>' if generation_prompt else ''}"
+
+
+class FakeBackend:
+    """A backend that reads nothing into what it is given, and loads at once.
+
+    Its scores are a hash of the ids: equal input gives equal scores,
+    batching changes nothing, and any difference in context, answer, query or adapter shows.
+
+    Args:
+        logit: decides z = z_yes - z_no, the raw score of methods that ask the query, from the
+            answer's text (as it is shown to the model, with a leading space in some styles).
+        reply: what `generate` and `stream` answer to everything.
+        encoder: the tokenizer and chat template.
+    """
+
+    name = "fake"
+    format = "none"
+    manners: tuple[Manner, ...] = ("together",)
+    fingerprint = "fake"
+    digest = ""
+    max_tokens = 4096
+    vocabulary_size = 512
+    capabilities = Capabilities(
+        activations=frozenset[Activation](("query", "all")),
+        kv_handles=True,
+        answer_logprobs=True,
+        hidden_states=True,
+        generates=True,
+    )
+
+    def __init__(
+        self,
+        *,
+        logit: Callable[[str], float] | None = None,
+        reply: str = "I think it is 4.",
+        encoder: Encoder | None = None,
+    ) -> None:
+        self.encoder: Encoder = FakeEncoder() if encoder is None else encoder
+        self._logit = logit
+        self._reply = reply
+        self._closed = False
+        self._scored: dict[tuple[int, ...], float] = {}
+        self.manner: Manner = "together"
+        self.noise: float | None = None
+        self.calls: list[int] = []
+        """Sizes of the batches scored so far."""
 
     def score(
         self,
@@ -154,7 +165,10 @@ class FakeBackend:
             ids = (*context, *answer, *query.ids)
             found = self._logits(ids, query.label_ids, key)
             if self._logit is not None:
-                found[:2] = [0.0, self._logit(self.decode(query.ids).removeprefix(FIELD_PREAMBLE))]
+                found[:2] = [
+                    0.0,
+                    self._logit(self.encoder.decode(query.ids).removeprefix(FIELD_PREAMBLE)),
+                ]
             made.append(found)
         return Asked(
             logits=np.array(made, np.float32).reshape(len(made), -1),
@@ -187,7 +201,7 @@ class FakeBackend:
         for context, answer in parts:
             ids = (*context, *answer, *query.ids)
             if self._logit is not None:
-                self._scored[ids] = self._logit(self.decode(answer))
+                self._scored[ids] = self._logit(self.encoder.decode(answer))
             labels.append(self._logits(ids, query.label_ids, _key(adapter)))
         return labels
 
@@ -225,7 +239,9 @@ class FakeBackend:
         self._check_open()
         settings.check_prompt(prompt, self.max_tokens)
         reader = _FakeReader(self, prompt, past)
-        return AnswerStream(reader, prompt, settings, voice=self, ends={_SPECIALS["<|end|>"]})
+        return AnswerStream(
+            reader, prompt, settings, encoder=self.encoder, ends={_SPECIALS["<|end|>"]}
+        )
 
     def release(self, kv: KV) -> None:
         kv.handle = None
@@ -234,7 +250,7 @@ class FakeBackend:
         """[V] behind a prompt and the beginning of an answer: in favour of the reply's next token,
         with the probability that `score` gives it."""
         self._check_open()
-        reply = (*self.encode(self._reply), _SPECIALS["<|end|>"])
+        reply = (*self.encoder.encode(self._reply), _SPECIALS["<|end|>"])
         token = reply[min(len(answer), len(reply) - 1)]
         likely = np.exp(_logprob((*prompt, *answer), token))
         rest = max(1 - likely, 1e-9) / (self.vocabulary_size - 1)

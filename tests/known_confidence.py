@@ -35,7 +35,7 @@ def estimator_on(backend: Backend, **manifest: Any) -> Estimator:
         manifest=about,
         method=make_method(about, backend=backend),
         backend=backend,
-        query=build_query(about.style, backend),
+        query=build_query(about.style, backend.encoder),
         adapter=None,
         fingerprint="f00d",
     )

@@ -21,7 +21,10 @@ class Mortal(FakeBackend):
         self._killed = killed
 
     def score(self, items: Sequence[Any], *more: Any) -> Any:
-        if any("kill" in self.decode(item.answer) for item in items) and not self._killed.exists():
+        if (
+            any("kill" in self.encoder.decode(item.answer) for item in items)
+            and not self._killed.exists()
+        ):
             self._killed.touch()
             os.kill(os.getpid(), signal.SIGKILL)
         return super().score(items, *more)

@@ -132,7 +132,7 @@ def _vllm_models(server: ServedModel) -> Any:
 
 def _tokenize(server: ServedModel, asked: dict[str, Any]) -> Any:
     text = asked.get("prompt", asked.get("content"))
-    ids = server.backend.encode_whole(text)[len(server.backend.start_ids) :]
+    ids = server.backend.encoder.encode_whole(text)[len(server.backend.encoder.start_ids) :]
     return {"tokens": ids, "count": len(ids), "max_model_len": 4096}
 
 

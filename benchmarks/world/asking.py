@@ -47,7 +47,7 @@ def ask(base: Path, runs: Path, way: Attempt, seed: int) -> None:
     """Tune in this way, and keep its label logits for the rows of all `PARTS`."""
     torch.set_num_threads(1)
     backend = TransformersBackend.load(base, device="cpu")
-    query = build_query(STYLE, backend)
+    query = build_query(STYLE, backend.encoder)
     rows = read_answers(runs / "answers")
     folder = folder_of(runs, way, seed)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +56,7 @@ def ask(base: Path, runs: Path, way: Attempt, seed: int) -> None:
     made = tuned(backend, query, chosen, folder, config, seed, way.method)
     orders = [query]
     if config.label_orders == "both":
-        orders.append(build_query(STYLE, backend, swapped=True))
+        orders.append(build_query(STYLE, backend.encoder, swapped=True))
     for part in PARTS:
         of_part = split_rows(rows, part)
         labels = [tuned_labels(backend, of_part, asked, made) for asked in orders]

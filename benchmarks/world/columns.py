@@ -61,7 +61,7 @@ class Rows:
 
 
 def measure_rows(backend: TransformersBackend, rows: Sequence[Row]) -> Rows:
-    query = build_query(STYLE, backend)
+    query = build_query(STYLE, backend.encoder)
     calibration, test, held_out = (measure(backend, split_rows(rows, s), query) for s in PARTS)
     tuning = split_rows(rows, "tuning")
     return Rows(tuning, prior_of(tuning), calibration, test, held_out)

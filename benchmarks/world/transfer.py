@@ -47,11 +47,12 @@ def main(runs: Path, base: Path, results: Path, steps: int, scale: float, thread
     second = TransformersBackend.load(where, device="cpu")
     answers = answer_and_grade(world, second, runs / "second" / "answers", seed=SEED, scale=scale)
     own = {
-        part: measure(second, rows, build_query(STYLE, second)) for part, rows in _parts(answers)
+        part: measure(second, rows, build_query(STYLE, second.encoder))
+        for part, rows in _parts(answers)
     }
 
     backend = TransformersBackend.load(base, device="cpu")
-    query = build_query(STYLE, backend)
+    query = build_query(STYLE, backend.encoder)
     folder = folder_of(runs, QUERY, 0)
     adapter = tuned(backend, query, (), folder, QUERY.config, 0)
 

@@ -273,7 +273,7 @@ class Stream(Iterator[Piece], Protocol):
         ...
 
 
-class Backend(Encoder, Protocol):
+class Backend(Protocol):
     """Where logits come from."""
 
     noise: float | None
@@ -284,6 +284,11 @@ class Backend(Encoder, Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def encoder(self) -> Encoder:
+        """The base model's tokenizer and chat template."""
+        ...
 
     @property
     def manners(self) -> tuple[Manner, ...]:
@@ -317,8 +322,6 @@ class Backend(Encoder, Protocol):
     def max_tokens(self) -> int:
         """The longest sequence that the model reads, in tokens."""
         ...
-
-    def decode(self, ids: Sequence[int]) -> str: ...
 
     def score(
         self,

@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.errors import UsageError
+from ct_guard.query import Encoder
 
 from .base import KV, Finish, Generation, GenerationSettings, Piece, Stream
 from .sampling import Sampler, logprob_of
 from .streaming import TextStream, whole_tokens
 
-__all__ = ["AnswerStream", "Reader", "Voice", "common_prefix", "exhausted"]
+__all__ = ["AnswerStream", "Reader", "common_prefix", "exhausted"]
 
 
 class Reader(Protocol):
@@ -44,14 +45,6 @@ class Reader(Protocol):
         ...
 
 
-class Voice(Protocol):
-    """What turns tokens into text and back: a backend."""
-
-    def encode(self, text: str, *, special: bool = False) -> list[int]: ...
-
-    def decode(self, ids: Sequence[int]) -> str: ...
-
-
 class AnswerStream:
     """A `Stream` of the pieces behind `prompt`, whose first tokens `reader` may have read.
 
@@ -66,11 +59,11 @@ class AnswerStream:
         prompt: Sequence[int],
         settings: GenerationSettings,
         *,
-        voice: Voice,
+        encoder: Encoder,
         ends: Container[int],
     ) -> None:
         self._reader, self._prompt, self._settings = reader, tuple(prompt), settings
-        self._voice, self._ends = voice, ends
+        self._encoder, self._ends = encoder, ends
         self._sampler = Sampler(settings.temperature, settings.top_p, settings.seed)
         self._cached = len(reader.ids)
         self._said: list[Piece] = []
@@ -105,7 +98,7 @@ class AnswerStream:
             self._settle((yield from self._speak()))
 
     def _speak(self) -> Generator[Piece, None, Finish]:
-        text = TextStream(self._voice.decode, self._settings.stop)
+        text = TextStream(self._encoder.decode, self._settings.stop)
         waiting: list[Piece] = []
         unread = self._prompt[self._cached :]
         for _ in range(self._settings.max_tokens):
@@ -130,8 +123,8 @@ class AnswerStream:
         ids = [*said, *(piece.id for piece in waiting)]
         rest = "".join(piece.text for piece in waiting)
         text = "".join(piece.text for piece in self._said) + rest
-        whole = max(len(said), whole_tokens(ids, text, self._voice.decode))
-        tail = self._voice.encode(text[len(self._voice.decode(ids[:whole])) :])
+        whole = max(len(said), whole_tokens(ids, text, self._encoder.decode))
+        tail = self._encoder.encode(text[len(self._encoder.decode(ids[:whole])) :])
         tail = tail[: self._settings.max_tokens - whole]
         pieces = waiting[: whole - len(said)]
         if tail:

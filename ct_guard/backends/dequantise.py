@@ -231,9 +231,9 @@ def _check_arithmetic(model: Any, info: GGUFInfo) -> None:
         info.path, n_ctx=1024, kv_type="f32", threads=torch.get_num_threads()
     )
     try:
-        ids = engine.encode(" ".join((QUERY_TEXT, *PROBES[3:6])))
-        ids = ids[: min(_PROBE_TOKENS, engine.max_tokens - len(engine.start_ids) - 1)]
-        start = (*engine.start_ids, ids[0])
+        ids = engine.encoder.encode(" ".join((QUERY_TEXT, *PROBES[3:6])))
+        ids = ids[: min(_PROBE_TOKENS, engine.max_tokens - len(engine.encoder.start_ids) - 1)]
+        start = (*engine.encoder.start_ids, ids[0])
         item = Item(start, tuple(ids[1:]))
         query = Query(ids=(ids[0],), label_ids=(0, 1))
         read = engine.score([item], query, None, frozenset({"answer_logprobs"})).answer_logprobs

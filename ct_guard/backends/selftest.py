@@ -101,7 +101,7 @@ def self_test(backend: Backend, query: Query, adapter: Adapter | None) -> float:
 
 def _check_text(backend: Backend) -> None:
     text = SHARED[0]
-    if backend.decode(backend.encode(text)).strip() != text:
+    if backend.encoder.decode(backend.encoder.encode(text)).strip() != text:
         raise SelfTestError("token ids of a plain text do not decode to that text")
 
 
@@ -215,8 +215,8 @@ class _Rehearsal:
     # --- asking the backend ---------------------------------------------------------------------
 
     def _item(self, context: str, answer: str) -> Item:
-        encode = self.backend.encode
-        return Item((*self.backend.start_ids, *encode(context)), tuple(encode(answer)))
+        encode = self.backend.encoder.encode
+        return Item((*self.backend.encoder.start_ids, *encode(context)), tuple(encode(answer)))
 
     def _score(self, items: Sequence[Item], query: Query, adapter: Adapter | None) -> FloatArray:
         found = self.backend.score(items, query, adapter, frozenset({"labels"})).label_logits

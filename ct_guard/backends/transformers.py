@@ -15,7 +15,6 @@ from peft import LoraConfig
 from ct_guard.errors import BackendError
 from ct_guard.forks import ForkLock
 from ct_guard.query import Query
-from ct_guard.records import Message
 
 from .asking import ask
 from .base import (
@@ -78,7 +77,7 @@ class TransformersBackend:
         self._takes_positions = self.decoder.takes_positions
         self.manner: Manner = "together"
         self.noise: float | None = None
-        self._tokens = TokenizerEncoder(tokenizer)
+        self.encoder = TokenizerEncoder(tokenizer)
         self._fingerprint, self._digest = fingerprint, digest
         self._auto = batch_size is None
         self._batch_size = batch_size or AUTO_BATCH_SIZE
@@ -176,27 +175,6 @@ class TransformersBackend:
                 del self.decoder
             self._closed = True
             self._model, self._adapters = None, LoraAdapters(None)
-
-    # --- text -----------------------------------------------------------------------------------
-
-    @property
-    def start_ids(self) -> tuple[int, ...]:
-        return self._tokens.start_ids
-
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
-        return self._tokens.encode(text, special=special)
-
-    def encode_whole(self, text: str) -> list[int]:
-        return self._tokens.encode_whole(text)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return self._tokens.decode(ids)
-
-    def label_id(self, label: str) -> int:
-        return self._tokens.label_id(label)
-
-    def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
-        return self._tokens.render_chat(messages, generation_prompt=generation_prompt)
 
     # --- adapters -------------------------------------------------------------------------------
 
@@ -320,7 +298,7 @@ class TransformersBackend:
         with self.working():
             for prompt in prompts:
                 settings.check_prompt(prompt, self.max_tokens)
-            return generate_batch(self._model, self._tokens, prompts, settings) if prompts else []
+            return generate_batch(self._model, self.encoder, prompts, settings) if prompts else []
 
     def stream(
         self,
@@ -340,8 +318,8 @@ class TransformersBackend:
         with self.working():
             settings.check_prompt(prompt, self.max_tokens)
             reader = CacheReader(self, prompt, past)
-            ends = end_ids(self._model, self._tokens)
-            return AnswerStream(reader, prompt, settings, voice=self._tokens, ends=ends)
+            ends = end_ids(self._model, self.encoder)
+            return AnswerStream(reader, prompt, settings, encoder=self.encoder, ends=ends)
 
     @contextmanager
     def working(self) -> Iterator[None]:

@@ -234,7 +234,7 @@ class Estimator:
         return render(
             qa,
             style=self.manifest.style,
-            encoder=self.engine,
+            encoder=self.engine.encoder,
             query=self.asked,
             budget=self.budget - behind,
             boundary=self.manifest.boundary,

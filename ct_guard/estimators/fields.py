@@ -67,7 +67,7 @@ class FieldReader:
         value = read_object(read_answer(qa.answer)[0])
         leaves = tuple(fields_of(value, qa.fields or ()))
         queries = tuple(
-            self.query.about(leaf.path, leaf.value, engine, empty=not leaf.filled)
+            self.query.about(leaf.path, leaf.value, engine.encoder, empty=not leaf.filled)
             for leaf in leaves
         )
         longest = max((len(query.ids) for query in queries), default=0)
@@ -172,7 +172,7 @@ def reader_of(
     known: FieldReading | None = None,
 ) -> FieldReader:
     """The reader beside an answer's own `query`, whose labels it shares."""
-    about = build_field_query(style, engine, query.label_ids)
+    about = build_field_query(style, engine.encoder, query.label_ids)
     return FieldReader(about, adapter, known or FieldReading())
 
 

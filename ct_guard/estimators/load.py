@@ -122,7 +122,7 @@ def _over(
 ) -> Estimator:
     """The estimator over its base: what does not fit is refused, and the arithmetic tried."""
     _check_base(engine, manifest, folder)
-    query = build_query(manifest.style, engine, manifest.label_ids)
+    query = build_query(manifest.style, engine.encoder, manifest.label_ids)
     budget = min(manifest.budget or engine.max_tokens, engine.max_tokens)
     if budget < len(query.ids) + MIN_ROOM:
         raise MismatchError(
@@ -134,7 +134,7 @@ def _over(
     self_test(engine, query, adapter)
     novelty = novelty_for(manifest, folder, Arithmetic(backend=engine.name, format=engine.format))
     if not isinstance(method, TextMethod) and (_reads_hidden(manifest) or novelty is not None):
-        probe = Item(tuple(engine.encode("?")), tuple(engine.encode(" ?")))
+        probe = Item(tuple(engine.encoder.encode("?")), tuple(engine.encoder.encode(" ?")))
         wants = method.wants | (state_wants(method) if novelty is not None else frozenset())
         batch = engine.score([probe], query, adapter, wants)
         method.logits(batch, ["?"])
@@ -149,7 +149,7 @@ def _over(
         fingerprint=_fingerprint(digest),
         novelty=novelty,
         weighing=weighing_of(manifest, folder),
-        swapped=build_query(manifest.style, engine, manifest.label_ids, swapped=True)
+        swapped=build_query(manifest.style, engine.encoder, manifest.label_ids, swapped=True)
         if manifest.label_orders == "both"
         else None,
         refusals=refusals,

@@ -40,7 +40,9 @@ class Reply:
     ) -> None:
         estimator = guard.estimator
         self._guard, self._conversations, self._asked = guard, conversations, asked
-        prompt, _ = render_context(asked.conversation(), estimator.manifest.style, estimator.engine)
+        prompt, _ = render_context(
+            asked.conversation(), estimator.manifest.style, estimator.engine.encoder
+        )
         room = estimator.budget - len(prompt) - len(estimator.asked.ids)
         if room < 1:
             raise UsageError(
@@ -111,5 +113,5 @@ class Reply:
     def _answered(self) -> tuple[QuestionAnswer, KV | None]:
         """The answer, and its cache where that says the same as the text."""
         made = self.made
-        same = self._guard.estimator.engine.decode(made.ids) == made.text
+        same = self._guard.estimator.engine.encoder.decode(made.ids) == made.text
         return self._asked.model_copy(update={"answer": made.text}), made.kv if same else None

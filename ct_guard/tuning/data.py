@@ -71,7 +71,7 @@ def render_graded(
         asked = _of_fields(row, reader, backend)
         behind = max((len(ids) for ids, _ in asked), default=0)
         room = budget - max(0, behind - len(query.ids))
-        made = render(row.qa, style=style, encoder=backend, query=query, budget=room)
+        made = render(row.qa, style=style, encoder=backend.encoder, query=query, budget=room)
         rendered.append(RenderedAnswer(made.context, made.answer, row.correct))
         rendered += [RenderedAnswer(made.context, made.answer, right, ids) for ids, right in asked]
     if len({row.correct for row in rendered}) < 2:

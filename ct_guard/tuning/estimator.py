@@ -106,7 +106,7 @@ def make_estimator(
             to calibrate on, or one that cannot be scored.
     """
     life = life or RunLife()
-    self_test(backend, build_query(plan.style, backend), None)
+    self_test(backend, build_query(plan.style, backend.encoder), None)
     if backend.manner != "together":
         raise TuningError(
             "this base model is right only where rows are read one by one, and is tuned in batches:"
@@ -265,7 +265,7 @@ def _serving(
         query=tuned.query,
         adapter=tuned.adapter,
         fingerprint="",
-        swapped=build_query(manifest.style, backend, swapped=True) if both else None,
+        swapped=build_query(manifest.style, backend.encoder, swapped=True) if both else None,
         reader=reader_of(manifest.style, backend, tuned.query, tuned.adapter),
     )
 

@@ -94,7 +94,7 @@ def tune(
     config, life = config or TuningConfig(), life or RunLife()
     _check_settings(backend, method, config, fields=fields)
     group = processes()
-    query = build_query(style, backend)
+    query = build_query(style, backend.encoder)
     reader = reader_of(style, backend, query) if fields else None
     budget = min(config.budget or backend.max_tokens, backend.max_tokens)
     rows, held_out = (
@@ -149,7 +149,7 @@ def _learner(
     config: TuningConfig,
 ) -> Learner:
     if config.label_orders == "both":
-        exchanged = build_query(style, backend, swapped=True)
+        exchanged = build_query(style, backend.encoder, swapped=True)
         return QueryLearner(backend, query, folder, config, exchanged)
     return LEARNERS[method](backend, query, folder, config)
 

@@ -293,7 +293,7 @@ class ChatLocal(DecidingChatModel):
         return params
 
     def get_token_ids(self, text: str) -> list[int]:
-        return list(self._guard.estimator.engine.encode(text))
+        return list(self._guard.estimator.engine.encoder.encode(text))
 
 
 def _guard(

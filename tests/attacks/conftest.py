@@ -63,7 +63,7 @@ def _smollm2(path: Path) -> Iterator[Reader]:
 
     backend = LlamaCppBackend.load(path, n_ctx=256, n_batch=64, threads=1)
     try:
-        yield Reader(backend, ("<|im_start|>", "<|im_end|>", "<|endoftext|>"))
+        yield Reader(backend.encoder, ("<|im_start|>", "<|im_end|>", "<|endoftext|>"))
     finally:
         backend.close()
 

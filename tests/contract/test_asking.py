@@ -31,14 +31,16 @@ def adapter(request: pytest.FixtureRequest, tiny_adapter: Path) -> Adapter | Non
 
 
 def item(backend: Backend) -> Item:
-    context = backend.encode("<|begin|>", special=True) + backend.encode("Where and what?")
-    return Item(tuple(context), tuple(backend.encode(' {"town": "Kelso", "n": 3}')))
+    context = backend.encoder.encode("<|begin|>", special=True) + backend.encoder.encode(
+        "Where and what?"
+    )
+    return Item(tuple(context), tuple(backend.encoder.encode(' {"town": "Kelso", "n": 3}')))
 
 
 def asking(backend: Backend, adapter: Adapter | None, *, first: Query | None = None) -> Asking:
-    query = build_query("raw", backend)
-    about = build_field_query("raw", backend, query.label_ids)
-    queries = tuple(about.about(path, value, backend) for path, value in FIELDS)
+    query = build_query("raw", backend.encoder)
+    about = build_field_query("raw", backend.encoder, query.label_ids)
+    queries = tuple(about.about(path, value, backend.encoder) for path, value in FIELDS)
     return Asking(item(backend), queries, adapter, first, adapter if first else None)
 
 
@@ -57,7 +59,7 @@ def test_each_query_reads_as_it_would_alone(backend: Backend, adapter: Adapter |
 def test_the_answers_own_query_stands_behind_the_answer(
     backend: Backend, adapter: Adapter | None
 ) -> None:
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     made = asking(backend, adapter, first=query)
     found, apart = backend.ask(made), backend.ask(asking(backend, adapter))
     plain = backend.score([made.item], query, adapter, LABELS).label_logits
@@ -68,7 +70,7 @@ def test_the_answers_own_query_stands_behind_the_answer(
 
 
 def test_its_last_hidden_state_comes_with_it(backend: Backend, adapter: Adapter | None) -> None:
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     plain = asking(backend, adapter, first=query)
     found = backend.ask(replace(plain, state=True))
     scored = backend.score([plain.item], query, adapter, frozenset({"labels", "query_hidden"}))
@@ -85,7 +87,7 @@ def test_its_last_hidden_state_comes_with_it(backend: Backend, adapter: Adapter 
 
 
 def test_the_answers_log_probabilities_come_with_it(backend: Backend) -> None:
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     made = Asking(item(backend), (query,), logprobs=True)
     plain = backend.score([made.item], query, None, EVERYTHING).answer_logprobs
     found = backend.ask(made).answer_logprobs
@@ -95,7 +97,7 @@ def test_the_answers_log_probabilities_come_with_it(backend: Backend) -> None:
 
 
 def test_a_generated_answer_is_asked_about_over_its_own_cache(backend: Backend) -> None:
-    prompt = tuple(backend.encode("Where?"))
+    prompt = tuple(backend.encoder.encode("Where?"))
     (made,) = backend.generate([prompt], GenerationSettings(max_tokens=4))
     assert made.kv is not None
     like = asking(backend, None)
@@ -129,7 +131,7 @@ def test_a_base_that_reads_no_trees_gives_the_same_logits(
 ) -> None:
     backend = TransformersBackend.load(tiny_base, device="cpu")
     adapter = Adapter("apart", tiny_adapter, "query")
-    made = asking(backend, adapter, first=build_query("raw", backend))
+    made = asking(backend, adapter, first=build_query("raw", backend.encoder))
     assert backend.decoder.reads_trees
     in_a_tree = backend.ask(made)
     backend.decoder.reads_trees = False
@@ -161,7 +163,9 @@ def test_a_base_that_passes_over_the_mask_reads_no_trees(
 def test_a_tree_leaves_the_cache_as_it_was(tiny_base: Path) -> None:
     """All queries read the one cache: no copy of it is made for each."""
     backend = TransformersBackend.load(tiny_base, device="cpu")
-    (made,) = backend.generate([tuple(backend.encode("Where?"))], GenerationSettings(max_tokens=4))
+    (made,) = backend.generate(
+        [tuple(backend.encoder.encode("Where?"))], GenerationSettings(max_tokens=4)
+    )
     assert made.kv is not None
     layers = made.kv.handle.cache.layers
     before = [(layer.keys, layer.keys.clone()) for layer in layers]

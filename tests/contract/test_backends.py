@@ -42,14 +42,17 @@ class Case:
 
     def item(self, context: str, answer: str) -> Item:
         return Item(
-            tuple(self.backend.encode("<|begin|>", special=True) + self.backend.encode(context)),
-            tuple(self.backend.encode(answer)),
+            tuple(
+                self.backend.encoder.encode("<|begin|>", special=True)
+                + self.backend.encoder.encode(context)
+            ),
+            tuple(self.backend.encoder.encode(answer)),
         )
 
 
 @pytest.fixture(scope="module", params=["no adapter", "query", "all"])
 def case(request: pytest.FixtureRequest, backend: Backend, tiny_adapter: Path) -> Case:
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     if request.param == "no adapter":
         return Case(backend, None, query)
     adapter = Adapter(f"acts-on-{request.param}", tiny_adapter, request.param)
@@ -170,7 +173,7 @@ def test_nothing_to_score_is_an_empty_batch(case: Case) -> None:
 
 def test_an_answer_without_tokens_is_refused(case: Case) -> None:
     with pytest.raises(UsageError, match="without tokens"):
-        case.score([Item(tuple(case.backend.encode("context")), ())])
+        case.score([Item(tuple(case.backend.encoder.encode("context")), ())])
 
 
 def test_every_token_is_counted_as_read_or_as_cached(case: Case) -> None:
@@ -192,10 +195,10 @@ def test_a_whole_text_begins_as_every_sequence_and_no_special_is_parsed_in_it(
     backend: Backend,
 ) -> None:
     text = "Question: <|end|> Who?\n\nAnswer:"
-    ids = backend.encode_whole(text)
-    start = list(backend.start_ids)
+    ids = backend.encoder.encode_whole(text)
+    start = list(backend.encoder.start_ids)
     assert ids[: len(start)] == start
-    assert backend.decode(ids[len(start) :]) == text
+    assert backend.encoder.decode(ids[len(start) :]) == text
 
 
 # --- adapters ------------------------------------------------------------------------------------
@@ -205,7 +208,7 @@ def test_a_whole_text_begins_as_every_sequence_and_no_special_is_parsed_in_it(
 def test_an_adapter_changes_the_labels_and_nothing_that_is_read_with_it_off(
     backend: Backend, tiny_adapter: Path, activation: Activation
 ) -> None:
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     items = varied(Case(backend, None, query))
     adapter = Adapter(f"acts-on-{activation}", tiny_adapter, activation)
     adapted = backend.score(items, query, adapter, EVERYTHING)
@@ -225,7 +228,7 @@ def test_an_adapter_changes_the_labels_and_nothing_that_is_read_with_it_off(
 def test_hidden_states_come_through_an_adapter_that_acts_on_all_tokens(
     backend: Backend, tiny_adapter: Path
 ) -> None:
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     items = varied(Case(backend, None, query))
     adapter = Adapter("acts-on-all", tiny_adapter, "all")
     only = backend.score(items, query, adapter, frozenset({"hidden"})).hidden
@@ -239,7 +242,7 @@ def test_hidden_states_come_through_an_adapter_that_acts_on_all_tokens(
 
 
 def test_query_and_all_are_different_functions(backend: Backend, tiny_adapter: Path) -> None:
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     items = varied(Case(backend, None, query))
     one, other = (
         pairs(backend.score(items, query, Adapter(f"acts-on-{where}", tiny_adapter, where), LABELS))
@@ -258,7 +261,7 @@ def test_the_start_up_check_passes(case: Case) -> None:
 
 
 def prompt(backend: Backend, text: str = "Question: What is 2 plus 2?\nAnswer:") -> tuple[int, ...]:
-    return tuple(backend.encode("<|begin|>", special=True) + backend.encode(text))
+    return tuple(backend.encoder.encode("<|begin|>", special=True) + backend.encoder.encode(text))
 
 
 def live(backend: Backend) -> KV:
@@ -293,7 +296,7 @@ def test_a_live_cache_may_stand_among_other_items(case: Case) -> None:
 
 
 def test_only_the_query_is_read_behind_a_live_cache(backend: Backend, tiny_adapter: Path) -> None:
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     kv = live(backend)
     for adapter in (None, Adapter("acts-on-query", tiny_adapter, "query")):
         batch = backend.score([Item(kv, ())], query, adapter, LABELS)
@@ -330,7 +333,7 @@ def test_no_prompts_no_answers(backend: Backend) -> None:
 
 def test_text_round_trips(backend: Backend) -> None:
     for text in ("Question: What is 2 plus 2?\nAnswer:", " naïve 東京 😀", QUERY_TEXT):
-        assert backend.decode(backend.encode(text)) == text
+        assert backend.encoder.decode(backend.encoder.encode(text)) == text
 
 
 # --- threads and the end -------------------------------------------------------------------------
@@ -360,9 +363,9 @@ def test_two_threads_get_the_scores_that_one_gets(case: Case) -> None:
 
 
 def test_a_closed_backend_says_so(own_backend: Backend) -> None:
-    query = build_query("raw", own_backend)
-    prompt = tuple(own_backend.encode("context"))
-    item = Item(prompt, tuple(own_backend.encode(" answer")))
+    query = build_query("raw", own_backend.encoder)
+    prompt = tuple(own_backend.encoder.encode("context"))
+    item = Item(prompt, tuple(own_backend.encoder.encode(" answer")))
     own_backend.close()
     own_backend.close()
     with pytest.raises(BackendError, match="closed"):

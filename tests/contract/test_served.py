@@ -25,14 +25,14 @@ from tests.served import KINDS, Kind, ServedModel, serving
 LABELS: frozenset[Want] = frozenset({"labels"})
 LIKELIHOOD: frozenset[Want] = frozenset({"labels", "answer_logprobs"})
 FAKE = FakeBackend()
-QUERY = build_query("raw", FAKE)
+QUERY = build_query("raw", FAKE.encoder)
 TOLERANCE = 1e-5
 
 
 def connect(server: ServedModel, **options: object) -> ServerBackend:
     pool = Pool(server.url, patience=Patience(first_wait=0.01))
     dialect = open_server(pool, None)
-    text = LocalText(FAKE, FAKE.vocabulary_size, "")
+    text = LocalText(FAKE.encoder, FAKE.vocabulary_size, "")
     return ServerBackend(pool, dialect, text, **options)  # type: ignore[arg-type]
 
 
@@ -48,7 +48,9 @@ class Case:
 
 
 def item(context: str, answer: str) -> Item:
-    return Item((*FAKE.start_ids, *FAKE.encode(context)), tuple(FAKE.encode(answer)))
+    return Item(
+        (*FAKE.encoder.start_ids, *FAKE.encoder.encode(context)), tuple(FAKE.encoder.encode(answer))
+    )
 
 
 ITEMS = [

@@ -26,7 +26,7 @@ SAMPLED = {"temperature": 1.3, "top_p": 0.9, "seed": 4}
 
 
 def prompt(backend: Backend, text: str = "Question: What is 2 plus 2?\nAnswer:") -> tuple[int, ...]:
-    return tuple(backend.encode("<|begin|>", special=True) + backend.encode(text))
+    return tuple(backend.encoder.encode("<|begin|>", special=True) + backend.encoder.encode(text))
 
 
 def exhaust(stream: Stream) -> Generation:
@@ -41,7 +41,7 @@ def kv_of(made: Generation) -> KV:
 
 
 def assert_scores_as_cold(backend: Backend, kv: KV, adapter: Adapter | None = None) -> None:
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     cold = Item(kv.ids[: kv.answer_start], kv.ids[kv.answer_start :])
     warm, fresh = (
         backend.score([item], query, adapter, LIKELIHOOD) for item in (Item(kv, ()), cold)
@@ -64,7 +64,7 @@ def test_the_pieces_are_the_result(backend: Backend, settings: dict[str, Any]) -
     pieces = list(stream)
     made = stream.result
     assert tuple(piece.id for piece in pieces) == made.ids
-    assert "".join(piece.text for piece in pieces) == made.text == backend.decode(made.ids)
+    assert "".join(piece.text for piece in pieces) == made.text == backend.encoder.decode(made.ids)
     np.testing.assert_allclose([piece.logprob for piece in pieces], made.logprobs, atol=1e-6)
     assert made.logprobs.dtype == np.float32
     assert kv_of(made).ids == (*prompt(backend), *made.ids)
@@ -156,7 +156,7 @@ def test_a_stop_string_ends_the_answer_before_it(backend: Backend) -> None:
         )
         pieces = list(stream)
         made = stream.result
-        assert made.text == free.text[: free.text.index(stop)] == backend.decode(made.ids)
+        assert made.text == free.text[: free.text.index(stop)] == backend.encoder.decode(made.ids)
         assert "".join(piece.text for piece in pieces) == made.text
         assert made.finish == "stop"
         assert kv_of(made).ids == (*prompt(backend), *made.ids)
@@ -180,7 +180,7 @@ def test_a_stop_string_that_only_begins_changes_nothing(backend: Backend) -> Non
 
 def test_a_second_turn_reads_only_what_is_new(backend: Backend) -> None:
     first = exhaust(backend.stream(prompt(backend), GenerationSettings(max_tokens=8)))
-    asked = (*kv_of(first).ids, *backend.encode(" And 3 plus 3?"))
+    asked = (*kv_of(first).ids, *backend.encoder.encode(" And 3 plus 3?"))
     warm = exhaust(backend.stream(asked, GenerationSettings(max_tokens=8), past=first.kv))
     cold = exhaust(backend.stream(asked, GenerationSettings(max_tokens=8)))
     assert warm.cached_tokens == len(kv_of(first).ids)
@@ -196,8 +196,10 @@ def test_any_common_beginning_is_reused(backend: Backend, kept: int) -> None:
     first = exhaust(backend.stream(prompt(backend), GenerationSettings(max_tokens=8)))
     asked = prompt(backend)[:kept]
     if kept < 1000:
-        other = next(token for token in backend.encode("xyz") if token != prompt(backend)[kept])
-        asked = (*asked, other, *backend.encode(" else"))
+        other = next(
+            token for token in backend.encoder.encode("xyz") if token != prompt(backend)[kept]
+        )
+        asked = (*asked, other, *backend.encoder.encode(" else"))
     warm = exhaust(backend.stream(asked, GenerationSettings(max_tokens=8), past=first.kv))
     cold = exhaust(backend.stream(asked, GenerationSettings(max_tokens=8)))
     assert warm.cached_tokens == min(kept, len(asked) - 1)
@@ -207,19 +209,19 @@ def test_any_common_beginning_is_reused(backend: Backend, kept: int) -> None:
 
 def test_nothing_in_common_is_a_cold_start(backend: Backend) -> None:
     first = exhaust(backend.stream(prompt(backend), GenerationSettings(max_tokens=4)))
-    asked = tuple(backend.encode("zzz"))
+    asked = tuple(backend.encoder.encode("zzz"))
     made = exhaust(backend.stream(asked, GenerationSettings(max_tokens=4), past=first.kv))
     assert (made.cached_tokens, made.prefilled_tokens) == (0, len(asked))
 
 
 def test_scoring_in_between_is_never_noticed(backend: Backend, tiny_adapter: Path) -> None:
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     adapter = Adapter("acts-on-query", tiny_adapter, "query")
     made = [
         exhaust(backend.stream(prompt(backend), GenerationSettings(max_tokens=8))) for _ in range(2)
     ]
     backend.score([Item(kv_of(made[0]), ())], query, adapter, LIKELIHOOD)
-    asked = (*kv_of(made[0]).ids, *backend.encode(" Why?"))
+    asked = (*kv_of(made[0]).ids, *backend.encoder.encode(" Why?"))
     scored, plain = (
         exhaust(backend.stream(asked, GenerationSettings(max_tokens=10), past=one.kv))
         for one in made
@@ -232,7 +234,7 @@ def test_scoring_in_between_is_never_noticed(backend: Backend, tiny_adapter: Pat
 def test_one_cache_serves_several_continuations_and_stays_as_it_was(backend: Backend) -> None:
     first = exhaust(backend.stream(prompt(backend), GenerationSettings(max_tokens=6)))
     kv = kv_of(first)
-    ways = [(*kv.ids, *backend.encode(text)) for text in (" one", " two", " three")]
+    ways = [(*kv.ids, *backend.encoder.encode(text)) for text in (" one", " two", " three")]
     warm = [
         exhaust(backend.stream(asked, GenerationSettings(max_tokens=6), past=kv)) for asked in ways
     ]
@@ -243,13 +245,13 @@ def test_one_cache_serves_several_continuations_and_stays_as_it_was(backend: Bac
 
 def test_a_cache_may_be_released_once_a_stream_goes_on_from_it(backend: Backend) -> None:
     kv = kv_of(exhaust(backend.stream(prompt(backend), GenerationSettings(max_tokens=6))))
-    asked = (*kv.ids, *backend.encode(" one"))
+    asked = (*kv.ids, *backend.encoder.encode(" one"))
     stream = backend.stream(asked, GenerationSettings(max_tokens=6), past=kv)
     backend.release(kv)
     assert (
         exhaust(stream).ids == exhaust(backend.stream(asked, GenerationSettings(max_tokens=6))).ids
     )
-    assert stream.result.cached_tokens == len(asked) - len(backend.encode(" one"))
+    assert stream.result.cached_tokens == len(asked) - len(backend.encoder.encode(" one"))
 
 
 # --- stopping early, and at the same time --------------------------------------------------------
@@ -321,7 +323,7 @@ def test_a_released_cache_is_refused(backend: Backend) -> None:
     backend.release(kv)
     backend.release(kv)
     with pytest.raises(BackendError, match="released"):
-        backend.score([Item(kv, ())], build_query("raw", backend), None, LIKELIHOOD)
+        backend.score([Item(kv, ())], build_query("raw", backend.encoder), None, LIKELIHOOD)
     with pytest.raises(BackendError, match="released"):
         backend.stream(prompt(backend), GenerationSettings(max_tokens=4), past=kv)
 
@@ -333,7 +335,9 @@ def test_a_cache_without_an_answer_cannot_be_scored_but_goes_on(backend: Backend
     )
     assert made.ids == ()
     with pytest.raises(UsageError, match="without tokens"):
-        backend.score([Item(kv_of(made), ())], build_query("raw", backend), None, LIKELIHOOD)
+        backend.score(
+            [Item(kv_of(made), ())], build_query("raw", backend.encoder), None, LIKELIHOOD
+        )
     again = exhaust(
         backend.stream(
             (*kv_of(made).ids, *free.ids), GenerationSettings(max_tokens=2), past=made.kv

@@ -67,7 +67,7 @@ def test_gradients_through_8_bits_are_those_of_the_loss(
 ) -> None:
     """Against the difference of the loss along them."""
     backend = TransformersBackend.load(MINI / "base", device="cpu", quantization="8bit")
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     plain = TuningConfig(rank=4, alpha=8, dropout=0.0, targets=("q_proj", "v_proj"))
     config = replace(plain, activation=activation, kappa=0.0 if activation == "all" else None)
     learner = QueryLearner(backend, query, tmp_path / "adapter", config)

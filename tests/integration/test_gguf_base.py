@@ -67,7 +67,7 @@ def test_both_forms_read_texts_alike(smol_gguf: Path, smol_folder: Path) -> None
     tokenizer = AutoTokenizer.from_pretrained(smol_folder)
     assert first_difference(tokenizer, smol_gguf)[1] is None
     here = LlamaCppBackend.load(smol_gguf, n_ctx=256, threads=1)
-    assert tokenizer.chat_template == here._vocabulary._template._source
+    assert tokenizer.chat_template == here.encoder.chat_template.source
     here.close()
 
 

@@ -115,10 +115,11 @@ def test_another_base_is_refused(mini_url: str, smol_gguf: Path) -> None:
 def test_a_real_quantised_model_scores_as_in_this_process(smol_gguf: Path) -> None:
     """Its noise is what reading rows together changes here."""
     here = LlamaCppBackend.load(smol_gguf, threads=1, n_ctx=1024)
-    query = build_query("raw", here)
+    query = build_query("raw", here.encoder)
     items = [
         Item(
-            tuple(here.encode(f"Question: {row.question}\nAnswer:")), tuple(here.encode(row.answer))
+            tuple(here.encoder.encode(f"Question: {row.question}\nAnswer:")),
+            tuple(here.encoder.encode(row.answer)),
         )
         for row in ASKED[:5]
     ]

@@ -104,9 +104,12 @@ def test_mini_is_the_estimator_with_the_best_log_loss_on_the_calibration_rows() 
 def test_any_text_survives_the_tokenizer(mini: Estimator) -> None:
     backend = present(mini.backend)
     for text in ("Zoë – 😀", "a\n\nb\tc", "مرحبا", "<|end|> not special", " lead"):
-        assert backend.decode(backend.encode(text)) == text
-    assert len(backend.encode("12345")) == 5
-    assert present(mini.query).label_ids == (backend.label_id("i"), backend.label_id("ii"))
+        assert backend.encoder.decode(backend.encoder.encode(text)) == text
+    assert len(backend.encoder.encode("12345")) == 5
+    assert present(mini.query).label_ids == (
+        backend.encoder.label_id("i"),
+        backend.encoder.label_id("ii"),
+    )
 
 
 def test_it_says_once_that_it_knows_only_its_own_world() -> None:

@@ -109,7 +109,7 @@ def smol_fingerprint() -> str:
 
 
 def check(backend: Backend, adapter: Adapter | None) -> float:
-    return self_test(backend, build_query("chat_turn", backend), adapter)
+    return self_test(backend, build_query("chat_turn", backend.encoder), adapter)
 
 
 # --- what is sound ------------------------------------------------------------------------------
@@ -246,7 +246,7 @@ def padding_backend(
 
 
 def test_positions_that_are_off_by_one_are_refused(padding_backend: TransformersBackend) -> None:
-    query = build_query("chat_turn", padding_backend).ids
+    query = build_query("chat_turn", padding_backend.encoder).ids
 
     def shifted(inputs: dict[str, Any]) -> dict[str, Any]:
         positions = inputs["position_ids"].clone()

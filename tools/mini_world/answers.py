@@ -52,7 +52,7 @@ def _answers(
     backend: TransformersBackend, asked: list[Question], split: str, seed: int
 ) -> list[Row]:
     prompts = [
-        render_context((Message(role="user", content=q.text),), "chat_turn", backend)[0]
+        render_context((Message(role="user", content=q.text),), "chat_turn", backend.encoder)[0]
         for q in asked
     ]
     order = sorted(range(len(asked)), key=lambda at: len(prompts[at]))
@@ -69,7 +69,7 @@ def _answers(
                 ),
             )
             for at, generation in zip(batch, made, strict=True):
-                text = backend.decode(generation.ids).strip().partition("\n")[0]
+                text = backend.encoder.decode(generation.ids).strip().partition("\n")[0]
                 if text:
                     rows.append(_row(asked[at], f"{split}-{at}", split, sample, text))
     return rows

@@ -96,7 +96,7 @@ def build(
 ) -> dict[str, Report]:
     """Tune and write every embedded estimator below `target`; returns a report by estimator."""
     inside = {split: split_rows(rows, split) for split in SPLITS}
-    query = build_query(STYLE, backend)
+    query = build_query(STYLE, backend.encoder)
     trained = tuned(backend, query, inside["tuning"], runs / "adapter", config, seed)
     part = {}
     for name in SPLITS[1:]:

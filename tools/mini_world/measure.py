@@ -127,7 +127,7 @@ def _scored(
     different = {text: at for at, text in reversed(list(enumerate(texts)))}
     firsts = sorted(different.values())
     rendered = [
-        render(row.qa, style=STYLE, encoder=backend, query=query, budget=BUDGET)
+        render(row.qa, style=STYLE, encoder=backend.encoder, query=query, budget=BUDGET)
         for row in graded([rows[at] for at in firsts])
     ]
     items = [Item(made.context, made.answer) for made in rendered]

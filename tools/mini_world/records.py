@@ -61,7 +61,7 @@ def ask_people(
     facts = [fact for key in KEYS for fact in world.by_kind[key] if fact.person in chosen]
     prompts = [
         render_context(
-            (Message(role="user", content=fact.question(rng).text),), "chat_turn", backend
+            (Message(role="user", content=fact.question(rng).text),), "chat_turn", backend.encoder
         )[0]
         for fact in facts
     ]

@@ -67,7 +67,7 @@ def _read(parts: Mapping[str, Sequence[Row]]) -> dict[str, NDArray[np.float32]]:
     """Of every row, the base's hidden state at the answer's last token, and the answer's
     log-probability."""
     backend = TransformersBackend.load(base_place("smol"))
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     found: dict[str, NDArray[np.float32]] = {}
     for name in ("tuning", "validation", "calibration", "test"):
         items = []
@@ -76,7 +76,11 @@ def _read(parts: Mapping[str, Sequence[Row]]) -> dict[str, NDArray[np.float32]]:
                 question=row["question"], answer=row["answer"], context=row.get("context")
             )
             made = render(
-                item, style="chat_turn", encoder=backend, query=query, budget=backend.max_tokens
+                item,
+                style="chat_turn",
+                encoder=backend.encoder,
+                query=query,
+                budget=backend.max_tokens,
             )
             items.append(Item(made.context, made.answer))
         batch = backend.score(items, query, None, frozenset(("hidden", "answer_logprobs")))

@@ -31,7 +31,6 @@ from ct_guard.errors import BackendError, MismatchError, UsageError
 from ct_guard.files.cache import file_digest
 from ct_guard.forks import ForkLock
 from ct_guard.query import Query
-from ct_guard.records import Message
 
 from .asking import ask
 from .context import Context, KVType, Options
@@ -70,14 +69,14 @@ class LlamaCppBackend:
     ) -> None:
         self._model = model
         self.cache = Context(model, options)
-        self._vocabulary = Vocabulary(model)
+        self.encoder = Vocabulary(model)
         self._fingerprint, self._digest = fingerprint, digest
         self._batch_size = batch_size
         self._adapters: dict[str, tuple[Path, object]] = {}
         self.manner: Manner = "together"
         self.noise: float | None = None
         self._lock = ForkLock(self.cache.after_fork)
-        self._free = weakref.finalize(self, _free, self._lock, self._vocabulary, self.cache, model)
+        self._free = weakref.finalize(self, _free, self._lock, self.encoder, self.cache, model)
 
     @classmethod
     def load(
@@ -159,27 +158,6 @@ class LlamaCppBackend:
             if self.cache.closed:
                 raise BackendError("this backend is closed")
             yield
-
-    # --- text -----------------------------------------------------------------------------------
-
-    @property
-    def start_ids(self) -> tuple[int, ...]:
-        return self._vocabulary.start_ids
-
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
-        return self._vocabulary.encode(text, special=special)
-
-    def encode_whole(self, text: str) -> list[int]:
-        return self._vocabulary.encode_whole(text)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return self._vocabulary.decode(ids)
-
-    def label_id(self, label: str) -> int:
-        return self._vocabulary.label_id(label)
-
-    def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
-        return self._vocabulary.render_chat(messages, generation_prompt=generation_prompt)
 
     # --- scoring --------------------------------------------------------------------------------
 
@@ -279,7 +257,9 @@ class LlamaCppBackend:
         self, prompt: Sequence[int], past: KV | None, settings: GenerationSettings
     ) -> Stream:
         reader = SlotReader(self, prompt, past)
-        return AnswerStream(reader, prompt, settings, voice=self, ends=self._vocabulary.end_tokens)
+        return AnswerStream(
+            reader, prompt, settings, encoder=self.encoder, ends=self.encoder.end_tokens
+        )
 
     # --- live KVs -------------------------------------------------------------------------------
 

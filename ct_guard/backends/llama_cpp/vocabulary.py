@@ -49,7 +49,7 @@ class Vocabulary:
         self._c = library()
         self._vocabulary = model.vocabulary
         self._size = model.vocabulary_size
-        self._template = ChatTemplate(model.info.chat_template, model.info.special_tokens)
+        self.chat_template = ChatTemplate(model.info.chat_template, model.info.special_tokens)
         self._form: Any = model.info.get(NORMALIZER, "")
         known = model.info.get(LABEL_IDS, ())
         self._labels = dict(zip(LABELS, map(int, known), strict=False))
@@ -108,7 +108,7 @@ class Vocabulary:
         return single_id(label, ids)
 
     def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
-        return self._template.render(messages, generation_prompt=generation_prompt)
+        return self.chat_template.render(messages, generation_prompt=generation_prompt)
 
     def close(self) -> None:
         with self._lock:
@@ -161,7 +161,7 @@ class Vocabulary:
         tokens = list(map(str, info.get("tokenizer.ggml.tokens", ())))
         types = [int(kind) for kind in info.get("tokenizer.ggml.token_type", ())]
         added = [tokens[at] for at, kind in enumerate(types) if kind == _USER_DEFINED]
-        marks = added_markup(added, f"{written}\n{self._template.source}")
+        marks = added_markup(added, f"{written}\n{self.chat_template.source}")
         marks |= vocabulary_markup(tokens, written)
         return {
             at: token

@@ -25,7 +25,6 @@ from ct_guard.backends.base import (
 )
 from ct_guard.errors import BackendError, MismatchError, UsageError
 from ct_guard.query import Query
-from ct_guard.records import Message
 from ct_guard.remote import key_from, key_in
 
 from .adapters import find_adapter
@@ -59,6 +58,7 @@ class ServerBackend:
         self.manner: Manner = "together"
         self.noise: float | None = None
         self._pool, self._dialect, self._text = pool, dialect, text
+        self.encoder = text.encoder
         self._adapter = adapter
         self._tried: dict[tuple[Adapter, Query], Served] = {}
         check_text(pool, dialect, text.encoder)
@@ -156,27 +156,6 @@ class ServerBackend:
     def close(self) -> None:
         self._pool.close()
         self._text.close()
-
-    # --- text -----------------------------------------------------------------------------------
-
-    @property
-    def start_ids(self) -> tuple[int, ...]:
-        return self._text.encoder.start_ids
-
-    def encode(self, text: str, *, special: bool = False) -> list[int]:
-        return self._text.encoder.encode(text, special=special)
-
-    def encode_whole(self, text: str) -> list[int]:
-        return self._text.encoder.encode_whole(text)
-
-    def decode(self, ids: Sequence[int]) -> str:
-        return self._text.encoder.decode(ids)
-
-    def label_id(self, label: str) -> int:
-        return self._text.encoder.label_id(label)
-
-    def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
-        return self._text.encoder.render_chat(messages, generation_prompt=generation_prompt)
 
     # --- scoring --------------------------------------------------------------------------------
 

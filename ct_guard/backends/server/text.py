@@ -1,9 +1,8 @@
 """The tokenizer of a served base, read here: texts are encoded on this side, and ids are sent."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from ct_guard.backends.dequantised import origin
 from ct_guard.backends.fingerprint import fingerprint
@@ -11,10 +10,6 @@ from ct_guard.errors import BackendError, MissingExtraError
 from ct_guard.query import Encoder
 
 __all__ = ["LocalText", "load_text"]
-
-
-class Tokenizer(Encoder, Protocol):
-    def decode(self, ids: Sequence[int]) -> str: ...
 
 
 def _nothing() -> None:
@@ -25,7 +20,7 @@ def _nothing() -> None:
 class LocalText:
     """What is known of a base without its weights."""
 
-    encoder: Tokenizer
+    encoder: Encoder
     size: int
     """Of the vocabulary."""
     fingerprint: str

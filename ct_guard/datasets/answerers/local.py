@@ -80,7 +80,7 @@ class LocalAnswerer:
 
     def _prompt(self, request: Request) -> tuple[int, ...] | Reply:
         try:
-            ids = render_prompt(request.turns, self.style, self._backend)
+            ids = render_prompt(request.turns, self.style, self._backend.encoder)
         except MismatchError as error:
             return Reply(None, str(error))
         room = self._backend.max_tokens - request.sampling.max_tokens
@@ -118,7 +118,7 @@ class LocalAnswerer:
             return self._generate(prompts[:half], seeds[:half], sampling) + self._generate(
                 prompts[half:], seeds[half:], sampling
             )
-        return [Reply(self._backend.decode(generation.ids)) for generation in made]
+        return [Reply(self._backend.encoder.decode(generation.ids)) for generation in made]
 
 
 def style_of(backend: Backend, style: Style) -> ContextStyle:
@@ -126,10 +126,10 @@ def style_of(backend: Backend, style: Style) -> ContextStyle:
     where the model has no chat template."""
     probe = (Message(role="user", content="?"),)
     if style != "auto":
-        render_prompt(probe, style, backend)
+        render_prompt(probe, style, backend.encoder)
         return style
     try:
-        render_prompt(probe, "chat_turn", backend)
+        render_prompt(probe, "chat_turn", backend.encoder)
     except MismatchError:
         return "raw"
     return "chat_turn"

@@ -21,7 +21,7 @@ def replies(
     """`asking.samples` replies to one conversation, or why there are none. They depend on it and
     `asking.seed` alone."""
     try:
-        prompt = render_prompt(turns, style, backend)
+        prompt = render_prompt(turns, style, backend.encoder)
         digest = hashlib.sha256(repr((asking.seed, prompt)).encode()).digest()
         made = backend.generate(
             [prompt] * asking.samples,

@@ -88,7 +88,10 @@ async def test_the_answer_is_judged_with_the_question_the_history_and_the_tools_
 
     class Listening(FakeBackend):
         def score(self, items: Any, *args: Any, **kwargs: Any) -> Any:
-            heard.extend((self.decode(item.context), self.decode(item.answer)) for item in items)
+            heard.extend(
+                (self.encoder.decode(item.context), self.encoder.decode(item.answer))
+                for item in items
+            )
             return super().score(items, *args, **kwargs)
 
     tools = Tools()

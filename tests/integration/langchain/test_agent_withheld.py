@@ -310,7 +310,7 @@ async def test_what_an_inner_middleware_adds_to_the_prompt_is_judged_and_said_on
 
     class Listening(FakeBackend):
         def score(self, items: Any, *args: Any, **kwargs: Any) -> Any:
-            heard.extend(self.decode(item.context) for item in items)
+            heard.extend(self.encoder.decode(item.context) for item in items)
             return super().score(items, *args, **kwargs)
 
     @dynamic_prompt

@@ -46,7 +46,7 @@ def test_five_labels_and_a_second_question_take_one_prefill_of_the_state(
     assert sum(made.choices["team"].probabilities.values()) == pytest.approx(1, abs=1e-6)
     assert 0 < made.nouls["urgent"].noul < 1
     (batch,) = batches
-    state = len(smol.engine.encode(STATE))
+    state = len(smol.engine.encoder.encode(STATE))
     first, *others = sorted(batch.cached_tokens.tolist())
     assert first == 0
     assert min(others) >= state - 1, "of the last word, a token may go with what follows"

@@ -38,9 +38,9 @@ def compute(base: Path, adapter: Path) -> None:
     """All that a scorer does with the files. The adapter's folder holds its file."""
     backend = LlamaCppBackend.load(base, n_ctx=128, n_batch=64, threads=1)
     try:
-        backend.decode(backend.encode("What is 2 plus 2?\n", special=True))
+        backend.encoder.decode(backend.encoder.encode("What is 2 plus 2?\n", special=True))
         query = Query((5, 6, 7), (8, 9))
-        item = Item((*backend.start_ids, 10, 11), (12,))
+        item = Item((*backend.encoder.start_ids, 10, 11), (12,))
         lora = Adapter("lora", adapter.parent, "query")
         backend.score([item], query, lora, frozenset({"labels", "answer_logprobs"}))
     finally:

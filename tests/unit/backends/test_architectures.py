@@ -138,7 +138,9 @@ def rows_of(backend: TransformersBackend) -> list[Item]:
         ("Who?", " It was he, I think."),
     ]
     texts += [("A question of middling length, say?", " Yes"), ("Who?", " No")]
-    return [Item(tuple(backend.encode(c)), tuple(backend.encode(a))) for c, a in texts]
+    return [
+        Item(tuple(backend.encoder.encode(c)), tuple(backend.encoder.encode(a))) for c, a in texts
+    ]
 
 
 def alone(folder: Path, rows: list[Item], query: Query) -> np.ndarray:
@@ -161,7 +163,7 @@ def test_scores_in_company_are_those_of_rows_alone(
 ) -> None:
     folder = made(name, tiny_base, tmp_path)
     backend = TransformersBackend.load(folder, dtype="float32")
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", MannerWarning)
         self_test(backend, query, None)

@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from ct_guard.backends import GenerationSettings
 from ct_guard.backends.decoding import AnswerStream, common_prefix, exhausted
 from ct_guard.errors import BackendError, UsageError
-from ct_guard.testing import FakeBackend
+from ct_guard.testing import FakeEncoder
 
 PROMPT = tuple(b"Q?")
 PARTS = ["", "It", " is", " fo", "ur.\n", "\nNext"]
 """Token n says part n, and n + 1 follows it; 0 ends an answer."""
 
 
-class Words(FakeBackend):
+class Words(FakeEncoder):
     """Words as tokens, single characters as those beyond them."""
 
     def encode(self, text: str, *, special: bool = False) -> list[int]:
@@ -57,7 +57,7 @@ class Counting:
 
 def stream(reader: Counting, *stop: str, most: int = 20) -> AnswerStream:
     return AnswerStream(
-        reader, PROMPT, GenerationSettings(most, stop=stop), voice=Words(), ends={0}
+        reader, PROMPT, GenerationSettings(most, stop=stop), encoder=Words(), ends={0}
     )
 
 

@@ -36,7 +36,9 @@ def plain(base: Path) -> Any:
 
 
 def asked(backend: TransformersBackend, question: str) -> tuple[int, ...]:
-    return render_context((Message(role="user", content=question),), "chat_turn", backend)[0]
+    return render_context((Message(role="user", content=question),), "chat_turn", backend.encoder)[
+        0
+    ]
 
 
 def forward(model: Any, ids: tuple[int, ...]) -> torch.Tensor:
@@ -107,7 +109,9 @@ def test_a_cache_of_another_backend_is_refused(backend: TransformersBackend) -> 
     with pytest.raises(UsageError, match="another backend"):
         backend.stream((1, 2, 3), GenerationSettings(max_tokens=2), past=kv)
     with pytest.raises(UsageError, match="another backend"):
-        backend.score([Item(kv, ())], build_query("raw", backend), None, frozenset({"labels"}))
+        backend.score(
+            [Item(kv, ())], build_query("raw", backend.encoder), None, frozenset({"labels"})
+        )
 
 
 def test_a_stream_may_be_started_without_a_global_seed_being_touched(
@@ -158,7 +162,7 @@ def assert_as_cold(backend: TransformersBackend, stream: Stream, prompt: tuple[i
     logprobs = forward(backend.model, made.kv.ids).log_softmax(-1)
     expected = [float(logprobs[len(prompt) - 1 + at, token]) for at, token in enumerate(made.ids)]
     np.testing.assert_allclose(made.logprobs, expected, atol=1e-3)
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     warm = backend.score([Item(made.kv, ())], query, None, frozenset({"labels"})).label_logits
     logits = forward(backend.model, (*made.kv.ids, *query.ids))[-1, list(query.label_ids)]
     assert warm is not None
@@ -174,10 +178,10 @@ def test_a_window_that_has_moved_on_goes_on_but_not_back(
 ) -> None:
     """Where the cache no longer has what was seen at the branching point, it is read again."""
     kv = exhausted(
-        mistral.stream(tuple(mistral.encode("a " * size)), GenerationSettings(max_tokens=8))
+        mistral.stream(tuple(mistral.encoder.encode("a " * size)), GenerationSettings(max_tokens=8))
     ).kv
     assert kv is not None
-    prompt = (*kv.ids[: -2 if goes_back else None], *mistral.encode(" else?"))
+    prompt = (*kv.ids[: -2 if goes_back else None], *mistral.encoder.encode(" else?"))
     stream = mistral.stream(prompt, GenerationSettings(max_tokens=8), past=kv)
     kept = len(kv.ids) - 2 * goes_back
     assert_as_cold(mistral, stream, prompt)
@@ -188,14 +192,14 @@ def test_a_window_that_has_moved_on_goes_on_but_not_back(
 def test_a_stop_string_in_a_window_that_has_moved_on(
     mistral: TransformersBackend, size: int
 ) -> None:
-    prompt = tuple(mistral.encode("a " * size))
+    prompt = tuple(mistral.encoder.encode("a " * size))
     free = exhausted(mistral.stream(prompt, GenerationSettings(max_tokens=8)))
     stop = next(char for char in free.text[2:] if char != "\ufffd")
     made = exhausted(mistral.stream(prompt, GenerationSettings(max_tokens=8, stop=[stop])))
     assert made.text == free.text[: free.text.index(stop)]
     assert made.kv is not None
     assert made.kv.ids == (*prompt, *made.ids)
-    again = (*made.kv.ids, *mistral.encode(" else?"))
+    again = (*made.kv.ids, *mistral.encoder.encode(" else?"))
     assert_as_cold(
         mistral, mistral.stream(again, GenerationSettings(max_tokens=8), past=made.kv), again
     )

@@ -44,11 +44,11 @@ ANSWERS = (" 100", " It is 102.", " I think that it is 0, but I am not at all ce
 
 def items(encoder: Backend) -> list[Item]:
     """Three answers to each of three questions: contexts are shared."""
-    start = encoder.start_ids
+    start = encoder.encoder.start_ids
     return [
         Item(
-            (*start, *encoder.encode(f"Question: {question}\nAnswer:")),
-            tuple(encoder.encode(answer)),
+            (*start, *encoder.encoder.encode(f"Question: {question}\nAnswer:")),
+            tuple(encoder.encoder.encode(answer)),
         )
         for question in QUESTIONS
         for answer in ANSWERS
@@ -115,11 +115,11 @@ def test_labels_and_log_probabilities(
     adapter = None
     if activation is not None:
         adapter = Adapter(f"on-{activation}", tiny_adapter, activation)
-    both_ways(tiny, tiny_reference, build_query("raw", tiny), adapter, TOLERANCES["f32"])
+    both_ways(tiny, tiny_reference, build_query("raw", tiny.encoder), adapter, TOLERANCES["f32"])
 
 
 def test_hidden_states(tiny: LlamaCppBackend, tiny_reference: TransformersBackend) -> None:
-    query = build_query("raw", tiny)
+    query = build_query("raw", tiny.encoder)
     rows = [*items(tiny), Item(items(tiny)[0].context, (100,))]  # one is a single token
     ours, theirs = (b.score(rows, query, None, EVERYTHING) for b in (tiny, tiny_reference))
     np.testing.assert_allclose(present(ours.hidden), present(theirs.hidden), atol=1e-4)
@@ -129,7 +129,7 @@ def test_hidden_states(tiny: LlamaCppBackend, tiny_reference: TransformersBacken
 def test_generation_and_scores_behind_it(
     tiny: LlamaCppBackend, tiny_reference: TransformersBackend, tiny_adapter: Path
 ) -> None:
-    query, prompt = build_query("raw", tiny), items(tiny)[0].context
+    query, prompt = build_query("raw", tiny.encoder), items(tiny)[0].context
     assert not isinstance(prompt, KV)
     adapter = Adapter("on-query", tiny_adapter, "query")
     ours, theirs = (
@@ -161,7 +161,7 @@ def compare(
     export_base(base, folder / "model.gguf", kind="f32")
     ours = LlamaCppBackend.load(folder, kv_type=kv_type, threads=1)
     theirs = TransformersBackend.load(base, device="cpu")
-    query = build_query(style, theirs, labels)
+    query = build_query(style, theirs.encoder, labels)
     activations: tuple[Activation, ...] = ("query", "all")
     for used in (None, *(Adapter(f"on-{where}", adapter, where) for where in activations)):
         both_ways(ours, theirs, query, used, TOLERANCES[kv_type])

@@ -51,7 +51,7 @@ def load(tiny_gguf: Path) -> Iterator[Load]:
 
 
 def ids(backend: LlamaCppBackend, text: str) -> tuple[int, ...]:
-    return tuple(backend.encode(text))
+    return tuple(backend.encoder.encode(text))
 
 
 def asked(backend: LlamaCppBackend, context: str = "Question: why?\nAnswer:") -> Item:
@@ -168,7 +168,7 @@ def test_adapters_may_come_at_any_time(load: Load, tiny_adapter: Path, tmp_path:
     for tensor in reader.tensors:
         tensor.data[:] *= -0.5
     reader.data.flush()
-    query, item = build_query("raw", backend), asked(backend)
+    query, item = build_query("raw", backend.encoder), asked(backend)
     first, second = Adapter("first", tiny_adapter, "query"), Adapter("second", other, "query")
     scores = [
         backend.score([item], query, adapter, LABELS).label_logits
@@ -183,7 +183,7 @@ def test_an_adapter_that_cannot_be_used_is_refused(
     load: Load, tiny_adapter: Path, tmp_path: Path
 ) -> None:
     backend = load()
-    query, item = build_query("raw", backend), asked(backend)
+    query, item = build_query("raw", backend.encoder), asked(backend)
     with pytest.raises(MismatchError, match=r"no adapter\.gguf in .*ct-guard export gguf"):
         backend.score([item], query, Adapter("none", tmp_path, "query"), LABELS)
     (tmp_path / "adapter.gguf").write_bytes((tiny_adapter / "adapter.gguf").read_bytes()[:-100])
@@ -199,7 +199,7 @@ def test_an_adapter_that_cannot_be_used_is_refused(
 
 def test_batches_of_any_size_score_alike(load: Load) -> None:
     whole = load(kv_type="f32")
-    query = build_query("raw", whole)
+    query = build_query("raw", whole.encoder)
     items = [asked(whole, "Question: " + "why " * size) for size in (40, 3, 25, 3)]
     items += [Item(items[0].context, ids(whole, " so" * size)) for size in (1, 9)]
     expected = whole.score(items, query, None, EVERYTHING)
@@ -226,7 +226,7 @@ def test_batches_of_any_size_score_alike(load: Load) -> None:
 def test_more_tokens_than_the_cache_has_are_refused(load: Load) -> None:
     backend = load(n_ctx=100)
     assert backend.max_tokens == 100
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     with pytest.raises(UsageError, match=r"longer than the 100 that fit.*n_ctx"):
         backend.score([asked(backend, "why " * 60)], query, None, LABELS)
     with pytest.raises(UsageError, match="exceed the model's 100"):
@@ -240,7 +240,7 @@ def test_the_cache_never_promises_more_than_the_model_was_trained_for(load: Load
 
 def test_live_kvs_fill_the_cache_until_they_are_released(load: Load) -> None:
     backend = load(n_ctx=256)
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     kvs = [generated(backend, f"{number} " * 30) for number in range(3)]
     with pytest.raises(BackendError, match="the cache of 256 tokens is full: release"):
         backend.score([asked(backend, "why " * 30)], query, None, LABELS)
@@ -262,19 +262,19 @@ def test_there_are_only_so_many_sequences(load: Load) -> None:
 @pytest.mark.parametrize("token", [-1, 320, 2**31, 2**40])
 def test_ids_outside_the_vocabulary_are_refused(load: Load, token: int) -> None:
     backend = load()
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     token = token if token != 320 else backend.vocabulary_size
     with pytest.raises(UsageError, match="below"):
         backend.score([Item((token, 5), (6,))], query, None, LABELS)
     with pytest.raises(UsageError, match="below"):
         backend.generate([(5, token)], GenerationSettings(max_tokens=2))
     with pytest.raises(UsageError, match="not in the vocabulary"):
-        backend.decode([token])
+        backend.encoder.decode([token])
 
 
 def test_nothing_to_read_is_refused(load: Load) -> None:
     backend = load()
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     for item in (Item((), (5,)), Item((5,), ())):
         with pytest.raises(UsageError, match="without tokens"):
             backend.score([item], query, None, LABELS)
@@ -289,7 +289,7 @@ def test_weights_that_are_no_numbers_give_no_score(tiny_gguf: Path, tmp_path: Pa
     norm.data[:] = np.nan
     reader.data.flush()
     backend = LlamaCppBackend.load(tmp_path, threads=1)
-    query, item = build_query("raw", backend), asked(backend)
+    query, item = build_query("raw", backend.encoder), asked(backend)
     for want in (LABELS, frozenset[Want]({"answer_logprobs"})):
         with pytest.raises(NonFiniteScoreError):
             backend.score([item], query, None, want)
@@ -303,7 +303,7 @@ def test_weights_that_are_no_numbers_give_no_score(tiny_gguf: Path, tmp_path: Pa
 
 def test_a_kv_of_another_backend_or_a_released_one_is_refused(load: Load) -> None:
     one, other = load(), load()
-    query, kv = build_query("raw", one), generated(one)
+    query, kv = build_query("raw", one.encoder), generated(one)
     with pytest.raises(BackendError, match="another backend"):
         other.score([Item(kv, ())], query, None, LABELS)
     with pytest.raises(BackendError, match="another backend"):
@@ -318,7 +318,7 @@ def test_a_kv_of_another_backend_or_a_released_one_is_refused(load: Load) -> Non
 def test_scoring_leaves_a_conversation_as_it_was(load: Load, tiny_adapter: Path) -> None:
     """The adapter's tokens are gone: the chat goes on with the tokens it would have had."""
     backend = load()
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     goes_on = ids(backend, "\nQuestion: and then?\nAnswer:")
     answers = []
     for scored in (False, True):
@@ -335,7 +335,7 @@ def test_scoring_leaves_a_conversation_as_it_was(load: Load, tiny_adapter: Path)
 
 def test_a_saved_kv_goes_on_where_it_was(load: Load) -> None:
     backend, later = load(), load()
-    query, kv = build_query("raw", backend), generated(backend)
+    query, kv = build_query("raw", backend.encoder), generated(backend)
     data = backend.save_state(kv)
     restored = later.restore_state(data)
     assert restored.ids == kv.ids
@@ -369,7 +369,7 @@ def test_a_saved_kv_that_does_not_fit_is_refused(load: Load) -> None:
 
 def test_threads_that_share_a_backend_get_what_each_would_alone(load: Load) -> None:
     backend = load()
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     items = [asked(backend, f"Question {number}:" + " why" * number) for number in range(4)]
     expected = logits(backend, items, query)
     answer = generated(backend).ids
@@ -394,7 +394,7 @@ def test_threads_that_share_a_backend_get_what_each_would_alone(load: Load) -> N
 
 def test_close_waits_for_the_call_that_runs(load: Load) -> None:
     backend = load()
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     items = [asked(backend, f"{number}" + " why" * 40) for number in range(30)]
     outcomes: list[object] = []
     started = threading.Event()
@@ -419,13 +419,13 @@ def test_close_waits_for_the_call_that_runs(load: Load) -> None:
 
 def test_everything_says_that_it_is_closed(load: Load) -> None:
     backend = load()
-    query, item, kv = build_query("raw", backend), asked(backend), generated(backend)
+    query, item, kv = build_query("raw", backend.encoder), asked(backend), generated(backend)
     state = backend.save_state(kv)
     backend.close()
     for call in (
-        lambda: backend.encode("text"),
-        lambda: backend.encode("text", special=True),
-        lambda: backend.decode([5]),
+        lambda: backend.encoder.encode("text"),
+        lambda: backend.encoder.encode("text", special=True),
+        lambda: backend.encoder.decode([5]),
         lambda: backend.score([item], query, None, LABELS),
         lambda: backend.save_state(kv),
         lambda: backend.restore_state(state),
@@ -473,7 +473,7 @@ except CtGuardError as error:
 
 def test_memory_does_not_grow_with_the_answers(load: Load, tiny_adapter: Path) -> None:
     backend = load(max_sequences=24)
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     adapter = Adapter("query", tiny_adapter, "query")
     items = [asked(backend, f"{number}?") for number in range(19)]
 

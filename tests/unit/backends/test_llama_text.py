@@ -12,7 +12,7 @@ from ct_guard.backends.chat_template import ChatTemplate
 from ct_guard.backends.llama_cpp import LlamaCppBackend
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import MismatchError, UsageError
-from ct_guard.query import build_query, render
+from ct_guard.query import ContextStyle, build_query, render
 from ct_guard.records import Message, QuestionAnswer
 
 CHAT = (
@@ -68,44 +68,48 @@ def with_values(source: Path, target: Path, **changed: str) -> Path:
 def test_texts_have_the_ids_of_the_original(
     ours: LlamaCppBackend, theirs: TransformersBackend, text: str
 ) -> None:
-    assert ours.encode(text) == theirs.encode(text)
-    assert ours.encode(text, special=True) == theirs.encode(text, special=True)
-    assert ours.decode(ours.encode(text)) == text
+    assert ours.encoder.encode(text) == theirs.encoder.encode(text)
+    assert ours.encoder.encode(text, special=True) == theirs.encoder.encode(text, special=True)
+    assert ours.encoder.decode(ours.encoder.encode(text)) == text
 
 
 def test_special_tokens_are_parsed_in_our_own_text_only(ours: LlamaCppBackend) -> None:
-    begin = ours.encode("<|begin|>", special=True)
+    begin = ours.encoder.encode("<|begin|>", special=True)
     assert len(begin) == 1
-    assert begin[0] not in ours.encode("<|begin|>")
-    assert ours.decode(ours.encode("<|begin|>")) == "<|begin|>"
-    assert ours.decode(begin) == ""
+    assert begin[0] not in ours.encoder.encode("<|begin|>")
+    assert ours.encoder.decode(ours.encoder.encode("<|begin|>")) == "<|begin|>"
+    assert ours.encoder.decode(begin) == ""
 
 
 def test_lone_surrogates_are_read_as_question_marks(
     ours: LlamaCppBackend, theirs: TransformersBackend
 ) -> None:
-    assert ours.encode("a\ud800b") == theirs.encode("a\ud800b") == ours.encode("a?b")
+    assert (
+        ours.encoder.encode("a\ud800b")
+        == theirs.encoder.encode("a\ud800b")
+        == ours.encoder.encode("a?b")
+    )
 
 
 def test_bytes_that_are_no_character_are_replaced(ours: LlamaCppBackend) -> None:
-    assert ours.decode(ours.encode("東")[:1]) == "\ufffd"
+    assert ours.encoder.decode(ours.encoder.encode("東")[:1]) == "\ufffd"
 
 
 @pytest.mark.parametrize("style", ["raw", "chat_turn", "chat_user"])
 def test_whole_queries_are_the_same(
-    ours: LlamaCppBackend, theirs: TransformersBackend, style: str
+    ours: LlamaCppBackend, theirs: TransformersBackend, style: ContextStyle
 ) -> None:
     asked = QuestionAnswer(question="What is 2 plus 2? <|end|>", answer="4", messages=CHAT[:1])
     made = []
-    for encoder in (ours, theirs):
-        query = build_query(style, encoder)  # type: ignore[arg-type]
-        made.append((query, render(asked, style=style, encoder=encoder, query=query, budget=500)))  # type: ignore[arg-type]
+    for encoder in (ours.encoder, theirs.encoder):
+        query = build_query(style, encoder)
+        made.append((query, render(asked, style=style, encoder=encoder, query=query, budget=500)))
     assert made[0] == made[1]
 
 
 def test_a_label_of_several_tokens_is_refused(ours: LlamaCppBackend) -> None:
     with pytest.raises(MismatchError, match="must be one"):
-        ours.label_id("absolutely")
+        ours.encoder.label_id("absolutely")
 
 
 def test_texts_that_end_the_process_in_llama_cpp_are_refused(
@@ -114,16 +118,16 @@ def test_texts_that_end_the_process_in_llama_cpp_are_refused(
     """Its regular expressions recurse; the tokenizers that it has code of its own for do not."""
     path = with_values(tiny_gguf, tmp_path / "model.gguf", pre="deepseek-llm")
     backend = LlamaCppBackend.load(path, threads=1)
-    assert backend.encode("word " * 5000)
+    assert backend.encoder.encode("word " * 5000)
     for long in ("a" * 100_000, " " * 100_000, "!" * 100_000):
         with pytest.raises(UsageError, match="too long for this tokenizer"):
-            backend.encode(long)
+            backend.encoder.encode(long)
     backend.close()
 
 
 def test_long_texts_are_encoded(ours: LlamaCppBackend) -> None:
     for long in ("a" * 300_000, " " * 300_000, "東" * 100_000):
-        assert ours.decode(ours.encode(long)) == long
+        assert ours.encoder.decode(ours.encoder.encode(long)) == long
 
 
 # --- chat templates ------------------------------------------------------------------------------
@@ -134,17 +138,17 @@ def test_conversations_read_as_in_transformers(
     ours: LlamaCppBackend, theirs: TransformersBackend, generation_prompt: bool
 ) -> None:
     for turns in (CHAT, CHAT[1:2]):
-        assert ours.render_chat(turns, generation_prompt=generation_prompt) == theirs.render_chat(
+        assert ours.encoder.render_chat(
             turns, generation_prompt=generation_prompt
-        )
+        ) == theirs.encoder.render_chat(turns, generation_prompt=generation_prompt)
 
 
 def test_a_model_without_a_template_says_so(tiny_gguf: Path, tmp_path: Path) -> None:
     path = with_values(tiny_gguf, tmp_path / "model.gguf", chat_template="")
     backend = LlamaCppBackend.load(path, threads=1)
     with pytest.raises(MismatchError, match="no chat template: use the context style 'raw'"):
-        backend.render_chat(CHAT, generation_prompt=True)
-    assert build_query("raw", backend).ids
+        backend.encoder.render_chat(CHAT, generation_prompt=True)
+    assert build_query("raw", backend.encoder).ids
     backend.close()
 
 

@@ -146,7 +146,10 @@ def test_padding_without_an_embedding_is_done_with_another_token(
     backend = TransformersBackend.load(
         variant(tokens=[pad], special={"pad_token": "[PAD]"}), device="cpu"
     )
-    prompts = [tuple(backend.encode("Question:")), tuple(backend.encode("Question: What?"))]
+    prompts = [
+        tuple(backend.encoder.encode("Question:")),
+        tuple(backend.encoder.encode("Question: What?")),
+    ]
     assert len(backend.generate(prompts, GenerationSettings(max_tokens=4))) == 2
 
 

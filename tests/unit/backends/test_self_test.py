@@ -10,7 +10,7 @@ import pytest
 from ct_guard.backends import Adapter, Item, MannerWarning, ScoreBatch, Want, self_test
 from ct_guard.errors import SelfTestError
 from ct_guard.query import Query, build_query
-from ct_guard.testing import FakeBackend
+from ct_guard.testing import FakeBackend, FakeEncoder
 
 ADAPTER = Adapter("tuned", Path("adapter"), "query")
 
@@ -59,7 +59,7 @@ class TakesTheOtherActivation(FakeBackend):
         return super().score(items, query, other, want)
 
 
-class DropsCapitals(FakeBackend):
+class DropsCapitals(FakeEncoder):
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         return super().encode(text.lower(), special=special)
 
@@ -80,7 +80,7 @@ def noise(labels: np.ndarray, size: float) -> np.ndarray:
 
 
 def check(backend: FakeBackend, adapter: Adapter | None = None) -> float:
-    return self_test(backend, build_query("raw", backend), adapter)
+    return self_test(backend, build_query("raw", backend.encoder), adapter)
 
 
 def test_a_sound_engine_passes_and_its_noise_is_kept() -> None:
@@ -129,4 +129,4 @@ def test_scores_that_are_no_numbers_are_found(value: float) -> None:
 
 def test_a_tokenizer_that_loses_text_is_found() -> None:
     with pytest.raises(SelfTestError, match="do not decode"):
-        check(DropsCapitals())
+        check(FakeBackend(encoder=DropsCapitals()))

@@ -11,7 +11,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from ct_guard.backends.streaming import TextStream, whole_tokens
 from ct_guard.backends.tokens import TokenizerEncoder
-from ct_guard.testing import FakeBackend
+from ct_guard.testing import FakeEncoder
 
 SPACE = "\u2581"
 TEXTS = st.text(st.sampled_from("aab .\n\tïß東京\u0301😀👩\u200d🚀\ufffd")) | st.text()
@@ -79,7 +79,7 @@ def test_any_tokens_of_a_byte_level_vocabulary_read_as_they_do_at_once(
 @relaxed
 @given(text=TEXTS)
 @example("  two spaces and 東京 ")
-@pytest.mark.parametrize("encoder", [STRIPPING, METASPACE, FakeBackend()])
+@pytest.mark.parametrize("encoder", [STRIPPING, METASPACE, FakeEncoder()])
 def test_text_comes_out_whole(encoder: TokenizerEncoder, text: str) -> None:
     ids = encoder.encode(text)
     assert "".join(streamed(ids, encoder.decode)) == encoder.decode(ids)

@@ -110,7 +110,7 @@ def user_defined(tiny_gguf: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 @pytest.fixture(scope="module")
 def on_llama(user_defined: Path) -> Any:
     backend = LlamaCppBackend.load(user_defined, threads=1)
-    yield backend
+    yield backend.encoder
     backend.close()
 
 

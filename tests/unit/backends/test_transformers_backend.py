@@ -33,7 +33,7 @@ def backend(tiny_base: Path) -> Iterator[TransformersBackend]:
 
 @pytest.fixture
 def query(backend: TransformersBackend) -> Query:
-    return build_query("raw", backend)
+    return build_query("raw", backend.encoder)
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,9 @@ def items(backend: TransformersBackend) -> list[Item]:
         ("Q", " a longer answer, because."),
         ("A passage. " * 6 + "Question: Who?\nAnswer:", " x"),
     ]
-    return [Item(tuple(backend.encode(c)), tuple(backend.encode(a))) for c, a in texts]
+    return [
+        Item(tuple(backend.encoder.encode(c)), tuple(backend.encoder.encode(a))) for c, a in texts
+    ]
 
 
 def ids_of(item: Item) -> tuple[int, ...]:
@@ -134,8 +136,8 @@ def test_activation_all_is_a_plain_peft_forward(
 
 
 def test_a_shared_context_is_read_once(backend: TransformersBackend, query: Query) -> None:
-    context = tuple(backend.encode("why " * 30))
-    answers = [tuple(backend.encode(text)) for text in (" a", " bb", " ccc")]
+    context = tuple(backend.encoder.encode("why " * 30))
+    answers = [tuple(backend.encoder.encode(text)) for text in (" a", " bb", " ccc")]
     batch = backend.score([Item(context, answer) for answer in answers], query, None, LABELS)
     assert batch.cached_tokens.tolist() == [0, len(context), len(context)]
     own = [len(answer) + len(query.ids) for answer in answers]
@@ -145,7 +147,9 @@ def test_a_shared_context_is_read_once(backend: TransformersBackend, query: Quer
 def test_hidden_states_of_a_live_cache_are_refused(
     backend: TransformersBackend, query: Query
 ) -> None:
-    kv = backend.generate([tuple(backend.encode("Q"))], GenerationSettings(max_tokens=3))[0].kv
+    kv = backend.generate([tuple(backend.encoder.encode("Q"))], GenerationSettings(max_tokens=3))[
+        0
+    ].kv
     assert kv is not None
     with pytest.raises(UsageError, match="hidden"):
         backend.score([Item(kv, ())], query, None, EVERYTHING)
@@ -197,7 +201,7 @@ def test_an_adapter_that_names_the_query_acts_where_the_call_says(
 def test_an_adapter_is_off_while_generating(
     backend: TransformersBackend, query: Query, tiny_adapter: Path
 ) -> None:
-    asked = tuple(backend.encode("Question: Who?\nAnswer:"))
+    asked = tuple(backend.encoder.encode("Question: Who?\nAnswer:"))
     before = backend.generate([asked], GenerationSettings(max_tokens=12))[0]
     backend.score(items(backend), query, Adapter("tuned", tiny_adapter, "all"), LABELS)
     after = backend.generate([asked], GenerationSettings(max_tokens=12))[0]
@@ -345,7 +349,7 @@ def test_a_fresh_adapter_takes_the_place_of_one_of_its_name(
 
 
 def test_greedy_answers_equal_those_of_generate(backend: TransformersBackend, plain: Any) -> None:
-    asked = tuple(backend.encode("Question: Who?\nAnswer:"))
+    asked = tuple(backend.encoder.encode("Question: Who?\nAnswer:"))
     made = backend.generate([asked], GenerationSettings(max_tokens=20))[0]
     expected = plain.generate(
         torch.tensor([asked]), max_new_tokens=20, do_sample=False, pad_token_id=0
@@ -358,7 +362,7 @@ def test_greedy_answers_equal_those_of_generate(backend: TransformersBackend, pl
 def test_logprobs_are_the_base_models_at_temperature_one(
     backend: TransformersBackend, plain: Any, temperature: float
 ) -> None:
-    asked = tuple(backend.encode("Question: Who?\nAnswer:"))
+    asked = tuple(backend.encoder.encode("Question: Who?\nAnswer:"))
     made = backend.generate(
         [asked], GenerationSettings(max_tokens=10, temperature=temperature, seed=3)
     )[0]
@@ -370,7 +374,7 @@ def test_logprobs_are_the_base_models_at_temperature_one(
 def test_a_seed_decides_and_leaves_the_global_generator_alone(
     backend: TransformersBackend,
 ) -> None:
-    asked = tuple(backend.encode("Q"))
+    asked = tuple(backend.encoder.encode("Q"))
 
     def sample(seed: int | None) -> tuple[int, ...]:
         return backend.generate(
@@ -384,7 +388,7 @@ def test_a_seed_decides_and_leaves_the_global_generator_alone(
 
 
 def test_samples_without_a_seed_differ(backend: TransformersBackend) -> None:
-    asked = tuple(backend.encode("Q"))
+    asked = tuple(backend.encoder.encode("Q"))
     samples = {
         backend.generate([asked], GenerationSettings(max_tokens=12, temperature=1.0))[0].ids
         for _ in range(4)
@@ -394,7 +398,7 @@ def test_samples_without_a_seed_differ(backend: TransformersBackend) -> None:
 
 def test_sampling_reaches_the_whole_vocabulary(backend: TransformersBackend) -> None:
     """No hidden top-k: at a very high temperature every token is about equally likely."""
-    asked = tuple(backend.encode("Q"))
+    asked = tuple(backend.encoder.encode("Q"))
     made = backend.generate(
         [asked] * 200, GenerationSettings(max_tokens=1, temperature=1e6, seed=0)
     )
@@ -402,7 +406,7 @@ def test_sampling_reaches_the_whole_vocabulary(backend: TransformersBackend) -> 
 
 
 def test_top_p_keeps_the_likely_tokens_only(backend: TransformersBackend) -> None:
-    asked = tuple(backend.encode("Q"))
+    asked = tuple(backend.encoder.encode("Q"))
     made = backend.generate(
         [asked] * 20, GenerationSettings(max_tokens=1, temperature=1.0, top_p=1e-6, seed=0)
     )
@@ -414,11 +418,13 @@ def test_top_p_keeps_the_likely_tokens_only(backend: TransformersBackend) -> Non
 def test_generation_ends_before_a_stop_string_and_its_padding_is_no_answer(
     backend: TransformersBackend,
 ) -> None:
-    prompts = [tuple(backend.encode(text)) for text in ("Question: Who?\nAnswer:", "Q: why")]
+    prompts = [
+        tuple(backend.encoder.encode(text)) for text in ("Question: Who?\nAnswer:", "Q: why")
+    ]
     free = backend.generate(prompts, GenerationSettings(max_tokens=12))
-    stop = backend.decode(free[0].ids[2:3])
+    stop = backend.encoder.decode(free[0].ids[2:3])
     assert stop
-    assert stop not in backend.decode(free[0].ids[:2])
+    assert stop not in backend.encoder.decode(free[0].ids[:2])
     ended = backend.generate(prompts, GenerationSettings(max_tokens=12, stop=[stop]))
     alone = [
         backend.generate([one], GenerationSettings(max_tokens=12, stop=[stop]))[0]
@@ -514,7 +520,10 @@ def many(backend: TransformersBackend, *, shared: bool) -> list[Item]:
     unlike = [f"{n} {'why ' * n}?" for n in range(12)]  # none begins as another does
     contexts = ["why " * 20] * 12 if shared else unlike
     return [
-        Item(tuple(backend.encode(context)), tuple(backend.encode(" " + "a" * (1 + n % 5))))
+        Item(
+            tuple(backend.encoder.encode(context)),
+            tuple(backend.encoder.encode(" " + "a" * (1 + n % 5))),
+        )
         for n, context in enumerate(contexts)
     ]
 
@@ -639,12 +648,15 @@ def test_a_sliding_window_is_not_distorted_by_padding_or_shared_contexts(
     mistral: TransformersBackend, size: int
 ) -> None:
     """Contexts far below, near and far beyond the window."""
-    query = build_query("raw", mistral)
-    shared = tuple(mistral.encode("why " * size))
+    query = build_query("raw", mistral.encoder)
+    shared = tuple(mistral.encoder.encode("why " * size))
     rows = [
-        *(Item(shared, tuple(mistral.encode(" " + "a" * n))) for n in (1, 9, 4)),
-        Item(tuple(mistral.encode("Q")), tuple(mistral.encode(" short"))),
-        Item(tuple(mistral.encode("who? " * size)), tuple(mistral.encode(" long answer"))),
+        *(Item(shared, tuple(mistral.encoder.encode(" " + "a" * n))) for n in (1, 9, 4)),
+        Item(tuple(mistral.encoder.encode("Q")), tuple(mistral.encoder.encode(" short"))),
+        Item(
+            tuple(mistral.encoder.encode("who? " * size)),
+            tuple(mistral.encoder.encode(" long answer")),
+        ),
     ]
     batch = mistral.score(rows, query, None, frozenset({"labels", "answer_logprobs"}))
     for row, item in enumerate(rows):
@@ -665,9 +677,9 @@ def test_a_sliding_window_is_not_distorted_by_padding_or_shared_contexts(
 def test_a_live_cache_beyond_the_window_scores_as_its_ids_cold(
     mistral: TransformersBackend, size: int
 ) -> None:
-    query = build_query("raw", mistral)
+    query = build_query("raw", mistral.encoder)
     kv = mistral.generate(
-        [tuple(mistral.encode("why " * size))], GenerationSettings(max_tokens=10)
+        [tuple(mistral.encoder.encode("why " * size))], GenerationSettings(max_tokens=10)
     )[0].kv
     assert kv is not None
     warm = mistral.score([Item(kv, ())], query, None, LABELS).label_logits

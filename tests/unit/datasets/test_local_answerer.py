@@ -85,7 +85,7 @@ def test_the_style_is_that_of_the_model_unless_one_is_asked_for(tiny: Transforme
 
 def test_a_model_without_a_chat_template_is_asked_raw() -> None:
     backend = FakeBackend()
-    backend.render_chat = refuse_chat  # type: ignore[method-assign]
+    backend.encoder.render_chat = refuse_chat  # type: ignore[method-assign]
     assert LocalAnswerer(backend, "plain").settings["style"] == "raw"
     with pytest.raises(MismatchError):
         LocalAnswerer(backend, "plain", style="chat_turn")

@@ -70,7 +70,7 @@ def test_five_labels_are_five_answers_to_one_context_in_one_call(
     judged = judge(estimator, "A state.", {"which": FIVE})["which"]
     (batch,) = backend.batches
     assert len({item.context for item in batch}) == 1
-    assert [backend.decode(item.answer) for item in batch] == list(FIVE.criteria)
+    assert [backend.encoder.decode(item.answer) for item in batch] == list(FIVE.criteria)
     assert sum(judged.probabilities.values()) == pytest.approx(1, abs=1e-6)
     odds = [math.exp(by_word(label)) for label in FIVE.criteria]
     assert list(judged.probabilities.values()) == pytest.approx(

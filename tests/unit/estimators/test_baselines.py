@@ -173,7 +173,7 @@ def test_both_label_orders_are_averaged(tiny_base: Path, tmp_path: Path) -> None
     both = load_estimator(tmp_path / "both")
     assert both.swapped is not None
     assert both.swapped.label_ids == present(one.query).label_ids[::-1]
-    text = present(both.backend).decode(both.swapped.ids)
+    text = present(both.backend).encoder.decode(both.swapped.ids)
     assert "(i): yes\n(ii): no" in text
     swapped = replace(one, query=both.swapped)
     apart = [present(each.score([RIGHT])[0].logit) for each in (one, swapped)]

@@ -18,7 +18,7 @@ from ct_guard.evidence.question_prior import fit_question_prior
 from ct_guard.query import MAX_CHARACTERS, QUERY_TEXT, Query, render_context
 from ct_guard.records import CalibratorState, Message, QuestionAnswer
 from ct_guard.store import BaseModelRef, LogisticLayer, Manifest, Scope, save_estimator
-from ct_guard.testing import FakeBackend
+from ct_guard.testing import FakeBackend, FakeEncoder
 from tests.present import present
 
 Make = Callable[..., Estimator]
@@ -147,7 +147,7 @@ def test_nothing_is_scored_for_nothing(make: Make) -> None:
     assert backend.calls == []
 
 
-class Counting(FakeBackend):
+class Counting(FakeEncoder):
     """Remembers the longest text that it was given to encode."""
 
     longest = 0
@@ -158,15 +158,15 @@ class Counting(FakeBackend):
 
 
 def test_a_text_that_is_too_long_is_not_even_tokenised(make: Make) -> None:
-    backend = Counting()
-    estimator = make(backend)
+    encoder = Counting()
+    estimator = make(FakeBackend(encoder=encoder))
     long = "x" * (MAX_CHARACTERS + 1)
     found = estimator.score([qa(long), qa("a", question=long), qa("a", context=long)])
     assert [c.status for c in found] == ["too_long"] * 3
-    assert backend.longest < 1000
+    assert encoder.longest < 1000
 
 
-class NoTools(FakeBackend):
+class NoTools(FakeEncoder):
     """A chat template that leaves the turns of tools out."""
 
     def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
@@ -176,7 +176,9 @@ class NoTools(FakeBackend):
 
 def test_a_conversation_that_the_template_cannot_show_is_unsupported_alone(make: Make) -> None:
     tool = (Message(role="user", content="8 + 6?"), Message(role="tool", content="14"))
-    found = make(NoTools(), style="chat_turn").score([qa("a", messages=tool), qa("a")])
+    found = make(FakeBackend(encoder=NoTools()), style="chat_turn").score(
+        [qa("a", messages=tool), qa("a")]
+    )
     assert [c.status for c in found] == ["unsupported", "ok"]
     assert "tool turn" in (found[0].error or "")
 
@@ -201,7 +203,7 @@ def test_nan_from_a_model_is_an_error_of_its_row_alone(
     expected = estimator.score([rows[0], rows[2]])
     backend: Any = estimator.backend
     model = backend.model.base_model
-    whole, mark = model.forward, backend.encode("\u00a7")[-1]
+    whole, mark = model.forward, backend.encoder.encode("\u00a7")[-1]
 
     def forward(*args: Any, **kwargs: Any) -> Any:
         out = whole(*args, **kwargs)
@@ -225,7 +227,7 @@ class Broken(FakeBackend):
         adapter: Adapter | None,
         want: frozenset[Want],
     ) -> ScoreBatch:
-        if any("bad" in self.decode(item.answer) for item in items):
+        if any("bad" in self.encoder.decode(item.answer) for item in items):
             raise BackendError("out of order")
         return super().score(items, query, adapter, want)
 
@@ -320,7 +322,7 @@ def test_an_answer_just_generated_scores_as_its_text_cold(make: Make) -> None:
     backend = FakeBackend(reply="It is Mona.")
     estimator = make(backend, style="chat_turn", calibrators={"*": platt(0.5, 0.1)})
     row = qa("It is Mona.")
-    context, _ = render_context(row.conversation(), "chat_turn", backend)
+    context, _ = render_context(row.conversation(), "chat_turn", backend.encoder)
     kv = backend.generate([context], GenerationSettings(max_tokens=50))[0].kv
     assert kv is not None
     assert [estimator.score_generated(row, kv)] == estimator.score([row])
@@ -332,7 +334,7 @@ def test_a_live_cache_is_read_with_what_was_asked(make: Make) -> None:
     far, many = (qa("It is Mona.", question) for question in ("How far 1?", "How many 1?"))
     found = []
     for row in (far, many):
-        context, _ = render_context(row.conversation(), "chat_turn", backend)
+        context, _ = render_context(row.conversation(), "chat_turn", backend.encoder)
         kv = backend.generate([context], GenerationSettings(max_tokens=50))[0].kv
         assert kv is not None
         found.append(estimator.score_generated(row, kv))
@@ -357,7 +359,7 @@ def test_a_live_cache_of_a_model_scores_as_the_same_ids(
     row = qa("anything")
     backend, reading = present(estimator.backend), estimator.method
     assert not isinstance(reading, TextMethod)
-    context, _ = render_context(row.conversation(), "chat_turn", backend)
+    context, _ = render_context(row.conversation(), "chat_turn", backend.encoder)
     kv = backend.generate([context], GenerationSettings(max_tokens=8))[0].kv
     assert kv is not None
     cold = backend.score(
@@ -384,7 +386,7 @@ def test_a_generated_thought_is_not_part_of_what_is_judged(make: Make) -> None:
     said = "<think>Lisa?</think>It is Mona."
     backend = FakeBackend(reply=said)
     estimator = make(backend, style="chat_turn")
-    context, _ = render_context(qa(said).conversation(), "chat_turn", backend)
+    context, _ = render_context(qa(said).conversation(), "chat_turn", backend.encoder)
     kv = backend.generate([context], GenerationSettings(max_tokens=50))[0].kv
     assert kv is not None
     found = estimator.score_generated(qa(said), kv)
@@ -395,7 +397,7 @@ def test_a_generated_answer_that_is_cleaned_is_read_again_clean(make: Make) -> N
     backend = FakeBackend(reply="It is\u200b Mona.")
     estimator = make(backend, style="chat_turn")
     row = qa("It is\u200b Mona.")
-    context, _ = render_context(row.conversation(), "chat_turn", backend)
+    context, _ = render_context(row.conversation(), "chat_turn", backend.encoder)
     kv = backend.generate([context], GenerationSettings(max_tokens=50))[0].kv
     assert kv is not None
     found = estimator.score_generated(row, kv)

@@ -176,7 +176,7 @@ def test_where_the_query_would_merge_with_the_answer_it_is_read_apart_and_flagge
         if not answer.endswith("."):
             assert confidence.p == pytest.approx(p, abs=1e-5)
         assert tuple(present(estimator.query).ids) == tuple(
-            backend.encode("\n\nIs the proposed answer correct?\nChoices:\n(i): no\n"
+            backend.encoder.encode("\n\nIs the proposed answer correct?\nChoices:\n(i): no\n"
                            "(ii): yes\nAnswer:")
         )  # fmt: skip
 
@@ -276,7 +276,7 @@ def test_an_answer_just_generated_is_read_as_one_text(
     folder = make_adapter(tmp_path / "mine", base=str(base), calibrated=True)
     estimator = load_estimator(folder, device="cpu")
     backend = present(estimator.backend)
-    prompt = tuple(backend.encode("Question: Who?\nAnswer:"))
+    prompt = tuple(backend.encoder.encode("Question: Who?\nAnswer:"))
     kv = backend.generate([prompt], GenerationSettings(max_tokens=4))[0].kv
     assert kv is not None
     row = QuestionAnswer(question="Who?", answer="a letter")

@@ -60,22 +60,24 @@ def agree(folder: Path, path: Path) -> None:
     original = TokenizerEncoder(tokenizer)
     backend = LlamaCppBackend.load(path, n_ctx=64, n_batch=32, threads=1)
     try:
-        assert backend.start_ids == original.start_ids
+        assert backend.encoder.start_ids == original.start_ids
         for text in texts(400):
             ids = original.encode(text)
-            assert backend.encode(text) == ids, text
-            assert backend.encode(text, special=True) == original.encode(text, special=True), text
+            assert backend.encoder.encode(text) == ids, text
+            assert backend.encoder.encode(text, special=True) == original.encode(
+                text, special=True
+            ), text
             decoded = original.decode(ids)  # SentencePiece's takes off the first space
-            assert backend.decode(ids) in (decoded, f" {decoded}"), text
+            assert backend.encoder.decode(ids) in (decoded, f" {decoded}"), text
         for label in LABELS:
             try:
                 expected = original.label_id(label)
             except MismatchError:
                 continue
-            assert backend.label_id(label) == expected
+            assert backend.encoder.label_id(label) == expected
         if tokenizer.chat_template:
             for prompt in (True, False):
-                shown = backend.render_chat(CONVERSATION, generation_prompt=prompt)
+                shown = backend.encoder.render_chat(CONVERSATION, generation_prompt=prompt)
                 assert shown == original.render_chat(CONVERSATION, generation_prompt=prompt)
     finally:
         backend.close()
@@ -110,7 +112,7 @@ def test_a_unicode_form_is_kept_by_the_backend(
     export_base(folder, tmp_path / "model.gguf")
     backend = LlamaCppBackend.load(tmp_path / "model.gguf", n_ctx=64, n_batch=32, threads=1)
     try:
-        assert backend.encode("Cafe\u0301") == backend.encode("Caf\u00e9")
+        assert backend.encoder.encode("Cafe\u0301") == backend.encoder.encode("Caf\u00e9")
     finally:
         backend.close()
     agree(folder, tmp_path / "model.gguf")

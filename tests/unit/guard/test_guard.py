@@ -44,7 +44,7 @@ class Gated(FakeBackend):
             return FakeBackend().score(items, query, adapter, want)
         self.reached.set()
         self.gate.wait(10)
-        if any("bad" in self.decode(item.answer) for item in items):
+        if any("bad" in self.encoder.decode(item.answer) for item in items):
             raise BackendError("broken")
         return super().score(items, query, adapter, want)
 
@@ -139,7 +139,7 @@ def test_a_generated_answer_is_assessed_from_its_cache(
     make: Make, estimator: Estimator, backend: Gated
 ) -> None:
     row = qa(2)
-    context, _ = render_context(row.conversation(), "chat_turn", backend)
+    context, _ = render_context(row.conversation(), "chat_turn", backend.encoder)
     kv = FakeBackend(reply=row.answer).generate([context], GenerationSettings(max_tokens=50))[0].kv
     assert kv is not None
     assert make().assess_generated(row, kv) == make().assess(row)

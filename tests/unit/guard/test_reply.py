@@ -59,7 +59,7 @@ def guard(backend: Watched) -> Iterator[Guard]:
             manifest=manifest,
             method=make_method(manifest),
             backend=backend,
-            query=build_query("chat_turn", backend),
+            query=build_query("chat_turn", backend.encoder),
             adapter=None,
             fingerprint="f00d",
         )

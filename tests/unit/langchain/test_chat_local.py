@@ -72,7 +72,9 @@ def test_the_confidence_is_that_of_the_same_ids_read_afresh(tiny_estimator: Esti
     from ct_guard.records import Message
 
     backend = present(tiny_estimator.backend)
-    prompt, _ = render_context((Message(role="user", content=QUESTION),), "chat_turn", backend)
+    prompt, _ = render_context(
+        (Message(role="user", content=QUESTION),), "chat_turn", backend.encoder
+    )
     (made,) = backend.generate([prompt], GenerationSettings(max_tokens=12))
     items = [Item(prompt, made.ids)]
     query = present(tiny_estimator.query)
@@ -80,7 +82,7 @@ def test_the_confidence_is_that_of_the_same_ids_read_afresh(tiny_estimator: Esti
     assert read.label_logits is not None
     no, yes = read.label_logits[0].tolist()
     answer = ChatLocal(estimator=tiny_estimator, max_tokens=12).invoke(QUESTION)
-    assert answer.content == backend.decode(made.ids)
+    assert answer.content == backend.encoder.decode(made.ids)
     assert answer.response_metadata["ct_guard"]["logit"] == pytest.approx(yes - no, abs=1e-3)
 
 

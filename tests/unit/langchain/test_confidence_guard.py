@@ -28,7 +28,7 @@ class Choosy(FakeBackend):
     """Cannot score an answer that says `broken`."""
 
     def score(self, items: Any, *args: Any, **kwargs: Any) -> Any:
-        if any("broken" in self.decode(item.answer) for item in items):
+        if any("broken" in self.encoder.decode(item.answer) for item in items):
             raise BackendError("the engine failed")
         return super().score(items, *args, **kwargs)
 

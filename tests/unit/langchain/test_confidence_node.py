@@ -83,7 +83,7 @@ def test_answers_that_were_sent_back_are_no_part_of_the_question(
 
     class Listening(FakeBackend):
         def score(self, items: Any, *args: Any, **kwargs: Any) -> Any:
-            heard.extend(self.decode(item.context) for item in items)
+            heard.extend(self.encoder.decode(item.context) for item in items)
             return super().score(items, *args, **kwargs)
 
     guard = Guard(make_estimator(backend=Listening(logit=by_word)), Escalate(threshold=0.7))

@@ -76,7 +76,9 @@ class Listening(FakeBackend):
         self.heard: list[tuple[str, str]] = []
 
     def score(self, items: Any, *args: Any, **kwargs: Any) -> Any:
-        self.heard += [(self.decode(item.context), self.decode(item.answer)) for item in items]
+        self.heard += [
+            (self.encoder.decode(item.context), self.encoder.decode(item.answer)) for item in items
+        ]
         return super().score(items, *args, **kwargs)
 
 

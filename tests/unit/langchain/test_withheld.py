@@ -411,7 +411,10 @@ def test_answer_and_passages_are_where_the_caller_says(make_estimator: MakeEstim
 
     class Listening(FakeBackend):
         def score(self, items: Any, *args: Any, **kwargs: Any) -> Any:
-            heard.extend((self.decode(item.context), self.decode(item.answer)) for item in items)
+            heard.extend(
+                (self.encoder.decode(item.context), self.encoder.decode(item.answer))
+                for item in items
+            )
             return super().score(items, *args, **kwargs)
 
     guard = ConfidenceGuard(make_estimator(backend=Listening(logit=by_word)), 0.7)
@@ -432,7 +435,7 @@ def test_pairs_keep_their_context(make_estimator: MakeEstimator) -> None:
 
     class Listening(FakeBackend):
         def score(self, items: Any, *args: Any, **kwargs: Any) -> Any:
-            heard.extend(self.decode(item.context) for item in items)
+            heard.extend(self.encoder.decode(item.context) for item in items)
             return super().score(items, *args, **kwargs)
 
     guard = ConfidenceGuard(make_estimator(backend=Listening(logit=by_word)), 0.7)

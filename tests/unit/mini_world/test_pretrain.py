@@ -37,4 +37,4 @@ def test_a_round_that_is_done_is_kept_and_one_that_is_lost_comes_out_the_same(
     assert all(torch.equal(weights[name], again[name]) for name in weights)
 
     backend = TransformersBackend.load(base, device="cpu")
-    assert len({backend.label_id(label) for label in LABELS}) == 2
+    assert len({backend.encoder.label_id(label) for label in LABELS}) == 2

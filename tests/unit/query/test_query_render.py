@@ -20,7 +20,7 @@ from ct_guard.query import (
     render_prompt,
 )
 from ct_guard.records import Message, QuestionAnswer
-from ct_guard.testing import FakeBackend
+from ct_guard.testing import FakeBackend, FakeEncoder
 
 STYLES: tuple[ContextStyle, ...] = ("raw", "chat_user", "chat_turn")
 BEGIN, END, USER, ASSISTANT, SYSTEM = 256, 257, 258, 259, 260
@@ -34,7 +34,7 @@ user_text = st.text(st.characters(exclude_categories=())) | st.lists(
 @pytest.fixture(scope="module", params=["fake", "tiny"])
 def encoder(request: pytest.FixtureRequest) -> Encoder:
     if request.param == "fake":
-        return FakeBackend()
+        return FakeEncoder()
     from transformers import AutoTokenizer
 
     from ct_guard.backends.tokens import TokenizerEncoder
@@ -63,9 +63,9 @@ def readable(ids: Sequence[int]) -> str:
 
 def made(style: ContextStyle, budget: int = 4096, **fields: Any) -> tuple[Rendered, str]:
     fake = FakeBackend()
-    query = build_query(style, fake)
+    query = build_query(style, fake.encoder)
     qa = QuestionAnswer.model_validate({"question": "2+2?", "answer": "4", **fields})
-    out = render(qa, style=style, encoder=fake, query=query, budget=budget)
+    out = render(qa, style=style, encoder=fake.encoder, query=query, budget=budget)
     return out, readable((*out.context, *out.answer, *query.ids))
 
 
@@ -246,7 +246,7 @@ def test_invisible_characters_are_removed_and_flagged_wherever_they_are(field: s
 def test_the_context_alone_is_what_stands_before_the_answer(style: ContextStyle) -> None:
     qa = QuestionAnswer(question="2+2?\u200b", answer="4")
     out, _ = made(style, question="2+2?\u200b")
-    assert render_context(qa.conversation(), style, FakeBackend()) == (out.context, True)
+    assert render_context(qa.conversation(), style, FakeEncoder()) == (out.context, True)
 
 
 @pytest.mark.parametrize(
@@ -259,13 +259,13 @@ def test_the_context_alone_is_what_stands_before_the_answer(style: ContextStyle)
 )
 def test_a_prompt_ends_where_the_answer_begins(style: ContextStyle, prompt: str) -> None:
     turns = (Message(role="user", content="Wh\u200bo?"),)
-    assert readable(render_prompt(turns, style, FakeBackend())) == prompt
+    assert readable(render_prompt(turns, style, FakeEncoder())) == prompt
 
 
 # --- chat templates ------------------------------------------------------------------------------
 
 
-class DropsSystem(FakeBackend):
+class DropsSystem(FakeEncoder):
     """A template that leaves system turns out."""
 
     def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
@@ -273,7 +273,7 @@ class DropsSystem(FakeBackend):
         return super().render_chat(kept, generation_prompt=generation_prompt)
 
 
-class RefusesSystem(FakeBackend):
+class RefusesSystem(FakeEncoder):
     """A template that knows no system turn."""
 
     def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
@@ -293,7 +293,7 @@ class Alternates(RefusesSystem):
         return super().render_chat(messages, generation_prompt=generation_prompt)
 
 
-class MovesSystem(FakeBackend):
+class MovesSystem(FakeEncoder):
     """A template that shows the system turn right before the last turn."""
 
     def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
@@ -308,7 +308,7 @@ def turns(*said: str) -> tuple[Message, ...]:
 
 
 @pytest.mark.parametrize(
-    ("backend", "said", "shown"),
+    ("encoder", "said", "shown"),
     [
         (DropsSystem(), "S U", "<|user|>S\n\nU<|end|>"),
         (RefusesSystem(), "S U", "<|user|>S\n\nU<|end|>"),
@@ -331,13 +331,13 @@ def turns(*said: str) -> tuple[Message, ...]:
     ],
 )  # fmt: skip
 def test_every_turn_reaches_a_template_that_does_not_know_its_form(
-    backend: FakeBackend, said: str, shown: str
+    encoder: FakeEncoder, said: str, shown: str
 ) -> None:
-    prompt = render_prompt(turns(*said.split()), "chat_turn", backend)
+    prompt = render_prompt(turns(*said.split()), "chat_turn", encoder)
     assert readable(prompt) == f"<|begin|>{shown}<|assistant|>"
 
 
-class RepeatsLast(FakeBackend):
+class RepeatsLast(FakeEncoder):
     """A template that shows the last turn twice."""
 
     def render_chat(self, messages: Sequence[Message], *, generation_prompt: bool) -> str:
@@ -346,11 +346,11 @@ class RepeatsLast(FakeBackend):
 
 
 def test_a_template_that_does_not_show_every_turn_once_is_refused() -> None:
-    backend = RepeatsLast()
-    query = build_query("raw", backend)
+    encoder = RepeatsLast()
+    query = build_query("raw", encoder)
     qa = QuestionAnswer(question="q", answer="a", messages=HISTORY)
     with pytest.raises(MismatchError, match="chat template"):
-        render(qa, style="chat_turn", encoder=backend, query=query, budget=4096)
+        render(qa, style="chat_turn", encoder=encoder, query=query, budget=4096)
 
 
 def test_a_chat_style_without_a_chat_template_is_refused(tiny_base: Path) -> None:
@@ -378,7 +378,7 @@ def test_a_conversation_that_the_template_refuses_is_a_mismatch(tiny_base: Path)
 # --- labels --------------------------------------------------------------------------------------
 
 
-class Labels(FakeBackend):
+class Labels(FakeEncoder):
     """Both labels end in one vocabulary entry, as on small vocabularies."""
 
     def label_id(self, label: str) -> int:
@@ -393,7 +393,7 @@ def test_labels_that_share_an_id_are_refused() -> None:
 def test_explicit_label_ids_override_the_look_up() -> None:
     assert build_query("raw", Labels(), (11, 12)).label_ids == (11, 12)
     with pytest.raises(MismatchError, match="same token id 11"):
-        build_query("raw", FakeBackend(), (11, 11))
+        build_query("raw", FakeEncoder(), (11, 11))
 
 
 def test_a_label_of_several_tokens_is_refused(encoder: Encoder) -> None:

@@ -53,7 +53,7 @@ def plan(base: Path, calibrator: str | None) -> EstimatorPlan:
 
 
 def test_a_record_is_learnt_from_whole_and_field_by_field(backend: TransformersBackend) -> None:
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     reader = reader_of("chat_turn", backend, query)
     rows = render_graded(
         records(2), style="chat_turn", backend=backend, query=query, budget=512, reader=reader
@@ -61,7 +61,7 @@ def test_a_record_is_learnt_from_whole_and_field_by_field(backend: TransformersB
     assert [row.correct for row in rows] == [False, False, False, True, True, True]
     assert len({row.prefix for row in rows}) == 2
     assert [bool(row.query) for row in rows] == [False, True, True] * 2
-    asked = backend.decode(rows[1].query)
+    asked = backend.encoder.decode(rows[1].query)
     assert asked.endswith("- town: no?")
     prefixes = Prefixes(backend)
     prefixes.room = 1 << 20
@@ -71,7 +71,7 @@ def test_a_record_is_learnt_from_whole_and_field_by_field(backend: TransformersB
 
 
 def test_a_budget_leaves_room_for_the_longest_query(backend: TransformersBackend) -> None:
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     reader = reader_of("chat_turn", backend, query)
     rows = render_graded(
         records(2), style="chat_turn", backend=backend, query=query, budget=130, reader=reader

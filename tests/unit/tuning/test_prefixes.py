@@ -13,7 +13,7 @@ from tests.unit.tuning.rows import graded
 
 @pytest.fixture
 def query(backend: TransformersBackend) -> Query:
-    return build_query("chat_turn", backend)
+    return build_query("chat_turn", backend.encoder)
 
 
 @pytest.fixture

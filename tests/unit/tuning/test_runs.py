@@ -137,7 +137,7 @@ def test_the_number_format_is_that_of_the_bases_weights_as_they_were_loaded(
 
     assert number_format(backend.model) == "float32"
     backend.model.to(torch.bfloat16)
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     assert QueryLearner(backend, query, tmp_path / "a", CONFIG).weights[0].dtype == torch.float32
     assert number_format(backend.model) == "bfloat16"
     eight_bits = torch.nn.ParameterList(
@@ -162,7 +162,7 @@ def test_a_step_in_parts_is_the_same_step(
 def test_parts_hold_whole_questions_and_all_rows(backend: TransformersBackend) -> None:
     from ct_guard.query import build_query
 
-    query = build_query("raw", backend)
+    query = build_query("raw", backend.encoder)
     rows = render_graded(graded(20), style="raw", backend=backend, query=query, budget=512)
     batch = next(batches(rows, size=14, seed=0))
     parts = batch.split(3)

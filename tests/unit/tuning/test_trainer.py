@@ -77,7 +77,7 @@ def test_the_trainer_and_the_server_compute_the_same_logits(
     backend: TransformersBackend,
     tiny_adapter: Path,
 ) -> None:
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     config = replace(CONFIG, activation=activation, targets=("q_proj", "v_proj"), rank=4)
     learner = QueryLearner(backend, query, tiny_adapter, config)
     backend.reload_adapter(learner.adapter)
@@ -92,7 +92,9 @@ def test_the_trainer_and_the_server_compute_the_same_logits(
 def test_both_label_orders_are_learnt_on_as_they_are_served(
     backend: TransformersBackend, tiny_adapter: Path
 ) -> None:
-    query, exchanged = (build_query("chat_turn", backend, swapped=order) for order in (False, True))
+    query, exchanged = (
+        build_query("chat_turn", backend.encoder, swapped=order) for order in (False, True)
+    )
     config = replace(CONFIG, targets=("q_proj", "v_proj"), rank=4)
     both = QueryLearner(backend, query, tiny_adapter, config, exchanged)
     backend.reload_adapter(both.adapter)

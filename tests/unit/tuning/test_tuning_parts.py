@@ -129,13 +129,13 @@ def test_twins_carry_an_ending_and_keep_question_and_label() -> None:
 def test_every_ending_reaches_the_model_whole(
     ending: str, style: ContextStyle, backend: TransformersBackend
 ) -> None:
-    query = build_query(style, backend)
+    query = build_query(style, backend.encoder)
 
     def answer(text: str) -> tuple[int, ...]:
         qa = QuestionAnswer(question="What is 7 plus 5?", answer=text)
-        return render(qa, style=style, encoder=backend, query=query, budget=512).answer
+        return render(qa, style=style, encoder=backend.encoder, query=query, budget=512).answer
 
-    said = backend.decode(answer(f"12{ending}"))
+    said = backend.encoder.decode(answer(f"12{ending}"))
     assert said.strip() == f"12{ending}"
     assert answer(f"12{ending}") != answer("12")
 

@@ -27,7 +27,7 @@ CONFIG = TuningConfig(
 def test_loss_and_gradients_are_those_of_one_pass_of_pefts_activated_lora(
     backend: TransformersBackend, tiny_base: Path, tmp_path: Path
 ) -> None:
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     rows = render_graded(graded(6), style="chat_turn", backend=backend, query=query, budget=512)
     correct = torch.tensor([row.correct for row in rows])
     learner = QueryLearner(backend, query, tmp_path / "adapter", CONFIG)
@@ -68,7 +68,7 @@ def test_loss_and_gradients_are_those_of_one_pass_of_pefts_activated_lora(
 
 
 def test_the_base_model_gets_no_gradient(backend: TransformersBackend, tmp_path: Path) -> None:
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     rows = render_graded(graded(2), style="chat_turn", backend=backend, query=query, budget=512)
     learner = QueryLearner(backend, query, tmp_path / "adapter", CONFIG)
     before = learner.before(rows)
@@ -82,7 +82,7 @@ def test_the_base_model_gets_no_gradient(backend: TransformersBackend, tmp_path:
 def test_a_cache_that_was_dropped_is_noticed(
     backend: TransformersBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     rows = render_graded(graded(2), style="chat_turn", backend=backend, query=query, budget=512)
     learner = QueryLearner(backend, query, tmp_path / "adapter", CONFIG)
 

@@ -59,7 +59,7 @@ def test_fewer_rows_than_inputs_are_no_trouble() -> None:
 
 def test_the_adapter_says_what_the_probe_says(backend: TransformersBackend, tmp_path: Path) -> None:
     """Before the first step, on the serving path, and through the file that is written."""
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     rows, held_out = (
         render_graded(part, style="chat_turn", backend=backend, query=query, budget=512)
         for part in (graded(60), graded(20, offset=100))
@@ -101,7 +101,7 @@ def test_a_lora_that_does_not_write_last_of_all_starts_from_nothing(
     backend: TransformersBackend, tmp_path: Path
 ) -> None:
     """As on the projections of queries, whose outputs have the hidden state's size, too."""
-    query = build_query("chat_turn", backend)
+    query = build_query("chat_turn", backend.encoder)
     rows, held_out = (
         render_graded(part, style="chat_turn", backend=backend, query=query, budget=512)
         for part in (graded(60), graded(20, offset=100))

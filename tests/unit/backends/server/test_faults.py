@@ -22,12 +22,15 @@ from ct_guard.testing import FakeBackend
 from tests.served import ROUTES, Fault, Handler, Kind, ServedModel, serving
 
 FAKE = FakeBackend()
-QUERY = build_query("raw", FAKE)
+QUERY = build_query("raw", FAKE.encoder)
 LABELS: frozenset[Want] = frozenset({"labels"})
 DEADLINE, MARGIN = 1.0, 1.5
 """Seconds; the margin is this machine's, where other tests run beside."""
 KEY = "sk-0123456789-secret"
-ITEMS = [Item(tuple(FAKE.encode(f"question {at}")), tuple(FAKE.encode(" yes"))) for at in range(6)]
+ITEMS = [
+    Item(tuple(FAKE.encoder.encode(f"question {at}")), tuple(FAKE.encoder.encode(" yes")))
+    for at in range(6)
+]
 
 
 def reset(handler: Handler, asked: dict[str, Any]) -> bool:
@@ -178,7 +181,7 @@ FAULTS: dict[str, tuple[Fault, type[CtGuardError], str]] = {
 def connect(server: ServedModel, **patience: float) -> ServerBackend:
     given = {"total": DEADLINE, "read": DEADLINE, "first_wait": 0.01, "retries": 2, **patience}
     pool = Pool(server.url, key=KEY, patience=Patience(**given))  # type: ignore[arg-type]
-    return ServerBackend(pool, open_server(pool, None), LocalText(FAKE, 512, ""))
+    return ServerBackend(pool, open_server(pool, None), LocalText(FAKE.encoder, 512, ""))
 
 
 @pytest.fixture(scope="module", params=["vllm", "old vllm", "sglang", "llama_server"])

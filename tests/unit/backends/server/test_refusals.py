@@ -16,7 +16,7 @@ from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.query import build_query
 from ct_guard.records import CalibratorState, QuestionAnswer
 from ct_guard.store import BaseModelRef, Manifest, save_estimator
-from ct_guard.testing import FakeBackend
+from ct_guard.testing import FakeBackend, FakeEncoder
 from tests.served import KINDS, Kind, ServedModel, serving
 
 FAKE = FakeBackend()
@@ -55,7 +55,7 @@ def served(
     **options: Any,
 ) -> Iterator[tuple[ServedModel, ServerBackend]]:
     """The server that has the estimator's adapter under the name of its directory."""
-    query, adapters = build_query("raw", FAKE), {}
+    query, adapters = build_query("raw", FAKE.encoder), {}
     if estimator is not None and activation is not None:
         # named as `load_estimator` does it, so that the scores in this process are the same
         known = load_estimator(estimator, backend=_whole()).adapter
@@ -64,7 +64,9 @@ def served(
     with serving(kind, FAKE, adapters=adapters, query_ids=query.ids) as server:
         server.slots = slots
         pool = Pool(server.url)
-        backend = ServerBackend(pool, open_server(pool, None), LocalText(FAKE, 512, ""), **options)
+        backend = ServerBackend(
+            pool, open_server(pool, None), LocalText(FAKE.encoder, 512, ""), **options
+        )
         yield server, backend
         backend.close()
 
@@ -191,14 +193,14 @@ def test_methods_that_have_the_base_answer_name_the_way_out(method: str) -> None
 
 
 def test_another_model_is_known_by_its_tokenizer() -> None:
-    class Shouting(FakeBackend):
+    class Shouting(FakeEncoder):
         def encode(self, text: str, *, special: bool = False) -> list[int]:
             return super().encode(text.upper(), special=special)
 
-    with serving("vllm", Shouting()) as server:
+    with serving("vllm", FakeBackend(encoder=Shouting())) as server:
         pool = Pool(server.url)
         with pytest.raises(MismatchError, match="encodes a text otherwise"):
-            ServerBackend(pool, open_server(pool, None), LocalText(FAKE, 512, ""))
+            ServerBackend(pool, open_server(pool, None), LocalText(FAKE.encoder, 512, ""))
         pool.close()
 
 

@@ -47,8 +47,8 @@ def test_an_adapter_reads_a_question_in_the_words_of_its_set(style: ContextStyle
     asked = [Message(role="user", content=row["question"]) for row in rows]
     encoder = FakeBackend()
     for turn in asked:
-        ids = render_prompt((turn,), style, encoder)
-        assert encoder.decode(ids[1:]) == turn.content
+        ids = render_prompt((turn,), style, encoder.encoder)
+        assert encoder.encoder.decode(ids[1:]) == turn.content
 
 
 def test_the_mixture_is_uniform_over_the_sets_that_have_training_rows(copies: Path) -> None:
