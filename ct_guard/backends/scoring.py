@@ -12,6 +12,7 @@ from ct_guard.errors import BackendError, NonFiniteScoreError, UsageError
 from ct_guard.query import Query
 
 from .base import KV, Adapter, Item, Manner, ScoreBatch, Want
+from .collected import Collected
 from .forward import Decoder, Past, Step, live, select
 from .stems import Stem, stems
 
@@ -64,13 +65,8 @@ class ScoreJob:
         self.logprobs = "answer_logprobs" in want
         self.hidden = "hidden" in want
         self.query_hidden = "query_hidden" in want
-        size = len(items)
-        self.label_logits = np.zeros((size, len(query.label_ids)), np.float32)
-        self.answer_logprobs: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
-        self.hidden_rows: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
-        self.query_rows = self.hidden_rows.copy()
-        self.cached = np.zeros(size, np.int32)
-        self.prefilled = np.zeros(size, np.int32)
+        self.want = want
+        self.made = Collected(len(items), len(query.label_ids))
 
     @torch.inference_mode()
     def run(self) -> ScoreBatch:
@@ -115,9 +111,9 @@ class ScoreJob:
         if self._everywhere or self.backend.manner == "whole":
             self._apart([(number, kv.ids[: kv.answer_start], kv.ids[kv.answer_start :])])
             return
-        self.answer_logprobs[number] = kv.answer_logprobs
-        self.cached[number] = len(kv.ids)
-        self.prefilled[number] = len(self._asked)
+        self.made.answer_logprobs[number] = kv.answer_logprobs
+        self.made.cached_tokens[number] = len(kv.ids)
+        self.made.prefilled_tokens[number] = len(self._asked)
         if self.labels:
             self._ask([number], past)
 
@@ -138,7 +134,9 @@ class ScoreJob:
     def _read_batch(self, batch: list[Row]) -> None:
         numbers = [number for number, _, _ in batch]
         prefixes = [(*context, *answer) for _, context, answer in batch]
-        self.prefilled[numbers] = [len(prefix) + len(self._asked) for prefix in prefixes]
+        self.made.prefilled_tokens[numbers] = [
+            len(prefix) + len(self._asked) for prefix in prefixes
+        ]
         if self._asks_base:
             self._read_base(numbers, prefixes, None)
         if self._everywhere and (self.labels or self.hidden):
@@ -183,8 +181,8 @@ class ScoreJob:
             for place, number in enumerate(contexts[context]):
                 whole = len(context) + len(self.items[number].answer) + len(self._asked)
                 known = len(stem) if stem in begun else 0
-                self.cached[number] = len(context) if place else known
-                self.prefilled[number] = whole - self.cached[number]
+                self.made.cached_tokens[number] = len(context) if place else known
+                self.made.prefilled_tokens[number] = whole - self.made.cached_tokens[number]
             begun.add(stem)
 
         def go_on(read: Callable[..., None]) -> None:
@@ -231,7 +229,7 @@ class ScoreJob:
         if self.logprobs:
             self._keep_logprobs(numbers, hidden, before)
         if self.hidden and not self._everywhere:
-            _keep(self.hidden_rows, numbers, hidden[:, -1])
+            _keep(self.made.hidden, numbers, hidden[:, -1])
         if joined:
             self._keep_labels(numbers, step.hidden[:, -1])
         elif asks:
@@ -248,7 +246,7 @@ class ScoreJob:
         tail = self._asked
         step = self.backend.decoder.read([(*row, *tail) for row in rows], past, cached=False)
         if self.hidden:
-            _keep(self.hidden_rows, numbers, step.hidden[:, -1 - len(tail)])
+            _keep(self.made.hidden, numbers, step.hidden[:, -1 - len(tail)])
         if self.labels:
             self._keep_labels(numbers, step.hidden[:, -1])
 
@@ -286,9 +284,9 @@ class ScoreJob:
             raise NonFiniteScoreError(
                 "the model returned NaN or infinite logits: try `dtype` float32"
             )
-        self.label_logits[numbers] = logits
+        self.made.label_logits[numbers] = logits
         if self.query_hidden:
-            _keep(self.query_rows, numbers, hidden)
+            _keep(self.made.query_hidden, numbers, hidden)
 
     def _keep_logprobs(
         self, numbers: list[int], hidden: torch.Tensor, before: torch.Tensor | None
@@ -309,7 +307,7 @@ class ScoreJob:
             raise NonFiniteScoreError("the model returned NaN or infinite log-probabilities")
         ends = np.cumsum([len(answer) for answer in answers])
         for number, part in zip(numbers, np.split(found, ends[:-1]), strict=True):
-            self.answer_logprobs[number] = part
+            self.made.answer_logprobs[number] = part
 
     def _answer(self, number: int) -> tuple[int, ...]:
         item = self.items[number]
@@ -318,14 +316,7 @@ class ScoreJob:
         return item.answer
 
     def _result(self) -> ScoreBatch:
-        return ScoreBatch(
-            label_logits=self.label_logits if self.labels else None,
-            answer_logprobs=self.answer_logprobs if self.logprobs else None,
-            hidden=np.stack(self.hidden_rows) if self.hidden and self.items else None,
-            cached_tokens=self.cached,
-            prefilled_tokens=self.prefilled,
-            query_hidden=np.stack(self.query_rows) if self.query_hidden and self.items else None,
-        )
+        return self.made.batch(self.want)
 
 
 def _keep(rows: list[NDArray[np.float32]], numbers: list[int], hidden: torch.Tensor) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.backends.base import KV, Activation, Item, ScoreBatch, Want
+from ct_guard.backends.collected import Collected
 from ct_guard.errors import NonFiniteScoreError, UsageError
 from ct_guard.query import Query
 
@@ -63,13 +64,8 @@ class ScoreJob:
         self.logprobs = "answer_logprobs" in want
         self.hidden = "hidden" in want
         self.query_hidden = "query_hidden" in want
-        size = len(items)
-        self.label_logits = np.zeros((size, len(query.label_ids)), np.float32)
-        self.answer_logprobs: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
-        self.hidden_rows: list[NDArray[np.float32]] = [np.zeros(0, np.float32)] * size
-        self.query_rows = self.hidden_rows.copy()
-        self.cached = np.zeros(size, np.int32)
-        self.prefilled = np.zeros(size, np.int32)
+        self.want = want
+        self.made = Collected(len(items), len(query.label_ids))
 
     def run(self) -> ScoreBatch:
         families: dict[tuple[int, ...], Family] = {}
@@ -87,14 +83,7 @@ class ScoreJob:
         most, room = self._most_rows(), self.cache.room
         for group in groups(read, query=len(self.query), room=room, most=most):
             self._score(group)
-        return ScoreBatch(
-            label_logits=self.label_logits if self.labels else None,
-            answer_logprobs=self.answer_logprobs if self.logprobs else None,
-            hidden=np.stack(self.hidden_rows) if self.hidden and self.items else None,
-            cached_tokens=self.cached,
-            prefilled_tokens=self.prefilled,
-            query_hidden=np.stack(self.query_rows) if self.query_hidden and self.items else None,
-        )
+        return self.made.batch(self.want)
 
     # --- behind a live KV -----------------------------------------------------------------------
 
@@ -105,9 +94,9 @@ class ScoreJob:
             raise UsageError("hidden states are not kept in a KV: score the answer's text instead")
         if self.everywhere:
             return False
-        self.answer_logprobs[number] = kv.answer_logprobs
-        self.cached[number] = len(kv.ids)
-        self.prefilled[number] = len(self.query) if self.labels else 0
+        self.made.answer_logprobs[number] = kv.answer_logprobs
+        self.made.cached_tokens[number] = len(kv.ids)
+        self.made.prefilled_tokens[number] = len(self.query) if self.labels else 0
         return True
 
     def _ask_live(self, live: list[tuple[int, Slot]]) -> None:
@@ -127,8 +116,8 @@ class ScoreJob:
                 asked = len(self.query) if self.labels else 0
                 whole = len(family.context) + len(answer.ids) + asked
                 before = len(family.context) if place else len(family.stem) if at else 0
-                self.cached[answer.number] = before
-                self.prefilled[answer.number] = whole - before
+                self.made.cached_tokens[answer.number] = before
+                self.made.prefilled_tokens[answer.number] = whole - before
         wanted = self.labels or self.hidden
         if self.logprobs or (wanted and not self.everywhere):
             hidden = self.hidden and not self.everywhere
@@ -153,7 +142,7 @@ class ScoreJob:
                 trunk = next(remaining).slot if family.shared else None
                 if trunk is not None and logprobs:
                     for answer, value in zip(family.answers, next(firsts).logprobs, strict=True):
-                        self.answer_logprobs[answer.number] = value[None]
+                        self.made.answer_logprobs[answer.number] = value[None]
                 waiting += [(family, answer, trunk) for answer in family.answers]
             most = self._most_rows()
             for part in parts(waiting, query=len(self.query), room=room, most=most):
@@ -200,8 +189,8 @@ class ScoreJob:
         readings = self._read(rows, adapter)
         if logprobs:
             for number, reading in zip(numbers, readings, strict=True):
-                first = self.answer_logprobs[number]
-                self.answer_logprobs[number] = np.concatenate([first, reading.logprobs])
+                first = self.made.answer_logprobs[number]
+                self.made.answer_logprobs[number] = np.concatenate([first, reading.logprobs])
         if joined:
             self._keep_labels(numbers, readings)
         if hidden:
@@ -209,7 +198,7 @@ class ScoreJob:
             for number, reading in zip(
                 numbers, self.cache.read(last, adapter, hidden=True), strict=True
             ):
-                self.hidden_rows[number] = reading.hidden
+                self.made.hidden[number] = reading.hidden
         if asked and not joined:
             self._ask(numbers, slots)
 
@@ -233,13 +222,13 @@ class ScoreJob:
         self._keep_labels(numbers, readings)
         if self.query_hidden:
             for number, reading in zip(numbers, readings, strict=True):
-                self.query_rows[number] = reading.hidden
+                self.made.query_hidden[number] = reading.hidden
 
     def _keep_labels(self, numbers: list[int], readings: list[Reading]) -> None:
         pairs = np.array([reading.logits for reading in readings], np.float32)
         if not np.isfinite(pairs).all():
             raise NonFiniteScoreError("the model returned NaN or infinite logits: check its file")
-        self.label_logits[numbers] = pairs
+        self.made.label_logits[numbers] = pairs
 
     def _most_rows(self) -> int:
         free = max(1, self.cache.free_sequences)
