@@ -4,7 +4,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import config_of, disjoint_option, overwrite_option, remark, where_option
+from .options import (
+    config_of,
+    disjoint_option,
+    one_each_options,
+    overwrite_option,
+    remark,
+    where_option,
+)
 from .shown import say
 
 if TYPE_CHECKING:
@@ -76,7 +83,7 @@ NO_THRESHOLD = 4
     help="A threshold on the P of fields (columns fields and fields_correct): at most ALPHA wrong"
     " of the fields that are filled in without review.",
 )  # fmt: skip
-@click.option("--first", is_flag=True, help="Take the first graded answer to each question.")
+@one_each_options
 @where_option("Only rows with this value, for instance sample=0.")
 @click.option(
     "--grader-false-pass", default=None, metavar="SHARE|GRADED",
@@ -110,9 +117,9 @@ def command(source: str | None, **options: Any) -> None:
     The questions must not be those that it was tuned, calibrated or tested on: checked by the hash
     of each question as far as the estimator records them.
 
-    Rows must be independent: one answer a question. A file with several is refused, unless
-    --where sample=0 or --first says which one counts. The promise holds for questions, answering
-    models and graders like those of SCORED, and no other.
+    Rows must be independent: one answer a question. A file with several is refused, unless --drawn
+    (one at random), --first or --where sample=0 says which one counts. The promise holds for
+    questions, answering models and graders like those of SCORED, and no other.
 
     With --cascade it also keeps how often each stronger model is right where the one before is
     unsure, which the policy `cost` decides by.

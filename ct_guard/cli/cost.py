@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .options import config_of, remark, where_option
+from .options import config_of, one_each_options, remark, where_option
 
 if TYPE_CHECKING:
     from ct_guard.workflows import CostResult
@@ -34,7 +34,7 @@ __all__ = ["command"]
     "--price", type=float, multiple=True, metavar="PRICE",
     help="What a call of each model costs, in the order of the files. Default: 0.",
 )  # fmt: skip
-@click.option("--first", is_flag=True, help="Take the first graded answer to each question.")
+@one_each_options
 @where_option("Only rows with this value, for instance sample=0.")
 @click.option("--json", "as_json", is_flag=True, help="Figures as JSON.")
 def command(sources: tuple[str, ...], as_json: bool, **options: Any) -> None:

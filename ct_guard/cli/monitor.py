@@ -7,7 +7,7 @@ import click
 from .options import config_of, remark, where_option
 from .progress import Terminal
 from .shown import say
-from .standing import leave, show_alarms, show_standing
+from .standing import alarms_told_once, leave, show_alarms, show_standing
 
 __all__ = ["command"]
 
@@ -48,6 +48,7 @@ def command(source: str | None, **options: Any) -> None:
     """
     from ct_guard.workflows import MonitorConfig, monitor
 
+    alarms_told_once()
     made = monitor(source, config_of(MonitorConfig, options), report=Terminal())
     show_alarms(made.alarms)
     show_standing(made.standing, told=made.standing.alarms)

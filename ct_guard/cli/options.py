@@ -129,6 +129,20 @@ def where_option(help: str) -> Callable[[Command], Command]:
     )
 
 
+def one_each_options(command: Command) -> Command:
+    """`--drawn` and `--first`: which of several answers to a question counts."""
+    for option in (
+        click.option("--first", is_flag=True, help="Take the first answer to each question."),
+        click.option(
+            "--drawn", is_flag=True,
+            help="Take one at random, always the same: of several models' answers the first may all"
+            " be of those that the file begins with.",
+        ),
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
 def disjoint_option(help: str) -> Callable[[Command], Command]:
     return click.option("--disjoint-from", multiple=True, metavar="FILE", help=help)
 

@@ -6,7 +6,7 @@ import click
 
 from .options import config_of, remark
 from .shown import say
-from .standing import leave, show_alarms, show_standing
+from .standing import alarms_told_once, leave, show_alarms, show_standing
 
 __all__ = ["command"]
 
@@ -49,6 +49,7 @@ def add(source: str, **options: Any) -> None:
     """
     from ct_guard.workflows import OutcomesConfig, outcomes
 
+    alarms_told_once()
     made = outcomes(source, config_of(OutcomesConfig, options))
     show_alarms(made.alarms)
     show_standing(made.standing, told=made.alarms)

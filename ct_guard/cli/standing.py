@@ -1,5 +1,6 @@
 """How a watch over certificates stands, on the terminal."""
 
+import logging
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -10,10 +11,18 @@ from .shown import say
 if TYPE_CHECKING:
     from ct_guard.monitoring import Alarm, PromiseStanding, Standing
 
-__all__ = ["ALARM", "leave", "show_alarms", "show_standing"]
+__all__ = ["ALARM", "alarms_told_once", "leave", "show_alarms", "show_standing"]
 
 ALARM = 5
 """Exit code where an alarm is raised, or was before and still counts."""
+
+
+def alarms_told_once() -> None:
+    """The command shows alarms itself; where nobody set up logging, Python would print the logger's
+    warnings as well."""
+    log = logging.getLogger("ct_guard.monitoring")
+    if not log.handlers:
+        log.addHandler(logging.NullHandler())
 
 
 def show_alarms(alarms: "Sequence[Alarm]") -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard import risk
-from ct_guard.errors import InputError
+from ct_guard.errors import FieldError, InputError
 from ct_guard.estimators.weighing import Weighing
 from ct_guard.promises import AnsweredWrong, GroupCertificates
 from ct_guard.records import Arithmetic, Certificate, Sample
@@ -20,8 +20,10 @@ __all__ = [
     "certify",
     "certify_groups",
     "control_answered_wrong",
+    "drawn_answers",
     "first_answers",
     "independent",
+    "one_each",
     "sample_of",
 ]
 
@@ -40,7 +42,7 @@ def independent(scored: Scored) -> Scored:
                 raise InputError(
                     f"{row.where}: another answer to a question that has one: {len(scored):,} rows"
                     f" answer {questions:,} questions, and rows to certify must be independent;"
-                    " choose one answer a question by `where` sample=0 or `first`"
+                    " choose one answer a question by `drawn`, `first` or `where` sample=0"
                 )
             seen.add(row.question)
     return scored
@@ -52,6 +54,26 @@ def first_answers(scored: Scored) -> Scored:
     for at, row in enumerate(scored.graded):
         first.setdefault(row.question, at)
     return scored.take(first.values())
+
+
+def drawn_answers(scored: Scored) -> Scored:
+    """A graded answer to each question, any of them with the same probability: the first may all be
+    of the models that a file begins with. The draw is always the same, so that nobody can draw
+    until a promise can be made."""
+    drawn: dict[int, int] = {}
+    for at in np.random.default_rng(0).permutation(len(scored)).tolist():
+        drawn.setdefault(scored.graded[at].question, at)
+    return scored.take(sorted(drawn.values()))
+
+
+def one_each(scored: Scored, *, first: bool = False, drawn: bool = False) -> Scored:
+    """One answer a question. Raises FieldError where it is to be both the first and a drawn one,
+    InputError where it is to be neither, and there are several (see `independent`)."""
+    if first and drawn:
+        raise FieldError("`first` and `drawn` exclude each other")
+    if drawn:
+        return drawn_answers(scored)
+    return first_answers(scored) if first else independent(scored)
 
 
 def certify(

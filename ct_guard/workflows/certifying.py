@@ -54,6 +54,8 @@ class CertifyConfig:
     """Of a cascade: what an answer costs that is let through and is wrong."""
     first: bool = False
     """Whether the first graded answer to each question counts, where there are several."""
+    drawn: bool = False
+    """Whether one at random does; always the same one."""
     where: Mapping[str, str] = field(default_factory=dict)
     """Column values that a row must have."""
     grader_false_pass: float | str | Path | None = None
@@ -125,7 +127,7 @@ def certify(source: str | Path | None, config: CertifyConfig) -> CertifyResult:
     """
     from ct_guard.estimators.weighing import weighing_of
     from ct_guard.evaluation import read_scored
-    from ct_guard.evaluation.certify import first_answers, independent
+    from ct_guard.evaluation.certify import one_each
     from ct_guard.store import load_manifest, locate
 
     from .fielding import certify_fields
@@ -153,7 +155,7 @@ def certify(source: str | Path | None, config: CertifyConfig) -> CertifyResult:
         check_apart_from(scored, config.disjoint_from)
         said += check_new(scored, folder, manifest, allowed=("certification",))
         files.append(scored)
-    rows = [first_answers(one) if config.first else independent(one) for one in files]
+    rows = [one_each(one, first=config.first, drawn=config.drawn) for one in files]
     reused = _counted(rows[0], folder, manifest, config)
     asked = Asked(manifest, weighing_of(manifest, folder), config.delta, false_pass)
     found = _promised(rows, asked, config, reused)
@@ -234,8 +236,10 @@ def _from_outcomes(source: str | Path | None, config: CertifyConfig) -> CertifyR
 
     if source is not None or not config.from_outcomes:
         raise FieldError("a `source` is for a file, and `from_outcomes` for none: give one of them")
-    if config.first or config.where or config.disjoint_from:
-        raise FieldError("`first`, `where`, `disjoint_from` choose rows of a file: leave them out")
+    if config.first or config.drawn or config.where or config.disjoint_from:
+        raise FieldError(
+            "`first`, `drawn`, `where`, `disjoint_from` choose rows of a file: leave them out"
+        )
     if len(config.alphas) > 1:
         raise FieldError("outcomes are used up by one `alpha`: give one")
     folder = locate(config.estimator)

@@ -34,6 +34,8 @@ class CostConfig:
     """What a call of each model costs, in the order of the files; none: 0."""
     first: bool = False
     """Whether the first graded answer to each question counts, where there are several."""
+    drawn: bool = False
+    """Whether one at random does; always the same one."""
     where: Mapping[str, str] = field(default_factory=dict)
     """Column values that a row must have."""
 
@@ -65,7 +67,7 @@ def cost(sources: Sequence[str | Path] | str | Path, config: CostConfig) -> Cost
     from ct_guard.estimators.weighing import weighing_of
     from ct_guard.evaluation import read_scored
     from ct_guard.evaluation.cascade import join
-    from ct_guard.evaluation.certify import first_answers, independent
+    from ct_guard.evaluation.certify import one_each
     from ct_guard.policies import load_policy
     from ct_guard.store import load_manifest, locate
 
@@ -84,7 +86,7 @@ def cost(sources: Sequence[str | Path] | str | Path, config: CostConfig) -> Cost
     for path in paths:
         scored = read_scored(path, need="logit", where=config.where)
         said += check_new(scored, folder, manifest, allowed=("test",))
-        files.append(first_answers(scored) if config.first else independent(scored))
+        files.append(one_each(scored, first=config.first, drawn=config.drawn))
     joined = join(files, manifest, weighing_of(manifest, folder))
     policies = [load_policy(one, manifest.known) for one in config.policy]
     if not policies:

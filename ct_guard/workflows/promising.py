@@ -178,6 +178,13 @@ def remarks(
                 " because they are hard to grade, the promise does not cover their like."
             )
     models = {row.model for row in rows.graded if row.model is not None}
+    left = {row.model for one in files for row in one.graded if row.model is not None} - models
+    if left:
+        said.append(
+            f"{len(left)} of {len(left | models)} answering models have no answer among the rows"
+            f" that count, as {min(left)}, and the promise is not for them: `drawn` takes one at"
+            " random for each question."
+        )
     if len(models) > 1:
         said.append(f"The promise is for this mix of {len(models)} answering models, not for each.")
     return said

@@ -13,6 +13,7 @@ from ct_guard.errors import InputError, UsageError
 from ct_guard.evaluation import read_scored
 from ct_guard.evaluation.certify import (
     certify,
+    drawn_answers,
     first_answers,
     independent,
 )
@@ -36,6 +37,10 @@ def test_several_answers_to_a_question_are_refused_until_one_is_chosen(
         independent(scored)
     first = independent(first_answers(scored))
     assert [row.id for row in first.graded] == [f"q-{n}" for n in range(0, 60, 3)]
+    drawn = drawn_answers(scored)
+    assert len({row.question for row in drawn.graded}) == len(independent(drawn)) == 20
+    assert {int((row.id or "")[2:]) % 3 for row in drawn.graded} == {0, 1, 2}
+    assert [row.id for row in drawn_answers(scored).graded] == [row.id for row in drawn.graded]
     sample = read_scored(write("t.jsonl", make_rows(60, answers=3)), need="logit",
                          where={"sample": "1"})  # fmt: skip
     assert len(independent(sample)) == 20

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from ct_guard import CertifyConfig, certify
-from ct_guard.errors import InputError, UsageError
+from ct_guard.errors import FieldError, InputError, UsageError
 from ct_guard.store import load_manifest
 
 Write = Callable[[str, list[dict[str, Any]]], Path]
@@ -26,6 +26,24 @@ def test_one_answer_a_question_counts(source: Path, estimator: Path) -> None:
     first = certify(source, CertifyConfig(estimator=estimator, first=True))
     assert by_column.certificate.n == first.certificate.n == 300
     assert by_column.certificate.threshold == first.certificate.threshold is not None
+
+
+def test_models_of_which_no_answer_counts_are_named(
+    write: Write, make_rows: MakeRows, estimator: Path
+) -> None:
+    rows = make_rows(600, answers=2, signal=4.0)
+    for at, row in enumerate(rows):
+        row["model"] = ("m-first", "m-second")[at % 2]
+    source = write("by-model.jsonl", rows)
+    first = certify(source, CertifyConfig(estimator=estimator, first=True))
+    assert "1 of 2 answering models have no answer" in "".join(first.remarks)
+    assert "m-second" in "".join(first.remarks)
+    drawn = certify(source, CertifyConfig(estimator=estimator, drawn=True))
+    assert drawn.certificate.n == first.certificate.n == 300
+    assert "have no answer" not in "".join(drawn.remarks)
+    assert "mix of 2 answering models" in "".join(drawn.remarks)
+    with pytest.raises(FieldError, match="exclude each other"):
+        certify(source, CertifyConfig(estimator=estimator, drawn=True, first=True))
 
 
 def test_the_certificate_stands_in_the_estimator_or_in_a_copy(
