@@ -7,21 +7,21 @@ from collections.abc import Sequence
 
 from ct_guard.query import clean
 
-__all__ = ["contains", "normalise", "words"]
+__all__ = ["TENS", "UNITS", "contains", "normalise", "words"]
 
 _ARTICLES = frozenset({"a", "an", "the"})
 _SMALL = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen"
     " sixteen seventeen eighteen nineteen"
 )
-_UNITS = {word: value for value, word in enumerate(_SMALL.split())}
-_TENS = {
+UNITS = {word: value for value, word in enumerate(_SMALL.split())}
+TENS = {
     word: 10 * value
     for value, word in enumerate(
         ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"), start=2
     )
 }
-_NAMES = _UNITS.keys() | _TENS.keys()
+_NAMES = UNITS.keys() | TENS.keys()
 _ONE_SPELLING = str.maketrans({"\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2019": "'"})
 _TOKEN = re.compile(
     r"(?:(?<![\w.)])-)?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?"
@@ -86,12 +86,12 @@ def _in_digits(found: Sequence[str]) -> list[str]:
     written: list[str] = []
     ten = 0
     for word in found:
-        unit = _UNITS.get(word)
+        unit = UNITS.get(word)
         if ten and unit is not None and 1 <= unit <= 9:
             written[-1] = str(ten + unit)
             ten = 0
             continue
-        ten = _TENS.get(word, 0)
+        ten = TENS.get(word, 0)
         number = ten or unit
         written.append(word if number is None else str(number))
     return written

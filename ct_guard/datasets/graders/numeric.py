@@ -8,8 +8,9 @@ from ct_guard.datasets.questions import Question
 from ct_guard.errors import UsageError
 
 from .base import Grade, GradesAlone
-from .normalise import normalise
+from .claims import claimed
 from .numbers import Number, numbers_in, plain
+from .spelled import numbers_spelled
 
 __all__ = ["Numeric", "last_number"]
 
@@ -20,6 +21,11 @@ _MARKED = (
     re.compile(r"(?i:final answer)\W{0,8}?(?i:is)?[\s:*]{0,6}([^\n]{0,200}?)(?:\.\s|\n|\Z)"),
 )
 """Where an answer says itself which number is its answer, the clearest way first."""
+_ANSWER_IS = re.compile(
+    r"(?i:\banswer)\W{0,8}?(?:(?i:is)|[:=])[\s:*]{0,6}"
+    r"([^\n]{0,200}?)(?:\.\s|\n|\Z|[,;(]\s|\b(?i:because|since|as|so)\b)"
+)
+"""The same, said in passing: the last time counts, and its reasons do not."""
 _ASIDE = re.compile(r"\([^()]*\)[\s.]*\Z")
 _BEGINS = re.compile(r"\s*[^\w\n]{0,8}[0-9][0-9,.]*(?:\.\s|\n)")
 _LISTED = re.compile(r"(?:^|\n)\s*[^\w\n]{0,4}2[.)]\s")
@@ -27,13 +33,14 @@ _LISTED = re.compile(r"(?:^|\n)\s*[^\w\n]{0,4}2[.)]\s")
 
 class Numeric(GradesAlone):
     """Right where the answer's number is a gold answer's, or differs by at most a share `tolerance`
-    of it: the number behind a mark (`####`, `\\boxed{}`, "final answer"), else the last one, but
-    for an aside in brackets. Reads 1,000, 1 000, decimals, 1e-3, 3 x 10^4, 3/4, 1 1/2, 2 million,
-    and number words to ninety-nine.
+    of it: the number behind a mark (`####`, `\\boxed{}`, "final answer", "the answer is"), else the
+    last one that is not denied, but for an aside in brackets. Reads 1,000, 1 000, decimals, 1e-3,
+    3 x 10^4, 3/4, 1 1/2, 2 million, and English words.
 
-    Unclear where no gold answer has a number, where marks disagree, and where the number can also
-    be read as the gold answer: 1.000,50 and 1,5, a percentage as a share, a dash as a minus, and a
-    number that is the whole first sentence beside the last one.
+    Unclear where no gold answer has a number, where marks disagree, where the number can also be
+    read as the gold answer (1.000,50 and 1,5, a percentage as a share, a dash as a minus, a number
+    that is the whole first sentence beside the last one), and where the answer says that it is one
+    of two, a bound, a part or a margin (`claims`).
     """
 
     name = "numeric"
@@ -95,15 +102,28 @@ def last_number(text: str) -> Decimal | None:
 def _said(text: str) -> list[Number]:
     """The number that a text gives as its answer; several where its marks disagree."""
     for mark in _MARKED:
-        marked = [numbers for one in mark.findall(text) if (numbers := numbers_in(plain(one)))]
+        marked = [number for one in mark.findall(text) if (number := _last(one))]
         if marked:
-            return [numbers[-1] for numbers in marked]
+            return marked
+    in_passing = [number for one in _ANSWER_IS.findall(text) if (number := _last(one))]
+    number = in_passing[-1] if in_passing else _last(text)
+    return [number] if number else []
+
+
+def _last(text: str) -> Number | None:
+    """The last number of a text that it claims, asides left out: in digits, else in words."""
     whole = plain(text)
-    numbers = numbers_in(_ASIDE.sub("", whole)) or numbers_in(whole)
-    numbers = numbers or numbers_in(normalise(text)) or _within_words(whole)
-    return numbers[-1:]
+    aside = _ASIDE.search(whole)
+    if aside is not None and (numbers := numbers_in(whole[: aside.start()])):
+        return claimed(whole[: aside.start()], numbers)
+    if numbers := numbers_in(whole):
+        return claimed(whole, numbers)
+    if numbers := numbers_spelled(text):
+        return claimed(text, numbers)
+    apart = _apart(whole)
+    return claimed(apart, numbers_in(apart))
 
 
-def _within_words(text: str) -> list[Number]:
-    """Numbers that stick to a word, as in "USD12", where there are no others."""
-    return numbers_in(re.sub(r"(?<=[^\W\d_])(?=[0-9])", " ", text))
+def _apart(text: str) -> str:
+    """With a gap before numbers that stick to a word, as in "USD12"."""
+    return re.sub(r"(?<=[^\W\d_])(?=[0-9])", " ", text)

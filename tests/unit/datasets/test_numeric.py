@@ -58,6 +58,29 @@ def verdict(answer: str, gold: str) -> bool | None:
         ("<answer>7</answer> of 9", "7"),
         ("- 7", "7"),
         ("1. Take 3.\n2. Add 4 to get 7", "7"),
+        ("The answer is 7 because 3 and 4 are 7, and 2 more 9", "7"),
+        ("Answer: 3 + 4 = 7, which is 2 less than 9", "7"),
+        ("At first the answer is 9. But no: the answer is 7.", "7"),
+        ("It is 7, not 8.", "7"),
+        ("It is not 8 but 7.", "7"),
+        ("7 rather than 8", "7"),
+        ("It is 7. 8 is wrong.", "7"),
+        ("0.5 or 1/2", "0.5"),
+        ("1.5 hours or 90 minutes", "90"),
+        ("adds up to 7", "7"),
+        ("3 + 4 apples = 7 apples", "7"),
+        ("He has 3 bags of 7", "7"),
+        ("2 dozen", "24"),
+        ("a dozen", "12"),
+        ("minus seven", "-7"),
+        ("one hundred and five", "105"),
+        ("Two thousand, three hundred forty", "2340"),
+        ("two and a half", "2.5"),
+        ("three quarters", "0.75"),
+        ("one third", "1/3"),
+        ("half", "0.5"),
+        ("three point one four", "3.14"),
+        ("three and then seven", "7"),
     ],
 )
 def test_a_number_is_read_as_it_is_meant(answer: str, gold: str) -> None:
@@ -83,6 +106,22 @@ def test_a_number_is_read_as_it_is_meant(answer: str, gold: str) -> None:
         ("#### 7\n\nQuestion: 90 + 9?\n#### 99", "7"),
         ("#### 7\n\nQuestion: 90 + 9?\n#### 99", "99"),
         ("\\boxed{7} or \\boxed{8}", "8"),
+        ("7 or 8", "8"),
+        ("either 7 or 8 apples", "7"),
+        ("#### 7 or maybe 8", "8"),
+        ("more than 7", "7"),
+        ("at least 7 boxes", "7"),
+        ("x > 7", "7"),
+        ("7 or more", "7"),
+        ("7+", "7"),
+        ("7 out of 8", "7"),
+        ("7 out of 8", "7/8"),
+        ("7 of the 8 apples", "8"),
+        ("7 \u00b1 1", "7"),
+        ("7 +/- 1", "7"),
+        ("2 m = 200 cm", "2"),
+        ("third", "3"),
+        ("third", "1/3"),
     ],
 )
 def test_a_number_that_can_also_be_read_as_the_gold_is_unclear(answer: str, gold: str) -> None:
@@ -95,6 +134,11 @@ def test_a_number_that_can_also_be_read_as_the_gold_is_unclear(answer: str, gold
 )
 def test_the_usual_reading_is_enough(answer: str, gold: str) -> None:
     assert verdict(answer, gold) is True
+
+
+@pytest.mark.parametrize("answer", ["not 7", "It isn't 7.", "7 is wrong", "other than 7"])
+def test_a_number_that_is_denied_is_not_said(answer: str) -> None:
+    assert verdict(answer, "7") is False
 
 
 def test_marks_that_disagree_name_no_number() -> None:

@@ -1,0 +1,112 @@
+"""What a text says of its last number: that it is the answer, is not, or may be."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from decimal import Decimal
+
+from .numbers import Number
+
+__all__ = ["claimed"]
+
+_WINDOW = 80
+"""Characters; a text may be long, and have as many numbers."""
+_MONEY = r"[\s(*$\u20ac\u00a3]*"
+_DENIED = re.compile(
+    r"(?:\bnot|n['\u2019]t|\brather than|\binstead of|\bother than)"
+    rf"(?:\s+(?:be|to|equal|exactly|just|simply|the|an?|number))*{_MONEY}\Z",
+    re.IGNORECASE,
+)
+_DENIED_BEHIND = re.compile(
+    r"\s*(?:(?:is|was|would be) (?:not|wrong|incorrect|false)|(?:is|was)n['\u2019]t)\b",
+    re.IGNORECASE,
+)
+_AT_LEAST = re.compile(
+    r"(?:\b(?:(?:more|less|fewer|greater|larger|smaller|higher|lower) than"
+    r"|at (?:the )?(?:least|most)|a (?:minimum|maximum) of)(?:\s+or equal to)?"
+    rf"|(?:(?<=[\w)] )[<>]=?|[\u2264\u2265])){_MONEY}\Z",
+    re.IGNORECASE,
+)
+_OR_MORE = re.compile(
+    r"\s*(?:[^\W\d_]+\s+)?(?:or|and)\s+(?:more|less|fewer|above|below|over|under|up)\b|\s*\+(?!\w)",
+    re.IGNORECASE,
+)
+_OR = re.compile(
+    r"\s*(?P<unit>[^\W\d_]*)[\s,*]*\bor\s+(?:(?:maybe|possibly|perhaps|even|about|is it)\s+)*"
+    rf"{_MONEY}\Z",
+    re.IGNORECASE,
+)
+_OF = re.compile(
+    r"(?:\s*[^\W\d_]*\s*\bout of|\s*\bof)\s+(?:(?:the|these|those|all|its|his|her|their)\s+)*"
+    rf"{_MONEY}\Z",
+    re.IGNORECASE,
+)
+_ABOUT = re.compile(r"\s*(?:\u00b1|\+\s?/\s?[-\u2212]?)\s*\Z")
+_EQUALS = re.compile(r"\s?[^\W\d_]+\.?\s*=\s*\Z")
+_UNIT = re.compile(r"\s?[^\W\d_]+")
+
+
+def claimed(text: str, numbers: Sequence[Number]) -> Number | None:
+    """The last number of `text` that is not denied; None where all are.
+
+    It has no value, and what it can mean as others, where it is one of two ("12 or 13"), a bound
+    ("more than 12"), a part of something ("7 of 12"), a margin ("7 +/- 1") or the same in another
+    unit ("2 m = 200 cm").
+    """
+    kept = (one for one in reversed(numbers) if not _is_denied(text, one))
+    last, before = next(kept, None), next(kept, None)
+    if last is None:
+        return None
+    if _AT_LEAST.search(_before(text, last)) or _OR_MORE.match(text, last.end):
+        return _unsure(last, _meanings(last))
+    if before is None:
+        return last
+    between = text[before.end : last.start]
+    if (either := _OR.fullmatch(between)) and _same_unit(either["unit"], text[last.end :]):
+        return _either(before, last)
+    if _OF.fullmatch(between):
+        parts = _meanings(before) | _meanings(last)
+        if before.value is not None and last.value:
+            parts |= {before.value / last.value}
+        return _unsure(last, parts)
+    if _ABOUT.fullmatch(between) or _is_conversion(text, before, last):
+        return _either(before, last)
+    return last
+
+
+def _is_conversion(text: str, one: Number, other: Number) -> bool:
+    """Of a text that is no more than "2 m = 200 cm"; of a computation the last number counts."""
+    return (
+        not text[: one.start].strip()
+        and _EQUALS.fullmatch(text[one.end : other.start]) is not None
+        and _UNIT.match(text, other.end) is not None
+    )
+
+
+def _before(text: str, number: Number) -> str:
+    """As much of what stands before a number as says what it is."""
+    return text[max(0, number.start - _WINDOW) : number.start]
+
+
+def _is_denied(text: str, number: Number) -> bool:
+    return bool(_DENIED.search(_before(text, number)) or _DENIED_BEHIND.match(text, number.end))
+
+
+def _either(one: Number, other: Number) -> Number:
+    if one.value == other.value:
+        return other
+    return _unsure(other, _meanings(one) | _meanings(other))
+
+
+def _unsure(number: Number, meanings: frozenset[Decimal]) -> Number:
+    return replace(number, value=None, others=meanings)
+
+
+def _meanings(number: Number) -> frozenset[Decimal]:
+    return number.others if number.value is None else number.others | {number.value}
+
+
+def _same_unit(unit: str, behind: str) -> bool:
+    """Of "12 or 13 km" and "12 km or 13 km"; "1.5 hours or 90 minutes" is one number."""
+    other = _UNIT.match(behind)
+    return not unit or other is None or other[0].strip().lower() == unit.lower()
