@@ -3,18 +3,31 @@
 import re
 from collections.abc import Set
 
-__all__ = ["leading_letter", "mentioned_letters", "sole_letter", "stated_letters"]
+__all__ = [
+    "leading_letter",
+    "listed_letters",
+    "mentioned_letters",
+    "sole_letter",
+    "stated_letters",
+]
 
 _OPEN = r"(?:[\s*_`\"'(\[{<]|\\boxed|\\text(?:bf)?|\\mathr?[mbf]+|\\\(|\$){0,12}"
 _SHUT = r"[)\]}*_`\"'>]"
 _LETTER = (
     rf"(?:(?P<marked>(?<=[(\[{{*_`\"'<])[A-Za-z](?={_SHUT}))"  # (b), **B**, \boxed{{B}}
-    r"|\b(?P<capital>[B-HJ-Z])\b(?!['\u2019]\w)"
+    r"|(?<![A-Za-z0-9_])(?P<capital>[B-HJ-Z])(?![A-Za-z0-9_]|['\u2019]\w)"
     r"|\b(?P<small>[A-Za-z])(?=\s*(?:[.,;:!)\]}*\n]|\Z|-\s|\u2013|\u2014)))"
 )
 """A capital letter stands for itself. "A", "I" and small letters are words, too: they need a mark
 around or behind them."""
-_ALONE = re.compile(rf"{_OPEN}(?P<letter>[A-Za-z])(?:{_SHUT}|[\s.,:;!$]|\\\))*")
+_AFTER = rf"(?:{_SHUT}|[\s.,:;!?$]|\\\))*"
+_ALONE = re.compile(rf"{_OPEN}(?P<letter>[A-Za-z]){_AFTER}")
+_INTRODUCED = re.compile(
+    r"(?:(?i:so|thus|hence|therefore|maybe|perhaps|probably|likely|definitely|option|choice|answer"
+    r"|ans|final|letter|the|correct|right|is|it(?:['\u2019]s)?)\b[\s:,.]*){1,5}"
+    rf"{_OPEN}(?P<letter>[B-HJ-Z]|(?<=[(\[{{*_`\"'<])[A-Za-z](?={_SHUT})){_AFTER}"
+)
+"""Words that say no more than that a letter follows."""
 _LEADING = re.compile(
     r"\s*[*_`]{0,3}(?:[(\[]\s?(?P<marked>[A-Za-z])\s?[)\]]"
     r"|(?P<plain>[A-Za-z])(?=[*_`]{0,3}(?:\s?[).:,;]|\s[-\u2013\u2014]\s|\s*\n))"
@@ -22,12 +35,12 @@ _LEADING = re.compile(
 )
 _FINAL = r"(?i:final\s(?:answer|choice))|\\boxed(?=\{)"
 _ANSWER = (
-    r"(?i:\b(?:answer|choice|option|antwort|r[e\u00e9]ponse|respuesta|resposta|risposta)\b)"
-    r"|\u7b54\u6848|\u56de\u7b54"
+    r"(?i:\b(?:answer|ans|choice|option|antwort|r[e\u00e9]ponse|respuesta|resposta|risposta)\b)"
+    r"|\u7b54\u6848|\u56de\u7b54|\u7b54\u3048|(?i:\u043e\u0442\u0432\u0435\u0442)"
 )
 _LINK = (
     r"(?:[\s*_`]{0,6}(?i:is|would\sbe|should\sbe|must\sbe|ist|est|es)\b"
-    r"(?:\s(?i:option|choice|letter|therefore|thus|clearly))?|[\s*_`]{0,6}[:\uff1a=])"
+    r"(?:\s(?i:option|choice|letter|therefore|thus|clearly))?|[\s*_`]{0,6}[:\uff1a=\u662f\u4e3a\u70ba\u306f])"
 )
 _CHOSEN = (
     r"(?i:\b(?:i|we)(?:['\u2019](?:d|m|ll))?(?:\s(?:would|will|have|am))?\s"
@@ -62,7 +75,7 @@ _MENTIONED = re.compile(
 
 def sole_letter(text: str) -> str | None:
     """The letter that a text is, but for marks and white space."""
-    found = _ALONE.fullmatch(text.strip())
+    found = _ALONE.fullmatch(text.strip()) or _INTRODUCED.fullmatch(text.strip())
     return found["letter"].lower() if found else None
 
 
@@ -72,7 +85,16 @@ def leading_letter(text: str, letters: Set[str]) -> tuple[str, str] | None:
     if found is None:
         return None
     letter = str(found["marked"] or found["plain"] or found["reasoned"]).lower()
+    if re.search(rf"\n\s*[*_`(\[]{{0,3}}{chr(ord(letter) + 1)}\s?[).:\]]", text, re.IGNORECASE):
+        return None  # of a list of the choices
     return (letter, text[found.end() :]) if letter in letters else None
+
+
+def listed_letters(text: str) -> set[str]:
+    """The letters that a text is a list of, as in "C and (D)"."""
+    pieces = [piece.strip(" *_`.") for piece in re.split(r",|/|&|\band\b|\bor\b", text)]
+    found = [re.fullmatch(r"[(\[]?([A-Z])[)\]]?", piece) for piece in pieces if piece]
+    return {match[1].lower() for match in found if match} if all(found) else set()
 
 
 def stated_letters(text: str, letters: Set[str]) -> set[str]:

@@ -1,18 +1,26 @@
 """Multiple choice: which of the choices an answer means."""
 
+import unicodedata
 from string import ascii_lowercase
 
 from ct_guard.datasets.questions import Question
 
 from .base import Grade, GradesAlone
-from .letters import leading_letter, mentioned_letters, sole_letter, stated_letters
+from .letters import (
+    leading_letter,
+    listed_letters,
+    mentioned_letters,
+    sole_letter,
+    stated_letters,
+)
 from .normalise import contains, words
 
 __all__ = ["MultipleChoice"]
 
 _NOT = frozenset(
     ("not", "no", "never", "neither", "nor", "except", "isnt", "arent", "wasnt", "doesnt", "dont",
-     "cannot", "cant", "wrong", "false")
+     "cannot", "cant", "wrong", "false",
+     "incorrect")
 )  # fmt: skip
 _REACH = 3
 """Words before a choice's text within which a denial denies it."""
@@ -40,6 +48,7 @@ class MultipleChoice(GradesAlone):
 
 def meant(text: str, choices: tuple[str, ...]) -> set[str]:
     """Letters of the choices that `text` can mean; without `choices`, of any letter."""
+    text = unicodedata.normalize("NFKC", text)
     texts = {
         letter: words(choice) for letter, choice in zip(ascii_lowercase, choices, strict=False)
     }
@@ -54,7 +63,11 @@ def meant(text: str, choices: tuple[str, ...]) -> set[str]:
     stated = stated_letters(text, letters)
     if leading:
         letter, rest = leading
-        stated |= {letter, *(at for at, choice in texts.items() if choice == words(rest) != [])}
+        stated |= {
+            letter,
+            *(listed_letters(rest) & letters),
+            *(at for at, choice in texts.items() if choice == words(rest) != []),
+        }
     return stated or _mentioned(text, texts)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ct_guard.query import clean
 
-__all__ = ["TENS", "UNITS", "contains", "normalise", "words"]
+__all__ = ["TENS", "UNITS", "contains", "normalise", "plain_letters", "words"]
 
 _ARTICLES = frozenset({"a", "an", "the"})
 _SMALL = (
@@ -29,6 +29,7 @@ _TOKEN = re.compile(
 )
 """A number (with a sign that follows no other word, digit groups, decimals), or a word, which
 keeps the marks that tell C++ and C# from C. Only a number begins with a sign or such a digit."""
+_MARKS = re.compile(r"(?<=[a-z])[\u0300-\u036f]+")
 _NUMBER_BEGINS = frozenset("-0123456789")
 
 
@@ -56,6 +57,16 @@ def contains(said: Sequence[str], wanted: Sequence[str]) -> bool:
     """Whether the words `wanted` stand side by side in `said`; nothing is in everything."""
     size = len(wanted)
     return any(said[at : at + size] == wanted for at in range(len(said) - size + 1))
+
+
+def plain_letters(found: Sequence[str]) -> list[str]:
+    """Words without the marks on their Latin letters: zurich for zürich."""
+    return [
+        word
+        if word.isascii()
+        else unicodedata.normalize("NFC", _MARKS.sub("", unicodedata.normalize("NFD", word)))
+        for word in found
+    ]
 
 
 def _can_follow_article(word: str) -> bool:

@@ -69,6 +69,23 @@ def test_normalised_compares_texts_without_words_as_they_are() -> None:
     assert correct("normalised", "-", "+") is False
 
 
+def test_substring_is_unclear_where_the_gold_is_denied_or_one_of_two() -> None:
+    for answer in ("Lyon, not Paris", "It isn't in Paris.", "never Paris", "either Paris or Lyon",
+                   "either Lyon or Paris"):  # fmt: skip
+        assert correct("substring", answer, "Paris") is None
+    for answer in ("not only Paris", "Not Lyon but Paris", "Paris, not Lyon", "Paris or Lutetia",
+                   "Not Paris? Yes, Paris."):  # fmt: skip
+        assert correct("substring", answer, "Paris") is True
+
+
+def test_accents_make_no_difference_and_other_marks_do() -> None:
+    for name in ("normalised", "substring"):
+        assert correct(name, "Zurich", "Zürich") is True
+        assert correct(name, "São Paulo", "Sao Paulo") is True
+        assert correct(name, "かき", "かぎ") is False
+        assert correct(name, "Zurich", "Züri") is False
+
+
 def test_substring_finds_whole_words_only() -> None:
     assert correct("substring", "It is the New York, I think.", "new york") is True
     assert correct("substring", "It is 12.", "1") is False
