@@ -31,6 +31,9 @@ PARALLEL := --numprocesses auto --maxprocesses 8 --dist loadfile --no-loadscope-
 TOGETHER := --no-print-directory --jobs 2 --output-sync=target
 LLAMA_CMAKE_ARGS := -DLLAVA_BUILD=OFF -DGGML_NATIVE=OFF -DLLAMA_OPENSSL=OFF
 
+# what one process compiled, the next one reads, also where the surroundings ask for the contrary
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo setup test quick check types lint unit docs mini ray fuzz bench bench-world bench-real bench-decisions bench-gpu litellm clean
 .DELETE_ON_ERROR:
 

@@ -122,13 +122,10 @@ SITUATIONS = {
     "exhausted": Situation(models_left=2, exhausted=True),
 }
 
-pytestmark = [
-    pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name),
-    pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS),
-]
+pytestmark = pytest.mark.parametrize("policy", POLICIES, ids=lambda policy: policy.name)
 
-few = settings(max_examples=20)
-"""Enough, because every test runs for each policy in each situation."""
+few = settings(max_examples=30)
+"""Enough, because every test tries each of them with each policy in each situation."""
 
 probabilities = st.floats(0, 1) | st.sampled_from([0.5, 0.6, 0.7])
 
@@ -139,35 +136,33 @@ def scored(p: float | None, status: Status = "ok") -> Confidence:
 
 @few
 @given(p=probabilities)
-def test_a_decision_is_plain_data_that_names_its_policy(
-    policy: Policy, situation: Situation, p: float
-) -> None:
-    decision = policy.decide(scored(p), situation)
-    assert Decision.model_validate_json(decision.model_dump_json()) == decision
-    assert decision.policy == policy.name
+def test_a_decision_is_plain_data_that_names_its_policy(policy: Policy, p: float) -> None:
+    for where, situation in SITUATIONS.items():
+        decision = policy.decide(scored(p), situation)
+        assert Decision.model_validate_json(decision.model_dump_json()) == decision, where
+        assert decision.policy == policy.name, where
     assert "\n" not in policy.name
 
 
 @few
 @given(p=probabilities, higher=probabilities)
-def test_a_higher_probability_never_makes_it_worse(
-    policy: Policy, situation: Situation, p: float, higher: float
-) -> None:
+def test_a_higher_probability_never_makes_it_worse(policy: Policy, p: float, higher: float) -> None:
     low, high = sorted((p, higher))
-    if policy.decide(scored(low), situation).action == "pass":
-        assert policy.decide(scored(high), situation).action == "pass"
+    for where, situation in SITUATIONS.items():
+        if policy.decide(scored(low), situation).action == "pass":
+            assert policy.decide(scored(high), situation).action == "pass", where
 
 
 @few
 @given(p=probabilities)
-def test_an_answer_that_does_not_pass_gets_a_reason(
-    policy: Policy, situation: Situation, p: float
-) -> None:
-    decision = policy.decide(scored(p), situation)
-    assert (decision.action == "pass") == (decision.reason == "")
+def test_an_answer_that_does_not_pass_gets_a_reason(policy: Policy, p: float) -> None:
+    for where, situation in SITUATIONS.items():
+        decision = policy.decide(scored(p), situation)
+        assert (decision.action == "pass") == (decision.reason == ""), where
 
 
 @pytest.mark.parametrize("status", ["empty", "refusal"])
+@pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS)
 def test_an_answer_of_no_worth_passes_only_where_all_pass(
     policy: Policy, situation: Situation, status: Status
 ) -> None:
@@ -178,42 +173,40 @@ def test_an_answer_of_no_worth_passes_only_where_all_pass(
 
 @few
 @given(p=probabilities)
-def test_nothing_is_asked_for_that_cannot_be_done(
-    policy: Policy, situation: Situation, p: float
-) -> None:
-    action = policy.decide(scored(p), situation).action
-    if situation.exhausted:
-        assert action not in ("retry", "escalate")
-    if situation.models_left == 0:
-        assert action != "escalate"
+def test_nothing_is_asked_for_that_cannot_be_done(policy: Policy, p: float) -> None:
+    for where, situation in SITUATIONS.items():
+        action = policy.decide(scored(p), situation).action
+        if situation.exhausted:
+            assert action not in ("retry", "escalate"), where
+        if situation.models_left == 0:
+            assert action != "escalate", where
     assert policy.decide(scored(p), Situation(models_left=9, retries=99)).action != "retry"
 
 
 @few
 @given(p=probabilities)
-def test_further_answers_are_wanted_once_and_of_who_can_draw_them(
-    policy: Policy, situation: Situation, p: float
-) -> None:
-    decision = policy.decide(scored(p), situation)
-    assert decision.samples == 0 or situation.drawn is False
+def test_further_answers_are_wanted_once_and_of_who_can_draw_them(policy: Policy, p: float) -> None:
+    for where, situation in SITUATIONS.items():
+        decision = policy.decide(scored(p), situation)
+        assert decision.samples == 0 or situation.drawn is False, where
 
 
 @few
 @given(p=probabilities)
-def test_only_a_person_is_told_what_they_may_do(
-    policy: Policy, situation: Situation, p: float
-) -> None:
-    decision = policy.decide(scored(p), situation)
-    assert decision.action == "human" or decision.allowed == ()
+def test_only_a_person_is_told_what_they_may_do(policy: Policy, p: float) -> None:
+    for where, situation in SITUATIONS.items():
+        decision = policy.decide(scored(p), situation)
+        assert decision.action == "human" or decision.allowed == (), where
 
 
-def test_its_parts_start_with_itself(policy: Policy, situation: Situation) -> None:
+def test_its_parts_start_with_itself(policy: Policy) -> None:
     assert next(parts(policy)) is policy
 
 
+@pytest.mark.parametrize("situation", SITUATIONS.values(), ids=SITUATIONS)
 def test_deciding_twice_is_deciding_once(policy: Policy, situation: Situation) -> None:
     assert policy.decide(scored(0.55), situation) == policy.decide(scored(0.55), situation)
 
 
-def test_a_policy_object_loads_as_itself(policy: Policy, situation: Situation) -> None:
+def test_a_policy_object_loads_as_itself(policy: Policy) -> None:
     assert load_policy(policy) is policy

@@ -20,7 +20,7 @@ def main() -> int:
     options = parser.parse_args()
     broken = 0
     for name in options.only or TARGETS:
-        found = fuzz(name, options.first, options.inputs)
+        found = fuzz({name: options.inputs}, options.first)[name]
         broken += len(found.broken)
         sys.stdout.write(f"{found}\n")
         sys.stdout.flush()

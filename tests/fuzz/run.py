@@ -1,4 +1,4 @@
-"""One target in processes of its own: whatever an input does, the next one has its turn."""
+"""Targets in processes of their own: whatever an input does, the next one has its turn."""
 
 import json
 import os
@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -35,40 +36,51 @@ class Found:
         return "\n".join(lines)
 
 
-def fuzz(name: str, first: int, inputs: int) -> Found:
-    """Feed the inputs of the seeds `first` to `first + inputs - 1` to a target."""
-    found = Found(name, inputs)
-    at, end = first, first + inputs
-    while at < end:
-        with tempfile.TemporaryDirectory() as folder:
-            done = subprocess.run(
-                [sys.executable, "-m", "tests.fuzz.worker", name, str(at), str(end), folder],
-                capture_output=True,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
-                    "OMP_NUM_THREADS": "1",
-                    "TOKENIZERS_PARALLELISM": "false",
-                    "HF_HUB_OFFLINE": "1",
-                },
-            )
-        seed = at - 1
+def fuzz(inputs: Mapping[str, int], first: int = 0) -> dict[str, Found]:
+    """Feed each target so many inputs, of the seeds from `first` on. A process reads all of them;
+    where an input ends it, another goes on behind that input."""
+    found = {name: Found(name, count) for name, count in inputs.items()}
+    left = {name: range(first, first + count) for name, count in inputs.items()}
+    while left:
+        done = _work(left)
+        last: int | None = None
         for line in done.stdout.decode().splitlines():
-            told = json.loads(line)
+            told, name = json.loads(line), next(iter(left))
             if "seed" in told:
-                seed = told["seed"]
+                last = told["seed"]
             elif "broken" in told:
-                found.broken.append(f"seed {seed}: {told['broken']}")
+                found[name].broken.append(f"seed {last}: {told['broken']}")
             else:
-                found.outcomes.update(told["outcomes"])
+                found[name].outcomes.update(told["outcomes"])
+                del left[name]
+                last = None
         if done.returncode == 0:
             break
-        last = done.stderr.decode("utf-8", "replace").strip().splitlines()
-        if seed < at:
-            raise RuntimeError(f"the fuzzing of {name} did not begin: {last[-1:]}")
-        found.broken.append(f"seed {seed}: the process ended with {done.returncode} {_place(last)}")
-        at = seed + 1
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        name = next(iter(left))
+        if last is None:
+            raise RuntimeError(f"the fuzzing of {name} did not begin: {said[-1:]}")
+        how = f"the process ended with {done.returncode} {_place(said)}"
+        found[name].broken.append(f"seed {last}: {how}")
+        left[name] = range(last + 1, left[name].stop)
     return found
+
+
+def _work(left: Mapping[str, range]) -> "subprocess.CompletedProcess[bytes]":
+    asked = [word for name, at in left.items() for word in (name, str(at.start), str(at.stop))]
+    environment = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join(filter(None, sys.path)),
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+        "HF_HUB_OFFLINE": "1",
+    }
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run(
+            [sys.executable, "-m", "tests.fuzz.worker", folder, *asked],
+            capture_output=True,
+            env=environment,
+        )
 
 
 def _place(trace: list[str]) -> str:

@@ -1,5 +1,5 @@
-"""Run as `python -m tests.fuzz.worker NAME FIRST END FOLDER`: tells, as JSON lines, which seed is
-next, what broke, and at the end how often what happened."""
+"""Run as `python -m tests.fuzz.worker FOLDER [NAME FIRST END]...`: tells, as JSON lines, which seed
+is next, what broke, and at the end of a target how often what happened."""
 
 import faulthandler
 import json
@@ -25,15 +25,26 @@ def tell(**what: object) -> None:
     sys.stdout.flush()
 
 
-def main(name: str, first: int, end: int, folder: Path) -> None:
+def limit_memory() -> None:
+    """To what is used now, and MEMORY."""
+    with open("/proc/self/statm", encoding="ascii") as file:
+        used = int(file.read().split()[0]) * resource.getpagesize()
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, most))
+
+
+def allow_memory() -> None:
+    most = resource.getrlimit(resource.RLIMIT_AS)[1]
+    resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+
+def feed(name: str, first: int, end: int, folder: Path) -> None:
     target = TARGETS[name]
     seeds = target.seeds()
     outcomes: Counter[str] = Counter()
     for seed in seeds:  # everything that is imported late is there before the limit is set
         target.use(folder, seed)
-    with open("/proc/self/statm", encoding="ascii") as file:
-        used = int(file.read().split()[0]) * resource.getpagesize()
-    resource.setrlimit(resource.RLIMIT_AS, (used + MEMORY, used + MEMORY))
+    limit_memory()
     for at in range(first, end):
         rng = random.Random(f"{name} {at}")
         data = target.damage(rng.choice(seeds), rng)
@@ -55,9 +66,16 @@ def main(name: str, first: int, end: int, folder: Path) -> None:
             tell(broken=f"{type(error).__name__} at {where}: {str(error)[:120]!r}")
         finally:
             faulthandler.cancel_dump_traceback_later()
+    allow_memory()
     tell(outcomes=outcomes)
+
+
+def main(folder: Path, *asked: str) -> None:
+    for name, first, end in zip(asked[::3], asked[1::3], asked[2::3], strict=True):
+        (folder / name).mkdir()
+        feed(name, int(first), int(end), folder / name)
 
 
 if __name__ == "__main__":
     warnings.simplefilter("ignore")
-    main(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    main(Path(sys.argv[1]), *sys.argv[2:])
