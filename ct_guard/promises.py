@@ -7,7 +7,8 @@ from typing import Annotated, Literal, Self, TypeVar
 
 from pydantic import Field, model_validator
 
-from .records import Arithmetic, Certificate, Probability, Record, Void, promise_key
+from .certificates import Arithmetic, Certificate, Void, promise_key
+from .records import Probability, Record
 from .runs import RunLayer
 
 __all__ = [

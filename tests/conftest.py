@@ -164,7 +164,8 @@ def tiny_estimator(
 ) -> Path:
     """A whole estimator directory over the tiny base: adapter, calibrator, certificate."""
     from ct_guard.backends.fingerprint import fingerprint
-    from ct_guard.records import CalibratorState, Certificate
+    from ct_guard.certificates import Certificate
+    from ct_guard.records import CalibratorState
     from ct_guard.store import BaseModelRef, Manifest, save_estimator
 
     folder = tmp_path_factory.mktemp("estimators") / "tiny"

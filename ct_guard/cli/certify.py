@@ -15,6 +15,7 @@ from .options import (
 from .shown import say
 
 if TYPE_CHECKING:
+    from ct_guard.certificates import Certificate
     from ct_guard.promises import (
         AnsweredWrong,
         CascadeCertificate,
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
         Handover,
         Promise,
     )
-    from ct_guard.records import Certificate
 
 __all__ = ["NO_THRESHOLD", "command"]
 

@@ -9,10 +9,11 @@ import numpy as np
 from pydantic import Field, ValidationError, model_validator
 from scipy.special import softmax  # type: ignore[import-untyped]
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import InputError, UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.files.untrusted_json import JsonError, read_json
-from ct_guard.records import Certificate, Record
+from ct_guard.records import Record
 
 from .questions import NO, YES, Choice, Noul, Question, Score, labels_of, question_key
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from scipy.special import logsumexp  # type: ignore[import-untyped]
 
 from ct_guard.calibration import MIN_ROWS
+from ct_guard.certificates import Certificate
 from ct_guard.errors import CalibrationError
-from ct_guard.records import Certificate
 from ct_guard.risk import certify
 
 from .calibration import ANY, DecisionCalibration, DecisionCalibrator

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.backends import KV, Adapter, Backend, Item
+from ct_guard.certificates import Arithmetic
 from ct_guard.errors import (
     CtGuardError,
     MismatchError,
@@ -25,7 +26,7 @@ from ct_guard.query import (
     screen,
     screened,
 )
-from ct_guard.records import Arithmetic, Confidence, QuestionAnswer, Status
+from ct_guard.records import Confidence, QuestionAnswer, Status
 from ct_guard.store import NO_BASE, Manifest
 from ct_guard.store.calibrated import calibrated, p_correct
 

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from ct_guard.backends import Adapter, Backend, Item, self_test
+from ct_guard.certificates import Arithmetic
 from ct_guard.errors import ManifestError, MismatchError
 from ct_guard.query import MIN_ROOM, QUERY_HASH, TEMPLATE_DATE, build_query
-from ct_guard.records import Arithmetic
 from ct_guard.store import (
     MANIFEST,
     Manifest,

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard.backends import Item, ScoreBatch, Want
+from ct_guard.certificates import Arithmetic
 from ct_guard.errors import (
     CalibrationError,
     ManifestError,
@@ -27,7 +28,7 @@ from ct_guard.errors import (
     MissingExtraError,
     UsageError,
 )
-from ct_guard.records import Arithmetic, QuestionAnswer
+from ct_guard.records import QuestionAnswer
 from ct_guard.store import Manifest
 
 from .methods import Method, TextMethod

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
+from ct_guard.certificates import Arithmetic
 from ct_guard.errors import InputError
 from ct_guard.estimators.weighing import Weighing
 from ct_guard.files import Rejected, Row, open_rows, question_answer
 from ct_guard.files.columns import cell
-from ct_guard.records import Arithmetic, QuestionAnswer
+from ct_guard.records import QuestionAnswer
 from ct_guard.store import Manifest
 from ct_guard.store.calibrated import p_correct
 

@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard import risk
+from ct_guard.certificates import Arithmetic
 from ct_guard.errors import InputError
 from ct_guard.estimators.weighing import Weighing
 from ct_guard.promises import CascadeCertificate, Costs, Handover
-from ct_guard.records import Arithmetic
 from ct_guard.store import Manifest, question_hash, set_hash
 
 from .certify import arithmetic_of

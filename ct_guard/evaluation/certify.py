@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard import risk
+from ct_guard.certificates import Arithmetic, Certificate, Sample
 from ct_guard.errors import FieldError, InputError
 from ct_guard.estimators.weighing import Weighing
 from ct_guard.promises import AnsweredWrong, GroupCertificates
-from ct_guard.records import Arithmetic, Certificate, Sample
 from ct_guard.store import Manifest
 
 from .probabilities import probabilities

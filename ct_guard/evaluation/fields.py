@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ct_guard import risk
+from ct_guard.certificates import Arithmetic
 from ct_guard.errors import InputError
 from ct_guard.estimators.fields import calibrated_fields
 from ct_guard.fields import group_of, parse_path
@@ -16,7 +17,7 @@ from ct_guard.fields.rows import FIELDS, FIELDS_CORRECT, FIELDS_SCORER, by_path,
 from ct_guard.files import Rejected, Row, open_rows, question_answer
 from ct_guard.metrics import Interval, auroc, ece, ece_noise_floor, log_loss, paired_bootstrap
 from ct_guard.promises import FieldCertificate
-from ct_guard.records import Arithmetic, CalibratorState
+from ct_guard.records import CalibratorState
 from ct_guard.store import Manifest, set_hash
 
 from .calibrate import Calibration, calibrate

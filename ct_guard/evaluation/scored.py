@@ -11,10 +11,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ct_guard.certificates import Arithmetic
 from ct_guard.errors import InputError
 from ct_guard.files import Rejected, Row, correct_of, many_rows, open_rows, told_by
 from ct_guard.files.columns import cell
-from ct_guard.records import Arithmetic
 from ct_guard.store import question_hash, set_hash
 
 __all__ = [

@@ -7,9 +7,9 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
+from ct_guard.certificates import Certificate
 from ct_guard.files.untrusted_json import read_json
 from ct_guard.promises import Promise, Voidable, voidable
-from ct_guard.records import Certificate
 from ct_guard.store import MANIFEST
 
 __all__ = ["Validity"]

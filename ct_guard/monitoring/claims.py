@@ -4,6 +4,7 @@ many are wrong."""
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from ct_guard.certificates import Certificate
 from ct_guard.promises import (
     AnsweredWrong,
     CascadeCertificate,
@@ -11,7 +12,6 @@ from ct_guard.promises import (
     Promise,
     Voidable,
 )
-from ct_guard.records import Certificate
 from ct_guard.risk import answered_wrong_limit
 
 from .book import Labelled, Within

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ct_guard.aside import PATIENCE, Aside
+from ct_guard.certificates import Arithmetic
 from ct_guard.errors import UsageError
 from ct_guard.files.columns import cell
 from ct_guard.promises import Voidable
-from ct_guard.records import Arithmetic, Confidence, QuestionAnswer
+from ct_guard.records import Confidence, QuestionAnswer
 from ct_guard.store import Manifest, load_manifest, locate, question_hash
 
 from .alarm import Alarm, Telling

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from ct_guard.certificates import Certificate
 from ct_guard.promises import Promise, Voidable
-from ct_guard.records import Certificate
 
 from .alarm import Alarm
 from .betting import limit

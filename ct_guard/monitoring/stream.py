@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import expit  # type: ignore[import-untyped]
 
-from ct_guard.records import Arithmetic, Certificate, Sample, Status
+from ct_guard.certificates import Arithmetic, Certificate, Sample
+from ct_guard.records import Status
 from ct_guard.risk import BIN_EDGES, bin_of
 
 from .alarm import Alarm

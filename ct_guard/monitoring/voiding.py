@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from ct_guard.certificates import Void
 from ct_guard.promises import marked_void, with_voids
-from ct_guard.records import Void
 from ct_guard.store import MANIFEST, MINI, SMOL_ESTIMATOR, is_fetched, load_manifest, write_manifest
 
 from .alarm import Alarm

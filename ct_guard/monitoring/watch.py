@@ -9,9 +9,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ct_guard.certificates import Arithmetic
 from ct_guard.errors import UsageError
 from ct_guard.promises import Voidable
-from ct_guard.records import Arithmetic
 from ct_guard.store import Manifest
 
 from .alarm import Alarm, Telling

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from ct_guard.certificates import Certificate
 from ct_guard.evaluation import METRICS, Figure, Scored, differences, evaluate, remarks
 from ct_guard.evaluation.evidence import WITHOUT
 from ct_guard.evaluation.figures import PAIRS
-from ct_guard.records import Certificate
 from ct_guard.store import Manifest
 
 from .curves import reliability, risk_coverage, roc, top_of_risk

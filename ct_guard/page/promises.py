@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from ct_guard.certificates import Certificate
 from ct_guard.evaluation import Scored
 from ct_guard.promises import (
     AnsweredWrong,
@@ -18,7 +19,6 @@ from ct_guard.promises import (
     Voidable,
     voidable,
 )
-from ct_guard.records import Certificate
 
 __all__ = ["promised_thresholds", "promises"]
 

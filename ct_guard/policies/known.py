@@ -4,6 +4,7 @@ knows of asking stronger models and of runs of agents."""
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import PolicyError
 from ct_guard.promises import (
     AnsweredWrong,
@@ -13,7 +14,7 @@ from ct_guard.promises import (
     Handover,
     Promise,
 )
-from ct_guard.records import Action, Certificate, Probability, Record
+from ct_guard.records import Action, Probability, Record
 from ct_guard.runs import RunLayer
 
 from .base import Policy

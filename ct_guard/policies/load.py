@@ -7,10 +7,11 @@ from typing import Any, get_args
 
 from pydantic import ValidationError
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import PolicyError
 from ct_guard.files.untrusted_json import JsonError, read_json
 from ct_guard.promises import Voidable
-from ct_guard.records import Action, Certificate
+from ct_guard.records import Action
 
 from .base import Policy, parts
 from .budget import Budget

@@ -24,16 +24,9 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import ConfigDict, Field
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import LowConfidenceError
-from ct_guard.records import (
-    Action,
-    Certificate,
-    Confidence,
-    Decision,
-    Probability,
-    Record,
-    ReviewChoice,
-)
+from ct_guard.records import Action, Confidence, Decision, Probability, Record, ReviewChoice
 
 from .base import Policy, Situation
 

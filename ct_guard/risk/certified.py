@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import bdtr, expit  # type: ignore[import-untyped]
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import UsageError
-from ct_guard.records import Certificate
 
 from .rows import Floats, Ints, check_rows
 

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import UsageError
 from ct_guard.promises import GroupCertificates
-from ct_guard.records import Certificate
 
 from .certified import certify, least_answered
 from .rows import check_rows

@@ -4,7 +4,7 @@ import html
 import json
 import re
 
-from ct_guard.records import Certificate
+from ct_guard.certificates import Certificate
 
 from .figures import Value, known_figures
 from .locate import ON_HUB

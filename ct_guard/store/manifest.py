@@ -10,17 +10,11 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from ct_guard.backends import Activation
+from ct_guard.certificates import Arithmetic, Certificate
 from ct_guard.methods import METHODS, MethodSpec
 from ct_guard.promises import Promise
 from ct_guard.query import FIELD_QUERY_HASH, QUERY_HASH, TEMPLATE_DATE, Boundary, ContextStyle
-from ct_guard.records import (
-    Arithmetic,
-    CalibratorState,
-    Certificate,
-    GroupCorrections,
-    LogisticLayer,
-    Record,
-)
+from ct_guard.records import CalibratorState, GroupCorrections, LogisticLayer, Record
 
 from .lora_config import LORA_CONFIG
 

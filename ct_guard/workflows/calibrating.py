@@ -10,12 +10,13 @@ from ct_guard.errors import FieldError
 from .reporting import SILENT, Reporter
 
 if TYPE_CHECKING:
+    from ct_guard.certificates import Arithmetic
     from ct_guard.estimators.novelty import Novelty
     from ct_guard.evaluation import Scored
     from ct_guard.evaluation.calibrate import Calibration
     from ct_guard.evaluation.groups import Grouped
     from ct_guard.evidence import Found
-    from ct_guard.records import Arithmetic, GroupCorrections
+    from ct_guard.records import GroupCorrections
     from ct_guard.store import LogisticLayer, Manifest
 
 __all__ = ["CalibrateConfig", "CalibrateResult", "calibrate"]

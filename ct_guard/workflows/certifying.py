@@ -11,9 +11,9 @@ from ct_guard.errors import FieldError, InputError, UsageError
 from .settings import place_of, refuse_idle
 
 if TYPE_CHECKING:
+    from ct_guard.certificates import Certificate
     from ct_guard.evaluation import Scored
     from ct_guard.promises import Promise
-    from ct_guard.records import Certificate
     from ct_guard.store import Manifest
 
     from .promising import Asked

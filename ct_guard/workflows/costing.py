@@ -99,10 +99,10 @@ def cost(sources: Sequence[str | Path] | str | Path, config: CostConfig) -> Cost
 
 def _defaults(costs: "Costs", known: "Sequence[Known]", said: list[str]) -> "Iterator[Policy]":
     """Every answer of the first model, what was certified, and the least expected cost."""
+    from ct_guard.certificates import Certificate
     from ct_guard.errors import PolicyError
     from ct_guard.policies import Annotate, Cascade, Certified, load_policy
     from ct_guard.promises import CascadeCertificate
-    from ct_guard.records import Certificate
 
     models = len(costs.prices)
     yield Annotate()

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import FieldError
 from ct_guard.estimators.weighing import Weighing
 from ct_guard.evaluation import Scored
 from ct_guard.evaluation.cascade import certify_cascade, handover_of, join
 from ct_guard.evaluation.certify import certify, certify_groups, control_answered_wrong
 from ct_guard.promises import AnsweredWrong, Costs, GroupCertificates, Promise
-from ct_guard.records import Certificate
 from ct_guard.store import Manifest
 
 __all__ = [

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ct_guard.certificates import Arithmetic
 from ct_guard.errors import InputError, OutputExistsError
 from ct_guard.estimators.novelty import Novelty, novelty_file
 from ct_guard.estimators.weighing import values_in
@@ -14,7 +15,7 @@ from ct_guard.evaluation.scored import logit_of
 from ct_guard.evidence import Fitted as Evidence
 from ct_guard.evidence import evidence_file
 from ct_guard.files import Rejected, open_rows, open_writer, question_answer
-from ct_guard.records import Arithmetic, CalibratorState, GroupCorrections
+from ct_guard.records import CalibratorState, GroupCorrections
 from ct_guard.store import (
     LogisticLayer,
     Manifest,

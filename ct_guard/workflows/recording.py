@@ -5,11 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
+from ct_guard.certificates import Certificate
 from ct_guard.evaluation import Evaluation, Scored
 from ct_guard.evaluation.disjoint import recorded, with_split
 from ct_guard.evaluation.slices import MACRO
 from ct_guard.promises import Promise
-from ct_guard.records import Certificate
 from ct_guard.store import Manifest, load_manifest, revise_estimator, set_hash
 from ct_guard.store.figures import Value, with_interval
 

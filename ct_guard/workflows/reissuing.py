@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 from ct_guard.errors import InputError
 
 if TYPE_CHECKING:
+    from ct_guard.certificates import Arithmetic, Certificate, Sample
     from ct_guard.monitoring import Labelled, Watch
     from ct_guard.monitoring.book import Page
-    from ct_guard.records import Arithmetic, Certificate, Sample
     from ct_guard.store import Manifest
 
 __all__ = ["Reissued", "counted_before", "label_floor", "reissue"]
@@ -243,7 +243,7 @@ def _independent(
 
 
 def _arithmetic(rows: "list[Labelled]", book: Path) -> "Arithmetic | None":
-    from ct_guard.records import Arithmetic
+    from ct_guard.certificates import Arithmetic
 
     known = sorted({row.computed for row in rows if row.computed is not None})
     if len(known) > 1:
@@ -256,7 +256,7 @@ def _arithmetic(rows: "list[Labelled]", book: Path) -> "Arithmetic | None":
 
 def _sample(answers: "list[tuple[float, str | None]]") -> "Sample":
     """Of all answers since the first that is certified on: later ones are compared with them."""
-    from ct_guard.records import Sample
+    from ct_guard.certificates import Sample
     from ct_guard.risk import binned
 
     models = Counter(model for _, model in answers if model is not None)

@@ -18,9 +18,9 @@ from .score_settings import ScoreConfig
 from .settings import bits_of, check_spreadsheet, refuse_idle, shape_of
 
 if TYPE_CHECKING:
+    from ct_guard.certificates import Arithmetic
     from ct_guard.estimators import Estimator
     from ct_guard.guard import Guard
-    from ct_guard.records import Arithmetic
 
     from .engines import Engine
     from .runs import Moved, Reading, Summary

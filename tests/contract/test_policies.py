@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from ct_guard.certificates import Certificate, Void
 from ct_guard.policies import (
     Annotate,
     BelowAnsweredWrong,
@@ -34,7 +35,7 @@ from ct_guard.promises import (
     HandoverBin,
     Stage,
 )
-from ct_guard.records import Certificate, Confidence, Decision, Status, Void
+from ct_guard.records import Confidence, Decision, Status
 from tests.agent_runs import run_layer
 
 CERTIFICATE = Certificate(alpha=0.1, delta=0.05, threshold=0.6, n=100, answered=40, errors=1)

@@ -284,9 +284,10 @@ def _index(folder: Path, data: bytes) -> None:
 
 
 def _policy(folder: Path, data: bytes) -> None:
+    from ct_guard.certificates import Certificate
     from ct_guard.policies import Situation, load_policy
     from ct_guard.policies.budget import ledger_for
-    from ct_guard.records import Certificate, Confidence
+    from ct_guard.records import Confidence
 
     path = folder / "policy.json"
     path.write_bytes(data)

@@ -12,7 +12,7 @@ from scipy.special import expit
 from scipy.stats import binomtest
 
 from ct_guard import ReportConfig, report
-from ct_guard.records import Certificate
+from ct_guard.certificates import Certificate
 from ct_guard.risk import GRID
 from ct_guard.store import BaseModelRef, Manifest, save_estimator
 from tests.browser import Visit, browser

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from ct_guard.certificates import Certificate
 from ct_guard.promises import (
     AnsweredWrong,
     CascadeCertificate,
@@ -12,7 +13,6 @@ from ct_guard.promises import (
     HandoverBin,
     Stage,
 )
-from ct_guard.records import Certificate
 from ct_guard.store import BaseModelRef, Manifest, manifest_text
 from tests.agent_runs import run_layer
 

@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, ValidationError
 
+from ct_guard.certificates import Certificate
 from ct_guard.records import (
     Assessment,
     CalibratorState,
-    Certificate,
     Confidence,
     Decision,
     GradedAnswer,

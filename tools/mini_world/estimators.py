@@ -13,10 +13,11 @@ from safetensors.torch import load_file, save_file
 from ct_guard import __version__
 from ct_guard.backends import Adapter
 from ct_guard.backends.transformers import TransformersBackend
+from ct_guard.certificates import Certificate, Sample
 from ct_guard.evidence.question_prior import PRIOR_FILE
 from ct_guard.methods import METHODS
 from ct_guard.query import Query, build_query
-from ct_guard.records import Certificate, GradedAnswer, Sample
+from ct_guard.records import GradedAnswer
 from ct_guard.risk import binned, certify
 from ct_guard.store import PROBE, BaseModelRef, Manifest, Scope, load_probe, save_estimator
 from ct_guard.store.probe import dump_probe

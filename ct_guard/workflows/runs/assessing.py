@@ -4,12 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from ct_guard.certificates import Arithmetic
 from ct_guard.errors import BackendError, CtGuardError, InputError, UsageError
 from ct_guard.evidence import read_column
 from ct_guard.fields.rows import FIELDS, FIELDS_SCORER, fields_column, with_text
 from ct_guard.files import Rejected, Row, Shape, question_answer
 from ct_guard.guard import Guard
-from ct_guard.records import Arithmetic, Confidence, Decision, QuestionAnswer
+from ct_guard.records import Confidence, Decision, QuestionAnswer
 
 from .earlier import earlier_confidence, earlier_result, is_kept
 

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ct_guard.certificates import Certificate
 from ct_guard.decisions import (
     DecisionCalibration,
     DecisionCalibrator,
@@ -15,7 +16,6 @@ from ct_guard.decisions import (
     labels_of,
 )
 from ct_guard.errors import CalibrationError, UsageError
-from ct_guard.records import Certificate
 
 from .known import ANGER, RISKY, TEAM, graded
 

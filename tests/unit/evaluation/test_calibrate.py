@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import CalibrationError, InputError
 from ct_guard.evaluation import read_scored
 from ct_guard.evaluation.calibrate import calibrate
 from ct_guard.metrics import ece
-from ct_guard.records import Certificate
 from ct_guard.store import load_manifest, load_questions, question_hash, revise_estimator
 from ct_guard.workflows.recalibration import apply_to_file, save_calibration
 

@@ -12,12 +12,13 @@ from typing import Any
 import pytest
 
 from ct_guard.backends import Adapter, GenerationSettings, Item, ScoreBatch, Want
+from ct_guard.certificates import Certificate
 from ct_guard.errors import BackendError, DeadlineError, PolicyError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.guard import Guard
 from ct_guard.policies import Annotate, Certified, Resample, Situation, Threshold, ToolGate
 from ct_guard.query import Query, render_context
-from ct_guard.records import Certificate, QuestionAnswer
+from ct_guard.records import QuestionAnswer
 from ct_guard.store import BaseModelRef, Manifest, save_estimator
 from ct_guard.testing import FakeBackend
 from tests.known_confidence import by_word_and_agreement

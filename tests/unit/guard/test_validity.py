@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from ct_guard.certificates import Certificate, Void
 from ct_guard.guard.validity import Validity
-from ct_guard.records import Certificate, Void
 from ct_guard.store import BaseModelRef, Manifest, write_manifest
 
 STANDS = Certificate(alpha=0.1, delta=0.1, threshold=0.5, n=100, answered=50, errors=1)

@@ -13,12 +13,12 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.runnables import RunnableLambda
 
 from ct_guard import Guard, Monitor, load_estimator
+from ct_guard.certificates import Certificate, Sample
 from ct_guard.errors import InputError, UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Judged
 from ct_guard.guard.scores import LangSmith
 from ct_guard.policies import Retry
-from ct_guard.records import Certificate, Sample
 from ct_guard.risk import binned
 from ct_guard.store import BaseModelRef, Manifest, save_estimator
 from ct_guard.testing import FakeBackend

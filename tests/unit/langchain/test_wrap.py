@@ -11,10 +11,10 @@ from langchain_core.prompts import ChatPromptTemplate
 from langchain_core.runnables import RunnableBinding, RunnableConfig, RunnableWithFallbacks
 from langchain_core.tools import tool
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.policies import Certified, Threshold
-from ct_guard.records import Certificate
 from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, wrap
 from tests.confidences import p_of, record_of
 from tests.rule_model import RuleChatModel

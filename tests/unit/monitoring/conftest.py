@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from scipy.special import expit
 
+from ct_guard.certificates import Arithmetic, Certificate, Sample
 from ct_guard.monitoring import Answered
-from ct_guard.records import Arithmetic, Certificate, Sample
 from ct_guard.risk import binned
 from ct_guard.store import BaseModelRef, Manifest, load_manifest, save_estimator, write_manifest
 

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from ct_guard import Alarm, Guard, Monitor, QuestionAnswer, load_estimator
+from ct_guard.certificates import Certificate, Sample
 from ct_guard.errors import InputError, LowConfidenceError, UsageError
 from ct_guard.monitoring import Outcome, Watch, book_of
-from ct_guard.records import Certificate, Sample
 from ct_guard.risk import binned
 from ct_guard.store import BaseModelRef, Manifest, load_manifest, save_estimator
 from ct_guard.testing import FakeBackend

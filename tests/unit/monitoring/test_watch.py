@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ct_guard.certificates import Arithmetic
 from ct_guard.errors import InputError, UsageError
 from ct_guard.monitoring import Alarm, Outcome, Watch, book_of
 from ct_guard.monitoring.alarm import Telling
-from ct_guard.records import Arithmetic
 from ct_guard.store import MINI, load_manifest
 from tests.unit.monitoring.conftest import SAMPLE, answers, certificate
 

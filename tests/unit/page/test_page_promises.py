@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ct_guard.certificates import Certificate, Void
 from ct_guard.evaluation import Scored
 from ct_guard.page.promises import promised_thresholds, promises
 from ct_guard.promises import AnsweredWrong, GroupCertificates
-from ct_guard.records import Certificate, Void
 from tests.unit.monitoring.test_claims import CASCADE, WRONG
 
 LAW = Certificate(alpha=0.1, delta=0.05, threshold=0.5, n=100, answered=50, errors=1, group="law")

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import PolicyError
 from ct_guard.policies import (
     Annotate,
@@ -19,7 +20,6 @@ from ct_guard.policies import (
     default_policy,
     load_policy,
 )
-from ct_guard.records import Certificate
 
 STRICT = Certificate(alpha=0.05, delta=0.1, threshold=0.8, n=50, answered=10, errors=0)
 LOOSE = Certificate(alpha=0.2, delta=0.1, threshold=0.4, n=50, answered=30, errors=3)

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import PolicyError
 from ct_guard.policies import (
     BelowAnsweredWrong,
@@ -20,7 +21,7 @@ from ct_guard.promises import (
     GroupCertificates,
     Stage,
 )
-from ct_guard.records import Certificate, Confidence
+from ct_guard.records import Confidence
 
 FOUND = CascadeCertificate(
     alpha=0.1, delta=0.1, models=("large", "small"), costs=Costs(prices=(1.0, 0.0)),

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import PolicyError
 from ct_guard.policies import (
     Annotate,
@@ -23,7 +24,7 @@ from ct_guard.policies import (
     load_policy,
     resampled,
 )
-from ct_guard.records import Certificate, Confidence, Decision
+from ct_guard.records import Confidence, Decision
 
 CAN = Situation(models_left=0, drawn=False)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import BackendError
 from ct_guard.policies import (
     Annotate,
@@ -19,7 +20,7 @@ from ct_guard.policies import (
     decide,
     may_withhold,
 )
-from ct_guard.records import Action, Certificate, Confidence, Status
+from ct_guard.records import Action, Confidence, Status
 
 
 def action(policy: Policy, p: float | None, **situation: Any) -> Action:

@@ -2,6 +2,7 @@
 
 import pytest
 
+from ct_guard.certificates import Certificate, Void
 from ct_guard.errors import LowConfidenceError, PolicyError
 from ct_guard.policies import (
     Annotate,
@@ -11,7 +12,7 @@ from ct_guard.policies import (
     default_policy,
     load_policy,
 )
-from ct_guard.records import Certificate, Confidence, Void
+from ct_guard.records import Confidence
 
 STANDS = Certificate(alpha=0.1, delta=0.1, threshold=0.5, n=100, answered=50, errors=1)
 VOID = STANDS.model_copy(update={"void": Void(at="2026-01-01", reason="20 of 50 were wrong")})

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from scipy.special import expit, logit
 from scipy.stats import beta, binom, norm
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import UsageError
-from ct_guard.records import Certificate
 from ct_guard.risk import (
     GRID,
     certify,

@@ -2,7 +2,8 @@
 
 import re
 
-from ct_guard.records import CalibratorState, Certificate
+from ct_guard.certificates import Certificate
+from ct_guard.records import CalibratorState
 from ct_guard.store import BaseModelRef, Manifest, model_card
 
 EVIL = "<script>x</script> [free](http://evil) | `code` ![i](u)\n\n# Certified"

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from ct_guard.certificates import Certificate
 from ct_guard.errors import CalibrationError, ManifestError, OutputExistsError
 from ct_guard.query import QUERY_HASH
-from ct_guard.records import CalibratorState, Certificate
+from ct_guard.records import CalibratorState
 from ct_guard.store import (
     MANIFEST,
     BaseModelRef,
