@@ -44,8 +44,8 @@ def test_both_backends_score_with_it_and_agree(
 ) -> None:
     """llama.cpp a file, by the estimator's name alone."""
     output = tmp_path / "scored.jsonl"
-    command = ["score", str(answers), "-e", "smol", "--backend", "llama_cpp", "-o", str(output)]
-    run = CliRunner().invoke(cli, [*command, "-q"])
+    command = ["score", str(answers), "-e", "smol", "--backend", "llama_cpp", "--threads", "1"]
+    run = CliRunner().invoke(cli, [*command, "-o", str(output), "-q"])
     assert run.exit_code == 0, run.output
     here = [json.loads(line) for line in output.read_text().splitlines()]
     estimator = smol_estimator("transformers")

@@ -138,7 +138,7 @@ def test_a_real_model_passes_on_transformers(smol_folder: Path, dtype: str) -> N
 
 
 def test_a_real_quantised_file_passes_on_llama_cpp(smol_gguf: Path) -> None:
-    loaded = LlamaCppBackend.load(smol_gguf)
+    loaded = LlamaCppBackend.load(smol_gguf, threads=1)
     assert loaded.format == "Q4_1"
     assert 0.01 < check(loaded, None) < 0.5
     loaded.close()

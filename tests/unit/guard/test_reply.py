@@ -94,7 +94,7 @@ async def test_a_text_that_its_cache_does_not_hold_is_read_again(
 ) -> None:
     with reply(guard, conversations) as one:
         one.finish()
-        monkeypatch.setattr(backend, "decode", lambda ids: "as another tokenizer would")
+        monkeypatch.setattr(backend.encoder, "decode", lambda ids: "as another tokenizer would")
         expected = guard.assess(ASKED.model_copy(update={"answer": "It is 4."}))
         assert one.assess() == await one.aassess() == expected
     assert not any(isinstance(item.context, KV) for item in backend.items)
