@@ -150,8 +150,10 @@ def assess(guard: Guard, rows: Sequence[Row], terms: Terms) -> list[Result]:
     """
     if not terms.only_failed:
         return _assessed(guard, rows, terms)
-    made = iter(_assessed(guard, [row for row in rows if not is_kept(row)], terms))
-    return [_earlier(guard, row) if is_kept(row) else next(made) for row in rows]
+    kept = [_earlier(guard, row) if is_kept(row) else None for row in rows]
+    left = [row for row, earlier in zip(rows, kept, strict=True) if earlier is None]
+    made = iter(_assessed(guard, left, terms))
+    return [next(made) if earlier is None else earlier for earlier in kept]
 
 
 def _assessed(guard: Guard, rows: Sequence[Row], terms: Terms) -> list[Result]:
