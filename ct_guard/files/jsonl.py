@@ -5,7 +5,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from typing import Any, BinaryIO
@@ -20,7 +20,7 @@ from .paths import STDIO, StrPath, check_readable, is_too_long, numbered_lines, 
 from .rows import USED_COLUMNS, Row, overlong_row, raw_row
 from .untrusted_json import DEPTH, is_too_deep
 
-__all__ = ["JsonlWriter", "count", "decode_line", "encode_line", "header", "read"]
+__all__ = ["JsonlWriter", "count", "decode_line", "encode_line", "encode_lines", "header", "read"]
 
 _BLOCK = 1 << 20
 _KEY = re.compile(rb'\s*"[^"]*"\s*:')
@@ -52,19 +52,37 @@ def count(path: StrPath) -> int:
 
 
 def encode_line(value: Mapping[str, Any]) -> bytes:
-    """One line of UTF-8 JSON, which a terminal only shows. A lone surrogate, which UTF-8 cannot
-    hold, makes the line ASCII with escapes. Raises ValueError for NaN and infinity."""
+    """One line of UTF-8 JSON, see `encode_lines`."""
+    return encode_lines((value,))
+
+
+def encode_lines(values: Sequence[Mapping[str, Any]]) -> bytes:
+    """Lines of UTF-8 JSON, which a terminal only shows, one a value. A lone surrogate, which UTF-8
+    cannot hold, makes its line ASCII with escapes. Raises ValueError for NaN and infinity.
+
+    What is odd is looked for in all lines at once, which takes a fraction of the time."""
+    made = list(map(_json, values))
+    lines = b"\n".join([*made, b""])
+    if _may_hold_odd_numbers(lines):
+        for value, line in zip(values, made, strict=True):
+            if _may_hold_odd_numbers(line):
+                json.dumps(value, allow_nan=False)
+    if not lines.isascii() or b"\x7f" in lines:
+        text = _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", lines.decode())
+        lines = text.encode()
+    return lines
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
     try:
-        line = to_json(value)
+        return to_json(value)
     except PydanticSerializationError:
-        return json.dumps(value, allow_nan=False).encode() + b"\n"
-    # Looking for one byte is far quicker, and mostly enough; the words may stand in a text.
-    if (b"N" in line and b"NaN" in line) or (b"I" in line and b"Infinity" in line):
-        json.dumps(value, allow_nan=False)
-    if not line.isascii() or b"\x7f" in line:
-        text = _OBEYED.sub(lambda found: f"\\u{ord(found[0]):04x}", line.decode())
-        line = text.encode()
-    return line + b"\n"
+        return json.dumps(value, allow_nan=False).encode()
+
+
+def _may_hold_odd_numbers(lines: bytes) -> bool:
+    """The words may also stand in a text."""
+    return b"NaN" in lines or b"Infinity" in lines
 
 
 def decode_line(line: bytes) -> Any:
@@ -76,7 +94,7 @@ def decode_line(line: bytes) -> Any:
 
 
 class JsonlWriter:
-    """Writes each row at once. Fields that carry the name of a result are renamed row by row."""
+    """Writes rows at once. Fields that carry the name of a result are renamed row by row."""
 
     def __init__(self, stream: BinaryIO, results: Mapping[str, type]) -> None:
         self._stream = stream
@@ -84,13 +102,20 @@ class JsonlWriter:
         self._names = tuple(results)
 
     def write(self, row: Row, results: Mapping[str, Any]) -> None:
+        self.write_all((row,), (results,))
+
+    def write_all(self, rows: Sequence[Row], results: Sequence[Mapping[str, Any]]) -> None:
+        written = [self._whole(row.fields, made) for row, made in zip(rows, results, strict=True)]
+        self._stream.write(encode_lines(written))
+
+    def _whole(self, fields: dict[str, Any], results: Mapping[str, Any]) -> dict[str, Any]:
+        """All that stands in the line of a row."""
         in_order = tuple(results) == self._names
         values = results if in_order else result_values(self._results, results)
-        fields = row.fields
         if not self._results.keys().isdisjoint(fields):
             names = input_names(fields, self._results)
             fields = {names[name]: value for name, value in fields.items()}
-        self._stream.write(encode_line({**fields, **values}))
+        return {**fields, **values}
 
 
 def header(path: StrPath) -> tuple[str, ...]:
@@ -105,7 +130,7 @@ def header(path: StrPath) -> tuple[str, ...]:
 
 
 def _rows(stream: BinaryIO, source: str) -> Iterator[Row]:
-    lines = ((number, line) for number, line in numbered_lines(stream) if line.strip())
+    lines = (numbered for numbered in numbered_lines(stream) if not numbered[1].isspace())
     first = list(islice(lines, 2))
     if first:
         _check_lines(source, *(line for _, line in first))

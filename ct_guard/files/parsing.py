@@ -154,7 +154,7 @@ def texts_of(row: Row, name: str) -> tuple[str, ...] | Rejected:
 
 
 def _question_answer(fields: dict[str, Any], columns: Collection[str]) -> QuestionAnswer:
-    turns = _turns(fields.get("messages"))
+    turns = _turns(fields["messages"]) if "messages" in fields else []
     question = _optional_text(fields, "question")
     if "answer" in fields:
         answer = _optional_text(fields, "answer", numbers=True) or ""
@@ -175,13 +175,15 @@ def _question_answer(fields: dict[str, Any], columns: Collection[str]) -> Questi
             "id": _optional_text(fields, "id", numbers=True),
             "model": _optional_text(fields, "model"),
             "group": None,
-            "logprobs": _logprobs(fields.get("logprobs")),
+            "logprobs": _logprobs(fields["logprobs"]) if "logprobs" in fields else None,
             "fields": None,
-            "columns": {
-                name: fields[name] for name in columns if fields.get(name) not in (None, "")
-            },
+            "columns": _kept(fields, columns) if columns else {},
         },
     )
+
+
+def _kept(fields: dict[str, Any], columns: Collection[str]) -> dict[str, Any]:
+    return {name: fields[name] for name in columns if fields.get(name) not in (None, "")}
 
 
 def _last_said(turns: list[ChatTurn], question: str | None) -> str:
@@ -195,10 +197,10 @@ def _last_said(turns: list[ChatTurn], question: str | None) -> str:
 
 def _optional_text(fields: dict[str, Any], name: str, *, numbers: bool = False) -> str | None:
     value = fields.get(name)
-    if value is None or value == "":
+    if value is None:
         return None
     if isinstance(value, str):
-        return value if value.isascii() else _encodable(value)
+        return (value if value.isascii() else _encodable(value)) or None
     if numbers and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     expected = "text or a number" if numbers else "text"

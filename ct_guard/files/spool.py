@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,10 @@ class Spool:
         values = result_values(self._results, results)
         line = json.dumps([row.number, fields, values], allow_nan=False)
         self._file.write(line.encode() + b"\n")
+
+    def write_all(self, rows: Sequence[Row], results: Sequence[Mapping[str, Any]]) -> None:
+        for row, made in zip(rows, results, strict=True):
+            self.write(row, made)
 
     def __iter__(self) -> Iterator[Spooled]:
         """The rows in the order in which they were written."""

@@ -227,14 +227,24 @@ class Guard:
 
     def decide(self, confidence: Confidence, situation: Situation | None = None) -> Decision:
         """The policy's decision on a confidence that is known already."""
+        return self.decide_each([confidence], situation)[0]
+
+    def decide_each(
+        self, confidences: Sequence[Confidence], situation: Situation | None = None
+    ) -> list[Decision]:
+        """The policy's decisions on confidences that are known already, in order: for many, in less
+        time than one by one."""
         known = (
             self._first
             if situation is None
             else replace(situation, ledger=self._ledger, why_void=self._why_void)
         )
-        decision = decide(self.policy, confidence, on_error=self.on_error, situation=known)
-        self.observers.decided(decision)
-        return decision
+        decisions = [
+            decide(self.policy, confidence, on_error=self.on_error, situation=known)
+            for confidence in confidences
+        ]
+        self.observers.decided(decisions)
+        return decisions
 
     def metrics(self) -> dict[str, Any]:
         """Counts since this guard was made, as JSON values: `calls`, `answers`, those `cached`,
@@ -327,7 +337,8 @@ class Guard:
     ) -> list[Assessment]:
         if situation is None or situation.drawn is None:
             refuse_draws(self.policy, "Guard.assess")
-        made = [Assessment(confidence=c, decision=self.decide(c, situation)) for c in scored]
+        decided = zip(scored, self.decide_each(scored, situation), strict=True)
+        made = [Assessment(confidence=c, decision=d) for c, d in decided]
         for item, assessment in zip(items, made, strict=True):
             self.observers.judged(_judged(item, assessment))
         return made

@@ -109,10 +109,11 @@ class Observers:
                 call.error = error
                 raise
 
-    def decided(self, decision: Decision) -> None:
-        self.counts.decided(decision)
+    def decided(self, decisions: Sequence[Decision]) -> None:
+        self.counts.decided(decisions)
         for observer in self.given:
-            self._tell(observer, observer.decided, decision)
+            for decision in decisions:
+                self._tell(observer, observer.decided, decision)
 
     def judged(self, judged: Judged) -> None:
         """What observers do about it beyond 10,000 that wait is dropped, and counted."""
@@ -169,9 +170,9 @@ class Counts:
             self._seconds += call.seconds
             self._buckets[bisect_left(SECONDS, call.seconds)] += 1
 
-    def decided(self, decision: Decision) -> None:
+    def decided(self, decisions: Sequence[Decision]) -> None:
         with self._lock:
-            self._actions[decision.action] += 1
+            self._actions.update(decision.action for decision in decisions)
 
     def missed(self, why: str) -> int:
         """An observer did not hear of something; how often so, this time included."""

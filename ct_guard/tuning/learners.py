@@ -20,6 +20,7 @@ from torch import nn
 
 from ct_guard.backends import Adapter, Item, Want
 from ct_guard.backends.forward import Past
+from ct_guard.backends.grouped import grouped_attention
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError
 from ct_guard.query import Query
@@ -169,7 +170,8 @@ class QueryLearner:
         decoder = self.backend.decoder
         asked, labels = query.ids, query.label_ids
         if before.past is not None:
-            step = decoder.read([row.query or asked for row in rows], before.past)
+            with grouped_attention(self.backend.model):
+                step = decoder.read([row.query or asked for row in rows], before.past)
             return Reading(decoder.head.logits(step.hidden[:, -1], labels))
         step = decoder.read([(*row.context, *row.answer, *asked) for row in rows], cached=False)
         answers = None

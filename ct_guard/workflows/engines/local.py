@@ -7,7 +7,7 @@ from ct_guard.files import Row
 from ct_guard.guard import Guard
 
 from ..runs.assessing import Terms, about, assess, is_read
-from ..runs.chunks import CHUNK_ROWS, chunks_for, text_of
+from ..runs.chunks import CHUNK_ROWS, chunks_for
 from ..runs.pace import Pace
 from ..runs.reading import Reading
 from .base import Scored
@@ -29,8 +29,10 @@ class Local:
         pace = Pace(CHUNK_ROWS)
         for chunk in chunks_for(self._guard.estimator, rows, pace):
             begun = monotonic()
-            results = assess(self._guard, chunk, self._terms)
+            results = assess(self._guard, chunk.rows, self._terms)
             seconds = monotonic() - begun
-            read = [row for row, result in zip(chunk, results, strict=True) if is_read(result)]
-            pace.took(seconds, rows=len(read), text=sum(map(text_of, read)))
-            yield Scored(chunk, results)
+            texts = [
+                text for text, result in zip(chunk.texts, results, strict=True) if is_read(result)
+            ]
+            pace.took(seconds, rows=len(texts), text=sum(texts))
+            yield Scored(chunk.rows, results)

@@ -6,6 +6,7 @@ from typing import Any
 
 from ct_guard.certificates import Arithmetic
 from ct_guard.errors import BackendError, CtGuardError, InputError, UsageError
+from ct_guard.estimators import Estimator
 from ct_guard.evidence import read_column
 from ct_guard.fields.rows import FIELDS, FIELDS_SCORER, fields_column, with_text
 from ct_guard.files import Rejected, Row, Shape, question_answer
@@ -148,16 +149,29 @@ def assess(guard: Guard, rows: Sequence[Row], terms: Terms) -> list[Result]:
     A row that cannot be read gets a status and a message. Raises InputError, with `only_failed`,
     for a row whose confidence another scorer gave it.
     """
+    if not terms.only_failed:
+        return _assessed(guard, rows, terms)
+    kept = [_earlier(guard, row) if is_kept(row) else None for row in rows]
+    left = [row for row, earlier in zip(rows, kept, strict=True) if earlier is None]
+    made = iter(_assessed(guard, left, terms))
+    return [next(made) if earlier is None else earlier for earlier in kept]
+
+
+def _assessed(guard: Guard, rows: Sequence[Row], terms: Terms) -> list[Result]:
     estimator = guard.estimator
     columns = estimator.columns
-    parsed: list[QuestionAnswer | Rejected | Result] = [
-        _earlier(guard, row)
-        if terms.only_failed and is_kept(row)
-        else question_answer(row if guard.fields is None else with_text(row, "answer"), columns)
-        for row in rows
-    ]
+    if guard.fields is not None:
+        rows = [with_text(row, "answer") for row in rows]
+    parsed = [question_answer(row, columns) for row in rows]
     items = [item for item in parsed if isinstance(item, QuestionAnswer)]
     scored = iter(_scored(guard, items, strict=terms.strict))
+    confidences = [
+        estimator.unscored(item.status, item.message)
+        if isinstance(item, Rejected)
+        else next(scored)
+        for item in parsed
+    ]
+    decided = list(zip(confidences, guard.decide_each(confidences), strict=True))
     origin = {
         "scorer": estimator.manifest.scorer,
         "format": estimator.arithmetic.format,
@@ -165,15 +179,9 @@ def assess(guard: Guard, rows: Sequence[Row], terms: Terms) -> list[Result]:
     }
     if guard.fields is not None:
         origin[FIELDS_SCORER] = estimator.manifest.field_scorer
-    results = []
-    for item in parsed:
-        if isinstance(item, dict):
-            results.append(item)
-        elif isinstance(item, Rejected):
-            unscored = estimator.unscored(item.status, item.message)
-            results.append(_result(unscored, guard.decide(unscored), origin))
-        else:
-            results.append(_decided(guard, item, next(scored), origin))
+    results = [_result(confidence, decision, origin) for confidence, decision in decided]
+    if origin["noise"]:  # else the question is not worth its time
+        _mark_within_noise(estimator, parsed, decided, results)
     return results
 
 
@@ -188,16 +196,18 @@ def _earlier(guard: Guard, row: Row) -> Result:
     return {**result, "action": guard.decide(earlier_confidence(result)).action, KEPT: True}
 
 
-def _decided(
-    guard: Guard, item: QuestionAnswer, confidence: Confidence, origin: dict[str, Any]
-) -> Result:
-    decision = guard.decide(confidence)
-    result = _result(confidence, decision, origin)
-    at = decision.threshold
-    noisy = bool(origin["noise"])  # else the question is not worth its time
-    if at is not None and noisy and guard.estimator.is_within_noise(confidence, item, at):
-        result[WITHIN_NOISE] = True
-    return result
+def _mark_within_noise(
+    estimator: Estimator,
+    parsed: Sequence[QuestionAnswer | Rejected],
+    decided: Sequence[tuple[Confidence, Decision]],
+    results: Sequence[Result],
+) -> None:
+    for item, (confidence, decision), result in zip(parsed, decided, results, strict=True):
+        at = decision.threshold
+        if at is None or isinstance(item, Rejected):
+            continue
+        if estimator.is_within_noise(confidence, item, at):
+            result[WITHIN_NOISE] = True
 
 
 def _scored(guard: Guard, items: list[QuestionAnswer], *, strict: bool) -> list[Confidence]:

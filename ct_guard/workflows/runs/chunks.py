@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 from ct_guard.estimators import Estimator
 from ct_guard.evidence import spelled_alike
@@ -10,7 +10,7 @@ from ct_guard.files import Row
 
 from .pace import Pace
 
-__all__ = ["CHUNK_ROWS", "chunks_for", "text_of"]
+__all__ = ["CHUNK_ROWS", "Chunk", "chunks_for"]
 
 CHUNK_ROWS = 1024
 CHUNK_CHARACTERS = 4_000_000
@@ -18,12 +18,24 @@ CHUNK_CHARACTERS = 4_000_000
 memory. How much of it is used goes by the clock (`Pace`)."""
 BOX = 64
 """What a list or an object weighs beside its parts, in characters."""
-_READ = ("question", "context", "messages", "answer")
+_READ = frozenset(("question", "context", "messages", "answer"))
 QUERY_CHARACTERS = 200
 """What the query and the template add to the text of a row, about."""
 
 
-def chunks_for(estimator: Estimator, rows: Iterator[Row], pace: Pace) -> Iterator[list[Row]]:
+class Chunk(NamedTuple):
+    """Rows that are scored together."""
+
+    rows: list[Row]
+    texts: list[int]
+    """Of each, the characters that the model reads, about."""
+
+    @classmethod
+    def of(cls, rows: list[Row]) -> "Chunk":
+        return cls(rows, [_weighed(row)[1] for row in rows])
+
+
+def chunks_for(estimator: Estimator, rows: Iterator[Row], pace: Pace) -> Iterator[Chunk]:
     """Rows to score together, by the pace of a run.
 
     Where answers to one question tell of each other, none of them are apart: a file in which they
@@ -34,51 +46,53 @@ def chunks_for(estimator: Estimator, rows: Iterator[Row], pace: Pace) -> Iterato
         yield from _chunks(rows, pace)
         return
     known = list(rows)
+    if not known:
+        return
     if estimator.backend is None:
-        yield from [known] if known else []
+        yield Chunk.of(known)
         return
     questions = [tuple(spelled_alike(str(part)) for part in _asked(row)) for row in known]
     starts = [at for at, text in enumerate(questions) if at == 0 or text != questions[at - 1]]
-    if not known:
-        return
     if len(starts) > len(set(questions)):
-        yield known
+        yield Chunk.of(known)
         return
     yield from _whole_questions((known[a:b] for a, b in pairwise([*starts, len(known)])), pace)
 
 
-def _whole_questions(questions: Iterable[list[Row]], pace: Pace) -> Iterator[list[Row]]:
-    chunk: list[Row] = []
+def _whole_questions(questions: Iterable[list[Row]], pace: Pace) -> Iterator[Chunk]:
+    chunk = Chunk([], [])
     text = 0
-    for rows in questions:
-        chunk += rows
-        text += sum(map(text_of, rows))
-        if len(chunk) >= pace.rows or (pace.text is not None and text >= pace.text):
+    for rows in map(Chunk.of, questions):
+        chunk.rows.extend(rows.rows)
+        chunk.texts.extend(rows.texts)
+        text += sum(rows.texts)
+        if len(chunk.rows) >= pace.rows or (pace.text is not None and text >= pace.text):
             yield chunk
-            chunk, text = [], 0
-    if chunk:
+            chunk, text = Chunk([], []), 0
+    if chunk.rows:
         yield chunk
 
 
-def _chunks(rows: Iterator[Row], pace: Pace) -> Iterator[list[Row]]:
+def _chunks(rows: Iterator[Row], pace: Pace) -> Iterator[Chunk]:
     """Rows to score together. Answers to one question stay together as far as twice the size: they
     share what the model reads first."""
-    chunk: list[Row] = []
+    chunk = Chunk([], [])
     memory = text = 0
     for row in rows:
-        full = len(chunk) >= pace.rows or (pace.text is not None and text >= pace.text)
-        if chunk and full:
-            together = len(chunk) < 2 * pace.rows and _asked(row) == _asked(chunk[-1])
-            if not together or len(chunk) >= CHUNK_ROWS:
+        count = len(chunk.rows)
+        if count and (count >= pace.rows or (pace.text is not None and text >= pace.text)):
+            together = count < 2 * pace.rows and _asked(row) == _asked(chunk.rows[-1])
+            if not together or count >= CHUNK_ROWS:
                 yield chunk
-                chunk, memory, text = [], 0, 0
-        chunk.append(row)
-        memory += _size(row.fields)
-        text += 0 if pace.text is None else text_of(row)
+                chunk, memory, text = Chunk([], []), 0, 0
+        size, read = _weighed(row)
+        chunk.rows.append(row)
+        chunk.texts.append(read)
+        memory, text = memory + size, text + read
         if memory > CHUNK_CHARACTERS:
             yield chunk
-            chunk, memory, text = [], 0, 0
-    if chunk:
+            chunk, memory, text = Chunk([], []), 0, 0
+    if chunk.rows:
         yield chunk
 
 
@@ -86,14 +100,15 @@ def _asked(row: Row) -> tuple[Any, ...]:
     return tuple(row.fields.get(name) for name in ("question", "context", "messages"))
 
 
-def text_of(row: Row) -> int:
-    """Characters that the model reads of a row, about."""
-    found = QUERY_CHARACTERS
-    for name in _READ:
-        value = row.fields.get(name)
-        if value is not None:
-            found += len(value) if isinstance(value, str) else _size(value)
-    return found
+def _weighed(row: Row) -> tuple[int, int]:
+    """Characters of a row, and of what the model reads of it, about."""
+    memory, read = BOX, QUERY_CHARACTERS
+    for name, value in row.fields.items():
+        size = len(value) if isinstance(value, str) else _size(value)
+        memory += size
+        if name in _READ:
+            read += size
+    return memory, read
 
 
 def _size(value: Any) -> int:

@@ -2,7 +2,7 @@
 resumable."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from ct_guard.files import Row, many_rows, open_writer
 
 from .assessing import Result, shape_settings
+from .chunks import CHUNK_ROWS
 from .earlier import bare
 from .reading import Reading
 from .run import running
@@ -79,18 +80,18 @@ def score_file(
         ) as writer,
     ):
 
-        def keep(row: Row, result: Result) -> None:
-            summary.count(row, result, preview)
-            writer.write(bare(row, added) if only_failed else row, result)
+        def keep(rows: Sequence[Row], results: Sequence[Result]) -> None:
+            summary.count(rows, results, preview)
+            written = [bare(row, added) for row in rows] if only_failed else rows
+            writer.write_all(written, results)
 
-        rows = reading.rows()
-        for row, result in zip(islice(rows, run.stored), run.replay(), strict=True):
-            keep(row, result)
+        rows, stored = reading.rows(), run.replay()
+        while results := list(islice(stored, CHUNK_ROWS)):
+            keep(list(islice(rows, len(results))), results)
         summary.replayed = run.stored
         on_resumed(run.stored)
         for chunk, results in engine.scored(reading, rows, run.stored):
             run.append(results)
-            for row, result in zip(chunk, results, strict=True):
-                keep(row, result)
+            keep(chunk, results)
             on_rows(len(chunk))
     return summary

@@ -2,8 +2,9 @@
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -68,25 +69,24 @@ class Summary:
         """Rows that are `invalid` or `error`."""
         return self.statuses["invalid"] + self.statuses["error"]
 
-    def count(self, row: Row, result: dict[str, Any], preview: int = 0) -> None:
-        """Add a row and its result; the first `preview` rows are kept to be looked at. What is only
-        noted beside the columns is taken out of the result."""
-        self.within_noise += result.pop(WITHIN_NOISE, False)
-        self.kept += result.pop(KEPT, False)
-        p, status, action = result["confidence"], result["status"], result["action"]
-        self.rows += 1
-        self.statuses[status] += 1
-        self.actions[action] += 1
-        self.truncated += bool(result["truncated"])
-        if lacking := result.get(EVIDENCE_MISSING):
-            self.missing.update(lacking.split(", "))
-        if "correct" in row.fields:
-            self._grade(row, p)
-        if len(self.preview) < preview:
-            question, answer = (
-                clean(str(row.fields.get(name) or ""))[0] for name in ("question", "answer")
-            )
-            self.preview.append(Preview(question, answer, p, action, status))
+    def count(
+        self, rows: Sequence[Row], results: Sequence[dict[str, Any]], preview: int = 0
+    ) -> None:
+        """Add rows and their results; the first `preview` rows are kept to be looked at. What is
+        only noted beside the columns is taken out of the results."""
+        self.rows += len(rows)
+        self.statuses.update(map(itemgetter("status"), results))
+        self.actions.update(map(itemgetter("action"), results))
+        for row, result in zip(rows, results, strict=True):
+            self.within_noise += result.pop(WITHIN_NOISE, False)
+            self.kept += result.pop(KEPT, False)
+            self.truncated += bool(result["truncated"])
+            if lacking := result.get(EVIDENCE_MISSING):
+                self.missing.update(lacking.split(", "))
+            if "correct" in row.fields:
+                self._grade(row, result["confidence"])
+        shown = max(0, preview - len(self.preview))
+        self.preview += map(_previewed, rows[:shown], results)
 
     def _grade(self, row: Row, p: float | None) -> None:
         correct = correct_of(row)
@@ -163,6 +163,13 @@ class Summary:
             if quality.auroc is None:
                 figures["why_none"] = "all grades are alike: no ranking to measure"
         return {**self.counters(), "quality": figures}
+
+
+def _previewed(row: Row, result: dict[str, Any]) -> Preview:
+    question, answer = (
+        clean(str(row.fields.get(name) or ""))[0] for name in ("question", "answer")
+    )
+    return Preview(question, answer, result["confidence"], result["action"], result["status"])
 
 
 def graded_rows(scored: str) -> Iterable[tuple[float, bool]]:

@@ -208,6 +208,24 @@ def test_missing_results_are_null_and_undeclared_or_non_finite_ones_are_errors(
     assert json.loads(output.read_text()) == {"p": None, "status": "invalid"}
 
 
+@pytest.mark.parametrize("suffix", ["jsonl", "csv"])
+def test_many_rows_at_once_are_written_as_one_by_one(tmp_path: Path, suffix: str) -> None:
+    rows = [Row(1, {"answer": "é"}), Row(2, {"p": 1, "other": [None]}), Row(3, {})]
+    results: list[dict[str, Any]] = [SCORED, {"status": "empty"}, {"status": "ok", "p": 0.5}]
+    one, all_at_once = tmp_path / f"one.{suffix}", tmp_path / f"all.{suffix}"
+    with open_writer(one, RESULTS, source="-") as writer:
+        for row, result in zip(rows, results, strict=True):
+            writer.write(row, result)
+    with open_writer(all_at_once, RESULTS, source="-") as writer:
+        writer.write_all(rows, results)
+    assert all_at_once.read_bytes() == one.read_bytes()
+    with (
+        pytest.raises(ValueError, match="zip"),
+        open_writer(tmp_path / "short.jsonl", RESULTS, source="-") as writer,
+    ):
+        writer.write_all(rows, results[:2])
+
+
 def test_a_result_of_unknown_type_is_refused_before_any_work(tmp_path: Path) -> None:
     with (
         pytest.raises(UsageError, match="'when'"),

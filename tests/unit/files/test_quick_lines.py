@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ct_guard.files.jsonl import _odd_row, _row, decode_line, encode_line
+from ct_guard.files.jsonl import _odd_row, _row, decode_line, encode_line, encode_lines
 
 NUMBERS = st.one_of(
     st.integers(),
@@ -73,3 +73,22 @@ def test_what_is_written_is_read_again_and_nothing_that_json_does_not_know_is_wr
     assert line.endswith(b"\n")
     assert line.count(b"\n") == 1
     assert repr(decode_line(line)) == repr(json.loads(json.dumps(fields)))
+
+
+@given(st.lists(FIELDS, max_size=5))
+def test_many_lines_at_once_are_those_one_by_one(values: list[dict[str, Any]]) -> None:
+    if not all(map(finite, values)):
+        with pytest.raises(ValueError, match="JSON compliant"):
+            encode_lines(values)
+        return
+    assert encode_lines(values) == b"".join(map(encode_line, values))
+
+
+def test_what_is_odd_in_one_line_changes_no_other() -> None:
+    values = [{"a": "NaN, é"}, {"a": "half \ud800 é"}, {"a": "\u202e"}]
+    assert encode_lines(values).split(b"\n") == [
+        '{"a":"NaN, é"}'.encode(),
+        b'{"a": "half \\ud800 \\u00e9"}',
+        b'{"a":"\\u202e"}',
+        b"",
+    ]

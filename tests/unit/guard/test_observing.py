@@ -92,6 +92,16 @@ def test_an_observer_hears_of_every_call_as_it_ends() -> None:
     assert heard.running == 0
 
 
+def test_decisions_on_many_confidences_are_those_on_each() -> None:
+    heard = Heard()
+    made = guard(FakeBackend(logit=by_word), observers=(heard,))
+    scored = made.score([SURE, EMPTY])
+    decisions = made.decide_each(scored)
+    assert decisions == [made.decide(one) for one in scored]
+    assert heard.decisions == ["pass", "abstain", "pass", "abstain"]
+    assert made.metrics()["actions"] == {"pass": 2, "abstain": 2}
+
+
 def test_an_observer_hears_what_was_judged_of_each_answer_aside_from_the_call() -> None:
     heard = Heard()
     made = guard(FakeBackend(logit=by_word), observers=[heard])

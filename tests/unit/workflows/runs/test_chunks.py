@@ -7,7 +7,7 @@ import pytest
 
 from ct_guard.estimators import Estimator
 from ct_guard.files import Row
-from ct_guard.workflows.runs.chunks import chunks_for
+from ct_guard.workflows.runs.chunks import BOX, QUERY_CHARACTERS, chunks_for
 from ct_guard.workflows.runs.pace import Pace
 
 
@@ -20,7 +20,7 @@ def rows(*questions: str) -> list[Row]:
 def sizes(made: list[Row], *, together: bool = True, backend: object = "a base") -> list[int]:
     estimator: Any = SimpleNamespace(reads_together=together, backend=backend)
     pace = Pace(2, least=2)
-    return [len(chunk) for chunk in chunks_for(cast(Estimator, estimator), iter(made), pace)]
+    return [len(chunk.rows) for chunk in chunks_for(cast(Estimator, estimator), iter(made), pace)]
 
 
 @pytest.mark.parametrize(
@@ -42,3 +42,16 @@ def test_a_file_without_a_base_is_one_chunk() -> None:
 
 def test_rows_that_do_not_tell_of_each_other_go_by_the_pace() -> None:
     assert sizes(rows("a", "b", "c", "d", "e"), together=False) == [2, 2, 1]
+
+
+@pytest.mark.parametrize("together", [True, False])
+def test_a_chunk_knows_how_much_of_each_row_a_model_reads(together: bool) -> None:
+    estimator: Any = SimpleNamespace(reads_together=together, backend="a base")
+    made = [
+        Row(1, {"question": "four", "answer": "a", "notes": "n" * 1000, "context": None}),
+        Row(2, {"messages": [{"content": "seven.."}], "answer": 5}),
+    ]
+    [chunk] = chunks_for(cast(Estimator, estimator), iter(made), Pace(9, least=9))
+    boxes = 2 * BOX  # the list, and the turn in it
+    assert chunk.rows == made
+    assert chunk.texts == [QUERY_CHARACTERS + 5, QUERY_CHARACTERS + 7 + boxes]
