@@ -111,8 +111,9 @@ class _Job:
     def _texts(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
         """Context and answer."""
         item = self.asking.item
-        if isinstance(kv := item.context, KV):
-            context, answer = kv.ids[: kv.answer_start], kv.ids[kv.answer_start :]
+        if isinstance(item.context, KV):
+            ids, start = item.context.ids, item.context.answer_start
+            context, answer = ids[:start], ids[start:]
         else:
             context, answer = item.context, item.answer
         if not answer:

@@ -96,8 +96,9 @@ class Heard:
 
     def add(self, chunk: Mapping[str, Any]) -> None:
         """Raises ValueError for a chunk of another form."""
-        about = {name: chunk[name] for name in _HARMLESS if chunk.get(name) is not None}
-        self.about = {**about, **self.about, **_only(about, "usage")}
+        for name in _HARMLESS:
+            if chunk.get(name) is not None and (name == "usage" or name not in self.about):
+                self.about[name] = chunk[name]
         for choice in _choices(chunk):
             delta = choice.get("delta")
             kept = self._choices.setdefault(_index(choice), {"content": "", "refusal": ""})
@@ -182,7 +183,3 @@ def _add_logprobs(kept: dict[str, Any], logprobs: Any) -> None:
     content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
     if isinstance(content, list):
         kept.setdefault("logprobs", []).extend(content)
-
-
-def _only(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: fields[name] for name in names if name in fields}
