@@ -70,6 +70,8 @@ class ChatApi:
     """Seconds between two chunks of a stream."""
     asked: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
+    callers: list[Any] = field(default_factory=list)
+    """The other ends of the connections that requests came over."""
     left: threading.Event = field(default_factory=threading.Event)
     """Set when a reader has gone away before the end of a stream."""
 
@@ -85,6 +87,7 @@ class ChatApi:
         body = await request.json()
         self.asked.append(body)
         self.headers.append(dict(request.headers))
+        self.callers.append(request.client)
         if self.status != 200:
             error = {"message": "not today", "type": "some_error", "param": None, "code": None}
             return JSONResponse({"error": error}, self.status, headers={"retry-after": "7"})

@@ -8,7 +8,7 @@ does not depend on its neighbours.
 import copy
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -27,6 +27,7 @@ from .base import KV
 from .head import Head
 from .placement import out_of_memory
 from .tree import Tree
+from .trunk import TrunkAttention
 
 __all__ = [
     "CACHE",
@@ -115,35 +116,38 @@ class Decoder:
             )
         return Step(output.last_hidden_state, Past(cache, full_mask))
 
-    def read_tree(self, tree: Tree, past: Past) -> torch.Tensor:
+    def read_tree(self, tree: Tree, past: Past | None = None) -> torch.Tensor:
         """Hidden states [n, d] of a tree's tokens behind the one row of `past`, which stays as it
         was: each token sees that row and its own ancestors. Right where `reads_trees` is."""
-        return self._read_among(tree.ids, tree.ancestors, tree.depths, past)
+        trunk = tree.trunk if past is None else 0
+        with TrunkAttention(trunk) if trunk > 1 else nullcontext():
+            return self._read_among(tree.ids, tree.ancestors, tree.depths, past)
 
     def _read_among(
-        self, tokens: Ints, sees: NDArray[np.bool_], behind: Ints, past: Past
+        self, tokens: Ints, sees: NDArray[np.bool_], behind: Ints, past: Past | None
     ) -> torch.Tensor:
         """Tokens that see `past` and, as `sees` [n, n] says, each other, `behind` it by so many."""
-        count, before = len(tokens), past.mask.shape[1]
+        device, kind = self.model.device, next(self.model.parameters()).dtype
+        before = torch.zeros((1, 0), device=device) if past is None else past.mask
+        count = len(tokens)
         width = rounded(count) if self.few_sizes else count
         ids, depths = np.zeros((2, width), np.int64)
         ids[:count], depths[:count] = tokens, behind
         seen = np.eye(width, dtype=np.bool_)
         seen[:count, :count] = sees
-        device, kind = self.model.device, next(self.model.parameters()).dtype
         allowed = torch.cat(
-            [past.mask.bool().expand(width, before), torch.from_numpy(seen).to(device)], dim=1
+            [before.bool().expand(width, -1), torch.from_numpy(seen).to(device)], dim=1
         )
-        mask = torch.zeros((1, 1, width, before + width), dtype=kind, device=device)
+        mask = torch.zeros((1, 1, *allowed.shape), dtype=kind, device=device)
         mask.masked_fill_(~allowed, torch.finfo(kind).min)
-        positions = past.mask.sum(1, keepdim=True) + torch.from_numpy(depths).to(device)
+        positions = before.long().sum(1, keepdim=True) + torch.from_numpy(depths).to(device)
         with _named_errors():
             output = self.layers(
                 input_ids=torch.from_numpy(ids)[None].to(device),
                 attention_mask=mask,
                 position_ids=positions,
-                use_cache=True,
-                **{CACHE: _branch(past.cache)},
+                use_cache=past is not None,
+                **({} if past is None else {CACHE: _branch(past.cache)}),
             )
         hidden: torch.Tensor = output.last_hidden_state[0, :count]
         return hidden
@@ -165,6 +169,8 @@ class Decoder:
                     return False
                 truth = torch.cat([self.read([row], past).hidden[0, -1:] for row in rows])
                 found = self.read_tree(tree, past)[ends]
+                whole = Tree.of([(*_TRIAL_PAST, *row) for row in rows])
+                alone = self.read_tree(whole)[torch.from_numpy(whole.ends)]
                 rank = np.arange(len(tree.ids))
                 faults = (
                     self._read_among(tree.ids, rank[:, None] >= rank, tree.depths, past)[ends],
@@ -172,8 +178,8 @@ class Decoder:
                 )
             except BackendError:
                 return False
-        off, *far = (torch.dist(one.double(), truth.double()) for one in (found, *faults))
-        return bool(2 * off < min(far))
+        gaps = [torch.dist(one.double(), truth.double()) for one in (found, alone, *faults)]
+        return bool(2 * max(gaps[:2]) < min(gaps[2:]))
 
 
 def rounded(length: int) -> int:

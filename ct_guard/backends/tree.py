@@ -53,3 +53,9 @@ class Tree:
         """[n]: numbers of the rows that each token belongs to."""
         behind = self.ancestors[self.ends]
         return [np.flatnonzero(behind[:, at]).tolist() for at in range(len(self.ids))]
+
+    @property
+    def trunk(self) -> int:
+        """How many tokens from the first on stand in one line, each behind the one before it."""
+        forks = np.flatnonzero(self.parents != np.arange(-1, len(self.ids) - 1))
+        return int(forks[0]) if len(forks) else len(self.ids)

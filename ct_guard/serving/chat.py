@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 
 import httpx
 from anyio import CancelScope
@@ -107,38 +108,40 @@ class Chat:
             response, found = await self._forwarder.whole(PATH, headers, body)
             return _whole(response, found)
         response = await self._forwarder.opened(PATH, headers, body)
+        parts = self._forwarder.parts(response)
         heard, kept = Heard(), list[Event]()
         try:
-            async for event in events(self._forwarder.parts(response)):
-                if event.done:
-                    break
-                kept.append(event)
-                _hear(heard, event)
+            async for event in events(parts):
+                if not event.done:
+                    kept.append(event)
+                    _hear(heard, event)
         finally:
-            await response.aclose()
+            await self._forwarder.left(response, parts)
         return Reply(_said(heard), response.headers, {}, kept, heard)
 
     async def _streamed(self, asked: Asked, headers: Headers) -> _Closing:
         """Events as they come, those of one piece together; then the confidences."""
         response = await self._forwarder.opened(PATH, headers, asked.body)
-        stream = self._relayed(asked, response)
+        parts = self._forwarder.parts(response)
         told = StreamingResponse(
-            stream, headers=passed_on(response.headers), media_type="text/event-stream"
+            self._relayed(asked, response, parts),
+            headers=passed_on(response.headers),
+            media_type="text/event-stream",
         )
-        return _Closing(told, response.aclose)
+        return _Closing(told, partial(self._forwarder.left, response, parts))
 
-    async def _relayed(self, asked: Asked, response: httpx.Response) -> AsyncIterator[bytes]:
+    async def _relayed(
+        self, asked: Asked, response: httpx.Response, parts: AsyncIterator[bytes]
+    ) -> AsyncIterator[bytes]:
         heard, told = Heard(), b""
         try:
-            async for event in events(self._forwarder.parts(response)):
+            async for event in events(parts):
                 if not event.done:
                     _hear(heard, event)
                     told += event.raw
                 if told and (event.done or not event.more):
                     yield told
                     told = b""
-                if event.done:
-                    break
             outcome = await self._delivered(asked, heard, response)
         except UpstreamFailed as failed:
             yield told + b"data: %s\n\n" % failed.body

@@ -39,7 +39,7 @@ class Asked:
     def wants_object(self) -> bool:
         """Whether the answer is to be JSON: clients read one that is withheld as a refusal then."""
         form = self.fields.get("response_format")
-        return isinstance(form, Mapping) and form.get("type") in ("json_schema", "json_object")
+        return isinstance(form, dict) and form.get("type") in ("json_schema", "json_object")
 
     def body_for(self, model: str) -> bytes:
         if model == self.model:
@@ -64,10 +64,10 @@ class Said:
     def of(cls, choice: Mapping[str, Any]) -> "Said":
         """A choice of a completion. Raises ValueError for one of another form."""
         message = choice.get("message")
-        if not isinstance(message, Mapping):
+        if not isinstance(message, dict):
             raise ValueError("a choice without a message")
         listed = message.get("tool_calls") or [message.get("function_call")]
-        called = [each for each in listed if isinstance(each, Mapping)]
+        called = [each for each in listed if isinstance(each, dict)]
         return cls(
             index=_index(choice),
             text=_text(message.get("content")) or _text(message.get("refusal")),
@@ -96,12 +96,13 @@ class Heard:
 
     def add(self, chunk: Mapping[str, Any]) -> None:
         """Raises ValueError for a chunk of another form."""
-        about = {name: chunk[name] for name in _HARMLESS if chunk.get(name) is not None}
-        self.about = {**about, **self.about, **_only(about, "usage")}
+        for name in _HARMLESS:
+            if chunk.get(name) is not None and (name == "usage" or name not in self.about):
+                self.about[name] = chunk[name]
         for choice in _choices(chunk):
             delta = choice.get("delta")
             kept = self._choices.setdefault(_index(choice), {"content": "", "refusal": ""})
-            if isinstance(delta, Mapping):
+            if isinstance(delta, dict):
                 for name in ("content", "refusal"):
                     kept[name] += _text(delta.get(name))
                 _add_calls(kept, delta)
@@ -144,7 +145,7 @@ def _choices(fields: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     listed = fields.get("choices")
     if not isinstance(listed, list):
         return
-    yield from (choice for choice in listed if isinstance(choice, Mapping))
+    yield from (choice for choice in listed if isinstance(choice, dict))
 
 
 def _index(choice: Mapping[str, Any]) -> int:
@@ -156,33 +157,30 @@ def _index(choice: Mapping[str, Any]) -> int:
 
 def _text(content: Any) -> str:
     """The text of a message's content: text, or parts of which only texts were said."""
-    if isinstance(content, list):
-        texts = [part.get("text") for part in content if isinstance(part, Mapping)]
-        return "".join(text for text in texts if isinstance(text, str))
-    return content if isinstance(content, str) else ""
+    if isinstance(content, str):
+        return content
+    parts = content if isinstance(content, list) else ()
+    texts = [part.get("text") for part in parts if isinstance(part, dict)]
+    return "".join(text for text in texts if isinstance(text, str))
 
 
 def _add_calls(kept: dict[str, Any], delta: Mapping[str, Any]) -> None:
     listed = delta.get("tool_calls")
     old = delta.get("function_call")
-    if isinstance(old, Mapping):  # the older form, of one call
+    if isinstance(old, dict):  # the older form, of one call
         listed = [{"index": 0, "function": old}]
     for piece in listed if isinstance(listed, list) else ():
-        if not isinstance(piece, Mapping):
+        if not isinstance(piece, dict):
             continue
         empty = {"id": "", "function": {"name": "", "arguments": ""}}
         call = kept.setdefault("calls", {}).setdefault(_index(piece), empty)
         call["id"] = call["id"] or piece.get("id") or ""
         said = piece.get("function")
         for name in ("name", "arguments"):
-            call["function"][name] += _text(said.get(name)) if isinstance(said, Mapping) else ""
+            call["function"][name] += _text(said.get(name)) if isinstance(said, dict) else ""
 
 
 def _add_logprobs(kept: dict[str, Any], logprobs: Any) -> None:
-    content = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    content = logprobs.get("content") if isinstance(logprobs, dict) else None
     if isinstance(content, list):
         kept.setdefault("logprobs", []).extend(content)
-
-
-def _only(fields: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    return {name: fields[name] for name in names if name in fields}

@@ -34,14 +34,17 @@ def event_of(chunk: Mapping[str, Any]) -> bytes:
 
 
 async def events(parts: AsyncIterator[bytes]) -> AsyncIterator[Event]:
-    """The events of a stream, as they become whole. Raises ServerError for one that is longer than
-    any reply may be."""
+    """The events of a stream up to its last, as they become whole; `parts` may go on. Raises
+    ServerError for one that is longer than any reply may be."""
     rest = b""
     async for part in parts:
         rest += part
         at, ends = 0, [blank.end() for blank in _BLANK_LINE.finditer(rest)]
         for end in ends:
-            yield _event(rest[at:end], more=end < ends[-1])
+            event = _event(rest[at:end], more=end < ends[-1])
+            yield event
+            if event.done:
+                return
             at = end
         rest = rest[at:]
         if len(rest) > MOST_BYTES:

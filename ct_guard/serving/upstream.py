@@ -1,12 +1,13 @@
 """The server behind: requests are sent on, and its errors are its own."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import httpx
+from anyio import move_on_after
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
@@ -24,6 +25,8 @@ _SENT = ("openai-", "traceparent", "tracestate", "x-request-id", "idempotency-ke
 _RETURNED = ("openai-", "x-request-id", "x-ratelimit-", "retry-after")
 """Of those that come back."""
 _CONNECT_SECONDS = 10.0
+_END_SECONDS = 0.1
+"""The end of a reply is waited for behind its last event."""
 
 
 @dataclass
@@ -106,11 +109,22 @@ class Forwarder:
         said = without_secrets((found or b"").decode("utf-8", "replace"), self._upstream.key)
         raise UpstreamFailed(response.status_code, said.encode(), dict(response.headers))
 
-    async def parts(self, response: httpx.Response) -> AsyncIterator[bytes]:
+    async def parts(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
         """The body, piece by piece. Raises UpstreamFailed where it breaks off."""
         async with self._told():
             async for part in response.aiter_bytes():
                 yield part
+
+    async def left(self, response: httpx.Response, parts: AsyncGenerator[bytes, None]) -> None:
+        """Close a reply whose `parts` were read as far as they are wanted. Its connection is kept
+        only where it was read to the end, which mostly has come by then."""
+        try:
+            async with aclosing(parts):
+                with suppress(UpstreamFailed), move_on_after(_END_SECONDS):
+                    async for _ in parts:
+                        pass
+        finally:
+            await response.aclose()
 
     def _sent(self, headers: Headers) -> dict[str, str]:
         sent = {name: value for name, value in headers.items() if name.startswith(_SENT)}

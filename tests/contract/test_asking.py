@@ -192,3 +192,25 @@ def test_queries_share_the_cells_of_an_answer(tiny_gguf: Path) -> None:
     )
     tight.close()
     with_room.close()
+
+
+def test_one_forward_reads_what_nothing_else_acts_on(
+    tiny_base: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Answer and queries together, as over a cache of the answer."""
+    backend = TransformersBackend.load(tiny_base, device="cpu")
+    made = replace(asking(backend, None, first=build_query("raw", backend)), logprobs=True)
+    assert backend.decoder.reads_trees
+    read = backend.decoder.read
+    monkeypatch.delattr(type(backend.decoder), "read")
+    at_once = backend.ask(made)
+    monkeypatch.undo()
+    assert backend.decoder.read == read
+    monkeypatch.setattr("ct_guard.backends.asking._AT_ONCE", 0)
+    over_a_cache = backend.ask(made)
+    for one, other in (
+        (np.diff(at_once.logits), np.diff(over_a_cache.logits)),
+        (np.diff(present(at_once.first)), np.diff(present(over_a_cache.first))),
+        (present(at_once.answer_logprobs), present(over_a_cache.answer_logprobs)),
+    ):
+        np.testing.assert_allclose(one, other, atol=TOLERANCE, rtol=0)

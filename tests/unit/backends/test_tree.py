@@ -38,3 +38,16 @@ def test_a_token_sees_itself_and_what_it_stands_behind(tree: Tree) -> None:
 
 def test_a_token_knows_the_rows_that_it_is_of(tree: Tree) -> None:
     assert tree.through == [[0, 1, 2, 4], [0, 1, 2, 4], [0, 4], [1], [3]]
+
+
+@pytest.mark.parametrize(
+    ("rows", "trunk"),
+    [
+        ([(1, 2, 3), (1, 2, 4)], 3),
+        ([(1, 2, 3), (1, 2), (1, 2, 3, 5)], 4),  # none leaves the line
+        ([(1, 2), (1, 3), (1, 3, 4)], 2),
+        ([(1,), (2,)], 1),
+    ],
+)
+def test_the_trunk_is_what_stands_in_one_line(rows: list[tuple[int, ...]], trunk: int) -> None:
+    assert Tree.of(rows).trunk == trunk

@@ -54,6 +54,11 @@ def test_all_that_come_in_one_piece_are_told_by_the_last_of_them() -> None:
     assert [event.more for event in found] == [True, False, False, True, False]
 
 
+def test_nothing_counts_behind_the_last() -> None:
+    found = read([b"data: 1\n\ndata: [DONE]\n\ndata: 2\n\n", b"data: 3\n\n"])
+    assert [event.done for event in found] == [False, True]
+
+
 def test_what_is_written_is_read_again() -> None:
     (event,) = read([event_of({"said": "é\n\n\u2028"})])
     assert event.chunk == {"said": "é\n\n\u2028"}

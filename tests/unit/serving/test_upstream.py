@@ -54,6 +54,18 @@ def test_an_error_that_quotes_the_key_is_told_without_it(serving: Serving, api: 
     assert json.loads(refused.text)["error"]["message"] == "***"
 
 
+@pytest.mark.parametrize("policy", [0.5, "annotate"], ids=["held", "passed on"])
+def test_a_stream_leaves_its_connection_to_the_next(
+    policy: float | str, serving: Serving, api: ChatApi
+) -> None:
+    client = serving(policy)
+    for _ in range(3):
+        told = client.post(PATH, json={**ASKED, "stream": True}).text
+        assert told.endswith("data: [DONE]\n\n")
+    assert len(api.callers) == 3
+    assert len(set(api.callers)) == 1
+
+
 @pytest.mark.parametrize(
     ("reply", "said"),
     [
