@@ -33,6 +33,7 @@ _SCALES = {
     "trillion": 10**12, "k": 1000, "m": 10**6,
 }  # fmt: skip
 _FRACTION = re.compile(r"\\[dt]?frac\s?\{?\s?([0-9.]+)\s?\}?\s?\{?\s?([0-9.]+)\s?\}?")
+_RAISED = re.compile("[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3}")
 _LATEX = (
     (r"{,}", ","),
     (r"\,", "\u2009"),
@@ -64,8 +65,15 @@ def plain(text: str) -> str:
     """The text without LaTeX's marks within numbers, and with fractions as 3/4."""
     for mark, written in _LATEX:
         text = text.replace(mark, written)
-    text = _FRACTION.sub(r"\1/\2", text)
+    text = _FRACTION.sub(_as_quotient, text)
+    text = _RAISED.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)
     return "".join(_spelled(character) for character in text)
+
+
+def _as_quotient(found: re.Match[str]) -> str:
+    """\\frac{1}{2} as 1/2, apart from a whole number before it."""
+    begins = found.string[: found.start()][-1:].isdigit()
+    return f"{' ' if begins else ''}{found[1]}/{found[2]}"
 
 
 def numbers_in(text: str) -> list[Number]:
@@ -153,12 +161,10 @@ def _ascii(number: str) -> str:
 
 
 def _spelled(character: str) -> str:
-    """Signs for fractions and powers in ASCII: 1\u00bd as 1 1/2, 10\u00b3 as 10^3."""
+    """Digits of any script and signs for fractions in ASCII: 1\u00bd as 1 1/2."""
     if character.isascii():
         return character
     kind = unicodedata.decomposition(character)
     if kind.startswith("<fraction>"):
         return " " + unicodedata.normalize("NFKC", character).replace("\u2044", "/")
-    if kind.startswith("<super>") and (character.isdigit() or character == "\u207b"):
-        return "^" + ("-" if character == "\u207b" else str(unicodedata.digit(character)))
     return str(unicodedata.digit(character)) if character.isdecimal() else character
