@@ -52,6 +52,7 @@ _SPAN_BEGINS = re.compile(
     re.IGNORECASE,
 )
 _BETWEEN = re.compile(rf"\bbetween{_MONEY}\Z", re.IGNORECASE)
+_ROOT = re.compile(r"(?:\\sqrt\s?(?:\[[0-9]\])?\s?\{?|\u221a\s?\(?)\s?\Z")
 _IN_A_DATE = re.compile(r"[0-9]-\Z")
 _RATIO = re.compile(r":| : ")
 _SEPARATOR = re.compile(r"(?:[\s;&|()\[\]{}$*.\u20ac\u00a3]|\b(?:and|vs)\b|\b[a-z]\s?=)*")
@@ -64,14 +65,16 @@ def claimed(text: str, numbers: Sequence[Number]) -> Number | None:
     """The last number of `text` that is not denied; None where all are.
 
     It has no value, and what it can mean as others, where it is one of two ("12 or 13"), a bound
-    ("more than 12"), a part of something ("7 of 12", "7:12"), a margin ("7 +/- 1"), an end of a
-    span ("10 to 12", a date), one of a bare list ("12 and 13") or the same in another unit
-    ("2 m = 200 cm").
+    ("more than 12"), a part of something ("7 of 12", "7:12"), below a root,
+    a margin ("7 +/- 1"), an end of a span ("10 to 12", a date), one of a bare list
+    ("12 and 13") or the same in another unit ("2 m = 200 cm").
     """
     kept = (one for one in reversed(numbers) if not _is_denied(text, one))
     last, before = next(kept, None), next(kept, None)
     if last is None:
         return None
+    if _ROOT.search(_before(text, last)):
+        return _unsure(last, _meanings(last))
     if _AT_LEAST.search(_before(text, last)) or _OR_MORE.match(text, last.end):
         return _unsure(last, _meanings(last))
     if before is None:

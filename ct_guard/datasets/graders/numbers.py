@@ -24,13 +24,13 @@ _NUMBER = re.compile(
     rf"(?:(?P<e>[eE][-+\u2212]?[0-9]{{1,3}})(?!\w)|{_POWER % 'power'})?"
     rf"(?:\s?(?:[x\u00d7*\u00b7]|\\times|\\cdot)\s?10{_POWER % 'ten'})?"
     rf"(?:\s?/\s?(?P<divisor>0*[1-9][0-9]*(?:\.[0-9]+)?)(?![\w/.]))?"
-    r"(?:\s?(?P<scale>hundred|dozen|thousand|million|billion|trillion|[kKM](?![\w']))\b)?"
+    r"(?:\s?(?P<scale>hundred|dozen|thousand|million|billion|trillion|bn|lakh|crore|[kKM](?![\w']))\b)?"
     r"(?P<percent>\s?(?:%|percent\b|per cent\b))?"
 )
 _MIXED = re.compile(rf"(?<![0-9.,])([0-9]+){_GAP}([0-9]+)\s?/\s?([1-9][0-9]*)(?![\w/.])")
 _SCALES = {
     "dozen": 12, "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9,
-    "trillion": 10**12, "k": 1000, "m": 10**6,
+    "trillion": 10**12, "k": 1000, "m": 10**6, "bn": 10**9, "lakh": 10**5, "crore": 10**7,
 }  # fmt: skip
 _FRACTION = re.compile(r"\\[dt]?frac\s?\{?\s?([0-9.]+)\s?\}?\s?\{?\s?([0-9.]+)\s?\}?")
 _RAISED = re.compile("[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3}")

@@ -67,6 +67,8 @@ class Numeric(GradesAlone):
         if len({one.value for one in said}) > 1:
             return Grade(None, f"says {' and '.join(map(str, said))}, gold {wanted}")
         number = said[0]
+        if answer.strip() in map(str.strip, question.gold):
+            return Grade(True, f"is the gold {wanted}")
         if any(self._is_same(number.value, gold.value) for gold in golds):
             return Grade(True, f"says {number}, gold {wanted}")
         if any(self._can_be(number, gold) for gold in golds) or self._is_first(answer, golds):

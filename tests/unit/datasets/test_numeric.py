@@ -194,3 +194,18 @@ def test_what_only_looks_like_doubt_leaves_the_number_as_it_is(answer: str) -> N
 )
 def test_mixed_fractions_and_raised_digits_are_one_number(answer: str, gold: str) -> None:
     assert verdict(answer, gold) is True
+
+
+def test_what_stands_below_a_root_is_not_the_number() -> None:
+    assert verdict("\\boxed{2\\sqrt{3}}", "3") is None
+    assert verdict("5\\sqrt{3}", "2\\sqrt{3}") is None
+    assert verdict("2\\sqrt{3}", "2\\sqrt{3}") is True
+    assert verdict("\u221a16", "16") is None
+    assert verdict("\\sqrt{16} = 4", "4") is True
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"), [("US$ 1.2bn", "1200000000"), ("2 lakh", "200000"), ("3 crore", "30000000")]
+)
+def test_scales_of_other_countries_and_of_newspapers_are_read(answer: str, gold: str) -> None:
+    assert verdict(answer, gold) is True
