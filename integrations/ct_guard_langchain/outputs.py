@@ -210,6 +210,8 @@ def _with_answer_in(
     made = dict(output)
     if isinstance(key, str) and key in made:
         made[key] = with_answer(made[key], said, replaced=replaced)
+        if replaced:
+            made |= _repetitions(output, key, said)
     elif key is not None or "messages" not in made:
         return None if replaced else object_without(output, _dropped(said))
     if isinstance(messages := made.get("messages"), list):
@@ -220,6 +222,17 @@ def _with_answer_in(
             None if replaced else object_without(structured, _dropped(said))
         )
     return made
+
+
+def _repetitions(output: Mapping[Any, Any], key: str, said: BaseMessage) -> dict[Any, Any]:
+    """What else in a dict is the text of its replaced answer, and no question or passage: replaced
+    alike."""
+    withheld = (_text(output[key]) or "").strip()
+    return {
+        name: with_answer(value, said, replaced=True)
+        for name, value in output.items()
+        if name not in (key, "messages", *_ECHOED) and withheld and _text(value) == withheld
+    }
 
 
 def _with_last(output: Sequence[Any], said: BaseMessage, replaced: bool) -> list[Any]:

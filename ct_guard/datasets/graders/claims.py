@@ -13,17 +13,20 @@ _WINDOW = 80
 """Characters; a text may be long, and have as many numbers."""
 _MONEY = r"[\s(*$\u20ac\u00a3]*"
 _DENIED = re.compile(
-    r"(?:\bnot|n['\u2019]t|\brather than|\binstead of|\bother than)"
+    r"(?:\b(?:not|never|neither|nor|rather than|instead of|other than|except(?: for)?|without"
+    r"|(?:any|every|no)thing but|all but|doubt(?: that)?(?: it(?: is|['\u2019]s))?"
+    r"|nicht|kein|et non|et pas)|n['\u2019]t)"
     rf"(?:\s+(?:be|to|equal|exactly|just|simply|the|an?|number))*{_MONEY}\Z",
     re.IGNORECASE,
 )
 _DENIED_BEHIND = re.compile(
-    r"\s*(?:(?:is|was|would be) (?:not|wrong|incorrect|false)|(?:is|was)n['\u2019]t)\b",
+    r"\s*(?:(?:is|was|would be) (?:not|wrong|incorrect|false)|(?:is|was)n['\u2019]t|\?\s*no)\b",
     re.IGNORECASE,
 )
 _AT_LEAST = re.compile(
     r"(?:\b(?:(?:more|less|fewer|greater|larger|smaller|higher|lower) than"
     r"|at (?:the )?(?:least|most)|a (?:minimum|maximum) of)(?:\s+or equal to)?"
+    r"|(?:\A|\b(?:is|are|was|were|be|of|just|well)|[:,(])\s*(?:over|under|above|below|up to)"
     rf"|(?:(?<=[\w)] )[<>]=?|[\u2264\u2265])){_MONEY}\Z",
     re.IGNORECASE,
 )
@@ -33,7 +36,7 @@ _OR_MORE = re.compile(
 )
 _OR = re.compile(
     r"\s*(?P<unit>[^\W\d_]*)[\s,*]*\bor\s+(?:(?:maybe|possibly|perhaps|even|about|is it)\s+)*"
-    rf"{_MONEY}\Z",
+    rf"(?:[a-z]\s?=\s?)?{_MONEY}\Z",
     re.IGNORECASE,
 )
 _OF = re.compile(
@@ -42,6 +45,18 @@ _OF = re.compile(
     re.IGNORECASE,
 )
 _ABOUT = re.compile(r"\s*(?:\u00b1|\+\s?/\s?[-\u2212]?)\s*\Z")
+_SPAN = re.compile(rf"\s?[^\W\d_]*\s*\b(?:to|through)\s+{_MONEY}", re.IGNORECASE)
+_SPAN_BEGINS = re.compile(
+    r"(?:\A|\b(?:is|are|be|was|were|about|around|approximately|roughly)|[:=~(])"
+    rf"{_MONEY}(?:from\s+)?{_MONEY}\Z",
+    re.IGNORECASE,
+)
+_BETWEEN = re.compile(rf"\bbetween{_MONEY}\Z", re.IGNORECASE)
+_ROOT = re.compile(r"(?:\\sqrt\s?(?:\[[0-9]\])?\s?\{?|\u221a\s?\(?)\s?\Z")
+_IN_A_DATE = re.compile(r"[0-9]-\Z")
+_RATIO = re.compile(r":| : ")
+_SEPARATOR = re.compile(r"(?:[\s;&|()\[\]{}$*.\u20ac\u00a3]|\b(?:and|vs)\b|\b[a-z]\s?=)*")
+"""What stands around the numbers of a text that is a bare list of them."""
 _EQUALS = re.compile(r"\s?[^\W\d_]+\.?\s*=\s*\Z")
 _UNIT = re.compile(r"\s?[^\W\d_]+")
 
@@ -50,13 +65,16 @@ def claimed(text: str, numbers: Sequence[Number]) -> Number | None:
     """The last number of `text` that is not denied; None where all are.
 
     It has no value, and what it can mean as others, where it is one of two ("12 or 13"), a bound
-    ("more than 12"), a part of something ("7 of 12"), a margin ("7 +/- 1") or the same in another
-    unit ("2 m = 200 cm").
+    ("more than 12"), a part of something ("7 of 12", "7:12"), below a root,
+    a margin ("7 +/- 1"), an end of a span ("10 to 12", a date), one of a bare list
+    ("12 and 13") or the same in another unit ("2 m = 200 cm").
     """
     kept = (one for one in reversed(numbers) if not _is_denied(text, one))
     last, before = next(kept, None), next(kept, None)
     if last is None:
         return None
+    if _ROOT.search(_before(text, last)):
+        return _unsure(last, _meanings(last))
     if _AT_LEAST.search(_before(text, last)) or _OR_MORE.match(text, last.end):
         return _unsure(last, _meanings(last))
     if before is None:
@@ -64,11 +82,13 @@ def claimed(text: str, numbers: Sequence[Number]) -> Number | None:
     between = text[before.end : last.start]
     if (either := _OR.fullmatch(between)) and _same_unit(either["unit"], text[last.end :]):
         return _either(before, last)
-    if _OF.fullmatch(between):
+    if _OF.fullmatch(between) or _RATIO.fullmatch(between):
         parts = _meanings(before) | _meanings(last)
         if before.value is not None and last.value:
             parts |= {before.value / last.value}
         return _unsure(last, parts)
+    if _is_span(text, before, last) or _is_bare_list(text, numbers):
+        return _either(before, last)
     if _ABOUT.fullmatch(between) or _is_conversion(text, before, last):
         return _either(before, last)
     return last
@@ -80,6 +100,27 @@ def _is_conversion(text: str, one: Number, other: Number) -> bool:
         not text[: one.start].strip()
         and _EQUALS.fullmatch(text[one.end : other.start]) is not None
         and _UNIT.match(text, other.end) is not None
+    )
+
+
+def _is_span(text: str, one: Number, other: Number) -> bool:
+    """Of "from 10 to 12 km", "between 10 and 12" and 1999-12-31 as what a text says; what rises
+    from 10 to 12 is 12."""
+    if text[one.end : other.start].strip() == "and":
+        return _BETWEEN.search(_before(text, one)) is not None
+    begins = _SPAN_BEGINS if _SPAN.fullmatch(text, one.end, other.start) else _IN_A_DATE
+    if begins is _IN_A_DATE and text[one.end : other.start] != "-":
+        return False
+    return begins.search(_before(text, one)) is not None
+
+
+def _is_bare_list(text: str, numbers: Sequence[Number]) -> bool:
+    """Whether a text is nothing but several numbers: "12 and 13", "[12; 13]". Of
+    "12, 13" the last counts, as it does in a row of results."""
+    ends = [0, *(number.end for number in numbers)]
+    starts = [*(number.start for number in numbers), len(text)]
+    return all(
+        _SEPARATOR.fullmatch(text, end, start) for end, start in zip(ends, starts, strict=True)
     )
 
 

@@ -33,14 +33,18 @@ _LEADING = re.compile(
     r"|(?P<plain>[A-Za-z])(?=[*_`]{0,3}(?:\s?[).:,;]|\s[-\u2013\u2014]\s|\s*\n))"
     r"|(?P<reasoned>[A-HJ-Z])(?=\s(?:because|since|as|due|which)\b))[*_`]{0,3}\s?[).:,;]?[*_`]{0,3}"
 )
+_NOT_SO = re.compile(
+    r"[\s.:,]*(?:false|wrong|incorrect|no|not (?:correct|right|true))(?=[.,;:!\n]|\Z)",
+    re.IGNORECASE,
+)
 _FINAL = r"(?i:final\s(?:answer|choice))|\\boxed(?=\{)"
 _ANSWER = (
     r"(?i:\b(?:answer|ans|choice|option|antwort|r[e\u00e9]ponse|respuesta|resposta|risposta)\b)"
     r"|\u7b54\u6848|\u56de\u7b54|\u7b54\u3048|(?i:\u043e\u0442\u0432\u0435\u0442)"
 )
 _LINK = (
-    r"(?:[\s*_`]{0,6}(?i:is|would\sbe|should\sbe|must\sbe|ist|est|es)\b"
-    r"(?:\s(?i:option|choice|letter|therefore|thus|clearly))?|[\s*_`]{0,6}[:\uff1a=\u662f\u4e3a\u70ba\u306f])"
+    r"(?:[\s*_`\"']{0,6}(?i:is|would\sbe|should\sbe|must\sbe|ist|est|es)\b"
+    r"(?:\s(?i:option|choice|letter|therefore|thus|clearly))?|[\s*_`\"']{0,6}[:\uff1a=\u662f\u4e3a\u70ba\u306f])"
 )
 _CHOSEN = (
     r"(?i:\b(?:i|we)(?:['\u2019](?:d|m|ll))?(?:\s(?:would|will|have|am))?\s"
@@ -87,6 +91,8 @@ def leading_letter(text: str, letters: Set[str]) -> tuple[str, str] | None:
     letter = str(found["marked"] or found["plain"] or found["reasoned"]).lower()
     if re.search(rf"\n\s*[*_`(\[]{{0,3}}{chr(ord(letter) + 1)}\s?[).:\]]", text, re.IGNORECASE):
         return None  # of a list of the choices
+    if _NOT_SO.match(text, found.end()):
+        return None  # of a judgement on each
     return (letter, text[found.end() :]) if letter in letters else None
 
 

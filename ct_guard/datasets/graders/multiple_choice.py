@@ -14,6 +14,7 @@ from .letters import (
     stated_letters,
 )
 from .normalise import contains, words
+from .retracted import taken_back
 
 __all__ = ["MultipleChoice"]
 
@@ -29,7 +30,8 @@ _REACH = 3
 class MultipleChoice(GradesAlone):
     """Right where answer and gold mean the same choice, each by its letter ("B", "(b) Paris",
     "the answer is B, as …") or by its text. An answer that means no choice, or more than one, is
-    unclear. A letter that is given as the answer goes before what its reasons mention."""
+    unclear, as is one that takes its choice back. A letter that is given as the answer goes before
+    what its reasons mention."""
 
     name = "multiple_choice"
 
@@ -68,7 +70,9 @@ def meant(text: str, choices: tuple[str, ...]) -> set[str]:
             *(listed_letters(rest) & letters),
             *(at for at, choice in texts.items() if choice == words(rest) != []),
         }
-    return stated or _mentioned(text, texts)
+    if stated:
+        return stated | mentioned_letters(taken_back(text), letters)
+    return _mentioned(text, texts)
 
 
 def _mentioned(text: str, texts: dict[str, list[str]]) -> set[str]:

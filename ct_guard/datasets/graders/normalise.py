@@ -29,6 +29,8 @@ _TOKEN = re.compile(
 )
 """A number (with a sign that follows no other word, digit groups, decimals), or a word, which
 keeps the marks that tell C++ and C# from C. Only a number begins with a sign or such a digit."""
+_WITHOUT_STROKE = str.maketrans({"\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u0131": "i"})
+"""Letters whose mark Unicode does not take apart."""
 _MARKS = re.compile(r"(?<=[a-z])[\u0300-\u036f]+")
 _NUMBER_BEGINS = frozenset("-0123456789")
 
@@ -64,7 +66,9 @@ def plain_letters(found: Sequence[str]) -> list[str]:
     return [
         word
         if word.isascii()
-        else unicodedata.normalize("NFC", _MARKS.sub("", unicodedata.normalize("NFD", word)))
+        else unicodedata.normalize(
+            "NFC", _MARKS.sub("", unicodedata.normalize("NFD", word.translate(_WITHOUT_STROKE)))
+        )
         for word in found
     ]
 
@@ -80,7 +84,7 @@ def _folded(text: str) -> str:
         return text.lower()  # all that the steps below do to it
     for _ in range(2):  # the normal form can bring capitals, and folding can undo the normal form
         text = unicodedata.normalize("NFKC", text).casefold()
-    return unicodedata.normalize("NFKC", text).translate(_ONE_SPELLING)
+    return unicodedata.normalize("NFKC", text).translate(_ONE_SPELLING).replace("i\u0307", "i")
 
 
 def _spelled(token: str) -> str:

@@ -24,15 +24,16 @@ _NUMBER = re.compile(
     rf"(?:(?P<e>[eE][-+\u2212]?[0-9]{{1,3}})(?!\w)|{_POWER % 'power'})?"
     rf"(?:\s?(?:[x\u00d7*\u00b7]|\\times|\\cdot)\s?10{_POWER % 'ten'})?"
     rf"(?:\s?/\s?(?P<divisor>0*[1-9][0-9]*(?:\.[0-9]+)?)(?![\w/.]))?"
-    r"(?:\s?(?P<scale>hundred|dozen|thousand|million|billion|trillion|[kKM](?![\w']))\b)?"
+    r"(?:\s?(?P<scale>hundred|dozen|thousand|million|billion|trillion|bn|lakh|crore|[kKM](?![\w']))\b)?"
     r"(?P<percent>\s?(?:%|percent\b|per cent\b))?"
 )
 _MIXED = re.compile(rf"(?<![0-9.,])([0-9]+){_GAP}([0-9]+)\s?/\s?([1-9][0-9]*)(?![\w/.])")
 _SCALES = {
     "dozen": 12, "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9,
-    "trillion": 10**12, "k": 1000, "m": 10**6,
+    "trillion": 10**12, "k": 1000, "m": 10**6, "bn": 10**9, "lakh": 10**5, "crore": 10**7,
 }  # fmt: skip
 _FRACTION = re.compile(r"\\[dt]?frac\s?\{?\s?([0-9.]+)\s?\}?\s?\{?\s?([0-9.]+)\s?\}?")
+_RAISED = re.compile("[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3}")
 _LATEX = (
     (r"{,}", ","),
     (r"\,", "\u2009"),
@@ -64,8 +65,15 @@ def plain(text: str) -> str:
     """The text without LaTeX's marks within numbers, and with fractions as 3/4."""
     for mark, written in _LATEX:
         text = text.replace(mark, written)
-    text = _FRACTION.sub(r"\1/\2", text)
+    text = _FRACTION.sub(_as_quotient, text)
+    text = _RAISED.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)
     return "".join(_spelled(character) for character in text)
+
+
+def _as_quotient(found: re.Match[str]) -> str:
+    """\\frac{1}{2} as 1/2, apart from a whole number before it."""
+    begins = found.string[: found.start()][-1:].isdigit()
+    return f"{' ' if begins else ''}{found[1]}/{found[2]}"
 
 
 def numbers_in(text: str) -> list[Number]:
@@ -153,12 +161,10 @@ def _ascii(number: str) -> str:
 
 
 def _spelled(character: str) -> str:
-    """Signs for fractions and powers in ASCII: 1\u00bd as 1 1/2, 10\u00b3 as 10^3."""
+    """Digits of any script and signs for fractions in ASCII: 1\u00bd as 1 1/2."""
     if character.isascii():
         return character
     kind = unicodedata.decomposition(character)
     if kind.startswith("<fraction>"):
         return " " + unicodedata.normalize("NFKC", character).replace("\u2044", "/")
-    if kind.startswith("<super>") and (character.isdigit() or character == "\u207b"):
-        return "^" + ("-" if character == "\u207b" else str(unicodedata.digit(character)))
     return str(unicodedata.digit(character)) if character.isdecimal() else character

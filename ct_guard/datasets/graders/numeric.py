@@ -10,6 +10,7 @@ from ct_guard.errors import UsageError
 from .base import Grade, GradesAlone
 from .claims import claimed
 from .numbers import Number, numbers_in, plain
+from .retracted import taken_back
 from .spelled import numbers_spelled
 
 __all__ = ["Numeric", "last_number"]
@@ -26,7 +27,11 @@ _ANSWER_IS = re.compile(
     r"([^\n]{0,200}?)(?:\.\s|\n|\Z|[,;(]\s|\b(?i:because|since|as|so)\b)"
 )
 """The same, said in passing: the last time counts, and its reasons do not."""
-_ASIDE = re.compile(r"\([^()]*\)[\s.]*\Z")
+_ASIDE = re.compile(
+    r"(?:\([^()]*\)|\[[^\[\]]*\])[\s.]*\Z"
+    r"|\n\W*(?i:confidence(?:\s(?:level|score))?|certainty|sources?|references?)\s?[:=][^\n]*\Z"
+)
+"""What is no part of an answer at its end: brackets, a reference, how sure it is."""
 _BEGINS = re.compile(r"\s*[^\w\n]{0,8}[0-9][0-9,.]*(?:\.\s|\n)")
 _LISTED = re.compile(r"(?:^|\n)\s*[^\w\n]{0,4}2[.)]\s")
 
@@ -39,8 +44,8 @@ class Numeric(GradesAlone):
 
     Unclear where no gold answer has a number, where marks disagree, where the number can also be
     read as the gold answer (1.000,50 and 1,5, a percentage as a share, a dash as a minus, a number
-    that is the whole first sentence beside the last one), and where the answer says that it is one
-    of two, a bound, a part or a margin (`claims`).
+    that is the whole first sentence beside the last one), where the answer says that it is one
+    of two, a bound, a part, a span or a margin (`claims`), and where it takes its number back.
     """
 
     name = "numeric"
@@ -62,6 +67,8 @@ class Numeric(GradesAlone):
         if len({one.value for one in said}) > 1:
             return Grade(None, f"says {' and '.join(map(str, said))}, gold {wanted}")
         number = said[0]
+        if answer.strip() in map(str.strip, question.gold):
+            return Grade(True, f"is the gold {wanted}")
         if any(self._is_same(number.value, gold.value) for gold in golds):
             return Grade(True, f"says {number}, gold {wanted}")
         if any(self._can_be(number, gold) for gold in golds) or self._is_first(answer, golds):
@@ -102,12 +109,22 @@ def last_number(text: str) -> Decimal | None:
 def _said(text: str) -> list[Number]:
     """The number that a text gives as its answer; several where its marks disagree."""
     for mark in _MARKED:
-        marked = [number for one in mark.findall(text) if (number := _last(one))]
-        if marked:
+        if marked := _behind(mark, text):
             return marked
-    in_passing = [number for one in _ANSWER_IS.findall(text) if (number := _last(one))]
-    number = in_passing[-1] if in_passing else _last(text)
+    if in_passing := _behind(_ANSWER_IS, text, latest=True):
+        return in_passing
+    number = _last(text)
     return [number] if number else []
+
+
+def _behind(mark: re.Pattern[str], text: str, *, latest: bool = False) -> list[Number]:
+    """The numbers that marks say are the answer, or the latest, and one that takes it back."""
+    found = [(one.end(1), number) for one in mark.finditer(text) if (number := _last(one[1]))]
+    if not found:
+        return []
+    corrected = _last(taken_back(text[found[-1][0] :]))
+    said = [number for _, number in (found[-1:] if latest else found)]
+    return [*said, corrected] if corrected else said
 
 
 def _last(text: str) -> Number | None:

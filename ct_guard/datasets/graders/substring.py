@@ -10,17 +10,25 @@ from .normalise import contains, plain_letters, words
 __all__ = ["Substring"]
 
 _DENIALS = frozenset(
-    ("not", "never", "neither", "nor", "isnt", "wasnt", "arent", "werent", "except")
+    ("not", "never", "neither", "nor", "isnt", "wasnt", "arent", "werent", "except", "cant",
+     "cannot", "couldnt", "dont", "doesnt", "doubt", "than", "instead", "nicht", "kein", "pas")
 )  # fmt: skip
 _BETWEEN = frozenset(
-    ("a", "an", "the", "in", "by", "at", "of", "from", "to", "on", "be", "is", "was", "even")
+    ("a", "an", "the", "in", "by", "at", "of", "from", "to", "on", "be", "is", "was", "even",
+     "it", "its", "if", "that", "think", "believe", "know")
 )  # fmt: skip
+_DENYING_PAIRS = frozenset(
+    (("no", "longer"), ("anything", "but"), ("everything", "but"), ("all", "but"), ("no", "es"))
+)
+_REFUTING = frozenset(("not", "wrong", "incorrect", "false"))
+_OPENING = frozenset(("either", "could", "might", "may", "maybe", "perhaps", "whether"))
+"""Words before what may be one of several."""
 
 
 class Substring(GradesAlone):
     """Right where the words of a gold answer stand side by side in the answer, normalised: whole
     words, so that 1 is not found in 12, and with accents or without. Unclear where each of these
-    places is denied ("Lyon, not Paris") or one of two ("either Paris or Lyon")."""
+    places is denied ("Lyon, not Paris", "Paris is wrong") or one of two ("maybe Paris or Lyon")."""
 
     name = "substring"
 
@@ -43,20 +51,32 @@ class Substring(GradesAlone):
 
 
 def _is_doubted(said: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether at every place of the words a denial stands right before them, or they are a half of
-    "either … or …"."""
+    """Whether at every place of the words a denial stands right before or behind them, or they are
+    one of "… or …"."""
     size = len(wanted)
     places = [at for at in range(len(said) - size + 1) if said[at : at + size] == wanted]
-    return all(_denied(said[:at]) or _one_of_two(said, at, at + size) for at in places)
+    return all(
+        _denied(said[:at]) or _refuted(said[at + size :]) or _one_of_two(said, at, at + size)
+        for at in places
+    )
 
 
 def _denied(before: Sequence[str]) -> bool:
+    if tuple(before[-2:]) in _DENYING_PAIRS:
+        return True
     word = next((word for word in reversed(before[-4:]) if word not in _BETWEEN), "")
     return word in _DENIALS
 
 
+def _refuted(behind: Sequence[str]) -> bool:
+    """Of "Paris is not", "Paris was wrong" and "Paris isn't", but not of "is not only"."""
+    if behind[:1] in (["isnt"], ["wasnt"]):
+        return True
+    said = behind[:1] in (["is"], ["was"]) and not _REFUTING.isdisjoint(behind[1:2])
+    return said and behind[2:3] not in (["only"], ["just"], ["merely"])
+
+
 def _one_of_two(said: Sequence[str], start: int, end: int) -> bool:
     near = said[max(0, start - 8) : start]
-    if "either" not in near:
-        return False
-    return "or" in near[len(near) - 1 - near[::-1].index("either") :] or "or" in said[end : end + 2]
+    opening = max((at for at, word in enumerate(near) if word in _OPENING), default=None)
+    return opening is not None and ("or" in near[opening:] or "or" in said[end : end + 3])

@@ -98,3 +98,25 @@ def test_choices_that_differ_by_their_signs_alone_are_told_apart_by_their_letter
     for letter, choice in zip("abcd", choices, strict=True):
         assert meant(f"({letter}): {choice}", choices) == {letter}
     assert len(meant("x - 2", choices)) == 2
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "A, wait no, B",
+        "A. Actually, B.",
+        "My answer is A. Correction: B",
+        "Answer: A. Oops, I meant (b).",
+    ],
+)
+def test_a_choice_that_is_taken_back_is_not_the_answer(answer: str) -> None:
+    assert len(meant(answer, PLANTS)) != 1
+
+
+@pytest.mark.parametrize("answer", ["A: false. B: true. C: false.", "A. Wrong. B. Right."])
+def test_the_first_of_a_row_of_judgements_is_no_choice(answer: str) -> None:
+    assert meant(answer, PLANTS) != {"a"}
+
+
+def test_a_choice_in_json_is_read() -> None:
+    assert meant('{"answer": "B"}', PLANTS) == meant("{'answer': 'B'}", PLANTS) == {"b"}

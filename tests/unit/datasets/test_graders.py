@@ -217,3 +217,36 @@ def test_thoughts_are_not_graded(name: str, answer: str, expected: bool) -> None
 def test_answer_and_gold_are_read_alike(text: str) -> None:
     for name in ("exact", "normalised", "substring"):
         assert correct(name, text, text) is True
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Paris is not the capital", "Paris is wrong", "Paris isn't it", "anything but Paris",
+        "I don't think it is Paris", "I don't know if it's Paris", "can't be Paris",
+        "no longer Paris",
+        "Lyon rather than Paris", "instead of Paris, Lyon", "Ce n'est pas Paris", "Nicht Paris",
+        "No es Paris", "It could be Paris, Lyon or Rome", "maybe Lyon or Paris",
+    ],
+)  # fmt: skip
+def test_a_gold_that_is_denied_in_any_way_is_not_right(answer: str) -> None:
+    assert correct("substring", answer, "Paris") is None
+
+
+@pytest.mark.parametrize("answer", ["Paris is not only a city", "Paris. Lyon is wrong."])
+def test_what_denies_something_else_leaves_the_gold_right(answer: str) -> None:
+    assert correct("substring", answer, "Paris") is True
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [("\u0130stanbul", "Istanbul"), ("\u0141\u00f3d\u017a", "Lodz"), ("\u00d8rsted", "Orsted")],
+)
+def test_letters_with_marks_of_any_kind_are_read_without_them(answer: str, gold: str) -> None:
+    assert correct("normalised", answer, gold) is correct("substring", answer, gold) is True
+
+
+@pytest.mark.parametrize(("answer", "gold"), [("x < y", "x > y"), ("\u00a35", "\u20ac5")])
+def test_relations_and_money_tell_texts_apart(answer: str, gold: str) -> None:
+    assert correct("normalised", answer, gold) is False
+    assert correct("normalised", gold, gold) is True

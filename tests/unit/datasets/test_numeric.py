@@ -144,3 +144,68 @@ def test_a_number_that_is_denied_is_not_said(answer: str) -> None:
 def test_marks_that_disagree_name_no_number() -> None:
     assert last_number("#### 7 #### 7\n#### 8") is None
     assert last_number("#### 7\n#### 7.0") == 7
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "certainly never 7", "neither 5 nor 7", "everything except 7", "anything but 7",
+        "I doubt it's 7", "Is it 7? No.", "without 7",
+    ],
+)  # fmt: skip
+def test_however_a_number_is_denied_it_is_not_right(answer: str) -> None:
+    assert verdict(answer, "7") is not True
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "between 5 and 7", "from 5 to 7", "5 to 7", "It takes about 5 to 7 days", "1999-12-7",
+        "It is up to 7", "under 7", "just over 7", "above $7", "3:7", "5 and 7", "[5; 7]", "5 vs 7",
+        "5\n7", "x = 7 or x = -3", "The answer is 7. Wait, actually 8.",
+        "The answer is 7; wait, no: 8",
+        "#### 7\nCorrection: 8", "\\boxed{7} Sorry, I mean 8.",
+    ],
+)  # fmt: skip
+def test_a_span_a_bound_a_list_and_what_is_taken_back_are_unclear(answer: str) -> None:
+    assert verdict(answer, "7") is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "It rises from 5 to 7", "That adds up to 7", "5 and 2 make 7",
+        "The difference between 9 and 2 is 7",
+        "The answer is 7. Wait, let me check: 5 + 2 = 7.", "Option 2: 7", "The answer is 7 [3].",
+        "7 [1]", "7\n\nConfidence: 90", "7\nSources: 12", "No. 7", "5? No, it's 7.",
+    ],
+)  # fmt: skip
+def test_what_only_looks_like_doubt_leaves_the_number_as_it_is(answer: str) -> None:
+    assert verdict(answer, "7") is True
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("\\boxed{1\\frac{1}{2}}", "1.5"),
+        ("6.02 \u00d7 10\u00b2\u00b3", "6.02e23"),
+        ("3\u00b7 10\u207b\u00b2", "0.03"),
+    ],
+)
+def test_mixed_fractions_and_raised_digits_are_one_number(answer: str, gold: str) -> None:
+    assert verdict(answer, gold) is True
+
+
+def test_what_stands_below_a_root_is_not_the_number() -> None:
+    assert verdict("\\boxed{2\\sqrt{3}}", "3") is None
+    assert verdict("5\\sqrt{3}", "2\\sqrt{3}") is None
+    assert verdict("2\\sqrt{3}", "2\\sqrt{3}") is True
+    assert verdict("\u221a16", "16") is None
+    assert verdict("\\sqrt{16} = 4", "4") is True
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"), [("US$ 1.2bn", "1200000000"), ("2 lakh", "200000"), ("3 crore", "30000000")]
+)
+def test_scales_of_other_countries_and_of_newspapers_are_read(answer: str, gold: str) -> None:
+    assert verdict(answer, gold) is True

@@ -137,3 +137,20 @@ def test_message_chunks_add_up() -> None:
     assert (
         joined(AIMessageChunk(content="I am"), AIMessageChunk(content=" sure")).text == "I am sure"
     )
+
+
+def test_a_withheld_answer_stands_under_no_other_key() -> None:
+    output = {
+        "answer": "Lyon",
+        "generation": "Lyon",
+        "reply": AIMessage(" Lyon "),
+        "question": "Lyon",
+        "context": "Lyon",
+        "source": "a map of Lyon",
+    }
+    made = with_answer(output, NEW, replaced=True, answer="answer")
+    assert made["answer"] == made["generation"] == NEW.text
+    assert made["reply"].text == NEW.text
+    for name in ("question", "context", "source"):
+        assert made[name] == output[name]
+    assert with_answer(output, NEW, replaced=False, answer="answer")["generation"] == "Lyon"
