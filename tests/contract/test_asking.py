@@ -199,7 +199,7 @@ def test_one_forward_reads_what_nothing_else_acts_on(
 ) -> None:
     """Answer and queries together, as over a cache of the answer."""
     backend = TransformersBackend.load(tiny_base, device="cpu")
-    made = replace(asking(backend, None, first=build_query("raw", backend)), logprobs=True)
+    made = replace(asking(backend, None, first=build_query("raw", backend.encoder)), logprobs=True)
     assert backend.decoder.reads_trees
     read = backend.decoder.read
     monkeypatch.delattr(type(backend.decoder), "read")
