@@ -34,9 +34,11 @@ _LEADING = re.compile(
     r"|(?P<reasoned>[A-HJ-Z])(?=\s(?:because|since|as|due|which)\b))[*_`]{0,3}\s?[).:,;]?[*_`]{0,3}"
 )
 _NOT_SO = re.compile(
-    r"[\s.:,]*(?:false|wrong|incorrect|no|not (?:correct|right|true))(?=[.,;:!\n]|\Z)",
+    r"[\s.:,]*(?:false|wrong|incorrect|no|not (?:correct|right|true))"
+    r"[.,;\n]\s*[(\[*]{0,2}[a-z]\s?[).:\]*]",
     re.IGNORECASE,
 )
+"""And the next letter is judged as well: "(h): False, True" is a choice with its text."""
 _FINAL = r"(?i:final\s(?:answer|choice))|\\boxed(?=\{)"
 _ANSWER = (
     r"(?i:\b(?:answer|ans|choice|option|antwort|r[e\u00e9]ponse|respuesta|resposta|risposta)\b)"

@@ -120,3 +120,8 @@ def test_the_first_of_a_row_of_judgements_is_no_choice(answer: str) -> None:
 
 def test_a_choice_in_json_is_read() -> None:
     assert meant('{"answer": "B"}', PLANTS) == meant("{'answer': 'B'}", PLANTS) == {"b"}
+
+
+@pytest.mark.parametrize("answer", ["(b): No, because moss has none", "(b): False, True", "B. No."])
+def test_a_choice_that_begins_with_no_is_no_denial(answer: str) -> None:
+    assert meant(answer, ()) == {"b"}
