@@ -16,7 +16,9 @@ from ct_guard.estimators import Estimator
 from ct_guard.forks import ForkLock
 from ct_guard.records import Confidence, QuestionAnswer
 
-__all__ = ["ScoreCache", "key_of"]
+from .observing import Call
+
+__all__ = ["Known", "ScoreCache", "key_of"]
 
 _SCHEMA = 1
 _TABLE = "CREATE TABLE IF NOT EXISTS scores_1 (key BLOB PRIMARY KEY, confidence TEXT NOT NULL)"
@@ -197,3 +199,28 @@ class _Disk:
                 "DELETE FROM scores_1 WHERE rowid <= (SELECT max(rowid) FROM scores_1) - ?",
                 (self._most,),
             )
+
+
+class Known:
+    """What a guard's cache knows of answers, and which are to be scored."""
+
+    def __init__(
+        self, cache: ScoreCache | None, estimator: Estimator, items: Sequence[QuestionAnswer]
+    ) -> None:
+        self._cache = cache
+        self._keys: list[bytes] = []
+        self._found: list[Confidence | None] = [None] * len(items)
+        if self._cache is not None:
+            self._keys = [key_of(estimator, qa) for qa in items]
+            self._found = self._cache.find(self._keys)
+        self.unknown = [qa for qa, one in zip(items, self._found, strict=True) if one is None]
+
+    def with_scores(self, made: Sequence[Confidence], call: Call) -> list[Confidence]:
+        """All confidences in order, where those of the unknown were `made`."""
+        if self._cache is not None:
+            asked = [key for key, one in zip(self._keys, self._found, strict=True) if one is None]
+            self._cache.keep(list(zip(asked, made, strict=True)))
+        rest = iter(made)
+        scored = [next(rest) if one is None else one for one in self._found]
+        call.cached, call.scored = len(scored) - len(made), scored
+        return scored

@@ -33,7 +33,7 @@ from ct_guard.policies import (
 from ct_guard.promises import Voidable
 from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 
-from .cache import ScoreCache, key_of
+from .cache import Known, ScoreCache
 from .observing import Call, Judged, Observer, Observers
 from .queue import Terms
 from .validity import Validity
@@ -178,7 +178,7 @@ class Guard:
             return []
         items = self.asking(items)
         with self._observed(len(items)) as call:
-            known = _Known(self, items)
+            known = Known(self.cache, self.estimator, items)
             asked = known.unknown
             made = self._wait(self._submit(asked), asked, call) if asked else []
             return self._seen(items, known.with_scores(made, call))
@@ -202,7 +202,7 @@ class Guard:
             return []
         items = self.asking(items)
         with self._observed(len(items)) as call:
-            known = _Known(self, items)
+            known = Known(self.cache, self.estimator, items)
             asked = known.unknown
             made = await self._await(self._submit(asked), asked, call) if asked else []
             return self._seen(items, known.with_scores(made, call))
@@ -340,7 +340,7 @@ class Guard:
         decided = zip(scored, self.decide_each(scored, situation), strict=True)
         made = [Assessment(confidence=c, decision=d) for c, d in decided]
         for item, assessment in zip(items, made, strict=True):
-            self.observers.judged(_judged(item, assessment))
+            self.observers.judged(Judged.of(item, assessment))
         return made
 
 
@@ -354,41 +354,6 @@ def _check_agreement(policy: Policy, estimator: Estimator) -> None:
             " for: fit that on graded rows of which some have a column 'samples', by 'ct-guard"
             f" calibrate {rows} --evidence agreement,model -o my-agreement'"
         )
-
-
-class _Known:
-    """What a guard's cache knows of answers, and which are to be scored."""
-
-    def __init__(self, guard: Guard, items: Sequence[QuestionAnswer]) -> None:
-        self._cache = guard.cache
-        self._keys: list[bytes] = []
-        self._found: list[Confidence | None] = [None] * len(items)
-        if self._cache is not None:
-            self._keys = [key_of(guard.estimator, qa) for qa in items]
-            self._found = self._cache.find(self._keys)
-        self.unknown = [qa for qa, one in zip(items, self._found, strict=True) if one is None]
-
-    def with_scores(self, made: Sequence[Confidence], call: Call) -> list[Confidence]:
-        """All confidences in order, where those of the unknown were `made`."""
-        if self._cache is not None:
-            asked = [key for key, one in zip(self._keys, self._found, strict=True) if one is None]
-            self._cache.keep(list(zip(asked, made, strict=True)))
-        rest = iter(made)
-        scored = [next(rest) if one is None else one for one in self._found]
-        call.cached, call.scored = len(scored) - len(made), scored
-        return scored
-
-
-def _judged(item: QuestionAnswer, made: Assessment) -> Judged:
-    return Judged(
-        p=made.p,
-        action=made.action,
-        policy=made.decision.policy,
-        status=made.confidence.status,
-        estimator=made.confidence.estimator,
-        id=item.id,
-        texts=lambda: (item.asked(), item.answer),
-    )
 
 
 def _first_line(text: str) -> str:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from ct_guard.aside import Aside
 from ct_guard.forks import ForkLock
-from ct_guard.records import Action, Confidence, Decision, Status
+from ct_guard.records import Action, Assessment, Confidence, Decision, QuestionAnswer, Status
 
 __all__ = ["CONFIDENCE", "RUN", "SECONDS", "Call", "Counts", "Judged", "Observer", "Observers"]
 
@@ -60,6 +60,18 @@ class Judged:
     """LangChain's id of the outermost run around it."""
     texts: Callable[[], tuple[str, str]] | None = None
     """Gives question and answer, to an observer that was told to send them."""
+
+    @classmethod
+    def of(cls, item: QuestionAnswer, made: Assessment) -> "Judged":
+        return cls(
+            p=made.p,
+            action=made.action,
+            policy=made.decision.policy,
+            status=made.confidence.status,
+            estimator=made.confidence.estimator,
+            id=item.id,
+            texts=lambda: (item.asked(), item.answer),
+        )
 
     @property
     def explanation(self) -> str:
