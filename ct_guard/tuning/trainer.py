@@ -37,6 +37,8 @@ from .processes import Processes, processes
 __all__ = ["Tuned", "tune"]
 
 
+_MOST = math.sqrt(torch.finfo(torch.float32).max)
+"""A product of two larger weights overflows; a norm behind it can make a number of that again."""
 AT_ONCE = 256
 """Validation rows between two words on how many there are."""
 
@@ -278,6 +280,8 @@ def _step(
         if "overflow" not in str(error):
             raise
         raise _diverged(f"the weights overflow at step {step}", config) from error
+    if any(bool((weight.detach().abs() > _MOST).any()) for weight in weights):
+        raise _diverged(f"the weights overflow at step {step}", config)
     return loss
 
 

@@ -129,4 +129,5 @@ def test_more_requests_than_may_be_are_told_to_ask_again(serving: Serving, api: 
     assert 0 < len(refused) <= 6
     assert all(each.headers["retry-after"] == "1" for each in refused)
     assert refused[0].json()["error"]["type"] == "rate_limit_error"
+    time.sleep(float(refused[0].headers["retry-after"]))
     assert ask(0).status_code == 200

@@ -245,17 +245,24 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_saves_nothing(
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.parametrize("method", ["query", "probe", "lora_probe"])
 @pytest.mark.parametrize(
-    ("settings", "said"),
+    ("settings", "method", "said"),
     [
-        ({"learning_rate": 1e20}, "not finite at step [12]|loss is .* step 2"),
-        ({"learning_rate": 1e37, "weight_decay": 0.1}, "not finite at step 1"),
-        ({"learning_rate": 1e38}, "the weights overflow at step 1"),
+        *[
+            (settings, method, "the weights overflow at step 1")
+            for method in ("query", "probe", "lora_probe")
+            for settings in (
+                {"learning_rate": 1e20},
+                {"learning_rate": 1e37, "weight_decay": 0.1},
+                {"learning_rate": 1e38},
+            )
+        ],
+        ({"learning_rate": 1e18}, "probe", "validation logits are not finite at step 1"),
+        ({"learning_rate": 1e18}, "lora_probe", "validation logits are not finite at step 1"),
     ],
 )
 def test_a_learning_rate_that_is_far_too_large_is_said_to_be(
-    settings: dict[str, float], said: str, method: str, tiny_base: Path, tmp_path: Path
+    settings: dict[str, float], method: str, said: str, tiny_base: Path, tmp_path: Path
 ) -> None:
     config = replace(
         CONFIG,
@@ -264,7 +271,7 @@ def test_a_learning_rate_that_is_far_too_large_is_said_to_be(
         evaluate_every=1,
         **settings,  # type: ignore[arg-type]
     )
-    with pytest.raises(TuningError, match=rf"({said}).*: lower the learning rate \(1e\+\d\d\)"):
+    with pytest.raises(TuningError, match=rf"{said}.*: lower the learning rate \(1e\+\d\d\)"):
         run(tiny_base, tmp_path / "x", config, method=method)
     assert not (tmp_path / "x").exists()
 
