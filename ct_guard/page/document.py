@@ -21,7 +21,7 @@ from ct_guard.errors import MissingExtraError
 from ct_guard.files.cache import cache_folder
 from ct_guard.files.replacing import replacing
 
-__all__ = ["html_of", "require_charts", "script_json"]
+__all__ = ["charts_script", "html_of", "require_charts", "script_json"]
 
 SCRIPTS = ("text.js", "charts.js", "threshold.js", "tables.js", "answers.js", "page.js")
 """In the order in which they run, as one."""
@@ -33,7 +33,7 @@ UNSAFE = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "
 
 def html_of(content: dict[str, Any]) -> bytes:
     """The page, in UTF-8. Raises MissingExtraError without the library of the charts."""
-    charts = f"{_asset('vega-license.txt')}\n{_charts()}"
+    charts = f"{_asset('vega-license.txt')}\n{charts_script()}"
     script = "\n".join(map(_asset, SCRIPTS))
     style = _asset("page.css")
     title = html.escape(_printable(str(content["title"])))
@@ -78,7 +78,7 @@ def script_json(data: Any) -> bytes:
 
 
 @lru_cache(maxsize=1)
-def _charts() -> str:
+def charts_script() -> str:
     """Vega, Vega-Lite and what embeds them. It takes seconds to put together, and so is kept in the
     cache for each version of the library."""
     require_charts()

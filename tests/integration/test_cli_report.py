@@ -13,7 +13,7 @@ TEXT = "a sentence about nothing in particular, in a few words. " * 8
 
 @pytest.fixture
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(document, "_charts", lambda: "")
+    monkeypatch.setattr(document, "charts_script", lambda: "")
     monkeypatch.setattr(document, "require_charts", lambda: None)
 
 

@@ -35,5 +35,5 @@ def scored(tmp_path: Path) -> Callable[..., Scored]:
 @pytest.fixture
 def light(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pages whose diagrams are not drawn."""
-    monkeypatch.setattr(document, "_charts", lambda: "window.vegaEmbed = undefined;")
+    monkeypatch.setattr(document, "charts_script", lambda: "window.vegaEmbed = undefined;")
     monkeypatch.setattr(document, "require_charts", lambda: None)

@@ -117,7 +117,7 @@ def test_the_library_is_put_together_once_and_kept(
         return "</script"
 
     monkeypatch.setattr(vl_convert, "javascript_bundle", bundle)
-    charts = document._charts.__wrapped__
+    charts = document.charts_script.__wrapped__
     assert charts() == charts() == "<\\/script"
     assert len(made) == 1
     (kept,) = (tmp_path / "charts").iterdir()
