@@ -88,7 +88,7 @@ class Aside(Generic[T]):
                 taken = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
             try:
                 self._work(taken)
-            except Exception as error:
+            except Exception as error:  # the thread lives on: what others gave it waits
                 _log.warning("%s: work on %d failed: %s", self._name, len(taken), type(error))
 
 

@@ -37,7 +37,7 @@ def mortal(killed: Path) -> tuple[Guard, Sequence[str]]:
 class Refusing(Guard):
     """Its policy cannot decide."""
 
-    def decide(self, *arguments: Any) -> Any:
+    def decide_each(self, *arguments: Any) -> Any:
         raise PolicyError("no decision: give another `policy`")
 
 

@@ -74,14 +74,14 @@ def save_run(
     Raises TuningError where it cannot be written, for instance on a full disk.
     """
     tensors = {f"weight.{at}": weight.detach() for at, weight in enumerate(weights)}
-    tensors |= {f"best.{at}": weight for at, weight in enumerate(run.kept_weights)}
+    tensors |= {f"kept.{at}": weight for at, weight in enumerate(run.kept_weights)}
     for at, moments in optimizer.state_dict()["state"].items():
         tensors |= {f"{name}.{at}": moments[name] for name in MOMENTS}
     told = {
         "identity": identity,
         "step": run.step,
-        "best": run.kept_loss,
-        "best_step": run.kept_step,
+        "kept_loss": run.kept_loss,
+        "kept_step": run.kept_step,
         "history": [asdict(progress) for progress in run.history],
     }
     way_on = "`resume` goes on from the one before" if path.exists() else "start again"
@@ -116,7 +116,7 @@ def load_run(
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         stepped = range(len(weights) if told["step"] else 0)  # there are no moments before a step
         state = {at: {name: tensors[f"{name}.{at}"] for name in MOMENTS} for at in stepped}
-        kept_weights = [tensors[f"best.{at}"] for at in range(len(weights))]
+        kept_weights = [tensors[f"kept.{at}"] for at in range(len(weights))]
         history = [Progress(**progress) for progress in told["history"]]
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
@@ -124,7 +124,7 @@ def load_run(
     with torch.no_grad():
         for at, weight in enumerate(weights):
             weight.copy_(tensors[f"weight.{at}"])
-    return Run(told["step"], told["best"], told["best_step"], kept_weights, history)
+    return Run(told["step"], told["kept_loss"], told["kept_step"], kept_weights, history)
 
 
 def read_history(path: Path) -> list[Progress]:

@@ -1,4 +1,4 @@
-"""What a text says of its last number: that it is the answer, is not, or may be."""
+"""What a text says of what it names: that it is the answer, is not, or may be, or was."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from decimal import Decimal
 
 from .numbers import Number
 
-__all__ = ["claimed"]
+__all__ = ["claimed", "taken_back"]
 
 _WINDOW = 80
 """Characters; a text may be long, and have as many numbers."""
@@ -59,23 +59,27 @@ _SEPARATOR = re.compile(r"(?:[\s;&|()\[\]{}$*.\u20ac\u00a3]|\b(?:and|vs)\b|\b[a-
 """What stands around the numbers of a text that is a bare list of them."""
 _EQUALS = re.compile(r"\s?[^\W\d_]+\.?\s*=\s*\Z")
 _UNIT = re.compile(r"\s?[^\W\d_]+")
+_TAKES_BACK = re.compile(
+    r"(?:\A|[\s,.;:!?(\u2014-])(?:wait|actually|correction|scratch that|oops|hold on|my mistake"
+    r"|on second thoughts?|let me correct|i (?:mean|meant))\b",
+    re.IGNORECASE,
+)
 
 
 def claimed(text: str, numbers: Sequence[Number]) -> Number | None:
     """The last number of `text` that is not denied; None where all are.
 
     It has no value, and what it can mean as others, where it is one of two ("12 or 13"), a bound
-    ("more than 12"), a part of something ("7 of 12", "7:12"), below a root,
-    a margin ("7 +/- 1"), an end of a span ("10 to 12", a date), one of a bare list
-    ("12 and 13") or the same in another unit ("2 m = 200 cm").
+    ("more than 12"), a part of something ("7 of 12", "7:12"), below a root, a margin ("7 +/- 1"),
+    an end of a span ("10 to 12", a date), one of a bare list ("12 and 13") or the same in another
+    unit ("2 m = 200 cm").
     """
     kept = (one for one in reversed(numbers) if not _is_denied(text, one))
     last, before = next(kept, None), next(kept, None)
     if last is None:
         return None
-    if _ROOT.search(_before(text, last)):
-        return _unsure(last, _meanings(last))
-    if _AT_LEAST.search(_before(text, last)) or _OR_MORE.match(text, last.end):
+    begins = _before(text, last)
+    if _ROOT.search(begins) or _AT_LEAST.search(begins) or _OR_MORE.match(text, last.end):
         return _unsure(last, _meanings(last))
     if before is None:
         return last
@@ -94,6 +98,13 @@ def claimed(text: str, numbers: Sequence[Number]) -> Number | None:
     return last
 
 
+def taken_back(text: str) -> str:
+    """What stands behind the first place that takes back what is before it; empty where none does:
+    of "12. Wait, actually 13" everything behind "Wait"."""
+    found = _TAKES_BACK.search(text)
+    return text[found.end() :] if found else ""
+
+
 def _is_conversion(text: str, one: Number, other: Number) -> bool:
     """Of a text that is no more than "2 m = 200 cm"; of a computation the last number counts."""
     return (
@@ -106,17 +117,17 @@ def _is_conversion(text: str, one: Number, other: Number) -> bool:
 def _is_span(text: str, one: Number, other: Number) -> bool:
     """Of "from 10 to 12 km", "between 10 and 12" and 1999-12-31 as what a text says; what rises
     from 10 to 12 is 12."""
-    if text[one.end : other.start].strip() == "and":
-        return _BETWEEN.search(_before(text, one)) is not None
-    begins = _SPAN_BEGINS if _SPAN.fullmatch(text, one.end, other.start) else _IN_A_DATE
-    if begins is _IN_A_DATE and text[one.end : other.start] != "-":
-        return False
-    return begins.search(_before(text, one)) is not None
+    between, begins = text[one.end : other.start], _before(text, one)
+    if between.strip() == "and":
+        return _BETWEEN.search(begins) is not None
+    if between == "-":
+        return _IN_A_DATE.search(begins) is not None
+    return _SPAN.fullmatch(between) is not None and _SPAN_BEGINS.search(begins) is not None
 
 
 def _is_bare_list(text: str, numbers: Sequence[Number]) -> bool:
-    """Whether a text is nothing but several numbers: "12 and 13", "[12; 13]". Of
-    "12, 13" the last counts, as it does in a row of results."""
+    """Whether a text is nothing but several numbers: "12 and 13", "[12; 13]". Of "12, 13" the last
+    counts, as it does in a row of results."""
     ends = [0, *(number.end for number in numbers)]
     starts = [*(number.start for number in numbers), len(text)]
     return all(

@@ -6,6 +6,7 @@ from string import ascii_lowercase
 from ct_guard.datasets.questions import Question
 
 from .base import Grade, GradesAlone
+from .claims import taken_back
 from .letters import (
     leading_letter,
     listed_letters,
@@ -14,7 +15,6 @@ from .letters import (
     stated_letters,
 )
 from .normalise import contains, words
-from .retracted import taken_back
 
 __all__ = ["MultipleChoice"]
 

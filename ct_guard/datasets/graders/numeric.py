@@ -8,9 +8,8 @@ from ct_guard.datasets.questions import Question
 from ct_guard.errors import UsageError
 
 from .base import Grade, GradesAlone
-from .claims import claimed
+from .claims import claimed, taken_back
 from .numbers import Number, numbers_in, plain
-from .retracted import taken_back
 from .spelled import numbers_spelled
 
 __all__ = ["Numeric", "last_number"]
@@ -29,7 +28,8 @@ _ANSWER_IS = re.compile(
 """The same, said in passing: the last time counts, and its reasons do not."""
 _ASIDE = re.compile(
     r"(?:\([^()]*\)|\[[^\[\]]*\])[\s.]*\Z"
-    r"|\n\W*(?i:confidence(?:\s(?:level|score))?|certainty|sources?|references?)\s?[:=][^\n]*\Z"
+    r"|\n[^\w\n]{0,8}(?i:confidence(?:\s(?:level|score))?|certainty|sources?|references?)"
+    r"\s?[:=][^\n]*\Z"
 )
 """What is no part of an answer at its end: brackets, a reference, how sure it is."""
 _BEGINS = re.compile(r"\s*[^\w\n]{0,8}[0-9][0-9,.]*(?:\.\s|\n)")

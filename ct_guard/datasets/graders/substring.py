@@ -56,7 +56,9 @@ def _is_doubted(said: Sequence[str], wanted: Sequence[str]) -> bool:
     size = len(wanted)
     places = [at for at in range(len(said) - size + 1) if said[at : at + size] == wanted]
     return all(
-        _denied(said[:at]) or _refuted(said[at + size :]) or _one_of_two(said, at, at + size)
+        _denied(said[max(0, at - 4) : at])
+        or _refuted(said[at + size : at + size + 3])
+        or _one_of_two(said, at, at + size)
         for at in places
     )
 
@@ -64,7 +66,7 @@ def _is_doubted(said: Sequence[str], wanted: Sequence[str]) -> bool:
 def _denied(before: Sequence[str]) -> bool:
     if tuple(before[-2:]) in _DENYING_PAIRS:
         return True
-    word = next((word for word in reversed(before[-4:]) if word not in _BETWEEN), "")
+    word = next((word for word in reversed(before) if word not in _BETWEEN), "")
     return word in _DENIALS
 
 

@@ -250,3 +250,14 @@ def test_letters_with_marks_of_any_kind_are_read_without_them(answer: str, gold:
 def test_relations_and_money_tell_texts_apart(answer: str, gold: str) -> None:
     assert correct("normalised", answer, gold) is False
     assert correct("normalised", gold, gold) is True
+
+
+@pytest.mark.parametrize("name", ["numeric", "multiple_choice", "substring", "normalised"])
+@pytest.mark.parametrize(
+    "piece", ["\n", "12 or ", "not B, ", "(3 ", "the answer is ", "Paris not "]
+)
+def test_long_answers_are_graded_in_time_that_grows_with_their_length(
+    name: str, piece: str
+) -> None:
+    """A quadratic step would take minutes here."""
+    assert correct(name, 100_000 // len(piece) * piece + "lorem", "ipsum") is not True
