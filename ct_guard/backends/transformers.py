@@ -48,8 +48,8 @@ from .tokens import TokenizerEncoder
 __all__ = ["TransformersBackend"]
 
 AUTO_BATCH_SIZE = 64
-AUTO_BATCH_TOKENS = {"cpu": 4_096}
-"""By kind of device; a processor's cores are busy with few."""
+AUTO_BATCH_TOKENS = {"cpu": 2_048}
+"""By kind of device; a processor's cores are busy with few, and more only take memory."""
 AUTO_BATCH_TOKENS_ELSEWHERE = 16_384
 SMALL = 20_000_000
 """Parameters. Below, a forward's fixed cost outweighs its arithmetic also on a CPU."""
