@@ -22,6 +22,7 @@ import numpy as np
 from langchain_core.decisions import BaseDecisionModel, ClassifierResponse
 from scipy.special import softmax  # type: ignore[import-untyped]
 
+from benchmarks.fresh import fresh_for
 from benchmarks.tables import markdown
 from ct_guard import load_estimator
 from ct_guard.calibration.folds import folds_by_question
@@ -44,10 +45,8 @@ from ct_guard.decisions import (
 )
 from ct_guard.decisions.rows import LEAST_P
 from ct_guard.estimators import Estimator
-from ct_guard.evaluation.disjoint import recorded
 from ct_guard.metrics import auroc, ece, ece_noise_floor
 from ct_guard.records import QuestionAnswer
-from ct_guard.store import question_hash
 from ct_guard_langchain import CalibratedDecisionModel
 from ct_guard_langchain.decisions.wire import probabilities_in
 
@@ -100,15 +99,12 @@ TASKS = {
 
 def drawn(estimator: Estimator, folder: Path, rows: int) -> list[GradedDecision]:
     """So many rows of each task, one a question, of questions that the estimator has not seen."""
-    manifest, seen = estimator.manifest, frozenset[str]()
-    if estimator.folder is not None:
-        seen = seen.union(*recorded(estimator.folder, manifest).values())
-    found = []
+    fresh, found = fresh_for(estimator), []
     for name, task in TASKS.items():
         by_question: dict[str, list[Asked]] = {}
         for one in task(folder):
             key = QuestionAnswer(question=one[0], answer="").question_key()
-            if question_hash(key) not in seen:
+            if fresh(key):
                 by_question.setdefault(key, []).append(one)
         dice = random.Random(0)
         for key in dice.sample(sorted(by_question), min(rows, len(by_question))):
