@@ -178,8 +178,8 @@ def remarks(
                 " because they are hard to grade, the promise does not cover their like."
             )
     models = {row.model for row in rows.graded if row.model is not None}
-    left = {row.model for one in files for row in one.graded if row.model is not None} - models
-    if left:
+    asked = {row.model for row in files[0].graded if row.model is not None}
+    if left := asked - models:
         said.append(
             f"{len(left)} of {len(left | models)} answering models have no answer among the rows"
             f" that count, as {min(left)}, and the promise is not for them: `drawn` takes one at"

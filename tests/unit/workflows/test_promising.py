@@ -74,6 +74,7 @@ def test_a_cascade_is_one_promise_and_tells_what_asking_is_worth(
     assert cascade.costs.prices == (0.1, 1.0)
     assert [one.model for one in cascade.stages] == ["small", "large"]
     assert any("20 questions have no graded answer of every model" in x for x in made.remarks)
+    assert not any("the promise is not for them" in x for x in made.remarks)
     known = load_manifest(estimator).known
     assert load_policy({"kind": "cascade"}, known) == Cascade(certificate=cascade)
     spec = {"kind": "cost", "error": 20, "abstain": 5, "models": [{"price": 0.1}, {"price": 1}]}
