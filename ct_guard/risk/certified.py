@@ -1,6 +1,7 @@
 """A threshold on P(correct) with a guarantee on the error rate among the answered."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -27,6 +28,11 @@ GRID: Floats = np.unique(
 confident scores crowd. A finer grid covers a little more and uses delta up; a coarser one loses
 coverage. Fixed here, because a grid that looks at the labels would void the guarantee."""
 
+SECOND_SHARE = 0.1
+"""Of delta, for the second start of a large sample."""
+
+Starts = tuple[tuple[int, float], ...]
+
 
 def certify(
     p: ArrayLike,
@@ -45,9 +51,11 @@ def certify(
     grader change.
 
     Method: Learn-then-Test with a fixed sequence. From strict to lenient, H_t: R(t) > alpha is
-    tested at the full level delta, with p-value BinomCDF(k; n_t, alpha) for k errors among n_t
-    answered; the first that cannot be rejected ends the sequence, and the last rejected one is the
-    result. Where testing starts is chosen by `_first_tested`, without the labels.
+    tested with p-value BinomCDF(k; n_t, alpha) for k errors among n_t answered; the first that
+    cannot be rejected ends the sequence, and the last rejected one is the result. Where testing
+    starts is chosen by `_starts`, without the labels. A large sample has two starts, lest bad luck
+    among the few surest answers ends it all: the second has a tenth of delta, and the rest as well
+    where the sequence gets there from the first (the fallback procedure).
 
     Args:
         p: P(correct), shape (n,), in [0, 1].
@@ -64,7 +72,7 @@ def certify(
         UsageError: shapes that differ, an empty sample, values outside their range.
 
     Source: Angelopoulos, Bates, Candes, Jordan & Lei 2021 ("Learn then Test"), section 2.3;
-    Bauer 1991 for fixed sequences.
+    Bauer 1991 for fixed sequences; Wiens & Dmitrienko 2005 for the fallback procedure.
     """
     scores, labels = check_rows(p, correct)
     least = least_answered(alpha, delta)
@@ -72,15 +80,10 @@ def certify(
     answered = _count_at_least(scores, GRID)
     errors = _count_at_least(scores[~labels], GRID)
 
-    first = _first_tested(answered, least)
-    passes = bdtr(errors[first:], answered[first:], alpha) <= delta
-    n_passed = int(np.argmin(np.append(passes, False)))  # up to the first failure
-    if n_passed == 0:
-        chosen, threshold = None, None
-        reason = _why_none(answered, errors, first, alpha, delta)
-    else:
-        chosen = first + n_passed - 1
-        threshold, reason = float(GRID[chosen]), ""
+    starts = _starts(answered, least)
+    chosen = _last_rejected(answered, errors, starts, alpha, delta)
+    threshold = None if chosen is None else float(GRID[chosen])
+    reason = _why_none(answered, errors, starts, alpha, delta) if chosen is None else ""
     return Certificate(
         alpha=alpha,
         delta=delta,
@@ -181,23 +184,26 @@ def graded_alpha(alpha: float, grader_false_pass_rate: float) -> float:
     return alpha * (1.0 - grader_false_pass_rate)
 
 
-def _first_tested(answered: Ints, least: int) -> int:
-    """Index in GRID of the first candidate to test, from the counts alone.
+def _starts(answered: Ints, least: int) -> Starts:
+    """Indices in GRID at which testing starts, ascending, each with its share of delta; from the
+    counts alone.
 
     The strictest candidates answer so few rows that a single error fails them, and with them the
     whole sequence. So testing starts at the *last* candidate that answers fewer than `wanted`
     rows: a fifth of the sample, but 3 to 6 times the least number that could pass, and at most
     half the sample. (Simulated; starting lower stops by bad luck, higher starts beyond the
-    thresholds that hold.)
+    thresholds that hold.) Half of a large sample is a start of its own, with a small share of
+    delta: it helps scores that rank nothing, and costs those that rank well next to no coverage.
 
-    Why the start may depend on the sample. Let h be the first violating candidate (R > alpha) at
-    or after the start; the claim fails only if h is rejected. Given n_h and the counts of more
-    lenient candidates, the errors at h are Binomial(n_h, R(h)) and rejecting has probability at
-    most delta. That the start is not after h is a matter of the count at h + 1: nothing new. That
-    it is after the violating candidate g before h means that g + 1 answers fewer than `wanted`.
-    Where g + 1 is h this is again nothing new; else R(g + 1) <= alpha < R(h), and fewer rows from
-    the better part make errors at h more likely and rejection less. The cases exclude each other,
-    so the sum over h is at most delta, whatever the shape of R.
+    Why a start may depend on the sample. Let h be the first violating candidate (R > alpha) at
+    or after the start and before the next; the claim of this stretch fails only if h is rejected.
+    Given n_h and the counts of more lenient candidates, the errors at h are Binomial(n_h, R(h)) and
+    rejecting has at most the probability of the level. That the start is not after h is a matter of
+    the count at h + 1: nothing new. That it is after the violating candidate g before h means that
+    g + 1 answers fewer than `wanted`. Where g + 1 is h this is again nothing new; else
+    R(g + 1) <= alpha < R(h), and fewer rows from the better part make errors at h more likely and
+    rejection less. The cases exclude each other, so the sum over h is at most the level, whatever
+    the shape of R; and the levels at which the stretches begin add up to delta.
 
     Where ties make the count jump from below `least` to `wanted` or more in one step, the candidate
     before the jump could not pass whatever its labels, and testing starts behind it. Only there
@@ -207,11 +213,37 @@ def _first_tested(answered: Ints, least: int) -> int:
     """
     n = int(answered[-1])  # the last candidate, p >= 0, answers every row
     wanted = max(least, min(max(3 * least, min(n / 5, 6 * least)), n / 2))
-    first = max(int(np.count_nonzero(answered < wanted)) - 1, 0)
-    return first + 1 if answered[first] < least else first
+    first = _last_below(answered, wanted, least)
+    second = _last_below(answered, n / 2, least)
+    if n / 2 < 3 * wanted or second == first:
+        return ((first, 1.0),)
+    return ((first, 1.0 - SECOND_SHARE), (second, SECOND_SHARE))
 
 
-def _why_none(answered: Ints, errors: Ints, first: int, alpha: float, delta: float) -> str:
+def _last_below(answered: Ints, wanted: float, least: int) -> int:
+    """The last candidate that answers fewer than `wanted` rows, or the next if that has fewer than
+    `least`."""
+    last = max(int(np.count_nonzero(answered < wanted)) - 1, 0)
+    return last + 1 if answered[last] < least else last
+
+
+def _last_rejected(
+    answered: Ints, errors: Ints, starts: Starts, alpha: float, delta: float
+) -> int | None:
+    """Index in GRID of the most lenient candidate that passes, or None."""
+    chosen, level = None, 0.0
+    for (start, share), (end, _) in pairwise((*starts, (len(GRID), 0.0))):
+        level += share * delta
+        passes = bdtr(errors[start:end], answered[start:end], alpha) <= level
+        passed = int(np.argmin(np.append(passes, False)))  # up to the first failure
+        if passed:
+            chosen = start + passed - 1
+        if passed < end - start:
+            level = 0.0
+    return chosen
+
+
+def _why_none(answered: Ints, errors: Ints, starts: Starts, alpha: float, delta: float) -> str:
     n = int(answered[-1])
     least = least_answered(alpha, delta)
     if n < least:
@@ -219,14 +251,19 @@ def _why_none(answered: Ints, errors: Ints, first: int, alpha: float, delta: flo
             f"{n} rows cannot certify alpha={alpha:g} at delta={delta:g}: even without an error "
             f"{least} answered rows are needed; grade more rows or raise alpha"
         )
-    m, k = int(answered[first]), int(errors[first])
-    allowed = int(np.count_nonzero(bdtr(np.arange(m + 1), m, alpha) <= delta)) - 1
+    said = []
+    for start, share in starts:
+        m, k = int(answered[start]), int(errors[start])
+        passes = bdtr(np.arange(m + 1), m, alpha) <= share * delta
+        said.append(
+            f"p >= {GRID[start]:g} has {k} errors among {m} answered rows, and at most "
+            f"{np.count_nonzero(passes) - 1} would do"
+        )
     error_rate = float(errors[-1] / n)
     return (
-        f"the strictest threshold tested, p >= {GRID[first]:g}, has {k} errors among {m} answered "
-        f"rows, and alpha={alpha:g} at delta={delta:g} allows {allowed}; grade more rows, raise "
-        f"alpha, or improve the ranking (with an error rate of {error_rate:.3f}, at least "
-        f"{least_abstention(error_rate, alpha):.1%} of the answers must be abstained from)"
+        f"alpha={alpha:g} fails at delta={delta:g} where testing starts: {'; '.join(said)}; grade "
+        f"more rows, raise alpha, or improve the ranking (with an error rate of {error_rate:.3f}, "
+        f"at least {least_abstention(error_rate, alpha):.1%} of the answers must be abstained from)"
     )
 
 
