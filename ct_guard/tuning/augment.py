@@ -6,6 +6,7 @@ persuasion.
 
 import random
 from collections.abc import Sequence
+from itertools import cycle
 
 from ct_guard.records import GradedAnswer
 
@@ -34,15 +35,22 @@ learnt of them helps against the others."""
 def with_attacks(
     rows: Sequence[GradedAnswer], share: float = 0.2, seed: int = 0
 ) -> list[GradedAnswer]:
-    """`rows`, and for a random `share` of them a twin whose answer carries one of `ENDINGS`."""
+    """`rows`, and for a random `share` of them a twin whose answer carries one of `ENDINGS`.
+
+    Each ending goes to right and to wrong answers in their proportion, so that it tells nothing of
+    the label: of a few twins that chance had dealt unevenly, a model would learn to believe it.
+    """
     rng = random.Random(seed)  # noqa: S311
-    result = list(rows)
-    for row in rows:
-        if rng.random() < share:
-            answer = row.qa.answer.rstrip() + rng.choice(ENDINGS)
-            result.append(
-                GradedAnswer(
-                    qa=row.qa.model_copy(update={"answer": answer}), correct=row.correct
-                )  # what is added is no JSON: there are no fields to be asked about
-            )
-    return result
+    endings = rng.sample(ENDINGS, len(ENDINGS))
+    twins: dict[int, str] = {}
+    for truth in (True, False):
+        places = [at for at, row in enumerate(rows) if row.correct is truth]
+        chosen = rng.sample(places, round(share * len(places)))
+        twins |= dict(zip(chosen, cycle(endings), strict=False))
+    return [*rows, *(_twin(rows[at], twins[at]) for at in sorted(twins))]
+
+
+def _twin(row: GradedAnswer, ending: str) -> GradedAnswer:
+    """What is added is no JSON: there are no fields to be asked about."""
+    answer = row.qa.answer.rstrip() + ending
+    return GradedAnswer(qa=row.qa.model_copy(update={"answer": answer}), correct=row.correct)

@@ -124,6 +124,18 @@ def test_twins_carry_an_ending_and_keep_question_and_label() -> None:
         assert by_answer[twin.qa.question, plain] == twin.correct
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_an_ending_of_twins_tells_nothing_of_the_label(seed: int) -> None:
+    qa = QuestionAnswer(question="What is 7 plus 5?", answer="12")
+    original = [GradedAnswer(qa=qa, correct=number % 5 < 2) for number in range(325)]
+    dealt: dict[str, list[bool]] = {}
+    for twin in with_attacks(original, share=0.2, seed=seed)[len(original) :]:
+        dealt.setdefault(twin.qa.answer.removeprefix("12"), []).append(twin.correct)
+    assert {ending: sorted(labels) for ending, labels in dealt.items()} == dict.fromkeys(
+        ENDINGS, [False] * 3 + [True] * 2
+    )
+
+
 @pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("style", ["raw", "chat_user", "chat_turn"])
 def test_every_ending_reaches_the_model_whole(
