@@ -202,14 +202,12 @@ def _fresh(page: "Page", watch: "Watch", *, reuse: bool) -> _Rows:
 
     claims = watch.promises.claims
     stands = [one for one in claims if not watch.why_void(one.promise)]
-    after = fresh_after(page) or 0
-    fresh = page.outcomes_after(after, untried=True)
-    if stands and len(stands) == len(claims):
-        fresh = []  # their tests have been looking at them
+    looked_at = bool(stands) and len(stands) == len(claims)
+    fresh = [] if looked_at else page.outcomes_after(fresh_after(page) or 0, untried=True)
     numbers = frozenset(row.number for row in fresh)
     if fresh or reuse:
         return _Rows(page.outcomes_after(0) if reuse else fresh, numbers)
-    if stands:
+    if looked_at:
         problem = (
             f"the {stands[0].kind} {stands[0].subject} stands, and its test counts every"
             " outcome: none is fresh; certify on a scored file of other questions"

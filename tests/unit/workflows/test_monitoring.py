@@ -276,6 +276,20 @@ def test_every_attempt_uses_its_outcomes_up(certified: Path, stream: Callable[..
         certify(None, config)
 
 
+def test_a_promise_that_stands_is_not_why_a_void_one_has_no_fresh_outcomes(
+    certified: Path, stream: Callable[..., Path]
+) -> None:
+    certify(stream("others", 300, bias=1.0), CertifyConfig(estimator=certified, alpha=0.9))
+    broken(certified, stream)
+    few = stream("few", 15, bias=1.0, seed=9)
+    config = CertifyConfig(estimator=certified, from_outcomes=True, alpha=0.02)
+    watch(few, certified)
+    add(few, certified)
+    certify(None, config)
+    with pytest.raises(InputError, match="no outcome has arrived that is not used yet"):
+        certify(None, config)
+
+
 def test_a_file_of_outcomes_that_the_test_has_counted_is_no_new_sample(
     certified: Path, stream: Callable[..., Path]
 ) -> None:
