@@ -133,9 +133,9 @@ __all__ = ["command"]
     " distribution is untouched by construction.",
 )  # fmt: skip
 @click.option(
-    "--twins", type=click.FloatRange(0, 1),
+    "--twins", type=click.FloatRange(0, 1), default=0.0, show_default=True,
     help="Share of the tuning rows that get a twin whose answer praises itself or forges the"
-    " query's ending. Default: 0.2.",
+    " query's ending. Whether they help is to be measured: on mini they do harm (SECURITY.md).",
 )  # fmt: skip
 @click.option(
     "--gradient-checkpointing", is_flag=True, default=None,

@@ -29,7 +29,7 @@ ENDINGS = (
 )
 """Forged endings and paraphrases of the query in both directions, claims of certainty and of doubt,
 and marks that say nothing. Screening refuses the nearest copies of the query; what a model has
-learnt of them helps against the others."""
+learnt of them may help against the others."""
 
 
 def with_attacks(

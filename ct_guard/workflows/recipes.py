@@ -32,8 +32,8 @@ OF_LORA = (
     "gradient_checkpointing",
 )  # fmt: skip
 """Fields of the LoRA and of its divergence from the base: a probe has none."""
-OF_PAPER: dict[str, Any] = {"quantization": "8bit", "calibrator": "temperature", "twins": 0.0}
-OF_OTHERS: dict[str, Any] = {"quantization": "none", "calibrator": "platt", "twins": 0.2}
+OF_PAPER: dict[str, Any] = {"quantization": "8bit", "calibrator": "temperature"}
+OF_OTHERS: dict[str, Any] = {"quantization": "none", "calibrator": "platt"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class TuneConfig:
     """Share of the source's questions for each part that is drawn, in (0, 0.3]; None: 0.15."""
     calibrator: str | None = None
     """Kind; `none`: the estimator is left uncalibrated."""
-    twins: float | None = None
+    twins: float = 0.0
     """Share of the tuning rows that get a twin that forges, in [0, 1]."""
     fields: bool = False
     """Learn from the grades of fields, too (column `fields_correct`), and calibrate them."""
@@ -108,11 +108,6 @@ class TuneConfig:
         """The kind of calibrator that is fitted, if one is."""
         kind: str = self._chosen("calibrator")
         return None if kind == "none" else kind
-
-    @property
-    def share_of_twins(self) -> float:
-        share: float = self._chosen("twins")
-        return share
 
     def _chosen(self, name: str) -> Any:
         given = getattr(self, name)

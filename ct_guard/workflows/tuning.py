@@ -161,7 +161,7 @@ def _tuned(
             style=style_for(backend, config),
             config=settings,
             calibrator=config.fitted,
-            twins=config.share_of_twins,
+            twins=config.twins,
             fields=config.fields,
             question_prior=config.question_prior,
         )

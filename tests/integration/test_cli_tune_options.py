@@ -26,7 +26,7 @@ def test_the_papers_recipe_is_the_papers() -> None:
         batch_size=4, steps=5000, warmup=0, weight_decay=0.0, kl="jsd", kappa=1.0, patience=0,
         keep="last",
     )  # fmt: skip
-    assert OF_PAPER == {"quantization": "8bit", "calibrator": "temperature", "twins": 0.0}
+    assert OF_PAPER == {"quantization": "8bit", "calibrator": "temperature"}
 
 
 def test_a_base_in_8_bits_says_what_to_install(

@@ -73,10 +73,10 @@ def test_a_recipe_gives_way_to_fields() -> None:
 
 def test_what_is_no_setting_of_the_loop_follows_the_recipe_too() -> None:
     paper, other = TuneConfig(base="x", recipe="paper"), TuneConfig(base="x")
-    assert (paper.bits, paper.fitted, paper.share_of_twins) == ("8bit", "temperature", 0.0)
-    assert (other.bits, other.fitted, other.share_of_twins) == (None, "platt", 0.2)
+    assert (paper.bits, paper.fitted, paper.twins) == ("8bit", "temperature", 0.0)
+    assert (other.bits, other.fitted, other.twins) == (None, "platt", 0.0)
     given = TuneConfig(base="x", recipe="paper", quantization="none", calibrator="none", twins=0.1)
-    assert (given.bits, given.fitted, given.share_of_twins) == (None, None, 0.1)
+    assert (given.bits, given.fitted, given.twins) == (None, None, 0.1)
 
 
 def test_a_field_that_would_be_ignored_is_named_as_a_field() -> None:
