@@ -28,6 +28,11 @@ from .pretrained import quiet
 __all__ = ["WEIGHTS", "LoraAdapters"]
 
 WEIGHTS = "adapter_model.safetensors"
+_MISFITS = (
+    OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError,
+    SafetensorError,
+)  # fmt: skip
+"""What PEFT raises over an adapter that it does not expect."""
 
 
 class LoraAdapters:
@@ -56,9 +61,9 @@ class LoraAdapters:
         try:
             with quiet():
                 self._load(adapter)
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        except _MISFITS as error:
             self._forget(adapter.name)
-            first = str(error).strip().splitlines()[0]
+            first = " ".join(str(error).split())[:200]
             raise MismatchError(
                 f"the adapter {adapter.path} does not fit this base model: {first}"
             ) from error
