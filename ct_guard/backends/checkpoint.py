@@ -10,7 +10,7 @@ from safetensors import safe_open
 
 from ct_guard.files.untrusted_json import JsonError, read_json
 
-__all__ = ["check_declared", "check_stored", "model_folder", "weight_files"]
+__all__ = ["check_declared", "check_floats", "check_stored", "model_folder", "weight_files"]
 
 _WHOLE = "model.safetensors"
 _INDEX = "model.safetensors.index.json"
@@ -69,6 +69,13 @@ def check_stored(folder: Path, model: Any) -> None:
                 f"the weight {name!r} is stored in whole numbers ({kind}), and config.json has no"
                 " quantization_config that says what they stand for: fetch the original"
             )
+
+
+def check_floats(path: Path) -> None:
+    """Raises ValueError where a file of weights holds whole numbers, which none are."""
+    for _, name, kind in _stored([path]):
+        if kind in _COUNTS:
+            raise ValueError(f"the weight {name!r} is stored in whole numbers ({kind})")
 
 
 def check_declared(config: Any) -> None:

@@ -23,6 +23,7 @@ from safetensors.torch import load_file, save_file
 from ct_guard.errors import BackendError, MismatchError, UsageError
 
 from .base import Adapter
+from .checkpoint import check_floats
 from .pretrained import quiet
 
 __all__ = ["WEIGHTS", "LoraAdapters"]
@@ -73,6 +74,7 @@ class LoraAdapters:
     def _load(self, adapter: Adapter) -> None:
         path = str(adapter.path)
         config: Any = PeftConfig.from_pretrained(path)
+        check_floats(adapter.path / WEIGHTS)
         config.inference_mode = True
         config.alora_invocation_tokens = None  # whoever scores says where it acts
         if self._peft is None:

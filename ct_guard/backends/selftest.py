@@ -18,6 +18,7 @@ from ct_guard.errors import BackendError, SelfTestError
 from ct_guard.query import Query
 
 from .base import NO_TOKENS, Adapter, Backend, Item, PlainRow
+from .foreign import digesting
 from .text_check import check_text
 
 __all__ = ["MannerWarning", "self_test"]
@@ -82,7 +83,8 @@ def self_test(backend: Backend, query: Query, adapter: Adapter | None) -> float:
     for manner in backend.manners:
         backend.manner = manner
         try:
-            off, problem = rehearsal.judge()
+            with digesting(BackendError, "the base model fails as it reads ({})"):
+                off, problem = rehearsal.judge()
         except BackendError as error:
             off, problem = np.zeros((1, 2)), _Problem(str(error), mendable=True)
         if problem is None:

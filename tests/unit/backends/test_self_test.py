@@ -79,6 +79,13 @@ class ReadsNothing(Spoilt):
         return np.zeros_like(super().read_plainly(row, tokens))
 
 
+class Fails(FakeBackend):
+    """As an architecture's code does over a width that it does not expect."""
+
+    def score(self, *args: object) -> ScoreBatch:
+        raise AssertionError("N must be divisible by block_n")
+
+
 class RightOneByOne(Spoilt):
     """Batches are off until rows are read alone."""
 
@@ -140,6 +147,11 @@ def test_a_base_whose_batches_are_off_is_read_row_by_row_and_says_so() -> None:
 def test_scores_that_are_no_numbers_are_found(value: float) -> None:
     with np.errstate(invalid="ignore"), pytest.raises(SelfTestError, match="no numbers"):
         check(Spoilt(lambda labels: labels + value))
+
+
+def test_a_model_whose_code_fails_is_refused_with_what_it_says() -> None:
+    with pytest.raises(SelfTestError, match="fails as it reads .N must be divisible by block_n"):
+        check(Fails())
 
 
 def test_a_model_that_reads_nothing_is_found() -> None:
