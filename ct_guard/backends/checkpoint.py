@@ -2,6 +2,7 @@
 every weight in one of them, as a number that can be multiplied with."""
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -52,11 +53,12 @@ def weight_files(folder: Path) -> list[Path]:
 
 def check_stored(folder: Path, model: Any) -> None:
     """Raises ValueError for a weight that stands in two files, of which either may count, and for
-    whole numbers in the place of a weight of `model`, unless its configuration says how they were
-    quantised: without their scales they are no weights."""
+    whole numbers in the place of a weight of `model`, unless they were read as the quantised ones
+    that they are: without their scales they are no weights."""
     places: dict[str, Path] = {}
-    quantised = getattr(model.config, "quantization_config", None) is not None
-    weights = set() if quantised else {name for name, _ in model.named_parameters()}
+    # Of a way that it does not know, the library says no more than a warning.
+    known = getattr(model, "hf_quantizer", None) is not None
+    weights = set() if known else {name for name, _ in model.named_parameters()}
     for path, name, kind in _stored(weight_files(folder)):
         if name in places:
             raise ValueError(
@@ -66,8 +68,8 @@ def check_stored(folder: Path, model: Any) -> None:
         places[name] = path
         if kind in _COUNTS and name in weights:
             raise ValueError(
-                f"the weight {name!r} is stored in whole numbers ({kind}), and config.json has no"
-                " quantization_config that says what they stand for: fetch the original"
+                f"the weight {name!r} is stored in whole numbers ({kind}), and config.json says in"
+                " no way that is known here what they stand for: fetch the original"
             )
 
 
@@ -80,7 +82,9 @@ def check_floats(path: Path) -> None:
 
 def check_declared(config: Any) -> None:
     """Raises ValueError where a configuration names a causal language model of another kind than
-    its `model_type`: names of weights are often alike, and what is computed with them is not."""
+    its `model_type` (names of weights are often alike, what is computed with them is not), where it
+    attends in both directions, and where it computes with what is no number or out of range."""
+    _check_computed(config)
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
 
     own = {config.model_type, config.get_text_config(decoder=True).model_type}
@@ -93,6 +97,25 @@ def check_declared(config: Any) -> None:
                 f" {' or '.join(sorted(kinds))}, and model_type is {config.model_type}: correct the"
                 " wrong one"
             )
+
+
+def _check_computed(config: Any) -> None:
+    text = config.get_text_config(decoder=True)
+    for key in ("is_causal", "use_bidirectional_attention"):
+        if getattr(text, key, None) is (key != "is_causal"):
+            raise ValueError(
+                f"it attends in both directions ({key}): it is no causal language model"
+            )
+    for key in ("rms_norm_eps", "layer_norm_eps", "layer_norm_epsilon", "norm_epsilon"):
+        if not 0 <= (getattr(text, key, None) or 0) <= 1:
+            raise ValueError(
+                f"its config.json has the {key} {getattr(text, key)}: fetch the original"
+            )
+    rope = getattr(text, "rope_parameters", None) or {}
+    for part in (rope, *(one for one in rope.values() if isinstance(one, dict))):
+        for key in ("rope_theta", "factor"):
+            if part.get(key) is not None and not 0 < part[key] < math.inf:
+                raise ValueError(f"its config.json has the {key} {part[key]}: fetch the original")
 
 
 def _stored(files: list[Path]) -> Iterator[tuple[Path, str, str]]:

@@ -82,13 +82,16 @@ def load_model(
 
 def _check_alone(source: str | Path, revision: str | None) -> None:
     """Raises ValueError for an adapter, or a base with one beside it: the transformers library
-    would put it into the model without a word."""
+    would put it into the model without a word; and for what is no model's directory."""
     found = find_adapter_config_file(str(source), revision=revision)
     if found is not None:
         raise ValueError(
             f"{found} is an adapter's: give the base that it belongs to, or the model that it was"
             " merged into"
         )
+    place = Path(source)
+    if place.exists() and not (place / "config.json").is_file():
+        raise ValueError("it is neither a directory with a config.json nor a single GGUF file")
 
 
 def _parameters(config: Any) -> int:

@@ -1,13 +1,27 @@
-"""Whether texts survive a tokenizer: what it loses of them, no score can follow from."""
+"""Whether texts survive a tokenizer and a model: what is lost of them, no score can follow from."""
 
 import string
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ct_guard.errors import SelfTestError
 from ct_guard.query import Encoder
 
-__all__ = ["check_text"]
+__all__ = ["check_text", "tells_apart"]
 
 _PLAIN = string.ascii_letters + string.digits + string.punctuation
+
+_LEAST_SPREAD = 1e-5
+"""Of logits over different texts, relative to their size."""
+
+
+def tells_apart(logits: NDArray[np.floating[Any]]) -> bool:
+    """Whether a model reads anything, by its logits behind different texts, [texts, tokens]: one
+    with weights of zero, or a window that ends before the answer, says the same behind all."""
+    size = float(np.sqrt(np.square(logits).mean()))
+    return float(np.ptp(logits, axis=0).max()) > _LEAST_SPREAD * size
 
 
 def check_text(encoder: Encoder, text: str) -> None:

@@ -1,6 +1,7 @@
 """A base is loaded whole, or refused in one line that names what does not fit."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -92,9 +93,24 @@ def replaced(name: str, weight: torch.Tensor) -> Callable[[Weights], Weights]:
         ({"config": {"pad_token_id": 5000}}, "configuration cannot be read"),
         ({"config": {"num_hidden_layers": "two"}}, "configuration cannot be read"),
         ({"config": {"model_type": "unheard_of"}}, "unheard_of"),
+        ({"config": {"is_causal": False}}, "both directions"),
+        ({"config": {"rms_norm_eps": 1e9}}, "rms_norm_eps 1000000000"),
+        ({"config": {"rms_norm_eps": math.nan}}, "rms_norm_eps nan"),
+        ({"config": {"rope_parameters": {"rope_type": "default", "rope_theta": math.inf}}}, "inf"),
+        (
+            {"config": {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": -1}}},
+            "factor -1",
+        ),
         ({"config": {"model_type": "gemma"}}, "LlamaForCausalLM is a model of the type .*llama"),
         (
             {"weights": replaced("model.norm.weight", torch.ones(48, dtype=torch.int8))},
+            r"'model.norm.weight' is stored in whole numbers \(I8\)",
+        ),
+        (
+            {
+                "weights": replaced("model.norm.weight", torch.ones(48, dtype=torch.int8)),
+                "config": {"quantization_config": {"quant_method": "unheard_of"}},
+            },
             r"'model.norm.weight' is stored in whole numbers \(I8\)",
         ),
     ],
@@ -152,6 +168,15 @@ def test_an_adapter_beside_a_base_is_refused(variant: Variant, tiny_adapter: Pat
         shutil.copyfile(tiny_adapter / name, folder / name)
     with pytest.raises(BackendError, match="is an adapter's: give the base"):
         TransformersBackend.load(folder, device="cpu")
+
+
+@pytest.mark.parametrize("files", [[], ["a.gguf", "b.gguf"], ["m-00001-of-00002.gguf", "b.txt"]])
+def test_a_directory_without_one_model_is_none(files: list[str], tmp_path: Path) -> None:
+    for name in files:
+        (tmp_path / name).write_bytes(b"GGUF")
+    with pytest.raises(BackendError, match=r"config.json|magic|cannot use") as refused:
+        TransformersBackend.load(tmp_path, device="cpu")
+    assert "\n" not in str(refused.value)
 
 
 def test_an_adapter_is_no_base(tiny_adapter: Path) -> None:

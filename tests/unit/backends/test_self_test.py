@@ -150,7 +150,7 @@ def test_scores_that_are_no_numbers_are_found(value: float) -> None:
 
 
 def test_a_model_whose_code_fails_is_refused_with_what_it_says() -> None:
-    with pytest.raises(SelfTestError, match="fails as it reads .N must be divisible by block_n"):
+    with pytest.raises(SelfTestError, match=r"fails as it reads .N must be divisible by block_n"):
         check(Fails())
 
 
