@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from safetensors import safe_open
-
 from ct_guard.files.untrusted_json import JsonError, read_json
 
 __all__ = ["check_declared", "check_floats", "check_stored", "model_folder", "weight_files"]
@@ -119,6 +117,8 @@ def _check_computed(config: Any) -> None:
 
 
 def _stored(files: list[Path]) -> Iterator[tuple[Path, str, str]]:
+    from safetensors import safe_open  # what reads a GGUF file alone may lack it
+
     for path in files:
         with safe_open(path, framework="pt") as file:
             for name in file.keys():  # noqa: SIM118 (no dictionary)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from ct_guard.errors import MismatchError
 
-__all__ = ["PLAIN_TEXT_IS_SPECIAL", "check_known", "segment_encoder", "single_id"]
+__all__ = ["PLAIN_TEXT_IS_SPECIAL", "segment_encoder", "single_id"]
 
 _LEADS = ("\n", "0")
 """Encoded before every text and taken off again, so that SentencePiece's dummy prefix lands on it
@@ -18,8 +18,7 @@ PLAIN_TEXT_IS_SPECIAL = (
 
 def segment_encoder(tokenize: Callable[[str], list[int]]) -> Callable[[str], list[int]]:
     """A tokenizer's function from text to ids, without the prefix that it puts before a text."""
-    # A tokenizer that strips texts leaves nothing of the first, which then leads nothing.
-    leads = [(lead, ids) for lead in _LEADS if (ids := tokenize(lead))]
+    leads = [(lead, tokenize(lead)) for lead in _LEADS]
 
     def encode(text: str) -> list[int]:
         for lead, lead_ids in leads:
@@ -29,14 +28,6 @@ def segment_encoder(tokenize: Callable[[str], list[int]]) -> Callable[[str], lis
         return tokenize(text)
 
     return encode
-
-
-def check_known(ids: list[int], unknown: int | None) -> list[int]:
-    """The ids of a text. Raises MismatchError where all of them are the unknown token's: every text
-    of that kind would be read alike."""
-    if ids and unknown is not None and all(one == unknown for one in ids):
-        raise MismatchError("this base model's tokenizer knows nothing in a text: leave it out")
-    return ids
 
 
 def single_id(label: str, ids: list[int]) -> int:

@@ -127,7 +127,7 @@ class _Rehearsal:
         labels = self._score(self.items, self.query, self.adapter)
         after = self._score(self.items, wide, None) if self.adapter is not None else None
         right = self._plain(self.prefixes, self._own)
-        if not tells_apart(_centred(right)):
+        if not tells_apart(right):
             said = "its logits are the same whatever it reads: its weights are damaged"
             return right, _Problem(f"{said}, fetch the base model again", mendable=False)
         truth = _figures(right, right)

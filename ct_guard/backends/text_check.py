@@ -13,15 +13,11 @@ __all__ = ["check_text", "tells_apart"]
 
 _PLAIN = string.ascii_letters + string.digits + string.punctuation
 
-_LEAST_SPREAD = 1e-5
-"""Of logits over different texts, relative to their size."""
-
 
 def tells_apart(logits: NDArray[np.floating[Any]]) -> bool:
     """Whether a model reads anything, by its logits behind different texts, [texts, tokens]: one
-    with weights of zero, or a window that ends before the answer, says the same behind all."""
-    size = float(np.sqrt(np.square(logits).mean()))
-    return float(np.ptp(logits, axis=0).max()) > _LEAST_SPREAD * size
+    with weights of zero says the same behind all."""
+    return bool(np.ptp(logits, axis=0).any())
 
 
 def check_text(encoder: Encoder, text: str) -> None:

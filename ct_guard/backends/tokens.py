@@ -11,7 +11,7 @@ from ct_guard.records import Message
 
 from .chat_template import ChatTemplate
 from .foreign import digesting
-from .segments import PLAIN_TEXT_IS_SPECIAL, check_known, segment_encoder, single_id
+from .segments import PLAIN_TEXT_IS_SPECIAL, segment_encoder, single_id
 from .template_tokens import added_markup, apart_from, rendered_probes, vocabulary_markup
 
 __all__ = ["TokenizerEncoder"]
@@ -36,7 +36,6 @@ class TokenizerEncoder:
         self._trusted = _plain_core(core)
         self._untrusted = _plain_core(core)
         self._untrusted.encode_special_tokens = True
-        self._unknown = _unknown_id(tokenizer, core)
         self._special_ids = _special_ids(tokenizer, self._trusted)
         self._special_ids |= self._template_ids()
         marks = set(filter(None, map(self._trusted.id_to_token, self._special_ids)))
@@ -57,8 +56,7 @@ class TokenizerEncoder:
         if special:
             return list(self._cached(text))
         # A lone surrogate cannot be encoded; it stands for bytes that were no text to begin with.
-        ids = self._encode_plain(text.encode("utf-8", "replace").decode())
-        return check_known(ids, self._unknown)
+        return self._encode_plain(text.encode("utf-8", "replace").decode())
 
     def encode_whole(self, text: str) -> list[int]:
         ids = _ids(self._untrusted, text.encode("utf-8", "replace").decode())
@@ -109,12 +107,6 @@ def _special_ids(tokenizer: Any, core: Tokenizer) -> frozenset[int]:
     if tokenizer.unk_token not in (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token):
         ids.discard(tokenizer.unk_token_id)
     return frozenset(ids)
-
-
-def _unknown_id(tokenizer: Any, core: Tokenizer) -> int | None:
-    """Id of the token for what the vocabulary lacks, which the core may know alone."""
-    token = tokenizer.unk_token or getattr(core.model, "unk_token", None)
-    return core.token_to_id(token) if token else None
 
 
 def _plain_core(core: Tokenizer) -> Tokenizer:

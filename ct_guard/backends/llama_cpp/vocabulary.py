@@ -11,12 +11,7 @@ from typing import Any
 
 from ct_guard.backends.chat_template import ChatTemplate
 from ct_guard.backends.gguf_info import LABEL_IDS, NORMALIZER, GGUFInfo
-from ct_guard.backends.segments import (
-    PLAIN_TEXT_IS_SPECIAL,
-    check_known,
-    segment_encoder,
-    single_id,
-)
+from ct_guard.backends.segments import PLAIN_TEXT_IS_SPECIAL, segment_encoder, single_id
 from ct_guard.backends.template_tokens import (
     added_markup,
     apart_from,
@@ -55,7 +50,6 @@ class Vocabulary:
         self._vocabulary = model.vocabulary
         self._size = model.vocabulary_size
         self.chat_template = ChatTemplate(model.info.chat_template, model.info.special_tokens)
-        self._unknown: int | None = model.info.get("tokenizer.ggml.unknown_token_id")
         self._form: Any = model.info.get(NORMALIZER, "")
         known = model.info.get(LABEL_IDS, ())
         self._labels = dict(zip(LABELS, map(int, known), strict=False))
@@ -90,7 +84,7 @@ class Vocabulary:
         with self._working():
             if special:
                 return list(self._cached(self._normal(text)))
-            return check_known(self._encode_plain(self._normal(text)), self._unknown)
+            return self._encode_plain(self._normal(text))
 
     def encode_whole(self, text: str) -> list[int]:
         with self._working():
