@@ -12,6 +12,7 @@ from typing import Any
 
 from ct_guard.files.cache import file_digest
 
+from .checkpoint import model_folder
 from .dequantised import origin
 
 __all__ = ["digest", "fingerprint"]
@@ -23,6 +24,9 @@ _MORE_TEXT_FILES = (
     "added_tokens.json", "merges.txt", "special_tokens_map.json", "tokenizer.model", "vocab.json",
 )  # fmt: skip
 """Of tokenizers that have no tokenizer.json, or read these beside it."""
+_TEMPLATES = "additional_chat_templates/*.jinja"
+_VOCABULARIES = ("*.model", "*.txt", "tekken.json")
+"""What else a tokenizer without tokenizer.json may be read from."""
 _CONFIG_KEYS = (
     "model_type", "vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers",
     "num_attention_heads", "num_key_value_heads", "rope_theta", "tie_word_embeddings",
@@ -42,7 +46,7 @@ def fingerprint(source: str | Path, revision: str | None = None) -> str:
     """
     if (gguf := origin(source)) is not None:
         return gguf.fingerprint
-    folder = _folder(source, revision)
+    folder = model_folder(source, revision)
     if folder is None:
         return ""
     made = hashlib.sha256()
@@ -62,18 +66,26 @@ def digest(source: str | Path, revision: str | None = None) -> str:
     files cannot be found. Large files are read through once (see `file_digest`)."""
     if (gguf := origin(source)) is not None:
         return gguf.digest
-    folder = _folder(source, revision)
+    folder = model_folder(source, revision)
     if folder is None:
         return ""
     made = hashlib.sha256()
     config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     kept = {key: value for key, value in config.items() if key not in _SAYS_NOTHING}
     made.update(json.dumps(kept, sort_keys=True).encode())
-    texts = [folder / name for name in (*_TEXT_FILES, *_MORE_TEXT_FILES)]
     weights = sorted(folder.glob("*.safetensors"))
-    for path in [*filter(Path.is_file, texts), *weights]:
+    for path in [*_texts(folder), *weights]:
         made.update(f"\n{path.name} {file_digest(path)}".encode())
     return made.hexdigest()
+
+
+def _texts(folder: Path) -> list[Path]:
+    """The files that a tokenizer and its chat templates may be read from."""
+    named = [folder / name for name in (*_TEXT_FILES, *_MORE_TEXT_FILES)]
+    found = [*filter(Path.is_file, named), *sorted(folder.glob(_TEMPLATES))]
+    if not (folder / "tokenizer.json").is_file():
+        found += [path for pattern in _VOCABULARIES for path in sorted(folder.glob(pattern))]
+    return list(dict.fromkeys(found))
 
 
 def _add_sample(made: "hashlib._Hash", path: Path) -> None:
@@ -86,14 +98,3 @@ def _add_sample(made: "hashlib._Hash", path: Path) -> None:
         file.seek(size - _SAMPLE)
         made.update(file.read(_SAMPLE))
         made.update(str(size).encode())
-
-
-def _folder(source: str | Path, revision: str | None) -> Path | None:
-    if Path(source).is_dir():
-        return Path(source) if (Path(source) / "config.json").is_file() else None
-    from transformers.utils.hub import cached_file
-
-    found = cached_file(
-        str(source), "config.json", revision=revision, _raise_exceptions_for_missing_entries=False
-    )
-    return Path(found).parent if found else None

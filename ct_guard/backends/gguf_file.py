@@ -31,6 +31,8 @@ __all__ = ["validate_adapter", "validate_base"]
 _MAX_LAYERS = 512
 _MAX_EXPERTS = 512
 _MAX_CONTEXT = 1 << 27
+_FAULTS = (OSError, ValueError, TypeError, LookupError, ArithmeticError, AttributeError)
+"""InvalidGGUF among them, and what comes of a key that is of another type than it has to be."""
 _ROPE_SCALINGS = ("none", "linear", "yarn", "longrope")
 
 
@@ -56,7 +58,7 @@ def validate_base(path: Path) -> GGUFInfo:
         _check_numbers(info)
         _check_own(info)
         check_tensors(info)
-    except (InvalidGGUF, OSError) as error:
+    except _FAULTS as error:
         raise BackendError(
             f"cannot use the base model {path}: {error}; fetch or export it again"
         ) from error
@@ -92,7 +94,7 @@ def validate_adapter(path: Path, base: GGUFInfo) -> None:
                 f"it was made for the base {made_for}, and {base.path} is {base.fingerprint}"
             )
         check_pairs(header.tensors, base.tensors)
-    except (InvalidGGUF, OSError) as error:
+    except _FAULTS as error:
         raise MismatchError(
             f"cannot use the adapter {path}: {error}; export it again, or give its own base"
         ) from error
@@ -118,7 +120,7 @@ def _check_own(info: GGUFInfo) -> None:
     form = _text(info.fields, NORMALIZER, "NFC")
     if form not in ("NFC", "NFD", "NFKC", "NFKD"):
         raise InvalidGGUF(f"{NORMALIZER} is {form!r}, no form of Unicode")
-    for key in (FINGERPRINT, "tokenizer.chat_template"):
+    for key in (FINGERPRINT, "tokenizer.chat_template", "tokenizer.ggml.pre"):
         _text(info.fields, key, "")
     labels = info.fields.get(LABEL_IDS)
     if labels is not None and (

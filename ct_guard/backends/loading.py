@@ -6,9 +6,11 @@ from typing import Any, Literal
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from ct_guard.errors import BackendError, MissingExtraError
 
+from .checkpoint import check_declared, check_stored, model_folder
 from .dequantised import local_form
 from .machine import computes_in_bfloat16
 from .placement import pick_device, pick_dtype
@@ -31,7 +33,8 @@ def load_model(
 ) -> tuple[Any, Any]:
     """Model and tokenizer, from a directory, a GGUF file or the hub: safetensors only, no remote
     code. Every weight of the model stands in the checkpoint, and every one of the checkpoint in the
-    model; every token has an embedding.
+    model; every token has an embedding. Nothing else
+    is loaded into it, and its files are those that a digest covers.
 
     Raises:
         BackendError: they cannot be loaded.
@@ -47,7 +50,9 @@ def load_model(
         options |= {"quantization_config": _quantized(quantization), "device_map": {"": where}}
     try:
         with quiet():
+            _check_alone(source, revision)
             config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+            check_declared(config)
             tokenizer = load_tokenizer(source, revision)
             if number is None:
                 few = not computes_in_bfloat16(_parameters(config))
@@ -62,6 +67,8 @@ def load_model(
                 **options,
             )
         check_whole(report, str(named))
+        if (folder := model_folder(source, revision)) is not None:
+            check_stored(folder, model)
         _check_tied(model, str(named))
         if quantization is None:
             model = model.to(where)
@@ -71,6 +78,20 @@ def load_model(
         ) from error
     _check_embeddings(model, tokenizer, str(named))
     return model, tokenizer
+
+
+def _check_alone(source: str | Path, revision: str | None) -> None:
+    """Raises ValueError for an adapter, or a base with one beside it: the transformers library
+    would put it into the model without a word; and for what is no model's directory."""
+    found = find_adapter_config_file(str(source), revision=revision)
+    if found is not None:
+        raise ValueError(
+            f"{found} is an adapter's: give the base that it belongs to, or the model that it was"
+            " merged into"
+        )
+    place = Path(source)
+    if place.exists() and not (place / "config.json").is_file():
+        raise ValueError("it is neither a directory with a config.json nor a single GGUF file")
 
 
 def _parameters(config: Any) -> int:

@@ -23,11 +23,17 @@ from safetensors.torch import load_file, save_file
 from ct_guard.errors import BackendError, MismatchError, UsageError
 
 from .base import Adapter
+from .checkpoint import check_floats
 from .pretrained import quiet
 
 __all__ = ["WEIGHTS", "LoraAdapters"]
 
 WEIGHTS = "adapter_model.safetensors"
+_MISFITS = (
+    OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError, ArithmeticError,
+    SafetensorError,
+)  # fmt: skip
+"""What PEFT raises over an adapter that it does not expect."""
 
 
 class LoraAdapters:
@@ -56,9 +62,9 @@ class LoraAdapters:
         try:
             with quiet():
                 self._load(adapter)
-        except (OSError, ValueError, RuntimeError, KeyError, SafetensorError) as error:
+        except _MISFITS as error:
             self._forget(adapter.name)
-            first = str(error).strip().splitlines()[0]
+            first = " ".join(str(error).split())[:200]
             raise MismatchError(
                 f"the adapter {adapter.path} does not fit this base model: {first}"
             ) from error
@@ -68,6 +74,7 @@ class LoraAdapters:
     def _load(self, adapter: Adapter) -> None:
         path = str(adapter.path)
         config: Any = PeftConfig.from_pretrained(path)
+        check_floats(adapter.path / WEIGHTS)
         config.inference_mode = True
         config.alora_invocation_tokens = None  # whoever scores says where it acts
         if self._peft is None:

@@ -18,6 +18,8 @@ from ct_guard.errors import BackendError, SelfTestError
 from ct_guard.query import Query
 
 from .base import NO_TOKENS, Adapter, Backend, Item, PlainRow
+from .foreign import digesting
+from .text_check import check_text, tells_apart
 
 __all__ = ["MannerWarning", "self_test"]
 
@@ -73,15 +75,16 @@ def self_test(backend: Backend, query: Query, adapter: Adapter | None) -> float:
     The fastest of `Backend.manners` that is right is taken, with a MannerWarning where it is not
     the first. Raises SelfTestError, naming the fault, where none is: text that does not survive the
     tokenizer, an adapter that is ignored or acts elsewhere, wrong positions, padding that counts,
-    exchanged labels, caches of other rows or adapters.
+    exchanged labels, caches of other rows or adapters, a model that reads nothing.
     """
-    _check_text(backend)
+    check_text(backend.encoder, SHARED[0])
     rehearsal = _Rehearsal(backend, query, adapter)
     first = ""
     for manner in backend.manners:
         backend.manner = manner
         try:
-            off, problem = rehearsal.judge()
+            with digesting(BackendError, "the base model fails as it reads ({})"):
+                off, problem = rehearsal.judge()
         except BackendError as error:
             off, problem = np.zeros((1, 2)), _Problem(str(error), mendable=True)
         if problem is None:
@@ -97,12 +100,6 @@ def self_test(backend: Backend, query: Query, adapter: Adapter | None) -> float:
         if not problem.mendable:
             break
     raise SelfTestError(first)
-
-
-def _check_text(backend: Backend) -> None:
-    text = SHARED[0]
-    if backend.encoder.decode(backend.encoder.encode(text)).strip() != text:
-        raise SelfTestError("token ids of a plain text do not decode to that text")
 
 
 class _Rehearsal:
@@ -130,6 +127,9 @@ class _Rehearsal:
         labels = self._score(self.items, self.query, self.adapter)
         after = self._score(self.items, wide, None) if self.adapter is not None else None
         right = self._plain(self.prefixes, self._own)
+        if not tells_apart(right):
+            said = "its logits are the same whatever it reads: its weights are damaged"
+            return right, _Problem(f"{said}, fetch the base model again", mendable=False)
         truth = _figures(right, right)
         off = _figures(scored, labels) - truth
         faults = list(self._faults(right, off))

@@ -213,7 +213,7 @@ class _Found:
         self.estimators.setdefault(str(fields.get("estimator") or UNNAMED))
         if fields.get("scorer"):
             self.scorers.setdefault(str(fields["scorer"]))
-        if (fields.get("backend"), fields.get("format")) not in self.arithmetics:
+        if (str(fields.get("backend")), str(fields.get("format"))) not in self.arithmetics:
             computed = arithmetic_of(row)
             if computed is not None:
                 self.arithmetics[computed.backend, computed.format] = computed

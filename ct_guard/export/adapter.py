@@ -83,6 +83,9 @@ def _read_config(source: Path) -> dict[str, Any]:
     for key, allowed in _PLAIN.items():
         if config.get(key, allowed[0]) not in allowed:
             raise ExportError(f"{path}: {key} {config[key]!r} cannot be expressed in GGUF")
+    alpha = config.get("lora_alpha")
+    if not isinstance(alpha, (int, float)) or alpha <= 0:  # to llama.cpp, 0 is 1
+        raise ExportError(f"{path}: lora_alpha {alpha!r} cannot be expressed in GGUF")
     for key in _UNKNOWN_TO_GGUF:
         if config.get(key):
             raise ExportError(f"{path}: {key} {config[key]!r} cannot be expressed in GGUF")
@@ -147,5 +150,4 @@ def _factor(config: dict[str, Any], module: str, rank: int) -> float:
     common = float(config["lora_alpha"])
     alpha = float(patterns.get(get_pattern_key(list(patterns), module), common))
     scale = alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
-    theirs = common / rank if common else 1.0  # llama.cpp takes an alpha of 0 for "no scale"
-    return scale / theirs
+    return scale / (common / rank)

@@ -13,6 +13,8 @@ import gguf
 import numpy as np
 from numpy.typing import NDArray
 
+from ct_guard.backends.checkpoint import check_declared
+from ct_guard.backends.pretrained import FAULTS, loading_problem
 from ct_guard.backends.rope import llama3_factors
 from ct_guard.errors import ExportError
 
@@ -170,8 +172,11 @@ def read_architecture(folder: Path) -> Architecture:
 
     try:
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        raise ExportError(f"cannot read {folder / 'config.json'}: {error}") from error
+        check_declared(config)
+    except FAULTS as error:
+        raise ExportError(
+            f"cannot read {folder / 'config.json'}: {loading_problem(error)}"
+        ) from error
     name = (config.architectures or ["none"])[0]
     if name not in _ARCHITECTURES:
         raise ExportError(

@@ -8,8 +8,8 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 
+from ct_guard.backends.checkpoint import weight_files
 from ct_guard.errors import ExportError
-from ct_guard.files.untrusted_json import JsonError, read_json
 
 __all__ = ["Weights"]
 
@@ -34,19 +34,24 @@ class Weights:
                         f"{path}: the tensor {name!r} is of type {part.get_dtype()}: a checkpoint"
                         " that is quantised already cannot be exported; take the original"
                     )
+                if name in self.shapes:
+                    raise ExportError(
+                        f"{path}: the tensor {name!r} stands in another file, too: take the file"
+                        " out that does not belong to it"
+                    )
                 self.shapes[name] = tuple(part.get_shape())
                 self._open[name] = file
 
     @classmethod
     def of(cls, folder: Path) -> "Weights":
-        """Of a model's directory: `model.safetensors`, or the shards that its index names."""
-        index = folder / "model.safetensors.index.json"
-        if index.is_file():
-            return cls([folder / name for name in _shards(index)])
-        whole = folder / "model.safetensors"
-        if not whole.is_file():
+        """Of a model's directory, from the files that the transformers library would take."""
+        try:
+            files = weight_files(folder)
+        except ValueError as error:
+            raise ExportError(f"cannot read the weights of {folder}: {error}") from error
+        if not files:
             raise ExportError(f"no model.safetensors in {folder}: only safetensors are exported")
-        return cls([whole])
+        return cls(files)
 
     def read(self, name: str) -> NDArray[np.float32]:
         """One tensor in float32. Raises ExportError when it is not finite."""
@@ -54,16 +59,3 @@ class Weights:
         if not np.isfinite(values).all():
             raise ExportError(f"the tensor {name!r} holds values that are not finite numbers")
         return values
-
-
-def _shards(index: Path) -> list[str]:
-    """The files that an index names, which lie beside it."""
-    try:
-        named = read_json(index).get("weight_map")
-    except JsonError as error:
-        raise ExportError(f"cannot read {index}: {error}; fetch it again") from error
-    files = list(named.values()) if isinstance(named, dict) else []
-    plain = all(isinstance(name, str) and name.isprintable() for name in files)
-    if not files or not plain or any(Path(name).name != name for name in files):
-        raise ExportError(f"{index} names no files beside it as its weight_map: fetch it again")
-    return sorted(set(files))

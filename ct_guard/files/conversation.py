@@ -11,6 +11,8 @@ from typing import Any
 from ct_guard.conversation import ChatTurn, alternating
 from ct_guard.records import Message, Role
 
+from .untrusted_json import with_each_name_once
+
 __all__ = ["ROLES", "read_calls", "spoken_turns"]
 
 ROLES: dict[str, Role] = {
@@ -52,13 +54,16 @@ def _call(call: Any) -> tuple[str, str]:
 
 
 def _arguments(given: Any) -> str:
-    """In one canonical form; text that is no JSON stays as it is."""
+    """In one canonical form; text that is no JSON, or not clearly so, stays as it is."""
     if isinstance(given, str):
         try:
-            given = json.loads(given or "{}")
+            given = json.loads(given or "{}", object_pairs_hook=with_each_name_once)
         except (ValueError, RecursionError):
             return str(given)
-    return json.dumps(given or {}, ensure_ascii=False, sort_keys=True)
+    try:
+        return json.dumps(given or {}, ensure_ascii=False, sort_keys=True)
+    except RecursionError:
+        raise ValueError("must hold calls whose arguments are not nested so deep") from None
 
 
 def spoken_turns(turns: list[ChatTurn], question: str | None = None) -> tuple[Message, ...]:

@@ -12,7 +12,7 @@ from .compression import unpacked_name
 from .foreign_parts import path_of
 from .paths import StrPath, opened
 from .rows import Row, raw_row
-from .untrusted_json import DEPTH, is_too_deep
+from .untrusted_json import DEPTH, is_too_deep, with_each_name_once
 
 __all__ = ["MOST_BYTES", "is_document", "read"]
 
@@ -41,7 +41,12 @@ def read(path: StrPath, places: Sequence[str] = ()) -> Iterator[Row]:
             " document: write one object a line (.jsonl)"
         )
     try:
-        value = json.loads(data.decode("utf-8-sig"), parse_constant=_constant, parse_float=_float)
+        value = json.loads(
+            data.decode("utf-8-sig"),
+            parse_constant=_constant,
+            parse_float=_float,
+            object_pairs_hook=with_each_name_once,
+        )
     except (ValueError, RecursionError) as error:
         raise InputError(f"{source}: is no JSON document: {error}") from None
     found = [value, *(path_of(value, place) for place in places)]

@@ -38,6 +38,8 @@ def inputs_of(sources: StrPath | Sequence[StrPath], *, output: StrPath = STDIO) 
     beside = Path(output).resolve() if is_folder(output) else None
     found: dict[str, Input] = {}
     for source in [os.fspath(one) for one in named]:
+        if "\0" in source:
+            raise InputError(f"{source!r}: is no name of a file")
         for one in _meant(source, beside):
             found.setdefault(_identity(one.path), one)
     if len(found) > 1 and STDIO in found:

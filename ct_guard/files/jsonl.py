@@ -5,7 +5,7 @@ import math
 import os
 import re
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain, islice
 from typing import Any, BinaryIO
@@ -18,7 +18,7 @@ from .columns import input_names, result_values
 from .dialect import check_text
 from .paths import STDIO, StrPath, check_readable, is_too_long, numbered_lines, opened
 from .rows import USED_COLUMNS, Row, overlong_row, raw_row
-from .untrusted_json import DEPTH, is_too_deep
+from .untrusted_json import DEPTH, JsonError, is_too_deep, with_each_name_once
 
 __all__ = ["JsonlWriter", "count", "decode_line", "encode_line", "encode_lines", "header", "read"]
 
@@ -130,7 +130,7 @@ def header(path: StrPath) -> tuple[str, ...]:
 
 
 def _rows(stream: BinaryIO, source: str) -> Iterator[Row]:
-    lines = (numbered for numbered in numbered_lines(stream) if not numbered[1].isspace())
+    lines = (numbered for numbered in numbered_lines(stream) if numbered[1].strip())
     first = list(islice(lines, 2))
     if first:
         _check_lines(source, *(line for _, line in first))
@@ -164,16 +164,39 @@ def _row(number: int, where: str, line: bytes) -> Row:
         return _odd_row(number, where, line)
     if not isinstance(fields, dict):
         return _odd_row(number, where, line)
-    nested = False
-    for value in fields.values():
-        kind = type(value)
-        if kind is float and not math.isfinite(value):
+    kinds = list(map(type, fields.values()))
+    if float in kinds:
+        for value in fields.values():
+            if type(value) is float and not math.isfinite(value):
+                return _odd_row(number, where, line)
+    texts = kinds.count(str) + len(kinds)
+    if list in kinds or dict in kinds:
+        if _HUGE.search(line) or _may_be_deep(line):
             return _odd_row(number, where, line)
-        if kind is list or kind is dict:
-            nested = True
-    if nested and (_HUGE.search(line) or _may_be_deep(line)):
+        texts = _texts_in(fields)
+    if _quoted(line) != texts:
         return _odd_row(number, where, line)
     return Row(number, fields, None, where)
+
+
+def _quoted(line: bytes) -> int | None:
+    """How many texts stand in a line, names among them: more than were read, where a name stands
+    twice. None where an escape before a quote makes that hard to tell."""
+    if b"\\" not in line:
+        return line.count(b'"') >> 1
+    if b'\\\\"' in line:
+        return None
+    return (line.count(b'"') - line.count(b'\\"')) >> 1
+
+
+def _texts_in(value: dict[str, Any] | list[Any]) -> int:
+    """Texts, names among them, in a value that is not nested deep."""
+    items: Collection[Any] = value.values() if isinstance(value, dict) else value
+    kinds = list(map(type, items))
+    found = kinds.count(str) + (len(kinds) if isinstance(value, dict) else 0)
+    if list in kinds or dict in kinds:
+        found += sum(_texts_in(item) for item in items if type(item) in (list, dict))
+    return found
 
 
 def _odd_row(number: int, where: str, line: bytes) -> Row:
@@ -188,9 +211,16 @@ def _odd_row(number: int, where: str, line: bytes) -> Row:
         return value
 
     try:
-        fields = json.loads(line.decode(), parse_constant=number_of, parse_float=number_of)
+        fields = json.loads(
+            line.decode(),
+            parse_constant=number_of,
+            parse_float=number_of,
+            object_pairs_hook=with_each_name_once,
+        )
     except UnicodeDecodeError as error:
         return raw_row(number, where, text, f"is not UTF-8 text (byte {error.start + 1})")
+    except JsonError as error:
+        return raw_row(number, where, text, str(error))
     except (ValueError, RecursionError) as error:
         return raw_row(number, where, text, f"is not JSON: {error}")
     if not isinstance(fields, dict):

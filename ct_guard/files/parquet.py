@@ -173,8 +173,10 @@ def _cells(name: str, column: Any) -> list[Any]:
     kinds = pa.types
     if kinds.is_dictionary(column.type):
         column = column.dictionary_decode()
-    is_bytes = kinds.is_binary(column.type) or kinds.is_large_binary(column.type)
-    if is_bytes and name in USED_COLUMNS:  # some writers do not mark text as text
+    bytes_of = (kinds.is_binary, kinds.is_large_binary, kinds.is_fixed_size_binary)
+    if (
+        any(is_kind(column.type) for is_kind in bytes_of) and name in USED_COLUMNS
+    ):  # some writers do not mark text as text
         return [_decoded(scalar) for scalar in column]
     if kinds.is_timestamp(column.type) and column.type.unit == "ns":
         return [_nanoseconds(scalar) for scalar in column]

@@ -14,6 +14,7 @@ from .conversation import ROLES, read_calls, spoken_turns
 from .lists import list_of_texts
 from .rows import Row
 from .token_logprobs import numbers_of, tokens_of
+from .untrusted_json import with_each_name_once
 
 __all__ = ["Rejected", "Told", "correct_of", "question_answer", "texts_of", "told_by"]
 
@@ -77,7 +78,7 @@ def question_answer(row: Row, columns: Collection[str] = ()) -> QuestionAnswer |
 def told_by(row: Row) -> Told | Rejected:
     """What `question_answer` says of a row, in short."""
     fields = row.fields
-    if row.error is None and not fields.get("messages") and "answer" in fields:
+    if row.error is None and fields.get("messages") in (None, "") and "answer" in fields:
         try:
             question = _optional_text(fields, "question")
             if question is not None:
@@ -221,7 +222,7 @@ def _turns(value: Any) -> list[ChatTurn]:
         return []
     if isinstance(value, str) and value.strip():
         try:
-            value = json.loads(value)
+            value = json.loads(value, object_pairs_hook=with_each_name_once)
         except (ValueError, RecursionError) as error:
             raise _FieldError(f"field 'messages' is not JSON: {error}") from None
     if value is None or (isinstance(value, str) and not value.strip()):

@@ -94,6 +94,8 @@ def opened(path: StrPath) -> Iterator[BinaryIO]:
         raise InputError(
             f"{os.fspath(path)}: cannot be read: {error.strerror}; check its permissions"
         ) from None
+    except ValueError:  # with a NUL in it
+        raise InputError(f"{os.fspath(path)!r}: is no name of a file") from None
     with stream:
         yield unpacking(stream, path)
 

@@ -27,15 +27,14 @@ def tokens_of(value: Any) -> Sequence[Any]:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
             raise ValueError(f"is not JSON: {error}") from None
-    if isinstance(value, dict) and "token_logprobs" in value:
-        value = [number for number in value["token_logprobs"] or () if number is not None]
-    elif isinstance(value, dict) and "content" in value:
-        value = value["content"]
+    older = isinstance(value, dict) and "token_logprobs" in value
+    if isinstance(value, dict):
+        value = value.get("token_logprobs" if older else "content", value)
     if value is None:
         return ()
     if not isinstance(value, (list, tuple)):
         raise ValueError(_EXPECTED)
-    return value
+    return [number for number in value if number is not None] if older else value
 
 
 def numbers_of(tokens: Sequence[Any]) -> tuple[float, ...]:

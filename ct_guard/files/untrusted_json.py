@@ -3,10 +3,19 @@ value that it cannot hold."""
 
 import json
 import math
+from collections import Counter
 from pathlib import Path
 from typing import Any, NoReturn
 
-__all__ = ["DEPTH", "MOST_BYTES", "JsonError", "is_too_deep", "parse_json", "read_json"]
+__all__ = [
+    "DEPTH",
+    "MOST_BYTES",
+    "JsonError",
+    "is_too_deep",
+    "parse_json",
+    "read_json",
+    "with_each_name_once",
+]
 
 DEPTH = 100
 """Lists and objects in one another, at most. Python's own parser takes some 990, and whatever walks
@@ -24,8 +33,8 @@ class JsonError(ValueError):
 
 
 def parse_json(text: bytes | str) -> Any:
-    """The value. Numbers are finite, integers within 64 bits, texts are Unicode, nothing is nested
-    more than `DEPTH` deep. Raises JsonError."""
+    """The value. Numbers are finite, integers within 64 bits, texts are Unicode, no object has a
+    name twice, nothing is nested more than `DEPTH` deep. Raises JsonError."""
     try:
         decoded = text.decode() if isinstance(text, bytes) else text
         value = _DECODER.decode(decoded)
@@ -77,6 +86,17 @@ def is_too_deep(value: Any) -> bool:
     return True
 
 
+def with_each_name_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The object that these make: the `object_pairs_hook` of a parser. Raises JsonError for a name
+    that stands there twice: which of its values counts, readers of JSON do not agree about."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        counts = Counter(name for name, _ in pairs)
+        twice = next(name for name, times in counts.items() if times > 1)
+        raise JsonError(f"the name {twice[:40]!r} stands twice in one object")
+    return made
+
+
 _TOO_DEEP = f"lists and objects are nested more than {DEPTH} deep"
 
 
@@ -97,4 +117,9 @@ def _integer(digits: str) -> int:
     return int(digits)
 
 
-_DECODER = json.JSONDecoder(parse_constant=_constant, parse_float=_finite, parse_int=_integer)
+_DECODER = json.JSONDecoder(
+    parse_constant=_constant,
+    parse_float=_finite,
+    parse_int=_integer,
+    object_pairs_hook=with_each_name_once,
+)

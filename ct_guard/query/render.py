@@ -111,7 +111,7 @@ def render(
 
     Texts are cleaned, then every user text is encoded on its own with special tokens off, whole;
     nothing that it says can become template. Raises UsageError when the budget is too small for the
-    query.
+    query, MismatchError when nothing of the answer is left in ids.
     """
     turns, turns_changed = read_turns(qa.conversation())
     answer_text, answer_changed = read_answer(qa.answer)
@@ -123,10 +123,17 @@ def render(
         text = raw_text(turns, style)
         whole = join(text, answer_text, query.ids, encoder, asked=asked)
         if whole is not None:
+            _check_said(answer_text, whole[1])
             return Rendered(*fit(*whole, room), sanitized, boundary)
     around = frame(style, turns, encoder)
     answer = tuple(encoder.encode(around.answer_lead + answer_text.strip()))
+    _check_said(answer_text, answer)
     return Rendered(*fit(around.context, answer, room), sanitized)
+
+
+def _check_said(text: str, answer: tuple[int, ...]) -> None:
+    if text.strip() and not answer:
+        raise MismatchError("this base model's tokenizer has no token for anything in the answer")
 
 
 def fit(

@@ -49,6 +49,8 @@ Pattern = Annotated[
 """PEFT takes these for regular expressions, and matches them with the names of all modules."""
 MOST = 10_000
 Names = Annotated[list[Pattern], Field(max_length=MOST)]
+Scale = Annotated[float, Field(gt=0)]
+"""An alpha of 0 is nothing to PEFT, and 1 to llama.cpp."""
 
 
 class _Values(BaseModel):
@@ -56,13 +58,13 @@ class _Values(BaseModel):
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False, strict=True)
 
-    alpha_pattern: Annotated[dict[Pattern, float], Field(max_length=MOST)] | None = None
+    alpha_pattern: Annotated[dict[Pattern, Scale], Field(max_length=MOST)] | None = None
     base_model_name_or_path: str | None = None
     bias: str = "none"
     fan_in_fan_out: bool | None = None
     layers_pattern: Names | Pattern | None = None
     layers_to_transform: list[int] | int | None = None
-    lora_alpha: float | None = None
+    lora_alpha: Scale = 8
     lora_dropout: Annotated[float, Field(ge=0, lt=1)] | None = None
     r: Annotated[int, Field(ge=1, le=1 << 16)] | None = None
     rank_pattern: Annotated[dict[Pattern, int], Field(max_length=MOST)] | None = None

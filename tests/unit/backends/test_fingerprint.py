@@ -74,6 +74,21 @@ def test_who_saved_a_configuration_changes_nothing(tiny_base: Path, copy: Path) 
     assert digest(copy) == digest(tiny_base)
 
 
+@pytest.mark.parametrize("name", ["vocab.txt", "spiece.model", "tekken.json"])
+def test_what_a_tokenizer_of_another_form_is_read_from_is_noticed(name: str, copy: Path) -> None:
+    (copy / name).write_text("a")
+    with_tokenizer, other = digest(copy), copy / "additional_chat_templates"
+    (copy / name).write_text("b")
+    assert digest(copy) == with_tokenizer  # nobody reads it
+    other.mkdir()
+    (other / "tools.jinja").write_text("{{ messages }}")
+    assert digest(copy) != with_tokenizer
+    (copy / "tokenizer.json").unlink()
+    alone = digest(copy)
+    (copy / name).write_text("c")
+    assert digest(copy) != alone
+
+
 @pytest.mark.parametrize("name", ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"])
 def test_a_changed_tokenizer_is_noticed(name: str, tiny_base: Path, copy: Path) -> None:
     with (copy / name).open("a") as file:

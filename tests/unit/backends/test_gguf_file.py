@@ -268,3 +268,22 @@ def test_quantised_matrices_are_measured_in_blocks(tiny_gguf: Path, tmp_path: Pa
     info = validate_base(tiny_gguf).tensors["output.weight"]
     assert info.type == GGMLQuantizationType.F32
     assert info.size == 4 * info.shape[0] * info.shape[1]
+
+
+@pytest.mark.parametrize(
+    "other", [("2", TEXT, None), (-7, I32, None), ([1, 2], ARRAY, U32), (["a", "b"], ARRAY, TEXT)]
+)
+def test_a_key_of_another_type_is_no_other_error(
+    other: tuple[Any, ...], tiny_gguf: Path, tmp_path: Path
+) -> None:
+    """Of every key that a file has, and of those that it may have."""
+    keys = [*read_header(tiny_gguf).fields, "split.count", "tokenizer.ggml.pre", "general.type"]
+    own = ("rope.scaling.type", "rope.freq_base", "attention.key_length", "expert_count")
+    for key in dict.fromkeys([*keys, *(f"llama.{name}" for name in own)]):
+        path = rewrite(tiny_gguf, tmp_path / "other.gguf", {key: other})
+        try:
+            info = validate_base(path)
+        except BackendError:
+            continue
+        assert (info.head_size, info.kv_heads, info.layers) == (12, 2, 2), key
+        assert isinstance(info.get("tokenizer.ggml.pre", "default"), str)

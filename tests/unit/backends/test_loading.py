@@ -1,6 +1,7 @@
 """A base is loaded whole, or refused in one line that names what does not fit."""
 
 import json
+import math
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -92,6 +93,26 @@ def replaced(name: str, weight: torch.Tensor) -> Callable[[Weights], Weights]:
         ({"config": {"pad_token_id": 5000}}, "configuration cannot be read"),
         ({"config": {"num_hidden_layers": "two"}}, "configuration cannot be read"),
         ({"config": {"model_type": "unheard_of"}}, "unheard_of"),
+        ({"config": {"is_causal": False}}, "both directions"),
+        ({"config": {"rms_norm_eps": 1e9}}, "rms_norm_eps 1000000000"),
+        ({"config": {"rms_norm_eps": math.nan}}, "rms_norm_eps nan"),
+        ({"config": {"rope_parameters": {"rope_type": "default", "rope_theta": math.inf}}}, "inf"),
+        (
+            {"config": {"rope_parameters": {"rope_type": "yarn", "rope_theta": 1e4, "factor": -1}}},
+            "factor -1",
+        ),
+        ({"config": {"model_type": "gemma"}}, "LlamaForCausalLM is a model of the type .*llama"),
+        (
+            {"weights": replaced("model.norm.weight", torch.ones(48, dtype=torch.int8))},
+            r"'model.norm.weight' is stored in whole numbers \(I8\)",
+        ),
+        (
+            {
+                "weights": replaced("model.norm.weight", torch.ones(48, dtype=torch.int8)),
+                "config": {"quantization_config": {"quant_method": "unheard_of"}},
+            },
+            r"'model.norm.weight' is stored in whole numbers \(I8\)",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(
@@ -101,6 +122,66 @@ def test_what_does_not_fit_is_refused_by_name(
         TransformersBackend.load(variant(**changes), device="cpu")
     assert "\n" not in str(refused.value)
     assert capfd.readouterr().err == ""
+
+
+WHOLE, FIRST, SECOND = "model.safetensors", "1.safetensors", "2.safetensors"
+
+
+def sharded(folder: Path, *places: str, repeated: str | None = None) -> Path:
+    """The folder with its weights in shards by these names, and one of them in all."""
+    held = load_file(folder / WHOLE)
+    (folder / WHOLE).unlink()
+    names = sorted(held)
+    weight_map = {name: places[at % len(places)] for at, name in enumerate(names)}
+    for number, place in enumerate(places):
+        kept = [name for name in names if weight_map[name] == place or name == repeated]
+        (folder / place).parent.mkdir(exist_ok=True)
+        save_file({name: held[name] * (number + 1) for name in kept}, folder / place)
+    index = {"metadata": {}, "weight_map": weight_map}
+    (folder / f"{WHOLE}.index.json").write_text(json.dumps(index))
+    return folder
+
+
+@pytest.mark.parametrize("place", ["../elsewhere.safetensors", "below/1.safetensors"])
+def test_weights_that_no_hash_covers_are_refused(place: str, variant: Variant) -> None:
+    folder = sharded(variant(), FIRST, place)
+    with pytest.raises(BackendError, match=f"'{place}', which is none beside it"):
+        TransformersBackend.load(folder, device="cpu")
+
+
+def test_a_weight_in_two_shards_is_refused(variant: Variant) -> None:
+    folder = sharded(variant(), FIRST, SECOND, repeated="lm_head.weight")
+    with pytest.raises(BackendError, match=r"'lm_head.weight' stands in 1.* and in 2"):
+        TransformersBackend.load(folder, device="cpu")
+
+
+def test_a_missing_shard_is_named(variant: Variant) -> None:
+    folder = sharded(variant(), FIRST, SECOND)
+    (folder / SECOND).unlink()
+    with pytest.raises(BackendError, match=SECOND):
+        TransformersBackend.load(folder, device="cpu")
+
+
+def test_an_adapter_beside_a_base_is_refused(variant: Variant, tiny_adapter: Path) -> None:
+    folder = variant()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copyfile(tiny_adapter / name, folder / name)
+    with pytest.raises(BackendError, match="is an adapter's: give the base"):
+        TransformersBackend.load(folder, device="cpu")
+
+
+@pytest.mark.parametrize("files", [[], ["a.gguf", "b.gguf"], ["m-00001-of-00002.gguf", "b.txt"]])
+def test_a_directory_without_one_model_is_none(files: list[str], tmp_path: Path) -> None:
+    for name in files:
+        (tmp_path / name).write_bytes(b"GGUF")
+    with pytest.raises(BackendError, match=r"config.json|magic|cannot use") as refused:
+        TransformersBackend.load(tmp_path, device="cpu")
+    assert "\n" not in str(refused.value)
+
+
+def test_an_adapter_is_no_base(tiny_adapter: Path) -> None:
+    with pytest.raises(BackendError, match="is an adapter's: give the base"):
+        TransformersBackend.load(tiny_adapter, device="cpu")
 
 
 def without_head(held: Weights) -> Weights:

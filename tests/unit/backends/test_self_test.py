@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ct_guard.backends import Adapter, Item, MannerWarning, ScoreBatch, Want, self_test
+from ct_guard.backends import Adapter, Item, MannerWarning, PlainRow, ScoreBatch, Want, self_test
 from ct_guard.errors import SelfTestError
 from ct_guard.query import Query, build_query
 from ct_guard.testing import FakeBackend, FakeEncoder
@@ -62,6 +62,28 @@ class TakesTheOtherActivation(FakeBackend):
 class DropsCapitals(FakeEncoder):
     def encode(self, text: str, *, special: bool = False) -> list[int]:
         return super().encode(text.lower(), special=special)
+
+
+class SwapsDigits(FakeEncoder):
+    def encode(self, text: str, *, special: bool = False) -> list[int]:
+        return super().encode(text.replace("3", "8"), special=special)
+
+
+class ReadsNothing(Spoilt):
+    """As a model whose weights are all zero."""
+
+    def __init__(self) -> None:
+        super().__init__(np.zeros_like)
+
+    def read_plainly(self, row: PlainRow, tokens: Sequence[int]) -> np.ndarray:
+        return np.zeros_like(super().read_plainly(row, tokens))
+
+
+class Fails(FakeBackend):
+    """As an architecture's code does over a width that it does not expect."""
+
+    def score(self, *args: object) -> ScoreBatch:
+        raise AssertionError("N must be divisible by block_n")
 
 
 class RightOneByOne(Spoilt):
@@ -127,6 +149,20 @@ def test_scores_that_are_no_numbers_are_found(value: float) -> None:
         check(Spoilt(lambda labels: labels + value))
 
 
-def test_a_tokenizer_that_loses_text_is_found() -> None:
-    with pytest.raises(SelfTestError, match="do not decode"):
-        check(FakeBackend(encoder=DropsCapitals()))
+def test_a_model_whose_code_fails_is_refused_with_what_it_says() -> None:
+    with pytest.raises(SelfTestError, match=r"fails as it reads .N must be divisible by block_n"):
+        check(Fails())
+
+
+def test_a_model_that_reads_nothing_is_found() -> None:
+    with pytest.raises(SelfTestError, match="the same whatever it reads"):
+        check(ReadsNothing())
+
+
+@pytest.mark.parametrize(
+    ("encoder", "problem"),
+    [(DropsCapitals(), "do not decode"), (SwapsDigits(), r"loses characters \(3\)")],
+)
+def test_a_tokenizer_that_loses_text_is_found(encoder: FakeEncoder, problem: str) -> None:
+    with pytest.raises(SelfTestError, match=problem):
+        check(FakeBackend(encoder=encoder))

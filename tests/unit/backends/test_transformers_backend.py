@@ -317,6 +317,30 @@ def test_an_adapter_with_other_weights_than_its_layers_is_refused(
         backend.add_adapter(Adapter("tuned", folder, "query"))
 
 
+def test_an_adapter_in_whole_numbers_is_refused(
+    backend: TransformersBackend, tiny_base: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = second_adapter(tiny_base, tmp_path / "a")
+    weights = load_file(folder / "adapter_model.safetensors")
+    small = {name: (weight * 50).to(torch.int8) for name, weight in weights.items()}
+    save_file(small, folder / "adapter_model.safetensors")
+    with pytest.raises(MismatchError, match=r"is stored in whole numbers \(I8\)"):
+        backend.add_adapter(Adapter("tuned", folder, "query"))
+
+
+@pytest.mark.parametrize("setting", ["r", "lora_alpha", "lora_dropout", "alpha_pattern"])
+def test_an_adapter_with_a_setting_that_is_null_is_refused(
+    setting: str, backend: TransformersBackend, tiny_base: Path, tmp_path: Path
+) -> None:
+    folder = second_adapter(tiny_base, tmp_path / "a")
+    config = folder / "adapter_config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {setting: None}))
+    with pytest.raises(MismatchError, match="does not fit this base model"):
+        backend.add_adapter(Adapter("tuned", folder, "query"))
+
+
 def test_an_adapter_without_its_settings_is_refused(
     backend: TransformersBackend, tiny_base: Path, tmp_path: Path
 ) -> None:

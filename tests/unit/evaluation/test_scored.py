@@ -70,6 +70,16 @@ def test_a_value_that_cannot_be_used_is_named(
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("column", ["backend", "format", "estimator", "scorer", "status", "noise"])
+@pytest.mark.parametrize("value", [["a"], {"a": [1]}, 5])
+def test_what_stands_beside_a_score_may_be_anything(
+    column: str, value: Any, write: Write, make_rows: MakeRows
+) -> None:
+    rows = make_rows(6)
+    rows[2] |= {"backend": "none", "format": "none", column: value}
+    assert len(read_scored(write("s.jsonl", rows))) == 6
+
+
 def test_a_bare_nan_is_a_score_that_is_not_there(write: Write, make_rows: MakeRows) -> None:
     rows = make_rows(6)
     rows[2]["logit"] = float("nan")

@@ -48,6 +48,7 @@ def configured(folder: Path, **changes: Any) -> Path:
         ({"modules_to_save": ["lm_head"]}, "modules_to_save"),
         ({"bias": "all"}, "bias 'all'"),
         ({"lora_bias": True}, "lora_bias"),
+        ({"lora_alpha": 0}, "lora_alpha 0"),
         ({"target_modules": ["embed_tokens"]}, "lora_embedding_A"),
     ],
 )

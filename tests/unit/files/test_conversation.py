@@ -31,6 +31,13 @@ def calling(name: str = "multiply", arguments: Any = '{"b":8,"a":3}') -> dict[st
     return {"role": "assistant", "content": None, "tool_calls": [call]}
 
 
+def nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 WRITTEN = {
     "openai": [calling(), RESULT],
     "langchain": [
@@ -152,3 +159,19 @@ def test_text_parts_of_every_chat_api_are_text(kind: str) -> None:
 def test_a_call_that_is_none_is_named(calls: Any) -> None:
     turn = {"role": "assistant", "content": "", "tool_calls": calls}
     assert "field 'messages[1].tool_calls' must" in refused(messages=[ASKED, turn]).message
+
+
+def test_arguments_that_name_one_thing_twice_stay_as_they_are_written() -> None:
+    twice = '{"a": 1, "a": 2}'
+    item = parsed(messages=[ASKED, calling(arguments=twice)], answer="1")
+    assert f"multiply({twice})" in item.asked()
+
+
+def test_arguments_that_no_json_can_be_written_of_are_refused_by_name() -> None:
+    refusal = refused(messages=[ASKED, calling(arguments=nested(100_000))], answer="1")
+    assert "'messages[1].tool_calls' must hold calls" in refusal.message
+
+
+def test_messages_in_a_cell_that_name_one_thing_twice_are_refused() -> None:
+    cell = '[{"role": "user", "content": "a", "content": "b"}]'
+    assert "'content' stands twice" in refused(messages=cell, answer="1").message

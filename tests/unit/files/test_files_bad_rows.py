@@ -27,6 +27,17 @@ GOOD = b'{"question": "q", "answer": "a"}'
         pytest.param(b'{"answer": ' + b"9" * 5000 + b"}", "is not JSON", id="endless integer"),
         pytest.param(b'{"answer": "a\x00b"}', "is not JSON", id="NUL byte"),
         pytest.param(b"[" * 200_000, "is not JSON", id="nested too deeply"),
+        *(
+            pytest.param(line, "'answer' stands twice in one object", id=f"a name twice: {what}")
+            for what, line in {
+                "texts": b'{"answer": "12", "answer": "13"}',
+                "numbers": b'{"answer" : 1, "answer" : 2}',
+                "an escape": b'{"answer": "12", "ans\\u0077er": "13"}',
+                "texts that end in a backslash": b'{"answer": "\\\\", "answer": "a\\\\"}',
+                "texts with quotes": b'{"answer": "\\"", "answer": "\\"a\\""}',
+                "within": b'{"a": [{"answer": 1, "answer": {}}]}',
+            }.items()
+        ),
         pytest.param(b'{"answer": "\xff\xfe"}', "is not UTF-8", id="invalid UTF-8"),
     ],
 )

@@ -183,7 +183,13 @@ def test_log_probabilities_are_a_list_or_its_json(value: Any, expected: Any) -> 
     assert item.logprobs == expected
 
 
-@pytest.mark.parametrize("value", [-1.0, "x", "{}", [0.5], ["-1"], [True], [None], {"text": []}])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *(-1.0, "x", "{}", [0.5], ["-1"], [True], [None], {"text": []}, {"content": 5}),
+        *({"token_logprobs": 5}, {"token_logprobs": {"a": -1}}, '{"token_logprobs": true}'),
+    ],
+)
 def test_other_log_probabilities_are_refused_by_name(value: Any) -> None:
     refusal = question_answer(row(question="q", answer="a", logprobs=value))
     assert isinstance(refusal, Rejected)
@@ -217,6 +223,9 @@ def test_what_is_told_in_short_is_what_the_record_says(fields: dict[str, Any]) -
         {"question": "q?"},
         {"question": "q?", "answer": ["a"]},
         {"question": "q?", "answer": "a", "logprobs": "high"},
+        {"question": "q?", "answer": "a", "messages": {}},
+        {"question": "q?", "answer": "a", "messages": 0},
+        {"question": "q?", "answer": "a", "messages": False},
     ],
 )
 def test_what_cannot_be_read_is_refused_alike_in_short(fields: dict[str, Any]) -> None:

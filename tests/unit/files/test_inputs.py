@@ -5,6 +5,7 @@ from pathlib import Path, PurePath
 import pytest
 
 from ct_guard.errors import InputError, UsageError
+from ct_guard.files import open_rows
 from ct_guard.files.inputs import Input, inputs_of, is_folder, outputs_in
 
 
@@ -63,6 +64,13 @@ def test_nothing_that_fits_is_an_error_and_a_missing_file_is_one_later(runs: Pat
     with pytest.raises(UsageError, match="read alone"):
         inputs_of(["-", runs / "b.jsonl"])
     assert [one.path for one in inputs_of("missing.jsonl")] == ["missing.jsonl"]
+
+
+def test_a_name_with_a_nul_in_it_is_none() -> None:
+    with pytest.raises(InputError, match=r"'a\\x00\.jsonl': is no name of a file"):
+        inputs_of("a\0.jsonl")
+    with pytest.raises(InputError, match=r"'a\\x00\.jsonl': is no name of a file"):
+        open_rows("a\0.jsonl")
 
 
 def test_an_output_that_is_there_or_ends_in_a_slash_is_a_folder(tmp_path: Path) -> None:

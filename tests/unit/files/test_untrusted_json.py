@@ -37,6 +37,8 @@ def test_nesting_is_bounded() -> None:
         ('["\\ud800"]', "lone surrogate"),
         ('{"\\uDFFF": 1}', "lone surrogate"),
         (b'"\xff"', "byte 2 is not UTF-8"),
+        ('{"a": 1, "b": 2, "a": 1}', "'a' stands twice"),
+        ('[{"b": {"a": 1, "\\u0061": 2}}]', "'a' stands twice"),
         ("{", "Expecting"),
         ("", "Expecting"),
     ],

@@ -66,3 +66,11 @@ def test_what_the_embedded_adapter_names_is_the_query_that_its_base_is_asked() -
     ids = build_query("chat_turn", TokenizerEncoder(load_tokenizer(MINI / "base"))).ids
     named = read_lora_config(MINI / "query" / "adapter", on_query=True)["alora_invocation_tokens"]
     assert tuple(named) == ids
+
+
+@pytest.mark.parametrize("alpha", [0, 0.0, -8, None, "16"])
+def test_an_alpha_that_scales_to_nothing_is_refused(lora: Path, alpha: object) -> None:
+    path = lora / "adapter_config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"lora_alpha": alpha}))
+    with pytest.raises(MismatchError, match="lora_alpha: Input should be"):
+        read_lora_config(lora)
