@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 
 from ct_guard.errors import UsageError
-from ct_guard.forks import ForkLock
+from ct_guard.forks import ForkLock, Shared
 from ct_guard.guard import Guard
 from ct_guard.policies import Annotate, Policy, load_policy, refuse_draws, resampled
 
@@ -55,7 +55,7 @@ def policy_in(config: RunnableConfig | Mapping[str, Any] | None, context: Any = 
     return getattr(context, POLICY, None)
 
 
-class Guards:
+class Guards(Shared):
     """The guard of a surface, and the same with the policies that calls have set. Equal policies
     share a guard, and with it a batch and a budget. Safe to share between threads.
 

@@ -25,6 +25,7 @@ from langgraph.types import Command
 
 from ct_guard.errors import PolicyError
 from ct_guard.estimators import Estimator
+from ct_guard.forks import Shared
 from ct_guard.guard import Guard, Observer, Terms
 from ct_guard.monitoring import Monitor
 from ct_guard.policies import OnError, OnMissing, Policy
@@ -55,7 +56,7 @@ ToolResult = ToolMessage | Command[Any]
 _logger = logging.getLogger(__name__)
 
 
-class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
+class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
     """Scores what an agent's model says and does what the policy says.
 
         create_agent(model, tools, middleware=[ConfidenceMiddleware("mini", 0.7)])
