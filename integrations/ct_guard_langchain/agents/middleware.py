@@ -227,6 +227,7 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
             self.models,
             hold=hold if self.hold_stream is None else self.hold_stream,
             delivery=self.delivery,
+            gate=None if guard is self.guard else self._gate(guard).as_json(),
         )
 
     def _guard_for(self, runtime: Any) -> Guard:
@@ -341,7 +342,8 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
     def _as_let_through(self, request: ToolCallRequest) -> AbstractContextManager[None]:
         """What a middleware inside makes of the call counts as never scored."""
         gate = self._gate(self._guard_for(request.runtime))
-        return as_let_through(request, lambda call: gate.decide(call, None, None))
+        verdict = verdict_on(last_ai(request.state["messages"]), request.state, self.name)
+        return as_let_through(request, lambda call: gate.decide(call, None, verdict))
 
     def _allowed(self, request: ToolCallRequest) -> ToolCallRequest | ToolMessage:
         """The request as it may run, or what stands in place of its result."""

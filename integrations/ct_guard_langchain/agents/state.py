@@ -17,6 +17,7 @@ __all__ = [
     "RUN",
     "VERDICTS",
     "ConfidenceState",
+    "GateRecord",
     "RunRecord",
     "Verdict",
     "last_ai",
@@ -47,6 +48,15 @@ class RunRecord(TypedDict):
     turns: list[RunTurnRecord]
 
 
+class GateRecord(TypedDict):
+    """What let calls run when they were scored: plain JSON."""
+
+    gate: dict[str, Any] | None
+    """A `ToolGate`, but for its policy on answers; None: the policy had none."""
+    blocks: bool
+    policy: str
+
+
 class Verdict(TypedDict):
     """What one middleware decided on the latest AI message: plain JSON."""
 
@@ -59,6 +69,9 @@ class Verdict(TypedDict):
     """The score of each tool call, by its position."""
     reviewed: list[str]
     """Digests of the tool calls that a person let run."""
+    gate: NotRequired[GateRecord]
+    """Only where the call set a policy of its own: its gate, which holds for these calls also where
+    the run is resumed without it."""
 
 
 def _latest(old: Any, new: Any) -> Any:
