@@ -280,8 +280,8 @@ def _said_in(response: ModelResponse[Any]) -> list[AIMessage]:
 
 
 def _with_ids(said: AIMessage, schemas: Collection[str]) -> AIMessage:
-    """The message with an id of its own, and so each of its calls: by these alone a result, and what
-    a person decides, are told from those of other calls."""
+    """The message with an id of its own, and so each of its calls: by these alone a result, and
+    what a person decides, are told from those of other calls."""
     taken: set[str | None] = {None, ""}
     calls = []
     for call in said.tool_calls:

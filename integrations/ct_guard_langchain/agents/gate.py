@@ -85,9 +85,9 @@ class CallGate:
         return decision.model_copy(update={"reason": f"{decision.reason}: {_UNSCORED}"})
 
     def check(self, tools: Iterable[Any], *, all_known: bool) -> None:
-        """Raises PolicyError for a threshold of a tool that is neither among `tools` nor among those
-        of an agent around; unless all are known, only for one that is named like a tool that the
-        gate does not name."""
+        """Raises PolicyError for a threshold of a tool that is neither among `tools` nor among
+        those of an agent around; unless all are known, only for one that is named like a tool that
+        the gate does not name."""
         names = tool_names(tools)
         if self.gate is None or not names:
             return

@@ -1,5 +1,5 @@
-"""What was decided on a call holds: for that very call, whatever its id, and under the policy that it
-was scored by, also where a run is resumed without it."""
+"""What was decided on a call holds: for that very call, whatever its id, and under the policy that
+it was scored by, also where a run is resumed without it."""
 
 from typing import Any
 
