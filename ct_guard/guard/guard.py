@@ -64,8 +64,9 @@ class Guard(Shared):
     Safe to share between threads and event loops; a copy is the guard itself. Requests that arrive
     within `window` seconds (at most 0.005 is sensible) are scored in one forward of at most
     `max_batch` answers, also those of other guards over the same estimator: they share its thread.
-    `max_batch` None joins requests where the backend gains from it (`Capabilities.batching_gains`). A batch is never so large that
-    it could not end by the deadlines of its members.
+    `max_batch` None joins requests where the backend gains from it
+    (`Capabilities.batching_gains`). A batch is never so large that it could not end by the
+    deadlines of its members.
 
     With a `cache`, an answer that it knows by this estimator is not scored again. `observers` hear
     of every call and of what was judged (`telemetry.OpenTelemetry`, `scores.Langfuse`,
