@@ -66,8 +66,11 @@ class Aside(Generic[T]):
             return False
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until all that was put is done, at most `timeout` seconds; whether it is."""
+        """Wait until all that was put is done, at most `timeout` seconds; whether it is. The work
+        itself, which would wait for its own end, is told at once that it is not."""
         with self._wake:
+            if threading.current_thread() is self._thread:
+                return False
             return self._wake.wait_for(lambda: not self._waiting and not self._busy, timeout)
 
     def close(self, timeout: float | None = PATIENCE) -> None:

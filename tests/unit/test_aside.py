@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -91,6 +92,17 @@ def test_at_the_end_a_client_that_was_made_before_still_works() -> None:
     )
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True, check=True)
     assert done.stdout == "closed with [1]\n"
+
+
+@pytest.mark.parametrize("end", [Aside.flush, Aside.close])
+def test_work_that_waits_for_its_own_end_is_told_that_it_is_not_over(
+    end: Callable[[Aside[int]], bool | None],
+) -> None:
+    said: list[bool | None] = []
+    aside = Aside[int](lambda taken: said.append(end(aside)), name="beside")
+    aside.put([1])
+    assert aside.flush(10)
+    assert said == [False if end is Aside.flush else None]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")

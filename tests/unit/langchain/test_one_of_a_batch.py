@@ -99,8 +99,8 @@ async def test_a_selector_that_fails(estimator: Estimator, way: str, part: str) 
     def select(said: Any) -> str:
         return on_one(said if isinstance(said, str) else said["said"])
 
-    echo = RunnableLambda(lambda said: {"said": said})
-    options = {"answer": "said", part: select}
+    echo: Runnable[str, Any] = RunnableLambda(lambda said: {"said": said})
+    options: Any = {"answer": "said", part: select}
     guarded = ConfidenceGuard(estimator, 0.3).wrap(echo, **options)
     one, two = await made(guarded, way, ["sure one", "sure two"], None)
     assert isinstance(one, KeyError)

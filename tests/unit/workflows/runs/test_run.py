@@ -130,7 +130,7 @@ def test_the_setting_that_differs_is_named(
 
 @pytest.mark.parametrize("how", [{}, {"overwrite": True}, {"resume": True}], ids=str)
 def test_two_runs_to_one_output_are_refused(
-    source: Path, output: Path, how: dict[str, bool]
+    source: Path, output: Path, how: dict[str, Any]
 ) -> None:
     with (
         running(source, output, SETTINGS, overwrite=False, resume=False),
