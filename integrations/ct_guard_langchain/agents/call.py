@@ -16,7 +16,7 @@ from langgraph.types import Command
 from ct_guard.errors import BackendError
 from ct_guard.guard import Guard, Ladder, Outcome
 from ct_guard.policies import draws
-from ct_guard.records import Assessment, Confidence, Decision
+from ct_guard.records import Confidence, Decision
 from ct_guard.runs import RunLayer, RunTurn
 
 from ..assess import Case, Scores
@@ -25,9 +25,9 @@ from ..delivery import Delivered, Delivery
 from ..fields import dropped_in, object_without
 from ..hearing import LastCall, ModelCall, atell, hearing, note_in, tell
 from ..messages import turn_of
-from ..record import KEY, ConfidenceRecord, call_scores, record_in, total_usage
+from ..record import KEY, ConfidenceRecord, record_in, total_usage
 from ..telling import tell_judged
-from .state import RUN, VERDICTS, GateRecord, Verdict, run_record, turns_in
+from .state import RUN, VERDICTS, GateRecord, run_record, turns_in, verdict_of
 
 __all__ = ["MISPLACED", "AgentCall", "NothingSaidError", "Said"]
 
@@ -36,8 +36,6 @@ MISPLACED = (
     " was judged, but calls of tools that it changes have no score; list %s last"
 )
 """What the log says of one (`AgentCall.misplaced`), by the name of the guard."""
-_TOLD = 5
-"""Fields that a person is told of by name; the record has them all."""
 
 
 @dataclass(frozen=True)
@@ -197,9 +195,7 @@ class AgentCall:
         outcome = self.ladder.outcome()
         message, record = self._message(outcome)
         self._delivered = (outcome.result.call, message)
-        verdict = _verdict(cast("AIMessage", message), outcome)
-        if self._gate is not None:
-            verdict["gate"] = self._gate
+        verdict = verdict_of(cast("AIMessage", message), outcome.assessments[0], self._gate)
         self._tell(record, outcome.result)
         known = self._guard.estimator.manifest.known
         layer = next((one for one in known if isinstance(one, RunLayer)), None)
@@ -310,34 +306,6 @@ def _response(outcome: Outcome[Said], message: BaseMessage) -> ModelResponse[Any
     dropped = [] if record is None else dropped_in(record)
     structured = object_without(response.structured_response, dropped)
     return ModelResponse(result=result, structured_response=structured)
-
-
-def _verdict(said: AIMessage, outcome: Outcome[Said]) -> Verdict:
-    decision, calls = _waiting(outcome.assessments[0]), outcome.assessments[0].calls
-    return Verdict(
-        message_id=said.id,
-        action=decision.action,
-        allowed=list(decision.allowed),
-        reason=decision.reason,
-        calls=call_scores(said.tool_calls, calls) if calls and said.tool_calls else [],
-        reviewed=[],
-    )
-
-
-def _waiting(assessment: Assessment) -> Decision:
-    """The decision on an answer, which waits for a person where a field of it does."""
-    decision, fields = assessment.decision, assessment.confidence.fields or {}
-    waiting = [path for path, action in (decision.fields or {}).items() if action == "review"]
-    if decision.action != "pass" or not waiting:
-        return decision
-    told = [f"{path} ({_known(fields[path].p)})" for path in waiting[:_TOLD]]
-    more = [f"{len(waiting) - _TOLD} more"] if len(waiting) > _TOLD else []
-    reason = f"fields to review: {', '.join([*told, *more])}"
-    return decision.model_copy(update={"action": "human", "reason": reason})
-
-
-def _known(p: float | None) -> str:
-    return "not scored" if p is None else f"p {p:.3f}"
 
 
 def _call_of(message: AIMessage, ear: LastCall) -> ModelCall | None:

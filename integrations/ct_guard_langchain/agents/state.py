@@ -8,10 +8,10 @@ from langchain_core.messages import AIMessage, AnyMessage
 from typing_extensions import TypedDict
 
 from ct_guard.policies import Turn
-from ct_guard.records import Action, ReviewChoice
+from ct_guard.records import Action, Assessment, Decision, ReviewChoice
 from ct_guard.runs import RunLayer, RunTurn
 
-from ..record import CallScore, ConfidenceRecord
+from ..record import CallScore, ConfidenceRecord, call_scores
 
 __all__ = [
     "RUN",
@@ -23,12 +23,15 @@ __all__ = [
     "last_ai",
     "run_record",
     "turns_in",
+    "verdict_of",
     "verdict_on",
     "verdicts_in",
 ]
 
 RUN = "ct_guard_run"
 VERDICTS = "ct_guard_verdicts"
+_TOLD = 5
+"""Fields that a person is told of by name; the record has them all."""
 
 
 class RunTurnRecord(TypedDict):
@@ -111,6 +114,36 @@ def verdict_on(message: AIMessage | None, state: object, name: str) -> Verdict |
     if verdict is None or message is None or verdict["message_id"] != message.id:
         return None
     return verdict
+
+
+def verdict_of(said: AIMessage, assessment: Assessment, gate: GateRecord | None) -> Verdict:
+    """The verdict on a message, with the `gate` of a policy that the call has set."""
+    decision, calls = _waiting(assessment), assessment.calls
+    made = Verdict(
+        message_id=said.id,
+        action=decision.action,
+        allowed=list(decision.allowed),
+        reason=decision.reason,
+        calls=call_scores(said.tool_calls, calls) if calls and said.tool_calls else [],
+        reviewed=[],
+    )
+    return made if gate is None else {**made, "gate": gate}
+
+
+def _waiting(assessment: Assessment) -> Decision:
+    """The decision on an answer, which waits for a person where a field of it does."""
+    decision, fields = assessment.decision, assessment.confidence.fields or {}
+    waiting = [path for path, action in (decision.fields or {}).items() if action == "review"]
+    if decision.action != "pass" or not waiting:
+        return decision
+    told = [f"{path} ({_known(fields[path].p)})" for path in waiting[:_TOLD]]
+    more = [f"{len(waiting) - _TOLD} more"] if len(waiting) > _TOLD else []
+    reason = f"fields to review: {', '.join([*told, *more])}"
+    return decision.model_copy(update={"action": "human", "reason": reason})
+
+
+def _known(p: float | None) -> str:
+    return "not scored" if p is None else f"p {p:.3f}"
 
 
 def turns_in(state: object) -> tuple[RunTurn, ...]:
