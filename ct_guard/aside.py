@@ -3,6 +3,7 @@
 import atexit
 import logging
 import os
+import sys
 import threading
 import weakref
 from collections import deque
@@ -35,7 +36,6 @@ class Aside(Generic[T]):
         self, work: Callable[[list[T]], None], *, name: str, max_waiting: int = 10_000
     ) -> None:
         self._work, self._name, self._max_waiting = work, name, max_waiting
-        self._awaited = False
         self._begin()
         _living.add(self)
 
@@ -44,7 +44,7 @@ class Aside(Generic[T]):
         self._waiting: deque[T] = deque()
         self._wake = threading.Condition()
         self._thread: threading.Thread | None = None
-        self._busy = self._closed = False
+        self._busy = self._closed = self._awaited = False
 
     def put(self, items: Sequence[T]) -> bool:
         """Whether they wait now: all of them, or none. Never waits, never raises."""
@@ -53,7 +53,7 @@ class Aside(Generic[T]):
                 if self._closed or len(self._waiting) + len(items) > self._max_waiting:
                     return False
                 if not self._awaited:  # only now, so that it ends before what it works with does
-                    atexit.register(_leave, weakref.ref(self))
+                    _at_the_end(_leave, weakref.ref(self))
                     self._awaited = True
                 if self._thread is None:
                     thread = threading.Thread(target=self._run, name=self._name, daemon=True)
@@ -66,8 +66,11 @@ class Aside(Generic[T]):
             return False
 
     def flush(self, timeout: float | None = None) -> bool:
-        """Wait until all that was put is done, at most `timeout` seconds; whether it is."""
+        """Wait until all that was put is done, at most `timeout` seconds; whether it is. The work
+        itself, which would wait for its own end, is told at once that it is not."""
         with self._wake:
+            if threading.current_thread() is self._thread:
+                return False
             return self._wake.wait_for(lambda: not self._waiting and not self._busy, timeout)
 
     def close(self, timeout: float | None = PATIENCE) -> None:
@@ -98,6 +101,18 @@ _living: "weakref.WeakSet[Aside[Any]]" = weakref.WeakSet()
 def _forked() -> None:
     for aside in list(_living):
         aside._begin()
+
+
+def _at_the_end(function: Callable[..., object], *arguments: object) -> None:
+    """Registers what the end of this process is to call."""
+    atexit.register(function, *arguments)
+    process = sys.modules.get("multiprocessing.process")
+    if process is not None and process.parent_process() is not None:
+        from multiprocessing.util import (
+            Finalize,
+        )  # a process of its ends by this, without the other
+
+        Finalize(None, function, arguments, exitpriority=0)
 
 
 def _leave(aside: "weakref.ref[Aside[Any]]") -> None:

@@ -1,4 +1,5 @@
-"""Locks that a fork waits for: no child process begins in the middle of a computation."""
+"""Locks that a fork waits for: no child process begins in the middle of a computation. And what
+is shared in a process, and leaves it by a fork only."""
 
 import itertools
 import os
@@ -6,16 +7,32 @@ import threading
 import weakref
 from collections.abc import Callable
 from functools import cache
+from typing import NoReturn, Self
 
 from .errors import BackendError
 
-__all__ = ["ForkLock"]
+__all__ = ["ForkLock", "Shared"]
 
 PATIENCE = 10.0
 """Seconds for which a fork waits for whoever holds a lock."""
 
 
-class ForkLock:
+class Shared:
+    """What threads share: whoever copies it has the very same, and it cannot be pickled."""
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, _: object) -> Self:
+        return self
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError(
+            f"a {type(self).__name__} cannot be pickled: make it in the process in which it is used"
+        )
+
+
+class ForkLock(Shared):
     """A re-entrant lock over what threads and forked processes share.
 
     A fork waits until nobody else holds it, so that the child finds it free and what it protects

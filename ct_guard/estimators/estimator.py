@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -70,6 +70,10 @@ class Estimator:
     folder: Path | None = None
     """The directory that it was loaded from; None: made without one."""
     _scope_told: bool = field(default=False, init=False, repr=False)
+
+    def __deepcopy__(self, _: object) -> Self:
+        """Itself: a base model is not doubled."""
+        return self
 
     @property
     def name(self) -> str:

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from ct_guard.errors import InputError, UsageError
 from ct_guard.estimators import Estimator
-from ct_guard.forks import ForkLock
+from ct_guard.forks import ForkLock, Shared
 from ct_guard.records import Confidence, QuestionAnswer
 
 from .observing import Call
@@ -50,7 +50,7 @@ def key_of(estimator: Estimator, qa: QuestionAnswer) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-class ScoreCache:
+class ScoreCache(Shared):
     """Scores by their keys: the latest `memory` of them in memory, `most` in the file at `path`.
 
     It may be shared by guards, threads and processes. Only answers with a probability are kept:

@@ -13,6 +13,7 @@ from ct_guard.backends import KV
 from ct_guard.errors import CtGuardError, DeadlineError, PolicyError, UsageError
 from ct_guard.estimators import Estimator, load_estimator
 from ct_guard.fields import may_have_fields
+from ct_guard.forks import Shared
 from ct_guard.monitoring import Monitor
 from ct_guard.policies import (
     Annotate,
@@ -44,7 +45,7 @@ __all__ = ["Guard"]
 T = TypeVar("T")
 
 
-class Guard:
+class Guard(Shared):
     """Assess answers: how likely is each to be correct, and what should be done with it?
 
     `estimator` and `policy` are given by name, path or object; without a policy, the estimator's
@@ -60,11 +61,12 @@ class Guard:
         guard = Guard("mini")
         guard.assess(QuestionAnswer(question="What is 2 plus 2?", answer="5")).action
 
-    Safe to share between threads and event loops. Requests that arrive within `window` seconds (at
-    most 0.005 is sensible) are scored in one forward of at most `max_batch` answers, also those of
-    other guards over the same estimator: they share its thread. `max_batch` None joins requests
-    where the backend gains from it (`Capabilities.batching_gains`). A batch is never so large that
-    it could not end by the deadlines of its members.
+    Safe to share between threads and event loops; a copy is the guard itself. Requests that arrive
+    within `window` seconds (at most 0.005 is sensible) are scored in one forward of at most
+    `max_batch` answers, also those of other guards over the same estimator: they share its thread.
+    `max_batch` None joins requests where the backend gains from it
+    (`Capabilities.batching_gains`). A batch is never so large that it could not end by the
+    deadlines of its members.
 
     With a `cache`, an answer that it knows by this estimator is not scored again. `observers` hear
     of every call and of what was judged (`telemetry.OpenTelemetry`, `scores.Langfuse`,

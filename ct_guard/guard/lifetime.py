@@ -31,8 +31,14 @@ _owners: "weakref.WeakSet[Owner]" = weakref.WeakSet()
 
 
 def watch(owner: Owner) -> None:
-    """Tell `owner` when the process forks and when it ends."""
-    _register()
+    """Tell `owner` when the process forks and when it ends: then, before what was registered until
+    now to run at the end."""
+    # A daemon thread that comes back from native code when the interpreter is gone is unwound
+    # through C++, which aborts the process. Models are loaded before their owners are made, so that
+    # this runs before what frees any of them at the end.
+    atexit.unregister(_leave)
+    atexit.register(_leave)
+    _watch_forks()
     _owners.add(owner)
 
 
@@ -48,11 +54,7 @@ def interrupt(thread: threading.Thread, patience: float) -> None:
 
 
 @cache
-def _register() -> None:
-    # A daemon thread that comes back from native code when the interpreter is gone is unwound
-    # through C++, which aborts the process. Models are loaded before their threads begin, so that
-    # this runs before what frees them at the end.
-    atexit.register(_leave)
+def _watch_forks() -> None:
     if hasattr(os, "register_at_fork"):
         os.register_at_fork(after_in_child=_forked)
 

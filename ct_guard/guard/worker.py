@@ -48,6 +48,7 @@ class Worker:
         self._score, self._longest, self._idle, self._clock = score, longest, idle, clock
         self._closed = self._left = False
         self._begin()
+        watch(self)  # before anything takes its lock, which a fork would else leave taken
 
     def _begin(self) -> None:
         """Nothing waits, and no thread runs."""
@@ -98,9 +99,10 @@ class Worker:
         """Finish what is waiting and stop. Later submissions raise UsageError.
 
         Raises DeadlineError where that takes longer than `timeout` seconds: what waits is given up
-        then, and what runs goes on.
+        then, and what runs goes on; UsageError on the worker's own thread.
         """
         with self._wake:
+            self._refuse_own_thread()
             self._closed = True
             self._wake.notify()
             thread = self._thread
@@ -132,19 +134,37 @@ class Worker:
         with self._wake:
             if self._closed:
                 raise UsageError("this guard is closed")
+            self._refuse_own_thread()
             busy_until = self._busy_until if self._running is not None else None
             try:
                 self._waiting.add(job, now=self._clock(), busy_until=busy_until)
+                self._start()
             except CtGuardError as error:
+                self._waiting.remove(job)
                 future.set_exception(error)
                 return future
-            if self._thread is None:
-                watch(self)
-                self._thread = threading.Thread(target=self._run, name="ct-guard", daemon=True)
-                self._thread.start()
             self._wake.notify()
         future.add_done_callback(partial(self._forget, job))
         return future
+
+    def _start(self) -> None:
+        """Raises BackendError where the system has no thread left."""
+        if self._thread is not None:
+            return
+        thread = threading.Thread(target=self._run, name="ct-guard", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            raise BackendError(f"there is no thread to score on: {error}") from error
+        self._thread = thread
+
+    def _refuse_own_thread(self) -> None:
+        """What this thread waits for would wait for this thread."""
+        if threading.current_thread() is self._thread:
+            raise UsageError(
+                "this is the thread that owns the estimator, which would wait for itself: use the"
+                " guard, or close it, on another one"
+            )
 
     def _forget(self, job: Job, future: "Future[Any]") -> None:
         if future.cancelled():

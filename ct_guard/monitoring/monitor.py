@@ -10,6 +10,7 @@ from ct_guard.aside import PATIENCE, Aside
 from ct_guard.certificates import Arithmetic
 from ct_guard.errors import UsageError
 from ct_guard.files.columns import cell
+from ct_guard.forks import Shared
 from ct_guard.promises import Voidable
 from ct_guard.records import Confidence, QuestionAnswer
 from ct_guard.store import Manifest, load_manifest, locate, question_hash
@@ -29,7 +30,7 @@ class _Seen(NamedTuple):
     arithmetic: Arithmetic | None
 
 
-class Monitor:
+class Monitor(Shared):
     """Watches an estimator's certificates while a guard works; see `Watch` for what is tested, and
     `ct-guard monitor` for the same on files.
 

@@ -1,5 +1,6 @@
 """`/health` and `/metrics`: does it run, and what has it done?"""
 
+import asyncio
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -11,13 +12,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ct_guard import __version__
 from ct_guard.guard import Guard
 
+from .bodies import Refused
+
 __all__ = ["Counted", "Status", "exposition"]
 
 PROMETHEUS = "text/plain; version=0.0.4"
 
 
 class Counted:
-    """An application whose requests are counted, by path and status."""
+    """An application whose requests are counted, by path and status. One that the server gives up,
+    as it ends, is answered so unless its answer has begun."""
 
     def __init__(self, app: ASGIApp, paths: Iterable[str]) -> None:
         self._app, self._paths = app, frozenset(paths)
@@ -30,14 +34,22 @@ class Counted:
             return
         path = scope["path"] if scope["path"] in self._paths else "other"
 
+        begun = False
+
         async def noted(message: Message) -> None:
+            nonlocal begun
             if message["type"] == "http.response.start":
+                begun = True
                 self.answered[path, message["status"]] += 1
             await send(message)
 
         self.running += 1
         try:
             await self._app(scope, receive, noted)
+        except asyncio.CancelledError:
+            if not begun:
+                refused = Refused(503, "the server ends: ask another one", "ending")
+                await refused.response()(scope, receive, noted)
         finally:
             self.running -= 1
 

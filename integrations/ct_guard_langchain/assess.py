@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from langchain_core.messages import AIMessage, BaseMessage
 
-from ct_guard.errors import UsageError
+from ct_guard.errors import DeadlineError, OverloadedError, UsageError
 from ct_guard.guard import Guard
 from ct_guard.policies import Situation, ToolGate, Turn, parts
 from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
@@ -34,6 +34,10 @@ Item = QuestionAnswer | Confidence
 
 Scores = Sequence[Confidence]
 """The confidences of a case: of the answer, or of each of its calls in order."""
+
+_OF_ALL = (DeadlineError, OverloadedError)
+"""What befell a batch for want of time or room: its cases would fare no better one by one, and all
+of them would wait once more for each."""
 
 _DATED = r"[-@:_](?:latest|\d{4}-\d\d-\d\d|\d{3,8})(?:-v\d+(?::\d+)?)?"
 """What providers add to a model's name to say which of its versions answered."""
@@ -168,7 +172,7 @@ def score_each(cases: Sequence[Case]) -> list[Scores | Exception]:
     """Score answers, by any guards, in one batch for each guard; results in order.
 
     Where `on_error` is "raise", a case that cannot be scored gets its own error, and the others
-    their scores.
+    their scores; what came too late, or to a full queue, is the error of all of them.
     """
     found: dict[int, Scores | Exception] = {}
     for places in _by_guard(cases):
@@ -176,8 +180,8 @@ def score_each(cases: Sequence[Case]) -> list[Scores | Exception]:
         try:
             results = score([cases[place] for place in places])
         except Exception as error:
-            results = [error]
-            if len(places) > 1:
+            results = [error] * len(places)
+            if len(places) > 1 and not isinstance(error, _OF_ALL):
                 results = [score_each([cases[place]])[0] for place in places]
         found |= zip(places, results, strict=True)
     return [found[place] for place in range(len(cases))]
@@ -191,8 +195,8 @@ async def ascore_each(cases: Sequence[Case]) -> list[Scores | Exception]:
         try:
             results = await ascore([cases[place] for place in places])
         except Exception as error:
-            results = [error]
-            if len(places) > 1:
+            results = [error] * len(places)
+            if len(places) > 1 and not isinstance(error, _OF_ALL):
                 results = [(await ascore_each([cases[place]]))[0] for place in places]
         found |= zip(places, results, strict=True)
     return [found[place] for place in range(len(cases))]

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import (
@@ -85,6 +85,10 @@ class GuardedChatModel(DecidingChatModel):
     A guarded model holds a loaded estimator: it cannot be pickled, and LangChain's `dumps` writes
     it as not serialisable.
     """
+
+    fixed: ClassVar[frozenset[str]] = DecidingChatModel.fixed | {
+        "samples", "deadline", "window", "max_batch", "max_waiting", "monitor", "observers",
+    }  # fmt: skip
 
     inner: BaseChatModel
     """The model that answers first."""

@@ -4,6 +4,7 @@ and the policy says who is asked next."""
 import asyncio
 import sys
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -168,9 +169,14 @@ def _drawn(
                 raise
             return error
 
+    drawn: list[Future[Response | Exception] | Exception] = []
     with ContextThreadPoolExecutor(max_workers=count) as pool:
-        drawn = [pool.submit(one) for _ in range(count)]
-    return [each.result() for each in drawn]
+        for _ in range(count):
+            try:
+                drawn.append(pool.submit(one))
+            except RuntimeError as error:  # the system has no thread left: one answer fewer
+                drawn.append(error)
+    return [each if isinstance(each, Exception) else each.result() for each in drawn]
 
 
 async def _adrawn(

@@ -1,8 +1,8 @@
 """What chat models share that decide on their own answers: a policy for one call, and what a cache
 is given of it."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Any
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self
 
 from langchain_core.caches import BaseCache
 from langchain_core.globals import get_llm_cache
@@ -13,6 +13,7 @@ from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import Field, PrivateAttr
 
+from ct_guard.errors import UsageError
 from ct_guard.guard import Guard
 
 from .delivery import Delivery, may_replace
@@ -42,6 +43,11 @@ class DecidingChatModel(BaseChatModel):
     """Whether the record keeps the text of an answer that was withheld."""
     redact: Any
     """A function from text to text, applied to what is kept."""
+
+    fixed: ClassVar[frozenset[str]] = frozenset(
+        {"estimator", "policy", "on_error", "abstain_message", "keep_original", "redact"}
+    )
+    """What is settled when the model is made: to change the field would change nothing else."""
 
     _guards: Guards = PrivateAttr()
     _delivery: Delivery = PrivateAttr()
@@ -76,6 +82,24 @@ class DecidingChatModel(BaseChatModel):
         self, input: LanguageModelInput, config: RunnableConfig | None = None, **kwargs: Any
     ) -> Any:
         return super().astream_events(input, config, **_with_policy(config, kwargs))
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """Raises UsageError for an update of what is `fixed`."""
+        self._refuse_changes(update or ())
+        return super().model_copy(update=update, deep=deep)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        self._refuse_changes([name])
+        super().__setattr__(name, value)
+
+    def _refuse_changes(self, names: Collection[str]) -> None:
+        for name in names:
+            if name in self.fixed:
+                raise UsageError(
+                    f"the {name} of a {type(self).__name__} stays as it was made: make another one,"
+                    f" as by wrap(model, {name}=…); {POLICY} in a call's config sets a policy for"
+                    " that call"
+                )
 
     @property
     def config_specs(self) -> list[ConfigurableFieldSpec]:

@@ -11,6 +11,7 @@ from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.utils import AddableDict
 from typing_extensions import TypedDict
 
+from ct_guard.forks import Shared
 from ct_guard.guard import Guard
 from ct_guard.records import Assessment
 
@@ -95,7 +96,7 @@ class Guarding:
         return cast(Guarded, made)
 
 
-class Vectorised(Runnable[Any, Output], ABC):
+class Vectorised(Shared, Runnable[Any, Output], ABC):
     """A runnable that answers many inputs in one go, and streams: `invoke` is a batch of one."""
 
     @abstractmethod

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
 from langchain_core.language_models import LangSmithParams
@@ -64,6 +64,8 @@ class ChatLocal(DecidingChatModel):
     `bind`; any other keyword of a call is a UsageError. Conversations of several threads or tasks
     are generated token by token in turns.
     """
+
+    fixed: ClassVar[frozenset[str]] = DecidingChatModel.fixed | {"keep_conversations"}
 
     on_error: OnError
     """What happens to an answer that cannot be scored: "pass", "block" (abstain) or "raise"."""

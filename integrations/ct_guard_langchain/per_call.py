@@ -8,7 +8,7 @@ from langchain_core.runnables import RunnableConfig
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 
 from ct_guard.errors import UsageError
-from ct_guard.forks import ForkLock
+from ct_guard.forks import ForkLock, Shared
 from ct_guard.guard import Guard
 from ct_guard.policies import Annotate, Policy, load_policy, refuse_draws, resampled
 
@@ -38,24 +38,37 @@ POLICY_SPEC = ConfigurableFieldSpec(
 _RUNTIME = "__pregel_runtime"
 """LangGraph's key in a config for what belongs to the run, its context among it."""
 
+_OURS = ("ct_guard_pol", "ct_guard_thresh", "ct-guard", "ctguard")
+"""How a key begins that means ours."""
+
 _MOST = 32
 """Policies set by calls that are remembered."""
 
 
 def policy_in(config: RunnableConfig | Mapping[str, Any] | None, context: Any = None) -> Any:
     """The policy that a call sets, in its config or in the context of its run; None: it sets none.
-    The config's goes first."""
+    The config's goes first. Raises UsageError for a key that begins like ours and is none."""
     configurable = (config or {}).get("configurable") or {}
+    _refuse_misspelt(configurable)
     if configurable.get(POLICY) is not None:
         return configurable[POLICY]
     if context is None:
         context = getattr(configurable.get(_RUNTIME), "context", None)
     if isinstance(context, Mapping):
+        _refuse_misspelt(context)
         return context.get(POLICY)
     return getattr(context, POLICY, None)
 
 
-class Guards:
+def _refuse_misspelt(settings: Mapping[str, Any]) -> None:
+    for name in settings:
+        if isinstance(name, str) and name.startswith(_OURS) and name != POLICY:
+            raise UsageError(
+                f"a call sets {name!r}, which is nothing here: another policy is set by {POLICY!r}"
+            )
+
+
+class Guards(Shared):
     """The guard of a surface, and the same with the policies that calls have set. Equal policies
     share a guard, and with it a batch and a budget. Safe to share between threads.
 

@@ -54,15 +54,20 @@ class Row:
     ) -> None:
         self.value = value
         self.config = config
-        self.guard: Guard = over.guard_for(config)
-        self.held = over.holds(config)
+        self.guard: Guard = over.guard
+        self.held = True
         """Whether nobody may hear what is said in the chain before it is decided on."""
+        self._error: Exception | None = None
+        try:
+            self.guard, self.held = over.guard_for(config), over.holds(config)
+        except Exception as error:
+            self._error = error
         self.case: Case | None = None
         """The answer that waits for its assessment."""
         self._over, self._reading, self._chains = over, reading, chains
         self._ladder = Ladder[Chain, _Answer](self.guard, chains)
         self._climb = iter(self._ladder)
-        self.chain: Chain | None = next(self._climb)
+        self.chain: Chain | None = next(self._climb) if self._error is None else None
         """Who is asked next; None when nobody is."""
         self._wanting: Decision | None = None
         self._further = Further()
@@ -70,7 +75,6 @@ class Row:
         self._heard: list[LastCall] = []
         self._apart: list[LastCall] = []
         self._output: Any = None
-        self._error: Exception | None = None
         self._done: Guarded | None = None
 
     @property
@@ -166,18 +170,22 @@ class Row:
             return self._error
         if self._done is not None:
             return self._done
-        outcome = self._ladder.outcome()
-        self._done = self._made(
-            outcome.result,
-            outcome.assessments[0],
-            attempts=outcome.attempts,
-            model_index=outcome.model_index,
-            error=outcome.error,
-            discarded_usage=total_usage(self._further.messages),
-            samples=outcome.samples,
-            cost=outcome.cost,
-        )
-        return self._done
+        try:
+            outcome = self._ladder.outcome()
+            self._done = self._made(
+                outcome.result,
+                outcome.assessments[0],
+                attempts=outcome.attempts,
+                model_index=outcome.model_index,
+                error=outcome.error,
+                discarded_usage=total_usage(self._further.messages),
+                samples=outcome.samples,
+                cost=outcome.cost,
+            )
+            return self._done
+        except Exception as error:  # of a caller's own function: this row's, and no other's
+            self._error = error
+            return error
 
     def spoken(self, output: Any) -> None:
         """An answer was streamed: its reader has it, and nothing more can be done. Where its parts

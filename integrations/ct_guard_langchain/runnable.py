@@ -10,7 +10,7 @@ from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import BaseModel, create_model
 from typing_extensions import TypedDict
 
-from ct_guard.errors import PolicyError, UsageError
+from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard, Observer, Terms
 from ct_guard.monitoring import Monitor
@@ -200,7 +200,7 @@ class ConfidenceGuard(Vectorised[Guarded]):
             guard, asked = self.guarding.guard_for(config), asked_of(pair[self.guarding.input_key])
             refuse_draws(guard.policy, "a ConfidenceGuard over pairs")
             return Case(guard, asked, answer, context=read)
-        except (PolicyError, UsageError) as error:
+        except Exception as error:  # this pair's, and no other's
             return error
 
     def _checked(self, pair: Any, *keys: str) -> Mapping[str, Any]:
@@ -230,7 +230,11 @@ class ConfidenceGuard(Vectorised[Guarded]):
             if isinstance(result, Exception):
                 made.append(result)
                 continue
-            guarded = self.guarding.guarded(pair, result, case)
+            try:
+                guarded = self.guarding.guarded(pair, result, case)
+            except Exception as error:  # of a function that the caller gave
+                made.append(error)
+                continue
             record = guarded["confidence"]
             note_in(each, record)
             tell_judged(case.guard, record, case.answer, case.messages, config=each)

@@ -158,7 +158,7 @@ def test_a_second_run_to_the_same_output_is_told_who_is_at_it(tmp_path: Path) ->
     command = ("score", source, "-e", "slow", "-o", output, "-q")
     first = start(0.05, *command)
     until_stored(first, output, 1)
-    for more in (("--resume",), ("--overwrite",)):
+    for more in ((), ("--resume",), ("--overwrite",)):
         second = start(0, *command, *more)
         said = second.communicate(timeout=60)[1]
         assert second.returncode == 2

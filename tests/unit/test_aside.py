@@ -1,10 +1,13 @@
 """Work beside requests: in order, bounded, and nobody waits for it."""
 
 import logging
+import multiprocessing
 import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -91,6 +94,17 @@ def test_at_the_end_a_client_that_was_made_before_still_works() -> None:
     assert done.stdout == "closed with [1]\n"
 
 
+@pytest.mark.parametrize("end", [Aside.flush, Aside.close])
+def test_work_that_waits_for_its_own_end_is_told_that_it_is_not_over(
+    end: Callable[[Aside[int]], bool | None],
+) -> None:
+    said: list[bool | None] = []
+    aside = Aside[int](lambda taken: said.append(end(aside)), name="beside")
+    aside.put([1])
+    assert aside.flush(10)
+    assert said == [False if end is Aside.flush else None]
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 def test_a_forked_process_begins_with_nothing_that_waits() -> None:
     told = (
@@ -110,3 +124,24 @@ def test_a_forked_process_begins_with_nothing_that_waits() -> None:
         [sys.executable, "-W", "ignore", "-c", told], capture_output=True, text=True, check=True
     )
     assert sorted(done.stdout.splitlines()) == ["False [2]", "True [1]"]
+
+
+@pytest.mark.parametrize("method", multiprocessing.get_all_start_methods())
+def test_the_end_of_a_process_of_multiprocessing_waits_for_what_was_put(
+    method: str, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "import multiprocessing, time\n"
+        "from ct_guard.aside import Aside\n"
+        "def work(taken): time.sleep(0.2); print(sum(taken), flush=True)\n"
+        "aside = Aside(work, name='beside')\n"
+        "def put(): aside.put([1, 2])\n"
+        "if __name__ == '__main__':\n"
+        "    aside.put([0]); aside.flush(10)\n"
+        f"    child = multiprocessing.get_context('{method}').Process(target=put)\n"
+        "    child.start(); child.join()\n"
+    )
+    command = [sys.executable, "-W", "ignore", str(script)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout == "0\n3\n"

@@ -58,6 +58,8 @@ def check_run(source: Sources, output: str | Path, *, overwrite: bool, resume: b
     resumed; OutputExistsError where an interrupted run left a journal and neither `resume` nor
     `overwrite` says what to do with it.
     """
+    if os.fspath(output) != STDIO:
+        check_free(output)  # of a run that goes on, the journal is no leftover
     if _is_pipe(source, output):
         if resume:
             raise UsageError("a pipe cannot be resumed: give files as input and output")
@@ -68,8 +70,6 @@ def check_run(source: Sources, output: str | Path, *, overwrite: bool, resume: b
         )
     replace = overwrite or (resume and is_written(output))
     check_output(output, source=source, overwrite=replace, resumable=True)
-    if os.fspath(output) != STDIO:
-        check_free(output)
 
 
 def _is_pipe(source: Sources, output: str | Path) -> bool:

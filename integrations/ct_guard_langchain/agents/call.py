@@ -1,6 +1,6 @@
 """One call of an agent's model: who is asked, what is judged of what they say, what goes on."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any, cast
@@ -16,7 +16,7 @@ from langgraph.types import Command
 from ct_guard.errors import BackendError
 from ct_guard.guard import Guard, Ladder, Outcome
 from ct_guard.policies import draws
-from ct_guard.records import Assessment, Confidence, Decision
+from ct_guard.records import Confidence, Decision
 from ct_guard.runs import RunLayer, RunTurn
 
 from ..assess import Case, Scores
@@ -25,9 +25,9 @@ from ..delivery import Delivered, Delivery
 from ..fields import dropped_in, object_without
 from ..hearing import LastCall, ModelCall, atell, hearing, note_in, tell
 from ..messages import turn_of
-from ..record import KEY, ConfidenceRecord, call_scores, record_in, total_usage
+from ..record import KEY, ConfidenceRecord, record_in, total_usage
 from ..telling import tell_judged
-from .state import RUN, VERDICTS, Verdict, run_record, turns_in
+from .state import RUN, VERDICTS, GateRecord, run_record, turns_in, verdict_of
 
 __all__ = ["MISPLACED", "AgentCall", "NothingSaidError", "Said"]
 
@@ -36,8 +36,6 @@ MISPLACED = (
     " was judged, but calls of tools that it changes have no score; list %s last"
 )
 """What the log says of one (`AgentCall.misplaced`), by the name of the guard."""
-_TOLD = 5
-"""Fields that a person is told of by name; the record has them all."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +84,10 @@ class AgentCall:
         *,
         hold: bool,
         delivery: Delivery,
+        gate: GateRecord | None = None,
     ) -> None:
+        """`gate` is that of a policy which the call has set."""
+        self._gate = gate
         self._name, self._guard, self._request, self._hold = name, guard, request, hold
         self._delivery = delivery
         self._schemas = _schemas(request)
@@ -136,9 +137,10 @@ class AgentCall:
         """What is judged of a response. Raises NothingSaidError where nothing in it can be: no
         message of a model, or a structured answer that does not fit its schema, which the agent
         asks for again."""
-        message = next(iter(_said_in(response)), None)
-        if message is None:
+        all_said = _said_in(response)
+        if not all_said:
             raise NothingSaidError(response)
+        message = all_said[-1]  # whose calls run
         said = Said(response, message, _call_of(message, self._ears[-1]))
         self._heard.append(said)
         turn = turn_of(message, self._schemas)
@@ -152,16 +154,19 @@ class AgentCall:
             asked = said.call.messages
         if said.call is not None:
             who = said.call.model or who
-        case = Case(self._guard, asked, message, who, self._schemas, gated=True)
-        return [case if self.ladder.index else self._further.beside(case)]
+        cases = [Case(self._guard, asked, e, who, self._schemas, gated=True) for e in all_said]
+        return cases if self.ladder.index else list(map(self._further.beside, cases))
 
     def scored(self, cases: Sequence[Case], scores: Sequence[Scores]) -> Decision | None:
         """The latest response was scored: the policy says how it goes on, or wants further answers
         first."""
-        (case,), (found,) = cases, scores
+        case, found = cases[-1], scores[-1]
         turn = RunTurn(turn=case.turn, p=tuple(map(_worth, found)), retries=self.ladder.retried)
         run = (*self._turns, turn)
-        assessment = case.decided(found, replace(self.ladder.situation, run=run))
+        situation = replace(self.ladder.situation, run=run)
+        made = [each.decided(p, situation) for each, p in zip(cases, scores, strict=True)]
+        weakest = min(made, key=lambda each: -1.0 if each.p is None else each.p)
+        assessment = weakest.model_copy(update={"calls": made[-1].calls})
         if wanting := self.ladder.wanting(assessment):
             return wanting
         self._told = assessment.decision.told
@@ -190,7 +195,7 @@ class AgentCall:
         outcome = self.ladder.outcome()
         message, record = self._message(outcome)
         self._delivered = (outcome.result.call, message)
-        verdict = _verdict(cast("AIMessage", message), outcome)
+        verdict = verdict_of(cast("AIMessage", message), outcome.assessments[0], self._gate)
         self._tell(record, outcome.result)
         known = self._guard.estimator.manifest.known
         layer = next((one for one in known if isinstance(one, RunLayer)), None)
@@ -232,9 +237,7 @@ class AgentCall:
     def _message(self, outcome: Outcome[Said]) -> Delivered:
         said = outcome.result
         discarded = [other.message for other in self._heard if other is not said]
-        message = said.message
-        if message.id is None:
-            message = message.model_copy(update={"id": str(uuid4())})
+        message = _with_ids(said.message, self._schemas)
         return self._delivery.deliver(
             message,
             outcome.assessments[0],
@@ -272,9 +275,23 @@ def _said_in(response: ModelResponse[Any]) -> list[AIMessage]:
     return [said for said in response.result if isinstance(said, AIMessage)]
 
 
+def _with_ids(said: AIMessage, schemas: Collection[str]) -> AIMessage:
+    """The message with an id of its own, and so each of its calls: by these alone a result, and
+    what a person decides, are told from those of other calls."""
+    taken: set[str | None] = {None, ""}
+    calls = []
+    for call in said.tool_calls:
+        own = call
+        if call["id"] in taken and call["name"] not in schemas:
+            own = {**call, "id": f"call_{uuid4().hex}"}
+        taken.add(own["id"])
+        calls.append(own)
+    return said.model_copy(update={"id": said.id or str(uuid4()), "tool_calls": calls})
+
+
 def _drawn(response: ModelResponse[Any]) -> Drawn | Exception:
     said = _said_in(response)
-    return Drawn(said[0], said) if said else NothingSaidError(response)
+    return Drawn(said[-1], said) if said else NothingSaidError(response)
 
 
 def _response(outcome: Outcome[Said], message: BaseMessage) -> ModelResponse[Any]:
@@ -289,34 +306,6 @@ def _response(outcome: Outcome[Said], message: BaseMessage) -> ModelResponse[Any
     dropped = [] if record is None else dropped_in(record)
     structured = object_without(response.structured_response, dropped)
     return ModelResponse(result=result, structured_response=structured)
-
-
-def _verdict(said: AIMessage, outcome: Outcome[Said]) -> Verdict:
-    decision, calls = _waiting(outcome.assessments[0]), outcome.assessments[0].calls
-    return Verdict(
-        message_id=said.id,
-        action=decision.action,
-        allowed=list(decision.allowed),
-        reason=decision.reason,
-        calls=call_scores(said.tool_calls, calls) if calls and said.tool_calls else [],
-        reviewed=[],
-    )
-
-
-def _waiting(assessment: Assessment) -> Decision:
-    """The decision on an answer, which waits for a person where a field of it does."""
-    decision, fields = assessment.decision, assessment.confidence.fields or {}
-    waiting = [path for path, action in (decision.fields or {}).items() if action == "review"]
-    if decision.action != "pass" or not waiting:
-        return decision
-    told = [f"{path} ({_known(fields[path].p)})" for path in waiting[:_TOLD]]
-    more = [f"{len(waiting) - _TOLD} more"] if len(waiting) > _TOLD else []
-    reason = f"fields to review: {', '.join([*told, *more])}"
-    return decision.model_copy(update={"action": "human", "reason": reason})
-
-
-def _known(p: float | None) -> str:
-    return "not scored" if p is None else f"p {p:.3f}"
 
 
 def _call_of(message: AIMessage, ear: LastCall) -> ModelCall | None:

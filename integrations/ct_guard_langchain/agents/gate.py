@@ -22,7 +22,7 @@ from ct_guard.records import Confidence, Decision
 
 from ..delivery import may_replace
 from ..record import CallScore, call_digest, record_in
-from .state import Verdict, last_ai, verdict_on, verdicts_in
+from .state import GateRecord, Verdict, last_ai, verdict_on, verdicts_in
 
 __all__ = [
     "CallGate",
@@ -55,7 +55,22 @@ class CallGate:
     def decide(
         self, call: Mapping[str, Any], message: AIMessage | None, verdict: Verdict | None
     ) -> Decision:
-        """Whether this call of the message may run."""
+        """Whether this call of the message may run: by this gate, and by the one under which its
+        message was scored."""
+        made = self._decided(call, message, verdict)
+        if verdict is not None and "gate" in verdict:
+            before = _gate_in(verdict["gate"])._decided(call, message, verdict)
+            return max(before, made, key=lambda each: _STRICT.index(each.action))
+        return made
+
+    def as_json(self) -> GateRecord:
+        """What a verdict keeps of it."""
+        kept = None if self.gate is None else self.gate.model_dump(mode="json", exclude={"answers"})
+        return GateRecord(gate=kept, blocks=self.blocks, policy=self.policy)
+
+    def _decided(
+        self, call: Mapping[str, Any], message: AIMessage | None, verdict: Verdict | None
+    ) -> Decision:
         scores = verdict["calls"] if verdict is not None else []
         found = scores_of(call, message, scores)
         if self.gate is None:
@@ -70,13 +85,16 @@ class CallGate:
         return decision.model_copy(update={"reason": f"{decision.reason}: {_UNSCORED}"})
 
     def check(self, tools: Iterable[Any], *, all_known: bool) -> None:
-        """Raises PolicyError for a threshold of a tool that is not among `tools`; unless all are
-        known, only for one that is named like a tool."""
+        """Raises PolicyError for a threshold of a tool that is neither among `tools` nor among
+        those of an agent around; unless all are known, only for one that is named like a tool that
+        the gate does not name."""
         names = tool_names(tools)
         if self.gate is None or not names:
             return
+        names |= _tools_around()
+        unnamed = names - self.gate.thresholds.keys()
         for name in self.gate.thresholds:
-            if name not in names and (all_known or get_close_matches(name, names, n=1)):
+            if name not in names and (all_known or get_close_matches(name, unnamed, n=1)):
                 self.gate.check_names(names)
 
 
@@ -90,6 +108,15 @@ def gate_of(guard: Guard, on_missing: OnMissing | None) -> CallGate:
     if on_missing is not None:
         gate = (gate or ToolGate(default=0.0)).model_copy(update={"on_missing": on_missing})
     return CallGate(gate, may_replace(guard, gated=True), guard.policy.name)
+
+
+_STRICT = ("pass", "human", "abstain")
+"""What may become of a call, the strictest last."""
+
+
+def _gate_in(record: GateRecord) -> CallGate:
+    gate = None if record["gate"] is None else ToolGate.model_validate(record["gate"])
+    return CallGate(gate, record["blocks"], record["policy"])
 
 
 def scores_of(
@@ -193,6 +220,9 @@ class _Watch(BaseCallbackHandler):
             decide,
             around,
         )
+        self.tools = tool_names(getattr(request.runtime, "tools", ()))
+        if around is not None:
+            self.tools |= around.tools
         config = getattr(request.runtime, "config", None) or {}
         self._node: UUID | None = getattr(config.get("callbacks"), "parent_run_id", None)
         self._begun = False
@@ -223,6 +253,13 @@ class _Watch(BaseCallbackHandler):
 
 _WATCH: ContextVar[_Watch | None] = ContextVar("ct_guard_watch", default=None)
 register_configure_hook(_WATCH, inheritable=False)
+
+
+def _tools_around() -> set[str]:
+    """Of the agents in a call of whose tools this one runs: a policy that was set for theirs is for
+    this one as well."""
+    watch = _WATCH.get()
+    return set() if watch is None else watch.tools
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from langgraph.types import Command
 
 from ct_guard.errors import PolicyError
 from ct_guard.estimators import Estimator
+from ct_guard.forks import Shared
 from ct_guard.guard import Guard, Observer, Terms
 from ct_guard.monitoring import Monitor
 from ct_guard.policies import OnError, OnMissing, Policy
@@ -55,7 +56,7 @@ ToolResult = ToolMessage | Command[Any]
 _logger = logging.getLogger(__name__)
 
 
-class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
+class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
     """Scores what an agent's model says and does what the policy says.
 
         create_agent(model, tools, middleware=[ConfidenceMiddleware("mini", 0.7)])
@@ -226,6 +227,7 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
             self.models,
             hold=hold if self.hold_stream is None else self.hold_stream,
             delivery=self.delivery,
+            gate=None if guard is self.guard else self._gate(guard).as_json(),
         )
 
     def _guard_for(self, runtime: Any) -> Guard:
@@ -340,7 +342,8 @@ class ConfidenceMiddleware(AgentMiddleware[Any, Any, Any]):
     def _as_let_through(self, request: ToolCallRequest) -> AbstractContextManager[None]:
         """What a middleware inside makes of the call counts as never scored."""
         gate = self._gate(self._guard_for(request.runtime))
-        return as_let_through(request, lambda call: gate.decide(call, None, None))
+        verdict = verdict_on(last_ai(request.state["messages"]), request.state, self.name)
+        return as_let_through(request, lambda call: gate.decide(call, None, verdict))
 
     def _allowed(self, request: ToolCallRequest) -> ToolCallRequest | ToolMessage:
         """The request as it may run, or what stands in place of its result."""

@@ -94,18 +94,20 @@ def review_waiting(
         decided = [(call, gate.decide(call, message, verdict)) for call in calls]
         waiting = [(call, made) for call, made in decided if made.action == "human"]
         calls, reasons = [call for call, _ in waiting], [made.reason for _, made in waiting]
-        allowed = list(gate.gate.allowed) if gate.gate is not None else []
+        allowed = list(waiting[0][1].allowed) if waiting else []
     if not calls:
         return None
     update = _review_calls(message, calls, reasons=reasons, allowed=allowed)
     places = [
         at for at, call in enumerate(message.tool_calls) if any(call is each for each in calls)
     ]
-    revised = update["messages"][0].tool_calls
+    revised, *results = update["messages"]
+    answered = {result.tool_call_id for result in results}
+    run = (revised.tool_calls[at] for at in places)
     done: Verdict = {
         **verdict,
         "action": "pass",
-        "reviewed": [call_digest(revised[at]) for at in places],
+        "reviewed": [call_digest(call) for call in run if call["id"] not in answered],
     }
     return {**update, VERDICTS: {by: done}}
 

@@ -8,26 +8,30 @@ from langchain_core.messages import AIMessage, AnyMessage
 from typing_extensions import TypedDict
 
 from ct_guard.policies import Turn
-from ct_guard.records import Action, ReviewChoice
+from ct_guard.records import Action, Assessment, Decision, ReviewChoice
 from ct_guard.runs import RunLayer, RunTurn
 
-from ..record import CallScore, ConfidenceRecord
+from ..record import CallScore, ConfidenceRecord, call_scores
 
 __all__ = [
     "RUN",
     "VERDICTS",
     "ConfidenceState",
+    "GateRecord",
     "RunRecord",
     "Verdict",
     "last_ai",
     "run_record",
     "turns_in",
+    "verdict_of",
     "verdict_on",
     "verdicts_in",
 ]
 
 RUN = "ct_guard_run"
 VERDICTS = "ct_guard_verdicts"
+_TOLD = 5
+"""Fields that a person is told of by name; the record has them all."""
 
 
 class RunTurnRecord(TypedDict):
@@ -47,6 +51,15 @@ class RunRecord(TypedDict):
     turns: list[RunTurnRecord]
 
 
+class GateRecord(TypedDict):
+    """What let calls run when they were scored: plain JSON."""
+
+    gate: dict[str, Any] | None
+    """A `ToolGate`, but for its policy on answers; None: the policy had none."""
+    blocks: bool
+    policy: str
+
+
 class Verdict(TypedDict):
     """What one middleware decided on the latest AI message: plain JSON."""
 
@@ -59,6 +72,9 @@ class Verdict(TypedDict):
     """The score of each tool call, by its position."""
     reviewed: list[str]
     """Digests of the tool calls that a person let run."""
+    gate: NotRequired[GateRecord]
+    """Only where the call set a policy of its own: its gate, which holds for these calls also where
+    the run is resumed without it."""
 
 
 def _latest(old: Any, new: Any) -> Any:
@@ -98,6 +114,36 @@ def verdict_on(message: AIMessage | None, state: object, name: str) -> Verdict |
     if verdict is None or message is None or verdict["message_id"] != message.id:
         return None
     return verdict
+
+
+def verdict_of(said: AIMessage, assessment: Assessment, gate: GateRecord | None) -> Verdict:
+    """The verdict on a message, with the `gate` of a policy that the call has set."""
+    decision, calls = _waiting(assessment), assessment.calls
+    made = Verdict(
+        message_id=said.id,
+        action=decision.action,
+        allowed=list(decision.allowed),
+        reason=decision.reason,
+        calls=call_scores(said.tool_calls, calls) if calls and said.tool_calls else [],
+        reviewed=[],
+    )
+    return made if gate is None else {**made, "gate": gate}
+
+
+def _waiting(assessment: Assessment) -> Decision:
+    """The decision on an answer, which waits for a person where a field of it does."""
+    decision, fields = assessment.decision, assessment.confidence.fields or {}
+    waiting = [path for path, action in (decision.fields or {}).items() if action == "review"]
+    if decision.action != "pass" or not waiting:
+        return decision
+    told = [f"{path} ({_known(fields[path].p)})" for path in waiting[:_TOLD]]
+    more = [f"{len(waiting) - _TOLD} more"] if len(waiting) > _TOLD else []
+    reason = f"fields to review: {', '.join([*told, *more])}"
+    return decision.model_copy(update={"action": "human", "reason": reason})
+
+
+def _known(p: float | None) -> str:
+    return "not scored" if p is None else f"p {p:.3f}"
 
 
 def turns_in(state: object) -> tuple[RunTurn, ...]:

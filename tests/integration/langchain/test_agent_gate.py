@@ -290,6 +290,59 @@ async def test_a_misspelt_tool_is_an_error(
     assert ran == []
 
 
+class LeavesOut(AgentMiddleware):
+    """Another middleware, which offers the model some of the tools."""
+
+    def __init__(self, name: str) -> None:
+        self.left_out = name
+
+    def wrap_model_call(self, request: Any, handler: Any) -> Any:
+        left = [each for each in request.tools if each.name != self.left_out]
+        return handler(request.override(tools=left))
+
+
+@pytest.mark.parametrize("left_out", ["search", "searches"])
+async def test_a_tool_that_the_model_is_not_offered_is_no_misspelt_one(
+    estimator: Estimator, tools: list[Any], ran: list[str], left_out: str
+) -> None:
+    @tool
+    def searches(word: str) -> str:
+        """Search for several words."""
+        return "found"
+
+    gate = ToolGate(thresholds={"delete": 0.9, "search": 0.9, "searches": 0.9})
+    said = model(calling("delete", path="a sure thing"), "sure")
+    middleware = [LeavesOut(left_out), ConfidenceMiddleware(estimator, gate)]
+    await run("invoke", create_agent(said, [*tools, searches], middleware=middleware), ASK)
+    assert ran == ["delete a sure thing"]
+
+
+@WAYS
+@pytest.mark.parametrize("by", ["config", "context"])
+async def test_a_gate_that_a_call_sets_may_name_the_tools_of_an_agent_around(
+    estimator: Estimator, tools: list[Any], ran: list[str], way: str, by: str
+) -> None:
+    @tool
+    def assistant(task: str) -> str:
+        """Another agent."""
+        said = model(calling("search", word="perhaps"), "sure")
+        inner = create_agent(said, tools[1:], middleware=[ConfidenceMiddleware(estimator, GATE)])
+        return str(inner.invoke(ASK)["messages"][2].text)
+
+    agent = create_agent(
+        model(calling("assistant", task="a sure thing"), "sure"),
+        [assistant, tools[0]],
+        middleware=[ConfidenceMiddleware(estimator, GATE)],
+        context_schema=dict,
+    )
+    gate = ToolGate(thresholds={"delete": 0.9, "assistant": 0.9}, default=0.9)
+    setting = {"ct_guard_policy": gate}
+    given: Any = {"config": {"configurable": setting}} if by == "config" else {"context": setting}
+    state = await agent.ainvoke(ASK, **given) if way == "ainvoke" else agent.invoke(ASK, **given)
+    assert "search was not run" in state["messages"][2].text
+    assert ran == []
+
+
 async def test_what_a_reading_requires_holds_for_every_call_of_a_turn(
     estimator: Estimator, tools: list[Any], ran: list[str]
 ) -> None:

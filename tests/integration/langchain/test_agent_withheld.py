@@ -15,6 +15,7 @@ from langchain.agents.middleware import (
     dynamic_prompt,
     wrap_model_call,
 )
+from langchain.agents.middleware.types import ModelResponse
 from langchain_core.callbacks import get_usage_metadata_callback
 from langchain_core.messages import AIMessage
 from langchain_core.tools import tool
@@ -340,6 +341,33 @@ async def test_what_an_inner_middleware_asks_is_held_as_well(
     )
     parts: list[Any] = list(agent.stream(ASK, stream_mode="messages"))
     assert [part.text for part, _ in parts] == ["I don't know."]
+
+
+@WAYS
+@pytest.mark.parametrize("at", [0, 1], ids=["before", "after"])
+async def test_of_several_messages_in_one_response_none_escapes_unjudged(
+    estimator: Estimator, way: str, at: int
+) -> None:
+    class Adds(AgentMiddleware):
+        """Another middleware, which says something of its own beside the model's answer."""
+
+        def wrap_model_call(self, request: Any, handler: Any) -> Any:
+            return self.added(handler(request))
+
+        async def awrap_model_call(self, request: Any, handler: Any) -> Any:
+            return self.added(await handler(request))
+
+        def added(self, response: Any) -> Any:
+            said = [*response.result]
+            said.insert(at, AIMessage("I am sure"))
+            return ModelResponse(result=said)
+
+    for text, left in ((SECRET, ["I don't know."]), ("sure", None)):
+        agent = create_agent(model(text), middleware=[ConfidenceMiddleware(estimator, 0.7), Adds()])
+        state = await run(way, agent, ASK)
+        said = [each.text for each in state["messages"] if isinstance(each, AIMessage)]
+        assert said == (left or [*["sure"][:at], "I am sure", *["sure"][at:]])
+        assert state["ct_guard"]["action"] == ("abstain" if left else "pass")
 
 
 @WAYS

@@ -93,6 +93,32 @@ def test_it_serves_and_ends_with_what_was_begun(served: Served) -> None:
     assert served.api.headers[0]["authorization"] == f"Bearer {KEY}"
 
 
+def test_a_scoring_that_hangs_does_not_make_a_failure_of_the_end(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    command = [sys.executable, "-m", "tests.slow_runs", "60", "serve", "-e", "slow"]
+    with log.open("w") as out:
+        process = subprocess.Popen(
+            [*command, "--port", "0", "--deadline", "0.2"], stdout=out, stderr=out, text=True,
+            cwd=Path(__file__).parents[3],
+        )  # fmt: skip
+    try:
+        until = time.monotonic() + 120
+        while (found := re.search(r"at (http://\S+)", log.read_text())) is None:
+            assert process.poll() is None, log.read_text()
+            assert time.monotonic() < until, log.read_text()
+            time.sleep(0.05)
+        told = httpx.post(f"{found[1]}/v1/confidence", json=ROW, timeout=60).json()
+        assert "took longer than the deadline" in told["error"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0, log.read_text()
+    finally:
+        process.kill()
+        process.wait()
+    said = log.read_text()
+    assert "still ran: it is given up" in said
+    assert "Error" not in said
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

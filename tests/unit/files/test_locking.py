@@ -4,11 +4,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ct_guard.errors import UsageError
+from ct_guard.errors import InputError, UsageError
 from ct_guard.files.locking import alone, check_free, lock_path
 
 HOLD = """
@@ -96,3 +97,66 @@ def test_what_killed_runs_left_is_removed_even_under_a_number_that_lives(output:
             lock_path(output).name,
             other.name,
         }
+
+
+def links(lock: Path) -> None:
+    lock.symlink_to(lock.with_name("precious.txt"))
+
+
+def dangles(lock: Path) -> None:
+    lock.symlink_to(lock.with_name("nothing.txt"))
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("make", [links, dangles, Path.mkdir, lambda lock: os.mkfifo(lock)])
+def test_what_stands_in_the_place_of_a_lock_is_neither_followed_nor_written(
+    output: Path, make: Callable[[Path], None]
+) -> None:
+    precious = output.with_name("precious.txt")
+    precious.write_text("kept")
+    make(lock_path(output))
+    for use in (check_free, lambda path: alone(path).__enter__()):
+        with pytest.raises(InputError, match=r"\.out\.jsonl\.lock: .*remove it where none is"):
+            use(output)
+    assert precious.read_text() == "kept"
+    assert not output.with_name("nothing.txt").exists()
+
+
+FORKS = """
+import os, sys, time
+from ct_guard.files.locking import alone
+with alone(sys.argv[1]):
+    if os.fork() == 0:
+        sys.stdin.read()
+        os._exit(0)
+    print("held", flush=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_that_lives_on_does_not_keep_a_killed_ones_lock(output: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", FORKS, str(output)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        process.wait(60)
+        with alone(output):
+            pass
+
+
+LEAVES = """
+import os, subprocess, sys
+from ct_guard.files.locking import alone, check_free
+with alone(sys.argv[1]):
+    if os.fork() == 0:
+        sys.exit(0)
+    os.wait()
+    check_free(sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_forked_process_that_leaves_the_block_leaves_its_parents_lock(output: Path) -> None:
+    command = [sys.executable, "-W", "ignore", "-c", LEAVES, str(output)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert "another run is writing it" in done.stderr
+    assert not lock_path(output).exists()

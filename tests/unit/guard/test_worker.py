@@ -1,6 +1,8 @@
 """The one thread that owns a model: what it joins, what it drops, and whom an error reaches."""
 
 import asyncio
+import os
+import signal
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -394,6 +396,52 @@ def test_leaving_ends_what_runs_and_what_waits() -> None:
         running.result(0)
     with pytest.raises(UsageError, match="closed"):
         worker.submit(rows(3))
+
+
+@pytest.mark.parametrize("use", [Worker.close, lambda each: each.submit(rows(1)).result(10)])
+def test_what_would_wait_for_its_own_thread_is_refused(
+    worker: Worker, use: Callable[[Worker], object]
+) -> None:
+    with pytest.raises(UsageError, match="the thread that owns the estimator"):
+        worker.call(lambda: use(worker)).result(10)
+    assert worker.submit(rows(2)).result(10)[0].logit == 2
+
+
+def test_where_the_system_has_no_thread_left_that_request_fails_and_the_next_is_scored(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(BackendError, match="can't start new thread"):
+            worker.submit(rows(1)).result(10)
+    assert worker.waiting == 0
+    assert worker.submit(rows(2)).result(10)[0].logit == 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_a_fork_while_somebody_holds_a_worker_that_never_worked_leaves_the_child_free(
+    scorer: Scorer,
+) -> None:
+    worker = Worker(scorer)
+    held, let_go = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with worker._wake:
+            held.set()
+            let_go.wait(30)
+
+    holder = threading.Thread(target=hold)
+    holder.start()
+    held.wait(10)
+    if (child := os.fork()) == 0:
+        signal.alarm(30)
+        os._exit(0 if worker.submit(rows(2)).result(10)[0].logit == 2 else 1)
+    let_go.set()
+    holder.join(10)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
 def test_a_forked_child_begins_afresh(

@@ -18,6 +18,7 @@ from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.rate_limiters import BaseRateLimiter
 from langchain_core.runnables import RunnableLambda
+from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from pydantic import BaseModel, Field, PrivateAttr
 
@@ -221,6 +222,24 @@ def test_those_that_fail_are_noted_and_the_others_count(estimator: Estimator) ->
     assert record["error"] == "1 of 3 further answers failed: ConnectionError: gone"
     assert (record["samples"], record["attempts"]) == (2, 4)
     assert record["p"] == pytest.approx(0.982, abs=1e-3)
+
+
+def test_where_the_system_has_no_thread_left_the_others_count(
+    estimator: Estimator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = GuardedChatModel(inner=Sampler(), estimator=estimator, policy=0.7, samples=3)
+    submit, left = ContextThreadPoolExecutor.submit, [1, 2]
+
+    def crowded(self: Any, *given: Any, **options: Any) -> Any:
+        if not left:
+            raise RuntimeError("can't start new thread")
+        left.pop()
+        return submit(self, *given, **options)
+
+    monkeypatch.setattr(ContextThreadPoolExecutor, "submit", crowded)
+    record = record_of(model.invoke("?"))
+    assert record["error"] == "1 of 3 further answers failed: RuntimeError: can't start new thread"
+    assert (record["samples"], record["attempts"]) == (2, 4)
 
 
 def test_where_all_fail_the_answer_goes_by_what_is_known(estimator: Estimator) -> None:

@@ -375,6 +375,25 @@ async def test_a_call_can_set_its_policy_on_every_surface(estimator: Estimator) 
     assert watch.records[0]["action"] == "abstain"
 
 
+@pytest.mark.parametrize("name", ["ct_guard_polcy", "ct_guard_threshold", "ct-guard-policy"])
+async def test_a_policy_under_a_name_that_is_not_ours_is_never_ignored(
+    estimator: Estimator, name: str
+) -> None:
+    config: Any = {"configurable": {name: 0.9}}
+    guard = ConfidenceGuard(estimator, 0.3)
+    surfaces: list[Any] = [
+        GuardedChatModel(inner=RuleChatModel(), estimator=estimator, policy=0.3),
+        guard.wrap(RuleChatModel()),
+        guard,
+    ]
+    for surface in surfaces:
+        given: Any = {"input": "?", "output": "sure"} if surface is guard else "?"
+        with pytest.raises(UsageError, match=f"'{name}', which is nothing here: .*ct_guard_policy"):
+            surface.invoke(given, config)
+        with pytest.raises(UsageError, match="which is nothing here"):
+            await surface.ainvoke(given, config)
+
+
 # --- what providers tell --------------------------------------------------------------------------
 
 

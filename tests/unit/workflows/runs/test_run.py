@@ -128,12 +128,15 @@ def test_the_setting_that_differs_is_named(
         run(source, output, settings=SETTINGS | other, resume=True)
 
 
-def test_two_runs_to_one_output_are_refused(source: Path, output: Path) -> None:
+@pytest.mark.parametrize("how", [{}, {"overwrite": True}, {"resume": True}], ids=str)
+def test_two_runs_to_one_output_are_refused(
+    source: Path, output: Path, how: dict[str, Any]
+) -> None:
     with (
         running(source, output, SETTINGS, overwrite=False, resume=False),
         pytest.raises(UsageError, match=f"process {os.getpid()}"),
     ):
-        run(source, output, overwrite=True)
+        run(source, output, **how)
 
 
 def test_an_output_that_cannot_be_written_says_how_to_go_on(source: Path, output: Path) -> None:
