@@ -225,14 +225,14 @@ def _odd_row(number: int, where: str, line: bytes) -> Row:
         return raw_row(number, where, text, f"is not JSON: {error}")
     if not isinstance(fields, dict):
         return raw_row(number, where, text, "is JSON but not an object {…}")
+    if _may_be_deep(line) and is_too_deep(fields):
+        return raw_row(number, where, text, f"is nested more than {DEPTH} deep")
     if odd:
         for name in USED_COLUMNS:
             if isinstance(fields.get(name), float) and math.isinf(fields[name]):
                 problem = f"field '{name}' is a number out of range; write it as text, or null"
                 return raw_row(number, where, text, problem)
         fields = {name: _written(value) for name, value in fields.items()}
-    if _may_be_deep(line) and is_too_deep(fields):
-        return raw_row(number, where, text, f"is nested more than {DEPTH} deep")
     return Row(number, fields, None, where)
 
 
