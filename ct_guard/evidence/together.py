@@ -63,4 +63,5 @@ def learn_together(pairs: Pairs, likeness: Floats, correct: Bools, rows: Bools) 
 def together_of(pairs: Pairs, likeness: Floats, known: Together) -> Floats:
     """The logit of each answer, shape (n,); the intercept for one without others."""
     weight = np.array([known.models.get(name, known.common) for name in pairs.models], np.float64)
-    return known.intercept + np.bincount(pairs.row, weight[pairs.other] * (likeness - 0.5), pairs.n)
+    said = np.bincount(pairs.row, weight[pairs.other] * (likeness - 0.5), pairs.n)
+    return np.asarray(known.intercept + said, np.float64)
