@@ -95,6 +95,7 @@ bench-real: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.real
 	$(BIN)/python -m benchmarks.real.cascade pair
 	$(BIN)/python -m benchmarks.real.cascade pairs
+	$(BIN)/python -m benchmarks.real.cascade_others
 
 bench-decisions: $(VENV)/test.stamp
 	$(BIN)/python -m benchmarks.decisions promises --write

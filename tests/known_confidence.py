@@ -10,6 +10,7 @@ from ct_guard.evidence import Fitted
 from ct_guard.evidence.agreement import AGREEMENT, AgreementState
 from ct_guard.evidence.layer import Filled
 from ct_guard.evidence.model import Accuracies
+from ct_guard.evidence.together import Together
 from ct_guard.evidence.witnesses import Witnesses
 from ct_guard.query import build_query
 from ct_guard.store import BaseModelRef, LogisticLayer, Manifest
@@ -61,7 +62,11 @@ def by_word_and_agreement(*, itself: bool = False) -> Estimator:
     )
     nothing = Witnesses(pool=(0.0,) * 5, models={}, of={})
     state = AgreementState(
-        accuracies=Accuracies(pool=0.0, models={}), itself=itself, alike=nothing, named=nothing
+        accuracies=Accuracies(pool=0.0, models={}),
+        itself=itself,
+        alike=nothing,
+        named=nothing,
+        together=Together(intercept=0.0, common=0.0, models={}),
     )
     fitted = Fitted(
         evidence=("agreement", "logit"),

@@ -17,6 +17,7 @@ from .data import title_of as title
 from .figures import Figures, Floats, figures, floor_by_question, mean_of, probabilities
 from .groups import within_groups
 from .large import large
+from .parts import parts as chance
 
 TOKENS, COUNT = "column:mean_token_prob", "column:n_tokens"
 JUDGE = "column:linguistic"
@@ -50,6 +51,7 @@ def main() -> None:
     agreeing = {title(name): data[name] for name in AGREEING}
     parts: dict[str, Callable[[], None]] = {
         "main": lambda: all_rows(data),
+        "parts": lambda: chance(data, (*MAIN[:2], *MAIN[5:])),
         "rows": lambda: few_rows(data),
         "others": lambda: few_others(agreeing),
         "models": lambda: new_models(agreeing),
@@ -76,7 +78,7 @@ def all_rows(data: dict[str, Data]) -> None:
 
 def few_rows(data: dict[str, Data]) -> None:
     print("\n" + HEAD.format("graded rows to fit on"))
-    for named, name, evidence in (MAIN[0], MAIN[2], *MAIN[5:8]):
+    for named, name, evidence in (MAIN[0], MAIN[2], *MAIN[6:9]):
         for size in (100, 300, 1000):
             some = [
                 figures(probabilities(some_questions(train, size), test, evidence), test)

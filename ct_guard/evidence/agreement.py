@@ -2,7 +2,8 @@
 
 Other answers are the rows that share the question and the column `samples`. How much they say the
 same is in `pairs`; each is weighed by what graded rows say of the model that gave it: by the
-log-odds of that model's accuracy, and as a witness of this very model (`witnesses`).
+log-odds of that model's accuracy, as a witness of this very model (`witnesses`), and beside all
+others (`together`).
 """
 
 import numpy as np
@@ -13,6 +14,7 @@ from ct_guard.records import Record
 from .answers import Answers
 from .model import Accuracies, accuracies, codes, log_odds
 from .pairs import NEARLY, SELF, Pairs, pairs_of
+from .together import Together, learn_together, together_of
 from .witnesses import Witnesses, learn_witnesses, votes_of
 
 __all__ = ["AGREEMENT", "Agreement", "AgreementState"]
@@ -34,6 +36,7 @@ class AgreementState(Record):
     alike: Witnesses
     named: Witnesses
     """By these two degrees of likeness."""
+    together: Together
 
 
 class Agreement:
@@ -42,8 +45,9 @@ class Agreement:
     name = "agreement"
     features = (
         "agreement", "agreement_weighted", "agreement_votes", "agreement_rival",
-        "agreement_covered", "agreement_count", "agreement_headed", "agreement_named",
-        "agreement_named_votes", "agreement_seconded", "agreement_lead",
+        "agreement_count", "agreement_headed", "agreement_named", "agreement_named_votes",
+        "agreement_seconded", "agreement_lead", "agreement_spelled", "agreement_shared",
+        "agreement_whole", "agreement_together",
     )  # fmt: skip
 
     def look(self, answers: Answers) -> Pairs:
@@ -60,30 +64,34 @@ class Agreement:
             itself=itself,
             alike=learn_witnesses(look, likeness.alike, correct, rows),
             named=learn_witnesses(look, likeness.named, correct, rows),
+            together=learn_together(look, likeness.alike, correct, rows),
         )
 
     def read(self, look: Pairs, state: AgreementState) -> Floats:
         look = look.apart() if state.itself else look
         n, row, likeness = look.n, look.row, look.likeness
         trust = log_odds(state.accuracies, [name.removeprefix(SELF) for name in look.models])
-        weight = np.clip(trust + 1.0, 0.1, None)[look.other]
+        weight, one_each = np.clip(trust + 1.0, 0.1, None)[look.other], np.ones(len(row))
         others = np.bincount(row, minlength=n).astype(np.float64)
         weighted = _mean(row, likeness.alike, weight, n)
         rival = _rival(look, weight)
         seconded, lead = _among_rows(look, weighted, weight, rival)
         read = np.stack(
             [
-                _mean(row, likeness.alike, np.ones(len(row)), n),
+                _mean(row, likeness.alike, one_each, n),
                 weighted,
                 np.bincount(row, votes_of(look, likeness.alike, state.alike), n),
                 rival,
-                _mean(row, likeness.covered, np.ones(len(row)), n),
                 np.log1p(others),
                 _mean(row, likeness.headed, weight, n),
                 _mean(row, likeness.named, weight, n),
                 np.bincount(row, votes_of(look, likeness.named, state.named), n),
                 seconded,
                 lead,
+                _mean(row, likeness.spelled, one_each, n),
+                _mean(row, likeness.shared, one_each, n),
+                _mean(row, likeness.whole, one_each, n),
+                together_of(look, likeness.alike, state.together),
             ],
             axis=1,
         )

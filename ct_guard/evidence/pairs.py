@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from .answers import Answers, Sample, spelled
 from .model import codes
-from .said import Said, said
+from .said import Said, in_one_form, said, triples
 
 __all__ = ["SELF", "Likeness", "Pairs", "pairs_of"]
 
@@ -31,13 +31,19 @@ class Likeness:
 
     alike: Floats
     """Of the shorter answer's content words, the share that the other has, too."""
-    covered: Floats
-    """Of the answer's own content words, the share that the other has."""
     headed: Floats
-    """The same of those that it begins with: what follows is often told beside the point."""
+    """Of the content words that the answer begins with, the share that the other has: what follows
+    is often told beside the point."""
     named: Floats
     """As `alike`, of names and numbers only where both answers have some: which kind of answer it
     is must not count as agreement."""
+    spelled: Floats
+    """As `alike`, of every three letters in a row of content words: other forms of a word, names
+    that are spelled in two ways."""
+    shared: Floats
+    """The same of the letters of both answers: one that tells more is less like the other."""
+    whole: Floats
+    """As `alike`, of all words, those of the question, too: what an answer leaves out counts."""
 
 
 @dataclass(frozen=True)
@@ -184,7 +190,7 @@ class _Texts:
         """Of each text in `left` with the one beside it in `right`, m of each."""
         key = self.key
         equal = key[left] == key[right] if left.size else np.zeros(0, np.bool_)
-        found = np.repeat(equal.astype(np.float64)[:, None], 4, axis=1)
+        found = np.repeat(equal.astype(np.float64)[:, None], len(fields(Likeness)), axis=1)
         worded = np.array([one.words is not None for one in self._said], np.bool_)
         both = worded[left] & worded[right] if left.size else equal
         places = np.flatnonzero(~equal & both)
@@ -194,17 +200,25 @@ class _Texts:
         return Likeness(*found.T)
 
 
-def _likeness(one: Said, two: Said) -> tuple[float, float, float, float]:
+def _likeness(one: Said, two: Said) -> tuple[float, ...]:
+    """In the order of `Likeness`; of different answers with words."""
     mine, others = one.words, two.words
     if not mine or not others:
-        return 0.0, 0.0, 0.0, 0.0
-    common = len(mine & others)
-    alike = named = min(common / min(len(mine), len(others)), NEARLY)
+        return (0.0,) * len(fields(Likeness))
+    alike = named = min(_of_shorter(mine, others), NEARLY)
     if one.named and two.named:
-        named = len(one.named & two.named) / min(len(one.named), len(two.named))
+        named = _of_shorter(one.named, two.named)
+    letters, theirs = triples(mine), triples(others)
     return (
         alike,
-        common / len(mine),
         len(one.head & others) / len(one.head),
         named,
+        _of_shorter(letters, theirs),
+        len(letters & theirs) / len(letters | theirs),
+        _of_shorter(in_one_form(one.spelled), in_one_form(two.spelled)),
     )
+
+
+def _of_shorter(one: frozenset[str], two: frozenset[str]) -> float:
+    """Of the members of the smaller set, neither empty, the share that both have."""
+    return len(one & two) / min(len(one), len(two))

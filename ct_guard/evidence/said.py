@@ -15,7 +15,7 @@ from ct_guard.datasets.graders.numeric import last_number
 
 from .same_question import choices_in
 
-__all__ = ["Said", "added_words", "letter_of", "said"]
+__all__ = ["Said", "added_words", "in_one_form", "letter_of", "said", "triples"]
 
 _VERDICTS = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
 _FINAL_NUMBER = re.compile(
@@ -51,6 +51,8 @@ class Said:
     """Of these, the ones that the answer begins with."""
     named: frozenset[str] = frozenset()
     """Of these, names and numbers; none where the answer knows no capitals."""
+    spelled: tuple[str, ...] = ()
+    """All words of the answer, where there are `words`."""
 
 
 def said(answer: str, question: str, spelled: Sequence[str]) -> Said:
@@ -71,7 +73,7 @@ def said(answer: str, question: str, spelled: Sequence[str]) -> Said:
         whole = _whole_number(spelled)
         if whole is not None:  # a sentence that holds it says the same
             alone = frozenset({whole})
-            return Said(f"={whole}", alone, alone, alone)
+            return Said(f"={whole}", alone, alone, alone, (whole,))
     added = added_words(spelled, question) or list(map(_in_one_form, spelled))
     names = frozenset(name for found in _NAME.findall(answer) for name in _words_of(found))
     return Said(
@@ -79,6 +81,7 @@ def said(answer: str, question: str, spelled: Sequence[str]) -> Said:
         words=frozenset(added),
         head=frozenset(added[:_HEAD]),
         named=names.intersection(added),
+        spelled=tuple(spelled),
     )
 
 
@@ -96,6 +99,25 @@ def added_words(spelled: Sequence[str], question: str) -> list[str]:
 @lru_cache(maxsize=1 << 15)
 def _words_of(name: str) -> tuple[str, ...]:
     return tuple(map(_in_one_form, words(name)))
+
+
+@lru_cache(maxsize=1 << 9)
+def in_one_form(spelled: tuple[str, ...]) -> frozenset[str]:
+    """The words of an answer without accents and plurals. Kept for as long as the other answers to
+    its question are compared, as `triples`: those of many answers would not fit into memory."""
+    return frozenset(map(_in_one_form, spelled))
+
+
+@lru_cache(maxsize=1 << 9)
+def triples(words: frozenset[str]) -> frozenset[str]:
+    """Every three letters in a row of these words, whose ends count as letters."""
+    return frozenset().union(*map(_triples_of, words))
+
+
+@lru_cache(maxsize=1 << 15)
+def _triples_of(word: str) -> frozenset[str]:
+    ended = f" {word} "
+    return frozenset(sys.intern(ended[at : at + 3]) for at in range(len(ended) - 2))
 
 
 @lru_cache(maxsize=1 << 15)

@@ -6,6 +6,7 @@ import pytest
 from benchmarks.real.data import Data, splits
 from benchmarks.real.figures import figures, floor_by_question
 from benchmarks.real.others.__main__ import Scorer, alone, line, rows_of
+from benchmarks.real.parts import chance_of
 from ct_guard.evidence import answers_of
 from ct_guard.metrics import ece_noise_floor
 
@@ -33,6 +34,19 @@ def test_questions_that_are_right_or_wrong_as_a_whole_raise_the_floor() -> None:
     plain = ece_noise_floor(p, draws=50)
     assert floor_by_question(p, alone_, question) == pytest.approx(plain, rel=0.3)
     assert floor_by_question(p, together, question) > 2 * plain
+
+
+def test_a_calibrated_p_has_an_ece_on_small_parts_by_chance_more_where_questions_go_together() -> (
+    None
+):
+    random = np.random.default_rng(0)
+    p = np.repeat(random.random(500), 10)
+    question = np.repeat(np.arange(500), 10)
+    apart = chance_of(p, random.random(5000) < p, question)
+    together = chance_of(p, np.repeat(random.random(500) < p[::10], 10), question)
+    assert apart.calibrated == pytest.approx(ece_noise_floor(p[:1000], draws=50), rel=0.3)
+    assert together.calibrated > 2 * apart.calibrated
+    assert together.level < together.calibrated < together.learnt.mean()
 
 
 def test_no_question_is_both_fitted_on_and_judged() -> None:

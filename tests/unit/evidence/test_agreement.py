@@ -1,5 +1,7 @@
 """Whether other answers to the question say the same, and who says so."""
 
+from dataclasses import fields
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,7 @@ from ct_guard.evidence import Answers, answers_of
 from ct_guard.evidence.agreement import AGREEMENT
 from ct_guard.evidence.answers import spelled
 from ct_guard.evidence.said import said
+from ct_guard.evidence.together import together_of
 
 CHOICES = "Which is it?\n\nChoices:\n  (a): a cat\n  (b): a dog\n  (c): a cow"
 
@@ -95,9 +98,43 @@ def test_names_and_numbers_are_compared_apart_where_both_answers_have_some() -> 
 
 def test_what_an_answer_goes_on_to_tell_counts_less_than_what_it_begins_with() -> None:
     more = " ".join(f"word{at}" for at in range(60))
-    one = f"Marie Curie discovered radium and polonium. {more}"
+    one = "Marie Curie discovered radium and polonium."
     other = "radium and polonium, discovered by Marie Curie"
-    assert likeness(one, other, "headed") > 4 * likeness(one, other, "covered")
+    assert likeness(f"{one} {more}", other, "headed") == pytest.approx(5 / 12)
+    assert likeness(f"{more} {one}", other, "headed") == 0.0
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("Gorbachev signed it", "signed by Gorbachov"),
+        ("a photographer", "photography"),
+        ("the Norwegians", "Norway"),
+    ],
+)
+def test_another_form_of_a_word_is_nearly_the_same(one: str, other: str) -> None:
+    assert likeness(one, other, "spelled") > likeness(one, other, "alike")
+    assert likeness(one, other, "spelled") > 0.4
+
+
+def test_an_answer_that_tells_more_shares_less_of_what_both_tell() -> None:
+    more = "Marie Curie, who was born in Warsaw and worked in Paris"
+    assert likeness("Marie Curie", more, "spelled") == 1.0
+    assert likeness("Marie Curie", more, "shared") < 0.5
+    assert likeness(more, "Marie Curie", "shared") == likeness("Marie Curie", more, "shared")
+
+
+def test_words_of_the_question_count_as_said_where_the_whole_answer_is_compared() -> None:
+    question = "Was Alaska bought or leased?"
+    assert likeness("It was bought in 1867.", "leased in 1867", "alike", question) == 0.998
+    assert likeness("It was bought in 1867.", "leased in 1867", "whole", question) < 0.7
+
+
+def test_readings_that_say_everything_are_alike_in_every_way_or_in_none() -> None:
+    found = AGREEMENT.look(answers_of([CHOICES] * 3, ["(a): a cat", "a", "(b): a dog"])).likeness
+    for field in fields(found):
+        alike = getattr(found, field.name).reshape(3, 2)
+        assert alike.tolist() == [[1.0, 0.0], [1.0, 0.0], [0.0, 0.0]]
 
 
 def test_who_is_agreed_with_most_leads_and_agreement_with_them_counts() -> None:
@@ -132,6 +169,42 @@ def test_models_that_repeat_each_others_mistakes_are_no_witnesses_of_each_other(
     of = state.alike.of["asked"]
     assert abs(of["twin"][-1]) < 0.1
     assert of["other"][-1] > 1.0
+
+
+def test_models_that_repeat_each_other_share_what_they_are_worth() -> None:
+    """`echo` copies `first`; `other` is as good. Who agrees with both copies has one witness."""
+    asked, answer, model, correct = [], [], [], []
+    random = np.random.default_rng(0)
+    for number in range(600):
+        first, other, mine = random.random(3) < 0.7
+        for name, right in (("first", first), ("echo", first), ("other", other), ("me", mine)):
+            asked.append(f"{number}?")
+            answer.append(str(number + (0 if right else 900)))
+            model.append(name)
+            correct.append(bool(right))
+    labels = np.array(correct)
+    mine = np.array(model) == "me"
+    look = AGREEMENT.look(answers_of(asked, answer, model=list(model)))
+    weight = AGREEMENT.learn(look, labels, mine).together.models
+    assert weight["first"] + weight["echo"] == pytest.approx(weight["other"], rel=0.3)
+
+
+def test_a_model_that_was_never_seen_has_the_weight_that_all_share() -> None:
+    asked = [f"{number}?" for number in range(80) for _ in range(2)]
+    answer = [str(number % 3 * at) for number in range(80) for at in range(2)]
+    correct = [number % 3 == 0 for number in range(80) for _ in range(2)]
+    answers = answers_of(asked, answer, model=["one", "two"] * 80)
+    look = AGREEMENT.look(answers)
+    known = AGREEMENT.learn(look, np.array(correct), np.ones(160, np.bool_)).together
+    assert known.common > 0
+    new = AGREEMENT.look(answers_of(["?"] * 2, ["7", "7"], model=["three", "four"]))
+    said = together_of(new, new.likeness.alike, known)
+    assert said == pytest.approx([known.intercept + known.common / 2] * 2)
+
+
+def test_nothing_is_said_where_all_are_right() -> None:
+    answers = answers_of(["?"] * 3, ["1", "1", "2"])
+    assert read(answers, [True] * 3, "agreement_together") == [0.0] * 3
 
 
 def test_rows_of_other_questions_do_not_count_and_a_lone_row_has_no_number() -> None:
