@@ -16,7 +16,6 @@ from .parquet_limits import (
     BATCH_BYTES,
     BATCH_ROWS,
     heaviest,
-    packed,
     repeated_columns,
     too_large,
 )
@@ -52,7 +51,9 @@ def read(path: StrPath) -> Iterator[Row]:
     columns = header(path)
     number = 0
     for batch in _batches(path, by_reference=True):
-        if (heavy := heaviest(batch)) is not None:
+        with _reading(path):
+            heavy = heaviest(batch)
+        if heavy is not None:
             raise InputError(
                 f"{os.fspath(path)}: rows {number + 1:,} to {number + batch.num_rows:,} unpack to"
                 f" {heavy.size >> 20:,} MiB, more than {BATCH_BYTES >> 20}, most of it row"
@@ -145,9 +146,8 @@ def _parquet_file(path: StrPath, *, by_reference: bool = False) -> Iterator[Any]
             file.close()
             file = pq.ParquetFile(os.fspath(path), read_dictionary=columns)
     with file:
-        reason = packed(file.metadata) or too_large(os.fspath(path), file.metadata)
-        if reason is not None:
-            raise InputError(f"{os.fspath(path)}: {reason}: leave out what is so large")
+        if (reason := too_large(os.fspath(path), file.metadata)) is not None:
+            raise InputError(f"{os.fspath(path)}: {reason}")
         yield file
 
 

@@ -1,6 +1,7 @@
 """How much a Parquet file unpacks to, before it does: a kilobyte can stand for gigabytes, by one
 long list or by one long value that every row repeats."""
 
+import json
 import os
 import subprocess
 import sys
@@ -11,65 +12,55 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["BATCH_BYTES", "BATCH_ROWS", "heaviest", "packed", "repeated_columns", "too_large"]
+__all__ = ["BATCH_BYTES", "BATCH_ROWS", "heaviest", "repeated_columns", "too_large"]
 
 BATCH_BYTES = 1 << 28
 """Most bytes that the rows of one batch unpack to."""
 BATCH_ROWS = 64
 TRIAL_BYTES = 1 << 29
 """Memory of a first reading."""
-_ROW_BYTES = 1 << 26
-_ROW_VALUES = 1 << 20
-"""Bytes and values of a row, at most, on average over a row group."""
 _TRIAL = Path(__file__).with_name("parquet_trial.py")
 
 
-def packed(metadata: Any) -> str | None:
-    """What the footer says that no file of rows would: a reason to read no further."""
-    for number in range(metadata.num_row_groups):
-        group = metadata.row_group(number)
-        rows = max(group.num_rows, 1)
-        for at in range(group.num_columns):
-            column = group.column(at)
-            if column.num_values > rows * _ROW_VALUES:
-                count = f"{column.num_values:,} values in {rows:,} rows"
-                return f"column '{column.path_in_schema}' has {count}"
-            if column.total_uncompressed_size > rows * _ROW_BYTES:
-                size = column.total_uncompressed_size >> 20
-                return f"column '{column.path_in_schema}' has {size:,} MiB in {rows:,} rows"
-    return None
-
-
 def too_large(path: str, metadata: Any) -> str | None:
-    """What a first reading in bounded memory says that the footer does not: that one of a group's
-    many rows takes all of its bytes. Only columns that have so many are read, each file once."""
-    columns = {
-        column.path_in_schema
-        for number in range(metadata.num_row_groups)
-        for group in [metadata.row_group(number)]
-        for column in map(group.column, range(group.num_columns))
-        if max(8 * column.num_values, column.total_uncompressed_size) > BATCH_BYTES
-    }
+    """What a first look in a process of its own, with bounded memory, says against reading the
+    file: that a row, on average or one of many, takes all of its bytes, or that the footer is
+    damaged in a way that ends whoever looks at it. Each file is looked at once, and only one that
+    has lists, or more in a group of rows than a batch, or its rows, may have."""
+    from .parquet_trial import ROW_BYTES
+
+    schema = metadata.schema
+    lists = any(schema.column(at).max_repetition_level for at in range(len(schema)))
+    groups = map(metadata.row_group, range(metadata.num_row_groups))
+    if not lists and all(
+        8 * group.num_rows <= BATCH_BYTES
+        and group.total_byte_size <= min(BATCH_BYTES, max(group.num_rows, 1) * ROW_BYTES)
+        for group in groups
+    ):
+        return None
     here = os.stat(path)
-    return _tried(path, tuple(sorted(columns)), (here.st_size, here.st_mtime_ns, here.st_ino))
+    return _tried(path, (here.st_size, here.st_mtime_ns, here.st_ino))
 
 
 @lru_cache(maxsize=64)
-def _tried(path: str, columns: tuple[str, ...], identity: object) -> str | None:
-    if not columns:
-        return None
+def _tried(path: str, identity: object) -> str | None:
     from .parquet_trial import TOO_LARGE
 
-    limits = (str(BATCH_ROWS), str(TRIAL_BYTES))
-    command = [sys.executable, "-P", str(_TRIAL), os.path.abspath(path), *limits, *columns]
+    limits = map(str, (BATCH_ROWS, TRIAL_BYTES, BATCH_BYTES))
+    command = [sys.executable, "-P", str(_TRIAL), os.path.abspath(path), *limits]
     plain = os.environ | {"ARROW_DEFAULT_MEMORY_POOL": "system", "OMP_NUM_THREADS": "1"}
     done = subprocess.run(command, env=plain, capture_output=True, text=True, check=False)  # noqa: S603
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    if said and "reason" in said[-1]:
+        return f"{said[-1]['reason']}: leave out what is so large"
     if done.returncode != TOO_LARGE and done.returncode >= 0:
         return None  # read, or damaged: whoever reads it says so
-    said = done.stdout.splitlines()[-1:]
-    number, read = map(int, said[0].split()) if said else (0, 0)
+    if not said:
+        return "what it says of its columns is damaged: write it again"
+    column, read = said[-1]["column"], said[-1]["read"]
     return (
-        f"a row of {read + 1:,} to {read + BATCH_ROWS:,} is too large in column '{columns[number]}'"
+        f"a row of {read + 1:,} to {read + BATCH_ROWS:,} is too large in column '{column}': leave"
+        " out what is so large"
     )
 
 
