@@ -12,6 +12,8 @@ SCALARS: tuple[Any, ...] = (
     1e-320, 1e308, "", "a", "-1", "nan", "1_0", "\x00", "\ud800", "\x1b[2J\n", "../../x",
     "/etc/passwd", "é" * 300, "x" * 5000, "(a+)+b", "*", "\u202e", "😀", "true", "null",
 )  # fmt: skip
+LARGEST = 1 << 20
+"""Characters that a value is repeated up to: time and memory are the reader's, not the damage's."""
 LITERALS = ("1e999", "-1e999", "NaN", "Infinity", "1" * 25, "1" * 5000, '"\\ud800"', "0.1e-9999")
 TOKENS = (
     b"\x00", b"\xff", b"\xef\xbb\xbf", b"{", b"}", b"[", b"]", b'"', b",", b"\n", b"\r", b"\\u",
@@ -91,7 +93,8 @@ def _changed(tree: Any, rng: random.Random) -> Any:
         case 3:
             del holder[key]
         case 4:
-            holder[key] = [value] * rng.choice((0, 1, 2, 300))
+            times = rng.choice((0, 1, 2, 300))
+            holder[key] = [value] * (times if times * len(json.dumps(value)) < LARGEST else 2)
         case 5:
             other, at = rng.choice(places)
             if at in other if isinstance(other, dict) else at < len(other):

@@ -18,8 +18,6 @@ from .targets import TARGETS
 MEMORY = 1 << 30
 """Bytes that an input may take."""
 SECONDS = 5
-LARGEST = 1 << 20
-"""Bytes of an input, which some ways of damaging it double again and again."""
 
 
 def tell(**what: object) -> None:
@@ -49,7 +47,7 @@ def feed(name: str, first: int, end: int, folder: Path) -> None:
     limit_memory()
     for at in range(first, end):
         rng = random.Random(f"{name} {at}")
-        data = target.damage(rng.choice(seeds), rng)[:LARGEST]
+        data = target.damage(rng.choice(seeds), rng)
         tell(seed=at)
         faulthandler.dump_traceback_later(SECONDS, exit=True)
         try:
