@@ -30,8 +30,6 @@ def test_nothing_but_errors_of_ours_comes_of_damaged_input(
     [
         pytest.param("rows-parquet", 1067, id="a footer that Arrow ends the process over"),
         pytest.param("rows-parquet", 4265, id="references to values that are not there"),
-        pytest.param("rows-foreign", 1417, id="numbers out of range, deep within"),
-        pytest.param("rows-foreign", 6857, id="the same in a list"),
     ],
 )
 def test_what_once_broke_is_one_error_of_ours(name: str, at: int) -> None:

@@ -27,6 +27,11 @@ GOOD = b'{"question": "q", "answer": "a"}'
         pytest.param(b'{"answer": ' + b"9" * 5000 + b"}", "is not JSON", id="endless integer"),
         pytest.param(b'{"answer": "a\x00b"}', "is not JSON", id="NUL byte"),
         pytest.param(b"[" * 200_000, "is not JSON", id="nested too deeply"),
+        pytest.param(
+            b'{"a": NaN, "b": ' + b"[" * 900 + b"]" * 900 + b"}",
+            "is nested more than 100 deep",
+            id="deep, beside a number that JSON does not know",
+        ),
         *(
             pytest.param(line, "'answer' stands twice in one object", id=f"a name twice: {what}")
             for what, line in {
