@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 
-from ct_guard.backends.forward import Past, join, split
+from ct_guard.backends.forward import Past, join, select, split
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError
 
@@ -43,10 +43,18 @@ class Prefixes:
         self._backend.in_batches(range(len(order)), list(map(row_length, order)), read)
 
     def of(self, rows: Sequence[RenderedAnswer]) -> Past:
-        """Outside of any adapter; nothing of it has a gradient."""
-        if all(row.prefix in self._kept for row in rows):
+        """Outside of any adapter; nothing of it has a gradient. What several rows have in front of
+        their queries, as the fields of one answer do, is read once for all of them."""
+        first: dict[Prefix, RenderedAnswer] = {}
+        for row in rows:
+            first.setdefault(row.prefix, row)
+        if all(prefix in self._kept for prefix in first):
             return join([self._kept[row.prefix] for row in rows])
-        return self._read(rows)
+        past = self._read(list(first.values()))
+        if len(first) == len(rows):
+            return past
+        number = {prefix: at for at, prefix in enumerate(first)}
+        return select(past, [number[row.prefix] for row in rows])
 
     @torch.no_grad()
     def _read(self, rows: Sequence[RenderedAnswer]) -> Past:

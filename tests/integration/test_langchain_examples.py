@@ -35,7 +35,7 @@ def summed(line: str) -> int:
 def test_every_story_is_told_here_and_short() -> None:
     told = {name for name in STORIES if name in Path(__file__).read_text()}
     assert told == set(STORIES)
-    assert len(STORIES) == 9
+    assert len(STORIES) == 10
     for name in STORIES:
         assert len((ROOT / "examples" / name).read_text().splitlines()) < 80, name
 
@@ -129,6 +129,21 @@ def test_a_certified_threshold_acts_inside_auto_mode() -> None:
         "move all notes in staging: error",
         "delete all notes in prod: error",
     )
+
+
+@pytest.mark.skipif(
+    find_spec("langchain_core.decisions") is None, reason="needs langchain-core 1.8 or newer"
+)
+def test_a_language_model_judges_inside_auto_mode() -> None:
+    told = [
+        re.fullmatch(r"wrong: (yes|no), (success|error): (\d+)", line)
+        for line in story("langchain_answer_gate.py")
+    ]
+    fates = {(found[1], found[2]): int(found[3]) for found in told if found}
+    assert sum(fates.values()) == 40
+    sent, wrong = fates["no", "success"], fates.get(("yes", "success"), 0)
+    assert wrong <= 0.1 * (sent + wrong)
+    assert sent > fates.get(("no", "error"), 0)
 
 
 def test_each_field_of_a_form_has_a_fate_of_its_own() -> None:

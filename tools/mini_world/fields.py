@@ -1,6 +1,6 @@
 """An estimator for the fields of records: tuned, calibrated by path, and measured on other people.
 
-    python -m tools.mini_world.fields OUT [--share 0.3] [--steps 600]
+    python -m tools.mini_world.fields OUT [--share 0.3] [--records 4] [--steps 600] [--dropout 0.2]
 
 OUT gets the records of each part (no person is in two), the estimator `mini-fields` over the
 embedded base, its records of the test part scored, and their figures.
@@ -40,8 +40,11 @@ TUNING = TuneConfig(
 )
 
 
-def records_by_part(people: Sequence[Said], seed: int) -> dict[str, list[Record]]:
-    """Known and copied records in like numbers, of other people in each part."""
+def records_by_part(
+    people: Sequence[Said], seed: int, learnt: int = RECORDS
+) -> dict[str, list[Record]]:
+    """Known and copied records in like numbers, of other people in each part; `learnt` about each
+    person to tune on."""
     rng = random.Random(f"fields-{seed}")
     order = sorted(people, key=lambda said: said.person)
     rng.shuffle(order)
@@ -50,7 +53,8 @@ def records_by_part(people: Sequence[Said], seed: int) -> dict[str, list[Record]
     for name, share in SHARES.items():
         first, last = (round(at * len(order)) for at in (start, start + share))
         start += share
-        known = [known_record(said, rng) for said in order[first:last] for _ in range(RECORDS)]
+        each = learnt if name == "tuning" else RECORDS
+        known = [known_record(said, rng) for said in order[first:last] for _ in range(each)]
         parts[name] = known + [copied_record(rng) for _ in known]
     return parts
 
@@ -58,15 +62,20 @@ def records_by_part(people: Sequence[Said], seed: int) -> dict[str, list[Record]
 @click.command(help=__doc__)
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--share", default=0.3, show_default=True, help="Of the world's people.")
+@click.option("--records", default=RECORDS, show_default=True, help="Of a person to tune on.")
 @click.option("--steps", default=600, show_default=True)
+@click.option("--dropout", default=0.2, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--threads", default=1, show_default=True)
-def main(out: Path, share: float, steps: int, seed: int, threads: int) -> None:
+def main(
+    out: Path, share: float, records: int, steps: int, dropout: float, seed: int, threads: int
+) -> None:
     torch.set_num_threads(threads)
     out.mkdir(parents=True, exist_ok=True)
-    for name, rows in asked_once(out / "said.json", share, seed).items():
+    people = asked_once(out / "said.json", share, seed)
+    for name, rows in records_by_part(people, seed, records).items():
         (out / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    estimator = make(out, steps, seed)
+    estimator = make(out, replace(TUNING, steps=steps, dropout=dropout, seed=seed))
     for kind in ("known", "copied"):
         figures, _ = evaluate_fields(
             out / "test.scored.jsonl", EvaluateConfig(where={"kind": kind}, estimator=estimator)
@@ -74,16 +83,16 @@ def main(out: Path, share: float, steps: int, seed: int, threads: int) -> None:
         click.echo(f"{kind}: {figures}")
 
 
-def asked_once(kept: Path, share: float, seed: int) -> dict[str, list[Record]]:
-    """The records; what the base says of people is asked once, and kept."""
+def asked_once(kept: Path, share: float, seed: int) -> list[Said]:
+    """What the base says of people: asked once, and kept."""
     if not kept.exists():
         backend = TransformersBackend.load(MINI / "base", device="cpu")
         people = ask_people(make_world(0), backend, seed, share)
         kept.write_text(json.dumps([vars(said) for said in people]))
-    return records_by_part([Said(**one) for one in json.loads(kept.read_text())], seed)
+    return [Said(**one) for one in json.loads(kept.read_text())]
 
 
-def make(out: Path, steps: int, seed: int) -> Path:
+def make(out: Path, config: TuneConfig) -> Path:
     """Tuned; then calibrated by path on what it says of the calibration part; the test part is
     scored by it."""
     tuned, target = out / "tuned", out / "mini-fields"
@@ -92,11 +101,9 @@ def make(out: Path, steps: int, seed: int) -> Path:
             out / "tuning.jsonl",
             tuned,
             replace(
-                TUNING,
+                config,
                 validation=out / "validation.jsonl",
                 calibration=out / "calibration.jsonl",
-                steps=steps,
-                seed=seed,
                 resume=(out / "tuned.run" / "checkpoint.safetensors").exists(),
             ),
         )

@@ -81,3 +81,17 @@ def test_rows_beyond_the_room_are_read_each_time(
     sizes = count_reads(backend, monkeypatch)
     np.testing.assert_allclose(labels(backend, prefixes, rows, query), expected, atol=1e-4)
     assert sizes == [12, 12]  # the rows, and the query behind them
+
+
+def test_what_several_queries_stand_behind_is_read_once(
+    backend: TransformersBackend,
+    rows: list[RenderedAnswer],
+    query: Query,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    shared = [rows[at] for at in (0, 1, 0, 2, 1, 0)]
+    expected = labels(backend, Prefixes(backend), rows[:3], query)[[0, 1, 0, 2, 1, 0]]
+    sizes = count_reads(backend, monkeypatch)
+    found = labels(backend, Prefixes(backend), shared, query)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+    assert sizes == [3, 6]  # the answers, and a query behind each row
