@@ -104,13 +104,12 @@ def _forked() -> None:
 
 
 def _at_the_end(function: Callable[..., object], *arguments: object) -> None:
-    """Registers what the end of this process is to call."""
+    """Registers what the end of this process is to call. A child of `multiprocessing` ends by its
+    own way, without `atexit`."""
     atexit.register(function, *arguments)
     process = sys.modules.get("multiprocessing.process")
     if process is not None and process.parent_process() is not None:
-        from multiprocessing.util import (
-            Finalize,
-        )  # a process of its ends by this, without the other
+        from multiprocessing.util import Finalize
 
         Finalize(None, function, arguments, exitpriority=0)
 
