@@ -46,7 +46,8 @@ def origin(source: str | Path) -> Origin | None:
     if path.is_dir():
         if path.resolve().parent == _place().resolve() and (path / ORIGIN).is_file():
             return Origin(**_note(path)["origin"])
-        found = [] if (path / "config.json").is_file() else sorted(path.glob("*.gguf"))
+        other = any((path / name).is_file() for name in ("config.json", "adapter_config.json"))
+        found = [] if other else sorted(path.glob("*.gguf"))
         if len(found) != 1:
             return None
         path = found[0]

@@ -274,12 +274,15 @@ def _lora_config(folder: Path, data: bytes) -> None:
     in_order(data)
 
 
+SHARD = "model-00001-of-00001.safetensors"
+
+
 def _index(folder: Path, data: bytes) -> None:
     from ct_guard.export.weights import Weights
 
     (folder / "model.safetensors.index.json").write_bytes(data)
-    if not (folder / "model.safetensors").exists():
-        shutil.copyfile(_tiny() / "model.safetensors", folder / "model.safetensors")
+    if not (folder / SHARD).exists():
+        shutil.copyfile(_tiny() / "model.safetensors", folder / SHARD)
     Weights.of(folder)
 
 
@@ -511,7 +514,7 @@ TARGETS: dict[str, Target] = {
     "questions": Target(_file("query", "questions-6166c309.json"), _questions),
     "adapter-config": Target(_lora_configs, _lora_config),
     "weights-index": Target(
-        lambda: [b'{"metadata": {}, "weight_map": {"a": "model.safetensors"}}'], _index
+        lambda: [json.dumps({"metadata": {}, "weight_map": {"a": SHARD}}).encode()], _index
     ),
     "policy": Target(lambda: [json.dumps(POLICY).encode()], _policy),
     "base-config": Target(_file("base", "config.json"), _doctor),

@@ -179,9 +179,14 @@ def test_a_directory_without_one_model_is_none(files: list[str], tmp_path: Path)
     assert "\n" not in str(refused.value)
 
 
-def test_an_adapter_is_no_base(tiny_adapter: Path) -> None:
+@pytest.mark.parametrize("exported", [False, True])
+def test_an_adapter_is_no_base(exported: bool, tiny_adapter: Path, tmp_path: Path) -> None:
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        shutil.copyfile(tiny_adapter / name, tmp_path / name)
+    if exported:
+        (tmp_path / "adapter.gguf").write_bytes(b"GGUF")
     with pytest.raises(BackendError, match="is an adapter's: give the base"):
-        TransformersBackend.load(tiny_adapter, device="cpu")
+        TransformersBackend.load(tmp_path, device="cpu")
 
 
 def without_head(held: Weights) -> Weights:
