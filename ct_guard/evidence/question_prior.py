@@ -16,7 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from pydantic import ValidationError, model_validator
 
 from ct_guard.errors import ManifestError, UsageError
-from ct_guard.files.untrusted_json import JsonError, read_json
+from ct_guard.files.untrusted_json import LEARNT_BYTES, JsonError, read_json
 from ct_guard.query import clean
 from ct_guard.records import Record
 
@@ -107,7 +107,7 @@ def fit_question_prior(questions: Sequence[str], correct: ArrayLike) -> Question
 def load_question_prior(path: Path) -> QuestionPrior:
     """Raises ManifestError, in one line, for a file that holds no prior."""
     try:
-        return QuestionPrior.model_validate(read_json(path))
+        return QuestionPrior.model_validate(read_json(path, LEARNT_BYTES))
     except (JsonError, ValidationError) as error:
         said = error.errors()[0]["msg"] if isinstance(error, ValidationError) else str(error)
         raise ManifestError(f"{path} holds no question prior: {said}") from error

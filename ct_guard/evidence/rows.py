@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from ct_guard.errors import InputError, ManifestError
-from ct_guard.files.untrusted_json import JsonError, read_json
+from ct_guard.files.untrusted_json import LEARNT_BYTES, JsonError, read_json
 from ct_guard.records import QuestionAnswer
 
 from .agreement import AGREEMENT
@@ -165,7 +165,7 @@ def evidence_file(fitted: Fitted) -> tuple[str, bytes]:
 def load_evidence(path: Path) -> Fitted:
     """Raises ManifestError, in one line, for a file that holds no fitted evidence."""
     try:
-        fitted = Fitted.model_validate(read_json(path))
+        fitted = Fitted.model_validate(read_json(path, LEARNT_BYTES))
         fitted.learnt  # noqa: B018  # where a state is none, this raises
     except (JsonError, ValidationError, KeyError) as error:
         said = " ".join(str(error).split())[:200]

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 __all__ = [
     "DEPTH",
+    "LEARNT_BYTES",
     "MOST_BYTES",
     "JsonError",
     "is_too_deep",
@@ -21,8 +22,11 @@ DEPTH = 100
 """Lists and objects in one another, at most. Python's own parser takes some 990, and whatever walks
 such a value later ends in a RecursionError."""
 
-MOST_BYTES = 64 << 20
-"""Of a file that is read whole."""
+MOST_BYTES = 16 << 20
+"""Of a file of settings, which is read whole: what takes longest to parse takes some seconds."""
+
+LEARNT_BYTES = 64 << 20
+"""Of a file of what was learnt from many rows."""
 
 _DIGITS = 19
 """An integer of more digits may not fit into 64 bits, nor into a float."""

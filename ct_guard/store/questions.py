@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from ct_guard.errors import ManifestError
-from ct_guard.files.untrusted_json import JsonError, read_json
+from ct_guard.files.untrusted_json import LEARNT_BYTES, JsonError, read_json
 
 __all__ = ["dump_questions", "load_questions", "question_hash", "questions_name", "set_hash"]
 
@@ -49,7 +49,7 @@ def questions_name(content: bytes) -> str:
 def load_questions(path: Path) -> dict[str, frozenset[str]]:
     """Hashes by split. Raises ManifestError where the file is not what `dump_questions` writes."""
     try:
-        data = read_json(path)
+        data = read_json(path, LEARNT_BYTES)
     except JsonError as error:
         raise ManifestError(
             f"{path} holds no hashes of questions ({error}): restore it from its source"

@@ -12,7 +12,7 @@ SCALARS: tuple[Any, ...] = (
     1e-320, 1e308, "", "a", "-1", "nan", "1_0", "\x00", "\ud800", "\x1b[2J\n", "../../x",
     "/etc/passwd", "é" * 300, "x" * 5000, "(a+)+b", "*", "\u202e", "😀", "true", "null",
 )  # fmt: skip
-LARGEST = 1 << 20
+LARGEST = 1 << 18
 """Characters that a value is repeated up to: time and memory are the reader's, not the damage's."""
 LITERALS = ("1e999", "-1e999", "NaN", "Infinity", "1" * 25, "1" * 5000, '"\\ud800"', "0.1e-9999")
 TOKENS = (
