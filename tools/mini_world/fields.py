@@ -1,6 +1,6 @@
 """An estimator for the fields of records: tuned, calibrated by path, and measured on other people.
 
-    python -m tools.mini_world.fields OUT [--share 0.3] [--records 4] [--steps 600] [--dropout 0.2]
+    python -m tools.mini_world.fields OUT [--share 1] [--records 8] [--steps 1500] [--dropout 0]
 
 OUT gets the records of each part (no person is in two), the estimator `mini-fields` over the
 embedded base, its records of the test part scored, and their figures.
@@ -61,10 +61,10 @@ def records_by_part(
 
 @click.command(help=__doc__)
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--share", default=0.3, show_default=True, help="Of the world's people.")
-@click.option("--records", default=RECORDS, show_default=True, help="Of a person to tune on.")
-@click.option("--steps", default=600, show_default=True)
-@click.option("--dropout", default=0.2, show_default=True)
+@click.option("--share", default=1.0, show_default=True, help="Of the world's people.")
+@click.option("--records", default=2 * RECORDS, show_default=True, help="Of a person to tune on.")
+@click.option("--steps", default=1500, show_default=True)
+@click.option("--dropout", default=0.0, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--threads", default=1, show_default=True)
 def main(
