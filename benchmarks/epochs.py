@@ -1,6 +1,7 @@
 """What does reading the base once, and not once an epoch, save in tuning? In one run, by turns.
 
-    python -m benchmarks.epochs GRADED [--base smol] [--rows 200] [--epochs 3] [--repeats 1]
+    python -m benchmarks.epochs GRADED [--base smol] [--dtype float32] [--rows 200] [--epochs 3]
+        [--repeats 1]
 
 `tune` with activation `query` on the first `--rows` rows of GRADED, one evaluation at the end, once
 with memory for what the base has read and once without: everything is then read anew in every step.
@@ -64,13 +65,16 @@ def at_most(backend: TransformersBackend, rows: list[GradedAnswer], epochs: int)
 @click.command(help=__doc__)
 @click.argument("graded", type=click.Path(path_type=Path, exists=True))
 @click.option("--base", default="smol", show_default=True)
+@click.option("--dtype", default="float32", show_default=True)
 @click.option("--rows", default=200, show_default=True)
 @click.option("--epochs", default=3, show_default=True)
 @click.option("--repeats", default=1, show_default=True)
 @click.option("--threads", default=1, show_default=True)
-def main(graded: Path, base: str, rows: int, epochs: int, repeats: int, threads: int) -> None:
+def main(
+    graded: Path, base: str, dtype: str, rows: int, epochs: int, repeats: int, threads: int
+) -> None:
     torch.set_num_threads(threads)
-    backend = load_estimator("zero-shot", base=base, dtype="float32").engine
+    backend = load_estimator("zero-shot", base=base, dtype=dtype).engine
     if not isinstance(backend, TransformersBackend):
         raise click.UsageError("this benchmark needs the transformers backend")
     chosen = list(read_graded(graded).rows)[:rows]
@@ -82,7 +86,7 @@ def main(graded: Path, base: str, rows: int, epochs: int, repeats: int, threads:
     once, anew = zip(*turns, strict=True)
     ratio = statistics.median(anew) / statistics.median(once)
     click.echo(
-        f"{len(chosen)} rows, {epochs} epochs, {steps} steps of {BATCH}: read once"
+        f"{dtype}, {len(chosen)} rows, {epochs} epochs, {steps} steps of {BATCH}: read once"
         f" {statistics.median(once):.0f} s, read anew {statistics.median(anew):.0f} s:"
         f" {ratio:.2f} times (by tokens at most about {at_most(backend, chosen, epochs):.2f})"
     )

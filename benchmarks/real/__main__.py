@@ -34,6 +34,7 @@ MAIN = (
     ("agreement, model, wording", STRATEGY, OTHERS),
     ("agreement, model, wording", NQ, OTHERS),
     ("trust score, question prior", SIMPLE, ("column:tlm_score", "question")),
+    ("trust score, question prior, wording", SIMPLE, ("column:tlm_score", "question", "wording")),
 )
 AGREEING = (MMLU, EXAMS, STRATEGY, NQ)
 HEAD = (

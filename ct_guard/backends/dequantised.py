@@ -1,5 +1,5 @@
-"""A GGUF file as the base of the transformers backend: which file is meant, and the directory that
-its weights were unpacked into, once.
+"""A GGUF file as a base: which file is meant, and what its weights are unpacked into, once for each
+form that a backend reads.
 
 A directory lies in the cache under the hash of its file, so that the same file is never unpacked
 twice, wherever it lies, and another is never taken for it.
@@ -8,22 +8,26 @@ twice, wherever it lies, and another is never taken for it.
 import json
 import logging
 import shutil
+from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ct_guard.errors import BackendError, MissingExtraError
 from ct_guard.files.cache import cache_folder, file_digest
 from ct_guard.files.replacing import naming
 
-__all__ = ["ORIGIN", "Origin", "local_form", "origin"]
+if TYPE_CHECKING:
+    from .gguf_info import GGUFInfo
+
+__all__ = ["ORIGIN", "Origin", "local_form", "origin", "unpacked"]
 
 ORIGIN = "ct_guard_origin.json"
 """In an unpacked directory: which file it was made from, and the hashes of what was made."""
 
 _LOGGER = logging.getLogger("ct_guard.backends")
-_FORM = 1
-"""Of what is unpacked; the next way to do it makes new directories."""
+_FORM = "1"
+"""Of Hugging Face's directories; the next way to unpack makes new ones."""
 
 
 class Origin(NamedTuple):
@@ -86,11 +90,18 @@ def local_form(source: str | Path) -> str | Path:
     Raises BackendError where the file cannot be read or unpacked.
     """
     found = origin(source)
-    if found is None:
-        return source
-    from filelock import FileLock  # comes with the model libraries
+    return source if found is None else unpacked(found, _FORM, _dequantise)
 
-    folder = _place() / f"{found.digest[:32]}-{_FORM}"
+
+def unpacked(found: Origin, form: str, make: Callable[["GGUFInfo", Path], None]) -> Path:
+    """The directory of a file's weights in a form, which `make` fills where it is not there yet.
+    Several processes may ask at once.
+
+    Raises BackendError where the file cannot be read or unpacked.
+    """
+    from filelock import FileLock  # comes with the extras that read GGUF files
+
+    folder = _place() / f"{found.digest[:32]}-{form}"
     try:
         if _is_whole(folder):
             return folder
@@ -98,7 +109,7 @@ def local_form(source: str | Path) -> str | Path:
             folder.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(f"{folder}.lock"):
                 if not _is_whole(folder):
-                    _make(found, folder)
+                    _make(found, folder, make)
     except OSError as error:
         raise BackendError(
             f"cannot unpack {found.file} to {folder}: {error.strerror or error}; make room, or name"
@@ -107,20 +118,22 @@ def local_form(source: str | Path) -> str | Path:
     return folder
 
 
-def _make(found: Origin, folder: Path) -> None:
+def _dequantise(info: "GGUFInfo", folder: Path) -> None:
     from .dequantise import dequantise
+
+    dequantise(info, folder)
+
+
+def _make(found: Origin, folder: Path, make: Callable[["GGUFInfo", Path], None]) -> None:
     from .gguf_file import validate_base
 
     info = validate_base(Path(found.file))
-    _LOGGER.warning(
-        "Unpacking %s for the transformers backend: this is done once, and kept in %s",
-        found.file, folder,
-    )  # fmt: skip
+    _LOGGER.warning("Unpacking %s: this is done once, and kept in %s", found.file, folder)
     scratch = folder.with_name(f"{folder.name}.new")
     for leftover in (scratch, folder):  # of a run that was killed, or damaged
         shutil.rmtree(leftover, ignore_errors=True)
     try:
-        dequantise(info, scratch)
+        make(info, scratch)
         made = {path.name: file_digest(path) for path in sorted(scratch.iterdir())}
         note = {"origin": found._asdict(), "files": made}
         (scratch / ORIGIN).write_text(json.dumps(note, indent=1), encoding="utf-8")

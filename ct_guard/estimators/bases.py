@@ -44,12 +44,10 @@ def _llama_cpp(
         from ct_guard.backends.llama_cpp import LlamaCppBackend
     except ModuleNotFoundError as error:
         raise MissingExtraError("the llama_cpp backend", "gguf") from error
-    if dtype != "auto":
-        raise UsageError(f"dtype {dtype!r}: a GGUF file has its own precision; leave it at 'auto'")
     _check_options("llama_cpp", LlamaCppBackend.load, options)
     if device != "auto":
         options.setdefault("n_gpu_layers", 0 if device == "cpu" else -1)
-    return LlamaCppBackend.load(base, batch_size=batch_size, **options)
+    return LlamaCppBackend.load(base, dtype=dtype, batch_size=batch_size, **options)
 
 
 def _server(base: str | Path, revision: str | None, url: str, **options: Any) -> Backend:

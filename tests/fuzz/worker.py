@@ -3,6 +3,7 @@ is next, what broke, and at the end of a target how often what happened."""
 
 import faulthandler
 import json
+import os
 import random
 import resource
 import sys
@@ -20,9 +21,13 @@ MEMORY = 1 << 30
 SECONDS = 5
 
 
+TOLD = os.fdopen(os.dup(1), "w", encoding="ascii")
+os.dup2(2, 1)  # what a library prints is not of the report
+
+
 def tell(**what: object) -> None:
-    sys.stdout.write(json.dumps(what) + "\n")
-    sys.stdout.flush()
+    TOLD.write(json.dumps(what) + "\n")
+    TOLD.flush()
 
 
 def limit_memory() -> None:

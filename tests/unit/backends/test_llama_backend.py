@@ -148,7 +148,7 @@ def test_options_reach_the_backend_through_load_estimator(
     made.close()
     for options, message in (
         ({"nctx": 512}, r"no option 'nctx': it has kv_type, max_sequences, n_batch, n_ctx"),
-        ({"dtype": "float16"}, "a GGUF file has its own precision"),
+        ({"dtype": "bfloat16"}, r"its own precision \(auto\), or is unpacked to float16"),
     ):
         with pytest.raises(UsageError, match=message):
             load_estimator(exported, backend="llama_cpp", base=tiny_gguf, **options)
