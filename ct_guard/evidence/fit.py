@@ -15,7 +15,7 @@ from ct_guard.metrics import auroc, log_loss
 from ct_guard.records import Record
 
 from .answers import Answers
-from .kinds import Evidence, kinds_named, state_of
+from .kinds import Evidence, kinds_named, place_of, state_of
 from .layer import FITS, OF_TREES, Layer, logits_of
 
 __all__ = ["LEAK", "Fitted", "Found", "features_of", "fit_evidence", "read_logits"]
@@ -191,7 +191,8 @@ def _check(
         has = ~np.isnan(part)
         if not has.any():
             raise CalibrationError(
-                f"no row has the evidence {kind.name}: leave it out of --evidence, or add it"
+                f"no row has the evidence {kind.name}, which is read from {place_of(kind.name)}:"
+                " add it, or leave it out of --evidence"
             )
         for values, known in zip(part.T, has.T, strict=True):
             if not known.any() or not _is_raw(kind):

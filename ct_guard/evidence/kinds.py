@@ -22,7 +22,7 @@ from .stated import COLUMNS, STATED
 from .within import Spread, Within
 from .wording import WORDING
 
-__all__ = ["KINDS", "OF_BASE", "Evidence", "kinds_named", "state_of", "wanted_columns"]
+__all__ = ["KINDS", "OF_BASE", "Evidence", "kinds_named", "place_of", "state_of", "wanted_columns"]
 
 Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
@@ -44,6 +44,13 @@ _STATES: dict[str, type[Record]] = {
     "column": Spread,
 }
 """What kinds learn, by the part of their name before a colon."""
+_PLACES = {
+    "agreement": "other rows of the same question, and a column 'samples'",
+    "stated": f"a column {' or '.join(map(repr, COLUMNS))}, else from the text of the answer"
+    " ('Confidence: 85%'); a number in another column is evidence column:NAME",
+    "logprobs": "a column 'logprobs'",
+    "model": "a column 'model'",
+}
 
 
 class Evidence(Protocol):
@@ -106,3 +113,12 @@ def wanted_columns(names: Sequence[str]) -> tuple[str, ...]:
             name, []
         )
     return tuple(columns)
+
+
+def place_of(name: str) -> str:
+    """Where the evidence of this name is read from, in words."""
+    kind, _, column = name.partition(":")
+    what = {"column": "numbers in", "group": "texts in"}.get(kind)
+    if what is not None:
+        return f"{what} a column {column!r}"
+    return _PLACES.get(name, "question and answer")

@@ -88,8 +88,12 @@ def test_a_constant_and_an_absent_column_are_refused() -> None:
     answers.columns["same"] = [1.0] * len(answers)
     with pytest.raises(CalibrationError, match="column:same is 1 in every row"):
         fit_evidence(answers, correct, ("column:same",))
-    with pytest.raises(CalibrationError, match="no row has the evidence column:absent"):
-        fit_evidence(answers, correct, ("model", "column:absent"))
+    for name, place in (
+        ("column:absent", "numbers in a column 'absent'"),
+        ("stated", "a column 'stated' or .*column:NAME"),
+    ):
+        with pytest.raises(CalibrationError, match=f"no row has the evidence {name}.*{place}"):
+            fit_evidence(answers, correct, ("model", name))
 
 
 def test_missing_values_are_remarked_on() -> None:
