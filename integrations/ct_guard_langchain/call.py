@@ -277,7 +277,7 @@ class _Attempts:
 
 def check_gate(guard: Guard, tools: Collection[str] | None) -> None:
     """Raises UsageError for a tool gate that sends calls to a person, whom a chat model cannot wait
-    for, and PolicyError for one that names a tool which is not among `tools`; None: not known."""
+    for, and PolicyError for one that misspells one of the `tools`; None: not known."""
     gate = tool_gate(guard)
     if gate is not None and gate.below == "human":
         raise UsageError(

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, get_args
 from uuid import UUID
 
@@ -85,17 +84,10 @@ class CallGate:
         return decision.model_copy(update={"reason": f"{decision.reason}: {_UNSCORED}"})
 
     def check(self, tools: Iterable[Any], *, all_known: bool) -> None:
-        """Raises PolicyError for a threshold of a tool that is neither among `tools` nor among
-        those of an agent around; unless all are known, only for one that is named like a tool that
-        the gate does not name."""
+        """`ToolGate.check_names`, among `tools` and those of the agents around."""
         names = tool_names(tools)
-        if self.gate is None or not names:
-            return
-        names |= _tools_around()
-        unnamed = names - self.gate.thresholds.keys()
-        for name in self.gate.thresholds:
-            if name not in names and (all_known or get_close_matches(name, unnamed, n=1)):
-                self.gate.check_names(names)
+        if self.gate is not None and names:
+            self.gate.check_names(names | _tools_around(), all_known=all_known)
 
 
 def gate_of(guard: Guard, on_missing: OnMissing | None) -> CallGate:
