@@ -82,8 +82,12 @@ class ToolGate(Record):
         if unknown and all_known:
             _say_unknown(", ".join(map(repr, unknown)), ", ".join(sorted(known)))
 
+    def needs(self, tool: str) -> float | None:
+        """The confidence that a call of this tool needs; None: it always runs."""
+        return self.thresholds.get(tool, self.default)
+
     def _call(self, confidence: Confidence, tool: str) -> Decision:
-        threshold = self.thresholds.get(tool, self.default)
+        threshold = self.needs(tool)
         if threshold is None or (confidence.p is None and self.on_missing == "allow"):
             return Decision(action="pass", policy=self.name, threshold=threshold)
         decision = compare(confidence, threshold, self.name, self.below, self.allowed)

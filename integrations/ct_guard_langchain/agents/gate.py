@@ -21,6 +21,7 @@ from ct_guard.records import Confidence, Decision
 
 from ..delivery import may_replace
 from ..record import CallScore, call_digest, record_in
+from ..ungated import ASKED
 from .state import GateRecord, Verdict, last_ai, verdict_on, verdicts_in
 
 __all__ = [
@@ -255,11 +256,15 @@ def _tools_around() -> set[str]:
 
 
 @contextmanager
-def as_let_through(request: ToolCallRequest, decide: Decide) -> Iterator[None]:
+def as_let_through(
+    request: ToolCallRequest, gate: CallGate, verdict: Verdict | None
+) -> Iterator[None]:
     """Around whatever executes the request: a tool that begins with another name or other arguments
-    is decided on anew, and raises NotRunError instead where it may not run."""
-    token = _WATCH.set(_Watch(request, decide, _WATCH.get()))
+    counts as never scored, and raises NotRunError instead where it may not run."""
+    watch = _Watch(request, lambda call: gate.decide(call, None, verdict), _WATCH.get())
+    tokens = _WATCH.set(watch), ASKED.set(gate.gate)
     try:
         yield
     finally:
-        _WATCH.reset(token)
+        _WATCH.reset(tokens[0])
+        ASKED.reset(tokens[1])
