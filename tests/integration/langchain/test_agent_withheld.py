@@ -137,15 +137,20 @@ async def test_no_tracer_or_callback_tells_and_tokens_are_counted(
 
 
 @WAYS
+@pytest.mark.parametrize("bound", [False, True], ids=["own", "bound"])
 async def test_a_models_own_callbacks_hear_what_is_delivered(
-    estimator: Estimator, way: str
+    estimator: Estimator, way: str, bound: bool
 ) -> None:
-    own = Hears()
-    asked = Scripted(script=[SECRET], callbacks=[own])
+    own, ended = Hears(), list[Any]()
+    asked: Any = Scripted(script=[SECRET], callbacks=None if bound else [own])
+    if bound:
+        asked = asked.with_config(callbacks=[own]).with_listeners(on_end=ended.append)
     agent = create_agent(asked, middleware=[ConfidenceMiddleware(estimator, 0.7)])
     await run(way, agent, ASK)
     assert own.tokens == ["I don't know."]
     assert "secret" not in own.heard
+    assert len(ended) == bound
+    assert "secret" not in repr([each.outputs for each in ended])
 
 
 @WAYS
