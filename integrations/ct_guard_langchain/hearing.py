@@ -33,6 +33,7 @@ from .delivery import is_silent, silent
 from .record import ConfidenceRecord, record_in
 
 __all__ = [
+    "HEARD_BY",
     "NOSTREAM",
     "WITHHELD",
     "LastCall",
@@ -41,6 +42,7 @@ __all__ = [
     "alone",
     "atell",
     "callbacks_of",
+    "handlers_in",
     "hearing",
     "note",
     "note_in",
@@ -56,6 +58,9 @@ _SUBGRAPH_STREAM = "__pregel_stream"
 
 NOSTREAM = "nostream"
 """LangGraph's tag of a model whose messages are not streamed."""
+
+HEARD_BY = "ct_guard_heard_by_"
+"""In the metadata of a call in a chain, with a number: who is to be told of it."""
 
 WITHHELD = "ct_guard_withheld"
 """In the metadata of a call of which nobody may hear the answer."""
@@ -222,11 +227,12 @@ def callbacks_of(model: Runnable[Any, Any]) -> list[BaseCallbackHandler]:
     """Those that `without_callbacks` leaves out."""
     if isinstance(model, RunnableBinding):
         made = merge_configs(model.config, *(make(model.config) for make in model.config_factories))
-        return [*_handlers(made.get("callbacks")), *callbacks_of(model.bound)]
-    return _handlers(model.callbacks) if isinstance(model, BaseChatModel) else []
+        return [*handlers_in(made.get("callbacks")), *callbacks_of(model.bound)]
+    return handlers_in(model.callbacks) if isinstance(model, BaseChatModel) else []
 
 
-def _handlers(callbacks: Callbacks) -> list[BaseCallbackHandler]:
+def handlers_in(callbacks: Callbacks) -> list[BaseCallbackHandler]:
+    """The handlers themselves."""
     return callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
 
 
@@ -295,13 +301,15 @@ def _about(
     noted = {} if record is None else _noted(record, None)
     withheld = {} if said is not None else {WITHHELD: True}
     quiet = [NOSTREAM] if said is None or is_silent(said) else []
+    known = call.start.get("metadata") or {}
+    about = {name: value for name, value in known.items() if not name.startswith(HEARD_BY)}
     return {
         "inheritable_callbacks": config.get("callbacks"),
         "local_callbacks": callbacks,
         "inheritable_tags": config.get("tags"),
         "local_tags": [*(call.start.get("tags") or []), *quiet],
         "inheritable_metadata": config.get("metadata"),
-        "local_metadata": {**(call.start.get("metadata") or {}), **noted, **withheld},
+        "local_metadata": {**about, **noted, **withheld},
     }
 
 

@@ -16,7 +16,7 @@ from langchain_core.language_models.fake_chat_models import FakeMessagesListChat
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import RunnableConfig, RunnableLambda, RunnableParallel
 from langchain_core.tools import tool
 from langchain_core.tracers import context
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
@@ -136,6 +136,56 @@ async def test_no_callback_or_tracer_hears_of_it(
     assert "secret" not in repr(said)
     assert hears.traced_runs
     assert "secret" not in hears.heard
+
+
+def own_of_the_model(own: Hears) -> Any:
+    return Chatty(callbacks=[own]) | StrOutputParser()
+
+
+def bound_to_the_model(own: Hears) -> Any:
+    return Chatty().with_config(callbacks=[own]).with_retry() | StrOutputParser()
+
+
+def bound_to_the_chain(own: Hears) -> Any:
+    return (Chatty() | StrOutputParser()).with_config(callbacks=[own])
+
+
+def inside_a_branch(own: Hears) -> Any:
+    return RunnableParallel(answer=Chatty(callbacks=[own]), question=lambda _: "?")
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream", "batch"])
+@pytest.mark.parametrize(
+    "chain", [own_of_the_model, bound_to_the_model, bound_to_the_chain, inside_a_branch]
+)
+@pytest.mark.parametrize(("threshold", "told"), [(0.7, False), (0.01, True)])
+async def test_a_chains_own_callbacks_hear_what_is_delivered(
+    estimator: Estimator, chain: Any, way: str, threshold: float, told: bool
+) -> None:
+    own, around = Hears(), Hears()
+    asked = ConfidenceGuard(estimator, threshold).wrap(chain(own))
+    said = await answered(asked, way, "?", {"callbacks": [around]})
+    assert ("secret" in repr(said)) == told
+    assert len(own.traced_runs) == 1
+    assert ("secret" in own.heard) == told
+    assert "heard_by" not in repr([run.metadata for run in around.traced_runs[0].child_runs])
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainDeprecationWarning")
+def test_a_history_inside_a_chain_that_may_be_withheld_is_refused(estimator: Estimator) -> None:
+    from langchain_core.chat_history import InMemoryChatMessageHistory
+    from langchain_core.runnables.history import RunnableWithMessageHistory
+
+    kept = InMemoryChatMessageHistory()
+    inside = RunnableWithMessageHistory(Chatty(), lambda session_id: kept)
+    config: Any = {"configurable": {"session_id": "1"}}
+    listening = (Chatty() | StrOutputParser()).with_listeners(on_end=lambda run: None)
+    for chain in (inside | StrOutputParser(), listening):
+        with pytest.raises(UsageError, match=r"put it around guard\.wrap"):
+            ConfidenceGuard(estimator, 0.7).wrap(chain).invoke("?", config)
+    assert kept.messages == []
+    ConfidenceGuard(estimator, "annotate").wrap(inside).invoke("?", config)
+    assert len(kept.messages) == 2
 
 
 @pytest.fixture
