@@ -30,6 +30,7 @@ __all__ = [
     "as_let_through",
     "gate_of",
     "low_confidence",
+    "places_of",
     "refused",
     "tool_names",
 ]
@@ -115,14 +116,22 @@ def _gate_in(record: GateRecord) -> CallGate:
 def scores_of(
     call: Mapping[str, Any], message: AIMessage | None, scores: Sequence[CallScore]
 ) -> list[float | None]:
-    """The scores of the places in a message at which this very call stands; none where it stands
-    nowhere, or was something else there when it was scored."""
+    """The scores of a call at its places in a message; none where it stands nowhere, or something
+    else, or nothing, stood at one of them when it was scored."""
+    digest, places = call_digest(call), places_of(call, message)
+    if any(at >= len(scores) or scores[at]["call"] != digest for at in places):
+        return []
+    return [scores[at]["p"] for at in places]
+
+
+def places_of(call: Mapping[str, Any], message: AIMessage | None) -> list[int]:
+    """Where in a message this very call stands, by its id, its name and its arguments: once, unless
+    ids are given twice."""
     digest = call_digest(call)
-    calls = message.tool_calls if message is not None else []
     return [
-        score["p"]
-        for each, score in zip(calls, scores, strict=False)
-        if call_digest(each) == digest == score["call"]
+        at
+        for at, each in enumerate(message.tool_calls if message is not None else ())
+        if each["id"] == call.get("id") and call_digest(each) == digest
     ]
 
 

@@ -30,7 +30,7 @@ from ..delivery import Delivery, replace_answer
 from ..messages import text_of
 from ..record import KEY, attach, call_digest, record_in
 from .asked import Question, asked_before, asking
-from .gate import CallGate, refused
+from .gate import CallGate, places_of, refused
 from .state import VERDICTS, Verdict, last_ai, verdict_on
 
 __all__ = ["FINAL_ANSWER", "let_through", "review_answer", "review_waiting", "without_review"]
@@ -101,11 +101,11 @@ def review_waiting(
     update = _review_calls(message, calls, reasons=asked["reasons"], allowed=asked["allowed"])
     revised, *results = update["messages"]
     answered = {result.tool_call_id for result in results}
-    run = (revised.tool_calls[at] for at in places)
+    run = ((at, revised.tool_calls[at]) for at in places)
     done: Verdict = {
         **verdict,
         "action": "pass",
-        "reviewed": [call_digest(call) for call in run if call["id"] not in answered],
+        "reviewed": [_at(place, call) for place, call in run if call["id"] not in answered],
     }
     return {**update, VERDICTS: {by: done}}
 
@@ -135,7 +135,8 @@ def let_through(
     does."""
     call, message = request.tool_call, last_ai(request.state["messages"])
     verdict = verdict_on(message, request.state, by)
-    if verdict is not None and call_digest(call) in verdict["reviewed"]:
+    places = places_of(call, message)
+    if verdict and places and all(_at(place, call) in verdict["reviewed"] for place in places):
         return request
     about = f"{by} {call['id']} {call_digest(call)}"
     asked = asked_before(about)
@@ -149,6 +150,10 @@ def let_through(
     if isinstance(reviewed, ToolMessage):
         return reviewed
     return request.override(tool_call=reviewed)
+
+
+def _at(place: int, call: ToolCall) -> str:
+    return f"{place} {call_digest(call)}"
 
 
 def without_review(

@@ -186,6 +186,47 @@ async def test_a_call_that_an_update_of_the_state_has_changed_does_not_run(
     assert is_valid(state["messages"])
 
 
+@WAYS
+@pytest.mark.parametrize("added", ["0", "another"], ids=["same id", "own id"])
+@pytest.mark.parametrize("policy", [GATE, Threshold(threshold=0.3)], ids=["gate", "threshold"])
+async def test_the_same_call_once_more_is_one_that_nobody_scored(
+    estimator: Estimator, tools: list[Any], ran: list[str], way: str, added: str, policy: Any
+) -> None:
+    agent = create_agent(
+        model(calls(("delete", {"path": "a sure thing"}, "0")), "sure"),
+        tools,
+        middleware=[ConfidenceMiddleware(estimator, policy)],
+        checkpointer=InMemorySaver(),
+        interrupt_before=["tools"],
+    )
+    last = (await run(way, agent, ASK, THREAD))["messages"][-1]
+    twice = [*last.tool_calls, {**last.tool_calls[0], "id": added}]
+    agent.update_state(THREAD, {"messages": [last.model_copy(update={"tool_calls": twice})]})
+    await run(way, agent, None, THREAD)
+    assert ran == ["delete a sure thing"] * (added != "0")
+
+
+@WAYS
+async def test_what_a_person_has_approved_runs_once(
+    estimator: Estimator, tools: list[Any], ran: list[str], way: str
+) -> None:
+    agent = create_agent(
+        model(calls(("delete", {"path": "perhaps"}, "0")), "sure"),
+        tools,
+        middleware=[ConfidenceMiddleware(estimator, ToolGate(default=0.9, below="human"))],
+        checkpointer=InMemorySaver(),
+        interrupt_before=["tools"],
+    )
+    await run(way, agent, ASK, THREAD)
+    approve: Command[Any] = Command(resume={"decisions": [{"type": "approve"}]})
+    last = (await run(way, agent, approve, THREAD))["messages"][-1]
+    twice = [*last.tool_calls, {**last.tool_calls[0], "id": "1"}]
+    agent.update_state(THREAD, {"messages": [last.model_copy(update={"tool_calls": twice})]})
+    state = await run(way, agent, None, THREAD)
+    assert ran == ["delete perhaps"]
+    assert state["__interrupt__"]
+
+
 @pytest.mark.parametrize(
     ("decision", "expected", "result"),
     [
