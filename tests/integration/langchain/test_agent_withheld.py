@@ -303,6 +303,7 @@ async def test_a_models_name_in_its_message_goes_before_the_one_it_was_asked_by(
         return bool((await run("invoke", agent, ASK))["ct_guard"]["calibrated"])
 
     assert not await calibrated("router", "somebody else")
+    assert await calibrated("small", "router" * 3)  # one that came with each of three chunks
     assert await calibrated("somebody else", "router")
     assert await calibrated("v", "v-2024-08-06")
     assert not await calibrated("v", "v-mini")
