@@ -5,7 +5,7 @@ import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -67,13 +67,13 @@ class ChatApi:
     breaks: bool = False
     """Whether streams end in the middle of an answer, without a word."""
     pause: float = 0.0
-    """Seconds between two chunks of a stream."""
+    """Seconds between two words of an answer."""
     asked: list[dict[str, Any]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     callers: list[Any] = field(default_factory=list)
     """The other ends of the connections that requests came over."""
     left: threading.Event = field(default_factory=threading.Event)
-    """Set when a reader has gone away before the end of a stream."""
+    """Set when a reader has gone away before the end of an answer."""
 
     @property
     def app(self) -> Starlette:
@@ -97,6 +97,9 @@ class ChatApi:
         if body.get("stream"):
             stream = self._chunks(about, messages)
             return StreamingResponse(stream, media_type="text/event-stream")
+        words = sum(len((message["content"] or "").split()) for message in messages)
+        if await self._is_left(request, words * self.pause):
+            return Response()
         choices = [
             {"index": index, "message": message, "logprobs": None, "finish_reason": "stop"}
             for index, message in enumerate(messages)
@@ -104,6 +107,15 @@ class ChatApi:
         usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
         fields = {"object": "chat.completion", **about, "choices": choices, "usage": usage}
         return JSONResponse(fields, headers={"x-request-id": about["id"]})
+
+    async def _is_left(self, request: Request, seconds: float) -> bool:
+        """Whether the reader goes away within this time."""
+        if not seconds:
+            return False
+        with suppress(TimeoutError):
+            await asyncio.wait_for(request.receive(), seconds)
+            self.left.set()
+        return self.left.is_set()
 
     async def _chunks(self, about: Message, messages: list[Message]) -> AsyncIterator[str]:
         """Words in turn of all choices."""

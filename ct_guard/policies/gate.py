@@ -3,8 +3,10 @@
 {"kind": "tools", "thresholds": {"delete_file": 0.9}, "default": 0.5, "answers": 0.7}
 """
 
+import logging
 from collections.abc import Collection, Iterable
 from difflib import get_close_matches
+from functools import lru_cache
 from typing import Literal
 
 from pydantic import ConfigDict
@@ -16,6 +18,8 @@ from .base import Policy, Situation
 from .rules import Annotate, compare
 
 __all__ = ["OnMissing", "ToolGate"]
+
+_logger = logging.getLogger(__name__)
 
 OnMissing = Literal["allow", "block"]
 """What happens to a call of a tool that has no score: let it run, or treat it as one below its
@@ -65,23 +69,33 @@ class ToolGate(Record):
                 return decision.model_copy(update={"reason": reason})
         return Decision(action="pass", policy=self.name)
 
-    def check_names(self, known: Collection[str]) -> None:
-        """Raises PolicyError for a threshold of a tool that is not among the `known` ones:
-        misspelt, it would gate nothing."""
-        for name in self.thresholds:
-            if name in known:
-                continue
-            near = get_close_matches(name, known, n=1)
-            meant = (
-                f"did you mean {near[0]!r}?" if near else f"there are {', '.join(sorted(known))}"
-            )
-            raise PolicyError(f"the tool gate names {name!r}, which is no tool here: {meant}")
+    def check_names(self, known: Collection[str], *, all_known: bool = True) -> None:
+        """Raises PolicyError for a threshold of a tool that is not among the `known` ones but named
+        like one of them that has none: misspelt, it would gate nothing. Any other may be a tool of
+        another agent under the same policy: if these are `all_known`, the log says so once."""
+        unnamed = {name.casefold(): name for name in known if name not in self.thresholds}
+        unknown = [name for name in self.thresholds if name not in known]
+        for name in unknown:
+            if near := get_close_matches(name.casefold(), unnamed, n=1):
+                meant = f"did you mean {unnamed[near[0]]!r}?"
+                raise PolicyError(f"the tool gate names {name!r}, which is no tool here: {meant}")
+        if unknown and all_known:
+            _say_unknown(", ".join(map(repr, unknown)), ", ".join(sorted(known)))
+
+    def needs(self, tool: str) -> float | None:
+        """The confidence that a call of this tool needs; None: it always runs."""
+        return self.thresholds.get(tool, self.default)
 
     def _call(self, confidence: Confidence, tool: str) -> Decision:
-        threshold = self.thresholds.get(tool, self.default)
+        threshold = self.needs(tool)
         if threshold is None or (confidence.p is None and self.on_missing == "allow"):
             return Decision(action="pass", policy=self.name, threshold=threshold)
         decision = compare(confidence, threshold, self.name, self.below, self.allowed)
         if confidence.p is None:
             return decision.model_copy(update={"reason": "no score"})
         return decision
+
+
+@lru_cache(maxsize=1024)
+def _say_unknown(names: str, known: str) -> None:
+    _logger.warning("the tool gate names %s, and there is no such tool among %s", names, known)

@@ -20,6 +20,7 @@ from .chat import Chat
 from .confidences import Confidences
 from .decisions import Decisions
 from .guardrail import Guardrail
+from .presence import while_there
 from .settings import Settings
 from .status import Counted, Status
 from .upstream import Forwarder, UpstreamFailed, answer_failed
@@ -55,19 +56,19 @@ def application(guard: Guard, settings: Settings | None = None) -> ASGIApp:
     routes = [
         Route("/health", status.health),
         Route("/metrics", status.metrics),
-        Route("/v1/confidence", Confidences(guard).answer, methods=["POST"]),
-        Route("/beta/litellm_basic_guardrail_api", guardrail.answer, methods=["POST"]),
+        Route("/v1/confidence", while_there(Confidences(guard).answer), methods=["POST"]),
+        Route("/beta/litellm_basic_guardrail_api", while_there(guardrail.answer), methods=["POST"]),
     ]
     if decisions is not None:
         routes += [
-            Route("/v1/systemone", decisions.systemone, methods=["POST"]),
-            Route("/v1/decisions", decisions.decisions, methods=["POST"]),
+            Route("/v1/systemone", while_there(decisions.systemone), methods=["POST"]),
+            Route("/v1/decisions", while_there(decisions.decisions), methods=["POST"]),
         ]
     if (upstream := settings.upstream) is not None:
         forwarder = Forwarder(upstream, keeps_clients_key=not settings.token)
         chat = Chat(guard, settings, upstream, forwarder)
         routes += [
-            Route("/v1/chat/completions", chat.answer, methods=["POST"]),
+            Route("/v1/chat/completions", while_there(chat.answer), methods=["POST"]),
             Route("/v1/models", chat.models),
         ]
     app = Starlette(

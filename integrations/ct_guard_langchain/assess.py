@@ -129,13 +129,18 @@ class Case:
         asked. One that was asked by its plain name answers by that of a version."""
         said = self.answer.response_metadata
         named = [said.get(key) for key in ("model_name", "model", "model_id")]
-        answered = next((name for name in named if isinstance(name, str) and name), None)
+        answered = next((_once(name) for name in named if isinstance(name, str) and name), None)
         if answered is None or self.model is None:
             return answered or self.model
         manifest = self.guard.estimator.manifest
         known = {*manifest.calibrators, *manifest.provider}
         is_version = re.fullmatch(re.escape(self.model) + _DATED, answered) is not None
         return self.model if is_version and answered not in known else answered
+
+
+def _once(name: str) -> str:
+    """A model's name without repetitions: LangChain joins those that come with every chunk."""
+    return name[: (name + name).find(name, 1)]
 
 
 def assess(case: Case, situation: Situation) -> Assessment:

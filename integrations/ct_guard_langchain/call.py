@@ -19,8 +19,10 @@ from ct_guard.records import Decision
 from .assess import Case, Scores, tool_gate
 from .candidates import Candidate, checked
 from .climbing import Drawn, Further, aclimb, check_varied, climb, further
-from .delivery import Delivery, harmless
+from .delivery import Delivery
+from .fields import dropped_in
 from .hearing import note
+from .provided import harmless
 from .record import ConfidenceRecord, make_record, total_usage
 from .streaming import can_stream, last_chunk, opened, retold, whole
 from .telling import tell_judged
@@ -260,7 +262,7 @@ class _Attempts:
                 cost=outcome.cost,
             )
             info = generation.generation_info
-            if info is not None and assessment.action == "abstain":
+            if info is not None and _keeps_back(record):
                 info = harmless(info)
             generations.append(ChatGeneration(message=message, generation_info=info))
             records.append(record)
@@ -268,16 +270,15 @@ class _Attempts:
         asked = self.call.candidates[outcome.model_index]
         answered = asked.name(self.call.kwargs) if outcome.model_index else None
         note(run_manager, records[0], model=answered)
-        withheld = any(each.action == "abstain" for each in outcome.assessments)
         about = outcome.result.llm_output
-        return ChatResult(
-            generations=generations, llm_output=harmless(about or {}) if withheld else about
-        )
+        if any(map(_keeps_back, records)):
+            about = harmless(about or {})
+        return ChatResult(generations=generations, llm_output=about)
 
 
 def check_gate(guard: Guard, tools: Collection[str] | None) -> None:
     """Raises UsageError for a tool gate that sends calls to a person, whom a chat model cannot wait
-    for, and PolicyError for one that names a tool which is not among `tools`; None: not known."""
+    for, and PolicyError for one that misspells one of the `tools`; None: not known."""
     gate = tool_gate(guard)
     if gate is not None and gate.below == "human":
         raise UsageError(
@@ -286,6 +287,11 @@ def check_gate(guard: Guard, tools: Collection[str] | None) -> None:
         )
     if gate is not None and tools is not None:
         gate.check_names(tools)
+
+
+def _keeps_back(record: ConfidenceRecord) -> bool:
+    """Whether an answer is not delivered, or not with all of its fields."""
+    return record["action"] == "abstain" or bool(dropped_in(record))
 
 
 def _result(answer: BaseMessage) -> ChatResult:

@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import cached_property
 from typing import Any
 
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.runnables import Runnable, RunnableConfig
 from langchain_core.runnables.base import RunnableLike, coerce_to_runnable
 from langchain_core.runnables.utils import ConfigurableFieldSpec, get_unique_config_specs
@@ -11,7 +13,8 @@ from pydantic import BaseModel
 
 from .assess import ascore_each, score_each
 from .guarding import Guarded, Guarding, Parts, Vectorised, joined
-from .hearing import atell, tell, unheard
+from .hearing import ModelCall, atell, tell, unheard
+from .muted import Muted
 from .outputs import Selector
 from .per_call import POLICY_SPEC
 from .rows import Reading, Row, by_chain, decide, hear, waiting
@@ -48,9 +51,10 @@ class GuardedChain(Vectorised[Guarded]):
 
     A stream passes through, unless the policy or `on_error` can replace an answer: then it is held
     until the decision and comes in one part, and what runs in the chain is heard by no callback,
-    tracer or stream around it. They are told of the models' calls afterwards: with their answers
-    where the output is delivered, else without. The guard's `hold_stream=False` lets everything be
-    heard at once.
+    tracer or stream around it, nor by those that its models have or that are bound in it. They are
+    told of the models' calls afterwards: with their answers where the output is delivered, else
+    without. A history goes around the guard; inside, it is refused. The guard's
+    `hold_stream=False` lets everything be heard at once.
     """
 
     def __init__(
@@ -110,12 +114,13 @@ class GuardedChain(Vectorised[Guarded]):
             if not (groups := by_chain(rows)):
                 break
             for chain, group in groups:
+                asked = self._asking(chain, group)
                 with _around(group):
-                    said = chain.batch(*_asked(group), return_exceptions=True, **kwargs)
+                    said = asked.batch(*_asked(group), return_exceptions=True, **kwargs)
                 hear(group, said)
         for row in rows:
             for call, answer in row.told():
-                tell(call, answer, row.config)
+                tell(call, answer, row.config, callbacks=self._own(call))
 
     async def _afinish(self, rows: Sequence[Row], **kwargs: Any) -> None:
         """`_finish` without blocking the event loop."""
@@ -125,12 +130,24 @@ class GuardedChain(Vectorised[Guarded]):
             if not (groups := by_chain(rows)):
                 break
             for chain, group in groups:
+                asked = self._asking(chain, group)
                 with _around(group):
-                    said = await chain.abatch(*_asked(group), return_exceptions=True, **kwargs)
+                    said = await asked.abatch(*_asked(group), return_exceptions=True, **kwargs)
                 hear(group, said)
         for row in rows:
             for call, answer in row.told():
-                await atell(call, answer, row.config)
+                await atell(call, answer, row.config, callbacks=self._own(call))
+
+    def _asking(self, chain: Runnable[Any, Any], rows: Sequence[Row]) -> Runnable[Any, Any]:
+        """The chain as these rows ask it: held, without callbacks of its own."""
+        return self._muted[id(chain)].chain if rows[0].unheard else chain
+
+    def _own(self, call: ModelCall) -> list[BaseCallbackHandler]:
+        return [handler for muted in self._muted.values() for handler in muted.own(call)]
+
+    @cached_property
+    def _muted(self) -> dict[int, Muted]:
+        return {id(chain): Muted(chain) for chain in self.chains}
 
     def flow(
         self, inputs: Iterator[Any], config: RunnableConfig, **kwargs: Any

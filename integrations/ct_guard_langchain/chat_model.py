@@ -263,7 +263,7 @@ class GuardedChatModel(DecidingChatModel):
         """Bind tools to each model in its own provider's form; the answers stay guarded.
 
         Raises NotImplementedError for a model that cannot call tools, and PolicyError where a tool
-        gate names a tool that is not among them.
+        gate misspells one of them.
         """
         names = tuple(map(tool_name, tools))
         if (gate := tool_gate(self._guard)) is not None:

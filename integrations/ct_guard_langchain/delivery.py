@@ -1,9 +1,13 @@
 """How an answer reaches its reader: as it is with its record, or withheld."""
 
 import inspect
+import marshal
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from hashlib import sha256
+from types import FunctionType
 from typing import Any, NamedTuple
+from uuid import uuid4
 
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
@@ -34,6 +38,7 @@ from ct_guard.records import Assessment
 
 from .fields import dropped_in, without_fields
 from .messages import text_of, turn_of
+from .provided import harmless
 from .record import ConfidenceRecord, attach, make_record, record_in
 
 __all__ = [
@@ -41,7 +46,6 @@ __all__ = [
     "AbstainMessage",
     "Delivered",
     "Delivery",
-    "harmless",
     "is_silent",
     "is_withheld",
     "may_ask_person",
@@ -55,28 +59,6 @@ AbstainMessage = str | Callable[..., str]
 """A text, or a function of the record, or of the record and the conversation, which returns one."""
 
 Redact = Callable[[str], str]
-
-_HARMLESS = frozenset(
-    {
-        "created",
-        "created_at",
-        "done_reason",
-        "finish_reason",
-        "id",
-        "ls_model_name",
-        "model",
-        "model_id",
-        "model_name",
-        "model_provider",
-        "service_tier",
-        "stop_reason",
-        "system_fingerprint",
-        "token_usage",
-        "usage",
-    }
-)
-"""What providers say about an answer that cannot hold its words; log-probabilities, citations and
-whatever else they add can."""
 
 
 class Delivered(NamedTuple):
@@ -98,6 +80,7 @@ class Delivery:
     """Whether the record keeps the text of an answer that was replaced."""
     redact: Redact | None = None
     """Applied to every text that is kept."""
+    _own: str = field(default_factory=lambda: uuid4().hex, init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         said = self.abstain_message
@@ -171,10 +154,17 @@ class Delivery:
         """What tells two of them apart, for caches and traces."""
         said = self.abstain_message
         return {
-            "abstain_message": said if isinstance(said, str) else _name(said),
+            "abstain_message": said if isinstance(said, str) else self._known_by(said),
             "keep_original": self.keep_original,
-            "redact": None if self.redact is None else _name(self.redact),
+            "redact": None if self.redact is None else self._known_by(self.redact),
         }
+
+    def _known_by(self, function: Callable[..., Any]) -> str:
+        """A function by its name and code; one that goes by more than these is this very one."""
+        named = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
+        if not isinstance(function, FunctionType) or function.__closure__ or function.__defaults__:
+            return f"{named} {self._own}"
+        return f"{named} {sha256(marshal.dumps(function.__code__)).hexdigest()}"
 
 
 def is_withheld(message: BaseMessage) -> bool:
@@ -217,11 +207,6 @@ def is_silent(message: BaseMessage) -> bool:
     return not message.content and not getattr(message, "tool_calls", None)
 
 
-def harmless(metadata: Mapping[str, Any]) -> dict[str, Any]:
-    """What a provider says about an answer, without its words."""
-    return {name: value for name, value in metadata.items() if name in _HARMLESS}
-
-
 def may_replace(guard: Guard, *, gated: bool = False) -> bool:
     """Whether an answer that a model gave may not be the one that is delivered, so that its stream
     has to be held until the decision. `gated`: whoever runs the calls of tools asks the gate."""
@@ -260,11 +245,6 @@ def _arity(function: Callable[..., str]) -> int:
     except ValueError:  # a builtin that does not say
         return 1
     return 2
-
-
-def _name(function: Callable[..., Any]) -> str:
-    module = getattr(function, "__module__", "")
-    return f"{module}.{getattr(function, '__qualname__', type(function).__qualname__)}"
 
 
 def _said(message: BaseMessage, schemas: Collection[str]) -> str:

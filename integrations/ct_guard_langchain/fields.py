@@ -11,6 +11,7 @@ from pydantic import BaseModel, ValidationError
 from ct_guard.errors import UsageError
 from ct_guard.fields import read_object, without
 
+from .provided import harmless
 from .record import ConfidenceRecord
 
 __all__ = ["dropped_in", "object_without", "without_fields"]
@@ -29,9 +30,14 @@ def dropped_in(record: ConfidenceRecord) -> list[str]:
 
 def without_fields(message: M, paths: Sequence[str], schemas: Collection[str] = ()) -> M:
     """A copy in which these fields of its JSON are null: in the calls of `schemas` (none: in all),
-    which are its answer, and else in its text."""
+    which are its answer, and else in its text. Nothing else that could hold them stays: thoughts,
+    log-probabilities, and the calls in a provider's own form."""
     if not paths:
         return message
+    update: dict[str, Any] = {
+        "response_metadata": harmless(message.response_metadata),
+        "additional_kwargs": {},
+    }
     if isinstance(message, AIMessage) and message.tool_calls:
         calls = [
             {**call, "args": without(call["args"], paths)}
@@ -39,11 +45,14 @@ def without_fields(message: M, paths: Sequence[str], schemas: Collection[str] = 
             else call
             for call in message.tool_calls
         ]
-        return message.model_copy(update={"tool_calls": calls})
-    kwargs = dict(message.additional_kwargs)
-    if _PARSED in kwargs:
-        kwargs[_PARSED] = without(_plain(kwargs[_PARSED]), paths)
-    update = {"content": _text_without(message, paths), "additional_kwargs": kwargs}
+        update |= {"content": "", "tool_calls": calls, "invalid_tool_calls": []}
+        return message.model_copy(update=update)
+    if _PARSED in message.additional_kwargs:
+        parsed = without(_plain(message.additional_kwargs[_PARSED]), paths)
+        update["additional_kwargs"] = {_PARSED: parsed}
+    text = _json(without(read_object(message.text), paths))
+    as_text = isinstance(message.content, str)
+    update["content"] = text if as_text else [{"type": "text", "text": text}]
     return message.model_copy(update=update)
 
 
@@ -62,22 +71,6 @@ def object_without(value: Any, paths: Sequence[str]) -> Any:
             f"the policy drops {', '.join(paths)}, and {type(value).__name__} allows no null there:"
             " declare the field as optional, or let the policy ask for a review"
         ) from error
-
-
-def _text_without(message: BaseMessage, paths: Sequence[str]) -> Any:
-    content = message.content
-    if isinstance(content, str):
-        return _json(without(read_object(content), paths))
-    text = _json(without(read_object(message.text), paths))
-    parts: list[Any] = []
-    for part in content:
-        is_text = isinstance(part, str) or part.get("type") == "text"
-        if not is_text:
-            parts.append(part)
-        elif text:
-            parts.append(text if isinstance(part, str) else {**part, "text": text})
-            text = ""
-    return parts
 
 
 def _plain(value: Any) -> Any:

@@ -5,7 +5,7 @@ may hear."""
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from langchain_core.callbacks import (
@@ -15,13 +15,17 @@ from langchain_core.callbacks import (
     BaseCallbackManager,
     CallbackManager,
     CallbackManagerForLLMRun,
+    Callbacks,
 )
+from langchain_core.globals import get_debug
+from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, LLMResult
-from langchain_core.runnables import RunnableConfig, ensure_config
+from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig, ensure_config
 from langchain_core.runnables.config import merge_configs, var_child_runnable_config
 from langchain_core.tracers.base import BaseTracer
 from langchain_core.tracers.context import _configure_hooks
+from langchain_core.tracers.stdout import ConsoleCallbackHandler
 
 from ct_guard.forks import ForkLock
 
@@ -29,6 +33,7 @@ from .delivery import is_silent, silent
 from .record import ConfidenceRecord, record_in
 
 __all__ = [
+    "HEARD_BY",
     "NOSTREAM",
     "WITHHELD",
     "LastCall",
@@ -36,18 +41,26 @@ __all__ = [
     "ModelCall",
     "alone",
     "atell",
+    "callbacks_of",
+    "handlers_in",
     "hearing",
     "note",
     "note_in",
     "tell",
     "unheard",
+    "without_callbacks",
 ]
+
+M = TypeVar("M", bound=Runnable[Any, Any])
 
 _SUBGRAPH_STREAM = "__pregel_stream"
 """LangGraph's key in a config for the stream of the graph around: what runs inside writes to it."""
 
 NOSTREAM = "nostream"
 """LangGraph's tag of a model whose messages are not streamed."""
+
+HEARD_BY = "ct_guard_heard_by_"
+"""In the metadata of a call in a chain, with a number: who is to be told of it."""
 
 WITHHELD = "ct_guard_withheld"
 """In the metadata of a call of which nobody may hear the answer."""
@@ -152,7 +165,7 @@ def hearing(ear: Listener, *, held: bool) -> Iterator[None]:
     """What is run inside, and takes its callbacks from the run around it, is heard by `ear` too;
     `held`: by nobody else."""
     if held:
-        with unheard({"callbacks": [ear]}):
+        with unheard(ear):
             yield
         return
     token = var_child_runnable_config.set(merge_configs(ensure_config(), {"callbacks": [ear]}))
@@ -166,18 +179,28 @@ def alone(config: RunnableConfig, callbacks: list[BaseCallbackHandler]) -> Runna
     """The config for a run that is heard by these callbacks and writes to no stream around it."""
     settings = config.get("configurable") or {}
     kept = {key: value for key, value in settings.items() if key != _SUBGRAPH_STREAM}
-    return RunnableConfig(**{**config, "callbacks": callbacks, "configurable": kept})
+    heard = [*callbacks, _Nobody()] if get_debug() else callbacks
+    return RunnableConfig(**{**config, "callbacks": heard, "configurable": kept})
+
+
+class _Nobody(ConsoleCallbackHandler):
+    """In whose presence LangChain, told to debug, adds no console."""
+
+    ignore_llm = ignore_chat_model = ignore_chain = ignore_agent = True
+    ignore_retriever = ignore_retry = ignore_custom_event = True
 
 
 @contextmanager
-def unheard(config: RunnableConfig | None = None) -> Iterator[None]:
-    """What is run inside, with callbacks of its own or those of `config`, is heard by no callback,
-    tracer or stream of the runs around it: it may be withheld yet."""
+def unheard(*callbacks: BaseCallbackHandler) -> Iterator[None]:
+    """What is run inside, with callbacks of its own or these, is heard by no callback, tracer or
+    stream of the runs around it: it may be withheld yet."""
     from langsmith.run_helpers import tracing_context  # slow, and LangChain loads it late as well
 
-    quiet = alone(ensure_config(), [])
-    quiet.update(config or {})
-    hooks = [(hook[0], hook[0].set(None)) for hook in _configure_hooks]
+    quiet = alone(ensure_config(), list(callbacks))
+    hooks = [  # one that a variable of the environment sets would be made where there is none
+        (variable, variable.set(_Nobody() if named else None))
+        for variable, _, _, named in _configure_hooks
+    ]
     token = var_child_runnable_config.set(quiet)
     try:
         with tracing_context(enabled=False):
@@ -186,6 +209,31 @@ def unheard(config: RunnableConfig | None = None) -> Iterator[None]:
         var_child_runnable_config.reset(token)
         for variable, was in hooks:
             variable.reset(was)
+
+
+def without_callbacks(model: M) -> M:
+    """A copy of a model that is heard by no callback of its own, bound around it or in it."""
+    if isinstance(model, RunnableBinding):
+        config = {key: value for key, value in model.config.items() if key != "callbacks"}
+        bound = without_callbacks(model.bound)
+        update = {"bound": bound, "config": config, "config_factories": []}
+        return cast("M", model.model_copy(update=update))
+    if isinstance(model, BaseChatModel) and model.callbacks:
+        return model.model_copy(update={"callbacks": None})
+    return model
+
+
+def callbacks_of(model: Runnable[Any, Any]) -> list[BaseCallbackHandler]:
+    """Those that `without_callbacks` leaves out."""
+    if isinstance(model, RunnableBinding):
+        made = merge_configs(model.config, *(make(model.config) for make in model.config_factories))
+        return [*handlers_in(made.get("callbacks")), *callbacks_of(model.bound)]
+    return handlers_in(model.callbacks) if isinstance(model, BaseChatModel) else []
+
+
+def handlers_in(callbacks: Callbacks) -> list[BaseCallbackHandler]:
+    """The handlers themselves."""
+    return callbacks.handlers if isinstance(callbacks, BaseCallbackManager) else callbacks or []
 
 
 def tell(
@@ -253,13 +301,15 @@ def _about(
     noted = {} if record is None else _noted(record, None)
     withheld = {} if said is not None else {WITHHELD: True}
     quiet = [NOSTREAM] if said is None or is_silent(said) else []
+    known = call.start.get("metadata") or {}
+    about = {name: value for name, value in known.items() if not name.startswith(HEARD_BY)}
     return {
         "inheritable_callbacks": config.get("callbacks"),
         "local_callbacks": callbacks,
         "inheritable_tags": config.get("tags"),
         "local_tags": [*(call.start.get("tags") or []), *quiet],
         "inheritable_metadata": config.get("metadata"),
-        "local_metadata": {**(call.start.get("metadata") or {}), **noted, **withheld},
+        "local_metadata": {**about, **noted, **withheld},
     }
 
 

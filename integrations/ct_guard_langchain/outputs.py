@@ -178,7 +178,7 @@ def with_answer(
         case BaseMessage():
             return said
         case str():
-            return said.text if replaced else output
+            return said.text if replaced or _dropped(said) else output
         case {"raw": BaseMessage() as raw, "parsed": parsed} if answer is None:
             record = record_in(said)
             if not replaced:
@@ -210,7 +210,7 @@ def _with_answer_in(
     made = dict(output)
     if isinstance(key, str) and key in made:
         made[key] = with_answer(made[key], said, replaced=replaced)
-        if replaced:
+        if replaced or _dropped(said):
             made |= _repetitions(output, key, said)
     elif key is not None or "messages" not in made:
         return None if replaced else object_without(output, _dropped(said))
@@ -228,11 +228,19 @@ def _repetitions(output: Mapping[Any, Any], key: str, said: BaseMessage) -> dict
     """What else in a dict is the text of its replaced answer, and no question or passage: replaced
     alike."""
     withheld = (_text(output[key]) or "").strip()
-    return {
-        name: with_answer(value, said, replaced=True)
-        for name, value in output.items()
-        if name not in (key, "messages", *_ECHOED) and withheld and _text(value) == withheld
-    }
+
+    def alike(value: Any) -> Any:
+        match value:
+            case str() | BaseMessage() if _text(value) == withheld:
+                return with_answer(value, said, replaced=True)
+            case dict():
+                return {name: alike(each) for name, each in value.items()}
+            case list():
+                return [alike(each) for each in value]
+        return value
+
+    others = (name for name in output if withheld and name not in (key, "messages", *_ECHOED))
+    return {name: alike(output[name]) for name in others}
 
 
 def _with_last(output: Sequence[Any], said: BaseMessage, replaced: bool) -> list[Any]:
@@ -253,7 +261,7 @@ def _like(form: Any, said: BaseMessage, replaced: bool) -> Any:
     replaced."""
     if isinstance(form, BaseMessage):
         return said
-    if not replaced:
+    if not replaced and not _dropped(said):
         return form
     if isinstance(form, Mapping):
         kept = {key: form[key] for key in ("type", "role", "id", "name") if key in form}

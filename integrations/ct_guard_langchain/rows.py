@@ -13,14 +13,16 @@ from ct_guard.errors import UsageError
 from ct_guard.guard import Guard, Ladder
 from ct_guard.records import Assessment, Decision
 
-from .assess import Case, Scores, decided
+from .assess import Case, Scores, decided, tool_gate
 from .climbing import Drawn, Further, check_varied, further, is_control_flow
 from .delivery import silent
+from .fields import dropped_in, without_fields
 from .guarding import Guarded, Guarding
 from .hearing import LastCall, ModelCall, alone, note_in
 from .outputs import Selector, answer_of, asked_of, context_in, context_of
 from .record import attach, total_usage
 from .telling import tell_judged
+from .ungated import Ungated
 
 __all__ = ["Reading", "Row", "by_chain", "decide", "hear", "waiting"]
 
@@ -96,9 +98,11 @@ class Row:
             self._heard += ears
         else:
             self._apart += ears
+        gate = tool_gate(self.guard)
+        stops = [] if gate is None else [Ungated(gate)]
         if self.unheard:
-            return [alone(self.config, [ear]) for ear in ears]
-        return [merge_configs(self.config, {"callbacks": [ear]}) for ear in ears]
+            return [alone(self.config, [ear, *stops]) for ear in ears]
+        return [merge_configs(self.config, {"callbacks": [ear, *stops]}) for ear in ears]
 
     def told(self) -> Iterator[tuple[ModelCall, BaseMessage | None]]:
         """The model calls that were held, with what may be told of each: its answer where the
@@ -115,7 +119,8 @@ class Row:
                 if isinstance(made, Exception) or ear is not counts:
                     yield call, None
                 elif made["confidence"]["action"] != "abstain":
-                    yield call, call.answer
+                    dropped = dropped_in(made["confidence"]) if call is ear.call else []
+                    yield call, without_fields(call.answer, dropped)
                 elif call is ear.call:
                     yield call, attach(silent(call.answer), made["confidence"])
                 else:

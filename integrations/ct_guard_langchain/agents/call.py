@@ -23,7 +23,16 @@ from ..assess import Case, Scores
 from ..climbing import Drawn, Further, check_varied, further
 from ..delivery import Delivered, Delivery
 from ..fields import dropped_in, object_without
-from ..hearing import LastCall, ModelCall, atell, hearing, note_in, tell
+from ..hearing import (
+    LastCall,
+    ModelCall,
+    atell,
+    callbacks_of,
+    hearing,
+    note_in,
+    tell,
+    without_callbacks,
+)
 from ..messages import turn_of
 from ..record import KEY, ConfidenceRecord, record_in, total_usage
 from ..telling import tell_judged
@@ -129,8 +138,8 @@ class AgentCall:
             instructions = "" if before is None else f"{before.text}\n\n"
             told = SystemMessage(f"{instructions}{self._told}")
             request = request.override(system_message=told)
-        if (self._hold or held) and isinstance(model, BaseChatModel) and model.callbacks:
-            return request.override(model=model.model_copy(update={"callbacks": None}))
+        if self._hold or held:
+            model = without_callbacks(model)
         return request if model is request.model else request.override(model=model)
 
     def heard(self, model: object, response: ModelResponse[Any]) -> list[Case]:
@@ -211,13 +220,13 @@ class AgentCall:
 
     def tell(self) -> None:
         """Those who listen to the run, or to the model itself, hear of what was held."""
-        own = getattr(self._request.model, "callbacks", None)
+        own = callbacks_of(self._request.model)
         for each, said in self._held():
             tell(each, said, ensure_config(), callbacks=own)
 
     async def atell(self) -> None:
         """`tell`, from an async run."""
-        own = getattr(self._request.model, "callbacks", None)
+        own = callbacks_of(self._request.model)
         for each, said in self._held():
             await atell(each, said, ensure_config(), callbacks=own)
 
@@ -305,6 +314,12 @@ def _response(outcome: Outcome[Said], message: BaseMessage) -> ModelResponse[Any
     record = record_in(message)
     dropped = [] if record is None else dropped_in(record)
     structured = object_without(response.structured_response, dropped)
+    if dropped:  # which the result of the schema's tool repeats
+        told = {"content": f"Returning structured response: {structured}", "artifact": None}
+        result = [
+            said.model_copy(update=told) if isinstance(said, ToolMessage) else said
+            for said in result
+        ]
     return ModelResponse(result=result, structured_response=structured)
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, get_args
 from uuid import UUID
 
@@ -22,6 +21,7 @@ from ct_guard.records import Confidence, Decision
 
 from ..delivery import may_replace
 from ..record import CallScore, call_digest, record_in
+from ..ungated import ASKED
 from .state import GateRecord, Verdict, last_ai, verdict_on, verdicts_in
 
 __all__ = [
@@ -30,6 +30,7 @@ __all__ = [
     "as_let_through",
     "gate_of",
     "low_confidence",
+    "places_of",
     "refused",
     "tool_names",
 ]
@@ -85,17 +86,10 @@ class CallGate:
         return decision.model_copy(update={"reason": f"{decision.reason}: {_UNSCORED}"})
 
     def check(self, tools: Iterable[Any], *, all_known: bool) -> None:
-        """Raises PolicyError for a threshold of a tool that is neither among `tools` nor among
-        those of an agent around; unless all are known, only for one that is named like a tool that
-        the gate does not name."""
+        """`ToolGate.check_names`, among `tools` and those of the agents around."""
         names = tool_names(tools)
-        if self.gate is None or not names:
-            return
-        names |= _tools_around()
-        unnamed = names - self.gate.thresholds.keys()
-        for name in self.gate.thresholds:
-            if name not in names and (all_known or get_close_matches(name, unnamed, n=1)):
-                self.gate.check_names(names)
+        if self.gate is not None and names:
+            self.gate.check_names(names | _tools_around(), all_known=all_known)
 
 
 def gate_of(guard: Guard, on_missing: OnMissing | None) -> CallGate:
@@ -122,14 +116,22 @@ def _gate_in(record: GateRecord) -> CallGate:
 def scores_of(
     call: Mapping[str, Any], message: AIMessage | None, scores: Sequence[CallScore]
 ) -> list[float | None]:
-    """The scores of the places in a message at which this very call stands; none where it stands
-    nowhere, or was something else there when it was scored."""
+    """The scores of a call at its places in a message; none where it stands nowhere, or something
+    else, or nothing, stood at one of them when it was scored."""
+    digest, places = call_digest(call), places_of(call, message)
+    if any(at >= len(scores) or scores[at]["call"] != digest for at in places):
+        return []
+    return [scores[at]["p"] for at in places]
+
+
+def places_of(call: Mapping[str, Any], message: AIMessage | None) -> list[int]:
+    """Where in a message this very call stands, by its id, its name and its arguments: once, unless
+    ids are given twice."""
     digest = call_digest(call)
-    calls = message.tool_calls if message is not None else []
     return [
-        score["p"]
-        for each, score in zip(calls, scores, strict=False)
-        if call_digest(each) == digest == score["call"]
+        at
+        for at, each in enumerate(message.tool_calls if message is not None else ())
+        if each["id"] == call.get("id") and call_digest(each) == digest
     ]
 
 
@@ -263,11 +265,15 @@ def _tools_around() -> set[str]:
 
 
 @contextmanager
-def as_let_through(request: ToolCallRequest, decide: Decide) -> Iterator[None]:
+def as_let_through(
+    request: ToolCallRequest, gate: CallGate, verdict: Verdict | None
+) -> Iterator[None]:
     """Around whatever executes the request: a tool that begins with another name or other arguments
-    is decided on anew, and raises NotRunError instead where it may not run."""
-    token = _WATCH.set(_Watch(request, decide, _WATCH.get()))
+    counts as never scored, and raises NotRunError instead where it may not run."""
+    watch = _Watch(request, lambda call: gate.decide(call, None, verdict), _WATCH.get())
+    tokens = _WATCH.set(watch), ASKED.set(gate.gate)
     try:
         yield
     finally:
-        _WATCH.reset(token)
+        _WATCH.reset(tokens[0])
+        ASKED.reset(tokens[1])

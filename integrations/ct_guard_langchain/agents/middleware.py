@@ -340,10 +340,9 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
             return refused(allowed.tool_call, stopped.decision)
 
     def _as_let_through(self, request: ToolCallRequest) -> AbstractContextManager[None]:
-        """What a middleware inside makes of the call counts as never scored."""
         gate = self._gate(self._guard_for(request.runtime))
         verdict = verdict_on(last_ai(request.state["messages"]), request.state, self.name)
-        return as_let_through(request, lambda call: gate.decide(call, None, verdict))
+        return as_let_through(request, gate, verdict)
 
     def _allowed(self, request: ToolCallRequest) -> ToolCallRequest | ToolMessage:
         """The request as it may run, or what stands in place of its result."""

@@ -29,7 +29,8 @@ from ct_guard.records import ReviewChoice
 from ..delivery import Delivery, replace_answer
 from ..messages import text_of
 from ..record import KEY, attach, call_digest, record_in
-from .gate import CallGate, refused
+from .asked import Question, asked_before, asking
+from .gate import CallGate, places_of, refused
 from .state import VERDICTS, Verdict, last_ai, verdict_on
 
 __all__ = ["FINAL_ANSWER", "let_through", "review_answer", "review_waiting", "without_review"]
@@ -88,28 +89,42 @@ def review_waiting(
     """Ask about all calls of a turn that waits for a person, else about those that the gate sends
     to one; return the update of the agent's state, the verdict `by` a middleware included. None:
     nobody is to be asked. Raises UsageError as `review_answer` does."""
-    calls, reasons = list(message.tool_calls), [verdict["reason"]] * len(message.tool_calls)
-    allowed = verdict["allowed"]
-    if verdict["action"] != "human":
-        decided = [(call, gate.decide(call, message, verdict)) for call in calls]
-        waiting = [(call, made) for call, made in decided if made.action == "human"]
-        calls, reasons = [call for call, _ in waiting], [made.reason for _, made in waiting]
-        allowed = list(waiting[0][1].allowed) if waiting else []
-    if not calls:
-        return None
-    update = _review_calls(message, calls, reasons=reasons, allowed=allowed)
-    places = [
-        at for at, call in enumerate(message.tool_calls) if any(call is each for each in calls)
-    ]
+    about = f"{by} {message.id}"
+    asked = asked_before(about)
+    if asked is None:
+        waiting = _waiting(message, verdict, gate)
+        if waiting is None:
+            return None
+        asked = asking(about, waiting)
+    places = asked["places"]
+    calls = [message.tool_calls[at] for at in places]
+    update = _review_calls(message, calls, reasons=asked["reasons"], allowed=asked["allowed"])
     revised, *results = update["messages"]
     answered = {result.tool_call_id for result in results}
-    run = (revised.tool_calls[at] for at in places)
+    run = ((at, revised.tool_calls[at]) for at in places)
     done: Verdict = {
         **verdict,
         "action": "pass",
-        "reviewed": [call_digest(call) for call in run if call["id"] not in answered],
+        "reviewed": [_at(place, call) for place, call in run if call["id"] not in answered],
     }
     return {**update, VERDICTS: {by: done}}
+
+
+def _waiting(message: AIMessage, verdict: Verdict, gate: CallGate) -> Question | None:
+    """What is asked about the calls of a message; None: nothing."""
+    calls = list(enumerate(message.tool_calls))
+    if verdict["action"] == "human":
+        reasons = [verdict["reason"]] * len(calls)
+        return Question(places=[at for at, _ in calls], reasons=reasons, allowed=verdict["allowed"])
+    decided = [(at, gate.decide(call, message, verdict)) for at, call in calls]
+    waiting = [(at, made) for at, made in decided if made.action == "human"]
+    if not waiting:
+        return None
+    return Question(
+        places=[at for at, _ in waiting],
+        reasons=[made.reason for _, made in waiting],
+        allowed=list(waiting[0][1].allowed),
+    )
 
 
 def let_through(
@@ -120,15 +135,25 @@ def let_through(
     does."""
     call, message = request.tool_call, last_ai(request.state["messages"])
     verdict = verdict_on(message, request.state, by)
-    if verdict is not None and call_digest(call) in verdict["reviewed"]:
+    places = places_of(call, message)
+    if verdict and places and all(_at(place, call) in verdict["reviewed"] for place in places):
         return request
-    decision = gate.decide(call, message, verdict)
-    if decision.action != "human":
-        return request if decision.action == "pass" else refused(call, decision)
-    reviewed = _review_call(call, reason=decision.reason, allowed=decision.allowed)
+    about = f"{by} {call['id']} {call_digest(call)}"
+    asked = asked_before(about)
+    if asked is None:
+        decision = gate.decide(call, message, verdict)
+        if decision.action != "human":
+            return request if decision.action == "pass" else refused(call, decision)
+        allowed = list(decision.allowed)
+        asked = asking(about, Question(places=[0], reasons=[decision.reason], allowed=allowed))
+    reviewed = _review_call(call, reason=asked["reasons"][0], allowed=asked["allowed"])
     if isinstance(reviewed, ToolMessage):
         return reviewed
     return request.override(tool_call=reviewed)
+
+
+def _at(place: int, call: ToolCall) -> str:
+    return f"{place} {call_digest(call)}"
 
 
 def without_review(

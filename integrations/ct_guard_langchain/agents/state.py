@@ -71,7 +71,7 @@ class Verdict(TypedDict):
     calls: list[CallScore]
     """The score of each tool call, by its position."""
     reviewed: list[str]
-    """Digests of the tool calls that a person let run."""
+    """The tool calls that a person let run: of each its position and its digest."""
     gate: NotRequired[GateRecord]
     """Only where the call set a policy of its own: its gate, which holds for these calls also where
     the run is resumed without it."""

@@ -63,7 +63,7 @@ async def test_a_doubtful_field_is_dropped_from_the_response_and_the_message(
         "town": "drop",
         "job": "pass",
     }
-    assert "Selby" not in [m.text for m in state["messages"] if isinstance(m, AIMessage)][-1]
+    assert not any("Selby" in message.text for message in state["messages"])
     assert is_valid(state["messages"])
 
 

@@ -17,6 +17,7 @@ from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.runnables import RunnableConfig
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
+from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import Command
 
 from ct_guard.errors import PolicyError
@@ -185,6 +186,47 @@ async def test_a_call_that_an_update_of_the_state_has_changed_does_not_run(
     assert is_valid(state["messages"])
 
 
+@WAYS
+@pytest.mark.parametrize("added", ["0", "another"], ids=["same id", "own id"])
+@pytest.mark.parametrize("policy", [GATE, Threshold(threshold=0.3)], ids=["gate", "threshold"])
+async def test_the_same_call_once_more_is_one_that_nobody_scored(
+    estimator: Estimator, tools: list[Any], ran: list[str], way: str, added: str, policy: Any
+) -> None:
+    agent = create_agent(
+        model(calls(("delete", {"path": "a sure thing"}, "0")), "sure"),
+        tools,
+        middleware=[ConfidenceMiddleware(estimator, policy)],
+        checkpointer=InMemorySaver(),
+        interrupt_before=["tools"],
+    )
+    last = (await run(way, agent, ASK, THREAD))["messages"][-1]
+    twice = [*last.tool_calls, {**last.tool_calls[0], "id": added}]
+    agent.update_state(THREAD, {"messages": [last.model_copy(update={"tool_calls": twice})]})
+    await run(way, agent, None, THREAD)
+    assert ran == ["delete a sure thing"] * (added != "0")
+
+
+@WAYS
+async def test_what_a_person_has_approved_runs_once(
+    estimator: Estimator, tools: list[Any], ran: list[str], way: str
+) -> None:
+    agent = create_agent(
+        model(calls(("delete", {"path": "perhaps"}, "0")), "sure"),
+        tools,
+        middleware=[ConfidenceMiddleware(estimator, ToolGate(default=0.9, below="human"))],
+        checkpointer=InMemorySaver(),
+        interrupt_before=["tools"],
+    )
+    await run(way, agent, ASK, THREAD)
+    approve: Command[Any] = Command(resume={"decisions": [{"type": "approve"}]})
+    last = (await run(way, agent, approve, THREAD))["messages"][-1]
+    twice = [*last.tool_calls, {**last.tool_calls[0], "id": "1"}]
+    agent.update_state(THREAD, {"messages": [last.model_copy(update={"tool_calls": twice})]})
+    state = await run(way, agent, None, THREAD)
+    assert ran == ["delete perhaps"]
+    assert state["__interrupt__"]
+
+
 @pytest.mark.parametrize(
     ("decision", "expected", "result"),
     [
@@ -270,24 +312,34 @@ async def test_the_predicate_for_the_stock_review_believes_no_score_of_another_c
 
 
 @WAYS
-@pytest.mark.parametrize(
-    ("name", "said"),
-    [
-        ("delet", "I am sure"),
-        ("remove", calling("delete", path="a sure thing")),
-    ],
-    ids=["like a tool's", "like none"],
-)
 async def test_a_misspelt_tool_is_an_error(
-    estimator: Estimator, tools: list[Any], ran: list[str], way: str, name: str, said: Any
+    estimator: Estimator, tools: list[Any], ran: list[str], way: str
 ) -> None:
-    gate = ToolGate(thresholds={name: 0.9})
-    agent = create_agent(
-        model(said, "sure"), tools, middleware=[ConfidenceMiddleware(estimator, gate)]
-    )
-    with pytest.raises(PolicyError, match=f"the tool gate names '{name}', which is no tool here"):
+    middleware = [ConfidenceMiddleware(estimator, ToolGate(thresholds={"delet": 0.9}))]
+    agent = create_agent(model("I am sure", "sure"), tools, middleware=middleware)
+    with pytest.raises(PolicyError, match="the tool gate names 'delet', which is no tool here"):
         await run(way, agent, ASK)
     assert ran == []
+
+
+@WAYS
+async def test_agents_that_hand_over_to_each_other_share_a_gate(
+    estimator: Estimator, tools: list[Any], ran: list[str], way: str
+) -> None:
+    """It names tools that only one of them has."""
+    guard = ConfidenceMiddleware(estimator, ToolGate(thresholds={"delete": 0.9, "search": 0.9}))
+    said = (calling("search", word="a sure one"), "sure"), (calling("delete", path="x"), "sure")
+    agents = [
+        create_agent(model(*lines), [own], middleware=[guard])
+        for lines, own in zip(said, reversed(tools), strict=True)
+    ]
+    graph = StateGraph(MessagesState)
+    for name, agent in zip(("finder", "keeper"), agents, strict=True):
+        graph.add_node(name, agent)
+    graph.add_edge(START, "finder")
+    graph.add_edge("finder", "keeper")
+    await run(way, graph.compile(), ASK)
+    assert ran == ["search a sure one"]
 
 
 class LeavesOut(AgentMiddleware):

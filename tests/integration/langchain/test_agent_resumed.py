@@ -9,7 +9,7 @@ from langchain.agents.middleware import HumanInTheLoopMiddleware
 from langchain_core.messages import AIMessage, ToolMessage
 from langchain_core.tools import tool
 from langgraph.checkpoint.memory import InMemorySaver
-from langgraph.types import Command
+from langgraph.types import Command, interrupt
 
 from ct_guard.estimators import Estimator
 from ct_guard.policies import Annotate, Threshold, ToolGate
@@ -175,3 +175,108 @@ async def test_the_next_turn_goes_by_the_agents_own_policy_again(
     assert ran == []
     await run("invoke", agent, ASK, thread())
     assert ran == ["perhaps"]
+
+
+# --- what was asked is decided by who was asked ---------------------------------------------------
+
+
+def paused_at_an_unscored_call(estimator: Estimator, delete: Any, own: Any) -> Any:
+    """An agent in whose state somebody has put a call."""
+    agent = create_agent(
+        model("sure"),
+        [delete],
+        middleware=[ConfidenceMiddleware(estimator, own)],
+        checkpointer=InMemorySaver(),
+    )
+    put = {"messages": [("user", "Please tidy up."), calling("delete", path="one")]}
+    agent.update_state(thread(), put, as_node="model")
+    return agent
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("own", "asking", "resuming"),
+    [
+        (Annotate(), ASKS, None),
+        (Annotate(), ASKS, ToolGate(default=0.1)),
+        (ToolGate(default=0.0, on_missing="allow"), ASKS, None),
+        (ASKS, None, Annotate()),
+        (ASKS, None, ToolGate(thresholds={"delete": 0.1}, below="human", allowed=("approve",))),
+    ],
+)
+@pytest.mark.parametrize(
+    ("decision", "runs", "result"),
+    [
+        (REJECT, [], "A reviewer rejected"),
+        (RESPOND, [], "I did."),
+        (APPROVE, ["one"], "deleted"),
+        ({"type": "edit", "edited_action": {"name": "delete", "args": {"path": "two"}}}, ["two"],
+         "deleted"),
+    ],
+    ids=["reject", "respond", "approve", "edit"],
+)  # fmt: skip
+@pytest.mark.parametrize("scored", [False, True], ids=["put in", "scored"])
+async def test_a_decision_counts_under_whatever_policy_the_run_is_resumed(
+    estimator: Estimator, delete: Any, ran: list[str], way: str, own: Any, asking: Any,
+    resuming: Any, decision: Any, runs: Any, result: str, scored: bool,
+) -> None:  # fmt: skip
+    def under(policy: Any) -> Any:
+        return thread() if policy is None else thread(ct_guard_policy=policy)
+
+    if scored:
+        said = model(calling("delete", path="one"), "sure")
+        guard = ConfidenceMiddleware(estimator, own)
+        agent = create_agent(said, [delete], middleware=[guard], checkpointer=InMemorySaver())
+    else:
+        agent = paused_at_an_unscored_call(estimator, delete, own)
+    paused = await run(way, agent, ASK if scored else None, under(asking))
+    assert paused["__interrupt__"]
+    state = await run(way, agent, decided(decision), under(resuming))
+    assert ran == runs
+    assert "__interrupt__" not in state
+    assert result in state["messages"][2].text
+    assert is_valid(state["messages"])
+
+
+@WAYS
+async def test_a_question_of_the_tools_own_has_its_own_answer(
+    estimator: Estimator, ran: list[str], way: str
+) -> None:
+    @tool
+    def delete(path: str) -> str:
+        """Delete a file."""
+        if interrupt(f"Really {path}?"):
+            ran.append(path)
+        return "done"
+
+    agent = paused_at_an_unscored_call(estimator, delete, Annotate())
+    await run(way, agent, None, thread(ct_guard_policy=ASKS))
+    state = await run(way, agent, decided(APPROVE), thread())
+    (asked,) = state["__interrupt__"]
+    assert asked.value == "Really one?"
+    await run(way, agent, Command(resume={asked.id: True}), thread())
+    assert ran == ["one"]
+
+
+@WAYS
+async def test_calls_that_are_asked_about_apart_are_decided_on_apart(
+    estimator: Estimator, delete: Any, ran: list[str], way: str
+) -> None:
+    agent = create_agent(
+        model("sure"),
+        [delete],
+        middleware=[ConfidenceMiddleware(estimator, Annotate())],
+        checkpointer=InMemorySaver(),
+    )
+    put = {"messages": [("user", "?"), calls(("one", "a"), ("two", "b"), ("three", "c"))]}
+    agent.update_state(thread(), put, as_node="model")
+    paused = await run(way, agent, None, thread(ct_guard_policy=ASKS))
+    decisions = {
+        asked.id: {"decisions": [
+            REJECT if asked.value["action_requests"][0]["args"]["path"] == "two" else APPROVE
+        ]}
+        for asked in paused["__interrupt__"]
+    }  # fmt: skip
+    assert len(decisions) == 3
+    await run(way, agent, Command(resume=decisions), thread())
+    assert sorted(ran) == ["one", "three"]

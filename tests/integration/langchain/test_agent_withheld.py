@@ -137,15 +137,20 @@ async def test_no_tracer_or_callback_tells_and_tokens_are_counted(
 
 
 @WAYS
+@pytest.mark.parametrize("bound", [False, True], ids=["own", "bound"])
 async def test_a_models_own_callbacks_hear_what_is_delivered(
-    estimator: Estimator, way: str
+    estimator: Estimator, way: str, bound: bool
 ) -> None:
-    own = Hears()
-    asked = Scripted(script=[SECRET], callbacks=[own])
+    own, ended = Hears(), list[Any]()
+    asked: Any = Scripted(script=[SECRET], callbacks=None if bound else [own])
+    if bound:
+        asked = asked.with_config(callbacks=[own]).with_listeners(on_end=ended.append)
     agent = create_agent(asked, middleware=[ConfidenceMiddleware(estimator, 0.7)])
     await run(way, agent, ASK)
     assert own.tokens == ["I don't know."]
     assert "secret" not in own.heard
+    assert len(ended) == bound
+    assert "secret" not in repr([each.outputs for each in ended])
 
 
 @WAYS
@@ -298,6 +303,7 @@ async def test_a_models_name_in_its_message_goes_before_the_one_it_was_asked_by(
         return bool((await run("invoke", agent, ASK))["ct_guard"]["calibrated"])
 
     assert not await calibrated("router", "somebody else")
+    assert await calibrated("small", "router" * 3)  # one that came with each of three chunks
     assert await calibrated("somebody else", "router")
     assert await calibrated("v", "v-2024-08-06")
     assert not await calibrated("v", "v-mini")

@@ -42,8 +42,25 @@ def says(*lines: str) -> FakeListChatModel:
     return FakeListChatModel(responses=list(lines))
 
 
+def guarded_model(estimator: Estimator, policy: Any, small: Any, models: Any) -> Any:
+    return GuardedChatModel(inner=small, estimator=estimator, policy=policy, models=models), "?"
+
+
+def guarded_agent(estimator: Estimator, policy: Any, small: Any, models: Any) -> Any:
+    middleware = ConfidenceMiddleware(estimator, policy, models=models)
+    return create_agent(small, middleware=[middleware]), {"messages": [("user", "?")]}
+
+
+def guarded_chain(estimator: Estimator, policy: Any, small: Any, models: Any) -> Any:
+    return ConfidenceGuard(estimator, policy).wrap(small, models=models), "?"
+
+
 ESCALATE: Any = Escalate(threshold=0.7)
-POLICIES = pytest.mark.parametrize(
+
+
+@pytest.mark.parametrize("guarded", [guarded_model, guarded_agent, guarded_chain])
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream", "batch"])
+@pytest.mark.parametrize(
     ("policy", "small", "models", "attempts"),
     [
         (0.7, ["sure"], [], 1),
@@ -56,41 +73,12 @@ POLICIES = pytest.mark.parametrize(
     ],
     ids=["passes", "abstains", "annotates", "needs none", "one", "two", "retries"],
 )
-
-
-@POLICIES
-@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream", "batch"])
-async def test_an_attempt_of_a_guarded_model(
-    estimator: Estimator, counted: Counter[str], way: str, policy: Any, small: Any, models: Any,
-    attempts: int,
+async def test_an_attempt(
+    estimator: Estimator, counted: Counter[str], guarded: Any, way: str, policy: Any, small: Any,
+    models: Any, attempts: int,
 ) -> None:  # fmt: skip
-    model = GuardedChatModel(
-        inner=says(*small), estimator=estimator, policy=policy, models=[says(*m) for m in models]
-    )
-    await asked(model, way, "?")
-    assert counted == {"scored": attempts, "decided": attempts}
-
-
-@POLICIES
-@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream", "batch"])
-async def test_an_attempt_of_an_agent(
-    estimator: Estimator, counted: Counter[str], way: str, policy: Any, small: Any, models: Any,
-    attempts: int,
-) -> None:  # fmt: skip
-    middleware = ConfidenceMiddleware(estimator, policy, models=[says(*m) for m in models])
-    agent = create_agent(says(*small), middleware=[middleware])
-    await asked(agent, way, {"messages": [("user", "?")]})
-    assert counted == {"scored": attempts, "decided": attempts}
-
-
-@POLICIES
-@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream", "batch"])
-async def test_an_attempt_of_a_chain(
-    estimator: Estimator, counted: Counter[str], way: str, policy: Any, small: Any, models: Any,
-    attempts: int,
-) -> None:  # fmt: skip
-    guard = ConfidenceGuard(estimator, policy)
-    await asked(guard.wrap(says(*small), models=[says(*m) for m in models]), way, "?")
+    runnable, given = guarded(estimator, policy, says(*small), [says(*each) for each in models])
+    await asked(runnable, way, given)
     assert counted == {"scored": attempts, "decided": attempts}
 
 

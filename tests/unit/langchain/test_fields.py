@@ -6,6 +6,7 @@ import pytest
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatResult
+from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from pydantic import BaseModel
 
 from ct_guard import Estimator, load_estimator
@@ -128,6 +129,65 @@ def test_json_in_text_has_fields_as_well(estimator: Estimator) -> None:
         "town": "drop",
         "job": "pass",
     }
+    assert made["output"] == '{"town": null, "job": "baker"}'
+
+
+SAID = '{"town": "Selby", "job": "baker"}'
+ARGS = {"town": "Selby", "job": "baker"}
+LOGPROBS = [{"token": SAID, "logprob": -0.1}]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        AIMessage(SAID, response_metadata={"logprobs": {"content": LOGPROBS}}),
+        AIMessage(SAID, additional_kwargs={"parsed": ARGS, "reasoning_content": "Selby?"}),
+        AIMessage([{"type": "text", "text": SAID, "logprobs": LOGPROBS, "annotations": [SAID]}]),
+        AIMessage([{"type": "reasoning", "reasoning": "Selby?"}, {"type": "text", "text": SAID}]),
+        AIMessage(
+            [{"type": "tool_use", "id": "1", "name": "Person", "input": ARGS}],
+            tool_calls=[{"name": "Person", "args": ARGS, "id": "1"}],
+            additional_kwargs={"tool_calls": [{"function": {"arguments": SAID}}]},
+        ),
+    ],
+    ids=["logprobs", "kwargs", "text block", "thoughts", "call"],
+)
+@pytest.mark.parametrize("way", ["model", "stream", "chain"])
+def test_nothing_beside_an_answer_tells_what_was_dropped(
+    estimator: Estimator, said: AIMessage, way: str
+) -> None:
+    class Says(Extractor):
+        def _generate(self, messages: list[BaseMessage], *args: Any, **kwargs: Any) -> ChatResult:
+            about = {"logprobs": said.response_metadata.get("logprobs")}
+            generation = ChatGeneration(message=said, generation_info=about)
+            return ChatResult(generations=[generation], llm_output=about)
+
+    inner, policy = Says(answers=[]), {**POLICY, "rules": {"town": {"below": "drop"}}}
+    traced = RunCollectorCallbackHandler()
+    config: Any = {"callbacks": [traced]}
+    if way == "chain":
+        schema: Any = inner.with_structured_output(Person, include_raw=True)
+        asked = ConfidenceGuard(estimator, policy).wrap(schema if said.tool_calls else inner)
+        made: Any = asked.invoke("Who is it?", config)
+    else:
+        model: Any = GuardedChatModel(inner=inner, estimator=estimator, policy=policy)
+        if said.tool_calls:
+            model = model.with_structured_output(Person, include_raw=True)
+        made = list(model.stream("?", config)) if way == "stream" else model.invoke("?", config)
+    assert "baker" in repr(made)
+    assert "Selby" not in repr(made)
+    assert "Selby" not in repr([run.model_dump() for run in traced.traced_runs])
+
+
+@pytest.mark.parametrize("before", [str, AIMessage], ids=["text", "message"])
+def test_what_repeats_an_answer_in_a_dict_loses_the_same_fields(
+    estimator: Estimator, before: Any
+) -> None:
+    output = {"question": "?", "answer": before(SAID), "drafts": {"last": [SAID]}}
+    guard = ConfidenceGuard(estimator, {**POLICY, "below": "drop"})
+    made = guard.invoke({"input": "Who?", "output": output})
+    assert "baker" in repr(made["output"])
+    assert "Selby" not in repr(made)
 
 
 def test_a_withheld_answer_tells_nothing_of_its_fields(estimator: Estimator) -> None:

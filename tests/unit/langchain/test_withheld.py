@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from contextvars import ContextVar
 from typing import Any
 
 import pytest
@@ -9,16 +10,20 @@ from langchain.agents import create_agent
 from langchain_core.caches import InMemoryCache
 from langchain_core.callbacks import CallbackManagerForLLMRun
 from langchain_core.documents import Document
+from langchain_core.globals import set_debug
 from langchain_core.language_models import BaseChatModel, FakeListChatModel
+from langchain_core.language_models.fake_chat_models import FakeMessagesListChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import RunnableConfig, RunnableLambda
+from langchain_core.runnables import RunnableConfig, RunnableLambda, RunnableParallel
+from langchain_core.tools import tool
+from langchain_core.tracers import context
 from langchain_core.tracers.run_collector import RunCollectorCallbackHandler
 from langgraph.graph import START, MessagesState, StateGraph
 from langgraph.types import StreamMode
 
-from ct_guard.errors import BackendError, UsageError
+from ct_guard.errors import BackendError, PolicyError, UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.guard import Guard
 from ct_guard.policies import ToolGate
@@ -27,6 +32,7 @@ from ct_guard_langchain import (
     ChatLocal,
     ConfidenceCallbackHandler,
     ConfidenceGuard,
+    ConfidenceMiddleware,
     GuardedChatModel,
     get_confidence,
     get_confidence_callback,
@@ -101,6 +107,19 @@ SURFACES = pytest.mark.parametrize(
 )
 
 
+async def answered(asked: Any, way: str, given: Any, config: Any) -> Any:
+    match way:
+        case "ainvoke":
+            return await asked.ainvoke(given, config)
+        case "stream":
+            return list(asked.stream(given, config))
+        case "astream":
+            return [part async for part in asked.astream(given, config)]
+        case "batch":
+            return asked.batch([given], config)
+    return asked.invoke(given, config)
+
+
 def given(surface: str) -> Any:
     return {"messages": [HumanMessage("?")]} if surface == "agent as a chain" else "?"
 
@@ -112,20 +131,107 @@ async def test_no_callback_or_tracer_hears_of_it(
 ) -> None:
     asked, hears = surfaces(estimator)[surface], Hears()
     config: Any = {"callbacks": [hears]}
-    if way == "invoke":
-        said: Any = asked.invoke(given(surface), config)
-    elif way == "ainvoke":
-        said = await asked.ainvoke(given(surface), config)
-    elif way == "stream":
-        said = list(asked.stream(given(surface), config))
-    elif way == "astream":
-        said = [part async for part in asked.astream(given(surface), config)]
-    else:
-        said = asked.batch([given(surface)], config)
+    said = await answered(asked, way, given(surface), config)
     assert "I don't know." in repr(said)
     assert "secret" not in repr(said)
     assert hears.traced_runs
     assert "secret" not in hears.heard
+
+
+def own_of_the_model(own: Hears) -> Any:
+    return Chatty(callbacks=[own]) | StrOutputParser()
+
+
+def bound_to_the_model(own: Hears) -> Any:
+    return Chatty().with_config(callbacks=[own]).with_retry() | StrOutputParser()
+
+
+def bound_to_the_chain(own: Hears) -> Any:
+    return (Chatty() | StrOutputParser()).with_config(callbacks=[own])
+
+
+def inside_a_branch(own: Hears) -> Any:
+    return RunnableParallel(answer=Chatty(callbacks=[own]), question=lambda _: "?")
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream", "batch"])
+@pytest.mark.parametrize(
+    "chain", [own_of_the_model, bound_to_the_model, bound_to_the_chain, inside_a_branch]
+)
+@pytest.mark.parametrize(("threshold", "told"), [(0.7, False), (0.01, True)])
+async def test_a_chains_own_callbacks_hear_what_is_delivered(
+    estimator: Estimator, chain: Any, way: str, threshold: float, told: bool
+) -> None:
+    own, around = Hears(), Hears()
+    asked = ConfidenceGuard(estimator, threshold).wrap(chain(own))
+    said = await answered(asked, way, "?", {"callbacks": [around]})
+    assert ("secret" in repr(said)) == told
+    assert len(own.traced_runs) == 1
+    assert ("secret" in own.heard) == told
+    assert "heard_by" not in repr([run.metadata for run in around.traced_runs[0].child_runs])
+
+
+@pytest.mark.filterwarnings("ignore::langchain_core._api.LangChainDeprecationWarning")
+def test_a_history_inside_a_chain_that_may_be_withheld_is_refused(estimator: Estimator) -> None:
+    from langchain_core.chat_history import InMemoryChatMessageHistory
+    from langchain_core.runnables.history import RunnableWithMessageHistory
+
+    kept = InMemoryChatMessageHistory()
+    inside = RunnableWithMessageHistory(Chatty(), lambda session_id: kept)
+    config: Any = {"configurable": {"session_id": "1"}}
+    listening = (Chatty() | StrOutputParser()).with_listeners(on_end=lambda run: None)
+    for chain in (inside | StrOutputParser(), listening):
+        with pytest.raises(UsageError, match=r"put it around guard\.wrap"):
+            ConfidenceGuard(estimator, 0.7).wrap(chain).invoke("?", config)
+    assert kept.messages == []
+    ConfidenceGuard(estimator, "annotate").wrap(inside).invoke("?", config)
+    assert len(kept.messages) == 2
+
+
+@pytest.fixture
+def debugging() -> Iterator[None]:
+    set_debug(True)
+    yield
+    set_debug(False)
+
+
+@SURFACES
+@pytest.mark.parametrize("way", ["invoke", "ainvoke"])
+@pytest.mark.usefixtures("debugging")
+async def test_no_console_of_langchains_tells_of_it(
+    estimator: Estimator, surface: str, way: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = surfaces(estimator)[surface]
+    for told in (asked, Chatty(reply="what is heard")):
+        if way == "invoke":
+            told.invoke(given(surface) if told is asked else "?")
+        else:
+            await told.ainvoke(given(surface) if told is asked else "?")
+    said = capsys.readouterr().out
+    assert "what is heard" in said
+    assert "secret" not in said
+
+
+@SURFACES
+def test_no_tracer_that_the_environment_sets_hears_of_it(
+    estimator: Estimator, surface: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[Hears] = []
+
+    class Traces(Hears):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    hook: Any = (ContextVar("traces", default=None), True, Traces, "TRACES_WHAT_RUNS")
+    context._configure_hooks.append(hook)
+    monkeypatch.setenv("TRACES_WHAT_RUNS", "true")
+    try:
+        surfaces(estimator)[surface].invoke(given(surface))
+    finally:
+        context._configure_hooks.remove(hook)
+    assert made
+    assert "secret" not in repr([each.heard for each in made])
 
 
 @SURFACES
@@ -258,6 +364,34 @@ async def test_a_passing_fault_is_not_cached_with_its_answer(make_estimator: Mak
         assert len(inner.asked) == 2
 
 
+def replacing(mark: str) -> Any:
+    return lambda text: mark
+
+
+@pytest.mark.parametrize(
+    "marks",
+    [
+        (lambda text: "one", lambda text: "two"),
+        (replacing("one"), replacing("two")),
+        ("{} one".format, "{} two".format),
+    ],
+    ids=["code", "closure", "object"],
+)
+def test_no_cache_tells_what_another_model_would_have_redacted(
+    estimator: Estimator, marks: Any
+) -> None:
+    cache = InMemoryCache()
+    kept = [
+        GuardedChatModel(
+            inner=Chatty(), estimator=estimator, policy=0.7, keep_original=True, redact=mark,
+            cache=cache,
+        ).invoke("?")
+        for mark in marks
+    ]  # fmt: skip
+    first, second = (record_of(each)["original"] for each in kept)
+    assert first != second
+
+
 def test_a_guard_around_a_guard_does_not_judge_an_abstention(make_estimator: MakeEstimator) -> None:
     heard: list[str] = []
 
@@ -333,6 +467,47 @@ async def test_a_gate_holds_on_every_surface(estimator: Estimator, about: str, k
     watch = ConfidenceCallbackHandler(estimator, GATE)
     bare.invoke(about, {"callbacks": [watch]})
     assert watch.records[0]["action"] == ("pass" if kept else "abstain")
+
+
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream", "astream", "batch"])
+@pytest.mark.parametrize("by", ["guard", "call"])
+async def test_a_gate_that_nobody_asks_of_a_tool_inside_a_chain_stops_it(
+    estimator: Estimator, way: str, by: str
+) -> None:
+    ran: list[str] = []
+
+    @tool
+    def be_sure(about: str) -> str:
+        """Be sure of something."""
+        ran.append(about)
+        return about
+
+    model = RuleChatModel().bind_tools([be_sure], tool_choice="any")
+    chain = model | RunnableLambda(lambda said: be_sure.invoke(said.tool_calls[0]).text)
+    asked = ConfidenceGuard(estimator, GATE if by == "guard" else "annotate").wrap(chain)
+    config: Any = {"configurable": {"ct_guard_policy": GATE} if by == "call" else {}}
+    with pytest.raises(PolicyError, match="cannot keep 'be_sure' from running"):
+        await answered(asked, way, "unsure", config)
+    assert ran == []
+    ungated = {"kind": "tools", "thresholds": {"another": 0.9}}
+    assert ConfidenceGuard(estimator, ungated).wrap(chain).invoke("unsure")["output"] == "unsure"
+
+
+@pytest.mark.parametrize(("about", "result"), [("a sure thing", "done"), ("unsure", "not run")])
+def test_a_gate_that_a_middleware_inside_a_chain_asks_is_in_force(
+    estimator: Estimator, about: str, result: str
+) -> None:
+    @tool
+    def be_sure(about: str) -> str:
+        """Be sure of something."""
+        return "done"
+
+    calls = AIMessage("", tool_calls=[{"name": "be_sure", "args": {"about": about}, "id": "1"}])
+    inner = FakeMessagesListChatModel(responses=[calls, AIMessage("sure")])
+    object.__setattr__(inner, "bind_tools", lambda tools, **kwargs: inner)
+    agent = create_agent(inner, [be_sure], middleware=[ConfidenceMiddleware(estimator, GATE)])
+    asked = ConfidenceGuard(estimator, GATE).wrap(agent)
+    assert result in asked.invoke({"messages": [HumanMessage("?")]})["output"]["messages"][2].text
 
 
 def test_a_gate_that_a_surface_cannot_keep_is_refused(estimator: Estimator) -> None:

@@ -60,10 +60,19 @@ def test_a_turn_of_calls_that_is_delivered_whole_goes_as_the_first_that_may_not_
     assert GATE.decide_turn([("delete", Confidence(p=None))]).reason == "delete: no score"
 
 
-def test_a_misspelt_tool_is_an_error_that_says_what_was_meant() -> None:
-    gate = ToolGate(thresholds={"delet": 0.9})
-    gate.check_names({"delet", "search"})
-    with pytest.raises(PolicyError, match="names 'delet', which is no tool here: did you mean"):
-        gate.check_names({"delete", "search"})
-    with pytest.raises(PolicyError, match="there are lookup, search"):
-        gate.check_names({"search", "lookup"})
+@pytest.mark.parametrize("name", ["delet", "Delete_file", "DELETE-FILE", "deleteFile"])
+def test_a_misspelt_tool_is_an_error_that_says_what_was_meant(name: str) -> None:
+    gate = ToolGate(thresholds={name: 0.9})
+    gate.check_names({name, "search"})
+    said = f"names '{name}', which is no tool here: did you mean 'delete_file'"
+    with pytest.raises(PolicyError, match=said):
+        gate.check_names({"delete_file", "search"})
+
+
+def test_a_tool_that_another_agent_has_is_told_of_once(caplog: pytest.LogCaptureFixture) -> None:
+    gate = ToolGate(thresholds={"delete_file": 0.9, "delete_files": 0.9})
+    for _ in range(2):
+        gate.check_names({"delete_file", "look_up"})
+        gate.check_names({"delete_file"}, all_known=False)
+    (said,) = caplog.messages
+    assert "names 'delete_files', and there is no such tool among delete_file, look_up" in said

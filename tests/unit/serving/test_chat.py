@@ -235,6 +235,20 @@ def test_who_goes_away_is_not_answered_any_further(serving: Serving, api: ChatAp
     assert api.left.wait(30)
 
 
+@pytest.mark.parametrize("stream", [True, False], ids=["held", "whole"])
+def test_for_who_goes_away_before_the_answer_the_upstream_is_read_no_further(
+    serving: Serving, api: ChatApi, stream: bool
+) -> None:
+    api.pause = 0.02
+    client = serving(0.5)
+    with pytest.raises(httpx.ReadTimeout):
+        client.post(PATH, json=chat("sure " * 1000, stream=stream), timeout=0.5)
+    assert api.left.wait(5)
+    counts = client.get("/metrics").text
+    assert "ct_guard_calls_total 0" in counts
+    assert 'path="/v1/chat/completions",status="499"} 1' in counts
+
+
 @pytest.mark.slow
 async def test_200_streams_at_once_are_not_mixed_up(serving: Serving, api: ChatApi) -> None:
     api.pause = 0.001
