@@ -12,13 +12,15 @@ _TAG = re.compile(
     r"|(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)[^<\n]{0,80}<\|message\|>)"
     rf"|(?P<closes></(?:seed:)?{_NAME}>|\[/{_NAME}\]|\u25c1/{_NAME}\u25b7|<unused95>"
     r"|<\|(?:end_of_thought|end_thinking|thought_end)\|>"
-    r"|(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final[^<\n]{0,80}<\|message\|>)"
+    r"|(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final[^<\n]{0,80}<\|message\|>"
+    r"|(?<=\S)assistantfinal(?=\S))"
     r")",
     re.IGNORECASE,
 )
 """How the known families mark thoughts. In code or quotes a mark is only spoken of."""
-_BEGINNINGS = "<[\u25c1"
-"""What every mark begins with: most texts have none of these, and are not searched."""
+_BEGINNINGS = ("<", "[", "\u25c1", "assistantfinal")
+"""What every mark begins with: most texts have none of these, and are not searched. The last is
+left of a channel's marks where a server drops special tokens."""
 
 
 def without_thoughts(text: str) -> tuple[str, bool]:

@@ -27,6 +27,7 @@ from ct_guard.records import Message, QuestionAnswer
         "<|begin_of_thought|>a<|end_of_thought|>14",
         "<|START_THINKING|>a<|END_THINKING|>14",
         "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>14",
+        "analysisEight and six: 15?assistantfinal14",  # a server that drops special tokens
         "Eight and six: 15.</think>14",  # opened by the chat template
         "a</think>b</think>14",
         "14<think>Or is it",  # cut off in a second thought
