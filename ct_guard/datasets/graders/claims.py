@@ -97,7 +97,7 @@ _ROW = re.compile(r"[ 0-9.,+\u2212-]*")
 _EQUALS = re.compile(r"\s?[^\W\d_]+\.?\s*=\s*\Z")
 _UNIT = re.compile(r"\s?[^\W\d_]+")
 _TAKES_BACK = re.compile(
-    r"(?:\A|[\s,.;:!?(\u2014-])(?:wait|actually|correction|scratch that|oops|hold on|my mistake"
+    r"[\s,.;:!?(\u2014-](?:wait|actually|correction|scratch that|oops|hold on|my mistake"
     r"|edit|on (?:second thoughts?|reflection)|let me (?:correct|re-?check)|i (?:mean|meant)|sorry"
     r"|apologies|however|rather(?= ?,)|hmm+|no(?=\s?[,.:;\u2014-]|\s(?:wait|it)\b))\b",
     re.IGNORECASE,
