@@ -98,6 +98,10 @@ def said(value: Any) -> str:
             return ""
         case str():
             return value
+        case {"thought": True} | {
+            "type": "reasoning" | "reasoning_text" | "thinking" | "summary_text"
+        }:
+            return ""
         case {"text": str() as text}:
             return text
         case {"refusal": str() as text, "content": None} | {"refusal": str() as text, "type": _}:
