@@ -186,6 +186,17 @@ def test_thoughts_among_the_parts_of_a_reply_are_not_said(thought: dict[str, Any
     assert said({"content": [thought, {"text": "Paris"}]}) == "Paris"
 
 
+def test_an_empty_text_beside_a_message_is_not_what_was_said() -> None:
+    message = {"content": [{"type": "thinking", "thinking": "Lyon?"}, {"text": "Paris"}]}
+    assert said([[{"text": "", "message": {"kwargs": message}}]]) == "Paris"
+
+
+def test_a_conversation_that_ends_in_a_tool_says_nothing() -> None:
+    called = {"type": "ai", "content": "", "tool_calls": [{"name": "find"}]}
+    assert said([called, {"type": "tool", "content": "9"}]) == ""
+    assert said([called, {"type": "ai", "content": "Paris"}]) == "Paris"
+
+
 def test_log_probabilities_of_an_api_are_read_as_numbers(tmp_path: Path) -> None:
     objects = {"content": TOKENS, "refusal": None}
     older = {"tokens": ["Par", "is"], "token_logprobs": [None, -0.5], "top_logprobs": None}
