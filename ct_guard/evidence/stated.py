@@ -44,7 +44,7 @@ _NAMED = (
 )
 """A probability "is" so much, or equals it, where it is what was asked for, too."""
 _LABELLED = re.compile(
-    rf"[*_\[(<\"']*{_NAMED}[\s*_\"']*(?:about\s+|around\s+|~\s*)?"
+    rf"[*_\[(<\"']{{0,4}}{_NAMED}[\s*_\"']*(?:about\s+|around\s+|~\s*)?"
     rf"(?:{_NUMBER}{_OUT_OF}|{_WORD})[*_\])>\"']*\.?",
     re.IGNORECASE,
 )

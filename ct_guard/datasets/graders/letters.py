@@ -95,7 +95,7 @@ _REFUTED = re.compile(
     re.IGNORECASE,
 )
 _RULED_OUT = re.compile(
-    rf"\s*{_OPEN}[A-Z]\b{_SHUT}{{0,4}}(?:\s?(?:,|&|\band\b|\bor\b){{1,2}}\s?{_OPEN}[A-Z]\b{_SHUT}{{0,4}})+"
+    r"\s*[(\[*]{0,3}[A-Z]\b[)\]*]{0,3}(?:\s?(?:,|&|\band\b|\bor\b){1,2}\s?[(\[*]{0,3}[A-Z]\b[)\]*]{0,3}){1,25}"
     r"\s(?:are|were|can\sbe)\s(?:all\s|both\s)?(?:wrong|incorrect|false|out|ruled|eliminated|not)\b"
 )
 """Of several letters at once."""

@@ -1,5 +1,7 @@
 """Each grader on answers that it must tell apart."""
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -89,6 +91,14 @@ def test_substring_is_unclear_where_the_gold_is_denied_or_one_of_two() -> None:
 )  # fmt: skip
 def test_a_gold_that_is_held_to_be_taken_back_is_unclear(answer: str) -> None:
     assert correct("substring", answer, "Paris") is None
+
+
+@pytest.mark.parametrize("unit", ["B, ", "B and ", "9 - ", "9 because ", "no, ", "~~", "(", "0x"])
+@pytest.mark.parametrize("name", sorted(GRADERS))
+def test_texts_that_repeat_cost_no_more_than_long_ones(name: str, unit: str) -> None:
+    begun = process_time()
+    correct(name, unit * (20_000 // len(unit)), "Paris")
+    assert process_time() - begun < 2
 
 
 def test_yes_and_no_are_more_than_words_of_the_answer() -> None:

@@ -1,5 +1,7 @@
 """What each kind of evidence reads, and refuses."""
 
+from time import process_time
+
 import numpy as np
 import pytest
 
@@ -48,6 +50,12 @@ def test_what_an_answer_states_is_read_and_taken_out(
     text: str, rest: str, stated: float | None
 ) -> None:
     assert split_stated(text) == (rest, stated)
+
+
+def test_marks_that_repeat_cost_no_more_than_long_texts() -> None:
+    begun = process_time()
+    assert split_stated("*" * 20_000)[1] is None
+    assert process_time() - begun < 2
 
 
 def test_a_column_of_stated_confidences_may_be_written_in_three_ways() -> None:
