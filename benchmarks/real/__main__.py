@@ -12,7 +12,7 @@ import numpy as np
 from ct_guard.metrics import ece, ece_noise_floor
 
 from .certificates import certificates
-from .data import EXAMS, MMLU, NQ, SIMPLE, STRATEGY, Data, folder_or_reason, load, splits, take
+from .data import EXAMS, MMLU, NQ, SIMPLE, STRATEGY, Data, folder_or_exit, load, splits, take
 from .data import title_of as title
 from .figures import Figures, Floats, figures, floor_by_question, mean_of, probabilities
 from .groups import within_groups
@@ -44,10 +44,7 @@ HEAD = (
 
 
 def main() -> None:
-    folder = folder_or_reason()
-    if isinstance(folder, str):
-        print(f"skipped: {folder}")
-        return
+    folder = folder_or_exit()
     data = {name: load(folder / name) for name in dict.fromkeys(name for _, name, _ in MAIN)}
     agreeing = {title(name): data[name] for name in AGREEING}
     parts: dict[str, Callable[[], None]] = {

@@ -23,7 +23,7 @@ from benchmarks.tables import markdown
 from ct_guard.promises import Costs
 from ct_guard.risk import LEARN_SHARE, certify, certify_cascade
 
-from .data import Data, folder_or_reason, load, take
+from .data import Data, folder_or_exit, load, take
 from .figures import Floats, probabilities, quick_probabilities
 
 FILE = "mmlu_pro_conf_stem.jsonl.gz"
@@ -249,10 +249,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("part", choices=["pair", "pairs"])
     given = parser.parse_args()
-    folder = folder_or_reason()
-    if isinstance(folder, str):
-        print(f"skipped: {folder}")
-        return
+    folder = folder_or_exit()
     data = load(folder / FILE)
     print(the_pair(data) if given.part == "pair" else every_pair(data))
 

@@ -21,7 +21,7 @@ from ct_guard.risk import LEARN_SHARE, certify_cascade
 
 from .cascade import ABSTAIN, DELTA, EVIDENCE, FILE, GAPS, PAIR_RESPLITS, Shared, always, pairs_of
 from .cascade import shared_by as alone_by
-from .data import Data, folder_or_reason, load, take
+from .data import Data, folder_or_exit, load, take
 from .figures import Floats, quick_probabilities
 
 OTHERS = 4
@@ -178,10 +178,7 @@ def table(found: Sequence[Pair]) -> str:
 
 
 def main() -> None:
-    folder = folder_or_reason()
-    if isinstance(folder, str):
-        print(f"skipped: {folder}")
-        return
+    folder = folder_or_exit()
     data = load(folder / FILE)
     found = []
     for pair in pairs_of(data):

@@ -23,7 +23,7 @@ __all__ = [
     "SIMPLE",
     "STRATEGY",
     "Data",
-    "folder_or_reason",
+    "folder_or_exit",
     "load",
     "splits",
     "take",
@@ -50,12 +50,14 @@ class Data:
         return np.array([model or "" for model in self.answers.model])
 
 
-def folder_or_reason() -> Path | str:
-    """The folder of data, or why there is none."""
+def folder_or_exit() -> Path:
+    """The folder of data. Where there is none, the process says why and ends with status 0."""
     named = os.environ.get(FOLDER)
-    if not named:
-        return f"{FOLDER} names no folder of real graded answers"
-    return Path(named) if Path(named).is_dir() else f"{FOLDER}: {named} is no folder"
+    if named and Path(named).is_dir():
+        return Path(named)
+    why = f": {named} is no folder" if named else " names no folder of real graded answers"
+    print(f"skipped: {FOLDER}{why}")
+    raise SystemExit(0)
 
 
 def load(path: Path) -> Data:

@@ -50,7 +50,7 @@ from ct_guard.records import QuestionAnswer
 from ct_guard_langchain import CalibratedDecisionModel
 from ct_guard_langchain.decisions.wire import probabilities_in
 
-from .data import NQ, folder_or_reason
+from .data import NQ, folder_or_exit
 
 PLAIN = "questions_plain.jsonl.gz"
 ALPHA = 0.2
@@ -275,10 +275,7 @@ def sharing(estimator: Estimator, folder: Path, repeats: int = 5) -> str:
 @click.option("--backend", default="llama_cpp", show_default=True)
 @click.option("--threads", type=int, help="Of llama.cpp.")
 def main(scores: Path, rows: int, estimator: str, backend: str, threads: int | None) -> None:
-    folder = folder_or_reason()
-    if isinstance(folder, str):
-        click.echo(f"skipped: {folder}")
-        return
+    folder = folder_or_exit()
     options: dict[str, Any] = {"threads": threads} if threads else {}
     loaded = deciding(load_estimator(estimator, backend=backend, **options))
     found = read(loaded, drawn(loaded, folder, rows), scores)

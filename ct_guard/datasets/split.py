@@ -1,8 +1,8 @@
 """A file divided into parts by question, so that no question is in two of them."""
 
 import random
-from collections.abc import Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from ct_guard.errors import InputError, UsageError
@@ -79,10 +79,9 @@ def split_file(
     questions: dict[str, set[str]] = {name: set() for name in shares}
     items = open_rows(source, NEEDS, shape)
     check_beginning(source, NEEDS, shape)
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in outputs.values():
-        check_output(path, source=source, overwrite=overwrite)
-    with ExitStack() as stack:
+    with _folder(folder), ExitStack() as stack:
+        for path in outputs.values():
+            check_output(path, source=source, overwrite=overwrite)
         writers = {
             name: stack.enter_context(
                 open_writer(
@@ -108,6 +107,21 @@ def split_file(
                 " for such shares"
             )
     return {name: (rows[name], len(questions[name])) for name in shares}
+
+
+@contextmanager
+def _folder(folder: Path) -> Iterator[None]:
+    """There within the block, and gone again where the block fails and made nothing in it."""
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:
+        for one in new:
+            if any(one.iterdir()):
+                break
+            one.rmdir()
+        raise
 
 
 def _key(row: Row) -> str:

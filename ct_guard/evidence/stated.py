@@ -30,23 +30,33 @@ WORDS = {
     "very unlikely": 0.05, "almost no chance": 0.05, "uncertain": 0.3, "unsure": 0.3,
 }  # fmt: skip
 """A number for each word; the layer learns what it is worth."""
-_NUMBER = r"(?P<number>\d{1,3}(?:[.,]\d+)?|\.\d+)\s*(?P<percent>%|percent\b|per cent\b)?"
-_OUT_OF = r"(?:\s*(?:/|out of)\s*(?P<of>\d+))?"
-_WORD = "(?P<word>" + "|".join(sorted(WORDS, key=len, reverse=True)) + r")\b"
-_NAMED = (
-    r"(?:(?:my|stated|overall|final)\s+)?(?:confidence|certainty|probability|likelihood)"
-    r"(?:\s+(?:score|level|rating|estimate|in\s+(?:this|my)\s+answer))?"
+_NUMBER = (
+    r"(?P<number>\d{1,3}(?:\.\d+|,\d{1,2})?|\.\d+)(?![\w^]|[.,]\d)"
+    r"\s*(?P<percent>%|percent\b|per cent\b)?"
 )
+_OUT_OF = r"(?:\s*(?:/|(?:out )?of)\s*(?P<of>\d+))?"
+_WORD = "(?P<word>" + "|".join(sorted(WORDS, key=len, reverse=True)) + r")\b"
+_MY = r"(?:my|stated|overall|final)\s+"
+_OF_WHAT = r"(?:\s+(?:score|level|rating|estimate|in\s+(?:this|my)\s+answer))?[*_\"'>]*\s*"
+_NAMED = (
+    rf"(?:(?:(?:{_MY})?(?:confidence|certainty)|{_MY}(?:probability|likelihood)){_OF_WHAT}(?:[:=]|\bis\b)"
+    rf"|(?:probability|likelihood){_OF_WHAT}:)"
+)
+"""A probability "is" so much, or equals it, where it is what was asked for, too."""
 _LABELLED = re.compile(
-    rf"[*_\[(<\"']*{_NAMED}[*_\"'>]*\s*(?:[:=]|\bis\b)[\s*_\"']*(?:about\s+|around\s+|~\s*)?"
+    rf"[*_\[(<\"']{{0,4}}{_NAMED}[\s*_\"']*(?:about\s+|around\s+|~\s*)?"
     rf"(?:{_NUMBER}{_OUT_OF}|{_WORD})[*_\])>\"']*\.?",
     re.IGNORECASE,
 )
 _SENTENCE = re.compile(
     r"\bI(?:\s+am|['\u2019]m)\s+(?:about\s+|around\s+|roughly\s+)?"
-    rf"{_NUMBER}\s*(?:sure|certain|confident)\b[^.!?\n]*[.!?]?",
+    rf"{_NUMBER}\s*(?:sure|certain|confident)\b"
+    r"(?:\s(?:of|about|in|that)\s(?:this|that|it|(?:my|the|this)\s(?:answer|choice))\b)?[.!?]?",
     re.IGNORECASE,
 )
+_NOTHING = re.compile(r"\W*(?:the|an?)?\W*", re.IGNORECASE)
+_FEWEST_PERCENT = 10
+"""A larger number without a sign is in percent; up to there it may be one of ten, or of five."""
 
 
 class Stated:
@@ -72,15 +82,15 @@ STATED = Stated()
 
 
 def split_stated(text: str) -> tuple[str, float | None]:
-    """(the answer without its statement, the confidence in [0, 1]); None where it states none. The
-    last statement counts."""
+    """(the answer without its statement, the confidence in [0, 1]); None where it states none, or
+    nothing else. The last statement counts."""
     found = [*_LABELLED.finditer(text), *_SENTENCE.finditer(text)]
     read = [(match, value) for match in found if (value := _value(match)) is not None]
     if not read:
         return text, None
     match, value = max(read, key=lambda one: one[0].end())
     rest = text[: match.start()].rstrip() + "\n" + text[match.end() :].lstrip()
-    return rest.strip(), value
+    return (text, None) if _NOTHING.fullmatch(rest) else (rest.strip(), value)
 
 
 def _value(match: re.Match[str]) -> float | None:
@@ -88,9 +98,11 @@ def _value(match: re.Match[str]) -> float | None:
     if groups.get("word"):
         return WORDS[groups["word"].lower()]
     number = float(groups["number"].replace(",", "."))
+    if (groups["number"], groups.get("of")) == ("50", "50"):
+        return 0.5
     if groups.get("of"):
         number /= max(float(groups["of"]), 1.0)
-    elif groups.get("percent") or number > 1:
+    elif groups.get("percent") or number > _FEWEST_PERCENT:
         number /= 100
     return number if 0 <= number <= 1 else None
 

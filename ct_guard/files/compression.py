@@ -19,8 +19,11 @@ __all__ = ["SUFFIXES", "magic_of", "packing", "unpacked_name", "unpacking"]
 
 SUFFIXES = {".gz": "gzip", ".zst": "Zstandard"}
 """What packed files are called by."""
-_MAGIC = {".gz": b"\x1f\x8b", ".zst": b"\x28\xb5\x2f\xfd"}
-"""What they begin with."""
+_MAGIC = {
+    ".gz": (b"\x1f\x8b",),
+    ".zst": (b"\x28\xb5\x2f\xfd", *(bytes([kind]) + b"\x2a\x4d\x18" for kind in range(0x50, 0x60))),
+}
+"""What they begin with: of Zstandard a frame, or one that readers skip (RFC 8878, 3.1.2)."""
 
 FREE = 1 << 28
 """Bytes that any file may unpack to."""
@@ -53,7 +56,7 @@ def unpacked_name(path: str | os.PathLike[str]) -> Path:
 
 def magic_of(data: bytes) -> str | None:
     """The suffix of what begins as packed files do; None for other bytes."""
-    return next((suffix for suffix, magic in _MAGIC.items() if data.startswith(magic)), None)
+    return next((suffix for suffix, magics in _MAGIC.items() if data.startswith(magics)), None)
 
 
 def unpacking(stream: BinaryIO, path: str | os.PathLike[str]) -> BinaryIO:

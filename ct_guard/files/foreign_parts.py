@@ -98,7 +98,11 @@ def said(value: Any) -> str:
             return ""
         case str():
             return value
-        case {"text": str() as text}:
+        case {"thought": True} | {
+            "type": "reasoning" | "reasoning_text" | "thinking" | "summary_text"
+        }:
+            return ""
+        case {"text": str() as text} if text or "message" not in value:
             return text
         case {"refusal": str() as text, "content": None} | {"refusal": str() as text, "type": _}:
             return text
@@ -113,8 +117,8 @@ def said(value: Any) -> str:
         case [first, *_] if isinstance(first, list):
             return said(first)
         case [*parts] if parts and all(isinstance(part, (dict, str)) for part in parts):
-            if _turn(parts[-1]) is not None:  # a conversation: what was said last
-                return said(parts[-1])
+            if (last := _turn(parts[-1])) is not None:  # a conversation: what was said last
+                return str(last["content"]) if last["role"] == "assistant" else ""
             if "message" in mapping(parts[0]):  # several replies: the first
                 return said(parts[0])
             return "".join(map(said, parts))

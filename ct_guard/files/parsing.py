@@ -246,6 +246,8 @@ def _turn(item: Any, name: str) -> ChatTurn:
     if "content" not in item and not calls:
         raise _FieldError(f"field '{name}.content' is missing")
     content = item.get("content")
+    if content is None:
+        content = item.get("refusal")  # which OpenAI's API gives beside it
     return ChatTurn(
         role=ROLES[role],
         text=_content(content, f"{name}.content"),
@@ -281,7 +283,7 @@ def _part(part: Any, name: str) -> str:
     kind = part.get("type") if isinstance(part, dict) else None
     if not isinstance(kind, str):
         raise _FieldError(f"field '{name}' must be a part with a 'type', found {_kind(part)}")
-    if kind in _UNSPOKEN:
+    if kind in _UNSPOKEN or part.get("thought") is True:
         return ""
     if kind not in _TEXT_PARTS:
         raise _FieldError(

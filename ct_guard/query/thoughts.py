@@ -4,21 +4,28 @@ import re
 
 __all__ = ["without_thoughts"]
 
-_NAME = r"(?:ant)?_?(?:think(?:ing)?|thoughts?|reason(?:ing)?|scratchpad|reflection|analysis)"
+_NAME = (
+    r"(?:ant|[a-z]{1,12}_)?(?:think(?:ing)?|thoughts?|reason(?:ing)?|scratchpad|reflection|analysis"
+    r"|chain_of_thought|cot)"
+)
 _TAG = re.compile(
     r"(?<![`'\"\u201c\u2018\\])(?:"
     rf"(?P<opens><(?:seed:)?{_NAME}>|\[{_NAME}\]|\u25c1{_NAME}\u25b7|<unused94>(?:thought)?"
-    r"|<\|(?:begin_of_thought|start_thinking|begin_thinking|thought_start)\|>"
+    rf"|<\|(?:begin_of_thought|start_thinking|begin_thinking|thought_start|(?!end_){_NAME})\|>"
+    r"|<\|channel>thought\b"
     r"|(?:<\|start\|>assistant)?<\|channel\|>(?:analysis|commentary)[^<\n]{0,80}<\|message\|>)"
     rf"|(?P<closes></(?:seed:)?{_NAME}>|\[/{_NAME}\]|\u25c1/{_NAME}\u25b7|<unused95>"
-    r"|<\|(?:end_of_thought|end_thinking|thought_end)\|>"
-    r"|(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final[^<\n]{0,80}<\|message\|>)"
+    rf"|<\|(?:end_of_thought|end_thinking|thought_end|/{_NAME})\|>|<channel\|>"
+    r"|(?:<\|end\|>)?(?:<\|start\|>assistant)?<\|channel\|>final[^<\n]{0,80}<\|message\|>"
+    r"|(?<=\S)assistantfinal(?=\S))"
+    r"|(?P<answer><\|(?:start_response|end_response|(?:begin|end)_of_solution|return)\|>)"
     r")",
     re.IGNORECASE,
 )
 """How the known families mark thoughts. In code or quotes a mark is only spoken of."""
-_BEGINNINGS = "<[\u25c1"
-"""What every mark begins with: most texts have none of these, and are not searched."""
+_BEGINNINGS = ("<", "[", "\u25c1", "assistantfinal")
+"""What every mark begins with: most texts have none of these, and are not searched. The last is
+left of a channel's marks where a server drops special tokens."""
 
 
 def without_thoughts(text: str) -> tuple[str, bool]:
@@ -33,7 +40,11 @@ def without_thoughts(text: str) -> tuple[str, bool]:
     start, thinking, found = 0, False, False
     for tag in _TAG.finditer(text):
         found = True
-        if tag["closes"]:
+        if tag["answer"]:  # its own marks are no part of it
+            if not thinking:
+                said.append(text[start : tag.start()])
+                start = tag.end()
+        elif tag["closes"]:
             if not thinking:
                 said.clear()
             thinking, start = False, tag.end()

@@ -51,6 +51,6 @@ def with_attacks(
 
 
 def _twin(row: GradedAnswer, ending: str) -> GradedAnswer:
-    """What is added is no JSON: there are no fields to be asked about."""
+    """The row with `ending` behind its answer, which has no fields: what is added is no JSON."""
     answer = row.qa.answer.rstrip() + ending
     return GradedAnswer(qa=row.qa.model_copy(update={"answer": answer}), correct=row.correct)

@@ -3,7 +3,7 @@
 * **The question** is the last human turn, read with what leads to it: the system's instructions,
   the earlier turns, and the tool results that came in since.
 * **The answer** is what the AI message says: its text. Thoughts are no part of it, also where they
-  stand in the text between `<think>` and `</think>`; one that does not end leaves no answer.
+  stand in the text, as between `<think>` and `</think>`; one that does not end leaves no answer.
 * **A turn that calls tools** is judged as that call: its text, then every call in one canonical
   form, `name({"arg": value, …})` with sorted arguments. It is of the group `tool_call`, which can
   have a calibrator of its own.
@@ -20,7 +20,6 @@ as a passage in front of the human turn that they were made for.
 """
 
 import json
-import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
@@ -37,6 +36,7 @@ from langchain_core.messages import (
 from ct_guard.conversation import ChatTurn, Exchange, alternating
 from ct_guard.errors import UsageError
 from ct_guard.policies import Turn
+from ct_guard.query import without_thoughts
 from ct_guard.records import Message, QuestionAnswer, Role
 
 from .logprobs import provider_logprobs
@@ -192,6 +192,7 @@ def _structured(
 _UNSPOKEN = frozenset(
     {
         "reasoning",
+        "reasoning_content",
         "thinking",
         "redacted_thinking",
         "tool_call",
@@ -217,13 +218,6 @@ _UNSPOKEN = frozenset(
 provider's own tools did."""
 
 
-_THOUGHT = re.compile(
-    r"<(?P<tag>think(?:ing)?|thoughts?|reasoning|scratchpad)>.*?(?:</(?P=tag)>|\Z)",
-    re.DOTALL | re.IGNORECASE,
-)
-_END = re.compile(r"</(?:think(?:ing)?|thoughts?|reasoning|scratchpad)>", re.IGNORECASE)
-
-
 def spoken(message: BaseMessage, *, earlier: bool = False) -> str:
     """The text of a message without its tool calls and, of a model's, without its thoughts. Where a
     provider reports a refusal apart from an empty text, the refusal is what was said.
@@ -237,25 +231,18 @@ def spoken(message: BaseMessage, *, earlier: bool = False) -> str:
     else:
         text = "".join(_part(part, message, earlier) for part in content)
     if isinstance(message, AIMessage):
-        text = _without_thoughts(text)
+        text = without_thoughts(text)[0]
     if not text and isinstance(message, AIMessage):
         text = str(message.additional_kwargs.get("refusal") or "")
     return text
-
-
-def _without_thoughts(text: str) -> str:
-    """What follows the thoughts in a text; templates that open a thought themselves leave its end
-    alone in the text."""
-    rest = _THOUGHT.sub("", text)
-    ends = list(_END.finditer(rest))
-    rest = rest[ends[-1].end() :] if ends else rest
-    return rest if rest == text else rest.strip()
 
 
 def _part(part: str | Mapping[Any, Any], message: BaseMessage, earlier: bool) -> str:
     if isinstance(part, str):
         return part
     kind: Any = part.get("type", "text")
+    if part.get("thought") is True:  # Gemini's
+        return ""
     if kind in ("text", "refusal") and isinstance(part.get(kind), str):
         return str(part[kind])
     if kind == "non_standard" and isinstance(part.get("value"), Mapping):

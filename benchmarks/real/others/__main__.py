@@ -21,7 +21,7 @@ from ct_guard.calibration.folds import folds_by_question
 from ct_guard.evidence import fit_evidence, kinds_named, read_logits
 from ct_guard.metrics import ece
 
-from ..data import EXAMS, MMLU, NQ, STRATEGY, Data, folder_or_reason, load, take, title_of
+from ..data import EXAMS, MMLU, NQ, STRATEGY, Data, folder_or_exit, load, take, title_of
 from ..figures import Floats, calibrated, figures, mean_of, probabilities
 
 HERE = Path(__file__).parent
@@ -40,10 +40,7 @@ class Scorer:
 
 
 def main() -> None:
-    folder = folder_or_reason()
-    if isinstance(folder, str):
-        print(f"skipped: {folder}")
-        return
+    folder = folder_or_exit()
     options = argparse.ArgumentParser()
     for library in SCRIPTS:
         options.add_argument(f"--{library.replace('_', '-')}", metavar="PYTHON")

@@ -1,5 +1,6 @@
 """What a grader is: an answer and its question in, a verdict and its reason out."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -40,6 +41,9 @@ class Grader(Protocol):
         ...
 
 
+_STRUCK_OUT = re.compile(r"~~[^~\n]{1,400}~~|<(s|del|strike)>[^<\n]{0,400}</\1>", re.IGNORECASE)
+
+
 class GradesAlone:
     """A grader that looks at one answer at a time, and needs no model. Subclasses say how."""
 
@@ -48,13 +52,14 @@ class GradesAlone:
     def grade(self, answers: Sequence[str], questions: Sequence[Question]) -> list[Grade]:
         return [
             self.grade_one(read, _with_read_gold(question))
-            if (read := read_answer(answer)[0]).strip()
+            if (read := _STRUCK_OUT.sub("", read_answer(answer)[0])).strip()
             else Grade(False, "the answer is empty")
             for answer, question in zip(answers, questions, strict=True)
         ]
 
     def grade_one(self, answer: str, question: Question) -> Grade:
-        """The grade of an answer that is not empty, as it is read: without thoughts."""
+        """The grade of an answer that is not empty, as it is read: without thoughts, and without
+        what is struck out."""
         raise NotImplementedError
 
 

@@ -33,6 +33,10 @@ _LEADING = re.compile(
     r"|(?P<plain>[A-Za-z])(?=[*_`]{0,3}(?:\s?[).:,;]|\s[-\u2013\u2014]\s|\s*\n))"
     r"|(?P<reasoned>[A-HJ-Z])(?=\s(?:because|since|as|due|which)\b))[*_`]{0,3}\s?[).:,;]?[*_`]{0,3}"
 )
+_VERDICT_EACH = re.compile(
+    r"(?:\A|(?<=[\s;,*_]))\(?(?P<letter>[A-Z])[)\]*_]{0,3}\s?(?P<mark>:|\)|[-\u2013\u2014\u2717\u2718\u274c\u2705\u2713\u2714])\s?",
+)
+"""A letter with what is said of it."""
 _NOT_SO = re.compile(
     r"[\s.:,]*(?:false|wrong|incorrect|no|not (?:correct|right|true))"
     r"[.,;\n]\s*[(\[*]{0,2}[a-z]\s?[).:\]*]",
@@ -54,7 +58,15 @@ _CHOSEN = (
     r"(?:\s(?:option|choice|letter|answer))?|\bit(?:['\u2019]s|\sis|\smust\sbe)"
     r"(?:\s(?:option|choice|letter|answer))?)"
 )
-_JOINED = rf"(?P<also>(?:\s?(?:,|/|&|\bor\b|\band\b)\s?{_OPEN}\b[A-Z]\b(?!['\u2019]\w)){{0,26}})"
+_AND = (
+    r"(?:[,/&+\u3001\u3068]|\b(?:and|or|xor|plus|as well as|along with|together with|or else|also"
+    r"|then|und|oder|et|ou|y|o|e)\b)"
+)
+_JOINED = rf"(?P<also>(?:\s?{_AND}\s?{_OPEN}\b[A-Z]\b(?!['\u2019]\w)){{0,26}})"
+_LISTED = re.compile(
+    rf"(?:[\s.,;:!]{{0,3}}(?i:{_AND}|maybe|possibly|perhaps)){{1,3}}\s{_OPEN}\b(?P<letter>[B-HJ-Z])\b"
+    rf"(?!['\u2019]\w|\s(?i:is|was|has|looks|would)\b)"
+)
 _STATED = tuple(
     re.compile(f"{lead}{_OPEN}{_LETTER}{_SHUT}{{0,4}}{_JOINED}")
     for lead in (
@@ -65,13 +77,28 @@ _STATED = tuple(
 )
 _RIGHT = re.compile(
     rf"{_OPEN}\b(?P<letter>[A-Z])\b{_SHUT}{{0,4}}\s(?i:is|seems|looks|must\sbe)\s(?i:the\s)?"
-    r"(?i:most\s)?(?i:correct|right|best|true|answer)\b"
+    r"(?i:most\s)?(?i:correct|right|best|true|answer)\b(?!,?\s(?i:but|yet|though)\b)"
 )
-_DENIED = re.compile(r"(?:n['\u2019]t|\bnot|\bnever|\bdoubt)\b[^.!?;\n]*\Z", re.IGNORECASE)
-_REFUTED = re.compile(
-    r"\s?(?:isn['\u2019]t|wasn['\u2019]t|(?:is|was)\s(?:wrong|incorrect|not|false))\b",
+_DENIED = re.compile(
+    r"(?:(?:n['\u2019]t|\bnot|\bnever|(?<!no )\bdoubt|\brefuse|\bsome|\bmany|\bpeople|\bothers"
+    r"|\b(?:wrong|false|incorrect)\s(?:to|that))\b[^.!?;\n]*"
+    r"|\b(?:wrong|false|incorrect|worst|tempting|unlikely|least\s\w+)\s|\bif\b[^.,!?;\n]*)\Z",
     re.IGNORECASE,
 )
+_REFUTED = re.compile(
+    rf"{_SHUT}{{0,4}}(?:"
+    r"(?:[\s.,:;\u2013\u2014-]{0,4}(?:which|this|that)(?:\sis|['\u2019]s)|\.?\s(?:is|was))\s"
+    r"(?:wrong|incorrect|false|eliminated|out\b|not\b(?!\s(?:only|just|merely)))"
+    r"|[\s.,:\u2013\u2014-]{1,4}(?:wrong|incorrect)\b"
+    r"|\s?(?:(?:isn|wasn|can)['\u2019]t|cannot|can\sbe\s(?:ruled|excluded|eliminated))\b"
+    r"|\?\s?no\b|\s?(?:\u3067\u306f\u306a\u3044|\u3058\u3083\u306a\u3044|\u4e0d\u5bf9|\u9519|[\u2717\u2718\u274c]))",
+    re.IGNORECASE,
+)
+_RULED_OUT = re.compile(
+    r"\s*[(\[*]{0,3}[A-Z]\b[)\]*]{0,3}(?:\s?(?:,|&|\band\b|\bor\b){1,2}\s?[(\[*]{0,3}[A-Z]\b[)\]*]{0,3}){1,25}"
+    r"\s(?:are|were|can\sbe)\s(?:all\s|both\s)?(?:wrong|incorrect|false|out|ruled|eliminated|not)\b"
+)
+"""Of several letters at once."""
 _REACH = 24
 """Characters before a statement within which a denial denies it."""
 _MENTIONED = re.compile(
@@ -93,13 +120,24 @@ def leading_letter(text: str, letters: Set[str]) -> tuple[str, str] | None:
     letter = str(found["marked"] or found["plain"] or found["reasoned"]).lower()
     if re.search(rf"\n\s*[*_`(\[]{{0,3}}{chr(ord(letter) + 1)}\s?[).:\]]", text, re.IGNORECASE):
         return None  # of a list of the choices
-    if _NOT_SO.match(text, found.end()):
+    if _NOT_SO.match(text, found.end()) or _judges_each(text, letters):
         return None  # of a judgement on each
+    bare = len(found[0].rstrip(" .:;,)*_`-"))
+    if _is_refuted(text, bare) or _RULED_OUT.match(text):
+        return None
     return (letter, text[found.end() :]) if letter in letters else None
 
 
+def _judges_each(text: str, letters: Set[str]) -> bool:
+    """Whether a text says something of several letters in turn, as in "A: no, B: yes"."""
+    said = {one["letter"].lower() for one in _VERDICT_EACH.finditer(text)}
+    return len(said & letters) > 1
+
+
 def listed_letters(text: str) -> set[str]:
-    """The letters that a text is a list of, as in "C and (D)"."""
+    """The letters that a text is a list of, as in "C and (D)", or begins to list."""
+    if also := _LISTED.match(text):
+        return {also["letter"].lower()}
     pieces = [piece.strip(" *_`.") for piece in re.split(r",|/|&|\band\b|\bor\b", text)]
     found = [re.fullmatch(r"[(\[]?([A-Z])[)\]]?", piece) for piece in pieces if piece]
     return {match[1].lower() for match in found if match} if all(found) else set()
@@ -131,7 +169,12 @@ def mentioned_letters(text: str, letters: Set[str]) -> set[str]:
 
 def _is_denied(found: re.Match[str]) -> bool:
     before = found.string[max(0, found.start() - _REACH) : found.start()]
-    return bool(_DENIED.search(before) or _REFUTED.match(found.string, found.end()))
+    return bool(_DENIED.search(before)) or _is_refuted(found.string, found.end())
+
+
+def _is_refuted(text: str, at: int) -> bool:
+    """Whether what ends there is said to be wrong."""
+    return _REFUTED.match(text, at) is not None
 
 
 def _of(found: re.Match[str]) -> str:

@@ -20,11 +20,14 @@ __all__ = ["MultipleChoice"]
 
 _NOT = frozenset(
     ("not", "no", "never", "neither", "nor", "except", "isnt", "arent", "wasnt", "doesnt", "dont",
-     "cannot", "cant", "wrong", "false",
-     "incorrect")
+     "cannot", "cant", "wont", "didnt", "wouldnt", "fails", "lack", "hardly", "unlike", "unlikely",
+     "without", "anything", "wrong", "false", "incorrect")
 )  # fmt: skip
+_BAD = frozenset(("wrong", "false", "incorrect", "ruled", "excluded", "eliminated"))
 _REACH = 3
 """Words before a choice's text within which a denial denies it."""
+_BEHIND = 5
+"""Words behind it, within which it is said to be wrong."""
 
 
 class MultipleChoice(GradesAlone):
@@ -65,21 +68,39 @@ def meant(text: str, choices: tuple[str, ...]) -> set[str]:
     stated = stated_letters(text, letters)
     if leading:
         letter, rest = leading
+        behind = words(rest)
+        named = texts.get(letter, [])
+        if (
+            named
+            and behind[: len(named)] == named
+            and not _BAD.isdisjoint(behind[len(named) :][:2])
+        ):
+            return set()
         stated |= {
             letter,
             *(listed_letters(rest) & letters),
-            *(at for at, choice in texts.items() if choice == words(rest) != []),
+            *(at for at, choice in texts.items() if choice == behind != []),
+            *_begun(words(text), texts),
         }
     if stated:
         return stated | mentioned_letters(taken_back(text), letters)
     return _mentioned(text, texts)
 
 
+def _begun(said: list[str], texts: dict[str, list[str]]) -> set[str]:
+    """Choices of several words that a text begins with: "C. difficile" is no answer (c)."""
+    return {at for at, choice in texts.items() if len(choice) > 1 and said[: len(choice)] == choice}
+
+
 def _mentioned(text: str, texts: dict[str, list[str]]) -> set[str]:
     """By the texts of choices alone. A letter that stands there as well can be the answer, with the
     text in its reasons; a denied choice is not meant."""
     said = words(text)
-    held = {letter for letter, choice in texts.items() if choice and contains(said, choice)}
+    held = {
+        letter
+        for letter, choice in texts.items()
+        if choice and contains(said, choice) and (choice != ["no"] or "no" in (said[0], said[-1]))
+    }
     held = {
         letter
         for letter in held
@@ -96,6 +117,7 @@ def _is_denied(said: list[str], choice: list[str]) -> bool:
     places = [at for at in range(len(said) - size + 1) if said[at : at + size] == choice]
     return all(
         not _NOT.isdisjoint(said[max(0, at - _REACH) : at] + said[at + size : at + size + 2])
+        or not _BAD.isdisjoint(said[at + size : at + size + _BEHIND])
         for at in places
     )
 

@@ -25,10 +25,11 @@ _NAMES = UNITS.keys() | TENS.keys()
 _ONE_SPELLING = str.maketrans({"\u2212": "-", "\u2010": "-", "\u2011": "-", "\u2019": "'"})
 _TOKEN = re.compile(
     r"(?:(?<![\w.)])-)?(?:[0-9]{1,3}(?:,[0-9]{3})+(?![0-9])|[0-9]+)(?:\.[0-9]+)?"
-    r"|\w+(?:'\w+)*(?:[+#]+(?!\w))?"
+    r"|(?<!\w)[^\W\d_]{1,2}-(?![\w-])|\w+(?:'\w+)*(?:[+#]+(?!\w))?"
 )
 """A number (with a sign that follows no other word, digit groups, decimals), or a word, which
-keeps the marks that tell C++ and C# from C. Only a number begins with a sign or such a digit."""
+keeps the marks that tell C++ and C# from C, and A- from A. Only a number begins with a sign or such
+a digit."""
 _WITHOUT_STROKE = str.maketrans({"\u0142": "l", "\u00f8": "o", "\u0111": "d", "\u0131": "i"})
 """Letters whose mark Unicode does not take apart."""
 _MARKS = re.compile(r"(?<=[a-z])[\u0300-\u036f]+")

@@ -1,6 +1,7 @@
 """Match after normalisation: the default for short answers."""
 
 import re
+import unicodedata
 
 from ct_guard.datasets.questions import Question
 
@@ -9,17 +10,27 @@ from .normalise import plain_letters, words
 
 __all__ = ["Normalised"]
 
-_TELLING = (
-    re.compile("[$\u20ac\u00a3\u00a5\u20b9]"),
-    re.compile("(?<![<>])[<>\u2264\u2265\u2260](?![<>])"),
+_MONEY = re.compile("[$\u20ac\u00a3\u00a5\u20b9]")
+_OPERATOR = re.compile(r"[-+*/^!%]")
+_ONE_SIGN = str.maketrans(
+    {
+        "\u2212": "-",
+        "\u2013": "-",
+        "\u00d7": "*",
+        "\u00b7": "*",
+        "\u2217": "*",
+        "\u00f7": "/",
+        "~": " ",
+    }
 )
-"""Signs that are no words, and yet tell texts apart where both have some: money, and relations."""
+_ALWAYS = re.compile("[\u00ac\u00b1]")
+"""Signs that change what they stand before."""
 
 
 class Normalised(GradesAlone):
     """Right where answer and a gold answer are the same but for case, articles, punctuation,
-    accents and the spelling of numbers. Another currency or relation (x < y, x > y) is not the
-    same. Texts without any word are compared as they are."""
+    accents and the spelling of numbers. Another currency, relation or operation (x < y and x > y,
+    x + 2 and x - 2) is not the same. Texts without any word are compared as they are."""
 
     name = "normalised"
 
@@ -34,5 +45,25 @@ class Normalised(GradesAlone):
 
 
 def _signs_agree(answer: str, gold: str) -> bool:
-    pairs = ((sign.findall(answer), sign.findall(gold)) for sign in _TELLING)
-    return all(said == wanted for said, wanted in pairs if said and wanted)
+    """Signs are no words, and yet tell texts apart where both have some: of money, and of
+    mathematics. A dash or a slash is one of the latter only beside another that is."""
+    if _ALWAYS.findall(answer) != _ALWAYS.findall(gold):
+        return False
+    money = _MONEY.findall(answer), _MONEY.findall(gold)
+    signs = _signs(answer), _signs(gold)
+    certain = any(map(_is_mathematical, signs[0] + signs[1]))
+    return all(
+        said == wanted
+        for said, wanted in (money, signs if certain else ("", ""))
+        if said and wanted
+    )
+
+
+def _signs(text: str) -> str:
+    """Operators and relations, in one spelling each; << and >> are quotes."""
+    text = text.translate(_ONE_SIGN).replace("<<", "").replace(">>", "")
+    return "".join(sign for sign in text if _OPERATOR.match(sign) or _is_mathematical(sign))
+
+
+def _is_mathematical(sign: str) -> bool:
+    return sign in "*^" or unicodedata.category(sign) == "Sm"

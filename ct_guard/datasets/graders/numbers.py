@@ -1,9 +1,13 @@
 """Numbers as people and models write them, with every value that they can mean."""
 
+import html
 import re
 import unicodedata
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from decimal import Decimal, DecimalException
+
+from .units import UNITS_BEHIND, Unit, unit_of
 
 __all__ = ["Number", "numbers_in"]
 
@@ -18,19 +22,23 @@ _DIGITS = (
     r"|(?<![0-9],)[0-9]+,[0-9]+(?![0-9,])"  # 1,5
     r"|[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
 )
-_POWER = r"\s?(?:\^|\*\*)\s?\{?(?P<%s>[-+\u2212]?[0-9]{1,3})\}?"
+_POWER = r"\s?(?:\^|\*\*)\s?[{(]?(?P<%s>[-+\u2212]?[0-9]{1,3})[})]?"
 _NUMBER = re.compile(
-    rf"(?P<sign>(?:(?<![\w.)])|(?<=\n)){_SIGN}(?P<apart>{_GAP})?)?(?P<digits>{_DIGITS})"
+    rf"(?P<sign>(?:(?<![\w.)])|(?<=\n)){_SIGN}(?P<apart>{_GAP})?"
+    rf"|(?<![0-9)] )\b(?i:minus|negative|moins){_GAP})?"
+    rf"(?P<money>[$\u20ac\u00a3\u00a5\u20b9]\s?)?(?P<digits>{_DIGITS})"
     rf"(?:(?P<e>[eE][-+\u2212]?[0-9]{{1,3}})(?!\w)|{_POWER % 'power'})?"
     rf"(?:\s?(?:[x\u00d7*\u00b7]|\\times|\\cdot)\s?10{_POWER % 'ten'})?"
     rf"(?:\s?/\s?(?P<divisor>0*[1-9][0-9]*(?:\.[0-9]+)?)(?![\w/.]))?"
-    r"(?:\s?(?P<scale>hundred|dozen|thousand|million|billion|trillion|bn|lakh|crore|[kKM](?![\w']))\b)?"
-    r"(?P<percent>\s?(?:%|percent\b|per cent\b))?"
+    r"(?:\s?(?P<scale>hundred|dozen|thousand|million|billion|trillion|lakh|crore|ml?n|[bt]n|Mio|Mrd"
+    r"|[kKMBT](?![\w'])|(?(money)m(?![\w'/\u00b2])|(?!)))\b)?"
+    r"(?P<percent>\s?(?:%|\u2030|percent\b|per cent\b))?"
 )
-_MIXED = re.compile(rf"(?<![0-9.,])([0-9]+){_GAP}([0-9]+)\s?/\s?([1-9][0-9]*)(?![\w/.])")
+_MIXED = re.compile(rf"(?<![0-9.,])([0-9]+){_GAP}{{1,2}}([0-9]+)\s?/\s?([1-9][0-9]*)(?![\w/.])")
 _SCALES = {
     "dozen": 12, "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9,
-    "trillion": 10**12, "k": 1000, "m": 10**6, "bn": 10**9, "lakh": 10**5, "crore": 10**7,
+    "trillion": 10**12, "k": 1000, "m": 10**6, "mn": 10**6, "mln": 10**6, "mio": 10**6,
+    "b": 10**9, "bn": 10**9, "mrd": 10**9, "t": 10**12, "tn": 10**12, "lakh": 10**5, "crore": 10**7,
 }  # fmt: skip
 _FRACTION = re.compile(r"\\[dt]?frac\s?\{?\s?([0-9.]+)\s?\}?\s?\{?\s?([0-9.]+)\s?\}?")
 _RAISED = re.compile("[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3}")
@@ -42,6 +50,13 @@ _LATEX = (
     (r"\%", "%"),
     (r"\$", "$"),
 )
+_RAISED_TAG, _LOWERED_TAG = (
+    re.compile(rf"<{tag}>\s?([^<]{{0,8}}?)\s?</{tag}>", re.IGNORECASE) for tag in ("sup", "sub")
+)
+_OTHER_BASE = re.compile(r"\b0(?:[xX][0-9a-fA-F]{1,16}|[bB][01]{1,64}|[oO][0-7]{1,22})\b")
+_SEPARATORS = {"\u066b": ".", "\u066c": ",", "\uff0e": ".", "\uff0c": ","}
+"""Of scripts that have their own digits."""
+_TAKEN_OFF = re.compile(r"-(?![\w$\u20ac\u00a3.])")
 _MOST_POWER = 64
 
 
@@ -55,6 +70,26 @@ class Number:
     start: int
     end: int
     """Where it stands in what `plain` makes of the text."""
+    unit: Unit | None = None
+    """One of the usual ones, where it stands there."""
+
+    @property
+    def meanings(self) -> frozenset[Decimal]:
+        return self.others if self.value is None else self.others | {self.value}
+
+    def unsure(self, meanings: Iterable[Decimal] = ()) -> "Number":
+        """Without a value: it can mean what it did, or one of these."""
+        return replace(self, value=None, others=self.meanings.union(meanings))
+
+    def measured_in(self, unit: Unit | None) -> "Number":
+        """In another unit; without a value, where that is of another quantity."""
+        if unit is None or self.unit is None or unit == self.unit:
+            return self
+        if unit.quantity != self.unit.quantity:
+            return self.unsure()
+        factor = self.unit.size / unit.size
+        value = None if self.value is None else self.value * factor
+        return replace(self, value=value, others=frozenset(one * factor for one in self.others))
 
     def __str__(self) -> str:
         shown = [self.value] if self.value is not None else sorted(self.others)
@@ -63,11 +98,16 @@ class Number:
 
 def plain(text: str) -> str:
     """The text without LaTeX's marks within numbers, and with fractions as 3/4."""
+    if "&" in text:
+        text = html.unescape(text)
+    if "<" in text:
+        text = _LOWERED_TAG.sub(r"_\1", _RAISED_TAG.sub(r"^{\1}", text))
     for mark, written in _LATEX:
         text = text.replace(mark, written)
     text = _FRACTION.sub(_as_quotient, text)
+    text = _OTHER_BASE.sub(lambda found: str(int(found[0], 0)), text)
     text = _RAISED.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)
-    return "".join(_spelled(character) for character in text)
+    return text if text.isascii() else "".join(map(_spelled, text))
 
 
 def _as_quotient(found: re.Match[str]) -> str:
@@ -114,12 +154,22 @@ def _read(match: re.Match[str]) -> Number:
     if first is not None and (match["apart"] or match["sign"] == "\u2013"):
         first = first.copy_abs()  # a minus, or the dash of a list
         others += [first.copy_negate()]
+    elif first is not None and not match["sign"] and _is_booked_off(match):
+        others += [first.copy_negate()]
     if match["scale"] and first is not None:
         others += [first / _SCALES[match["scale"].lower()]]
     if match["percent"] and first is not None:
-        others += [first / 100]
+        others += [first / (1000 if "\u2030" in match["percent"] else 100)]
     known = frozenset(value for value in others if value is not None and value != first)
-    return Number(first, known, match.start(), match.end())
+    unit = unit_of(match["money"] or UNITS_BEHIND.match(match.string, match.end()))
+    return Number(first, known, match.start(), match.end(), unit)
+
+
+def _is_booked_off(match: re.Match[str]) -> bool:
+    """Whether it is written as accounts write what is taken off: (500), 500-."""
+    text, start, end = match.string, match.start(), match.end()
+    bracketed = text[start - 1 : start] == "(" and text[end : end + 1] == ")"
+    return bracketed or _TAKEN_OFF.match(text, end) is not None
 
 
 def _digits(written: str) -> list[Decimal | None]:
@@ -164,6 +214,8 @@ def _spelled(character: str) -> str:
     """Digits of any script and signs for fractions in ASCII: 1\u00bd as 1 1/2."""
     if character.isascii():
         return character
+    if character in _SEPARATORS:
+        return _SEPARATORS[character]
     kind = unicodedata.decomposition(character)
     if kind.startswith("<fraction>"):
         return " " + unicodedata.normalize("NFKC", character).replace("\u2044", "/")

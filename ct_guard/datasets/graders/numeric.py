@@ -8,31 +8,37 @@ from ct_guard.datasets.questions import Question
 from ct_guard.errors import UsageError
 
 from .base import Grade, GradesAlone
-from .claims import claimed, taken_back
+from .claims import claimed, refuted, taken_back
 from .numbers import Number, numbers_in, plain
+from .numerals import numerals_in
 from .spelled import numbers_spelled
 
 __all__ = ["Numeric", "last_number"]
 
 _MARKED = (
     re.compile(r"####([^\n]*)"),
-    re.compile(r"\\boxed\s?\{((?:[^{}]|\{[^{}]*\})*)\}"),
+    re.compile(r"\\(?:boxed|fbox)\s?\{((?:[^{}]|\{[^{}]*\})*)\}"),
     re.compile(r"(?i:<answer>)(.{0,2000}?)(?i:</answer>)", re.DOTALL),
     re.compile(r"(?i:final answer)\W{0,8}?(?i:is)?[\s:*]{0,6}([^\n]{0,200}?)(?:\.\s|\n|\Z)"),
 )
 """Where an answer says itself which number is its answer, the clearest way first."""
 _ANSWER_IS = re.compile(
-    r"(?i:\banswer)\W{0,8}?(?:(?i:is)|[:=])[\s:*]{0,6}"
+    r"(?i:\banswer)\W{0,8}?(?:(?i:is)|(?<!!)[:=])[\s:*]{0,6}"
     r"([^\n]{0,200}?)(?:\.\s|\n|\Z|[,;(]\s|\b(?i:because|since|as|so)\b)"
 )
 """The same, said in passing: the last time counts, and its reasons do not."""
+_WRONG = re.compile(r"\b(?:wrong|incorrect|false|mistaken|not(?: the)?)\s*\Z", re.IGNORECASE)
 _ASIDE = re.compile(
-    r"(?:\([^()]*\)|\[[^\[\]]*\])[\s.]*\Z"
+    r"(?<!\^)(?:\([^()]*\)|\[[^\[\]]*\])[\s.]*\Z"
     r"|\n[^\w\n]{0,8}(?i:confidence(?:\s(?:level|score))?|certainty|sources?|references?)"
     r"\s?[:=][^\n]*\Z"
 )
 """What is no part of an answer at its end: brackets, a reference, how sure it is."""
-_BEGINS = re.compile(r"\s*[^\w\n]{0,8}[0-9][0-9,.]*(?:\.\s|\n)")
+_REACH = 24
+"""Characters before a mark within which it is said to be a wrong one."""
+_BEGINS = re.compile(
+    r"\s*[^\w\n]{0,8}[0-9][0-9,.]*(?:\.\s|\n|(?:\s?[^\W\d_]+)?(?:[,;:]|\s?[-=\u2013\u2014])\s(?!or\b))"
+)
 _LISTED = re.compile(r"(?:^|\n)\s*[^\w\n]{0,4}2[.)]\s")
 
 
@@ -40,12 +46,14 @@ class Numeric(GradesAlone):
     """Right where the answer's number is a gold answer's, or differs by at most a share `tolerance`
     of it: the number behind a mark (`####`, `\\boxed{}`, "final answer", "the answer is"), else the
     last one that is not denied, but for an aside in brackets. Reads 1,000, 1 000, decimals, 1e-3,
-    3 x 10^4, 3/4, 1 1/2, 2 million, and English words.
+    3 x 10^4, 3/4, 1 1/2, 2 million, 0x1F and English words; of two usual units of a quantity, what
+    they come to.
 
     Unclear where no gold answer has a number, where marks disagree, where the number can also be
-    read as the gold answer (1.000,50 and 1,5, a percentage as a share, a dash as a minus, a number
-    that is the whole first sentence beside the last one), where the answer says that it is one
-    of two, a bound, a part, a span or a margin (`claims`), and where it takes its number back.
+    read as the gold answer (1.000,50 and 1,5, a percentage as a share, a dash as a minus, (500) as
+    a loss, other numerals than digits, a number that begins the answer beside the last one), where
+    it is one of several in the gold answer or of another quantity, where the answer says that it
+    is one of two, a bound, a part, a span or a margin (`claims`), and where it takes it back.
     """
 
     name = "numeric"
@@ -57,7 +65,8 @@ class Numeric(GradesAlone):
         self.settings = {"tolerance": tolerance}
 
     def grade_one(self, answer: str, question: Question) -> Grade:
-        golds = [said[-1] for gold in question.gold if (said := _said(gold))]
+        read = [(gold, numbers[-1]) for gold in question.gold if (numbers := _said(gold))]
+        golds = [number for _, number in read]
         if not golds:
             return Grade(None, "no gold answer is a number")
         said = _said(answer)
@@ -69,7 +78,14 @@ class Numeric(GradesAlone):
         number = said[0]
         if answer.strip() in map(str.strip, question.gold):
             return Grade(True, f"is the gold {wanted}")
-        if any(self._is_same(number.value, gold.value) for gold in golds):
+        same = [
+            gold
+            for gold, one in read
+            if self._is_same(number.measured_in(one.unit).value, one.value)
+        ]
+        if same and all(_lacks_a_part(answer, gold) for gold in same):
+            return Grade(None, f"says {number}, of several numbers in the gold answer")
+        if same:
             return Grade(True, f"says {number}, gold {wanted}")
         if any(self._can_be(number, gold) for gold in golds) or self._is_first(answer, golds):
             return Grade(None, f"says {number}, which can be read otherwise, gold {wanted}")
@@ -80,15 +96,12 @@ class Numeric(GradesAlone):
         a list."""
         if _BEGINS.match(answer) is None or _LISTED.search(answer):
             return False
-        first = numbers_in(plain(answer))[0]
-        return any(self._is_same(first.value, gold.value) for gold in golds)
+        first = next(iter(numbers_in(plain(answer))), None)
+        return first is not None and any(self._is_same(first.value, gold.value) for gold in golds)
 
     def _can_be(self, said: Number, gold: Number) -> bool:
-        return any(
-            self._is_same(one, other)
-            for one in (said.value, *said.others)
-            for other in (gold.value, *gold.others)
-        )
+        meanings = said.measured_in(gold.unit).meanings
+        return any(self._is_same(one, other) for one in meanings for other in gold.meanings)
 
     def _is_same(self, said: Decimal | None, gold: Decimal | None) -> bool:
         if said is None or gold is None:
@@ -119,26 +132,51 @@ def _said(text: str) -> list[Number]:
 
 def _behind(mark: re.Pattern[str], text: str, *, latest: bool = False) -> list[Number]:
     """The numbers that marks say are the answer, or the latest, and one that takes it back."""
-    found = [(one.end(1), number) for one in mark.finditer(text) if (number := _last(one[1]))]
+    found = [
+        (one, number)
+        for one in mark.finditer(text)
+        if not _WRONG.search(text, max(0, one.start() - _REACH), one.start())
+        and (number := _last(one[1], marked=True))
+    ]
     if not found:
         return []
-    corrected = _last(taken_back(text[found[-1][0] :]))
+    last = found[-1][0]
+    corrected = _last(taken_back(text[last.start(1) :]))
     said = [number for _, number in (found[-1:] if latest else found)]
+    if corrected is None and refuted(text[last.end(1) :]):
+        return [said[-1].unsure()]
     return [*said, corrected] if corrected else said
 
 
-def _last(text: str) -> Number | None:
+def _last(text: str, *, marked: bool = False) -> Number | None:
     """The last number of a text that it claims, asides left out: in digits, else in words."""
     whole = plain(text)
     aside = _ASIDE.search(whole)
-    if aside is not None and (numbers := numbers_in(whole[: aside.start()])):
-        return claimed(whole[: aside.start()], numbers)
-    if numbers := numbers_in(whole):
-        return claimed(whole, numbers)
-    if numbers := numbers_spelled(text):
-        return claimed(text, numbers)
     apart = _apart(whole)
-    return claimed(apart, numbers_in(apart))
+    ways = (
+        (whole[: aside.start()] if aside else "", numbers_in),
+        (whole, numbers_in),
+        (text, numbers_spelled),
+        (apart, numbers_in),
+        (text, numerals_in),
+    )
+    for read, numbers_of in ways:
+        if (numbers := numbers_of(read)) and (one := claimed(read, numbers, marked=marked)):
+            return one
+    return None
+
+
+def _lacks_a_part(answer: str, gold: str) -> bool:
+    """Whether the gold answer is several numbers, as a date or 5 feet 3, which do not all stand in
+    the answer."""
+    if "=" in gold or any(mark.search(gold) for mark in (*_MARKED, _ANSWER_IS)):
+        return False
+    said, parts = (
+        [number.value for number in numbers_in(plain(text))]
+        for text in (answer, _ASIDE.sub("", gold))
+    )
+    size = len(parts)
+    return size > 1 and all(said[at : at + size] != parts for at in range(len(said) - size + 1))
 
 
 def _apart(text: str) -> str:

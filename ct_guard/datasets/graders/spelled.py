@@ -14,6 +14,7 @@ _ORDINALS = (
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
     "eleventh", "twelfth",
 )  # fmt: skip
+_PERCENT = re.compile(r"\s+(?:percent|per cent)\b", re.IGNORECASE)
 _PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4}
 for _at, _name in enumerate(_ORDINALS[2:], start=3):
     _PARTS |= {_name: _at, f"{_name}s": _at}
@@ -33,7 +34,8 @@ def numbers_spelled(text: str) -> list[Number]:
         read = _Run(words[at : at + _LONGEST])
         if read.number():
             start, end = matches[at].start(), matches[at + read.at - 1].end()
-            found.append(Number(read.value, read.others, start, end))
+            share = {read.value / 100} if read.value and _PERCENT.match(text, end) else set()
+            found.append(Number(read.value, read.others | share, start, end))
         at += max(read.at, 1)
     return found
 
@@ -98,6 +100,9 @@ class _Run:
             while (digit := UNITS.get(self._next(), 10)) < 10:
                 digits, self.at = digits + str(digit), self.at + 1
             self.value = Decimal(f"{whole}.{digits}")
+            if self._next() in _SCALES:
+                self.value *= _SCALES[self._next()]
+                self.at += 1
 
     def _part(self, count: Decimal) -> bool:
         behind = int(self.at == 0 and self._next() in ("a", "one"))
@@ -106,6 +111,11 @@ class _Run:
             return False
         self.at += 1 + behind
         self.value = count / _PARTS[part]
+        of = int(self._next() == "of")
+        unit = self._next(of + 1) if self._next(of) in ("a", "an") else ""
+        if unit in ("dozen", "hundred", *_SCALES):
+            self.value *= {"dozen": 12, "hundred": 100, **_SCALES}[unit]
+            self.at += of + 2
         return True
 
     def _ordinal(self) -> bool:

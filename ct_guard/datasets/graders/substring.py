@@ -5,22 +5,27 @@ from collections.abc import Sequence
 from ct_guard.datasets.questions import Question
 
 from .base import Grade, GradesAlone
+from .claims import taken_back
 from .normalise import contains, plain_letters, words
 
 __all__ = ["Substring"]
 
 _DENIALS = frozenset(
     ("not", "never", "neither", "nor", "isnt", "wasnt", "arent", "werent", "except", "cant",
-     "cannot", "couldnt", "dont", "doesnt", "doubt", "than", "instead", "nicht", "kein", "pas")
+     "cannot", "couldnt", "dont", "doesnt", "doubt", "than", "instead", "hardly", "unlike",
+     "nowhere", "thought", "used", "nicht", "kein", "pas", "non", "n\u00e3o", "nao", "\u043d\u0435",
+     "\u4e0d\u662f")
 )  # fmt: skip
 _BETWEEN = frozenset(
     ("a", "an", "the", "in", "by", "at", "of", "from", "to", "on", "be", "is", "was", "even",
-     "it", "its", "if", "that", "think", "believe", "know")
+     "it", "its", "if", "that", "think", "believe", "know", "near", "\u00e8", "e", "\u00e9")
 )  # fmt: skip
 _DENYING_PAIRS = frozenset(
     (("no", "longer"), ("anything", "but"), ("everything", "but"), ("all", "but"), ("no", "es"))
 )
-_REFUTING = frozenset(("not", "wrong", "incorrect", "false"))
+_REFUTING = frozenset(("not", "wrong", "incorrect", "false", "ruled", "excluded"))
+_JUDGING = frozenset(("is", "was", "would", "can", "could", "which", "that"))
+_YES_NO = frozenset(("yes", "no"))
 _OPENING = frozenset(("either", "could", "might", "may", "maybe", "perhaps", "whether"))
 """Words before what may be one of several."""
 
@@ -28,12 +33,15 @@ _OPENING = frozenset(("either", "could", "might", "may", "maybe", "perhaps", "wh
 class Substring(GradesAlone):
     """Right where the words of a gold answer stand side by side in the answer, normalised: whole
     words, so that 1 is not found in 12, and with accents or without. Unclear where each of these
-    places is denied ("Lyon, not Paris", "Paris is wrong") or one of two ("maybe Paris or Lyon")."""
+    places is denied ("Lyon, not Paris", "Paris is wrong"), taken back ("Paris. Wait, Lyon") or one
+    of two ("maybe Paris or Lyon"); and yes or no where the answer holds both, or no as part of
+    another phrase ("no idea")."""
 
     name = "substring"
 
     def grade_one(self, answer: str, question: Question) -> Grade:
         said = words(answer)
+        behind = words(taken_back(answer))
         unsure = None
         for gold in question.gold:
             wanted = words(gold)
@@ -44,7 +52,8 @@ class Substring(GradesAlone):
             for text, searched in ((said, wanted), (plain_letters(said), plain_letters(wanted))):
                 if not contains(text, searched):
                     continue
-                if not _is_doubted(text, searched):
+                kept = not behind or contains(behind, wanted)
+                if kept and not _is_doubted(text, searched):
                     return Grade(True, f"holds {gold!r}")
                 unsure = Grade(None, f"holds {gold!r} to deny it, or as one of two")
         return unsure or Grade(False, "holds none of the gold answers")
@@ -53,11 +62,14 @@ class Substring(GradesAlone):
 def _is_doubted(said: Sequence[str], wanted: Sequence[str]) -> bool:
     """Whether at every place of the words a denial stands right before or behind them, or they are
     one of "… or …"."""
+    if len(wanted) == 1 and wanted[0] in _YES_NO:
+        other = min(_YES_NO - {wanted[0]})
+        return other in said or (wanted == ["no"] and "no" not in (said[0], said[-1]))
     size = len(wanted)
     places = [at for at in range(len(said) - size + 1) if said[at : at + size] == wanted]
     return all(
         _denied(said[max(0, at - 4) : at])
-        or _refuted(said[at + size : at + size + 3])
+        or _refuted(said[at + size : at + size + 4])
         or _one_of_two(said, at, at + size)
         for at in places
     )
@@ -71,10 +83,15 @@ def _denied(before: Sequence[str]) -> bool:
 
 
 def _refuted(behind: Sequence[str]) -> bool:
-    """Of "Paris is not", "Paris was wrong" and "Paris isn't", but not of "is not only"."""
-    if behind[:1] in (["isnt"], ["wasnt"]):
+    """Of "Paris is not", "Paris would be wrong", "Paris isn't" and "Paris? No", but not of "is not
+    only"."""
+    if behind[:1] in (["isnt"], ["wasnt"]) or (behind[:1] == ["no"] and behind[1:2] != ["doubt"]):
         return True
-    said = behind[:1] in (["is"], ["was"]) and not _REFUTING.isdisjoint(behind[1:2])
+    if behind[:1] in (["is"], ["was"]):
+        behind = behind[:3]
+        said = not _REFUTING.isdisjoint(behind[1:2])
+    else:
+        said = not _JUDGING.isdisjoint(behind[:1]) and not _REFUTING.isdisjoint(behind[1:])
     return said and behind[2:3] not in (["only"], ["just"], ["merely"])
 
 

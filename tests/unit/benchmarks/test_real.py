@@ -1,9 +1,11 @@
 """What the tables on real answers are made with."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from benchmarks.real.data import Data, splits
+from benchmarks.real.data import FOLDER, Data, folder_or_exit, splits
 from benchmarks.real.figures import figures, floor_by_question
 from benchmarks.real.others.__main__ import Scorer, alone, line, rows_of
 from benchmarks.real.parts import chance_of
@@ -23,6 +25,25 @@ def answered(questions: int) -> Data:
             model.append(name)
             correct.append(right)
     return Data(answers_of(asked, answer, model=list(model)), np.array(correct))
+
+
+@pytest.mark.parametrize(("named", "why"), [("", "names no folder"), ("absent", "is no folder")])
+def test_without_data_a_benchmark_says_so_and_ends_well(
+    named: str,
+    why: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(FOLDER, str(tmp_path))
+    assert folder_or_exit() == tmp_path
+    monkeypatch.setenv(FOLDER, named and str(tmp_path / named))
+    with pytest.raises(SystemExit) as ended:
+        folder_or_exit()
+    assert ended.value.code == 0
+    out = capsys.readouterr().out
+    assert out.startswith(f"skipped: {FOLDER}")
+    assert why in out
 
 
 def test_questions_that_are_right_or_wrong_as_a_whole_raise_the_floor() -> None:

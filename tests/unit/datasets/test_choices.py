@@ -2,6 +2,8 @@
 
 import pytest
 
+from ct_guard.datasets import Question
+from ct_guard.datasets.graders import MultipleChoice
 from ct_guard.datasets.graders.multiple_choice import meant
 
 PLANTS = ("moss", "oak", "fern", "grass")
@@ -93,6 +95,52 @@ def test_what_does_not_name_one_choice_is_not_guessed(answer: str) -> None:
     assert len(meant(answer, PLANTS)) != 1
 
 
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "(B) is incorrect.", "B: wrong", "B) is not the answer", "B, which is wrong", "B? No.",
+        "B) oak is wrong", "B) oak - incorrect", "B - this is wrong, as moss is small", "B \u274c",
+        "The wrong answer is B", "The least likely answer is B", "Incorrect choice: B",
+        "It is false that the answer is B", "It would be wrong to say the answer is B",
+        "anything but oak", "Oak is ruled out", "hardly an oak", "unlike oak",
+        "The oak is the only wrong choice", "\u7b54\u3048\u306fB\u3067\u306f\u306a\u3044",
+        "B... no, C", "B \u2014 sorry, C", "B as well as C", "B. Also C.", "B, or else C",
+        "B und C", "B\u3001C", "Some say the answer is B, but it is C",
+        "A tempting answer is B, but C", "B looks correct but isn't. C.",
+        "If the answer is B, then moss is a tree. So it is C.",
+        "A - wrong, B - right, C - wrong", "A) no B) yes", "A: 10%, B: 80%, C: 10%",
+        "A \u2717 B \u2713 C \u2717", "A, C, D are wrong",
+    ],
+)  # fmt: skip
+def test_a_letter_that_is_denied_joined_or_judged_with_others_is_not_chosen(answer: str) -> None:
+    assert meant(answer, PLANTS) not in ({"a"}, {"b"})
+
+
+def test_a_letter_that_is_struck_out_is_not_chosen() -> None:
+    asked = Question("Which is a tree?", (), ("B",), PLANTS)
+    assert [one.correct for one in MultipleChoice().grade(["~~A~~ B", "~~B~~ C"], [asked] * 2)] == [
+        True,
+        False,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("answer", "choices"),
+    [
+        ("I have no idea", ("yes", "no")),
+        ("There is no answer", ("yes", "no")),
+        ("It won't increase", ("increase", "decrease")),
+        ("It fails to increase", ("increase", "decrease")),
+        ("unlikely to increase", ("increase", "decrease")),
+        ("C. difficile is the cause", ("Shigella", "E. coli", "Salmonella", "C. difficile")),
+    ],
+)
+def test_words_of_a_choice_that_are_not_said_of_it_choose_nothing(
+    answer: str, choices: tuple[str, ...]
+) -> None:
+    assert len(meant(answer, choices)) != 1
+
+
 def test_choices_that_differ_by_their_signs_alone_are_told_apart_by_their_letter() -> None:
     choices = ("x + 2", "x - 2", "- 31 kJ", "31 kJ")
     for letter, choice in zip("abcd", choices, strict=True):
@@ -122,6 +170,8 @@ def test_a_choice_in_json_is_read() -> None:
     assert meant('{"answer": "B"}', PLANTS) == meant("{'answer': 'B'}", PLANTS) == {"b"}
 
 
-@pytest.mark.parametrize("answer", ["(b): No, because moss has none", "(b): False, True", "B. No."])
+@pytest.mark.parametrize(
+    "answer", ["(b): Is not a tree", "(b): No, because moss has none", "(b): False, True", "B. No."]
+)
 def test_a_choice_that_begins_with_no_is_no_denial(answer: str) -> None:
     assert meant(answer, ()) == {"b"}

@@ -1,5 +1,7 @@
 """Each grader on answers that it must tell apart."""
 
+from time import process_time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,6 +78,57 @@ def test_substring_is_unclear_where_the_gold_is_denied_or_one_of_two() -> None:
     for answer in ("not only Paris", "Not Lyon but Paris", "Paris, not Lyon", "Paris or Lutetia",
                    "Not Paris? Yes, Paris."):  # fmt: skip
         assert correct("substring", answer, "Paris") is True
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Paris. Wait, Lyon.", "Paris? No, Lyon.", "Is it Paris? No.", "I thought it was Paris",
+        "It used to be Paris but now it is Lyon", "hardly Paris", "unlike Paris",
+        "nowhere near Paris", "Paris would be wrong", "Paris can be ruled out",
+        "Paris, which is wrong", "non \u00e8 Paris", "n\u00e3o \u00e9 Paris", "\u4e0d\u662f Paris",
+    ],
+)  # fmt: skip
+def test_a_gold_that_is_held_to_be_taken_back_is_unclear(answer: str) -> None:
+    assert correct("substring", answer, "Paris") is None
+
+
+@pytest.mark.parametrize("unit", ["B, ", "B and ", "9 - ", "9 because ", "no, ", "~~", "(", "0x"])
+@pytest.mark.parametrize("name", sorted(GRADERS))
+def test_texts_that_repeat_cost_no_more_than_long_ones(name: str, unit: str) -> None:
+    begun = process_time()
+    correct(name, unit * (20_000 // len(unit)), "Paris")
+    assert process_time() - begun < 2
+
+
+def test_yes_and_no_are_more_than_words_of_the_answer() -> None:
+    for answer in ("yes and no", "I have no idea", "there is no way to tell"):
+        assert correct("substring", answer, "no") is None
+    for answer in ("No.", "no, it does not", "The answer is no"):
+        assert correct("substring", answer, "no") is True
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("x + 2", "x - 2"), ("x = 3", "x \u2260 3"), ("x \u2208 A", "x \u2209 A"),
+        ("p \u2227 q", "p \u2228 q"),
+        ("A \u2192 B", "A \u2190 B"), ("x * y", "x / y"), ("2^3", "2*3"), ("\u00acp", "p"),
+        ("\u00b15", "5"),
+        ("x <= 3", "x < 3"), ("A-", "A"), ("O\u2212", "O+"), ("Cl-", "Cl"),
+    ],
+)  # fmt: skip
+def test_signs_that_change_what_is_said_are_not_dropped(answer: str, gold: str) -> None:
+    assert correct("normalised", answer, gold) is False
+    assert correct("normalised", gold, answer) is False
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [("a\u00d7b", "a * b"), ("24-7", "24/7"), ("well-known", "well known"), ("x = 3", "x: 3")],
+)
+def test_signs_that_only_look_different_make_no_difference(answer: str, gold: str) -> None:
+    assert correct("normalised", answer, gold) is True
 
 
 def test_accents_make_no_difference_and_other_marks_do() -> None:

@@ -1,5 +1,7 @@
 """What each kind of evidence reads, and refuses."""
 
+from time import process_time
+
 import numpy as np
 import pytest
 
@@ -24,12 +26,36 @@ from ct_guard.evidence.wording import WORDING
         ("The confidence interval is wide.", "The confidence interval is wide.", None),
         ("It grew by 85%.", "It grew by 85%.", None),
         ("Confidence: 850", "Confidence: 850", None),
+        ("I'm 90% sure it's Paris", "it's Paris", 0.9),
+        ("Paris\nConfidence: 9 of 10", "Paris", 0.9),
+        ("Paris\nConfidence: 50/50", "Paris", 0.5),
+        ("Paris\nConfidence: 12.5", "Paris", 0.125),
+        *(
+            (text, text, None)
+            for text in (
+                "Paris\nConfidence: 8",
+                "Paris\nConfidence: 1.5",
+                "Paris\nConfidence: 1,000",
+                "Paris\nConfidence: 1e-1",
+                "The probability is 0.4.",
+                "The confidence level is 95%.",
+                "3 of 10 are red. The probability is 3/10.",
+                "Probability: 3/10",
+                "3 of 10 are red. Probability = 3/10",
+            )
+        ),
     ],
 )
 def test_what_an_answer_states_is_read_and_taken_out(
     text: str, rest: str, stated: float | None
 ) -> None:
     assert split_stated(text) == (rest, stated)
+
+
+def test_marks_that_repeat_cost_no_more_than_long_texts() -> None:
+    begun = process_time()
+    assert split_stated("*" * 20_000)[1] is None
+    assert process_time() - begun < 2
 
 
 def test_a_column_of_stated_confidences_may_be_written_in_three_ways() -> None:

@@ -23,6 +23,16 @@ from ct_guard.fields import grade_fields, without
         ([], None, True),
         (None, "Kelso", False),
         ("Kelso", None, False),
+        ("007", "7", False),
+        ("007", 7, True),
+        ("+49", "49", False),
+        ("12e3", "12000", False),
+        ("0.30", "0.3", True),
+        (0.1 + 0.2, 0.3, True),
+        (1234567890, 1234567891, False),
+        ("4111111111111111", "4111111111111112", False),
+        ("9007199254740993", 9007199254740992, False),
+        ("!", "?", False),
     ],
 )
 def test_a_value_is_compared_as_what_it_is(said: Any, gold: Any, right: bool) -> None:

@@ -48,6 +48,15 @@ def test_several_members_are_one_file_and_zeros_behind_them_are_nothing(
     assert sum(row.error is None for row in open_rows(path)) == 1200
 
 
+@pytest.mark.parametrize("kind", [0x50, 0x5F])
+@pytest.mark.parametrize("before", [b"", zstandard.compress(LINES)])
+def test_frames_that_zstandard_skips_hold_no_rows(kind: int, before: bytes, tmp_path: Path) -> None:
+    skipped = bytes([kind]) + b"\x2a\x4d\x18" + (5000).to_bytes(4, "little") + os.urandom(5000)
+    path = tmp_path / "answers.jsonl.zst"
+    path.write_bytes(before + skipped + zstandard.compress(LINES))
+    assert count_rows(path) == (6 if before else 3)
+
+
 @pytest.mark.parametrize("kind", ["jsonl", "csv"])
 @pytest.mark.parametrize("suffix", PACK)
 def test_an_output_is_packed_as_its_name_says(kind: str, suffix: str, tmp_path: Path) -> None:

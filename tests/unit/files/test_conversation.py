@@ -155,6 +155,25 @@ def test_text_parts_of_every_chat_api_are_text(kind: str) -> None:
     assert parsed(messages=[asked], answer="4").messages[0].content == "2+2?"
 
 
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"type": "thinking", "thinking": "25?"},
+        {"type": "thinking", "thinking": [{"type": "text", "text": "25?"}]},
+        {"type": "reasoning", "text": "25?"},
+        {"type": "text", "text": "25?", "thought": True},
+    ],
+)
+def test_thoughts_among_the_parts_of_a_turn_are_not_said(thought: dict[str, Any]) -> None:
+    said = {"role": "assistant", "content": [thought, {"type": "text", "text": "24"}]}
+    assert parsed(messages=[ASKED, said]).answer == "24"
+
+
+def test_a_refusal_beside_the_content_is_the_answer() -> None:
+    said = {"role": "assistant", "content": None, "refusal": "I cannot say."}
+    assert parsed(messages=[ASKED, said]).answer == "I cannot say."
+
+
 @pytest.mark.parametrize("calls", ["multiply", [7], [{"id": "c1"}], [{"function": "multiply"}]])
 def test_a_call_that_is_none_is_named(calls: Any) -> None:
     turn = {"role": "assistant", "content": "", "tool_calls": calls}

@@ -12,6 +12,7 @@ from ct_guard.cli.options import FORMATS as OFFERED
 from ct_guard.errors import FieldError, InputError
 from ct_guard.files import Shape, check_beginning, correct_of, open_rows, question_answer
 from ct_guard.files.foreign import FORMATS
+from ct_guard.files.foreign_parts import said
 from ct_guard.records import QuestionAnswer
 
 Rows = list[dict[str, Any]]
@@ -169,6 +170,31 @@ def test_openai_batch_of_the_responses_api(tmp_path: Path) -> None:
     [row] = read(path, format="openai-batch", requests=requests)
     assert [turn["role"] for turn in row["messages"]] == ["system", "user"]
     assert (row["answer"], row["logprobs"]) == ("Paris", TOKENS)
+
+
+@pytest.mark.parametrize(
+    "thought",
+    [
+        {"text": "Lyon?", "thought": True},
+        {"type": "reasoning", "text": "Lyon?"},
+        {"type": "thinking", "thinking": "Lyon?"},
+        {"type": "reasoning", "summary": [{"type": "summary_text", "text": "Lyon?"}]},
+    ],
+)
+def test_thoughts_among_the_parts_of_a_reply_are_not_said(thought: dict[str, Any]) -> None:
+    assert said([thought, {"type": "text", "text": "Paris"}]) == "Paris"
+    assert said({"content": [thought, {"text": "Paris"}]}) == "Paris"
+
+
+def test_an_empty_text_beside_a_message_is_not_what_was_said() -> None:
+    message = {"content": [{"type": "thinking", "thinking": "Lyon?"}, {"text": "Paris"}]}
+    assert said([[{"text": "", "message": {"kwargs": message}}]]) == "Paris"
+
+
+def test_a_conversation_that_ends_in_a_tool_says_nothing() -> None:
+    called = {"type": "ai", "content": "", "tool_calls": [{"name": "find"}]}
+    assert said([called, {"type": "tool", "content": "9"}]) == ""
+    assert said([called, {"type": "ai", "content": "Paris"}]) == "Paris"
 
 
 def test_log_probabilities_of_an_api_are_read_as_numbers(tmp_path: Path) -> None:

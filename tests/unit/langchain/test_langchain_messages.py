@@ -162,6 +162,8 @@ def test_a_structured_answer_is_its_json_and_no_tool_call() -> None:
         (["one ", {"type": "text", "text": "two"}, {"text": " three"}], "one two three"),
         ([{"type": "thinking", "thinking": "hm"}, {"type": "text", "text": "4"}], "4"),
         ([{"type": "reasoning", "reasoning": "hm"}, {"type": "tool_use", "name": "f"}], ""),
+        ([{"type": "reasoning_content", "reasoning_content": {"text": "hm"}}, "4"], "4"),
+        ([{"type": "text", "text": "hm", "thought": True}, {"type": "text", "text": "4"}], "4"),
         ([{"type": "refusal", "refusal": "I can't help with that."}], "I can't help with that."),
         ([{"type": "non_standard", "value": {"type": "redacted_thinking"}}], ""),
     ],
@@ -230,7 +232,10 @@ def test_what_is_not_text_in_an_earlier_turn_is_a_word_in_brackets() -> None:
         ("Seven and five.</think>12", "12"),
         ("<thinking>a</thinking>b<thinking>c</thinking>", "b"),
         ("<think>It is 12, or", ""),
+        ("[THINK]Seven and five.[/THINK]12", "12"),
+        ("analysisSeven and five.assistantfinal12", "12"),
         ("I think so: 12 < 13", "I think so: 12 < 13"),
+        ("`<think>` and `</think>` mark it", "`<think>` and `</think>` mark it"),
     ],
 )
 def test_thoughts_in_the_text_are_no_part_of_the_answer(text: str, said: str) -> None:

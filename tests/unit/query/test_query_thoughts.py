@@ -21,12 +21,20 @@ from ct_guard.records import Message, QuestionAnswer
         "<think>the user speaks of <think> as a tag</think>14",
         "<think>a<think>b</think>c</think>14",
         "[THINK]a[/THINK]14",
+        "<longcat_think>a</longcat_think>14",
+        "<chain_of_thought>a</chain_of_thought>14",
+        "<|think|>a<|/think|>14",
+        "<|channel>thought\na<channel|>14",
+        "<|START_THINKING|>a<|END_THINKING|><|START_RESPONSE|>14<|END_RESPONSE|>",
+        "<|begin_of_thought|>a<|end_of_thought|><|begin_of_solution|>14<|end_of_solution|>",
+        "<|channel|>final<|message|>14<|return|>",
         "\u25c1think\u25b7a\u25c1/think\u25b714",
         "<seed:think>a</seed:think>14",
         "<unused94>thought\na<unused95>14",
         "<|begin_of_thought|>a<|end_of_thought|>14",
         "<|START_THINKING|>a<|END_THINKING|>14",
         "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>14",
+        "analysisEight and six: 15?assistantfinal14",  # a server that drops special tokens
         "Eight and six: 15.</think>14",  # opened by the chat template
         "a</think>b</think>14",
         "14<think>Or is it",  # cut off in a second thought
