@@ -1,5 +1,6 @@
 """What is fuzzed: for each reader, inputs that it takes, and all that is done with what it read."""
 
+import faulthandler
 import gzip
 import io
 import json
@@ -16,7 +17,10 @@ from ct_guard.store import MINI
 
 from .mutations import damaged_bytes, damaged_json, damaged_text
 
-__all__ = ["TARGETS", "Target"]
+__all__ = ["TARGETS", "Target", "watch"]
+
+SECONDS = 5
+"""That a reading may take."""
 
 Damage = Callable[[bytes, random.Random], bytes]
 
@@ -139,6 +143,11 @@ def _foreign() -> list[bytes]:
     return [json.dumps(row).encode() for row in rows]
 
 
+def watch() -> None:
+    """From now on, an end of the process after SECONDS."""
+    faulthandler.dump_traceback_later(SECONDS, exit=True)
+
+
 def _read_foreign(folder: Path, data: bytes) -> None:
     from ct_guard.errors import InputError
     from ct_guard.files import Shape, correct_of, open_rows, question_answer
@@ -150,6 +159,7 @@ def _read_foreign(folder: Path, data: bytes) -> None:
     document.write_bytes(b'{"samples": [' + data + b"]}")
     shapes = [Shape(format=name) for name in FORMATS] + [Shape(question_field="prompt.raw")]
     for shape, source in ((shape, source) for shape in shapes for source in (path, document)):
+        watch()  # each is a reading of its own
         with suppress(InputError):
             for row in open_rows(source, shape=shape):
                 question_answer(row, ("samples",))

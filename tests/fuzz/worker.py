@@ -14,11 +14,10 @@ from pathlib import Path
 
 from ct_guard.errors import CtGuardError
 
-from .targets import TARGETS
+from .targets import TARGETS, watch
 
 MEMORY = 1 << 30
 """Bytes that an input may take."""
-SECONDS = 5
 
 
 TOLD = os.fdopen(os.dup(1), "w", encoding="ascii")
@@ -54,7 +53,7 @@ def feed(name: str, first: int, end: int, folder: Path) -> None:
         rng = random.Random(f"{name} {at}")
         data = target.damage(rng.choice(seeds), rng)
         tell(seed=at)
-        faulthandler.dump_traceback_later(SECONDS, exit=True)
+        watch()
         try:
             target.use(folder, data)
             outcomes["read"] += 1
