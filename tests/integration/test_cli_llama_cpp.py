@@ -36,7 +36,7 @@ def test_what_cannot_be_used_is_said(tmp_path: Path) -> None:
     options: tuple[tuple[str, ...], ...] = (
         ("--base", str(tmp_path)),
         ("--base", str(ANSWERS)),
-        ("--dtype", "float16"),
+        ("--dtype", "bfloat16"),
     )
     for option in options:
         with pytest.raises(CtGuardError) as caught:
