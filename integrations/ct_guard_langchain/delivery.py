@@ -1,11 +1,10 @@
 """How an answer reaches its reader: as it is with its record, or withheld."""
 
 import inspect
-import marshal
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from types import FunctionType
+from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 from uuid import uuid4
 
@@ -164,7 +163,7 @@ class Delivery:
         named = f"{getattr(function, '__module__', '')}.{getattr(function, '__qualname__', '')}"
         if not isinstance(function, FunctionType) or function.__closure__ or function.__defaults__:
             return f"{named} {self._own}"
-        return f"{named} {sha256(marshal.dumps(function.__code__)).hexdigest()}"
+        return f"{named} {sha256(repr(_told(function.__code__)).encode()).hexdigest()}"
 
 
 def is_withheld(message: BaseMessage) -> bool:
@@ -245,6 +244,12 @@ def _arity(function: Callable[..., str]) -> int:
     except ValueError:  # a builtin that does not say
         return 1
     return 2
+
+
+def _told(code: CodeType) -> tuple[object, ...]:
+    """What a function does, alike in every process."""
+    constants = (_told(one) if isinstance(one, CodeType) else one for one in code.co_consts)
+    return (code.co_code, code.co_names, code.co_varnames, *constants)
 
 
 def _said(message: BaseMessage, schemas: Collection[str]) -> str:

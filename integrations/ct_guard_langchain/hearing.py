@@ -18,10 +18,9 @@ from langchain_core.callbacks import (
     Callbacks,
 )
 from langchain_core.globals import get_debug
-from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, HumanMessage
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, Generation, LLMResult
-from langchain_core.runnables import Runnable, RunnableBinding, RunnableConfig, ensure_config
+from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
 from langchain_core.runnables.config import merge_configs, var_child_runnable_config
 from langchain_core.tracers.base import BaseTracer
 from langchain_core.tracers.context import _configure_hooks
@@ -41,14 +40,12 @@ __all__ = [
     "ModelCall",
     "alone",
     "atell",
-    "callbacks_of",
     "handlers_in",
     "hearing",
     "note",
     "note_in",
     "tell",
     "unheard",
-    "without_callbacks",
 ]
 
 M = TypeVar("M", bound=Runnable[Any, Any])
@@ -209,26 +206,6 @@ def unheard(*callbacks: BaseCallbackHandler) -> Iterator[None]:
         var_child_runnable_config.reset(token)
         for variable, was in hooks:
             variable.reset(was)
-
-
-def without_callbacks(model: M) -> M:
-    """A copy of a model that is heard by no callback of its own, bound around it or in it."""
-    if isinstance(model, RunnableBinding):
-        config = {key: value for key, value in model.config.items() if key != "callbacks"}
-        bound = without_callbacks(model.bound)
-        update = {"bound": bound, "config": config, "config_factories": []}
-        return cast("M", model.model_copy(update=update))
-    if isinstance(model, BaseChatModel) and model.callbacks:
-        return model.model_copy(update={"callbacks": None})
-    return model
-
-
-def callbacks_of(model: Runnable[Any, Any]) -> list[BaseCallbackHandler]:
-    """Those that `without_callbacks` leaves out."""
-    if isinstance(model, RunnableBinding):
-        made = merge_configs(model.config, *(make(model.config) for make in model.config_factories))
-        return [*handlers_in(made.get("callbacks")), *callbacks_of(model.bound)]
-    return handlers_in(model.callbacks) if isinstance(model, BaseChatModel) else []
 
 
 def handlers_in(callbacks: Callbacks) -> list[BaseCallbackHandler]:

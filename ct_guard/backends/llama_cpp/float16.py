@@ -28,7 +28,7 @@ def in_float16(info: GGUFInfo) -> GGUFInfo:
     Raises BackendError where it cannot be unpacked.
     """
     found = origin(info.path)
-    if info.format in _FLOATS or found is None:
+    if found is None or all(tensor.type.name in _FLOATS for tensor in info.tensors.values()):
         return info
     return validate_base(unpacked(found, _FORM, _unpack) / _FILE)
 

@@ -13,7 +13,7 @@ __all__ = ["Substring"]
 _DENIALS = frozenset(
     ("not", "never", "neither", "nor", "isnt", "wasnt", "arent", "werent", "except", "cant",
      "cannot", "couldnt", "dont", "doesnt", "doubt", "than", "instead", "hardly", "unlike",
-     "nowhere", "thought", "used", "nicht", "kein", "pas", "non", "n\u00e3o", "nao", "\u043d\u0435",
+     "nowhere", "nicht", "kein", "pas", "non", "n\u00e3o", "nao", "\u043d\u0435",
      "\u4e0d\u662f")
 )  # fmt: skip
 _BETWEEN = frozenset(
@@ -21,7 +21,15 @@ _BETWEEN = frozenset(
      "it", "its", "if", "that", "think", "believe", "know", "near", "\u00e8", "e", "\u00e9")
 )  # fmt: skip
 _DENYING_PAIRS = frozenset(
-    (("no", "longer"), ("anything", "but"), ("everything", "but"), ("all", "but"), ("no", "es"))
+    (
+        ("no", "longer"),
+        ("anything", "but"),
+        ("everything", "but"),
+        ("all", "but"),
+        ("no", "es"),
+        ("i", "thought"),
+        ("used", "to"),
+    )
 )
 _REFUTING = frozenset(("not", "wrong", "incorrect", "false", "ruled", "excluded"))
 _JUDGING = frozenset(("is", "was", "would", "can", "could", "which", "that"))
@@ -76,10 +84,9 @@ def _is_doubted(said: Sequence[str], wanted: Sequence[str]) -> bool:
 
 
 def _denied(before: Sequence[str]) -> bool:
-    if tuple(before[-2:]) in _DENYING_PAIRS:
-        return True
-    word = next((word for word in reversed(before) if word not in _BETWEEN), "")
-    return word in _DENIALS
+    end = next((at for at in range(len(before), 0, -1) if before[at - 1] not in _BETWEEN), 0)
+    pairs = {tuple(before[max(0, end - 2) : end]), tuple(before[max(0, end - 1) : end + 1])}
+    return not pairs.isdisjoint(_DENYING_PAIRS) or not _DENIALS.isdisjoint(before[end - 1 : end])
 
 
 def _refuted(behind: Sequence[str]) -> bool:

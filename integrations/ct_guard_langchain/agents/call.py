@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from langchain.agents.middleware.types import ExtendedModelResponse, ModelRequest, ModelResponse
 from langchain.agents.structured_output import AutoStrategy, ToolStrategy
+from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel
 from langchain_core.messages import AIMessage, BaseMessage, SystemMessage, ToolMessage
 from langchain_core.runnables import ensure_config
@@ -23,17 +24,9 @@ from ..assess import Case, Scores
 from ..climbing import Drawn, Further, check_varied, further
 from ..delivery import Delivered, Delivery
 from ..fields import dropped_in, object_without
-from ..hearing import (
-    LastCall,
-    ModelCall,
-    atell,
-    callbacks_of,
-    hearing,
-    note_in,
-    tell,
-    without_callbacks,
-)
+from ..hearing import LastCall, ModelCall, atell, hearing, note_in, tell
 from ..messages import turn_of
+from ..muted import Muted
 from ..record import KEY, ConfidenceRecord, record_in, total_usage
 from ..telling import tell_judged
 from .state import RUN, VERDICTS, GateRecord, run_record, turns_in, verdict_of
@@ -102,6 +95,7 @@ class AgentCall:
         self._schemas = _schemas(request)
         self._ears: list[LastCall] = []
         self._apart: list[LastCall] = []
+        self._muted: list[Muted] = []
         self._further = Further()
         self._heard: list[Said] = []
         self._delivered: tuple[ModelCall | None, BaseMessage] | None = None
@@ -139,7 +133,8 @@ class AgentCall:
             told = SystemMessage(f"{instructions}{self._told}")
             request = request.override(system_message=told)
         if self._hold or held:
-            model = without_callbacks(model)
+            self._muted.append(Muted(model))
+            model = cast("BaseChatModel", self._muted[-1].chain)
         return request if model is request.model else request.override(model=model)
 
     def heard(self, model: object, response: ModelResponse[Any]) -> list[Case]:
@@ -220,15 +215,17 @@ class AgentCall:
 
     def tell(self) -> None:
         """Those who listen to the run, or to the model itself, hear of what was held."""
-        own = callbacks_of(self._request.model)
         for each, said in self._held():
-            tell(each, said, ensure_config(), callbacks=own)
+            tell(each, said, ensure_config(), callbacks=self._own(each))
 
     async def atell(self) -> None:
         """`tell`, from an async run."""
-        own = callbacks_of(self._request.model)
         for each, said in self._held():
-            await atell(each, said, ensure_config(), callbacks=own)
+            await atell(each, said, ensure_config(), callbacks=self._own(each))
+
+    def _own(self, call: ModelCall) -> list[BaseCallbackHandler]:
+        """The callbacks of the model that was called."""
+        return [handler for muted in self._muted for handler in muted.own(call)]
 
     def _held(self) -> Iterator[tuple[ModelCall, BaseMessage | None]]:
         """The model calls that were held, and what may be told of each: the message that is

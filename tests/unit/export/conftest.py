@@ -191,3 +191,10 @@ def llama_logits() -> LlamaLogits:
         return np.stack(rows)
 
     return logits
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty place for what is unpacked."""
+    monkeypatch.setenv("CT_GUARD_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"

@@ -24,10 +24,7 @@ from .test_export_agreement import CASES, GELU_TABLE, IDS, reference
 TEXTS = ("Question: What is 2 plus 2?\nAnswer:", " It's 1234.5, naïve – 你好\n\n\t x", "(ii): yes")
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("CT_GUARD_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture

@@ -1,16 +1,19 @@
 """A quantised file, unpacked to float16, computes what its weights say."""
 
-from collections.abc import Callable
+import ctypes
 from contextlib import closing
 from pathlib import Path
 
+import llama_cpp
 import numpy as np
 import pytest
 from transformers import Qwen2Config
 
 from ct_guard.backends import Item, Want
 from ct_guard.backends.dequantised import ORIGIN
+from ct_guard.backends.gguf_file import validate_base
 from ct_guard.backends.llama_cpp import LlamaCppBackend
+from ct_guard.backends.llama_cpp.library import library
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import BackendError, UsageError
 from ct_guard.export import export_base
@@ -21,13 +24,8 @@ from tests.unit.export.conftest import MakeModel
 LABELS: frozenset[Want] = frozenset({"labels"})
 ROUNDINGS = 8
 """Of float16, one after the other: its cache, and what the layers add."""
-Margins = Callable[[LlamaCppBackend | TransformersBackend], np.ndarray]
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("CT_GUARD_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("cache")
 
 
 @pytest.fixture
@@ -81,6 +79,23 @@ def test_a_file_of_floats_is_read_as_it_is(
     with closing(LlamaCppBackend.load(tmp_path / "floats.gguf", threads=1, dtype=dtype)) as backend:
         assert backend.format == "F32"
     assert not (cache / "dequantised").exists()
+
+
+def test_what_is_quantised_beside_larger_floats_is_unpacked(
+    make_model: MakeModel, cache: Path, tmp_path: Path
+) -> None:
+    """Tables of embeddings are often kept in 16 bits, and may be most of a small model."""
+    export_base(make_model(Qwen2Config), tmp_path / "floats.gguf", kind="f16")
+    wanted = llama_cpp.llama_model_quantize_default_params()
+    wanted.ftype = llama_cpp.LLAMA_FTYPE_MOSTLY_Q8_0
+    wanted.token_embedding_type = wanted.output_tensor_type = llama_cpp.GGML_TYPE_F16
+    places = (str(tmp_path / name).encode() for name in ("floats.gguf", "mixed.gguf"))
+    assert library().llama_model_quantize(*places, ctypes.byref(wanted)) == 0
+    kinds = {tensor.type.name for tensor in validate_base(tmp_path / "mixed.gguf").tensors.values()}
+    assert {"Q8_0", "F16"} <= kinds
+    LlamaCppBackend.load(tmp_path / "mixed.gguf", threads=1, dtype="float16").close()
+    (made,) = (cache / "dequantised").glob("*/model.gguf")
+    assert {tensor.type.name for tensor in validate_base(made).tensors.values()} == {"F16", "F32"}
 
 
 def test_other_formats_are_refused(quantised: Path) -> None:
