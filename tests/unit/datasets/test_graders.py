@@ -87,7 +87,8 @@ def test_substring_is_unclear_where_the_gold_is_denied_or_one_of_two() -> None:
         "Paris. Wait, Lyon.", "Paris? No, Lyon.", "Is it Paris? No.", "I thought it was Paris",
         "It used to be Paris but now it is Lyon", "hardly Paris", "unlike Paris",
         "nowhere near Paris", "no longer in Paris", "Paris would be wrong",
-        "Paris can be ruled out", "Paris, which is wrong", "non \u00e8 Paris", "n\u00e3o \u00e9 Paris", "\u4e0d\u662f Paris",
+        "Paris can be ruled out", "Paris, which is wrong",
+        "non \u00e8 Paris", "n\u00e3o \u00e9 Paris", "\u4e0d\u662f Paris",
     ],
 )  # fmt: skip
 def test_a_gold_that_is_held_to_be_taken_back_is_unclear(answer: str) -> None:
