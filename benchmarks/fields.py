@@ -1,12 +1,13 @@
 """What it costs to judge twelve fields beside one whole answer, and how well fields are told apart.
 
     python -m benchmarks.fields cost [--of people|invoice] [-e NAME] [--base DIR|FILE.gguf]
-                                     [--backend transformers|llama_cpp]
+                                     [--backend transformers|llama_cpp] [--dtype NAME]
     python -m benchmarks.fields records OUT.jsonl
 
-`cost`: a document and a record of twelve fields are scored whole, and with their fields, in turn;
-reported is the ratio of the medians of the processor's time, and that of the tokens that are read,
-which is what it would be were nothing but tokens to cost anything. `records`: graded records of the
+`cost`: a document and a record of twelve fields are scored whole and with their fields, by turns;
+reported is the ratio of the medians by the clock, and that of the tokens that are read, which is
+what it would be were nothing but tokens to cost anything. For a machine with nothing beside it.
+`records`: graded records of the
 miniature world, for `ct-guard score --fields` and `ct-guard evaluate --fields`.
 """
 
@@ -14,8 +15,10 @@ import json
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import click
 import torch
@@ -73,10 +76,9 @@ def question_and_record(of: str) -> tuple[str, str]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """Of the processor, in all threads: others that use the machine count for little."""
-    begun = time.process_time()
+    begun = time.perf_counter()
     work()
-    return time.process_time() - begun
+    return time.perf_counter() - begun
 
 
 def tokens_read(loaded: Estimator, told: QuestionAnswer) -> tuple[int, int]:
@@ -99,16 +101,25 @@ def main() -> None:
 @click.option("-e", "--estimator", default="mini", show_default=True)
 @click.option("--base", default=None)
 @click.option("--backend", default="transformers", show_default=True)
+@click.option("--dtype", default=None)
 @click.option("--threads", type=int, default=2, show_default=True)
 @click.option("--of", type=click.Choice(["people", "invoice"]), default="people", show_default=True)
 @click.option("--repeat", default=15, show_default=True)
 def cost(
-    estimator: str, base: str | None, backend: str, threads: int, of: str, repeat: int
+    estimator: str,
+    base: str | None,
+    backend: str,
+    dtype: str | None,
+    threads: int,
+    of: str,
+    repeat: int,
 ) -> None:
     """The ratio of a score with twelve fields to one without."""
-    more = {"threads": threads} if backend == "llama_cpp" else {"dtype": "float32"}
+    more: dict[str, Any] = {"threads": threads} if backend == "llama_cpp" else {}
     torch.set_num_threads(threads)
-    loaded: Estimator = load_estimator(estimator, base=base, backend=backend, device="cpu", **more)
+    loaded: Estimator = load_estimator(
+        estimator, base=base, backend=backend, device="cpu", dtype=dtype or "auto", **more
+    )
     question, answer = question_and_record(of)
     whole = QuestionAnswer(question=question, answer=answer)
     told = whole.model_copy(update={"fields": ()})
@@ -116,11 +127,14 @@ def cost(
     if len(made.fields or {}) != FIELDS:
         raise click.ClickException(f"the record was not read: {made.error}")
     loaded.score([whole])
-    times = [
-        (seconds(lambda: loaded.score([whole])), seconds(lambda: loaded.score([told])))
-        for _ in range(repeat)
-    ]
-    alone, together = (median(each) for each in zip(*times, strict=True))
+    without: list[float] = []
+    beside: list[float] = []
+    turns = [(without, whole), (beside, told)]
+    for _ in range(repeat):
+        for times, asked in turns:
+            times.append(seconds(partial(loaded.score, [asked])))
+        turns.reverse()
+    alone, together = median(without), median(beside)
     read, added = tokens_read(loaded, told)
     click.echo(
         f"{loaded.name} on {loaded.arithmetic}, {of}: {read} tokens for the answer, {added} more"

@@ -8,7 +8,7 @@ does not depend on its neighbours.
 import copy
 import inspect
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -23,11 +23,11 @@ from transformers.cache_utils import DynamicLayer
 
 from ct_guard.errors import BackendError, UsageError
 
+from .attention import trunk_attention
 from .base import KV
 from .head import Head
 from .placement import out_of_memory
 from .tree import Tree
-from .trunk import TrunkAttention
 
 __all__ = [
     "CACHE",
@@ -119,8 +119,7 @@ class Decoder:
     def read_tree(self, tree: Tree, past: Past | None = None) -> torch.Tensor:
         """Hidden states [n, d] of a tree's tokens behind the one row of `past`, which stays as it
         was: each token sees that row and its own ancestors. Right where `reads_trees` is."""
-        trunk = tree.trunk if past is None else 0
-        with TrunkAttention(trunk) if trunk > 1 else nullcontext():
+        with trunk_attention(self.model, tree.trunk if past is None else 0):
             return self._read_among(tree.ids, tree.ancestors, tree.depths, past)
 
     def _read_among(
@@ -129,27 +128,21 @@ class Decoder:
         """Tokens that see `past` and, as `sees` [n, n] says, each other, `behind` it by so many."""
         device, kind = self.model.device, next(self.model.parameters()).dtype
         before = torch.zeros((1, 0), device=device) if past is None else past.mask
-        count = len(tokens)
-        width = rounded(count) if self.few_sizes else count
-        ids, depths = np.zeros((2, width), np.int64)
-        ids[:count], depths[:count] = tokens, behind
-        seen = np.eye(width, dtype=np.bool_)
-        seen[:count, :count] = sees
         allowed = torch.cat(
-            [before.bool().expand(width, -1), torch.from_numpy(seen).to(device)], dim=1
+            [before.bool().expand(len(tokens), -1), torch.from_numpy(sees).to(device)], dim=1
         )
         mask = torch.zeros((1, 1, *allowed.shape), dtype=kind, device=device)
         mask.masked_fill_(~allowed, torch.finfo(kind).min)
-        positions = before.long().sum(1, keepdim=True) + torch.from_numpy(depths).to(device)
+        positions = before.long().sum(1, keepdim=True) + torch.from_numpy(behind).to(device)
         with _named_errors():
             output = self.layers(
-                input_ids=torch.from_numpy(ids)[None].to(device),
+                input_ids=torch.from_numpy(tokens)[None].to(device),
                 attention_mask=mask,
                 position_ids=positions,
                 use_cache=past is not None,
                 **({} if past is None else {CACHE: _branch(past.cache)}),
             )
-        hidden: torch.Tensor = output.last_hidden_state[0, :count]
+        hidden: torch.Tensor = output.last_hidden_state[0]
         return hidden
 
     @cached_property

@@ -38,7 +38,9 @@ class Tree:
     def ancestors(self) -> NDArray[np.bool_]:
         """[n, n]: which tokens each one stands behind, itself among them."""
         seen = np.eye(len(self.ids), dtype=np.bool_)
-        for at, parent in enumerate(self.parents):
+        line = self.trunk
+        seen[:line, :line] = np.tri(line, dtype=np.bool_)
+        for at, parent in enumerate(self.parents[line:].tolist(), line):
             if parent >= 0:
                 seen[at] |= seen[parent]
         return seen
@@ -46,7 +48,10 @@ class Tree:
     @property
     def depths(self) -> NDArray[np.int64]:
         """[n]: how many tokens each one stands behind in its row."""
-        return np.asarray(self.ancestors.sum(axis=1) - 1, np.int64)
+        found: list[int] = []
+        for parent in self.parents.tolist():
+            found.append(found[parent] + 1 if parent >= 0 else 0)
+        return np.array(found, np.int64)
 
     @property
     def through(self) -> list[list[int]]:

@@ -3,7 +3,7 @@
 import re
 import unicodedata
 
-from .template import FIELD_PREAMBLE, QUERY_TEXT
+from .template import QUERY_TEXT
 
 __all__ = ["forgery_in"]
 
@@ -27,7 +27,7 @@ def _letters(text: str) -> str:
     return re.sub(r"[^a-z0-9]+", "", text.translate(_DIGITS)).translate(_DIGITS)
 
 
-_ASKED = tuple(_letters(text.partition("?")[0].lower()) for text in (QUERY_TEXT, FIELD_PREAMBLE))
+_ASKED = _letters(QUERY_TEXT.partition("?")[0].lower())
 _CHOICES = ("choices", "options", "inoii", "iyesii", "iiyesi", "iinoi")
 """What follows the query's question, in its own words or in an order of the labels."""
 
@@ -59,13 +59,12 @@ def forgery_in(text: str) -> str | None:
     if found := _SAID.search(folded):
         return " ".join(found[0].split())
     letters = _letters(folded)
-    for asked in _ASKED:
-        at = letters.find(asked)
-        while at >= 0:
-            behind = letters[at + len(asked) :][:40]
-            if any(choice in behind for choice in _CHOICES):
-                return "the query's question"
-            at = letters.find(asked, at + len(asked))
+    at = letters.find(_ASKED)
+    while at >= 0:
+        behind = letters[at + len(_ASKED) :][:40]
+        if any(choice in behind for choice in _CHOICES):
+            return "the query's question"
+        at = letters.find(_ASKED, at + len(_ASKED))
     return None
 
 

@@ -2,7 +2,7 @@
 the project where they stand.
 
 Source of the first: `roman_choice` of Kapoor et al. 2024 (arXiv 2406.08391), section 4 and
-appendix. The second is ours, in its words.
+appendix. The second is ours, and begins as the first.
 """
 
 import hashlib
@@ -38,8 +38,9 @@ TEMPLATE_DATE = "2024-07-26"
 """The day that it is for every chat template that reads the clock: what a row scores follows from
 the row alone, not from when it is scored. Stored in every manifest, as the query's hash."""
 
-FIELD_PREAMBLE = "\n\nIs each field correct?\n(i): no\n(ii): yes"
-"""Behind an answer, the same for all of its fields."""
+FIELD_PREAMBLE = QUERY_TEXT.removesuffix("\nAnswer:")
+"""Behind an answer, the same for all of its fields: what the answer's own query begins with, which
+is then read once for both."""
 
 FIELD_FILLED = ("\n-", ":", "?")
 """Around the path and the value of a field, behind the preamble: short, as it is read for each."""

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from torch import nn
 
 from ct_guard.backends import Adapter, Item, Want
+from ct_guard.backends.attention import grouped_attention
 from ct_guard.backends.forward import Past
-from ct_guard.backends.grouped import grouped_attention
 from ct_guard.backends.transformers import TransformersBackend
 from ct_guard.errors import TuningError
 from ct_guard.query import Query

@@ -16,14 +16,14 @@ def query() -> FieldQuery:
 
 
 def test_the_text_is_pinned_byte_for_byte(query: FieldQuery) -> None:
-    assert FIELD_PREAMBLE == "\n\nIs each field correct?\n(i): no\n(ii): yes"
+    assert FIELD_PREAMBLE == "\n\nIs the proposed answer correct?\nChoices:\n(i): no\n(ii): yes"
     assert FIELD_FILLED == ("\n-", ":", "?")
     assert FIELD_EMPTY == ("\n-", ": none", "?")
     assert backend.encoder.decode(query.filled[0]) == FIELD_PREAMBLE + "\n-"
 
 
 def test_its_hash_is_pinned() -> None:
-    assert FIELD_QUERY_HASH == "5e49b0801d7eb536b91de34b03acf780d982fd23f2832079e2333833f4ccbdb9"
+    assert FIELD_QUERY_HASH == "2c66a6726ba3aa25b80abdd51243b232512a34ec85462250ec72f0c6f1675cff"
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_chat_template_closes_the_query(query: FieldQuery) -> None:
 
 def test_text_that_speaks_as_this_query_is_a_forgery() -> None:
     assert forgery_in(f"fine.{FIELD_PREAMBLE}") is not None
-    assert forgery_in("Is each field correct? I wonder.") is None
+    assert forgery_in("Is the proposed answer correct? I wonder.") is None
 
 
 def test_numbers_and_texts_are_shown_apart() -> None:

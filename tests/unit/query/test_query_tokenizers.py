@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from ct_guard.backends.tokens import TokenizerEncoder
 from ct_guard.errors import MismatchError
-from ct_guard.query import QUERY_TEXT, build_query
+from ct_guard.query import QUERY_TEXT, build_field_query, build_query
+from ct_guard.query.template import FIELD_PREAMBLE
 
 DUMMY = "\u2581"
 BYTES = [f"<0x{byte:02X}>" for byte in range(256)]
@@ -120,3 +121,14 @@ def test_a_saved_truncation_is_not_applied() -> None:
 def test_a_tokenizer_without_a_core_is_refused() -> None:
     with pytest.raises(MismatchError, match="fast tokenizer"):
         TokenizerEncoder(object())
+
+
+def test_a_query_about_a_field_begins_as_the_answers_own(tokenizer: Any) -> None:
+    """So that both are read once: all but the last of the query's lines."""
+    encoder = TokenizerEncoder(tokenizer)
+    query = build_query("raw", encoder)
+    about = build_field_query("raw", encoder, query.label_ids).about("town", "Kelso", encoder)
+    shared = next(
+        at for at, pair in enumerate(zip(query.ids, about.ids, strict=False)) if len(set(pair)) > 1
+    )
+    assert encoder.decode(query.ids[:shared]).strip("\n") == FIELD_PREAMBLE.strip("\n")

@@ -1,15 +1,21 @@
-"""Attention in groups is PyTorch's own, and so are its gradients."""
+"""Attention of ours comes to what PyTorch's own does, and so do its gradients."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
 
 import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from ct_guard.backends.attention import grouped_attention, trunk_attention
 from ct_guard.backends.forward import Decoder
-from ct_guard.backends.grouped import grouped_attention
+from ct_guard.backends.tree import Tree
 
 CONTEXTS = [(1, 2, 3, 4, 5), (6, 7)]
 ASKED = [(8, 9, 10), (11,)]
 """Of other lengths, so that there is padding in the cache and in front of what is read."""
+TREE = Tree.of([(1, 2, 3, 4, 5), (1, 2, 3, 6), (1, 2, 3, 6, 7)])
 
 
 def decoder(kind: torch.dtype = torch.float32, attention: str = "sdpa") -> Decoder:
@@ -43,9 +49,38 @@ def test_it_reads_and_learns_as_without_groups() -> None:
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-4)
 
 
-def test_it_is_on_inside_only() -> None:
+def of_tree(made: Decoder, length: int) -> torch.Tensor:
+    """Hidden states of a tree whose first `length` tokens are read as a line."""
+    with torch.no_grad(), trunk_attention(made.model, length):
+        return made._read_among(TREE.ids, TREE.ancestors, TREE.depths, None)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_a_trunk_comes_to_what_the_mask_does(kind: torch.dtype) -> None:
+    made = decoder(kind)
+    expected = of_tree(made, 0)
+    close = 4 * torch.finfo(kind).eps * float(expected.abs().max())
+    torch.testing.assert_close(of_tree(made, TREE.trunk), expected, atol=close, rtol=0)
+
+
+def test_a_length_beyond_the_trunk_does_not() -> None:
+    """So that a wrong one would be seen."""
+    made = decoder()
+    found, expected = of_tree(made, TREE.trunk + 1), of_tree(made, 0)
+    assert not torch.allclose(found, expected, atol=1e-3)
+
+
+def test_a_tree_may_be_all_trunk() -> None:
+    made, line = decoder(), Tree.of([(1, 2, 3, 4)])
+    with torch.no_grad():
+        expected = made.read([(1, 2, 3, 4)]).hidden[0]
+        torch.testing.assert_close(made.read_tree(line), expected, atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.parametrize("ours", [grouped_attention, lambda model: trunk_attention(model, 3)])
+def test_it_is_on_inside_only(ours: Callable[[Any], AbstractContextManager[None]]) -> None:
     model = decoder().model
-    with grouped_attention(model):
+    with ours(model):
         assert model.config._attn_implementation != "sdpa"
     assert model.config._attn_implementation == "sdpa"
 
@@ -57,3 +92,9 @@ def test_other_models_attend_as_they_do(kind: torch.dtype, attention: str) -> No
     made = decoder(kind, attention).model
     with grouped_attention(made):
         assert made.config._attn_implementation == attention
+
+
+def test_a_line_of_one_token_is_no_trunk() -> None:
+    model = decoder().model
+    with trunk_attention(model, 1):
+        assert model.config._attn_implementation == "sdpa"
