@@ -29,7 +29,15 @@ from ct_guard.store import ProbeHead
 from .config import TuningConfig
 from .data import RenderedAnswer
 from .prefixes import Prefixes, row_length
-from .trained import adapter_in, create_lora, fresh_head, save_head, save_lora, served_head
+from .trained import (
+    adapter_in,
+    create_lora,
+    fresh_head,
+    lora_in_its_format,
+    save_head,
+    save_lora,
+    served_head,
+)
 from .warm_start import Read, Watching, fit_weights, last_writer, set_start, stacked
 
 __all__ = ["LEARNERS", "Before", "Learner", "LoraProbeLearner", "ProbeLearner", "QueryLearner"]
@@ -170,7 +178,7 @@ class QueryLearner:
         decoder = self.backend.decoder
         asked, labels = query.ids, query.label_ids
         if before.past is not None:
-            with grouped_attention(self.backend.model):
+            with grouped_attention(self.backend.model), lora_in_its_format(self.backend.model):
                 step = decoder.read([row.query or asked for row in rows], before.past)
             return Reading(decoder.head.logits(step.hidden[:, -1], labels))
         step = decoder.read([(*row.context, *row.answer, *asked) for row in rows], cached=False)

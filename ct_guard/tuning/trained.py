@@ -1,9 +1,14 @@
 """What a method trains, made and saved: a LoRA, and a head over hidden states."""
 
 import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
+import torch
 from peft import LoraConfig
+from peft.helpers import disable_input_dtype_casting
 from torch import nn
 
 from ct_guard.backends import Adapter
@@ -15,7 +20,15 @@ from ct_guard.store import PROBE, PROBE_SIZES, ProbeHead, dump_probe
 from .config import TuningConfig
 from .writing import writing
 
-__all__ = ["adapter_in", "create_lora", "fresh_head", "save_head", "save_lora", "served_head"]
+__all__ = [
+    "adapter_in",
+    "create_lora",
+    "fresh_head",
+    "lora_in_its_format",
+    "save_head",
+    "save_lora",
+    "served_head",
+]
 
 
 def adapter_in(folder: Path, config: TuningConfig) -> Adapter:
@@ -48,6 +61,20 @@ def create_lora(
             f"this LoRA does not fit the base model ({first}): name linear layers that it has, or"
             " 'all-linear', as targets"
         ) from error
+
+
+@contextmanager
+def lora_in_its_format(model: Any) -> Iterator[None]:
+    """Inside, where there are gradients, the LoRA of a base in bfloat16 on a CPU multiplies in
+    bfloat16, too. Its weights are in float32, and PEFT would copy all that a layer reads into that
+    format: half of the time of a step."""
+    here = model.device.type == "cpu" and model.dtype == torch.bfloat16
+    here = here and torch.is_grad_enabled()
+    with (
+        torch.autocast("cpu", torch.bfloat16, enabled=here),
+        disable_input_dtype_casting(model, active=here),
+    ):
+        yield
 
 
 def save_lora(backend: TransformersBackend, adapter: Adapter) -> None:
