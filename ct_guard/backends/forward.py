@@ -46,6 +46,9 @@ Ints = NDArray[np.int64]
 
 CACHE = "cache" if Version(transformers.__version__) >= Version("5.24") else "past_key_values"
 """The keyword by which a model takes its cache."""
+_ROWS = 32
+"""Rows of a matrix that kernels take at a time: fewer cost as many."""
+
 _TRIAL_PAST = (5, 6, 7, 8, 9)
 _TRIAL_ROWS = ((1, 2, 3), (1, 2, 4, 5, 6), (7, 8))
 """Token ids, which every vocabulary has."""
@@ -119,7 +122,8 @@ class Decoder:
     def read_tree(self, tree: Tree, past: Past | None = None) -> torch.Tensor:
         """Hidden states [n, d] of a tree's tokens behind the one row of `past`, which stays as it
         was: each token sees that row and its own ancestors. Right where `reads_trees` is."""
-        with trunk_attention(self.model, tree.trunk if past is None else 0):
+        trunk = tree.trunk if past is None else 0
+        with trunk_attention(self.model, trunk - trunk % _ROWS or trunk):
             return self._read_among(tree.ids, tree.ancestors, tree.depths, past)
 
     def _read_among(
@@ -128,21 +132,27 @@ class Decoder:
         """Tokens that see `past` and, as `sees` [n, n] says, each other, `behind` it by so many."""
         device, kind = self.model.device, next(self.model.parameters()).dtype
         before = torch.zeros((1, 0), device=device) if past is None else past.mask
+        count = len(tokens)
+        width = -(-count // _ROWS) * _ROWS if self.few_sizes else count
+        ids, depths = np.zeros((2, width), np.int64)
+        ids[:count], depths[:count] = tokens, behind
+        seen = np.eye(width, dtype=np.bool_)
+        seen[:count, :count] = sees
         allowed = torch.cat(
-            [before.bool().expand(len(tokens), -1), torch.from_numpy(sees).to(device)], dim=1
+            [before.bool().expand(width, -1), torch.from_numpy(seen).to(device)], dim=1
         )
         mask = torch.zeros((1, 1, *allowed.shape), dtype=kind, device=device)
         mask.masked_fill_(~allowed, torch.finfo(kind).min)
-        positions = before.long().sum(1, keepdim=True) + torch.from_numpy(behind).to(device)
+        positions = before.long().sum(1, keepdim=True) + torch.from_numpy(depths).to(device)
         with _named_errors():
             output = self.layers(
-                input_ids=torch.from_numpy(tokens)[None].to(device),
+                input_ids=torch.from_numpy(ids)[None].to(device),
                 attention_mask=mask,
                 position_ids=positions,
                 use_cache=past is not None,
                 **({} if past is None else {CACHE: _branch(past.cache)}),
             )
-        hidden: torch.Tensor = output.last_hidden_state[0]
+        hidden: torch.Tensor = output.last_hidden_state[0, :count]
         return hidden
 
     @cached_property

@@ -71,10 +71,26 @@ def test_a_length_beyond_the_trunk_does_not() -> None:
 
 
 def test_a_tree_may_be_all_trunk() -> None:
-    made, line = decoder(), Tree.of([(1, 2, 3, 4)])
+    made, row = decoder(), (*range(32), *range(32))
     with torch.no_grad():
-        expected = made.read([(1, 2, 3, 4)]).hidden[0]
-        torch.testing.assert_close(made.read_tree(line), expected, atol=1e-6, rtol=1e-5)
+        expected = made.read([row]).hidden[0]
+        torch.testing.assert_close(made.read_tree(Tree.of([row])), expected, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("length", [5, 31, 32, 45, 64])
+def test_a_tree_reads_as_its_rows_whatever_the_length_of_its_trunk(
+    length: int, kind: torch.dtype
+) -> None:
+    made = decoder(kind)
+    line = tuple(at % 30 for at in range(length))
+    rows = [(*line, 30, 1), (*line, 31), (*line, 30, 2, 3)]
+    tree = Tree.of(rows)
+    with torch.no_grad():
+        found = made.read_tree(tree)[torch.from_numpy(tree.ends)]
+        expected = torch.cat([made.read([row]).hidden[0, -1:] for row in rows])
+    close = 8 * torch.finfo(kind).eps * float(expected.abs().max())
+    torch.testing.assert_close(found, expected, atol=close, rtol=0)
 
 
 @pytest.mark.parametrize("ours", [grouped_attention, lambda model: trunk_attention(model, 3)])
@@ -90,8 +106,14 @@ def test_it_is_on_inside_only(ours: Callable[[Any], AbstractContextManager[None]
 )
 def test_other_models_attend_as_they_do(kind: torch.dtype, attention: str) -> None:
     made = decoder(kind, attention).model
-    with grouped_attention(made):
+    with torch.no_grad(), grouped_attention(made):
         assert made.config._attn_implementation == attention
+
+
+def test_in_bfloat16_only_what_is_learnt_from_is_grouped() -> None:
+    made = decoder(torch.bfloat16).model
+    with grouped_attention(made):
+        assert made.config._attn_implementation != "sdpa"
 
 
 def test_a_line_of_one_token_is_no_trunk() -> None:
