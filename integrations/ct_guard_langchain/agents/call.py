@@ -16,8 +16,8 @@ from langgraph.types import Command
 
 from ct_guard.errors import BackendError
 from ct_guard.guard import Guard, Ladder, Outcome
-from ct_guard.policies import draws
-from ct_guard.records import Confidence, Decision
+from ct_guard.policies import Situation, draws
+from ct_guard.records import Assessment, Confidence, Decision
 from ct_guard.runs import RunLayer, RunTurn
 
 from ..assess import Case, Scores
@@ -25,7 +25,6 @@ from ..climbing import Drawn, Further, check_varied, further
 from ..delivery import Delivered, Delivery
 from ..fields import dropped_in, object_without
 from ..hearing import LastCall, ModelCall, atell, hearing, note_in, tell
-from ..messages import turn_of
 from ..muted import Muted
 from ..record import KEY, ConfidenceRecord, record_in, total_usage
 from ..telling import tell_judged
@@ -39,6 +38,9 @@ MISPLACED = (
 )
 """What the log says of one (`AgentCall.misplaced`), by the name of the guard."""
 
+MISFIT = "this structured answer does not fit its schema"
+"""What the record of one says, and the result of its call where its words are withheld."""
+
 
 @dataclass(frozen=True)
 class Said:
@@ -51,11 +53,12 @@ class Said:
 
 
 class NothingSaidError(BackendError):
-    """A response in which nothing can be judged."""
+    """A response that answers nothing: no model said anything in it, or what it said, which are the
+    `cases`, does not fit the schema."""
 
-    def __init__(self, response: ModelResponse[Any]) -> None:
-        super().__init__("it gave no answer that can be judged")
-        self.response = response
+    def __init__(self, response: ModelResponse[Any], cases: Sequence[Case] = ()) -> None:
+        super().__init__(MISFIT if cases else "it gave no answer that can be judged")
+        self.response, self.cases = response, cases
 
 
 class AgentCall:
@@ -138,18 +141,15 @@ class AgentCall:
         return request if model is request.model else request.override(model=model)
 
     def heard(self, model: object, response: ModelResponse[Any]) -> list[Case]:
-        """What is judged of a response. Raises NothingSaidError where nothing in it can be: no
-        message of a model, or a structured answer that does not fit its schema, which the agent
-        asks for again."""
+        """What is judged of a response. Raises NothingSaidError where it is no answer to go on
+        with: no message of a model, or a structured answer that does not fit its schema, which the
+        agent asks for again."""
         all_said = _said_in(response)
         if not all_said:
             raise NothingSaidError(response)
         message = all_said[-1]  # whose calls run
         said = Said(response, message, _call_of(message, self._ears[-1]))
         self._heard.append(said)
-        turn = turn_of(message, self._schemas)
-        if turn == "answer" and message.tool_calls and response.structured_response is None:
-            raise NothingSaidError(response)
         asked, who = self._messages, _name(model)
         if said.call is not None and not self._told:  # which is no part of what was asked
             self.misplaced |= said.call.messages != asked or (
@@ -159,6 +159,9 @@ class AgentCall:
         if said.call is not None:
             who = said.call.model or who
         cases = [Case(self._guard, asked, e, who, self._schemas, gated=True) for e in all_said]
+        answers = cases[-1].turn == "answer" and message.tool_calls
+        if answers and response.structured_response is None:
+            raise NothingSaidError(response, cases)
         return cases if self.ladder.index else list(map(self._further.beside, cases))
 
     def scored(self, cases: Sequence[Case], scores: Sequence[Scores]) -> Decision | None:
@@ -168,9 +171,7 @@ class AgentCall:
         turn = RunTurn(turn=case.turn, p=tuple(map(_worth, found)), retries=self.ladder.retried)
         run = (*self._turns, turn)
         situation = replace(self.ladder.situation, run=run)
-        made = [each.decided(p, situation) for each, p in zip(cases, scores, strict=True)]
-        weakest = min(made, key=lambda each: -1.0 if each.p is None else each.p)
-        assessment = weakest.model_copy(update={"calls": made[-1].calls})
+        assessment = _weakest(cases, scores, situation)
         if wanting := self.ladder.wanting(assessment):
             return wanting
         self._told = assessment.decision.told
@@ -188,11 +189,29 @@ class AgentCall:
         self._further = further(self.ladder, decision, drawn, self._schemas)
         return list(map(self._further.beside, cases))
 
-    def passed_on(self, response: ModelResponse[Any]) -> ModelResponse[Any]:
-        """A response in which nothing can be judged, as it is."""
-        if self._heard:
-            self._delivered = (self._heard[-1].call, self._heard[-1].message)
-        return response
+    def passed_on(
+        self, nothing: NothingSaidError, scores: Sequence[Scores]
+    ) -> ModelResponse[Any] | ExtendedModelResponse[Any]:
+        """A response that answers nothing, given the scores of its cases. The agent asks again for
+        an answer that does not fit its schema; unless the policy lets all of it pass, the history
+        has only that it was given. A person is not asked: whatever they say, it is not used."""
+        if not nothing.cases:
+            return nothing.response
+        said = self._heard[-1]
+        assessment = _weakest(nothing.cases, scores, Situation(models_left=0, exhausted=True))
+        passes = _passes_whole(assessment.decision)
+        if not passes:
+            decision = assessment.decision.model_copy(update={"action": "abstain"})
+            assessment = assessment.model_copy(update={"decision": decision})
+        outcome = Outcome(said, [assessment], 0, 1, MISFIT)
+        message, record = self._message(outcome)
+        response = _response(outcome, message)
+        if not passes:
+            response = _emptied(said, message, self._schemas)
+            message = response.result[0]
+        self._delivered = (said.call, message)
+        self._tell(record, said)
+        return ExtendedModelResponse(response, Command(update={KEY: record}))
 
     def delivered(self) -> ExtendedModelResponse[Any]:
         """The response that counts, its record on the message and in the state."""
@@ -298,6 +317,32 @@ def _with_ids(said: AIMessage, schemas: Collection[str]) -> AIMessage:
 def _drawn(response: ModelResponse[Any]) -> Drawn | Exception:
     said = _said_in(response)
     return Drawn(said[-1], said) if said else NothingSaidError(response)
+
+
+def _weakest(cases: Sequence[Case], scores: Sequence[Scores], situation: Situation) -> Assessment:
+    """What the policy makes of the weakest case, with the calls of the last one, which run."""
+    made = [each.decided(p, situation) for each, p in zip(cases, scores, strict=True)]
+    weakest = min(made, key=lambda each: -1.0 if each.p is None else each.p)
+    return weakest.model_copy(update={"calls": made[-1].calls})
+
+
+def _passes_whole(decision: Decision) -> bool:
+    """Whether an answer passes with all its fields."""
+    return decision.action == "pass" and set((decision.fields or {}).values()) <= {"pass"}
+
+
+def _emptied(said: Said, withheld: BaseMessage, schemas: Collection[str]) -> ModelResponse[Any]:
+    """A structured answer that does not fit its schema without its words: calls of `schemas` alone,
+    each with a result that does not repeat it, so that the agent asks again."""
+    calls = [{**call, "args": {}} for call in said.message.tool_calls if call["name"] in schemas]
+    emptied = withheld.model_copy(update={"content": "", "tool_calls": calls})
+    told = {"content": f"Error: {MISFIT}. Answer again, as it wants it.", "artifact": None}
+    results = [
+        each.model_copy(update=told)
+        for each in said.response.result
+        if isinstance(each, ToolMessage) and each.name in schemas
+    ]
+    return ModelResponse(result=[emptied, *results], structured_response=None)
 
 
 def _response(outcome: Outcome[Said], message: BaseMessage) -> ModelResponse[Any]:

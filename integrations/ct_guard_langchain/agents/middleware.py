@@ -30,6 +30,7 @@ from ct_guard.guard import Guard, Observer, Terms
 from ct_guard.monitoring import Monitor
 from ct_guard.policies import OnError, OnMissing, Policy
 
+from ..assess import ascore, score
 from ..climbing import aclimb, climb
 from ..delivery import (
     ABSTAIN_MESSAGE,
@@ -75,6 +76,8 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
     * human: the agent interrupts, and is resumed as after LangChain's own human review; this needs
       a checkpointer. What waits for review is in the state already: show it as a draft. So it does
       for the fields of a structured answer that a policy `fields` has reviewed.
+    * a structured answer that does not fit its schema is judged, and asked for again as LangChain
+      does it; one that does not pass leaves a call without arguments, and no person is asked.
     * a `Run` in the policy: where the run as a whole is unlikely to succeed, by the confidences of
       its turns and calls so far (`state["ct_guard_run"]`), it ends, is planned anew, or waits for a
       person.
@@ -187,7 +190,7 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
             climb(call, ask, draw)
             said = call.delivered()
         except NothingSaidError as nothing:
-            said = call.passed_on(nothing.response)
+            said = call.passed_on(nothing, score(nothing.cases))
         self._say_misplaced(call)
         call.tell()
         return said
@@ -211,7 +214,7 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
             await aclimb(call, ask, draw)
             said = call.delivered()
         except NothingSaidError as nothing:
-            said = call.passed_on(nothing.response)
+            said = call.passed_on(nothing, await ascore(nothing.cases))
         self._say_misplaced(call)
         await call.atell()
         return said

@@ -67,6 +67,25 @@ async def test_a_doubtful_field_is_dropped_from_the_response_and_the_message(
     assert is_valid(state["messages"])
 
 
+@pytest.mark.parametrize("below", ["drop", "review", "retry"])
+async def test_an_answer_that_misses_its_schema_stays_only_where_all_its_fields_pass(
+    estimator: Estimator, below: str
+) -> None:
+    policy = {"kind": "fields", "threshold": 0.5, "below": below}
+    missed = [calling("Place", "1", job="Selby"), calling("Place", "2", job="baker")]
+    agent = create_agent(
+        model(*missed, said("tool", town="Kelso")),
+        response_format=STRATEGIES["tool"],
+        middleware=[ConfidenceMiddleware(estimator, policy)],
+        checkpointer=InMemorySaver(),
+    )
+    state = await run("invoke", agent, ASK, {"configurable": {"thread_id": "one"}})
+    assert state["structured_response"] == Place(town="Kelso")
+    assert [state["messages"][at].tool_calls[0]["args"] for at in (1, 3)] == [{}, {"job": "baker"}]
+    assert "Selby" not in str(state)
+    assert is_valid(state["messages"])
+
+
 async def test_a_doubtful_field_has_the_agents_model_asked_once_more(estimator: Estimator) -> None:
     policy = {"kind": "fields", "threshold": 0.5, "below": "retry"}
     agent = create_agent(

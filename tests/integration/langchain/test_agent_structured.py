@@ -123,17 +123,67 @@ async def test_a_call_before_the_answer_is_a_call(
     assert [record["turn"] for record in records] == ["tool_call", "answer"]
 
 
+# --- an answer that misses its schema -------------------------------------------------------------
+
+WITHHOLD: dict[str, Any] = {
+    "abstain": 0.7,
+    "human": Review(threshold=0.7),
+    "retry": {"kind": "retry", "threshold": 0.7},
+    "escalate": {"kind": "escalate", "threshold": 0.7},
+}
+
+
 @each_way
-async def test_an_answer_that_misses_its_schema_is_asked_for_again_unjudged(
-    estimator: Estimator, way: str
+@pytest.mark.parametrize("policy", WITHHOLD)
+@pytest.mark.parametrize("also", [(), (search,)], ids=["alone", "beside a call"])
+async def test_one_that_the_policy_withholds_leaves_nothing_in_the_history_and_is_asked_for_again(
+    estimator: Estimator, way: str, policy: str, also: tuple[Any, ...]
 ) -> None:
-    said = [calling("Place", village="unsure"), place("tool", "sure")]
-    agent = agent_on(estimator, "tool", *said)
+    missed = calling("Place", village="unsure", text="unsure")
+    if also:
+        other = {"name": "search", "args": {"word": "unsure"}, "id": "2", "type": "tool_call"}
+        missed = missed.model_copy(update={"tool_calls": [*missed.tool_calls, other]})
+    said = [missed, place("tool", "sure")]
+    agent = agent_on(estimator, "tool", *said, tools=also, policy=WITHHOLD[policy])
     state = await run(way, agent, ASK, THREAD)
-    records = [get_confidence(m) for m in state["messages"] if isinstance(m, AIMessage)]
-    assert records[0] is None
+    assert "unsure" not in str(list(agent.get_state_history(THREAD)))
+    record = get_confidence(state["messages"][1])
+    assert record is not None
+    assert (record.action, record["turn"]) == ("abstain", "answer")
+    assert "does not fit its schema" in record["error"]
     assert state["structured_response"] == Place(town="sure")
+    assert state["ct_guard"]["action"] == "pass"
     assert is_valid(state["messages"])
+
+
+@each_way
+@pytest.mark.parametrize(("policy", "village"), [(0.7, "sure"), (Annotate(), "unsure")])
+async def test_one_that_passes_stays_as_it_is_with_its_record(
+    estimator: Estimator, way: str, policy: Any, village: str
+) -> None:
+    said = [calling("Place", village=village), place("tool", "sure")]
+    state = await run(way, agent_on(estimator, "tool", *said, policy=policy), ASK, THREAD)
+    missed = state["messages"][1]
+    assert missed.tool_calls == said[0].tool_calls
+    assert record_of(missed)["action"] == "pass"
+    assert "town" in state["messages"][2].text
+    assert state["structured_response"] == Place(town="sure")
+
+
+async def test_one_that_nobody_can_judge_goes_by_on_error(broken: Estimator) -> None:
+    said = [calling("Place", village="unsure"), place("tool", "sure")]
+    agent = agent_on(broken, "tool", *said)
+    state = await run("invoke", agent, ASK, THREAD)
+    record = record_of(state["messages"][1])
+    assert (record["status"], record["action"]) == ("error", "abstain")
+    assert "unsure" not in str(state)
+
+
+@pytest.mark.parametrize("mode", ["messages", "updates", "values", "debug", "custom"])
+def test_no_stream_tells_one_that_is_withheld(estimator: Estimator, mode: Any) -> None:
+    said = [calling("Place", village="unsure", text="unsure"), place("tool", "sure")]
+    parts = list(agent_on(estimator, "tool", *said).stream(ASK, THREAD, stream_mode=mode))
+    assert "unsure" not in repr(parts)
 
 
 async def test_a_stronger_model_that_misses_the_schema_is_passed_over(estimator: Estimator) -> None:
