@@ -220,7 +220,8 @@ def get_confidence_callback(
 
 def report(observations: Sequence[Observation], *, lowest: int = 5) -> str:
     """Counts, mean p and actions, then the `lowest` rows, the least sure first; rows without a
-    probability have none to be low, and are counted by their status."""
+    probability have none to be low, and are counted by their status; those that were not read
+    whole, by what was done to them."""
     if not observations:
         return "no answers were seen"
     measured = sorted(
@@ -235,6 +236,8 @@ def report(observations: Sequence[Observation], *, lowest: int = 5) -> str:
     if len(measured) < len(observations):
         blank = (seen.record["status"] for seen in observations if seen.p is None)
         lines.append(f"unmeasured  {_counts(blank)}")
+    if not_whole := [name for seen in observations for name in _not_whole(seen.record)]:
+        lines.append(f"not whole   {_counts(not_whole)}")
     if rows := measured[:lowest]:
         lines += ["", f"{'p':>5}  {'action':9} {'question':{_WIDTH}} answer"]
         lines += [
@@ -243,6 +246,12 @@ def report(observations: Sequence[Observation], *, lowest: int = 5) -> str:
             for p, seen in rows
         ]
     return "\n".join(lines)
+
+
+def _not_whole(record: ConfidenceRecord) -> list[str]:
+    """Why the estimator has not read all that was said."""
+    flags = {"truncated": record["truncated"], "sanitized": record.get("sanitized", False)}
+    return [name for name, is_set in flags.items() if is_set]
 
 
 def _counts(values: Iterable[str]) -> str:

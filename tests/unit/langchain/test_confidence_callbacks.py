@@ -345,3 +345,10 @@ def test_a_report_of_nothing_measured_and_of_long_texts_stays_a_table(
     watch = ConfidenceCallbackHandler(estimator)
     chain("sure " * 50).invoke({"question": "long\n" * 50}, {"callbacks": [watch]})
     assert all(len(line) <= 110 for line in watch.report().splitlines())
+
+
+def test_the_report_counts_what_was_not_read_whole(estimator: Estimator) -> None:
+    watch = ConfidenceCallbackHandler(estimator)
+    for answer in ("sure", "sure " * 2000, "sure " * 2000, "sure\u200b"):
+        chain(answer).invoke({"question": "?"}, {"callbacks": [watch]})
+    assert watch.report().splitlines()[3] == "not whole   truncated 2, sanitized 1"
