@@ -218,7 +218,9 @@ class AgentCall:
         outcome = self.ladder.outcome()
         message, record = self._message(outcome)
         self._delivered = (outcome.result.call, message)
-        verdict = verdict_of(cast("AIMessage", message), outcome.assessments[0], self._gate)
+        verdict = verdict_of(
+            cast("AIMessage", message), outcome.assessments[0], self._guard.policy, self._gate
+        )
         self._tell(record, outcome.result)
         known = self._guard.estimator.manifest.known
         layer = next((one for one in known if isinstance(one, RunLayer)), None)

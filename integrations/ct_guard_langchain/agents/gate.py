@@ -20,9 +20,9 @@ from ct_guard.policies import OnMissing, Situation, ToolGate, parts
 from ct_guard.records import Confidence, Decision
 
 from ..delivery import may_replace
-from ..record import CallScore, call_digest, record_in
+from ..record import CallScore, call_digest, confidence_in, record_in
 from ..ungated import ASKED
-from .state import GateRecord, Verdict, last_ai, verdict_on, verdicts_in
+from .state import GateRecord, Verdict, last_ai, policy_digest, verdict_on, verdicts_in
 
 __all__ = [
     "CallGate",
@@ -52,6 +52,8 @@ class CallGate:
     blocks: bool
     """Without a gate: whether a call that was never scored is kept from running."""
     policy: str
+    guard: Guard | None = None
+    """Without a gate: decides on calls that were scored under another policy; None: nobody does."""
 
     def decide(
         self, call: Mapping[str, Any], message: AIMessage | None, verdict: Verdict | None
@@ -74,12 +76,14 @@ class CallGate:
     ) -> Decision:
         scores = verdict["calls"] if verdict is not None else []
         found = scores_of(call, message, scores)
+        known = [p for p in found if p is not None]
+        p = min(known) if known and len(known) == len(found) else None
         if self.gate is None:
+            if found and self.guard is not None and not _decided_by(self.guard, verdict):
+                return _decided_anew(self.guard, p, message)
             if found or not self.blocks:
                 return Decision(action="pass", policy=self.policy)
             return Decision(action="abstain", policy=self.policy, reason=_UNSCORED)
-        known = [p for p in found if p is not None]
-        p = min(known) if known and len(known) == len(found) else None
         decision = self.gate.decide(Confidence(p=p), Situation(tool=call["name"], turn="tool_call"))
         if found or decision.action == "pass":
             return decision
@@ -101,7 +105,28 @@ def gate_of(guard: Guard, on_missing: OnMissing | None) -> CallGate:
     gate = next((part for part in parts(guard.policy) if isinstance(part, ToolGate)), None)
     if on_missing is not None:
         gate = (gate or ToolGate(default=0.0)).model_copy(update={"on_missing": on_missing})
-    return CallGate(gate, may_replace(guard, gated=True), guard.policy.name)
+    return CallGate(gate, may_replace(guard, gated=True), guard.policy.name, guard)
+
+
+def _decided_by(guard: Guard, verdict: Verdict | None) -> bool:
+    """Whether a verdict is of this guard's policy. One from before verdicts named it is of none."""
+    return verdict is not None and verdict.get("policy") == policy_digest(guard.policy)
+
+
+def _decided_anew(guard: Guard, p: float | None, message: AIMessage | None) -> Decision:
+    """What this guard's policy makes of a call that was scored, and let pass, under another."""
+    record = record_in(message)
+    if record is None:
+        confidence, index = Confidence(p=p), 0
+    else:
+        status = "ok" if p is not None else record["status"]
+        confidence = confidence_in({**record, "p": p, "status": status})
+        index = record["model_index"]
+    last = Situation(models_left=0, model_index=index, exhausted=True, turn="tool_call")
+    decision = guard.decide(confidence, last)
+    if decision.action in ("retry", "escalate"):
+        return decision.model_copy(update={"action": "abstain"})
+    return decision
 
 
 _STRICT = ("pass", "human", "abstain")

@@ -74,8 +74,10 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
       just good enough, the model is asked for further answers, heard by nobody; whether they agree
       is evidence, with which the answer is scored again. Calls of tools are decided as they are.
     * human: the agent interrupts, and is resumed as after LangChain's own human review; this needs
-      a checkpointer. What waits for review is in the state already: show it as a draft. So it does
-      for the fields of a structured answer that a policy `fields` has reviewed.
+      a checkpointer; one of an agent inside a tool of another, too, its own or the other's: with
+      `checkpointer=False` a decision would meet another answer than the one shown. What waits for
+      review is in the state already: show it as a draft. So it does for the fields of a structured
+      answer that a policy `fields` has reviewed.
     * a structured answer that does not fit its schema is judged, and asked for again as LangChain
       does it; one that does not pass leaves a call without arguments, and no person is asked.
     * a `Run` in the policy: where the run as a whole is unlikely to succeed, by the confidences of
@@ -96,7 +98,8 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
     policy or by `on_error`: `annotate` streams at once, unless `on_error` is "block" or "raise".
 
     `config={"configurable": {"ct_guard_policy": 0.9}}`, or a `ct_guard_policy` in the context of
-    the run (`context_schema`), sets another policy for one call."""
+    the run (`context_schema`), sets another policy for one call. One that resumes a run judges what
+    nobody was shown; what a person was shown, they decide."""
 
     state_schema = ConfidenceState
 

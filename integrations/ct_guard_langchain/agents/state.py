@@ -1,13 +1,14 @@
 """What the middleware keeps in an agent's state."""
 
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Annotated, Any, NotRequired, cast
 
 from langchain.agents.middleware.types import AgentState, OmitFromInput, PrivateStateAttr
 from langchain_core.messages import AIMessage, AnyMessage
 from typing_extensions import TypedDict
 
-from ct_guard.policies import Turn
+from ct_guard.policies import Policy, Turn
 from ct_guard.records import Action, Assessment, Decision, ReviewChoice
 from ct_guard.runs import RunLayer, RunTurn
 
@@ -21,6 +22,7 @@ __all__ = [
     "RunRecord",
     "Verdict",
     "last_ai",
+    "policy_digest",
     "run_record",
     "turns_in",
     "verdict_of",
@@ -68,6 +70,8 @@ class Verdict(TypedDict):
     allowed: list[ReviewChoice]
     """What a person may do, with the action `human`."""
     reason: str
+    policy: str
+    """A digest of the policy that decided."""
     calls: list[CallScore]
     """The score of each tool call, by its position."""
     reviewed: list[str]
@@ -116,18 +120,26 @@ def verdict_on(message: AIMessage | None, state: object, name: str) -> Verdict |
     return verdict
 
 
-def verdict_of(said: AIMessage, assessment: Assessment, gate: GateRecord | None) -> Verdict:
-    """The verdict on a message, with the `gate` of a policy that the call has set."""
+def verdict_of(
+    said: AIMessage, assessment: Assessment, policy: Policy, gate: GateRecord | None
+) -> Verdict:
+    """The verdict of a policy on a message, with the `gate` of one that the call has set."""
     decision, calls = _waiting(assessment), assessment.calls
     made = Verdict(
         message_id=said.id,
         action=decision.action,
         allowed=list(decision.allowed),
         reason=decision.reason,
+        policy=policy_digest(policy),
         calls=call_scores(said.tool_calls, calls) if calls and said.tool_calls else [],
         reviewed=[],
     )
     return made if gate is None else {**made, "gate": gate}
+
+
+def policy_digest(policy: Policy) -> str:
+    """Equal for equal policies; one of the user's own may differ from itself after a restart."""
+    return sha256(repr(policy).encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def _waiting(assessment: Assessment) -> Decision:

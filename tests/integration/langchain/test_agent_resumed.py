@@ -1,5 +1,6 @@
 """What was decided on a call holds: for that very call, whatever its id, and under the policy that
-it was scored by, also where a run is resumed without it."""
+it was scored by, also where a run is resumed without it. What nobody has decided on is judged by
+the policy of the request that resumes."""
 
 from typing import Any
 
@@ -12,7 +13,7 @@ from langgraph.checkpoint.memory import InMemorySaver
 from langgraph.types import Command, interrupt
 
 from ct_guard.estimators import Estimator
-from ct_guard.policies import Annotate, Threshold, ToolGate
+from ct_guard.policies import Annotate, Review, Threshold, ToolGate
 from ct_guard_langchain import ConfidenceMiddleware
 from tests.integration.langchain.scripted import calling, model
 from tests.integration.langchain.surfaces import is_valid, run
@@ -280,3 +281,105 @@ async def test_calls_that_are_asked_about_apart_are_decided_on_apart(
     assert len(decisions) == 3
     await run(way, agent, Command(resume=decisions), thread())
     assert sorted(ran) == ["one", "three"]
+
+
+# --- what nobody was shown is judged by the policy of the request ---------------------------------
+
+
+def paused_beside(estimator: Estimator, delete: Any, ran: list[str]) -> Any:
+    """An agent that asks about the first of two calls; the other is let through."""
+
+    @tool
+    def look(path: str) -> str:
+        """Look at a file."""
+        ran.append(f"looked at {path}")
+        return "seen"
+
+    both = calling("delete", path="one")
+    other = {"name": "look", "args": {"path": "two"}, "id": "b", "type": "tool_call"}
+    both = both.model_copy(update={"tool_calls": [*both.tool_calls, other]})
+    gate = ASKS.model_copy(update={"answers": Review(threshold=0.1)})
+    return create_agent(
+        model(both, "sure"),
+        [delete, look],
+        middleware=[ConfidenceMiddleware(estimator, gate)],
+        checkpointer=InMemorySaver(),
+    )
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("resuming", "runs"),
+    [
+        (None, ["looked at two", "one"]),
+        (0.4, ["looked at two", "one"]),
+        (Annotate(), ["looked at two", "one"]),
+        (0.9, ["one"]),
+        ({"kind": "escalate", "threshold": 0.9}, ["one"]),
+        (ToolGate(default=0.9), ["one"]),
+    ],
+)
+async def test_a_call_that_nobody_was_asked_about_goes_by_the_policy_of_the_resuming_request(
+    estimator: Estimator, delete: Any, ran: list[str], way: str, resuming: Any, runs: list[str]
+) -> None:
+    agent = paused_beside(estimator, delete, ran)
+    await run(way, agent, ASK, thread())
+    under = thread() if resuming is None else thread(ct_guard_policy=resuming)
+    state = await run(way, agent, decided(APPROVE), under)
+    assert sorted(ran) == runs
+    assert ("look was not run" in str(state["messages"])) == (len(runs) == 1)
+    assert is_valid(state["messages"])
+
+
+@WAYS
+async def test_it_is_shown_to_a_person_where_that_policy_asks_one(
+    estimator: Estimator, delete: Any, ran: list[str], way: str
+) -> None:
+    agent = paused_beside(estimator, delete, ran)
+    await run(way, agent, ASK, thread())
+    strict = thread(ct_guard_policy=Review(threshold=0.9))
+    state = await run(way, agent, decided(APPROVE), strict)
+    (asked,) = state["__interrupt__"]
+    assert [action["name"] for action in asked.value["action_requests"]] == ["look"]
+    await run(way, agent, decided(APPROVE), strict)
+    assert sorted(ran) == ["looked at two", "one"]
+
+
+# --- an agent inside a tool of another ------------------------------------------------------------
+
+
+@WAYS
+@pytest.mark.parametrize(
+    ("decision", "told"),
+    [
+        (APPROVE, "perhaps"),
+        ({"type": "respond", "message": "unsure, but mine"}, "unsure, but mine"),
+        (REJECT, "I don't know."),
+    ],
+    ids=["approve", "respond", "reject"],
+)
+async def test_of_a_nested_agent_what_a_person_saw_stands_and_what_it_says_next_is_judged(
+    estimator: Estimator, way: str, decision: Any, told: str
+) -> None:
+    inner: Any = create_agent(
+        model("perhaps", "another"),
+        middleware=[ConfidenceMiddleware(estimator, Review(threshold=0.7))],
+    )
+
+    @tool
+    def ask(question: str) -> str:
+        """Ask another agent."""
+        return str(inner.invoke({"messages": [("user", question)]})["messages"][-1].text)
+
+    agent = create_agent(
+        model(calling("ask", question="a sure thing?"), "sure"),
+        [ask],
+        middleware=[ConfidenceMiddleware(estimator, 0.4)],
+        checkpointer=InMemorySaver(),
+    )
+    paused = await run(way, agent, ASK, thread())
+    (asked,) = paused["__interrupt__"]
+    assert asked.value["action_requests"][0]["args"] == {"answer": "perhaps"}
+    state = await run(way, agent, decided(decision), thread(ct_guard_policy=0.6))
+    assert state["messages"][2].text == told
+    assert state["messages"][-1].text == "sure"
