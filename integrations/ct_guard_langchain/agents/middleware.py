@@ -74,10 +74,10 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
       just good enough, the model is asked for further answers, heard by nobody; whether they agree
       is evidence, with which the answer is scored again. Calls of tools are decided as they are.
     * human: the agent interrupts, and is resumed as after LangChain's own human review; this needs
-      a checkpointer; one of an agent inside a tool of another, too, its own or the other's: with
-      `checkpointer=False` a decision would meet another answer than the one shown. What waits for
-      review is in the state already: show it as a draft. So it does for the fields of a structured
-      answer that a policy `fields` has reviewed.
+      a checkpointer, and so does an agent inside a tool of another, its own or the other's: with
+      `checkpointer=False` it answers anew, and asks again, each time. What waits for review is in
+      the state already: show it as a draft. So it does for the fields of a structured answer that a
+      policy `fields` has reviewed.
     * a structured answer that does not fit its schema is judged, and asked for again as LangChain
       does it; one that does not pass leaves a call without arguments, and no person is asked.
     * a `Run` in the policy: where the run as a whole is unlikely to succeed, by the confidences of
@@ -279,6 +279,7 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
             allowed=verdict["allowed"],
             structured=structured,
             delivery=self.delivery,
+            by=self.name,
         )
 
     @hook_config(can_jump_to=["model"])

@@ -52,8 +52,10 @@ def review_answer(
     allowed: Sequence[ReviewChoice],
     structured: bool,
     delivery: Delivery,
+    by: str,
 ) -> dict[str, Any]:
-    """Ask about a final answer; return the update of the agent's state.
+    """Ask about a final answer, in the name of the middleware `by`; return the update of the
+    agent's state.
 
     approve: the answer stays. edit, respond: the person's text takes its place, and the model's is
     kept as `delivery` says. reject: the model
@@ -69,6 +71,9 @@ def review_answer(
         args={"answer": text},
         description=f"This answer may be wrong: {reason}",
     )
+    about = f"{by} {call_digest(action)}"
+    if asked_before(about) is None:
+        asking(about, Question(places=[], reasons=[reason], allowed=list(allowed)))
     decision = _ask([action], allowed)[0]
     if decision["type"] == "reject":
         why = decision.get("message")

@@ -348,6 +348,23 @@ async def test_it_is_shown_to_a_person_where_that_policy_asks_one(
 # --- an agent inside a tool of another ------------------------------------------------------------
 
 
+def around(inner: Any, guard: Any, question: str) -> Any:
+    """An agent that asks the other one."""
+
+    @tool
+    def ask(question: str) -> str:
+        """Ask another agent."""
+        return str(inner.invoke({"messages": [("user", question)]})["messages"][-1].text)
+
+    said = model(calling("ask", question=question), "sure")
+    return create_agent(said, [ask], middleware=[guard], checkpointer=InMemorySaver())
+
+
+def shown(state: Any) -> Any:
+    (asked,) = state["__interrupt__"]
+    return asked.value["action_requests"][0]["args"]
+
+
 @WAYS
 @pytest.mark.parametrize(
     ("decision", "told"),
@@ -366,20 +383,39 @@ async def test_of_a_nested_agent_what_a_person_saw_stands_and_what_it_says_next_
         middleware=[ConfidenceMiddleware(estimator, Review(threshold=0.7))],
     )
 
-    @tool
-    def ask(question: str) -> str:
-        """Ask another agent."""
-        return str(inner.invoke({"messages": [("user", question)]})["messages"][-1].text)
-
-    agent = create_agent(
-        model(calling("ask", question="a sure thing?"), "sure"),
-        [ask],
-        middleware=[ConfidenceMiddleware(estimator, 0.4)],
-        checkpointer=InMemorySaver(),
-    )
-    paused = await run(way, agent, ASK, thread())
-    (asked,) = paused["__interrupt__"]
-    assert asked.value["action_requests"][0]["args"] == {"answer": "perhaps"}
+    agent = around(inner, ConfidenceMiddleware(estimator, 0.4), "a sure thing?")
+    assert shown(await run(way, agent, ASK, thread())) == {"answer": "perhaps"}
     state = await run(way, agent, decided(decision), thread(ct_guard_policy=0.6))
     assert state["messages"][2].text == told
     assert state["messages"][-1].text == "sure"
+
+
+@WAYS
+@pytest.mark.parametrize("strict", [Review(threshold=0.6), ToolGate(default=0.6, below="human")])
+async def test_a_decision_on_a_nested_answer_is_none_on_the_call_around_it(
+    estimator: Estimator, way: str, strict: Any
+) -> None:
+    guard = ConfidenceMiddleware(estimator, Review(threshold=0.7))
+    inner: Any = create_agent(model("perhaps"), middleware=[guard])
+    outer = ConfidenceMiddleware(estimator, Review(threshold=0.4))
+    agent = around(inner, outer, "anything?")
+    assert shown(await run(way, agent, ASK, thread())) == {"answer": "perhaps"}
+    under = thread(ct_guard_policy=strict)
+    assert shown(await run(way, agent, decided(APPROVE), under)) == {"question": "anything?"}
+    assert shown(await run(way, agent, decided(APPROVE), under)) == {"answer": "perhaps"}
+    state = await run(way, agent, decided(APPROVE), under)
+    assert state["messages"][2].text == "perhaps"
+
+
+@WAYS
+async def test_a_decision_is_none_on_another_answer_of_an_agent_that_remembers_nothing(
+    estimator: Estimator, way: str
+) -> None:
+    guard = ConfidenceMiddleware(estimator, Review(threshold=0.7))
+    said = model("perhaps", "another", "sure")
+    inner: Any = create_agent(said, middleware=[guard], checkpointer=False)
+    agent = around(inner, ConfidenceMiddleware(estimator, 0.4), "sure?")
+    assert shown(await run(way, agent, ASK, thread())) == {"answer": "perhaps"}
+    assert shown(await run(way, agent, decided(APPROVE), thread())) == {"answer": "another"}
+    state = await run(way, agent, decided(APPROVE), thread())
+    assert state["messages"][2].text == "sure"
