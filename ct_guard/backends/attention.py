@@ -24,14 +24,14 @@ _NOT_OURS = ("position_bias", "softcap", "s_aux")
 @contextmanager
 def grouped_attention(model: Any) -> Iterator[None]:
     """Inside, a model on a CPU attends without a copy of keys and values for every head: one in
-    float32, and where there are gradients one in bfloat16.
+    float32, and while it is trained one in bfloat16.
 
     PyTorch's own attention needs these copies where a mask is given, and gradients as large, of
     which those of what a cache holds are thrown away: for few tokens behind a long cache that takes
     more time than attending. In bfloat16 scores are rounded on the way, which learning bears and
     what is read for its own sake is spared. Any other model goes on as it does.
     """
-    kinds = (torch.float32, torch.bfloat16) if torch.is_grad_enabled() else (torch.float32,)
+    kinds = (torch.float32, torch.bfloat16) if model.training else (torch.float32,)
     fits = model.device.type == "cpu" and model.dtype in kinds
     with _attending(model, _GROUPED if fits else None):
         yield

@@ -65,11 +65,9 @@ def create_lora(
 
 @contextmanager
 def lora_in_its_format(model: Any) -> Iterator[None]:
-    """Inside, where there are gradients, the LoRA of a base in bfloat16 on a CPU multiplies in
-    bfloat16, too. Its weights are in float32, and PEFT would copy all that a layer reads into that
-    format: half of the time of a step."""
-    here = model.device.type == "cpu" and model.dtype == torch.bfloat16
-    here = here and torch.is_grad_enabled()
+    """Inside, while it is trained, the LoRA of a base in bfloat16 on a CPU multiplies in bfloat16,
+    too. Its weights are in float32, and PEFT would copy all that a layer reads into that format."""
+    here = model.training and model.device.type == "cpu" and model.dtype == torch.bfloat16
     with (
         torch.autocast("cpu", torch.bfloat16, enabled=here),
         disable_input_dtype_casting(model, active=here),

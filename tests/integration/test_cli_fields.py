@@ -15,7 +15,7 @@ from ct_guard.promises import FieldCertificate
 from ct_guard.store import load_manifest
 
 QUICK = (
-    "--learning-rate", "5e-3", "--batch-size", "32", "--warmup", "2", "--steps", "12",
+    "--learning-rate", "5e-3", "--batch-size", "32", "--warmup", "2", "--steps", "30",
     "--evaluate-every", "6", "--twins", "0",
 )  # fmt: skip
 

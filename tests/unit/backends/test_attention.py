@@ -106,12 +106,12 @@ def test_it_is_on_inside_only(ours: Callable[[Any], AbstractContextManager[None]
 )
 def test_other_models_attend_as_they_do(kind: torch.dtype, attention: str) -> None:
     made = decoder(kind, attention).model
-    with torch.no_grad(), grouped_attention(made):
+    with grouped_attention(made):
         assert made.config._attn_implementation == attention
 
 
 def test_in_bfloat16_only_what_is_learnt_from_is_grouped() -> None:
-    made = decoder(torch.bfloat16).model
+    made = decoder(torch.bfloat16).model.train()
     with grouped_attention(made):
         assert made.config._attn_implementation != "sdpa"
 
