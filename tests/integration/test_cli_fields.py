@@ -15,8 +15,8 @@ from ct_guard.promises import FieldCertificate
 from ct_guard.store import load_manifest
 
 QUICK = (
-    "--learning-rate", "5e-3", "--batch-size", "32", "--warmup", "2", "--steps", "30",
-    "--evaluate-every", "6", "--twins", "0",
+    "--learning-rate", "5e-3", "--batch-size", "32", "--warmup", "2", "--steps", "80",
+    "--evaluate-every", "40", "--twins", "0",
 )  # fmt: skip
 
 
@@ -118,7 +118,7 @@ def test_a_threshold_is_certified(certified: Path) -> None:
 
 
 def test_fields_below_it_are_reviewed(place: Path, certified: Path) -> None:
-    rows = write(place / "new.jsonl", [invoice(9000 + n) for n in range(60)])
+    rows = write(place / "new.jsonl", [invoice(3200 + n) for n in range(60)])
     policy = place / "policy.json"
     rule = {"kind": "fields", "below": "review", "rules": {"vat": {"threshold": 0.0}}}
     policy.write_text(json.dumps(rule))
