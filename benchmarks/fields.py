@@ -7,8 +7,8 @@
 `cost`: a document and a record of twelve fields are scored whole and with their fields, by turns;
 reported is the ratio of the medians by the clock, and that of the tokens that are read, which is
 what it would be were nothing but tokens to cost anything. For a machine with nothing beside it.
-`records`: graded records of the
-miniature world, for `ct-guard score --fields` and `ct-guard evaluate --fields`.
+`records`: graded records of the miniature world, for `ct-guard score --fields` and `ct-guard
+evaluate --fields`.
 """
 
 import json

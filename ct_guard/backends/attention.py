@@ -110,8 +110,8 @@ def _registered(name: str, ours: Callable[..., torch.Tensor]) -> None:
         attention_mask: torch.Tensor | None,
         **options: Any,
     ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        asked = any(options.get(key) is not None for key in _NOT_OURS) or options.get("dropout")
-        if attention_mask is None or asked:
+        asked = any(options.get(each) is not None for each in _NOT_OURS)
+        if attention_mask is None or asked or options.get("dropout"):
             made: tuple[torch.Tensor, torch.Tensor | None] = sdpa_attention_forward(
                 module, query, key, value, attention_mask, **options
             )

@@ -46,6 +46,7 @@ Ints = NDArray[np.int64]
 
 CACHE = "cache" if Version(transformers.__version__) >= Version("5.24") else "past_key_values"
 """The keyword by which a model takes its cache."""
+
 _ROWS = 32
 """Rows of a matrix that kernels take at a time: fewer cost as many."""
 
