@@ -75,11 +75,10 @@ def _grouped(
     batch, heads, count, width = query.shape
     groups, length = key.shape[1:3]
     scores = (query * scale).reshape(batch, groups, -1, width) @ key.transpose(2, 3)
-    scores = scores.view(batch, heads, count, length)
-    if mask.dtype == torch.bool:
-        scores = scores.masked_fill(~mask, torch.finfo(scores.dtype).min)
-    else:
-        scores = scores + mask
+    if mask.dtype == torch.bool:  # half the least, so that a token that sees nothing stays finite
+        unseen = torch.finfo(scores.dtype).min / 2
+        mask = torch.zeros_like(mask, dtype=scores.dtype).masked_fill_(~mask, unseen)
+    scores = scores.view(batch, heads, count, length) + mask
     weights = scores.softmax(-1).view(batch, groups, -1, length)
     return (weights @ value).view(batch, heads, count, -1)
 
