@@ -15,8 +15,7 @@ from .columns import Column, Unlearnt
 from .group import Group
 from .logprobs import LOGPROBS
 from .model import MODEL, Accuracies
-from .question import QUESTION
-from .question_prior import QuestionPrior
+from .question import QUESTION, QuestionWords
 from .reading import READINGS
 from .stated import COLUMNS, STATED
 from .within import Spread, Within
@@ -38,7 +37,7 @@ _STATES: dict[str, type[Record]] = {
     "agreement": AgreementState,
     "model": Accuracies,
     "group": Accuracies,
-    "question": QuestionPrior,
+    "question": QuestionWords,
     "stated": Spread,
     "logprobs": Spread,
     "column": Spread,

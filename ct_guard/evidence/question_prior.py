@@ -22,7 +22,16 @@ from ct_guard.records import Record
 
 from .trees import Forest, Tree, boosted
 
-__all__ = ["PRIOR_FILE", "QuestionPrior", "fit_question_prior", "load_question_prior"]
+__all__ = [
+    "PRIOR_FILE",
+    "QuestionPrior",
+    "base_rate",
+    "common_ngrams",
+    "fit_question_prior",
+    "load_question_prior",
+    "masked",
+    "ngram_counter",
+]
 
 Floats = NDArray[np.float64]
 
@@ -63,7 +72,7 @@ class QuestionPrior(Record):
         if not len(questions) or not self.trees:
             return np.full(len(questions), self.baseline)
         different = list(dict.fromkeys(questions))
-        features = _features(list(map(_masked, different)), self.words, self.letters)
+        features = _features(list(map(masked, different)), self.words, self.letters)
         logits = self.baseline + self._forest.values(features)
         place = {text: at for at, text in enumerate(different)}
         return np.asarray(logits[[place[text] for text in questions]])
@@ -85,10 +94,8 @@ def fit_question_prior(questions: Sequence[str], correct: ArrayLike) -> Question
             f"correct must have shape ({len(questions)},) and not be empty, not {labels.shape}"
         )
     if labels.all() or not labels.any():
-        rate = (labels.sum() + 1) / (labels.size + 2)
-        baseline = float(np.log(rate / (1 - rate)))
-        return QuestionPrior(words=(), letters=(), baseline=baseline, trees=())
-    texts = list(map(_masked, questions))
+        return QuestionPrior(words=(), letters=(), baseline=base_rate(labels), trees=())
+    texts = list(map(masked, questions))
     different = list({text: at for at, text in enumerate(questions)}.values())
     words, letters = (_chosen(kind, texts, labels, different) for kind in ("words", "letters"))
     baseline, trees = boosted(
@@ -118,14 +125,14 @@ def _features(texts: Sequence[str], words: Sequence[str], letters: Sequence[str]
     (n, SHAPES + n-grams)."""
     shapes = np.array([_shape(text) for text in texts], np.float64).reshape(len(texts), SHAPES)
     found = [
-        _counter(kind, vocabulary=list(ngrams)).transform(texts).toarray().astype(np.float64)
+        ngram_counter(kind, vocabulary=list(ngrams)).transform(texts).toarray().astype(np.float64)
         for kind, ngrams in (("words", words), ("letters", letters))
         if ngrams
     ]
     return np.hstack([shapes, *found])
 
 
-def _masked(text: str) -> str:
+def masked(text: str) -> str:
     """As the base model is shown it, without what is invisible or around it; digits become 0: how
     long a number is tells more than which one it is."""
     return re.sub(r"\d", "0", clean(text)[0].strip())
@@ -148,7 +155,7 @@ def _shape(text: str) -> tuple[float, ...]:
     )
 
 
-def _counter(kind: str, **more: object) -> Any:
+def ngram_counter(kind: str, **more: object) -> Any:
     from sklearn.feature_extraction.text import CountVectorizer  # type: ignore[import-untyped]
 
     if kind == "letters":
@@ -159,21 +166,36 @@ def _counter(kind: str, **more: object) -> Any:
     )
 
 
-def _chosen(
-    kind: str, texts: Sequence[str], labels: NDArray[np.bool_], different: Sequence[int]
-) -> tuple[str, ...]:
-    """The n-grams of masked texts that go most with the labels; `different` has the place of each
-    different question."""
-    from sklearn.feature_selection import SelectKBest, chi2  # type: ignore[import-untyped]
-
-    counter = _counter(kind, max_features=VOCABULARY)
+def common_ngrams(
+    kind: str, texts: Sequence[str], different: Sequence[int]
+) -> tuple[tuple[str, ...], NDArray[np.int64]]:
+    """The n-grams of masked texts that are in `QUESTIONS` different questions or more, at most
+    `VOCABULARY`, and in how many each is; `different` has the place of each different question."""
+    counter = ngram_counter(kind, max_features=VOCABULARY)
     try:
         found = counter.fit_transform(texts)
     except ValueError:  # no text has any
+        return (), np.zeros(0, np.int64)
+    having = np.ravel(found[different].sum(axis=0))
+    common = having >= QUESTIONS
+    return tuple(counter.get_feature_names_out()[common].tolist()), having[common]
+
+
+def _chosen(
+    kind: str, texts: Sequence[str], labels: NDArray[np.bool_], different: Sequence[int]
+) -> tuple[str, ...]:
+    """The common n-grams that go most with the labels."""
+    from sklearn.feature_selection import SelectKBest, chi2  # type: ignore[import-untyped]
+
+    names, _ = common_ngrams(kind, texts, different)
+    if not names:
         return ()
-    common = np.ravel(found[different].sum(axis=0)) >= QUESTIONS
-    if not common.any():
-        return ()
-    names = counter.get_feature_names_out()[common]
-    best = SelectKBest(chi2, k=min(KEPT, len(names))).fit(found[:, common], labels)
-    return tuple(names[best.get_support()].tolist())
+    found = ngram_counter(kind, vocabulary=list(names)).transform(texts)
+    best = SelectKBest(chi2, k=min(KEPT, len(names))).fit(found, labels)
+    return tuple(np.array(names)[best.get_support()].tolist())
+
+
+def base_rate(correct: NDArray[np.bool_]) -> float:
+    """Its logit, kept finite as by one more right and one more wrong answer."""
+    rate = (correct.sum() + 1) / (correct.size + 2)
+    return float(np.log(rate / (1 - rate)))
