@@ -33,8 +33,8 @@ MAIN = (
     ("agreement, model, wording", EXAMS, OTHERS),
     ("agreement, model, wording", STRATEGY, OTHERS),
     ("agreement, model, wording", NQ, OTHERS),
-    ("trust score, question prior", SIMPLE, ("column:tlm_score", "question")),
-    ("trust score, question prior, wording", SIMPLE, ("column:tlm_score", "question", "wording")),
+    ("trust score, question", SIMPLE, ("column:tlm_score", "question")),
+    ("trust score, question, wording", SIMPLE, ("column:tlm_score", "question", "wording")),
 )
 AGREEING = (MMLU, EXAMS, STRATEGY, NQ)
 HEAD = (
