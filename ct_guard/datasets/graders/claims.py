@@ -1,11 +1,14 @@
 """What a text says of what it names: that it is the answer, is not, or may be, or was."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from decimal import Decimal
 
+from .expressions import expression_around
 from .numbers import Number
 
-__all__ = ["claimed", "refuted", "taken_back"]
+__all__ = ["claimed", "refuted", "taken_back", "undenied"]
 
 _WINDOW = 80
 """Characters; a text may be long, and have as many numbers."""
@@ -70,10 +73,49 @@ _FUNCTION = re.compile(
     r"|\b(?:square|cube) root of|\}(?=\s?\{))\s?(?:\\left)?[({]?\s?\Z"
 )
 """Before what is no number of its own: below a root, or the line of a fraction."""
-_FACTOR = re.compile(
-    r"\s?(?:\\?[pP]i\b|\u03c0|\\sqrt|\u221a|(?:i|[xyz])\b(?!\.)|!(?=\s?(?:\}|\$|\\\))))"
+_CALLED = re.compile(
+    r"(?:(?<![^\W\d_])(?:[a-zA-Z]|min|max|gcd|lcm|floor|ceil|round|abs|sum|det|len)|\\[a-zA-Z]+)"
+    r"['\u2032]{0,3}(?:\\left)?\((?:[^()\n]{0,60}[,+*/^=-])?\s?\Z"
 )
-"""Behind one that is multiplied."""
+"""Before what a function is taken of."""
+_MODULUS = re.compile(
+    r"(?:\\pmod\s?\{?|[(,]\s?(?:\\?b?mod(?:ulo)?|\\(?:text|mathrm)\{\s?mod\s?\})\s?)\Z"
+)
+"""Before what a remainder is of."""
+_TIMES = {"half": "0.5", "third": "1/3", "quarter": "0.25", "fourth": "0.25", "fifth": "0.2",
+          "tenth": "0.1", "twice": "2", "double": "2", "triple": "3", "thrice": "3"}  # fmt: skip
+_SHARE = re.compile(
+    rf"\b(?P<times>{'|'.join(_TIMES)})(?P<several>s)?(?:\s+(?:of|the|as\s+(?:many|much)\s+as))*{_MONEY}\Z",
+    re.IGNORECASE,
+)
+_MADE_OF = re.compile(
+    r"\b(?:square|cube|reciprocal|inverse|factorial|logarithm|absolute value|double|triple) of"
+    rf"{_MONEY}\Z",
+    re.IGNORECASE,
+)
+_RAISED_BEHIND = re.compile(r"\s(squared|cubed|factorial)\b(?!\s[^\W\d_])", re.IGNORECASE)
+_HANGS = re.compile(
+    r"\s+(?P<what>[^\W\d_][\w'\u2019-]*(?:\s+[^\W\d_][\w'\u2019-]*){0,1}?)\s+"
+    r"(?:in|per|for|over|after|within|across|among|amongst|at|from|with|by|on|of|inside|under"
+    r"|before|until|during|every|each|spread over|out of)\s+"
+    r"(?:(?:the|a|an|each|every|all|its|his|her|their|these|those|only|about|exactly|giving|using"
+    rf"|eating|selling|losing|having|another|other)\s+){{0,3}}{_MONEY}",
+    re.IGNORECASE,
+)
+"""Between two numbers of which the second only says more of the first."""
+_SAYS = frozenset(
+    ("is", "are", "was", "were", "be", "equals", "equal", "makes", "make", "made", "gives", "give",
+     "gets", "get", "got", "leaves", "leave", "comes", "totals", "total", "so", "thus",
+     "then", "hence", "therefore", "and", "or", "to", "has", "have", "had", "becomes", "result",
+     "answer", "sum", "difference", "product", "than", "not", "but", "consists", "consist", "of",
+     "in", "with", "from", "by", "on", "at", "for")
+)  # fmt: skip
+"""Words that the second number may be an outcome behind."""
+_YEAR = re.compile(r"(?:1[0-9]|20)[0-9]{2}\Z")
+_ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
+_FACTOR = re.compile(r"(?:\s?(?:i|[xyz])\b(?!\.)|n\b)")
+"""Behind one that is multiplied by what is not known."""
+_CONSTANT = re.compile(r"\s?(?:\\?[pP]i\b|\u03c0|\\sqrt|\u221a)|e\b")
 _BELOW_ZERO = re.compile(r"(?:\s?\u00b0)?\s?(?:[^\W\d_]+\s+){0,2}below zero\b", re.IGNORECASE)
 _SURENESS = re.compile(
     r"\s*(?:sure|certain|confiden(?:t|ce)|chance of being|probability of being)\b", re.IGNORECASE
@@ -99,7 +141,8 @@ _UNIT = re.compile(r"\s?[^\W\d_]+")
 _TAKES_BACK = re.compile(
     r"[\s,.;:!?(\u2014-](?:wait|actually|correction|scratch that|oops|hold on|my mistake"
     r"|edit|on (?:second thoughts?|reflection)|let me (?:correct|re-?check)|i (?:mean|meant)|sorry"
-    r"|apologies|however|rather(?= ?,)|hmm+|no(?=\s?[,.:;\u2014-]|\s(?:wait|it)\b))\b",
+    r"|apologies|however|hmm+|(?<=\bor )rather(?! than)|rather(?= ?,)"
+    r"|no(?=\s?[,.:;\u2014-]|\s(?:wait|it)\b))\b",
     re.IGNORECASE,
 )
 _REFUTED = re.compile(
@@ -107,6 +150,11 @@ _REFUTED = re.compile(
     r"(?:['\u2019]s|\s(?:is|was))\s(?:wrong|incorrect|false|not (?:right|correct|true))\b",
     re.IGNORECASE,
 )
+
+
+def undenied(text: str, numbers: Sequence[Number]) -> Iterator[Number]:
+    """The numbers that a text does not deny, the last one first."""
+    return (one for one in reversed(numbers) if not _is_denied(text, one))
 
 
 def claimed(text: str, numbers: Sequence[Number], *, marked: bool = False) -> Number | None:
@@ -119,26 +167,36 @@ def claimed(text: str, numbers: Sequence[Number], *, marked: bool = False) -> Nu
     worked out ("7 + 3"), one of a bare list ("12 and 13"), in the reason for another, or the same
     in another unit ("2 m = 200 cm").
     """
-    undenied = (one for one in reversed(numbers) if not _is_denied(text, one))
-    last, before = next(undenied, None), next(undenied, None)
+    rest = undenied(text, numbers)
+    last, before = next(rest, None), next(rest, None)
     if last is None:
         return None
     if before is not None and _is_sureness(text, last):
-        last, before = before, next(undenied, None)
+        last, before = before, next(rest, None)
+    last, before = _whole(text, last, before, rest, numbers)
     begins = _before(text, last)
+    if before is not None and _MODULUS.search(begins):
+        left = _modulo(before, last)
+        last, before = replace(before, others=before.others | left), next(rest, None)
+        begins = _before(text, last)
     if _BELOW_ZERO.match(text, last.end):
         return last.unsure(-one for one in last.meanings)
-    if (
-        _FUNCTION.search(begins)
-        or _FACTOR.match(text, last.end)
-        or _AT_LEAST.search(begins)
-        or _OR_MORE.match(text, last.end)
-    ):
+    if _FACTOR.match(text, last.end):
+        return last.unsure()
+    if _FUNCTION.search(begins) or _CALLED.search(begins) or _CONSTANT.match(text, last.end):
+        return replace(last.unsure(), is_open=True)
+    if _MADE_OF.search(begins) or _RAISED_BEHIND.match(text, last.end):
+        return replace(last.unsure(), is_open=True)
+    if (part := _SHARE.search(begins)) and last.value is not None:
+        times = _times(part["times"].lower())
+        counts = (2, 3, 4) if part["several"] else (1,)
+        return last.unsure(last.value * times * count for count in counts)
+    if _AT_LEAST.search(begins) or _OR_MORE.match(text, last.end):
         return last.unsure()
     if before is None:
         return last
     if reason := _REASON.search(text, max(0, len(text) - _REASON_LENGTH)):
-        ahead = (one for one in (before, *undenied) if one.end <= reason.start() < last.start)
+        ahead = (one for one in (before, *rest) if one.end <= reason.start() < last.start)
         if given := next(ahead, None):
             return _either(given, last)
     between = text[before.end : last.start]
@@ -149,12 +207,68 @@ def claimed(text: str, numbers: Sequence[Number], *, marked: bool = False) -> Nu
         return _either(before, last)
     if _OF.fullmatch(between) or _RATIO.fullmatch(between):
         share = {before.value / last.value} if before.value is not None and last.value else set()
-        return last.unsure(before.meanings | share)
+        parts = {one * other for one in before.others if one < 1 for other in last.meanings}
+        return last.unsure(before.meanings | share | parts)
+    if _hangs(text, before, last):
+        return _either(before, last)
     if _is_span(text, before, last) or _is_bare_list(text, numbers, marked):
         return _either(before, last)
     if _ABOUT.fullmatch(between) or _is_conversion(text, before, last):
         return _either(before, last)
     return last
+
+
+def _whole(
+    text: str,
+    last: Number,
+    before: Number | None,
+    rest: Iterator[Number],
+    numbers: Sequence[Number],
+) -> tuple[Number, Number | None]:
+    """The expression that the last number is a part of, as one number, and the number before it."""
+    found = expression_around(text, last, numbers)
+    if found is None:
+        return last, before
+    worth = frozenset() if found.value is None else frozenset({found.value})
+    if found.reading == "loud":
+        return replace(last, others=last.others | worth), before
+    parts = [last]
+    while before is not None and before.start >= found.start:
+        parts.append(before)
+        before = next(rest, None)
+    meant = frozenset[Decimal]().union(worth, *(one.meanings for one in parts))
+    value = found.value if found.reading == "sure" else None
+    whole = Number(
+        value,
+        meant - {value},
+        found.start,
+        found.end,
+        last.unit,
+        found.written,
+        is_open=found.value is None and not found.written and not found.has_letters,
+    )
+    return whole, before
+
+
+def _hangs(text: str, before: Number, last: Number) -> bool:
+    """Whether the last number only says more of the one before it, as in "42 students in 7 rows";
+    not a year, which says when."""
+    found = _HANGS.fullmatch(text, before.end, last.start)
+    if found is None or not _SAYS.isdisjoint(found["what"].lower().split()):
+        return False
+    years = (_YEAR.match(text[one.start : one.end]) for one in (before, last) if one.unit is None)
+    return not any(years) and _ORDINAL.match(text, last.end) is None
+
+
+def _modulo(one: Number, other: Number) -> frozenset[Decimal]:
+    if one.value is None or not other.value:
+        return frozenset()
+    return frozenset({one.value - other.value * (one.value // other.value)})
+
+
+def _times(word: str) -> Decimal:
+    over, _, under = _TIMES[word].partition("/")
+    return Decimal(over) / Decimal(under or 1)
 
 
 def taken_back(text: str) -> str:

@@ -5,7 +5,7 @@ import re
 import unicodedata
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from decimal import Decimal, DecimalException
+from decimal import Decimal, DecimalException, localcontext
 
 from .units import UNITS_BEHIND, Unit, unit_of
 
@@ -22,13 +22,16 @@ _DIGITS = (
     r"|(?<![0-9],)[0-9]+,[0-9]+(?![0-9,])"  # 1,5
     r"|[0-9]+(?:\.[0-9]+)?|\.[0-9]+"
 )
-_POWER = r"\s?(?:\^|\*\*)\s?[{(]?(?P<%s>[-+\u2212]?[0-9]{1,3})[})]?"
+_POWER = (
+    r"\s?(?:\^|\*\*)\s?(?P<%s_in>[{(]\s?)?(?P<%s>[-+\u2212]?[0-9]{1,3})"
+    r"(?(%s_in)\s?[})])(?![0-9]|\s?\^)"
+)
 _NUMBER = re.compile(
     rf"(?P<sign>(?:(?<![\w.)])|(?<=\n)){_SIGN}(?P<apart>{_GAP})?"
     rf"|(?<![0-9)] )\b(?i:minus|negative|moins){_GAP})?"
     rf"(?P<money>[$\u20ac\u00a3\u00a5\u20b9]\s?)?(?P<digits>{_DIGITS})"
-    rf"(?:(?P<e>[eE][-+\u2212]?[0-9]{{1,3}})(?!\w)|{_POWER % 'power'})?"
-    rf"(?:\s?(?:[x\u00d7*\u00b7]|\\times|\\cdot)\s?10{_POWER % 'ten'})?"
+    rf"(?:(?P<e>[eE][-+\u2212]?[0-9]{{1,3}})(?!\w)|{_POWER.replace('%s', 'power')})?"
+    rf"(?:\s?(?:[x\u00d7*\u00b7]|\\times|\\cdot)\s?10{_POWER.replace('%s', 'ten')})?"
     rf"(?:\s?/\s?(?P<divisor>0*[1-9][0-9]*(?:\.[0-9]+)?)(?![\w/.]))?"
     r"(?:\s?(?P<scale>hundred|dozen|thousand|million|billion|trillion|lakh|crore|ml?n|[bt]n|Mio|Mrd"
     r"|[kKMBT](?![\w'])|(?(money)m(?![\w'/\u00b2])|(?!)))\b)?"
@@ -42,6 +45,8 @@ _SCALES = {
 }  # fmt: skip
 _FRACTION = re.compile(r"\\[dt]?frac\s?\{?\s?([0-9.]+)\s?\}?\s?\{?\s?([0-9.]+)\s?\}?")
 _RAISED = re.compile("[\u207a\u207b]?[\u2070\u00b9\u00b2\u00b3\u2074-\u2079]{1,3}")
+_NOTE = re.compile(rf"\s(?<=\w\s){_RAISED.pattern}(?![^\W_])")
+"""Apart from its word, the number of a note."""
 _LATEX = (
     (r"{,}", ","),
     (r"\,", "\u2009"),
@@ -57,7 +62,8 @@ _OTHER_BASE = re.compile(r"\b0(?:[xX][0-9a-fA-F]{1,16}|[bB][01]{1,64}|[oO][0-7]{
 _SEPARATORS = {"\u066b": ".", "\u066c": ",", "\uff0e": ".", "\uff0c": ","}
 """Of scripts that have their own digits."""
 _TAKEN_OFF = re.compile(r"-(?![\w$\u20ac\u00a3.])")
-_MOST_POWER = 64
+_EXACT = 400
+"""Digits of a power that are kept."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,11 @@ class Number:
     @property
     def meanings(self) -> frozenset[Decimal]:
         return self.others if self.value is None else self.others | {self.value}
+
+    written: str = ""
+    """Of an expression, its numbers and operations in one spelling."""
+    is_open: bool = False
+    """Whether it belongs to something that has a value, but which one is not worked out."""
 
     def unsure(self, meanings: Iterable[Decimal] = ()) -> "Number":
         """Without a value: it can mean what it did, or one of these."""
@@ -106,6 +117,7 @@ def plain(text: str) -> str:
         text = text.replace(mark, written)
     text = _FRACTION.sub(_as_quotient, text)
     text = _OTHER_BASE.sub(lambda found: str(int(found[0], 0)), text)
+    text = _NOTE.sub(" ", text)
     text = _RAISED.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)
     return text if text.isascii() else "".join(map(_spelled, text))
 
@@ -193,8 +205,8 @@ def _scaled(value: Decimal | None, match: re.Match[str]) -> Decimal | None:
     try:
         if match["e"]:
             value *= Decimal(10) ** int(_ascii(match["e"][1:]))
-        if match["power"] and abs(power := int(_ascii(match["power"]))) <= _MOST_POWER:
-            value = value**power
+        if match["power"]:
+            value = _raised(value, int(_ascii(match["power"])))
         if match["ten"]:
             value *= Decimal(10) ** int(_ascii(match["ten"]))
         if match["divisor"]:
@@ -204,6 +216,14 @@ def _scaled(value: Decimal | None, match: re.Match[str]) -> Decimal | None:
     except DecimalException:
         return None
     return value.copy_negate() if match["sign"] and match["sign"][0] != "+" else value
+
+
+def _raised(value: Decimal, power: int) -> Decimal:
+    """Exactly, where it is a whole number that is not too large."""
+    with localcontext() as context:
+        context.prec = _EXACT
+        exact = value**power
+    return exact if exact == exact.to_integral_value() else value**power
 
 
 def _ascii(number: str) -> str:

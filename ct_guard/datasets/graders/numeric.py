@@ -8,7 +8,7 @@ from ct_guard.datasets.questions import Question
 from ct_guard.errors import UsageError
 
 from .base import Grade, GradesAlone
-from .claims import claimed, refuted, taken_back
+from .claims import claimed, refuted, taken_back, undenied
 from .numbers import Number, numbers_in, plain
 from .numerals import numerals_in
 from .spelled import numbers_spelled
@@ -17,7 +17,7 @@ __all__ = ["Numeric", "last_number"]
 
 _MARKED = (
     re.compile(r"####([^\n]*)"),
-    re.compile(r"\\(?:boxed|fbox)\s?\{((?:[^{}]|\{[^{}]*\})*)\}"),
+    re.compile(r"\\(?:boxed|fbox)\s?\{((?:[^{}]|\{(?:[^{}]|\{[^{}]*\})*\})*)\}"),
     re.compile(r"(?i:<answer>)(.{0,2000}?)(?i:</answer>)", re.DOTALL),
     re.compile(r"(?i:final answer)\W{0,8}?(?i:is)?[\s:*]{0,6}([^\n]{0,200}?)(?:\.\s|\n|\Z)"),
 )
@@ -29,13 +29,28 @@ _ANSWER_IS = re.compile(
 """The same, said in passing: the last time counts, and its reasons do not."""
 _WRONG = re.compile(r"\b(?:wrong|incorrect|false|mistaken|not(?: the)?)\s*\Z", re.IGNORECASE)
 _ASIDE = re.compile(
-    r"(?<!\^)(?:\([^()]*\)|\[[^\[\]]*\])[\s.]*\Z"
+    r"(?<![\^*/+\u00d7-])(?<![*/+\u00d7-]\s)"
+    r"(?:(?<![0-9])\([^()]*\)|(?<=[0-9])\((?![0-9., ]+[-+*/^][0-9., ]+\))[^()]*\)"
+    r"|\[[^\[\]]*\])[\s.]*\Z"
     r"|\n[^\w\n]{0,8}(?i:confidence(?:\s(?:level|score))?|certainty|sources?|references?)"
     r"\s?[:=][^\n]*\Z"
 )
 """What is no part of an answer at its end: brackets, a reference, how sure it is."""
 _REACH = 24
 """Characters before a mark within which it is said to be a wrong one."""
+_ROUNDED = Decimal("1e-25")
+"""Share by which thirds and their like differ, worked out in two ways."""
+_FAR = 200
+"""Characters before a number within which it is concluded."""
+_WORKED = re.compile(r"[0-9)}]\s?(?:=|\\approx|\u2248)|=\s?[$\u20ac\u00a3]?[0-9]|>>")
+_CONCLUDES = re.compile(
+    r"\b(?:so|thus|hence|therefore|total(?:s|ing)?|altogether|in all|makes?|made|making"
+    r"|leaves?|leaving|left|gives?|giving|gets?|equals?|comes? to|adds? up|sums?|result|answer"
+    r"|consequently|instead)\b"
+    r"|(?<![.!?])\s(?:is|are|was|were)\s[^\w\n]{0,4}\Z",
+    re.IGNORECASE,
+)
+"""Between two numbers, of which the second one then is the outcome."""
 _BEGINS = re.compile(
     r"\s*[^\w\n]{0,8}[0-9][0-9,.]*(?:\.\s|\n|(?:\s?[^\W\d_]+)?(?:[,;:]|\s?[-=\u2013\u2014])\s(?!or\b))"
 )
@@ -45,7 +60,8 @@ _LISTED = re.compile(r"(?:^|\n)\s*[^\w\n]{0,4}2[.)]\s")
 class Numeric(GradesAlone):
     """Right where the answer's number is a gold answer's, or differs by at most a share `tolerance`
     of it: the number behind a mark (`####`, `\\boxed{}`, "final answer", "the answer is"), else the
-    last one that is not denied, but for an aside in brackets. Reads 1,000, 1 000, decimals, 1e-3,
+    last one that is not denied, but for an aside in brackets. A clear expression (2^{10} - 1) is
+    worked out. Reads 1,000, 1 000, decimals, 1e-3,
     3 x 10^4, 3/4, 1 1/2, 2 million, 0x1F and English words; of two usual units of a quantity, what
     they come to.
 
@@ -53,7 +69,9 @@ class Numeric(GradesAlone):
     read as the gold answer (1.000,50 and 1,5, a percentage as a share, a dash as a minus, (500) as
     a loss, other numerals than digits, a number that begins the answer beside the last one), where
     it is one of several in the gold answer or of another quantity, where the answer says that it
-    is one of two, a bound, a part, a span or a margin (`claims`), and where it takes it back.
+    is one of two, a bound, a part, a span or a margin (`claims`), where it takes it back, where it
+    only says more of another ("42 students in 7 rows") or a gold number stands in prose before it
+    that is no way to it, and where it belongs to what is not worked out (7!, f(7), 7 squared).
     """
 
     name = "numeric"
@@ -82,6 +100,7 @@ class Numeric(GradesAlone):
             gold
             for gold, one in read
             if self._is_same(number.measured_in(one.unit).value, one.value)
+            or (one.value is None and number.written and number.written == one.written)
         ]
         if same and all(_lacks_a_part(answer, gold) for gold in same):
             return Grade(None, f"says {number}, of several numbers in the gold answer")
@@ -89,6 +108,10 @@ class Numeric(GradesAlone):
             return Grade(True, f"says {number}, gold {wanted}")
         if any(self._can_be(number, gold) for gold in golds) or self._is_first(answer, golds):
             return Grade(None, f"says {number}, which can be read otherwise, gold {wanted}")
+        if number.is_open:
+            return Grade(None, f"says what is not worked out, gold {wanted}")
+        if self._is_said_before(answer, golds):
+            return Grade(None, f"says {number} last, but gold {wanted}, too")
         return Grade(False, f"says {number}, gold {wanted}")
 
     def _is_first(self, answer: str, golds: list[Number]) -> bool:
@@ -99,14 +122,32 @@ class Numeric(GradesAlone):
         first = next(iter(numbers_in(plain(answer))), None)
         return first is not None and any(self._is_same(first.value, gold.value) for gold in golds)
 
+    def _is_said_before(self, answer: str, golds: list[Number]) -> bool:
+        """Whether prose names a gold number, and then others beside the point: no mark says which
+        is the answer, and the last one is no outcome."""
+        if _is_marked(answer):
+            return False
+        text = plain(answer)
+        numbers = list(undenied(text, numbers_in(text)))
+        if not numbers or _is_outcome(text, numbers):
+            return False
+        return any(
+            self._is_same(one.measured_in(gold.unit).value, gold.value)
+            for one in numbers[1:]
+            for gold in golds
+        )
+
     def _can_be(self, said: Number, gold: Number) -> bool:
         meanings = said.measured_in(gold.unit).meanings
+        if said.unit and not gold.unit and said.value is not None and gold.value is not None:
+            # the question may ask for another unit
+            meanings = meanings.union(said.value * factor for factor in said.unit.factors())
         return any(self._is_same(one, other) for one in meanings for other in gold.meanings)
 
     def _is_same(self, said: Decimal | None, gold: Decimal | None) -> bool:
         if said is None or gold is None:
             return False
-        if said == gold:
+        if abs(said - gold) <= abs(gold) * _ROUNDED:
             return True
         room = self.tolerance * abs(float(gold))
         return room > 0 and math.isclose(float(said), float(gold), rel_tol=0.0, abs_tol=room)
@@ -117,6 +158,23 @@ def last_number(text: str) -> Decimal | None:
     none, or it is not clear which."""
     said = _said(text)
     return said[0].value if len({number.value for number in said}) == 1 else None
+
+
+def _is_marked(text: str) -> bool:
+    return any(_behind(mark, text) for mark in (*_MARKED, _ANSWER_IS))
+
+
+def _is_outcome(text: str, numbers: list[Number]) -> bool:
+    """Whether the first of the numbers, the last of the text, follows from those before it: it is
+    worked out, concluded, or alone on the last of several lines."""
+    start = numbers[0].start
+    line = text.rfind("\n", 0, start) + 1
+    before = max([0, *(one.end for one in numbers[1:2])])
+    if _WORKED.search(text) or (line and before <= line):
+        return True
+    return _CONCLUDES.search(text, max(before, start - _FAR), start) is not None or bool(
+        taken_back(text[before:start])
+    )
 
 
 def _said(text: str) -> list[Number]:

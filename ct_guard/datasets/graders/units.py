@@ -13,6 +13,11 @@ class Unit(NamedTuple):
     quantity: str
     size: Decimal
 
+    def factors(self) -> list[Decimal]:
+        """What a number in it is multiplied by, to be in each unit of the quantity."""
+        sizes = {other.size for other in _UNITS.values() if other.quantity == self.quantity}
+        return [self.size / size for size in sizes]
+
 
 _SIZES = {
     "length": {"mm": "0.001", "cm": "0.01", "m": "1", "metre metres meter meters": "1",

@@ -69,7 +69,7 @@ def verdict(answer: str, gold: str) -> bool | None:
         ("1.5 hours or 90 minutes", "90"),
         ("adds up to 7", "7"),
         ("3 + 4 apples = 7 apples", "7"),
-        ("He has 3 bags of 7", "7"),
+        ("3 + 4 gives 7", "7"),
         ("2 dozen", "24"),
         ("a dozen", "12"),
         ("minus seven", "-7"),
@@ -331,3 +331,111 @@ def test_a_number_that_is_said_to_be_wrong_is_not_right(answer: str) -> None:
 )
 def test_scales_of_other_countries_and_of_newspapers_are_read(answer: str, gold: str) -> None:
     assert verdict(answer, gold) is True
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("2^{10}-1", "1023"), ("2^10 - 1", "1023"), ("$2^{10}-1$", "1023"),
+        ("So it is $2^{10} - 1$.", "1023"), ("\\boxed{2^{10} - 1}", "1023"),
+        ("\\boxed{2^{2^{3}}}", "256"), ("10^5 - 10^3", "99000"), ("2^{100}", str(2**100)),
+        ("2*3", "6"), ("2 + 3 * 4", "14"), ("2(3 + 4)", "14"), ("-(3 + 4)", "-7"),
+        ("7!/5!", "42"), ("\\binom{7}{2}", "21"), ("5 choose 2", "10"),
+        ("\\sqrt{16} + 1", "5"), ("17 \\bmod 5", "2"), ("-7 mod 5", "3"),
+        ("1/3 + 1/3", "2/3"), ("480 x 800", "480 x 800"),
+        ("It has 480 x 800 pixels.", "480 x 800"), ("2^10 - 1 = 1023", "1023"),
+        ("f'(x) = 3", "3"), ("f(3) = 7", "7"), ("3 \\pmod{7}", "3"), ("x \\equiv 3 \\pmod 7", "3"),
+        ("5\u2032", "5"), ("The answer is 7!", "7"), ("It is 7!", "7"),
+        ("**7** - 3 apples left", "7"),
+        ("7 (2 + 5)", "7"),
+    ],
+)  # fmt: skip
+def test_an_expression_is_what_it_comes_to(answer: str, gold: str) -> None:
+    assert verdict(answer, gold) is not False
+    assert verdict(answer, "87654") is False
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("2^{10}-1", "1023"), ("2^10 - 1", "1023"), ("$2^{10}-1$", "1023"), ("2*3", "6"),
+        ("\\binom{7}{2}", "21"), ("7!/5!", "42"), ("2^{100}", str(2**100)), ("2(3 + 4)", "14"),
+        ("10^5 - 10^3", "99000"), ("It has 480 x 800 pixels.", "480 x 800"),
+        ("x \\equiv 3 \\pmod 7", "3"), ("f(3) = 7", "7"), ("It is 7!", "7"),
+    ],
+)  # fmt: skip
+def test_a_clear_expression_is_worked_out(answer: str, gold: str) -> None:
+    assert verdict(answer, gold) is True
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("\\boxed{7!}", "7"), ("7!", "7"), ("$7!$", "7"), ("2^{10}-1", "2"), ("2^{10}-1", "1"),
+        ("2^10 - 1", "10"), ("So it is $2^{10} - 1$.", "1"), ("\\binom{7}{2}", "2"),
+        ("\\binom72", "72"), ("17 \\bmod 5", "5"), ("17 \\pmod 5", "5"), ("3 \\pmod{7}", "7"),
+        ("\\sqrt[3]{27}", "27"), ("3x + 7", "7"), ("x^2 + 7", "7"), ("n - 1", "1"), ("2^n", "2"),
+        ("2^{n-1}", "1"), ("\\frac{7}{n}", "7"), ("n/7", "7"), ("f(3)", "3"), ("f'(3)", "3"),
+        ("\\gcd(12, 8)", "8"), ("max(3, 7)", "7"), ("7e", "7"), ("2^{2^3}", "3"), ("5 x 7", "7"),
+        ("half of 10", "10"), ("twice 7", "7"), ("two thirds of 12", "12"), ("50% of 80", "80"),
+        ("the square of 7", "7"), ("7 squared", "7"), ("2^{100}", "2"),
+    ],
+)  # fmt: skip
+def test_a_part_of_an_expression_is_not_what_it_says(answer: str, gold: str) -> None:
+    assert verdict(answer, gold) is not True
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        ("\\boxed{7!}", "5040"), ("It is 7!", "5040"), ("half of 10", "5"), ("twice 7", "14"),
+        ("two thirds of 12", "8"), ("50% of 80", "40"), ("\\sqrt[3]{27}", "3"),
+        ("\\log_2 8", "3"), ("\\gcd(12, 8)", "4"), ("7 squared", "49"), ("2\\pi", "6.283"),
+        ("5 x 7", "35"), ("5000 m", "5"), ("90 minutes", "1.5"),
+    ],
+)  # fmt: skip
+def test_what_may_come_to_the_gold_is_unclear(answer: str, gold: str) -> None:
+    assert verdict(answer, gold) is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "42 students in 7 rows", "There are 42 students in 7 rows.", "42 km in 3 hours",
+        "The answer is 42 students in 7 rows.", "She has 42 apples left after giving 3 to Bob.",
+        "There are 42 episodes. The last one aired in 1994.",
+        "It has 42 members, two from each of the 21 states.",
+        "It was in 42, after the war of 39 had ended.",
+    ],
+)  # fmt: skip
+def test_one_of_several_numbers_of_a_sentence_is_unclear(answer: str) -> None:
+    assert verdict(answer, "42") is None
+    assert verdict(answer, "43") is False
+
+
+@pytest.mark.parametrize("answer", ["42 students in 7 rows", "42 km in 7 hours", "3 bags of 7"])
+def test_a_number_that_only_says_more_of_another_is_unclear(answer: str) -> None:
+    assert verdict(answer, "7") is None
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "5 red and 2 blue, so 7 in total", "From 5 and 2 you get 7", "5 + 2 = 7",
+        "He has 5. She has 2.\n7", "It is 5, or rather 7", "She had 5 and ate some, which leaves 7",
+    ],
+)  # fmt: skip
+def test_a_number_before_the_outcome_is_wrong(answer: str) -> None:
+    assert verdict(answer, "5") is False
+    assert verdict(answer, "7") is True
+
+
+@pytest.mark.parametrize(
+    "answer", ["Season 4 of The Flash consists of 23 episodes.", "It ended 2022 with 23 points."]
+)
+def test_a_number_that_names_something_leaves_the_other_as_it_is(answer: str) -> None:
+    assert verdict(answer, "23") is True
+
+
+def test_a_raised_number_apart_from_its_word_is_a_note() -> None:
+    assert verdict("It was filmed in 2014 \u2079.", "2014") is True
