@@ -18,7 +18,7 @@ from .model import MODEL, Accuracies
 from .question import QUESTION, QuestionWords
 from .reading import READINGS
 from .stated import COLUMNS, STATED
-from .within import Spread, Within
+from .within import ScaledSpread, Spread, Within, WithinScale
 from .wording import WORDING
 
 __all__ = ["KINDS", "OF_BASE", "Evidence", "kinds_named", "place_of", "state_of", "wanted_columns"]
@@ -27,7 +27,7 @@ Bools = NDArray[np.bool_]
 Floats = NDArray[np.float64]
 
 _ALL: tuple["Evidence", ...] = (
-    AGREEMENT, Within(STATED), Within(LOGPROBS), MODEL, WORDING, QUESTION, *READINGS,
+    AGREEMENT, WithinScale(STATED), Within(LOGPROBS), MODEL, WORDING, QUESTION, *READINGS,
 )  # fmt: skip
 KINDS = {kind.name: kind for kind in _ALL}
 """By name; `column:NAME` and `group:NAME` are one for every column."""
@@ -38,7 +38,7 @@ _STATES: dict[str, type[Record]] = {
     "model": Accuracies,
     "group": Accuracies,
     "question": QuestionWords,
-    "stated": Spread,
+    "stated": ScaledSpread,
     "logprobs": Spread,
     "column": Spread,
 }

@@ -19,7 +19,7 @@ from .answers import Answers, answers_of
 from .fit import Fitted, features_of
 from .kinds import kinds_named, wanted_columns
 from .layer import logits_of
-from .stated import COLUMNS, split_stated
+from .stated import COLUMNS, Share, split_stated
 
 __all__ = [
     "Use",
@@ -59,7 +59,7 @@ def answers_in(
     if parsed:
         parted = [split_stated(text) for text in texts]
         texts = [text for text, _ in parted]
-        columns[COLUMNS[0]] = [value for _, value in parted]
+        columns[COLUMNS[0]] = [None if value is None else Share(value) for _, value in parted]
     answers = answers_of(
         [qa.asked() for qa in items],
         texts,

@@ -17,9 +17,10 @@ from ct_guard.errors import InputError
 from .answers import Answers
 from .columns import Unlearnt
 
-__all__ = ["COLUMNS", "STATED", "Stated", "split_stated"]
+__all__ = ["COLUMNS", "STATED", "Share", "Stated", "split_stated"]
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 COLUMNS = ("stated", "stated_confidence", "verbalized", "verbalised")
 """Columns that are read, the first that a file has."""
@@ -59,6 +60,10 @@ _FEWEST_PERCENT = 10
 """A larger number without a sign is in percent; up to there it may be one of ten, or of five."""
 
 
+class Share(float):
+    """A confidence that is in [0, 1] whatever the scale of its column."""
+
+
 class Stated:
     """One number in [0, 1]."""
 
@@ -70,6 +75,17 @@ class Stated:
         if column is None:
             return np.array([_nan(split_stated(text)[1]) for text in answers.answer])
         return _from_column(answers.columns[column], column, answers)
+
+    def scale(self, answers: Answers) -> tuple[Bools, bool]:
+        """Which numbers, shape (n,), are at most 1 and have no sign that says of what, and whether
+        their column is in percent: more of its numbers are above 1 than are fractions of it."""
+        column = next((name for name in COLUMNS if name in answers.columns), None)
+        bare = [math.nan] * len(answers)
+        if column is not None:
+            bare = [_bare(value) for value in answers.columns[column]]
+        numbers = np.array(bare, np.float64)
+        fractions = (numbers > 0) & (numbers < 1)
+        return numbers <= 1, bool((numbers > 1).sum() > fractions.sum())
 
     def learn(self, look: Floats, correct: NDArray[np.bool_], rows: NDArray[np.bool_]) -> Unlearnt:
         return Unlearnt()
@@ -110,6 +126,16 @@ def _value(match: re.Match[str]) -> float | None:
 def _from_column(values: Sequence[Any], column: str, answers: Answers) -> Floats:
     read = [_cell(value, column, answers, at) for at, value in enumerate(values)]
     return np.array(read, np.float64)
+
+
+def _bare(value: Any) -> float:
+    """A cell that is a number and nothing else; NaN for any other."""
+    if value is None or isinstance(value, Share):
+        return math.nan
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        return math.nan
 
 
 def _cell(value: Any, column: str, answers: Answers, at: int) -> float:

@@ -5,7 +5,7 @@ beside the number itself stands its percentile among the numbers of that model's
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +14,12 @@ from ct_guard.records import Record
 
 from .answers import Answers
 from .model import codes
+from .stated import Stated
 
 if TYPE_CHECKING:
     from .kinds import Evidence
 
-__all__ = ["Spread", "Within"]
+__all__ = ["Scaled", "ScaledSpread", "Spread", "Within", "WithinScale"]
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -34,6 +35,13 @@ class Spread(Record):
     """By model, the pool's under "": for each feature some of its numbers, in ascending order."""
 
     models: dict[str, tuple[tuple[float, ...], ...]]
+
+
+class ScaledSpread(Spread):
+    """As `Spread`, with the scale of the column that it was learnt from."""
+
+    percent: bool = False
+    """Whether 1 in that column is 1%; else it is all."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +84,53 @@ class Within:
     def _numbers(self, answers: Answers) -> Floats:
         read = np.asarray(self.kind.look(answers), np.float64)
         return read.reshape(len(answers), len(self.kind.features))
+
+
+class Scaled(NamedTuple):
+    """Numbers as `Within` looks at them, and what their scale decides."""
+
+    within: tuple[Floats, Ints, tuple[str, ...]]
+    small: Bools
+    """Those of the numbers, shape (n,), that are a hundred times smaller in percent."""
+    percent: bool
+    """Whether the column is in percent, by itself."""
+
+    def read_as(self, percent: bool) -> tuple[Floats, Ints, tuple[str, ...]]:
+        numbers, code, names = self.within
+        if percent:
+            numbers = np.where(self.small[:, None], numbers / 100, numbers)
+        return numbers, code, names
+
+
+@dataclass(frozen=True)
+class WithinScale:
+    """As `Within`, of a confidence whose column is in percent or in shares: which of the two is
+    learnt once, so that a row alone is read as it is among others."""
+
+    kind: Stated
+
+    @property
+    def name(self) -> str:
+        return self.kind.name
+
+    @property
+    def features(self) -> tuple[str, ...]:
+        return self._within.features
+
+    def look(self, answers: Answers) -> Scaled:
+        small, percent = self.kind.scale(answers)
+        return Scaled(self._within.look(answers), small, percent)
+
+    def learn(self, look: Scaled, correct: Bools, rows: Bools) -> ScaledSpread:
+        learnt = self._within.learn(look.read_as(look.percent), correct, rows)
+        return ScaledSpread(models=learnt.models, percent=look.percent)
+
+    def read(self, look: Scaled, state: ScaledSpread) -> Floats:
+        return self._within.read(look.read_as(state.percent), state)
+
+    @property
+    def _within(self) -> Within:
+        return Within(self.kind)
 
 
 def _grids(numbers: Floats) -> tuple[tuple[float, ...], ...]:

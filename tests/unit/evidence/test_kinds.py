@@ -7,6 +7,7 @@ import pytest
 
 from ct_guard.errors import InputError, UsageError
 from ct_guard.evidence import Answers, answers_of, kinds_named, split_stated, wanted_columns
+from ct_guard.evidence.kinds import state_of
 from ct_guard.evidence.logprobs import LOGPROBS
 from ct_guard.evidence.model import MODEL, accuracies, codes, log_odds
 from ct_guard.evidence.question import QUESTION
@@ -171,6 +172,40 @@ def test_a_number_stands_where_it_does_among_those_of_its_model() -> None:
     assert read[:4, 0].tolist() == [0.9, 0.59, 0.945, 0.7]
     assert read[:4, 1] == pytest.approx([0.05, 0.95, 0.5, 0.5], abs=0.02)
     assert np.isnan(read[4]).all()
+
+
+@pytest.mark.parametrize(
+    ("column", "stated", "read"),
+    [
+        ([90, 85, 1, 0.5, 100], 1, 0.01),
+        ([90, 85, 1, 0.5, 100], "0.5", 0.005),
+        ([90, 85, 1, 0.5, 100], 40, 0.4),
+        ([90, 85, 1, 0.5, 100], "1%", 0.01),
+        ([90, 85, 1, 0.5, 100], "high", 0.85),
+        ([0.9, 0.85, 1, 0.5], 1, 1.0),
+        ([0.9, 0.85, 1, 0.5, 85], 1, 1.0),
+        ([0, 1, 1, 0], 1, 1.0),
+    ],
+)
+def test_the_scale_of_a_column_is_kept_for_a_row_alone(
+    column: list[float], stated: object, read: float
+) -> None:
+    [kind] = kinds_named(["stated"])
+    every = np.ones(len(column), np.bool_)
+    fitted = answers_of(["?"] * len(column), ["x"] * len(column), columns={"stated": column})
+    state = kind.learn(kind.look(fitted), every, every)
+    kept = state_of("stated").model_validate(state.model_dump(mode="json"))
+    alone = answers_of(["?"], ["x"], columns={"stated": [stated]})
+    among = answers_of(["?"] * 2, ["x"] * 2, columns={"stated": [stated, 70]})
+    assert kind.read(kind.look(alone), kept)[0, 0] == pytest.approx(read)
+    assert kind.read(kind.look(among), kept)[0, 0] == pytest.approx(read)
+
+
+def test_a_state_that_knows_no_scale_reads_shares() -> None:
+    [kind] = kinds_named(["stated"])
+    known = state_of("stated").model_validate({"models": {"": [[0.5, 0.9]]}})
+    answers = answers_of(["?"] * 2, ["x"] * 2, columns={"stated": [1, 85]})
+    assert kind.read(kind.look(answers), known)[:, 0].tolist() == [1.0, 0.85]
 
 
 def test_a_model_with_few_numbers_is_compared_with_all() -> None:

@@ -6,7 +6,9 @@ import pytest
 
 from ct_guard.errors import ManifestError, UsageError
 from ct_guard.evidence import Fitted, answers_in, load_evidence
+from ct_guard.evidence.kinds import kinds_named
 from ct_guard.evidence.trees import Trees
+from ct_guard.evidence.within import ScaledSpread
 from ct_guard.records import Message, QuestionAnswer
 from ct_guard.testing import FakeBackend
 from tests.known_confidence import by_word_and_agreement, estimator_on
@@ -61,3 +63,12 @@ def test_a_file_whose_states_are_none_is_refused_in_one_line(tmp_path: Path) -> 
         path.write_text(Fitted(evidence=("model",), states=states, layer=layer).model_dump_json())
         with pytest.raises(ManifestError, match="holds no fitted evidence"):
             load_evidence(path)
+
+
+def test_what_is_parsed_from_an_answer_is_a_share_where_the_column_was_in_percent() -> None:
+    [kind] = kinds_named(["stated"])
+    row = QuestionAnswer(question="?", answer="Rome. Confidence: 85%")
+    numbers = kind.read(
+        kind.look(answers_in([row], ["stated"])), ScaledSpread(models={"": ((0.5,),)}, percent=True)
+    )
+    assert numbers[0, 0] == 0.85
