@@ -6,6 +6,7 @@ from dataclasses import replace
 from decimal import Decimal
 
 from .expressions import expression_around
+from .normalise import TENS, UNITS
 from .numbers import Number
 
 __all__ = ["claimed", "refuted", "taken_back", "undenied"]
@@ -78,6 +79,13 @@ _CALLED = re.compile(
     r"['\u2032]{0,3}(?:\\left)?\((?:[^()\n]{0,60}[,+*/^=-])?\s?\Z"
 )
 """Before what a function is taken of."""
+_SPELLED_OPERAND = re.compile(
+    rf"\b(?:{'|'.join((*UNITS, *TENS))})\s(?:times|plus|minus|(?:divided|multiplied) by)\s"
+    rf"{_MONEY}\Z",
+    re.IGNORECASE,
+)
+_ROUNDED = re.compile(r"(?:\\l(?:floor|ceil)|[\u230a\u2308])\s?\Z")
+_BAR = re.compile(r"\\?\|")
 _MODULUS = re.compile(
     r"(?:\\pmod\s?\{?|[(,]\s?(?:\\?b?mod(?:ulo)?|\\(?:text|mathrm)\{\s?mod\s?\})\s?)\Z"
 )
@@ -95,7 +103,8 @@ _MADE_OF = re.compile(
 )
 _RAISED_BEHIND = re.compile(r"\s(squared|cubed|factorial)\b(?!\s[^\W\d_])", re.IGNORECASE)
 _HANGS = re.compile(
-    r"\s+(?P<what>[^\W\d_][\w'\u2019-]*(?:\s+[^\W\d_][\w'\u2019-]*){0,1}?)\s+"
+    r"\s+(?P<what>[^\W\d_][\w'\u2019-]*(?:\s+[^\W\d_][\w'\u2019-]*){0,1}?"
+    r"(?:\s+of\s+[^\W\d_][\w'\u2019-]*)?)\s+"
     r"(?:in|per|for|over|after|within|across|among|amongst|at|from|with|by|on|of|inside|under"
     r"|before|until|during|every|each|spread over|out of)\s+"
     r"(?:(?:the|a|an|each|every|all|its|his|her|their|these|those|only|about|exactly|giving|using"
@@ -185,6 +194,8 @@ def claimed(text: str, numbers: Sequence[Number], *, marked: bool = False) -> Nu
         return last.unsure()
     if _FUNCTION.search(begins) or _CALLED.search(begins) or _CONSTANT.match(text, last.end):
         return replace(last.unsure(), is_open=True)
+    if _ROUNDED.search(begins) or _SPELLED_OPERAND.search(begins) or _is_size_of(text, last):
+        return replace(last.unsure(), is_open=True)
     if _MADE_OF.search(begins) or _RAISED_BEHIND.match(text, last.end):
         return replace(last.unsure(), is_open=True)
     if (part := _SHARE.search(begins)) and last.value is not None:
@@ -254,10 +265,20 @@ def _hangs(text: str, before: Number, last: Number) -> bool:
     """Whether the last number only says more of the one before it, as in "42 students in 7 rows";
     not a year, which says when."""
     found = _HANGS.fullmatch(text, before.end, last.start)
-    if found is None or not _SAYS.isdisjoint(found["what"].lower().split()):
+    if found is None or not _SAYS.isdisjoint(found["what"].lower().replace(" of ", " ").split()):
         return False
     years = (_YEAR.match(text[one.start : one.end]) for one in (before, last) if one.unit is None)
     return not any(years) and _ORDINAL.match(text, last.end) is None
+
+
+def _is_size_of(text: str, number: Number) -> bool:
+    """Of |-9|, which is 9."""
+    is_below = number.value is not None and number.value < 0
+    return (
+        is_below
+        and text[number.start - 1 : number.start] == "|"
+        and bool(_BAR.match(text, number.end))
+    )
 
 
 def _modulo(one: Number, other: Number) -> frozenset[Decimal]:

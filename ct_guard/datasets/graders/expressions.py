@@ -17,9 +17,9 @@ _KINDS = {
     "plus": "+", "minus": "-", "\u2212": "-", "\u2013": "-", "times": "*", "multiplied by": "*",
     "\\times": "*", "\\cdot": "*", "\u00d7": "*", "\u00b7": "*", "\u2217": "*",
     "divided by": "/", "\\div": "/", "\u00f7": "/", "**": "^", "modulo": "mod", "\\bmod": "mod",
-    "\\mod": "mod", "\\sqrt": "root", "sqrt": "root", "\u221a": "root", "\\binom": "binom",
-    "\\dbinom": "binom", "\\tbinom": "binom", "\\frac": "frac", "\\dfrac": "frac",
-    "\\tfrac": "frac", "{": "(", "}": ")", "[": "(", "]": ")",
+    "\\mod": "mod", "\\choose": "choose", "\\sqrt": "root", "sqrt": "root", "\u221a": "root",
+    "\\binom": "binom", "\\dbinom": "binom", "\\tbinom": "binom", "\\frac": "frac",
+    "\\dfrac": "frac", "\\tfrac": "frac", "{": "(", "}": ")", "[": "(", "]": ")",
 }  # fmt: skip
 """Of what is written in another way than the kind's own name."""
 _TOKEN = re.compile(

@@ -1,5 +1,6 @@
 """Gold inside the answer: for answers in sentences."""
 
+import re
 from collections.abc import Sequence
 
 from ct_guard.datasets.questions import Question
@@ -36,14 +37,23 @@ _JUDGING = frozenset(("is", "was", "would", "can", "could", "which", "that"))
 _YES_NO = frozenset(("yes", "no"))
 _OPENING = frozenset(("either", "could", "might", "may", "maybe", "perhaps", "whether"))
 """Words before what may be one of several."""
+_CAPITALISED = r"[A-Z\u00c0-\u00de][\w.'\u2019-]*"
+_NAME = rf"(?:[Tt]he\s)?{_CAPITALISED}(?:\s(?:of|de|{_CAPITALISED})){{0,4}}"
+_NAMES_ALONE = re.compile(
+    r"(?:(?:I (?:think|believe|guess)(?: that)? )?(?:it is |it['\u2019]s |It is |It['\u2019]s ))?"
+    rf"({_NAME})((?:,\s{_NAME}){{0,4}}),?\sor\s({_NAME})\s?[.?!]?"
+)
+"""Two or more names and nothing else, which is all that tells candidates from two names of one
+thing: in sentences "or" stands before the latter far more often."""
+_LONGEST_NAMES = 160
 
 
 class Substring(GradesAlone):
     """Right where the words of a gold answer stand side by side in the answer, normalised: whole
     words, so that 1 is not found in 12, and with accents or without. Unclear where each of these
     places is denied ("Lyon, not Paris", "Paris is wrong"), taken back ("Paris. Wait, Lyon") or one
-    of two ("maybe Paris or Lyon"); and yes or no where the answer holds both, or no as part of
-    another phrase ("no idea")."""
+    of two ("maybe Paris or Lyon"; "Paris or Lyon" and no more); and yes or no where the answer
+    holds both, or no as part of another phrase ("no idea")."""
 
     name = "substring"
 
@@ -51,6 +61,7 @@ class Substring(GradesAlone):
         said = words(answer)
         behind = words(taken_back(answer))
         unsure = None
+        are_candidates = _are_candidates(answer, question.gold)
         for gold in question.gold:
             wanted = words(gold)
             if not wanted:
@@ -61,10 +72,28 @@ class Substring(GradesAlone):
                 if not contains(text, searched):
                     continue
                 kept = not behind or contains(behind, wanted)
-                if kept and not _is_doubted(text, searched):
+                if kept and not are_candidates and not _is_doubted(text, searched):
                     return Grade(True, f"holds {gold!r}")
                 unsure = Grade(None, f"holds {gold!r} to deny it, or as one of two")
         return unsure or Grade(False, "holds none of the gold answers")
+
+
+def _are_candidates(answer: str, golds: Sequence[str]) -> bool:
+    """Whether an answer is nothing but names with "or" between them, which have no word in common
+    and of which one is no gold answer."""
+    answer = answer.strip()
+    found = _NAMES_ALONE.fullmatch(answer) if len(answer) <= _LONGEST_NAMES else None
+    if found is None:
+        return False
+    names = [words(name) for name in (found[1], *found[2].split(",")[1:], found[3])]
+    wanted = [words(gold) for gold in golds]
+    several = [word for name in names for word in set(name)]
+    whole = words(answer)
+    return (
+        len(several) == len(set(several))
+        and whole not in wanted
+        and not all(any(contains(name, gold) for gold in wanted if gold) for name in names)
+    )
 
 
 def _is_doubted(said: Sequence[str], wanted: Sequence[str]) -> bool:
