@@ -84,6 +84,7 @@ _SPELLED_OPERAND = re.compile(
     rf"{_MONEY}\Z",
     re.IGNORECASE,
 )
+"""Before the second part of a sum whose first one is a word."""
 _ROUNDED = re.compile(r"(?:\\l(?:floor|ceil)|[\u230a\u2308])\s?\Z")
 _BAR = re.compile(r"\\?\|")
 _MODULUS = re.compile(
@@ -96,6 +97,7 @@ _SHARE = re.compile(
     rf"\b(?P<times>{'|'.join(_TIMES)})(?P<several>s)?(?:\s+(?:of|the|as\s+(?:many|much)\s+as))*{_MONEY}\Z",
     re.IGNORECASE,
 )
+"""Before what is multiplied by a word."""
 _MADE_OF = re.compile(
     r"\b(?:square|cube|reciprocal|inverse|factorial|logarithm|absolute value|double|triple) of"
     rf"{_MONEY}\Z",
@@ -125,6 +127,7 @@ _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
 _FACTOR = re.compile(r"(?:\s?(?:i|[xyz])\b(?!\.)|n\b)")
 """Behind one that is multiplied by what is not known."""
 _CONSTANT = re.compile(r"\s?(?:\\?[pP]i\b|\u03c0|\\sqrt|\u221a)|e\b")
+"""The same, by what is known."""
 _BELOW_ZERO = re.compile(r"(?:\s?\u00b0)?\s?(?:[^\W\d_]+\s+){0,2}below zero\b", re.IGNORECASE)
 _SURENESS = re.compile(
     r"\s*(?:sure|certain|confiden(?:t|ce)|chance of being|probability of being)\b", re.IGNORECASE
@@ -173,8 +176,9 @@ def claimed(text: str, numbers: Sequence[Number], *, marked: bool = False) -> Nu
     It has no value, and what it can mean as others, where it is one of two ("12 or 13"), a bound
     ("more than 12"), a part of something ("7 of 12", "7:12"), below a root or times another
     ("7 pi"), a margin ("7 +/- 1"), an end of a span ("10 to 12", a date) or of a sum that is not
-    worked out ("7 + 3"), one of a bare list ("12 and 13"), in the reason for another, or the same
-    in another unit ("2 m = 200 cm").
+    worked out ("7 - 3"), one of a bare list ("12 and 13"), in the reason for another, or the same
+    in another unit ("2 m = 200 cm"), or where it only says more of the one before it ("42 students
+    in 7 rows"). An expression that can be nothing else has the value that it comes to.
     """
     rest = undenied(text, numbers)
     last, before = next(rest, None), next(rest, None)

@@ -32,12 +32,14 @@ _NUMBER = re.compile(
     rf"(?P<money>[$\u20ac\u00a3\u00a5\u20b9]\s?)?(?P<digits>{_DIGITS})"
     rf"(?:(?P<e>[eE][-+\u2212]?[0-9]{{1,3}})(?!\w)|{_POWER.replace('%s', 'power')})?"
     rf"(?:\s?(?:[x\u00d7*\u00b7]|\\times|\\cdot)\s?10{_POWER.replace('%s', 'ten')})?"
-    rf"(?:\s?/\s?(?P<divisor>0*[1-9][0-9]*(?:\.[0-9]+)?)(?![\w/.]))?"
+    rf"(?:\s?/\s?(?P<divisor>0*[1-9][0-9]*(?:\.[0-9]+)?)(?![\w/]|\.[0-9]))?"
     r"(?:\s?(?P<scale>hundred|dozen|thousand|million|billion|trillion|lakh|crore|ml?n|[bt]n|Mio|Mrd"
     r"|[kKMBT](?![\w'])|(?(money)m(?![\w'/\u00b2])|(?!)))\b)?"
     r"(?P<percent>\s?(?:%|\u2030|percent\b|per cent\b))?"
 )
-_MIXED = re.compile(rf"(?<![0-9.,])([0-9]+){_GAP}{{1,2}}([0-9]+)\s?/\s?([1-9][0-9]*)(?![\w/.])")
+_MIXED = re.compile(
+    rf"(?<![0-9.,])([0-9]+){_GAP}{{1,2}}([0-9]+)\s?/\s?([1-9][0-9]*)(?![\w/]|\.[0-9])"
+)
 _SCALES = {
     "dozen": 12, "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9,
     "trillion": 10**12, "k": 1000, "m": 10**6, "mn": 10**6, "mln": 10**6, "mio": 10**6,
