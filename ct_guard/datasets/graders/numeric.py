@@ -110,7 +110,8 @@ class Numeric(GradesAlone):
             return Grade(None, f"says {number}, which can be read otherwise, gold {wanted}")
         if number.is_open:
             return Grade(None, f"says what is not worked out, gold {wanted}")
-        if self._is_said_before(answer, golds):
+        whole = [number for gold, number in read if not _lacks_a_part(answer, gold)]
+        if self._is_said_before(answer, whole):
             return Grade(None, f"says {number} last, but gold {wanted}, too")
         return Grade(False, f"says {number}, gold {wanted}")
 

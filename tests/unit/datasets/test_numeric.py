@@ -444,3 +444,8 @@ def test_a_number_that_names_something_leaves_the_other_as_it_is(answer: str) ->
 
 def test_a_raised_number_apart_from_its_word_is_a_note() -> None:
     assert verdict("It was filmed in 2014 \u2079.", "2014") is True
+
+
+def test_other_numbers_than_all_of_a_gold_answer_are_wrong() -> None:
+    assert verdict("They are 4.52 amp, 3.91 amp", "3.91 amp, 4.52 amp") is False
+    assert verdict("He died on 5 May 1917, at 16.13.", "May 5, 1917") is None
