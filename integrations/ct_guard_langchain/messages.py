@@ -21,6 +21,8 @@ as a passage in front of the human turn that they were made for.
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from enum import Enum
 from typing import Any
 
 from langchain_core.messages import (
@@ -32,6 +34,7 @@ from langchain_core.messages import (
     SystemMessage,
     ToolMessage,
 )
+from pydantic import BaseModel
 
 from ct_guard.conversation import ChatTurn, Exchange, alternating
 from ct_guard.errors import UsageError
@@ -121,13 +124,26 @@ def render_call(call: Mapping[str, Any]) -> str:
 
 
 def as_json(value: object) -> str:
-    """The canonical JSON text of a value: keys sorted, nothing escaped that need not be; what JSON
-    does not know is its own text. Raises UsageError for keys of several types and for cycles."""
+    """The canonical JSON text of a value: keys sorted, nothing escaped that need not be; objects by
+    their fields, and what else JSON does not know as its own text. Raises UsageError for keys of
+    several types and for cycles."""
     try:
-        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=str)
+        return json.dumps(value, ensure_ascii=False, sort_keys=True, default=_plain)
     except (TypeError, ValueError) as error:
         kind = type(value).__name__
         raise UsageError(f"this {kind} cannot be read as an answer: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    """A value that JSON does not know, in what it does."""
+    match value:
+        case BaseModel():
+            return value.model_dump(mode="json")
+        case Enum():
+            return value.value
+        case _ if is_dataclass(value) and not isinstance(value, type):
+            return {each.name: getattr(value, each.name) for each in fields(value)}
+    return str(value)
 
 
 def turns_of(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:

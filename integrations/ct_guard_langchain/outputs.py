@@ -2,18 +2,19 @@
 of agents, dicts with an answer in them, and structured output."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 from langchain_core.messages import (
     AIMessage,
     BaseMessage,
+    ChatMessage,
     HumanMessage,
     ToolMessage,
     convert_to_messages,
 )
 from langchain_core.prompt_values import PromptValue
 from langchain_core.utils.json import parse_json_markdown
-from pydantic import BaseModel
 
 from ct_guard.errors import UsageError
 
@@ -29,6 +30,8 @@ __all__ = [
     "asked_of",
     "context_in",
     "context_of",
+    "is_paused",
+    "messages_in",
     "passages",
     "with_answer",
 ]
@@ -42,8 +45,14 @@ _QUESTIONS = ("messages", "question", "input", "query")
 _ANSWERS = ("answer", "output", "text", "result")
 """Keys under which chains are known to answer."""
 
-_ECHOED = ("question", "input", "query", "context", "source_documents", "documents", "chat_history")
-"""Keys under which chains repeat what they were asked and what they read."""
+_ECHOED = (
+    "question", "input", "query", "context", "source_documents", "documents", "chat_history",
+    "intermediate_steps",
+)  # fmt: skip
+"""Keys under which chains repeat what they were asked, what they read, and what was done."""
+
+_INTERRUPT = "__interrupt__"
+"""LangGraph's key for what a paused graph waits for."""
 
 
 def asked_of(value: Any) -> list[BaseMessage]:
@@ -65,7 +74,7 @@ def asked_of(value: Any) -> list[BaseMessage]:
                 " 'question', or give guard.wrap(chain, question=lambda value: …)"
             )
         case [*_]:
-            return convert_to_messages(value)
+            return convert_to_messages(list(map(_opened, value)))
     raise UsageError(f"{type(value).__name__} is no question: give a text or messages")
 
 
@@ -74,10 +83,12 @@ def answer_of(
 ) -> BaseMessage:
     """What a chain answered: of messages and of an agent's state the last AI message, of a dict the
     part that `answer` names, or which is known to hold one; of structured output the JSON; of
-    anything else its text. `heard` is what the last model in the chain said.
+    objects and lists alike; of anything else its text. `heard` is what the last model in it said.
 
     Raises UsageError for a dict in which no answer can be told from what was asked and read.
     """
+    if _is_graph_output(output):
+        return answer_of(output.value, answer=answer, heard=heard)
     if answer is not None:
         return _as_heard(answer_of(_selected(output, answer)), heard)
     match output:
@@ -93,6 +104,8 @@ def answer_of(
             return answer_of(parsed)
         case {"messages": [*_] as messages} if answer_key(output, heard) is None:
             return answer_of(messages)
+        case Mapping() if _is_answer(output):
+            return _as_heard(_message(output), heard)
         case Mapping():
             key = answer_key(output, heard)
             if key is not None:
@@ -106,9 +119,20 @@ def answer_of(
             return _message(output[at])
         case [_, *_] if all(isinstance(each, BaseMessage) for each in output):
             return AIMessage("")
-        case BaseModel():
-            return AIMessage(as_json(output.model_dump(mode="json")))
     return AIMessage(as_json(output))
+
+
+def is_paused(output: Any) -> bool:
+    """Whether a graph has returned to wait for a person."""
+    if _is_graph_output(output):
+        return bool(output.interrupts)
+    return isinstance(output, Mapping) and _INTERRUPT in output
+
+
+def messages_in(output: Any) -> Any:
+    """The messages of a graph's state; None where it has none."""
+    state = output.value if _is_graph_output(output) else output
+    return state.get("messages") if isinstance(state, Mapping) else None
 
 
 def answer_key(output: Mapping[Any, Any], heard: BaseMessage | None = None) -> Any | None:
@@ -174,6 +198,9 @@ def with_answer(
     """The output with its answer in place of the one that was judged, in the form that it has; all
     else in it stays, but for what repeats an answer that was replaced. Structured output cannot say
     anything else: it becomes None where the answer was replaced."""
+    if _is_graph_output(output):
+        value = with_answer(output.value, said, replaced=replaced, answer=answer, heard=heard)
+        return replace(output, value=value)
     match output:
         case BaseMessage():
             return said
@@ -187,6 +214,8 @@ def with_answer(
                 return {**output, "raw": kept, "parsed": object_without(parsed, dropped)}
             error = {"parsing_error": withheld_error(record)} if "parsing_error" in output else {}
             return {**output, "raw": said, "parsed": None, **error}
+        case Mapping() if answer is None and _is_answer(output):
+            return _like(output, said, replaced)
         case Mapping():
             return _with_answer_in(output, said, replaced, answer, heard)
         case [*_] if _last_answer(output) is not None or _all_messages(output):
@@ -208,14 +237,17 @@ def _with_answer_in(
 ) -> Any:
     key = answer if answer is not None else answer_key(output, heard)
     made = dict(output)
+    changed = replaced or bool(_dropped(said))
     if isinstance(key, str) and key in made:
         made[key] = with_answer(made[key], said, replaced=replaced)
-        if replaced or _dropped(said):
-            made |= _repetitions(output, key, said)
+        if changed:
+            made |= _repetitions(output, key, _text(output[key]), said)
     elif key is not None or "messages" not in made:
         return None if replaced else object_without(output, _dropped(said))
     if isinstance(messages := made.get("messages"), list):
         made["messages"] = with_answer(messages, said, replaced=replaced)
+        if changed and key is None and (at := _last_answer(messages)) is not None:
+            made |= _repetitions(output, "messages", _text(_message(messages[at])), said)
     if "structured_response" in made:
         structured = made["structured_response"]
         made["structured_response"] = (
@@ -224,10 +256,11 @@ def _with_answer_in(
     return made
 
 
-def _repetitions(output: Mapping[Any, Any], key: str, said: BaseMessage) -> dict[Any, Any]:
+def _repetitions(
+    output: Mapping[Any, Any], key: str, withheld: str | None, said: BaseMessage
+) -> dict[Any, Any]:
     """What else in a dict is the text of its replaced answer, and no question or passage: replaced
     alike."""
-    withheld = (_text(output[key]) or "").strip()
 
     def alike(value: Any) -> Any:
         match value:
@@ -257,12 +290,14 @@ def _with_last(output: Sequence[Any], said: BaseMessage, replaced: bool) -> list
 
 
 def _like(form: Any, said: BaseMessage, replaced: bool) -> Any:
-    """The message in the form that it had: plain JSON and pairs stay as they are unless
-    replaced."""
+    """The message in the form that it had: plain JSON, also as LangChain stores it, and pairs stay
+    as they are unless replaced."""
     if isinstance(form, BaseMessage):
         return said
     if not replaced and not _dropped(said):
         return form
+    if isinstance(form, Mapping) and (inside := _envelope(form)) is not None:
+        return {**form, inside: _like(form[inside], said, replaced)}
     if isinstance(form, Mapping):
         kept = {key: form[key] for key in ("type", "role", "id", "name") if key in form}
         return {**kept, "content": said.text}
@@ -305,18 +340,45 @@ def _last_answer(messages: Sequence[Any]) -> int | None:
 
 
 def _is_answer(source: Any) -> bool:
-    match source:
-        case BaseMessage():
-            return isinstance(source, AIMessage)
+    match _opened(source):
+        case ChatMessage(role=role):
+            return role.lower() in ("assistant", "ai")
+        case BaseMessage() as message:
+            return isinstance(message, AIMessage)
         case {"role": "assistant" | "ai", "content": _} | {"type": "ai", "content": _}:
             return True
-        case ("assistant" | "ai", str()):
+        case ("assistant" | "ai", str() | [{"type": _}, *_]):
             return True
     return False
 
 
 def _message(source: Any) -> BaseMessage:
-    return convert_to_messages([source])[0]
+    return convert_to_messages([_opened(source)])[0]
+
+
+def _opened(source: Any) -> Any:
+    """A message out of the envelope in which LangChain stores it; anything else as it is."""
+    inside = _envelope(source) if isinstance(source, Mapping) else None
+    if inside is None:
+        return source
+    kind = source[inside].get("type") or source.get("type")
+    return {**source[inside], "type": str(kind).removesuffix("MessageChunk").lower()}
+
+
+def _envelope(source: Mapping[Any, Any]) -> str | None:
+    """Under which key the message lies: `message_to_dict` writes `data`, `dumpd` `kwargs`."""
+    match source:
+        case {"type": str(), "data": {"content": _}}:
+            return "data"
+        case {"type": "constructor", "lc": _, "kwargs": {"content": _, "type": _}}:
+            return "kwargs"
+    return None
+
+
+def _is_graph_output(output: Any) -> bool:
+    """Whether it is what a graph returns that was invoked with `version="v2"`."""
+    held = hasattr(output, "value") and hasattr(output, "interrupts")
+    return held and is_dataclass(output) and not isinstance(output, type)
 
 
 def _all_messages(output: Sequence[Any]) -> bool:

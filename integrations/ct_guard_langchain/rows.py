@@ -1,6 +1,6 @@
 """The inputs of a guarded chain, each on its way from one answer to the next."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -19,7 +19,15 @@ from .delivery import silent
 from .fields import dropped_in, without_fields
 from .guarding import Guarded, Guarding
 from .hearing import LastCall, ModelCall, alone, note_in
-from .outputs import Selector, answer_of, asked_of, context_in, context_of
+from .outputs import (
+    Selector,
+    answer_of,
+    asked_of,
+    context_in,
+    context_of,
+    is_paused,
+    messages_in,
+)
 from .record import attach, total_usage
 from .telling import tell_judged
 from .ungated import Ungated
@@ -37,10 +45,6 @@ class Reading:
     question: Callable[[Any], Any] | None = None
     answer: Selector | None = None
     context: Selector | None = None
-
-
-_INTERRUPT = "__interrupt__"
-"""LangGraph's key for what a paused graph waits for."""
 
 
 class Row:
@@ -138,8 +142,8 @@ class Row:
                 if is_control_flow(output) or not self._ladder.failed(output):
                     raise output
                 self.chain = next(self._climb, None)
-            elif isinstance(output, Mapping) and _INTERRUPT in output:
-                nothing = Case(self.guard, [], answer_of(output.get("messages") or ""))
+            elif is_paused(output):
+                nothing = Case(self.guard, [], answer_of(messages_in(output) or ""))
                 self._ladder.answered(
                     _Answer(output, nothing, self._ear), [_not_answered(self.guard)]
                 )
@@ -224,7 +228,7 @@ class Row:
                 if is_control_flow(output):
                     raise output
                 return output
-            if isinstance(output, Mapping) and _INTERRUPT in output:
+            if is_paused(output):
                 return UsageError("the agent waits for a person")
             heard = ear.call.answer if ear.call is not None else None
             said = answer_of(output, answer=self._reading.answer, heard=heard)

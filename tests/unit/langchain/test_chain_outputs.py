@@ -1,20 +1,47 @@
 """What chains are given and return, as messages, and back."""
 
+from dataclasses import dataclass
+from enum import Enum
 from typing import Any
 
 import pytest
-from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage, SystemMessage
+from langchain_core.load import dumpd
+from langchain_core.messages import (
+    AIMessage,
+    AIMessageChunk,
+    ChatMessage,
+    HumanMessage,
+    SystemMessage,
+    message_to_dict,
+)
 from langchain_core.prompt_values import ChatPromptValue, StringPromptValue
+from langgraph.types import GraphOutput, Interrupt
 from pydantic import BaseModel
 
 from ct_guard.errors import UsageError
 from ct_guard_langchain.guarding import joined
-from ct_guard_langchain.outputs import answer_of, asked_of, with_answer
+from ct_guard_langchain.outputs import (
+    answer_of,
+    asked_of,
+    is_paused,
+    messages_in,
+    with_answer,
+)
 
 
 class Person(BaseModel):
     name: str
     age: int
+
+
+class Colour(Enum):
+    RED = "red"
+
+
+@dataclass
+class Pet:
+    name: str
+    owner: Person | None = None
 
 
 ADA = Person(name="Ada", age=36)
@@ -34,6 +61,7 @@ SYSTEM, HUMAN = SystemMessage("Be short."), HumanMessage("2 plus 2?")
         ({"messages": [SYSTEM, HUMAN], "question": "other"}, [SYSTEM, HUMAN]),
         ({"question": "2 plus 2?", "docs": []}, [HUMAN]),
         ({"input": {"question": "2 plus 2?"}}, [HUMAN]),
+        ([message_to_dict(SYSTEM), dumpd(HUMAN)], [SYSTEM, HUMAN]),
     ],
 )
 def test_what_was_asked(value: Any, asked: list[Any]) -> None:
@@ -69,6 +97,24 @@ def test_what_is_no_question_says_what_to_give(value: Any, said: str) -> None:
         (4.5, "4.5"),
         (True, "true"),
         (None, ""),
+        (Pet("Rex", ADA), '{"name": "Rex", "owner": {"age": 36, "name": "Ada"}}'),
+        ([ADA], '[{"age": 36, "name": "Ada"}]'),
+        (
+            {"who": ADA, "colour": Colour.RED},
+            '{"colour": "red", "who": {"age": 36, "name": "Ada"}}',
+        ),
+        (Colour.RED, '"red"'),
+        ([HUMAN, ChatMessage(role="assistant", content="4")], "4"),
+        ([("user", "2 plus 2?"), ("assistant", [{"type": "text", "text": "4"}])], "4"),
+        ({"messages": [message_to_dict(HUMAN), message_to_dict(AIMessage("4"))]}, "4"),
+        ({"messages": [dumpd(HUMAN), dumpd(AIMessage("4"))]}, "4"),
+        ({"messages": [message_to_dict(HUMAN), message_to_dict(AIMessageChunk(content="4"))]}, "4"),
+        ({"role": "assistant", "content": "4"}, "4"),
+        (AIMessage("4").model_dump(), "4"),
+        (message_to_dict(AIMessage("4")), "4"),
+        (GraphOutput(value={"messages": [HUMAN, AIMessage("4")]}), "4"),
+        (GraphOutput(value=ADA), '{"age": 36, "name": "Ada"}'),
+        ({"output": "4", "intermediate_steps": []}, "4"),
     ],
 )
 def test_what_was_answered(output: Any, text: str) -> None:
@@ -94,6 +140,44 @@ NEW = AIMessage("I don't know.", response_metadata={"ct_guard": {"p": 0.1}})
         (ADA, None),
         ({"name": "Ada"}, None),
         ({"raw": CALL, "parsed": ADA, "more": 1}, {"raw": NEW, "parsed": None, "more": 1}),
+        ({"role": "assistant", "content": "4", "x": 1}, {"role": "assistant", "content": NEW.text}),
+        (
+            {"messages": [message_to_dict(AIMessage("4", additional_kwargs={"said": "4"}))]},
+            {
+                "messages": [
+                    {
+                        "type": "ai",
+                        "data": {"type": "ai", "id": None, "name": None, "content": NEW.text},
+                    }
+                ]
+            },
+        ),
+        (
+            [
+                {
+                    "lc": 1,
+                    "type": "constructor",
+                    "id": ["AIMessage"],
+                    "kwargs": {"type": "ai", "content": "4", "additional_kwargs": {"said": "4"}},
+                }
+            ],
+            [
+                {
+                    "lc": 1,
+                    "type": "constructor",
+                    "id": ["AIMessage"],
+                    "kwargs": {"type": "ai", "content": NEW.text},
+                }
+            ],
+        ),
+        (
+            GraphOutput(value={"messages": [HUMAN, AIMessage("4")]}),
+            GraphOutput(value={"messages": [HUMAN, NEW]}),
+        ),
+        (
+            {"messages": [HUMAN, AIMessage("4")], "final": "4", "all": ["4", "5"], "input": "4"},
+            {"messages": [HUMAN, NEW], "final": NEW.text, "all": [NEW.text, "5"], "input": "4"},
+        ),
     ],
 )
 def test_a_replaced_answer_takes_the_form_of_the_output(output: Any, now: Any) -> None:
@@ -110,6 +194,15 @@ def test_a_raw_message_carries_the_record_of_what_was_parsed() -> None:
     assert made["raw"].tool_calls == CALL.tool_calls
     assert made["raw"].response_metadata == NEW.response_metadata
     assert made["parsed"] is ADA
+
+
+def test_a_graph_that_waits_is_known_in_either_version() -> None:
+    waits = (Interrupt(value="?"),)
+    assert is_paused({"messages": [HUMAN], "__interrupt__": waits})
+    assert is_paused(GraphOutput(value={"messages": [HUMAN]}, interrupts=waits))
+    assert messages_in(GraphOutput(value={"messages": [HUMAN]}, interrupts=waits)) == [HUMAN]
+    assert not is_paused(GraphOutput(value={"messages": [HUMAN]}))
+    assert not is_paused("4")
 
 
 def test_an_input_is_not_changed_in_place() -> None:
