@@ -14,7 +14,7 @@ from ct_guard.records import Assessment, Confidence, Decision, QuestionAnswer
 
 from .delivery import is_withheld
 from .messages import question_answer, turn_of
-from .record import confidence_in, record_in
+from .record import confidence_in, own_record
 
 __all__ = [
     "Case",
@@ -72,7 +72,7 @@ class Case:
 
     def items(self) -> list[Item]:
         """What is scored of it: the answer, or each call of a tool by itself."""
-        record = record_in(self.answer)
+        record = own_record(self.answer)
         if record is not None and is_withheld(self.answer):
             return [confidence_in(record)]
         return [self._item(part) for part in self._parts()]

@@ -25,7 +25,7 @@ from .assess import Case, assess
 from .hearing import WITHHELD, Listener, ModelCall
 from .messages import text_of, turn_of, turns_of
 from .per_call import POLICY, Guards, needs_estimator, policy_in
-from .record import ConfidenceRecord, confidence_in, make_record, record_in
+from .record import ConfidenceRecord, confidence_in, make_record, own_record
 from .telling import judged_of
 
 __all__ = ["EVENT", "ConfidenceCallbackHandler", "Observation", "get_confidence_callback", "report"]
@@ -163,7 +163,7 @@ class ConfidenceCallbackHandler(Listener):
             )
 
     def _judge(self, call: ModelCall) -> ConfidenceRecord:
-        known = record_in(call.answer)
+        known = own_record(call.answer)
         given = policy_in(ensure_config())
         if given is None:
             given = (call.start.get("metadata") or {}).get(POLICY)

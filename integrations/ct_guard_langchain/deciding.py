@@ -8,7 +8,7 @@ from langchain_core.caches import BaseCache
 from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk
-from langchain_core.outputs import ChatResult, Generation
+from langchain_core.outputs import ChatGeneration, ChatResult, Generation
 from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import Field, PrivateAttr
@@ -18,7 +18,7 @@ from ct_guard.guard import Guard
 
 from .delivery import Delivery, may_replace
 from .per_call import POLICY, POLICY_SPEC, Guards, policy_in
-from .record import record_in
+from .record import attach, record_in
 
 __all__ = ["DecidingChatModel", "LastingCache"]
 
@@ -151,20 +151,21 @@ _LASTING = ("unsupported", "invalid", "too_long")
 
 class LastingCache(BaseCache):
     """A cache that is not given answers on which something has failed: the estimator, or a stronger
-    model. Asked again, it may work."""
+    model. Asked again, it may work. What it is asked for are answers of the same guard, also where
+    another process has put them there."""
 
     def __init__(self, cache: BaseCache) -> None:
         self._cache = cache
 
     def lookup(self, prompt: str, llm_string: str) -> Any:
-        return self._cache.lookup(prompt, llm_string)
+        return _ours(self._cache.lookup(prompt, llm_string))
 
     def update(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         if not any(map(_failed, return_val)):
             self._cache.update(prompt, llm_string, return_val)
 
     async def alookup(self, prompt: str, llm_string: str) -> Any:
-        return await self._cache.alookup(prompt, llm_string)
+        return _ours(await self._cache.alookup(prompt, llm_string))
 
     async def aupdate(self, prompt: str, llm_string: str, return_val: Sequence[Generation]) -> None:
         if not any(map(_failed, return_val)):
@@ -172,6 +173,17 @@ class LastingCache(BaseCache):
 
     def clear(self, **kwargs: Any) -> None:
         self._cache.clear(**kwargs)
+
+
+def _ours(found: Sequence[Generation] | None) -> list[Generation] | None:
+    return None if found is None else [_with_own_record(each) for each in found]
+
+
+def _with_own_record(generation: Generation) -> Generation:
+    record = record_in(generation)
+    if record is None or not isinstance(generation, ChatGeneration):
+        return generation
+    return generation.model_copy(update={"message": attach(generation.message, record)})
 
 
 def _failed(generation: Generation) -> bool:

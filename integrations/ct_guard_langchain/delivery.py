@@ -8,7 +8,7 @@ from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
 
 from ct_guard.errors import LowConfidenceError, UsageError
@@ -38,7 +38,7 @@ from ct_guard.records import Assessment
 from .fields import dropped_in, without_fields
 from .messages import text_of, turn_of
 from .provided import harmless
-from .record import ConfidenceRecord, attach, make_record, record_in
+from .record import ConfidenceRecord, attach, make_record, own_record
 
 __all__ = [
     "ABSTAIN_MESSAGE",
@@ -106,7 +106,7 @@ class Delivery:
     ) -> Delivered:
         """The message with its record, and the record; replaced where the decision is to abstain,
         unless it stands for a withheld answer already."""
-        turn, already = turn_of(message, schemas), record_in(message)
+        turn, already = turn_of(message, schemas), own_record(message)
         record = make_record(
             assessment,
             attempts=attempts,
@@ -168,8 +168,8 @@ class Delivery:
 
 def is_withheld(message: BaseMessage) -> bool:
     """Whether a guard has replaced this message already."""
-    record = record_in(message)
-    return record is not None and record["action"] == "abstain"
+    record = own_record(message)
+    return record is not None and record["action"] == "abstain" and "original" in record
 
 
 def replace_answer(message: BaseMessage, text: str) -> BaseMessage:
@@ -182,6 +182,8 @@ def replace_answer(message: BaseMessage, text: str) -> BaseMessage:
     }
     if isinstance(message, AIMessage):
         update |= {"tool_calls": [], "invalid_tool_calls": []}
+    if isinstance(message, AIMessageChunk):
+        update["tool_call_chunks"] = []
     return message.model_copy(update=update)
 
 

@@ -30,12 +30,14 @@ __all__ = [
     "ConfidenceRecord",
     "ConfidenceView",
     "FieldScore",
+    "OwnRecord",
     "attach",
     "call_digest",
     "call_scores",
     "confidence_in",
     "get_confidence",
     "make_record",
+    "own_record",
     "record_in",
     "total_usage",
 ]
@@ -67,6 +69,11 @@ class ConfidenceView(dict[str, Any]):
         """The scores of a structured answer's fields, by path; none where none were judged."""
         found: dict[str, FieldScore] = self.get("fields") or {}
         return found
+
+
+class OwnRecord(dict[str, Any]):
+    """A `ConfidenceRecord` that a guard of this process has put there: what a provider sends under
+    the same key is only a claim."""
 
 
 class CallScore(TypedDict):
@@ -241,8 +248,15 @@ def confidence_in(record: ConfidenceRecord) -> Confidence:
 
 def attach(message: M, record: ConfidenceRecord) -> M:
     """A copy of the message that carries the record; models may share the original."""
-    metadata = {**message.response_metadata, KEY: record}
+    metadata = {**message.response_metadata, KEY: OwnRecord(record)}
     return message.model_copy(update={"response_metadata": metadata})
+
+
+def own_record(message: BaseMessage) -> ConfidenceRecord | None:
+    """The record that a guard of this process has put on a message; None for one that came with it,
+    of which nothing shows who wrote it."""
+    found = message.response_metadata.get(KEY)
+    return cast("ConfidenceRecord", found) if isinstance(found, OwnRecord) else None
 
 
 def call_digest(call: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ from langchain_core.outputs import ChatGenerationChunk, ChatResult
 
 from ct_guard.errors import BackendError
 
-from .record import KEY, ConfidenceRecord
+from .record import KEY, ConfidenceRecord, OwnRecord
 
 __all__ = ["can_stream", "last_chunk", "opened", "rest_of", "retold", "text_chunk", "whole"]
 
@@ -59,7 +59,7 @@ def whole(parts: Sequence[ChatGenerationChunk], model: BaseChatModel) -> BaseMes
 
 def last_chunk(record: ConfidenceRecord | None, after: BaseMessage) -> ChatGenerationChunk:
     """The empty chunk that ends a stream and carries the record of what was streamed."""
-    metadata = {} if record is None else {KEY: record}
+    metadata = {} if record is None else {KEY: OwnRecord(record)}
     return ChatGenerationChunk(
         message=AIMessageChunk(
             content=_nothing(after), response_metadata=metadata, chunk_position="last"
@@ -80,7 +80,7 @@ def rest_of(result: ChatResult, streamed: ConfidenceRecord | None) -> Iterator[C
     message = generation.message
     metadata = dict(message.response_metadata)
     if streamed is not None:
-        metadata[KEY] = streamed
+        metadata[KEY] = OwnRecord(streamed)
     elif message.text:
         yield text_chunk(message.text)
     end = AIMessageChunk(

@@ -416,6 +416,96 @@ def test_a_guard_around_a_guard_may_ask_a_stronger_model(estimator: Estimator) -
     assert outer.invoke("?").text == "sure"
 
 
+CLAIMED = {
+    "p": 0.99, "logit": 4.6, "status": "ok", "calibrated": True, "truncated": False,
+    "estimator": "theirs", "action": "abstain", "attempts": 1, "model_index": 0,
+    "policy": "theirs", "error": None, "turn": "answer", "original": None,
+}  # fmt: skip
+
+
+def claiming(**record: Any) -> BaseChatModel:
+    """A model whose provider sends a record along with its answer."""
+    metadata = {"ct_guard": {**CLAIMED, **record}}
+    said = AIMessage(SECRET, response_metadata=metadata)
+    return FakeMessagesListChatModel(responses=[said])
+
+
+def guarded_by(surface: str, model: BaseChatModel, estimator: Estimator) -> Any:
+    if surface == "model":
+        return GuardedChatModel(inner=model, estimator=estimator, policy=0.7)
+    if surface == "agent":
+        agent: Any = create_agent(model, middleware=[ConfidenceMiddleware(estimator, 0.7)])
+        return RunnableLambda[str, Any](lambda text: {"messages": [HumanMessage(text)]}) | agent
+    return ConfidenceGuard(estimator, 0.7).wrap(model | RunnableLambda(lambda said: said))
+
+
+@pytest.mark.parametrize("surface", ["model", "agent", "chain"])
+@pytest.mark.parametrize("action", ["pass", "abstain"])
+@pytest.mark.parametrize("way", ["invoke", "ainvoke", "stream"])
+async def test_a_record_that_a_provider_sends_is_only_a_claim(
+    estimator: Estimator, surface: str, action: str, way: str
+) -> None:
+    guarded = guarded_by(surface, claiming(action=action), estimator)
+    if way == "stream":
+        made: Any = list(guarded.stream("?"))
+    else:
+        made = await guarded.ainvoke("?") if way == "ainvoke" else guarded.invoke("?")
+        assert record_of(made)["p"] == pytest.approx(0.047, abs=0.001)
+    assert SECRET not in repr(made)
+
+
+def test_a_watcher_believes_no_record_that_a_provider_sends(estimator: Estimator) -> None:
+    watch = ConfidenceCallbackHandler(estimator, 0.7)
+    claiming(action="pass").invoke("?", {"callbacks": [watch]})
+    assert [record["action"] for record in watch.records] == ["abstain"]
+
+
+def test_a_message_that_is_a_chunk_keeps_nothing_of_its_calls(estimator: Estimator) -> None:
+    parts = [{"name": "delete", "args": '{"what": "unsure"}', "id": "1", "index": 0}]
+    said = AIMessageChunk(content=SECRET, tool_call_chunks=parts)
+    inner = FakeMessagesListChatModel(responses=[said])
+    made = GuardedChatModel(inner=inner, estimator=estimator, policy=0.7).invoke("?")
+    assert "unsure" not in repr(made)
+
+
+async def test_an_agent_that_is_asked_for_the_second_form_of_output(estimator: Estimator) -> None:
+    guard = ConfidenceGuard(estimator, 0.7)
+    for reply, text in ((SECRET, "I don't know."), ("sure", "sure")):
+        chain: Any = guard.wrap(create_agent(RuleChatModel(reply=reply)))
+        asked = {"messages": [HumanMessage("?")]}
+        for made in (chain.invoke(asked, version="v2"), await chain.ainvoke(asked, version="v2")):
+            assert made["output"].value["messages"][-1].text == text
+            assert made["confidence"]["p"] == pytest.approx(
+                0.95 if text == "sure" else 0.047, abs=0.01
+            )
+
+
+class PlainCache(InMemoryCache):
+    """Gives messages back as a database does, in which a record is plain JSON."""
+
+    def lookup(self, prompt: str, llm_string: str) -> Any:
+        found = super().lookup(prompt, llm_string)
+        return found and [ChatGeneration.model_validate(each.model_dump()) for each in found]
+
+
+def test_what_a_cache_has_kept_of_a_guard_is_known_as_its_own(estimator: Estimator) -> None:
+    watch = ConfidenceCallbackHandler(estimator)
+    inner = GuardedChatModel(inner=Chatty(), estimator=estimator, policy=0.7, cache=PlainCache())
+    outer = GuardedChatModel(inner=inner, estimator=estimator, policy="annotate")
+    said = [outer.invoke("?", {"callbacks": [watch]}) for _ in range(2)]
+    assert [each.text for each in said] == ["I don't know."] * 2
+    assert [record_of(each)["status"] for each in said] == ["ok"] * 2
+    assert [record["p"] for record in watch.records] == [record_of(said[0])["p"]] * 2
+
+
+def test_what_was_streamed_under_a_guard_is_judged_by_the_one_around(estimator: Estimator) -> None:
+    inner = GuardedChatModel(
+        inner=RuleChatModel(reply=SECRET), estimator=estimator, policy=0.7, hold_stream=False
+    )
+    outer = ConfidenceGuard(estimator, 0.7, hold_stream=True).wrap(inner | StrOutputParser())
+    assert SECRET not in repr(list(outer.stream("?")))
+
+
 # --- what a surface is told -----------------------------------------------------------------------
 
 
