@@ -35,6 +35,21 @@ from ct_guard.records import Message, QuestionAnswer
         "<|START_THINKING|>a<|END_THINKING|>14",
         "<|channel|>analysis<|message|>a<|end|><|start|>assistant<|channel|>final<|message|>14",
         "analysisEight and six: 15?assistantfinal14",  # a server that drops special tokens
+        '<think type="deep" n=1>a</think>14',
+        "<think >a</think >14",
+        "<search_quality_reflection>a</search_quality_reflection>14",
+        "<inner_monologue>a</inner_monologue>14",
+        "<thought_process>a</thought_process>14",
+        "<reasoning_content>a</reasoning_content>14",
+        "<chain-of-thought>a</chain-of-thought>14",
+        "<self-reflection>a</self-reflection><reflect>b</reflect>14",
+        "<scratch_pad>a</scratch_pad>14",
+        "<|inner_prefix|>a<|inner_suffix|>14",
+        "<think>a</think><|begin_of_box|>14<|end_of_box|>",
+        "<think>a</think>\n<answer>14</answer>",
+        "<think>a</think><response>\n14\n</response>",
+        "<Thought>a</Thought>\n<Output>14</Output>",
+        "<thinking>a</thinking><final_answer>14",  # cut off before it was closed
         "Eight and six: 15.</think>14",  # opened by the chat template
         "a</think>b</think>14",
         "14<think>Or is it",  # cut off in a second thought
@@ -58,6 +73,8 @@ def test_parts_between_thoughts_are_all_of_the_answer() -> None:
         'It is written "<think>".',
         "x < think > y",
         "<answer>14</answer>",
+        "<thinker>14</thinker>",
+        "a <think/> b",
         "",
         " 14\n",
     ],
@@ -77,6 +94,8 @@ def test_nothing_is_left_to_take_out(text: str) -> None:
     ("answer", "status"),
     [
         ("<think>Eight and six, is it 14 or", "empty"),
+        ('<think type="deep">Eight and six, is it 14 or', "empty"),
+        ("<think>It is 14.</think><answer></answer>", "empty"),
         ("<think>It is 14.</think>\n", "empty"),
         ("It is 14.</think>", "empty"),
         ("<think>Hard.</think>I don't know.", "refusal"),
