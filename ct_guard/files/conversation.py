@@ -13,7 +13,7 @@ from ct_guard.records import Message, Role
 
 from .untrusted_json import with_each_name_once
 
-__all__ = ["ROLES", "read_calls", "spoken_turns"]
+__all__ = ["ROLES", "opened", "read_calls", "spoken_turns"]
 
 ROLES: dict[str, Role] = {
     "system": "system",
@@ -26,6 +26,19 @@ ROLES: dict[str, Role] = {
     "function": "tool",
 }
 """What messages call their roles."""
+
+
+def opened(item: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A message with its role, where it is in the form of LangChain, whose name for it is `type`:
+    the message itself, or within `data` or, as `dumps` writes it, `kwargs`."""
+    inside = next(
+        (item[key] for key in ("data", "kwargs") if isinstance(item.get(key), dict)), item
+    )
+    kind = inside.get("type", item.get("type"))
+    if "role" in inside or "content" not in inside or not isinstance(kind, str):
+        return item
+    role = kind.removesuffix("MessageChunk").lower()
+    return {**inside, "role": role} if role in ROLES else item
 
 
 def read_calls(item: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:

@@ -6,11 +6,12 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
+from unicodedata import category
 
 from ct_guard.conversation import ChatTurn
 from ct_guard.records import QuestionAnswer, alone_key, unchecked
 
-from .conversation import ROLES, read_calls, spoken_turns
+from .conversation import ROLES, opened, read_calls, spoken_turns
 from .lists import list_of_texts
 from .rows import Row
 from .token_logprobs import numbers_of, tokens_of
@@ -25,6 +26,8 @@ _UNSPOKEN = {"tool_use", "tool_call", "tool_result", "thinking", "redacted_think
 """Types of parts that are read elsewhere, or that are thoughts: no part of what was said."""
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 _SUBSTITUTE = "\x1a"
+_UNSEEN = ("Cc", "Cf")
+"""Control and format characters."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,11 +64,12 @@ class _FieldError(Exception):
 def question_answer(row: Row, columns: Collection[str] = ()) -> QuestionAnswer | Rejected:
     """The question and answer of a row.
 
-    Absent, null and `""` mean the same for every column but `answer`, where null and `""` are an
-    empty answer, and without which the assistant's turn that ends `messages` is judged. Calls of
-    tools among `messages` are read as text of the conversation. Numbers are accepted as `answer`
-    and `id`. A lone surrogate, which no UTF-8 text can hold, becomes U+001A SUBSTITUTE: a control
-    character, which cleaning removes and reports. What the row has in other `columns` is kept.
+    Absent, null and text that shows nothing mean the same for every column but `answer`, where null
+    and such text are an empty answer, and without which the assistant's turn that ends `messages`
+    is judged. Calls of tools among `messages` are read as text of the conversation. Numbers are
+    accepted as `answer` and `id`. A lone surrogate, which no UTF-8 text can hold, becomes U+001A
+    SUBSTITUTE: a control character, which cleaning removes and reports. What the row has in other
+    `columns` is kept.
     """
     if row.error is not None:
         return Rejected("invalid", row.error)
@@ -201,7 +205,8 @@ def _optional_text(fields: dict[str, Any], name: str, *, numbers: bool = False) 
     if value is None:
         return None
     if isinstance(value, str):
-        return (value if value.isascii() else _encodable(value)) or None
+        text = value if value.isascii() else _encodable(value)
+        return text if _shows(text) else None
     if numbers and isinstance(value, (int, float)) and not isinstance(value, bool):
         return str(value)
     expected = "text or a number" if numbers else "text"
@@ -235,6 +240,7 @@ def _turns(value: Any) -> list[ChatTurn]:
 def _turn(item: Any, name: str) -> ChatTurn:
     if not isinstance(item, dict):
         raise _FieldError(f"field '{name}' must be an object, found {_kind(item)}")
+    item = opened(item)
     role = item.get("role")
     if not isinstance(role, str) or role not in ROLES:
         known = ", ".join(ROLES)
@@ -293,6 +299,11 @@ def _part(part: Any, name: str) -> str:
     if not isinstance(text, str):
         raise _FieldError(f"field '{name}.{_TEXT_PARTS[kind]}' must be text, found {_kind(text)}")
     return _encodable(text)
+
+
+def _shows(text: str) -> bool:
+    """Whether there is anything in a text that is seen."""
+    return any(not sign.isspace() and category(sign) not in _UNSEEN for sign in text)
 
 
 def _encodable(text: str) -> str:

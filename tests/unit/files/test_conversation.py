@@ -194,3 +194,45 @@ def test_arguments_that_no_json_can_be_written_of_are_refused_by_name() -> None:
 def test_messages_in_a_cell_that_name_one_thing_twice_are_refused() -> None:
     cell = '[{"role": "user", "content": "a", "content": "b"}]'
     assert "'content' stands twice" in refused(messages=cell, answer="1").message
+
+
+STORED = {
+    "dumped": lambda kind, content: {"type": kind, "content": content, "response_metadata": {}},
+    "message_to_dict": lambda kind, content: {
+        "type": kind, "data": {"content": content, "type": kind}
+    },
+    "dumps": lambda kind, content: {
+        "lc": 1, "type": "constructor", "id": ["langchain", "schema", "messages", "…"],
+        "kwargs": {"content": content, "type": kind},
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", STORED)
+@pytest.mark.parametrize("said", ["ai", "AIMessageChunk"])
+def test_messages_as_langchain_stores_them(form: str, said: str) -> None:
+    write = STORED[form]
+    messages = [write("system", "Be short."), write("human", "2 plus 2?"), write(said, "4")]
+    read = parsed(messages=messages)
+    assert read.answer == "4"
+    assert read.messages == (
+        Message(role="system", content="Be short."),
+        Message(role="user", content="2 plus 2?"),
+    )
+
+
+def test_calls_in_messages_as_langchain_stores_them() -> None:
+    call = {"name": "multiply", "args": {"b": 8, "a": 3}, "id": "c1", "type": "tool_call"}
+    calls = {"type": "ai", "data": {"type": "ai", "content": "", "tool_calls": [call]}}
+    result = {"type": "tool", "data": {"type": "tool", "content": "24", "tool_call_id": "c1"}}
+    read = parsed(messages=[ASKED, calls, result], answer="24")
+    assert read.messages[-1].content == f"{CALL} -> 24\n\n{ASKED['content']}"
+
+
+def test_a_part_that_is_no_message_is_refused_all_the_same() -> None:
+    for message in (
+        {"type": "human"},
+        {"type": "robot", "content": "?"},
+        {"data": {"content": ""}},
+    ):
+        assert "role" in refused(messages=[message], answer="4").message

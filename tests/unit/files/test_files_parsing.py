@@ -56,6 +56,20 @@ def test_messages_may_be_json_text() -> None:
     assert qa.messages == (Message(role="user", content="2+2?"),)
 
 
+@pytest.mark.parametrize("blank", ["  ", "\t\n", "\u200b", "\ufeff \u2060", "\x00"])
+def test_text_that_shows_nothing_means_absent(blank: str) -> None:
+    qa = parsed(question="?", answer=blank, context=blank, model=blank, id=blank)
+    assert qa == QuestionAnswer(question="?", answer="")
+    assert "field 'question' is missing" in rejected(question=blank, answer="4").message
+    told = told_by(row(question=blank, answer="4"))
+    assert isinstance(told, Rejected)
+
+
+@pytest.mark.parametrize("sign", [".", "\ue000", "\U0001fae9", "\u0301"])
+def test_a_single_sign_is_an_answer(sign: str) -> None:
+    assert parsed(question=sign, answer=sign).answer == sign
+
+
 def test_text_parts_are_joined_and_a_null_content_is_empty() -> None:
     parts = [{"type": "text", "text": "2+"}, "2", {"type": "text", "text": "?"}]
     messages = [{"role": "assistant", "content": None}, {"role": "user", "content": parts}]
