@@ -1,4 +1,4 @@
-"""Blanks and dots that say nothing, but move a score: they are read as the little that they are."""
+"""Blanks, dots and marks that say nothing, but move a score: read as the little that they are."""
 
 import re
 
@@ -8,7 +8,10 @@ _UNSEEN = str.maketrans(dict.fromkeys("\u115f\u1160\u2800\u3164\uffa0", " "))
 """Letters and symbols without any ink."""
 
 _INDENTATION = 32
-_DOTS = ".\u2026\u00b7"
+_DOTS = ".\u2026\u00b7\u2024\u2025\u3002\ufe52\uff0e\uff61"
+_HANGING = ",;:([{<"
+"""Marks that something has to follow."""
+_WHITE = "".join(filter(str.isspace, map(chr, range(0x3001))))
 _BLANKS = re.compile(r"\s{3,}")
 _LEADERS = re.compile(rf"(?:[{_DOTS}]\s{{0,4}}){{4,}}")
 
@@ -19,7 +22,8 @@ def without_filler(answer: str) -> tuple[str, bool]:
     Within a line three blanks or more are one, and none at its end; lines are indented by at most
     32, and at most two of them are left empty between others. Four dots or more are three. Behind
     the last word no blank stands before a full stop or comma. White space around the answer is
-    taken off when it is read, and is no change.
+    taken off when it is read, and is no change. Three marks or more behind the last word, which
+    something has to follow, as commas and opening brackets, are none.
     """
     text = answer.strip()
     inked = text if text.isascii() else text.translate(_UNSEEN).strip()
@@ -44,7 +48,11 @@ def _three(dots: re.Match[str]) -> str:
 
 
 def _ending(text: str) -> str:
-    """With the marks behind the last word close to it, where blanks stood before a full stop."""
+    """Without marks that hang behind the last word; the others close to it, where blanks stood
+    before a full stop."""
+    kept = text.rstrip(_HANGING + _WHITE)
+    if sum(map(text[len(kept) :].count, _HANGING)) >= 3:
+        text = kept
     tail = _last_marks(text)
     if not re.search(rf"\s[{_DOTS},]", tail):
         return text
@@ -53,5 +61,5 @@ def _ending(text: str) -> str:
 
 
 def _last_marks(text: str) -> str:
-    word = len(text.rstrip(" \t\n\r\f\v.,;:!?\u2026\u00b7\u3002\u00a0\u3000"))
+    word = len(text.rstrip(f"{_DOTS} \t\n\r\f\v,;:!?\u00a0\u3000"))
     return text[word:]

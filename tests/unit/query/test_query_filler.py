@@ -1,4 +1,4 @@
-"""Blanks and dots move no score: an answer is read with few of them, and flagged."""
+"""Blanks, dots and hanging marks move no score: an answer is read with few of them, and flagged."""
 
 import pytest
 from hypothesis import given, settings
@@ -21,6 +21,15 @@ from ct_guard.query import read_answer, without_filler
         ("13" + "." * 50, "13..."),
         ("13 " + ". " * 20 + "so it is", "13 ... so it is"),
         ("13" + " " * 40 + "it is", "13 it is"),
+        ("13" + " (" * 40, "13"),
+        ("13 ." + "\n:" * 12, "13."),
+        ("13" + "," * 12, "13"),
+        ("13 , , ,", "13"),
+        ("13 , ; : [ { <", "13"),
+        ("13\u2003(\u2003(\u2003(\u2003(", "13"),
+        ("13" + "\uff0e" * 40, "13..."),
+        ("13" + " \u2024" * 40, "13..."),
+        ("13" + "\u3002" * 4, "13..."),
         ("13   \nit is", "13\nit is"),
         ("13" + "\n" * 30 + "it is", "13\n\n\nit is"),
         ("13" + "\n \n  " * 10 + "it is", "13\n\n\n  it is"),
@@ -47,6 +56,11 @@ def test_filler_is_read_as_the_little_that_it_is(answer: str, read: str) -> None
         "1\u00a0000 \u20ac",
         '{"a": [\n    1\n  ]\n}',
         "He said: 'Go!'",
+        "(f (g (h (i x))))",
+        "It is so:",
+        "1,,,,2",
+        "((((a",
+        "\u662f\u3002",
     ],
 )
 def test_text_as_people_write_it_is_read_letter_by_letter(answer: str) -> None:
@@ -58,7 +72,7 @@ def test_white_space_around_an_answer_is_no_filler() -> None:
 
 
 @settings(deadline=None)
-@given(st.text() | st.text(" \n\t.\u00a0\u2800\u2026a,!"))
+@given(st.text() | st.text(" \n\t.\u00a0\u2800\u2026a,!(:\u3002"))
 def test_nothing_is_left_to_shorten_and_no_word_is_lost(answer: str) -> None:
     read, _ = without_filler(answer)
     assert without_filler(read) == (read, False)
