@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, model_validator
 
 __all__ = [
     "Action",
@@ -46,7 +46,14 @@ Role = Literal["system", "user", "assistant", "tool"]
 ReviewChoice = Literal["approve", "edit", "respond", "reject"]
 """What a person may do about an answer, or a call of a tool, that waits for them."""
 
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+
+def _no_truth_value(value: Any) -> Any:
+    if isinstance(value, bool):
+        raise ValueError("true and false are no probabilities: write a number from 0 to 1")
+    return value
+
+
+Probability = Annotated[float, BeforeValidator(_no_truth_value), Field(ge=0.0, le=1.0)]
 
 
 class Record(BaseModel):

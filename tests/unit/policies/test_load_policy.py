@@ -147,6 +147,23 @@ def test_what_cannot_be_meant_is_refused_in_one_line(spec: Any, message: str) ->
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("value", [True, False])
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {"kind": "threshold", "threshold": ...},
+        {"kind": "escalate", "threshold": ...},
+        {"kind": "tools", "thresholds": {"delete": ...}},
+        {"kind": "tools", "default": ...},
+        {"kind": "require", "policy": 0.9, "ood": ...},
+    ],
+)
+def test_a_truth_value_is_no_threshold(spec: dict[str, Any], value: bool) -> None:
+    given = json.loads(json.dumps(spec, default=lambda _: value))
+    with pytest.raises(PolicyError, match="true and false are no probabilities"):
+        load_policy(given)
+
+
 def test_a_promise_that_nobody_made_lists_those_that_were() -> None:
     with pytest.raises(PolicyError, match=r"it holds alpha=0\.05 delta=0\.1, alpha=0\.2"):
         load_policy({"kind": "certified", "alpha": 0.3}, [STRICT, LOOSE])
