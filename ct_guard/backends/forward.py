@@ -77,8 +77,14 @@ class Decoder:
     logits of a vocabulary are made where they are wanted, see `Head`."""
 
     def __init__(self, model: Any) -> None:
+        """Raises BackendError for a model whose layers cannot be told from the rest of it."""
         self.model = model
         self.layers = model.base_model
+        if self.layers is model:
+            raise BackendError(
+                f"{type(model).__name__} does not name its layers apart from its output layer,"
+                " which ct-guard reads them by: choose a base of another architecture"
+            )
         self.takes_positions = "position_ids" in inspect.signature(self.layers.forward).parameters
         kind = next(model.parameters()).dtype
         self.few_sizes = model.device.type == "cpu" and kind in (torch.bfloat16, torch.float16)

@@ -13,6 +13,7 @@ from transformers import AutoModelForCausalLM
 
 from ct_guard.backends import Item, MannerWarning, Want, self_test
 from ct_guard.backends.transformers import TransformersBackend
+from ct_guard.errors import BackendError
 from ct_guard.query import Query, build_query
 from tests.present import present
 
@@ -123,7 +124,11 @@ def made(name: str, tokenizer: Path, folder: Path) -> Path:
     else:
         config = config_class(**settings)
     torch.manual_seed(0)
-    AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+    return with_tokenizer(AutoModelForCausalLM.from_config(config), tokenizer, folder)
+
+
+def with_tokenizer(model: Any, tokenizer: Path, folder: Path) -> Path:
+    model.save_pretrained(folder)
     for path in tokenizer.iterdir():
         if path.name.startswith(("tokenizer", "chat_template", "special")):
             (folder / path.name).write_bytes(path.read_bytes())
@@ -177,3 +182,16 @@ def test_scores_in_company_are_those_of_rows_alone(
     for row, logprobs in zip(rows, together.answer_logprobs, strict=True):
         (single,) = present(backend.score([row], query, None, want).answer_logprobs)
         np.testing.assert_allclose(logprobs, single, atol=2e-3)
+
+
+def test_a_base_whose_layers_cannot_be_told_apart_is_refused_by_name(
+    tiny_base: Path, tmp_path: Path
+) -> None:
+    config = transformers.Llama4TextConfig(
+        **{key: value for key, value in SIZES.items() if key != "initializer_range"},
+        head_dim=16, intermediate_size_mlp=96, num_local_experts=2, num_experts_per_tok=1,
+        no_rope_layers=[1, 1], interleave_moe_layer_step=1, attention_chunk_size=64,
+    )  # fmt: skip
+    folder = with_tokenizer(transformers.Llama4ForCausalLM(config), tiny_base, tmp_path)
+    with pytest.raises(BackendError, match="Llama4ForCausalLM does not name its layers"):
+        TransformersBackend.load(folder, dtype="float32")
