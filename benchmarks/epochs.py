@@ -5,10 +5,11 @@
 
 `tune` with activation `query` on the first `--rows` rows of GRADED, one evaluation at the end, once
 with memory for what the base has read and once without: everything is then read anew in every step.
-Times are of the processor, over all threads. Beside the ratio stands what it can be at most, from
-the tokens alone: a forward of context and answer costs one a token, a step over the query two
-(forward, and backward to the LoRA's inputs; frozen weights have no gradient of their own). It may
-be more: what is read once is read beside rows of like length, what a step reads with padding.
+Times are of the processor, over all threads. Beside the ratio stands what it would be by the tokens
+alone: a forward of context and answer costs one a token, a step over the query two (forward, and
+backward to the LoRA's inputs; frozen weights have no gradient of their own). It is more where rows
+differ in length: what is read once is read beside rows of like length, what a step reads with
+padding.
 """
 
 import statistics
@@ -53,7 +54,7 @@ def seconds(
         return time.process_time() - start
 
 
-def at_most(backend: TransformersBackend, rows: list[GradedAnswer], epochs: int) -> float:
+def by_tokens(backend: TransformersBackend, rows: list[GradedAnswer], epochs: int) -> float:
     query = build_query("chat_turn", backend.encoder)
     rendered = render_graded(
         rows, style="chat_turn", backend=backend, query=query, budget=backend.max_tokens
@@ -88,7 +89,7 @@ def main(
     click.echo(
         f"{dtype}, {len(chosen)} rows, {epochs} epochs, {steps} steps of {BATCH}: read once"
         f" {statistics.median(once):.0f} s, read anew {statistics.median(anew):.0f} s:"
-        f" {ratio:.2f} times (by tokens at most about {at_most(backend, chosen, epochs):.2f})"
+        f" {ratio:.2f} times (by tokens alone about {by_tokens(backend, chosen, epochs):.2f})"
     )
 
 
