@@ -2,7 +2,7 @@
 of agents, dicts with an answer in them, and structured output."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from langchain_core.messages import (
@@ -19,6 +19,7 @@ from langchain_core.utils.json import parse_json_markdown
 from ct_guard.errors import UsageError
 
 from .delivery import withheld_error
+from .envelopes import envelope, is_graph_output, opened
 from .fields import dropped_in, object_without, without_fields
 from .messages import as_json
 from .record import attach, record_in
@@ -30,8 +31,6 @@ __all__ = [
     "asked_of",
     "context_in",
     "context_of",
-    "is_paused",
-    "messages_in",
     "passages",
     "with_answer",
 ]
@@ -50,9 +49,6 @@ _ECHOED = (
     "intermediate_steps",
 )  # fmt: skip
 """Keys under which chains repeat what they were asked, what they read, and what was done."""
-
-_INTERRUPT = "__interrupt__"
-"""LangGraph's key for what a paused graph waits for."""
 
 
 def asked_of(value: Any) -> list[BaseMessage]:
@@ -74,7 +70,7 @@ def asked_of(value: Any) -> list[BaseMessage]:
                 " 'question', or give guard.wrap(chain, question=lambda value: …)"
             )
         case [*_]:
-            return convert_to_messages(list(map(_opened, value)))
+            return convert_to_messages(list(map(opened, value)))
     raise UsageError(f"{type(value).__name__} is no question: give a text or messages")
 
 
@@ -87,7 +83,7 @@ def answer_of(
 
     Raises UsageError for a dict in which no answer can be told from what was asked and read.
     """
-    if _is_graph_output(output):
+    if is_graph_output(output):
         return answer_of(output.value, answer=answer, heard=heard)
     if answer is not None:
         return _as_heard(answer_of(_selected(output, answer)), heard)
@@ -120,19 +116,6 @@ def answer_of(
         case [_, *_] if all(isinstance(each, BaseMessage) for each in output):
             return AIMessage("")
     return AIMessage(as_json(output))
-
-
-def is_paused(output: Any) -> bool:
-    """Whether a graph has returned to wait for a person."""
-    if _is_graph_output(output):
-        return bool(output.interrupts)
-    return isinstance(output, Mapping) and _INTERRUPT in output
-
-
-def messages_in(output: Any) -> Any:
-    """The messages of a graph's state; None where it has none."""
-    state = output.value if _is_graph_output(output) else output
-    return state.get("messages") if isinstance(state, Mapping) else None
 
 
 def answer_key(output: Mapping[Any, Any], heard: BaseMessage | None = None) -> Any | None:
@@ -198,7 +181,7 @@ def with_answer(
     """The output with its answer in place of the one that was judged, in the form that it has; all
     else in it stays, but for what repeats an answer that was replaced. Structured output cannot say
     anything else: it becomes None where the answer was replaced."""
-    if _is_graph_output(output):
+    if is_graph_output(output):
         value = with_answer(output.value, said, replaced=replaced, answer=answer, heard=heard)
         return replace(output, value=value)
     match output:
@@ -296,7 +279,7 @@ def _like(form: Any, said: BaseMessage, replaced: bool) -> Any:
         return said
     if not replaced and not _dropped(said):
         return form
-    if isinstance(form, Mapping) and (inside := _envelope(form)) is not None:
+    if isinstance(form, Mapping) and (inside := envelope(form)) is not None:
         return {**form, inside: _like(form[inside], said, replaced)}
     if isinstance(form, Mapping):
         kept = {key: form[key] for key in ("type", "role", "id", "name") if key in form}
@@ -340,7 +323,7 @@ def _last_answer(messages: Sequence[Any]) -> int | None:
 
 
 def _is_answer(source: Any) -> bool:
-    match _opened(source):
+    match opened(source):
         case ChatMessage(role=role):
             return role.lower() in ("assistant", "ai")
         case BaseMessage() as message:
@@ -353,32 +336,7 @@ def _is_answer(source: Any) -> bool:
 
 
 def _message(source: Any) -> BaseMessage:
-    return convert_to_messages([_opened(source)])[0]
-
-
-def _opened(source: Any) -> Any:
-    """A message out of the envelope in which LangChain stores it; anything else as it is."""
-    inside = _envelope(source) if isinstance(source, Mapping) else None
-    if inside is None:
-        return source
-    kind = source[inside].get("type") or source.get("type")
-    return {**source[inside], "type": str(kind).removesuffix("MessageChunk").lower()}
-
-
-def _envelope(source: Mapping[Any, Any]) -> str | None:
-    """Under which key the message lies: `message_to_dict` writes `data`, `dumpd` `kwargs`."""
-    match source:
-        case {"type": str(), "data": {"content": _}}:
-            return "data"
-        case {"type": "constructor", "lc": _, "kwargs": {"content": _, "type": _}}:
-            return "kwargs"
-    return None
-
-
-def _is_graph_output(output: Any) -> bool:
-    """Whether it is what a graph returns that was invoked with `version="v2"`."""
-    held = hasattr(output, "value") and hasattr(output, "interrupts")
-    return held and is_dataclass(output) and not isinstance(output, type)
+    return convert_to_messages([opened(source)])[0]
 
 
 def _all_messages(output: Sequence[Any]) -> bool:

@@ -16,6 +16,7 @@ from ct_guard.records import Assessment, Decision
 from .assess import Case, Scores, decided, tool_gate
 from .climbing import Drawn, Further, check_varied, further, is_control_flow
 from .delivery import silent
+from .envelopes import is_paused, messages_in
 from .fields import dropped_in, without_fields
 from .guarding import Guarded, Guarding
 from .hearing import LastCall, ModelCall, alone, note_in
@@ -25,8 +26,6 @@ from .outputs import (
     asked_of,
     context_in,
     context_of,
-    is_paused,
-    messages_in,
 )
 from .record import attach, total_usage
 from .telling import tell_judged
