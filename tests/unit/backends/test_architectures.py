@@ -10,6 +10,8 @@ import pytest
 import torch
 import transformers
 from transformers import AutoModelForCausalLM
+from transformers.models.llama4.configuration_llama4 import Llama4TextConfig
+from transformers.models.llama4.modeling_llama4 import Llama4ForCausalLM
 
 from ct_guard.backends import Item, MannerWarning, Want, self_test
 from ct_guard.backends.transformers import TransformersBackend
@@ -187,11 +189,11 @@ def test_scores_in_company_are_those_of_rows_alone(
 def test_a_base_whose_layers_cannot_be_told_apart_is_refused_by_name(
     tiny_base: Path, tmp_path: Path
 ) -> None:
-    config = transformers.Llama4TextConfig(
+    config = Llama4TextConfig(
         **{key: value for key, value in SIZES.items() if key != "initializer_range"},
         head_dim=16, intermediate_size_mlp=96, num_local_experts=2, num_experts_per_tok=1,
         no_rope_layers=[1, 1], interleave_moe_layer_step=1, attention_chunk_size=64,
     )  # fmt: skip
-    folder = with_tokenizer(transformers.Llama4ForCausalLM(config), tiny_base, tmp_path)
+    folder = with_tokenizer(Llama4ForCausalLM(config), tiny_base, tmp_path)
     with pytest.raises(BackendError, match="Llama4ForCausalLM does not name its layers"):
         TransformersBackend.load(folder, dtype="float32")

@@ -19,12 +19,11 @@ from langgraph.types import GraphOutput, Interrupt
 from pydantic import BaseModel
 
 from ct_guard.errors import UsageError
+from ct_guard_langchain.envelopes import is_paused, messages_in
 from ct_guard_langchain.guarding import joined
 from ct_guard_langchain.outputs import (
     answer_of,
     asked_of,
-    is_paused,
-    messages_in,
     with_answer,
 )
 
