@@ -69,7 +69,7 @@ def create_lora(
     if backend.device == "cpu" and config.dropout:
         for part in backend.model.modules():
             if isinstance(part, LoraLayer) and adapter.name in part.lora_dropout:
-                part.lora_dropout[adapter.name] = Dropout(config.dropout)
+                part.lora_dropout[adapter.name] = Dropout(config.dropout).train(part.training)
     return weights
 
 

@@ -65,3 +65,4 @@ def test_every_layer_of_a_lora_on_a_cpu_drops_by_it(tiny_base: Path, tmp_path: P
     made = [layer.lora_dropout[adapter.name] for layer in layers]
     assert layers
     assert all(isinstance(one, Dropout) and one.p == 0.25 for one in made)
+    assert not any(one.training for one in made)  # as long as nothing is learnt
