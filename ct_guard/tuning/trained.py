@@ -67,9 +67,10 @@ def create_lora(
             " 'all-linear', as targets"
         ) from error
     if backend.device == "cpu" and config.dropout:
+        dropout = Dropout(config.dropout).train(backend.model.training)
         for part in backend.model.modules():
             if isinstance(part, LoraLayer) and adapter.name in part.lora_dropout:
-                part.lora_dropout[adapter.name] = Dropout(config.dropout).train(part.training)
+                part.lora_dropout[adapter.name] = dropout
     return weights
 
 
