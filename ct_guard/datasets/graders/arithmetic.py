@@ -31,8 +31,7 @@ class Token:
 
 
 def worked_out(tokens: Sequence[Token]) -> Decimal | None:
-    """The value; None where it depends on a letter, is no whole root, or is
-    beyond reach."""
+    """The value; None where it depends on a letter, is no whole root, or is beyond reach."""
     reading = _Reading(tokens)
     try:
         with localcontext() as context:

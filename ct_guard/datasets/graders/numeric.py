@@ -61,9 +61,8 @@ class Numeric(GradesAlone):
     """Right where the answer's number is a gold answer's, or differs by at most a share `tolerance`
     of it: the number behind a mark (`####`, `\\boxed{}`, "final answer", "the answer is"), else the
     last one that is not denied, but for an aside in brackets. A clear expression (2^{10} - 1) is
-    worked out. Reads 1,000, 1 000, decimals, 1e-3,
-    3 x 10^4, 3/4, 1 1/2, 2 million, 0x1F and English words; of two usual units of a quantity, what
-    they come to.
+    worked out. Reads 1,000, 1 000, decimals, 1e-3, 3 x 10^4, 3/4, 1 1/2, 2 million, 0x1F and
+    English words; of two usual units of a quantity, what they come to.
 
     Unclear where no gold answer has a number, where marks disagree, where the number can also be
     read as the gold answer (1.000,50 and 1,5, a percentage as a share, a dash as a minus, (500) as
