@@ -1,7 +1,6 @@
 """The files of a base model's directory that its weights stand in: those that its digest covers,
 every weight in one of them, as a number that can be multiplied with."""
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,8 +38,7 @@ def weight_files(folder: Path) -> list[Path]:
     Raises ValueError for an index or a name that leads elsewhere: no hash would cover it.
     """
     config = folder / "config.json"
-    # not by the strict reader: configurations may hold Infinity
-    named = json.loads(config.read_bytes()).get(_NAMED) if config.is_file() else None
+    named = read_json(config, finite=False).get(_NAMED) if config.is_file() else None
     if named is not None:
         (name,) = _beside(config, [named])
         return _shards(folder / name) if name.endswith(".json") else [folder / name]

@@ -8,9 +8,9 @@ is of one form alone, and of all that its arithmetic follows from: no byte of it
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
 
 from ct_guard.files.cache import file_digest
+from ct_guard.files.untrusted_json import read_json
 
 from .checkpoint import model_folder
 from .dequantised import origin
@@ -50,7 +50,7 @@ def fingerprint(source: str | Path, revision: str | None = None) -> str:
     if folder is None:
         return ""
     made = hashlib.sha256()
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json", finite=False)
     made.update(json.dumps({key: config.get(key) for key in _CONFIG_KEYS}).encode())
     for name in _TEXT_FILES:
         if (folder / name).is_file():
@@ -70,7 +70,7 @@ def digest(source: str | Path, revision: str | None = None) -> str:
     if folder is None:
         return ""
     made = hashlib.sha256()
-    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    config = read_json(folder / "config.json", finite=False)
     kept = {key: value for key, value in config.items() if key not in _SAYS_NOTHING}
     made.update(json.dumps(kept, sort_keys=True).encode())
     weights = sorted(folder.glob("*.safetensors"))

@@ -9,6 +9,7 @@ from transformers import AutoConfig, AutoModelForCausalLM
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from ct_guard.errors import BackendError, MissingExtraError
+from ct_guard.files.untrusted_json import JsonError, read_json
 
 from .checkpoint import check_declared, check_stored, model_folder
 from .dequantised import local_form
@@ -89,9 +90,14 @@ def _check_alone(source: str | Path, revision: str | None) -> None:
             f"{found} is an adapter's: give the base that it belongs to, or the model that it was"
             " merged into"
         )
-    place = Path(source)
-    if place.exists() and not (place / "config.json").is_file():
+    folder = model_folder(source, revision)
+    if folder is None and Path(source).exists():
         raise ValueError("it is neither a directory with a config.json nor a single GGUF file")
+    if folder is not None:
+        try:
+            read_json(folder / "config.json", finite=False)
+        except JsonError as error:
+            raise ValueError(f"its config.json cannot be read: {error}") from error
 
 
 def _parameters(config: Any) -> int:

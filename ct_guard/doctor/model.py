@@ -1,6 +1,5 @@
 """Does a model fit this machine? Weights and cache in bytes, against the memory that is free."""
 
-import json
 import math
 import struct
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 from ct_guard.backends.machine import computes_in_bfloat16, memory
 from ct_guard.errors import BackendError, UsageError
-from ct_guard.files.untrusted_json import parse_json
+from ct_guard.files.untrusted_json import parse_json, read_json
 from ct_guard.query import TEMPLATE_DATE
 from ct_guard.store import EMBEDDED, MANIFEST, ON_HUB, SMOL, base_place, load_manifest, locate
 
@@ -18,6 +17,8 @@ __all__ = ["model_fits"]
 
 _TOKENS = 4096
 """Tokens of cache to reckon with, unless the model reads fewer."""
+_MOST_HEADER = 100_000_000
+"""Bytes, as the safetensors library has it."""
 _WORKING = 1.1
 """Activations and the interpreter, over weights and cache."""
 
@@ -143,8 +144,8 @@ def _header(path: Path) -> dict[str, Any]:
     with path.open("rb") as file:
         try:
             (length,) = struct.unpack("<Q", file.read(8))
-            if length > path.stat().st_size:
-                raise ValueError("its header is longer than the file")
+            if length > min(path.stat().st_size, _MOST_HEADER):
+                raise ValueError("its header is longer than the file, or than a header may be")
             entries = parse_json(file.read(length))
             tensors = {name: one for name, one in entries.items() if name != "__metadata__"}
             for one in tensors.values():
@@ -160,7 +161,7 @@ def _cache_of(folder: Path) -> tuple[int, int]:
     """Numbers in a cache, keys and values, and how many tokens it holds."""
     path = folder / "config.json"
     try:
-        config: dict[str, Any] = json.loads(path.read_bytes())  # may hold Infinity
+        config = read_json(path, finite=False)
         config = config.get("text_config", config)
         heads = int(config.get("num_attention_heads", 1))
         kv_heads = int(config.get("num_key_value_heads") or heads)
@@ -169,14 +170,7 @@ def _cache_of(folder: Path) -> tuple[int, int]:
         numbers = 2 * int(config.get("num_hidden_layers", 1)) * kv_heads * size * tokens
         if not 0 <= numbers < 1 << 60:
             raise ValueError(f"a cache of {numbers:.3g} numbers")
-    except (
-        OSError,
-        TypeError,
-        ValueError,
-        ArithmeticError,
-        AttributeError,
-        RecursionError,
-    ) as error:
+    except (TypeError, ValueError, ArithmeticError, AttributeError) as error:
         raise UsageError(f"{path} holds no sizes of a model ({error}): fetch it again") from error
     return numbers, tokens
 

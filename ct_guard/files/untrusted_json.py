@@ -11,6 +11,7 @@ __all__ = [
     "DEPTH",
     "LEARNT_BYTES",
     "MOST_BYTES",
+    "MOST_VALUES",
     "JsonError",
     "is_too_deep",
     "parse_json",
@@ -28,6 +29,10 @@ MOST_BYTES = 16 << 20
 LEARNT_BYTES = 64 << 20
 """Of a file of what was learnt from many rows."""
 
+MOST_VALUES = 1_000_000
+"""Lists and objects in one text, at most. They are what takes time, a second or two for so many;
+what has most of them, the merges of a large tokenizer, has about half as many."""
+
 _DIGITS = 19
 """An integer of more digits may not fit into 64 bits, nor into a float."""
 
@@ -36,12 +41,16 @@ class JsonError(ValueError):
     """Text that is no JSON within these limits: says, in one line, what is wrong."""
 
 
-def parse_json(text: bytes | str) -> Any:
-    """The value. Numbers are finite, integers within 64 bits, texts are Unicode, no object has a
-    name twice, nothing is nested more than `DEPTH` deep. Raises JsonError."""
+def parse_json(text: bytes | str, *, finite: bool = True) -> Any:
+    """The value. Numbers are finite, unless told otherwise, integers within 64 bits, texts are
+    Unicode, no object has a name twice, nothing is nested more than `DEPTH` deep. Raises
+    JsonError."""
     try:
         decoded = text.decode() if isinstance(text, bytes) else text
-        value = _DECODER.decode(decoded)
+        values = decoded.count("[") + decoded.count("{")
+        if values > MOST_VALUES:
+            raise JsonError(f"it holds more than {MOST_VALUES:,} lists and objects")
+        value = (_DECODER if finite else _INFINITE).decode(decoded)
         if "\\ud" in decoded.lower():  # only such an escape makes half a character
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeDecodeError as error:
@@ -55,13 +64,14 @@ def parse_json(text: bytes | str) -> Any:
     except ValueError as error:
         raise JsonError(str(error)) from None
     # of fewer brackets than that, no value is nested so deep
-    if decoded.count("[") + decoded.count("{") > DEPTH and is_too_deep(value):
+    if values > DEPTH and is_too_deep(value):
         raise JsonError(_TOO_DEEP)
     return value
 
 
-def read_json(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
-    """The object in a file. Raises JsonError, also where the file cannot be read."""
+def read_json(path: Path, most_bytes: int = MOST_BYTES, *, finite: bool = True) -> dict[str, Any]:
+    """The object in a file; configurations of models may hold numbers that are not `finite`. Raises
+    JsonError, also where the file cannot be read."""
     try:
         with path.open("rb") as file:
             data = file.read(most_bytes + 1)
@@ -69,7 +79,7 @@ def read_json(path: Path, most_bytes: int = MOST_BYTES) -> dict[str, Any]:
         raise JsonError(error.strerror or type(error).__name__) from None
     if len(data) > most_bytes:
         raise JsonError(f"it is larger than {most_bytes:,} bytes")
-    value = parse_json(data)
+    value = parse_json(data, finite=finite)
     if not isinstance(value, dict):
         raise JsonError("it must hold one JSON object")
     return value
@@ -127,3 +137,4 @@ _DECODER = json.JSONDecoder(
     parse_int=_integer,
     object_pairs_hook=with_each_name_once,
 )
+_INFINITE = json.JSONDecoder(parse_int=_integer, object_pairs_hook=with_each_name_once)

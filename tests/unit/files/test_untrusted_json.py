@@ -1,10 +1,11 @@
 """One parser for the JSON of strangers: what it lets through, nothing behind it stumbles over."""
 
+from math import inf
 from pathlib import Path
 
 import pytest
 
-from ct_guard.files.untrusted_json import DEPTH, JsonError, parse_json, read_json
+from ct_guard.files.untrusted_json import DEPTH, MOST_VALUES, JsonError, parse_json, read_json
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,24 @@ def test_nesting_is_bounded() -> None:
     for deep in (DEPTH + 1, 500, 100_000):
         with pytest.raises(JsonError, match="nested more than 100 deep"):
             parse_json('{"a":' * deep + "1" + "}" * deep)
+
+
+def test_lists_and_objects_which_take_the_time_are_bounded() -> None:
+    half = MOST_VALUES // 2 - 1
+    assert len(parse_json("[" + "[{}]," * half + "1]")) == half + 1
+    with pytest.raises(JsonError, match="more than 1,000,000 lists and objects"):
+        parse_json("[" + "[{}]," * (half + 1) + "1]")
+
+
+def test_configurations_of_models_may_hold_what_is_not_finite(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"time_step_limit": [0.0, Infinity], "a": 1e999}')
+    assert read_json(path, finite=False) == {"time_step_limit": [0.0, inf], "a": inf}
+    with pytest.raises(JsonError, match="Infinity is no JSON number"):
+        read_json(path)
+    path.write_text('{"a": Infinity, "a": 1}')
+    with pytest.raises(JsonError, match="'a' stands twice"):
+        read_json(path, finite=False)
 
 
 @pytest.mark.parametrize(
