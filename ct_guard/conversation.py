@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from .errors import UsageError
 from .records import Message, Role
 
-__all__ = ["ChatTurn", "Exchange", "alternating"]
+__all__ = ["ChatTurn", "Exchange", "alternating", "is_cut_off"]
+
+_CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
 
 
 @dataclass(frozen=True)
@@ -99,3 +101,9 @@ def alternating(turns: Iterable[ChatTurn]) -> tuple[list[str], list[Exchange]]:
             exchanges.append(Exchange())
         exchanges[-1].add(turn)
     return system, exchanges
+
+
+def is_cut_off(reason: object) -> bool:
+    """Whether the reason that a provider gives for the end of an answer (`finish_reason`,
+    `stop_reason`…) says that there were no tokens left."""
+    return isinstance(reason, str) and reason.lower() in _CUT_OFF

@@ -119,6 +119,8 @@ class QuestionAnswer(Record):
     fields: tuple[str, ...] | None = None
     """Of an answer in JSON, the paths of the fields that are judged, too (`invoice.total`,
     `items[].price`); empty: every leaf; None: none."""
+    cut_off: bool = False
+    """The answering model was stopped before its answer ended (`conversation.is_cut_off`)."""
     columns: dict[str, JsonValue] = {}
     """What else is known of the answer, by name, for estimators that read such evidence: `samples`
     (further answers to the question), what its author stated, a trust score…"""
@@ -184,6 +186,8 @@ class Confidence(Record):
     sanitized: bool = False
     """What was read is not, letter for letter, what stands in the row: invisible characters,
     thoughts or filler were left out. Also set where the status is `forged`."""
+    cut_off: bool = False
+    """What was read is the beginning of an answer: its author ran out of tokens."""
     ood: Probability | None = None
     """p-value of an answer like those that the estimator was calibrated on: small is unlike them;
     None: not measured."""

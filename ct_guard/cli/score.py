@@ -155,13 +155,14 @@ def command(sources: tuple[str, ...], output: str, quiet: bool, **options: Any) 
     Columns read:  question, answer; optional: id, context (a passage), messages (a conversation:
                    [{"role", "content"}, …]), model (who answered), correct (true or false),
                    logprobs (of the answer's tokens, as the answering model reports them: a list of
-                   numbers, or of an API's objects).
+                   numbers, or of an API's objects), finish_reason (why the answer ended).
     What is asked: `messages`, then `question`; where `messages` ends in a user turn, that turn is
                    the question. `context` stands before the question, in the same turn.
-    Columns added: confidence, logit, action, status, calibrated, truncated, sanitized, ood (p-value
-                   of an answer like those that were calibrated on; small: unlike them),
-                   read_apart, evidence_missing (evidence that the estimator was fitted on and the
-                   row lacks), fields (with --fields: by path, p, logit, kind and action),
+    Columns added: confidence, logit, action, status, calibrated, truncated, sanitized, cut_off
+                   (finish_reason says that the tokens ran out), ood (p-value of an answer like
+                   those that were calibrated on; small: unlike them), read_apart,
+                   evidence_missing (evidence that the estimator was fitted on and the row lacks),
+                   fields (with --fields: by path, p, logit, kind and action),
                    estimator, scorer (identifies what the logit follows from), backend,
                    format and noise (what it was computed in), error. Every input column is kept,
                    rows keep their order.

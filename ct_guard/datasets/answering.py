@@ -60,7 +60,10 @@ class GivenAnswers:
 
     def answers(self, questions: Sequence[Question]) -> list[list[Reply]]:
         missing = [Reply(None, "the row has no answer: add a column 'answer', or name a `model`")]
-        return [[Reply(text) for text in question.given] or missing for question in questions]
+        return [
+            [Reply(text, cut=question.cut_off) for text in question.given] or missing
+            for question in questions
+        ]
 
 
 @dataclass(frozen=True)

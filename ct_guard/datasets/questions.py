@@ -27,6 +27,8 @@ class Question:
     choices: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
     """Answers that are in the row already; an empty one is an answer, too."""
+    cut_off: bool = False
+    """They are beginnings, as the row's `finish_reason` says."""
 
 
 def question_of(row: Row, *, gold: str = GOLD) -> Question | Rejected:
@@ -61,6 +63,7 @@ def question_of(row: Row, *, gold: str = GOLD) -> Question | Rejected:
         gold=golds,
         choices=choices,
         given=given,
+        cut_off=asked.cut_off,
     )
 
 

@@ -365,6 +365,7 @@ class Estimator:
                 estimator=self.name,
                 backend=self.arithmetic.backend,
                 calibrated=bool(made.calibrated[at]),
+                cut_off=qa.cut_off,
                 ood=read.ood,
                 provider_logprobs=by_logprobs if qa.logprobs else None,
                 readings=dict(read.readings) or None,

@@ -117,14 +117,17 @@ def openai_batch(row: Fields) -> Made:
                  if mapping(item).get("type") == "message"
                  for part in listed(mapping(item).get("content"))]  # fmt: skip
         tokens = [token for part in parts for token in listed(mapping(part).get("logprobs"))]
-        return filled({**question, "answer": said(parts), **made, "logprobs": tokens})
+        end = path_of(body, "incomplete_details.reason")
+        return filled({**question, "answer": said(parts), **made, "logprobs": tokens,
+                       "finish_reason": end})  # fmt: skip
     choices = [mapping(one) for one in listed(body.get("choices"))]
     if not choices:
         raise ForeignError("has no 'choices' in its body")
     texts = [said(one.get("message") or one.get("text")) for one in choices]
     return filled(
         {**question, "answer": texts[0], **made,
-         "logprobs": choices[0].get("logprobs"), "samples": texts[1:]}
+         "logprobs": choices[0].get("logprobs"),
+         "finish_reason": choices[0].get("finish_reason"), "samples": texts[1:]}
     )  # fmt: skip
 
 
@@ -165,6 +168,7 @@ def promptfoo(row: Fields) -> Made:
             or path_of(provider, "id")
             or (provider if isinstance(provider, str) else None),
             "logprobs": path_of(row, "response.logProbs"),
+            "finish_reason": path_of(row, "response.finishReason"),
             "score": number(row.get("score")),
             **{f"score.{name}": number(value) for name, value in named.items()},
         }
@@ -201,6 +205,7 @@ def inspect(row: Fields) -> Made:
             "correct": grade_of(first.get("value")),
             "model": path_of(row, "output.model"),
             "logprobs": choice.get("logprobs"),
+            "finish_reason": choice.get("stop_reason"),
             "response": whole if whole != answer else None,
             "epoch": row.get("epoch"),
             **{f"score.{name}": number(one.get("value")) for name, one in scores.items()},
@@ -241,6 +246,8 @@ def langsmith(row: Fields) -> Made:
             "model": path_of(row, "extra.metadata.ls_model_name"),
             "logprobs": path_of(message, "response_metadata.logprobs")
             or path_of(outputs, "choices.0.logprobs"),
+            "finish_reason": path_of(message, "response_metadata.finish_reason")
+            or path_of(outputs, "choices.0.finish_reason"),
             **{f"feedback.{name}": number(value) for name, value in feedback.items()},
         }
     )

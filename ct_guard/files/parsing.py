@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
 from unicodedata import category
 
-from ct_guard.conversation import ChatTurn
+from ct_guard.conversation import ChatTurn, is_cut_off
 from ct_guard.records import QuestionAnswer, alone_key, unchecked
 
 from .conversation import ROLES, opened, read_calls, spoken_turns
@@ -182,6 +182,7 @@ def _question_answer(fields: dict[str, Any], columns: Collection[str]) -> Questi
             "group": None,
             "logprobs": _logprobs(fields["logprobs"]) if "logprobs" in fields else None,
             "fields": None,
+            "cut_off": is_cut_off(fields.get("finish_reason")),
             "columns": _kept(fields, columns) if columns else {},
         },
     )

@@ -23,7 +23,10 @@ __all__ = [
     "raw_row",
 ]
 
-USED_COLUMNS = ("question", "answer", "id", "context", "messages", "model", "logprobs", "correct")
+USED_COLUMNS = (
+    "question", "answer", "id", "context", "messages", "model", "logprobs", "finish_reason",
+    "correct",
+)  # fmt: skip
 """The columns that ct-guard reads; all others are only carried to the output."""
 
 _SHOWN = 1000

@@ -1,7 +1,7 @@
 """What has to hold of a reading before its probability counts.
 
-{"kind": "require", "calibrated": true, "truncated": false, "sanitized": false, "ood": 0.05,
- "policy": 0.7, "otherwise": "abstain"}
+{"kind": "require", "calibrated": true, "truncated": false, "sanitized": false, "cut_off": false,
+ "ood": 0.05, "policy": 0.7, "otherwise": "abstain"}
 """
 
 from typing import Literal, Self
@@ -15,14 +15,15 @@ from .rules import Then, feasible
 
 __all__ = ["Require"]
 
-_FLAGS = ("calibrated", "truncated", "sanitized")
+_FLAGS = ("calibrated", "truncated", "sanitized", "cut_off")
 
 
 class Require(Record):
     """Another policy, which is asked only about answers whose reading is as wanted; any other goes
     as `otherwise` says: an action, or a policy.
 
-    `calibrated`, `truncated` and `sanitized` say what the flag of that name must be; None: either.
+    `calibrated`, `truncated`, `sanitized` and `cut_off` say what the flag of that name must be
+    (`Confidence`); None: either.
     `ood` is the least p-value, in [0, 1], of an answer like those that the estimator was calibrated
     on; one of which it is not known is not like them.
     """
@@ -34,6 +35,7 @@ class Require(Record):
     calibrated: bool | None = None
     truncated: bool | None = None
     sanitized: bool | None = None
+    cut_off: bool | None = None
     ood: Probability | None = None
     otherwise: Then = "abstain"
 

@@ -59,6 +59,8 @@ class Said:
     names: tuple[str, ...] = ()
     """The tools that are called, in the same order."""
     logprobs: Any = None
+    finish: Any = None
+    """The reason that is given for its end."""
 
     @classmethod
     def of(cls, choice: Mapping[str, Any]) -> "Said":
@@ -74,6 +76,7 @@ class Said:
             calls=tuple(text for _, text in read_calls(message)),
             names=tuple(str(one.get("function", one).get("name")) for one in called),
             logprobs=choice.get("logprobs"),
+            finish=choice.get("finish_reason"),
         )
 
     @property
@@ -106,6 +109,7 @@ class Heard:
                 for name in ("content", "refusal"):
                     kept[name] += _text(delta.get(name))
                 _add_calls(kept, delta)
+            kept["finish"] = choice.get("finish_reason") or kept.get("finish")
             _add_logprobs(kept, choice.get("logprobs"))
 
     def choices(self) -> list[dict[str, Any]]:
@@ -119,6 +123,7 @@ class Heard:
                     "tool_calls": [call for _, call in sorted(kept.get("calls", {}).items())],
                 },
                 "logprobs": {"content": kept["logprobs"]} if "logprobs" in kept else None,
+                "finish_reason": kept["finish"],
             }
             for index, kept in sorted(self._choices.items())
         ]

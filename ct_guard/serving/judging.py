@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from ct_guard.conversation import is_cut_off
 from ct_guard.files import Rejected, Row, question_answer
 from ct_guard.files.token_logprobs import numbers_of, tokens_of
 from ct_guard.guard import Guard, Outcome
@@ -61,7 +62,9 @@ async def assess(
 def _items(guard: Guard, messages: Any, said: Said, model: str | None) -> list[Item]:
     about = {"messages": messages, "model": model}
     items = [item_of(guard, {**about, "answer": part}, "the request") for part in said.parts()]
-    update: dict[str, Any] = {"group": "tool_call"} if said.calls else {}
+    update: dict[str, Any] = {"cut_off": is_cut_off(said.finish)}
+    if said.calls:
+        update["group"] = "tool_call"
     if (logprobs := _logprobs(said)) is not None:
         update["logprobs"] = logprobs
     return [

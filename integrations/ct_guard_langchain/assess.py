@@ -254,6 +254,7 @@ def _weakest(scored: Sequence[Confidence]) -> Confidence:
             "calibrated": all(each.calibrated for each in scored),
             "truncated": any(each.truncated for each in scored),
             "sanitized": any(each.sanitized for each in scored),
+            "cut_off": any(each.cut_off for each in scored),
             "ood": min(unlike) if len(unlike) == len(scored) else None,
         }
     )

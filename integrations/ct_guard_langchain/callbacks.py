@@ -249,9 +249,8 @@ def report(observations: Sequence[Observation], *, lowest: int = 5) -> str:
 
 
 def _not_whole(record: ConfidenceRecord) -> list[str]:
-    """Why the estimator has not read all that was said."""
-    flags = {"truncated": record["truncated"], "sanitized": record.get("sanitized", False)}
-    return [name for name, is_set in flags.items() if is_set]
+    """Why the estimator has not read all that was to be said."""
+    return [name for name in ("truncated", "sanitized", "cut_off") if record.get(name, False)]
 
 
 def _counts(values: Iterable[str]) -> str:

@@ -10,6 +10,8 @@
 * **A structured answer** is its JSON, whether it comes as text or as a call of the schema's tool.
 * **Log-probabilities** that the answering model reports with its answer go along: an estimator that
   has learnt what they say (`ct-guard calibrate --logprobs`) uses them.
+* **An answer that was cut off**, because the model had no tokens left, says so: a policy can
+  require that it was not (`Require(cut_off=False)`).
 * **Images, audio and files** in what is asked or answered cannot be judged: UsageError, which the
   surfaces turn into the status `unsupported`. In earlier turns, which have had their answers, a
   word such as `[image]` stands for them.
@@ -43,6 +45,7 @@ from ct_guard.query import without_thoughts
 from ct_guard.records import Message, QuestionAnswer, Role
 
 from .logprobs import provider_logprobs
+from .provided import ran_out
 
 __all__ = ["as_json", "question_answer", "render_call", "spoken", "text_of", "turn_of", "turns_of"]
 
@@ -94,6 +97,7 @@ def question_answer(
         id=answer.id if answer is not None else None,
         group="tool_call" if calls_tools else None,
         logprobs=provider_logprobs(answer, said) if answer is not None else None,
+        cut_off=answer is not None and ran_out(answer.response_metadata),
     )
 
 

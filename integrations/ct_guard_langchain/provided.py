@@ -3,7 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["harmless"]
+from ct_guard.conversation import is_cut_off
+
+__all__ = ["harmless", "ran_out"]
 
 _HARMLESS = frozenset(
     {
@@ -31,3 +33,16 @@ whatever else they add can."""
 def harmless(metadata: Mapping[str, Any]) -> dict[str, Any]:
     """What a provider says about an answer, without its words."""
     return {name: value for name, value in metadata.items() if name in _HARMLESS}
+
+
+_REASONS = ("finish_reason", "stop_reason", "done_reason", "stopReason")
+"""Names under which providers say why an answer ended."""
+
+
+def ran_out(metadata: Mapping[str, Any]) -> bool:
+    """Whether a provider says that the model had no tokens left for the rest of its answer."""
+    reasons = [metadata.get(name) for name in _REASONS]
+    details = metadata.get("incomplete_details")
+    if isinstance(details, Mapping):  # of OpenAI's responses
+        reasons.append(details.get("reason"))
+    return any(map(is_cut_off, reasons))

@@ -124,6 +124,8 @@ class ConfidenceRecord(TypedDict):
     """What was judged: an answer, or a call of tools."""
     sanitized: NotRequired[Literal[True]]
     """Only where something was taken out of the text before it was scored."""
+    cut_off: NotRequired[Literal[True]]
+    """Only where the model ran out of tokens before its answer ended."""
     ood: NotRequired[float]
     """Only where measured: the p-value, in [0, 1], of an answer like those of the calibration."""
     calls: NotRequired[list[CallScore]]
@@ -186,6 +188,8 @@ def make_record(
         record["evidence"] = confidence.evidence
     if confidence.sanitized:
         record["sanitized"] = True
+    if confidence.cut_off:
+        record["cut_off"] = True
     if confidence.ood is not None:
         record["ood"] = confidence.ood
     if confidence.fields is not None:
@@ -237,6 +241,7 @@ def confidence_in(record: ConfidenceRecord) -> Confidence:
         calibrated=record["calibrated"],
         truncated=record["truncated"],
         sanitized=record.get("sanitized", False),
+        cut_off=record.get("cut_off", False),
         ood=record.get("ood"),
         estimator=record["estimator"],
         provider_logprobs=record.get("provider_logprobs"),

@@ -1,6 +1,8 @@
 """Conversations in which tools are called: human and assistant turns that alternate."""
 
-from ct_guard.conversation import ChatTurn, alternating
+import pytest
+
+from ct_guard.conversation import ChatTurn, alternating, is_cut_off
 from ct_guard.records import Message
 
 CALL = ChatTurn("assistant", "I look it up.", calls=(("c1", 'find({"x": 1})'),))
@@ -34,3 +36,15 @@ def test_what_seemed_to_be_the_reply_was_said_on_the_way_where_tools_follow() ->
     _, (exchange,) = alternating([ChatTurn("user", "x?"), ChatTurn("assistant", "Wait."), CALL])
     assert exchange.replies == []
     assert exchange.work[:2] == ["Wait.", "I look it up."]
+
+
+@pytest.mark.parametrize("reason", ["length", "max_tokens", "MAX_TOKENS", "max_output_tokens"])
+def test_an_answer_is_cut_off_where_the_tokens_ran_out(reason: str) -> None:
+    assert is_cut_off(reason)
+
+
+@pytest.mark.parametrize(
+    "reason", ["stop", "end_turn", "tool_calls", "content_filter", "", None, 1]
+)
+def test_no_other_end_of_an_answer_cuts_it_off(reason: object) -> None:
+    assert not is_cut_off(reason)

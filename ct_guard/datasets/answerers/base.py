@@ -4,12 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from ct_guard.conversation import is_cut_off
 from ct_guard.records import Message
 
 __all__ = ["Answerer", "Reply", "Request", "Sampling", "reply_of"]
-
-CUT = ("length", "max_tokens")
-"""What providers call the end of a reply for which the tokens did not suffice."""
 
 
 @dataclass(frozen=True)
@@ -51,8 +49,8 @@ def reply_of(
     not why. `finish` is the reason that it gives for the end."""
     text = text or refusal
     if text and text.strip():
-        return Reply(text, cut=finish in CUT)
-    if finish in CUT:
+        return Reply(text, cut=is_cut_off(finish))
+    if is_cut_off(finish):
         return Reply(
             None,
             f"finish_reason {finish}: {max_tokens} tokens were used up before an answer began: give"

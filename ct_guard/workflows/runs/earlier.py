@@ -38,6 +38,7 @@ def earlier_confidence(result: Mapping[str, Any]) -> Confidence:
         calibrated=bool(result["calibrated"]),
         truncated=bool(result["truncated"]),
         sanitized=bool(result["sanitized"]),
+        cut_off=bool(result["cut_off"]),
         ood=result["ood"],
         estimator=result["estimator"] or "",
         backend=result["backend"] or "",

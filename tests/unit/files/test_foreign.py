@@ -148,7 +148,7 @@ def test_openai_batch_answers_are_joined_with_their_requests(tmp_path: Path) -> 
         "error": "This request expired.",
     }  # fmt: skip
     assert (row["question"], row["answer"], row["id"]) == ("Capital of France?", "Paris", "one")
-    assert row["model"] == "gpt-4o-mini"
+    assert (row["model"], row["finish_reason"]) == ("gpt-4o-mini", "stop")
     with pytest.raises(InputError, match=r"do not say what was asked: .* with `requests`"):
         open_rows(path, shape=Shape(format="openai-batch"))
 
@@ -157,6 +157,8 @@ def test_openai_batch_of_the_responses_api(tmp_path: Path) -> None:
     body = {
         "object": "response",
         "model": "gpt-5-mini",
+        "status": "incomplete",
+        "incomplete_details": {"reason": "max_output_tokens"},
         "output": [
             {"type": "reasoning", "summary": []},
             {"type": "message", "role": "assistant",
@@ -170,6 +172,7 @@ def test_openai_batch_of_the_responses_api(tmp_path: Path) -> None:
     [row] = read(path, format="openai-batch", requests=requests)
     assert [turn["role"] for turn in row["messages"]] == ["system", "user"]
     assert (row["answer"], row["logprobs"]) == ("Paris", TOKENS)
+    assert row["finish_reason"] == "max_output_tokens"
 
 
 @pytest.mark.parametrize(
@@ -217,7 +220,12 @@ RESULT = {
     "provider": {"id": "openai:gpt-4o-mini", "label": ""},
     "prompt": {"raw": "Capital of France?", "label": "Capital of {{city}}?"},
     "vars": {"city": "France"},
-    "response": {"output": "Paris", "tokenUsage": {"total": 9}, "cached": False},
+    "response": {
+        "output": "Paris",
+        "tokenUsage": {"total": 9},
+        "cached": False,
+        "finishReason": "stop",
+    },
     "success": True,
     "score": 1,
     "namedScores": {"brevity": 0.5},
@@ -237,7 +245,7 @@ def test_promptfoo_results_in_one_document_or_a_line_each(tmp_path: Path) -> Non
     assert rows == read(lines(tmp_path, results), format="promptfoo")
     assert rows[0] == {
         "question": "Capital of France?", "answer": "Paris", "id": "3-0", "correct": True,
-        "model": "openai:gpt-4o-mini", "score": 1.0, "score.brevity": 0.5,
+        "model": "openai:gpt-4o-mini", "finish_reason": "stop", "score": 1.0, "score.brevity": 0.5,
     }  # fmt: skip
     assert (rows[1]["answer"], rows[1]["error"]) == ("", "429")
     assert "correct" not in rows[1]

@@ -18,6 +18,7 @@ SURE = Confidence(p=0.9, calibrated=True, ood=0.5)
         ({"calibrated": True}, {"calibrated": False}, "not calibrated"),
         ({"truncated": False}, {"truncated": True}, "truncated"),
         ({"sanitized": False}, {"sanitized": True}, "sanitized"),
+        ({"cut_off": False}, {"cut_off": True}, "cut_off"),
         ({"ood": 0.05}, {"ood": 0.01}, "ood p 0.010 < 0.050"),
         ({"ood": 0.05}, {"ood": None}, "ood not measured"),
     ],

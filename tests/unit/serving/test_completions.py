@@ -61,11 +61,13 @@ def test_a_stream_says_what_its_chunks_say_together() -> None:
         chunk(1, content="thir"),
         chunk(0, {"content": [{"token": "ve", "logprob": -0.1}]}, content="ve"),
         chunk(1, content="teen"),
+        {"id": "1", "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]},
         {"id": "1", "choices": [], "usage": {"total_tokens": 3}},
     )
     assert (first.text, second.text) == ("twelve", "thirteen")
     assert [token["logprob"] for token in first.logprobs["content"]] == [-0.5, -0.1]
     assert second.logprobs is None
+    assert (first.finish, second.finish) == ("length", None)
 
 
 def test_calls_are_put_together_from_their_pieces() -> None:

@@ -279,6 +279,14 @@ def test_an_answer_that_was_cut_is_right_or_unclear_and_never_wrong(tmp_path: Pa
     assert (right["correct"], whole["correct"]) == (True, True)
 
 
+def test_nor_is_a_given_answer_whose_row_says_so(tmp_path: Path) -> None:
+    row = {"question": "1+1", "gold": "2", "answer": "First I add", "finish_reason": "length"}
+    whole = row | {"finish_reason": "stop"}
+    right = row | {"answer": "2"}
+    run(write(tmp_path / "in.jsonl", [row, whole, right]), tmp_path / "out.jsonl")
+    assert [one["correct"] for one in read(tmp_path / "out.jsonl")] == [None, False, True]
+
+
 def test_a_file_of_another_tool_is_refused_with_the_fields_that_it_has(tmp_path: Path) -> None:
     source = write(tmp_path / "in.jsonl", [{"doc_id": n, "target": "12"} for n in range(3)])
     with pytest.raises(InputError, match=r"'question' .* found 'doc_id', 'target'; rename"):

@@ -11,6 +11,7 @@ from ct_guard import ScoreConfig, score
 from ct_guard.errors import FieldError, InputError, OutputExistsError, UsageError
 from ct_guard.estimators import Estimator
 from ct_guard.files import open_rows
+from ct_guard.policies import Require, Threshold
 from ct_guard.records import Confidence, QuestionAnswer
 from ct_guard.testing import FakeBackend
 from ct_guard.workflows.runs.journal import journal_path
@@ -86,7 +87,7 @@ def confidences(path: Path) -> Iterator[float | None]:
 
 
 def config(estimator: Estimator, **more: Any) -> ScoreConfig:
-    return ScoreConfig(estimator=estimator, policy=0.5, **more)
+    return ScoreConfig(**{"estimator": estimator, "policy": 0.5, **more})
 
 
 def test_into_a_folder_every_file_has_one_of_its_name(moody: Moody, runs: Path) -> None:
@@ -183,6 +184,22 @@ def test_only_what_failed_is_scored_again(moody: Moody, tmp_path: Path, suffix: 
     for at in (0, 2, 3):
         assert after[at].fields == before[at].fields
     assert (made.summary.rows, made.summary.kept, made.summary.failed) == (4, 2, 0)
+
+
+@pytest.mark.parametrize("suffix", [".jsonl", ".csv", ".parquet"])
+def test_what_ran_out_of_tokens_is_marked_and_a_policy_can_act_on_it(
+    moody: Moody, tmp_path: Path, suffix: str
+) -> None:
+    source, scored, again = (tmp_path / f"{name}{suffix}" for name in ("in", "one", "two"))
+    ends = ["stop", "length", None]
+    write(source, [{"question": "q", "answer": "sure", "finish_reason": end} for end in ends])
+    policy = Require(policy=Threshold(threshold=0.5), cut_off=False)
+    score(source, scored, config(moody, policy=policy))
+    score(scored, again, config(moody, policy=policy, only_failed=True))
+    for path in (scored, again):
+        rows = [row.fields for row in open_rows(path)]
+        assert [row["action"] for row in rows] == ["pass", "abstain", "pass"]
+        assert [str(row["cut_off"]).lower() for row in rows] == ["false", "true", "false"]
 
 
 def test_another_scorers_rows_are_not_mixed_with_this_ones(moody: Moody, tmp_path: Path) -> None:
