@@ -15,17 +15,19 @@ from pydantic import BaseModel
 
 from ct_guard.errors import UsageError
 
+from .enclosed import enclosed
 from .hearing import HEARD_BY, ModelCall, handlers_in
 
 __all__ = ["Muted"]
 
 
 class Muted:
-    """Raises UsageError for a chain with a history in it, or a listener to more than a model: it
-    would keep what is withheld."""
+    """Raises UsageError for a chain with a history in it, a listener to more than a model, or a
+    callback that only its functions reach: it would keep what is withheld."""
 
     def __init__(self, chain: Runnable[Any, Any]) -> None:
         self._own: dict[str, list[BaseCallbackHandler]] = {}
+        self._looked_into: dict[int, Runnable[Any, Any]] = {}
         self.chain: Runnable[Any, Any] = self._within(chain)
 
     def own(self, call: ModelCall) -> list[BaseCallbackHandler]:
@@ -51,7 +53,20 @@ class Muted:
         if isinstance(part, Runnable) and isinstance(part, BaseModel):
             changed = self._changed(vars(part))
             return part.model_copy(update=changed) if changed else part
+        if isinstance(part, Runnable):
+            self._check_enclosed(part)
         return part
+
+    def _check_enclosed(self, part: Runnable[Any, Any]) -> None:
+        for each in enclosed(part):
+            if id(each) not in self._looked_into:
+                self._looked_into[id(each)] = each
+                if self._within(each) is not each:
+                    raise UsageError(
+                        f"callbacks that a {type(each).__name__} inside of {part.get_name()} has"
+                        " would hear what is withheld: give them to the call of the guarded chain,"
+                        " or guard an agent by ConfidenceMiddleware"
+                    )
 
     def _changed(self, parts: Mapping[str, Any]) -> dict[str, Any]:
         made = {name: self._within(each) for name, each in parts.items()}
