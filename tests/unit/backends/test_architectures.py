@@ -102,6 +102,80 @@ BASES: dict[str, tuple[str, dict[str, Any]]] = {
         "num_hidden_layers": 4, "layer_types": ["conv", "full_attention", "conv", "conv"],
         "conv_L_cache": 3, "block_ff_dim": 96, "block_auto_adjust_ff_dim": False,
     }),
+    "cohere 2, window": (
+        "Cohere2Config", SIZES | {"sliding_window": 24, "logit_scale": 0.25, "head_dim": 12},
+    ),
+    "deepseek-v3, latent attention": (
+        "DeepseekV3Config", SIZES | {
+            "num_key_value_heads": 4, "head_dim": 8, "kv_lora_rank": 16, "q_lora_rank": 16,
+            "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 12, "n_group": 1,
+            "topk_group": 1, "n_routed_experts": 4, "num_experts_per_tok": 2,
+            "moe_intermediate_size": 32, "first_k_dense_replace": 1,
+        },
+    ),
+    "falcon-h1, hybrid": (
+        "FalconH1Config", SIZES | {
+            "mamba_d_ssm": 96, "mamba_n_heads": 8, "mamba_d_head": 12, "mamba_n_groups": 1,
+            "mamba_expand": 2, "mamba_d_state": 8,
+        },
+    ),
+    "gemma 3n, text": (
+        "Gemma3nTextConfig", SIZES | {
+            "head_dim": 12, "sliding_window": 24, "num_hidden_layers": 4,
+            "layer_types": ["sliding_attention", "full_attention"] * 2, "laurel_rank": 8,
+            "num_kv_shared_layers": 2, "vocab_size_per_layer_input": 320, "altup_num_inputs": 2,
+            "hidden_size_per_layer_input": 8, "activation_sparsity_pattern": None,
+        },
+    ),
+    "gemma 4, text": (
+        "Gemma4TextConfig", SIZES | {
+            "head_dim": 12, "sliding_window": 24, "vocab_size_per_layer_input": 320,
+            "hidden_size_per_layer_input": 8, "num_kv_shared_layers": 0,
+        },
+    ),
+    "glm 4": ("Glm4Config", SIZES | {"head_dim": 12}),
+    "gpt-oss, sinks": (
+        "GptOssConfig", SIZES | {
+            "head_dim": 12, "sliding_window": 24, "num_local_experts": 4, "num_experts_per_tok": 2,
+        },
+    ),
+    "jamba, hybrid": (
+        "JambaConfig", SIZES | {
+            "mamba_d_state": 8, "num_experts": 2, "attn_layer_period": 2, "attn_layer_offset": 1,
+            "expert_layer_period": 2, "expert_layer_offset": 1,
+        },
+    ),
+    "mamba 2, recurrent": ("Mamba2Config", {
+        "vocab_size": 320, "hidden_size": 48, "num_hidden_layers": 2, "num_heads": 8,
+        "head_dim": 12, "expand": 2, "n_groups": 1, "state_size": 8, "initializer_range": 0.3,
+        "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0,
+    }),
+    "nemotron-h, hybrid": (
+        "NemotronHConfig", SIZES | {
+            "mamba_num_heads": 8, "mamba_head_dim": 12, "ssm_state_size": 8, "n_groups": 1,
+            "head_dim": 12,
+        },
+    ),
+    "qwen3-next, hybrid": (
+        "Qwen3NextConfig", SIZES | {
+            "head_dim": 16, "layer_types": ["linear_attention", "full_attention"],
+            "linear_num_key_heads": 2, "linear_num_value_heads": 4, "linear_key_head_dim": 8,
+            "linear_value_head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2,
+            "moe_intermediate_size": 32, "shared_expert_intermediate_size": 32,
+        },
+    ),
+    "rwkv, recurrent": ("RwkvConfig", {
+        "vocab_size": 320, "hidden_size": 48, "attention_hidden_size": 48,
+        "intermediate_size": 96, "num_hidden_layers": 2, "context_length": 512,
+        "bos_token_id": 1, "eos_token_id": 2,
+    }),
+    "stablelm": ("StableLmConfig", SIZES | {"partial_rotary_factor": 0.5}),
+    "zamba 2, hybrid": (
+        "Zamba2Config", SIZES | {
+            "num_hidden_layers": 4, "layers_block_type": ["mamba", "hybrid"] * 2,
+            "n_mamba_heads": 8, "mamba_ngroups": 1, "num_key_value_heads": 4, "mamba_d_state": 8,
+        },
+    ),
     "mamba, recurrent": ("MambaConfig", {
         "vocab_size": 320, "hidden_size": 48, "state_size": 8, "num_hidden_layers": 2,
         "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "initializer_range": 0.3,
