@@ -114,7 +114,8 @@ def parse_questions(value: object) -> dict[str, Noul | Choice | Score]:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) or "questions"
-        raise UsageError(f"{where!r} is no question: {first['msg']}") from error
+        said = " ".join(first["msg"].split())
+        raise UsageError(f"{where!r} is no question: {said}") from error
 
 
 def question_key(question: Noul | Choice | Score) -> str:

@@ -3,6 +3,7 @@ would have been right."""
 
 import json
 import math
+import sys
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -197,4 +198,7 @@ def _scores(row: Row, question: Noul | Choice | Score) -> dict[str, float] | Non
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+    """One that a float can hold, too."""
+    if not isinstance(value, (int, float)) or isinstance(value, bool):
+        return False
+    return abs(value) <= sys.float_info.max

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 from scipy.special import expit  # type: ignore[import-untyped]
 
 from ct_guard.calibration.folds import folds_by_question
@@ -38,6 +39,13 @@ class Fitted(Record):
     states: dict[str, dict[str, Any]]
     """What each kind learnt, by name."""
     layer: Layer
+
+    @model_validator(mode="after")
+    def _layer_reads_it(self) -> "Fitted":
+        read = tuple(name for kind in kinds_named(self.evidence) for name in kind.features)
+        if self.layer.features != read:
+            raise ValueError("the layer reads other features than those of the evidence")
+        return self
 
     @cached_property
     def learnt(self) -> dict[str, Record]:

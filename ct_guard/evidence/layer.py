@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
 from ct_guard.records import Record
 from ct_guard.store import LogisticLayer
@@ -32,12 +33,27 @@ class Filled(Record):
     """Features that are sometimes missing, by number."""
     logistic: LogisticLayer
 
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Filled":
+        known = len(self.features)
+        if len(self.fill) != known or any(not 0 <= at < known for at in self.flagged):
+            raise ValueError("a layer fills each of its features, and flags no others")
+        if len(self.logistic.features) != known + len(self.flagged):
+            raise ValueError("a layer weighs each of its features and flags")
+        return self
+
 
 class Both(Record):
     """The mean of two layers' logits, over the same features."""
 
     logistic: Filled
     trees: Trees
+
+    @model_validator(mode="after")
+    def _read_the_same(self) -> "Both":
+        if self.logistic.features != self.trees.features:
+            raise ValueError("two layers that are one read the same features")
+        return self
 
     @property
     def features(self) -> tuple[str, ...]:

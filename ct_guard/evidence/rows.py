@@ -103,13 +103,19 @@ def weighed(
     readings: Mapping[str, Floats] | None = None,
 ) -> list[Weighed]:
     """One for each row, from its evidence and, where the layer names some, from `readings` of shape
-    (n,). Raises InputError for a value that is not what its column holds, naming the row."""
+    (n,). Raises InputError for a value that is not what its column holds, naming the row, and
+    ManifestError where what was fitted gives no finite number."""
     if not items:
         return []
     answers = answers_in(items, fitted.evidence, where, readings=readings)
     features = features_of(fitted, answers)
-    logits = logits_of(fitted.layer, features).tolist()
-    return list(map(Weighed, logits, _used(fitted, features, answers)))
+    logits = logits_of(fitted.layer, features)
+    if not np.isfinite(logits).all():
+        raise ManifestError(
+            "the numbers of this estimator's evidence are out of range: restore its file from its"
+            " source"
+        )
+    return list(map(Weighed, logits.tolist(), _used(fitted, features, answers)))
 
 
 def weighed_apart(

@@ -1,8 +1,11 @@
 """What graded rows say of models as witnesses: the log likelihood ratio of right to wrong answers
 for each degree to which a model agrees with them (naive Bayes over the other answers)."""
 
+from typing import Annotated
+
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from ct_guard.records import Record
 
@@ -22,14 +25,17 @@ PRIOR, PRIOR_OF_TWO = 20.0, 40.0
 others that its counts as a witness of one other are shrunk by."""
 
 
+Ratios = Annotated[tuple[float, ...], Field(min_length=DEGREES, max_length=DEGREES)]
+
+
 class Witnesses(Record):
     """Log likelihood ratios for each degree of likeness."""
 
-    pool: tuple[float, ...]
+    pool: Ratios
     """Of all models together, which serves unknown ones."""
-    models: dict[str, tuple[float, ...]]
+    models: dict[str, Ratios]
     """By the model that gave the other answer."""
-    of: dict[str, dict[str, tuple[float, ...]]]
+    of: dict[str, dict[str, Ratios]]
     """By the model that gave the answer, then by the one that gave the other: two models of one
     family repeat each other's mistakes."""
 

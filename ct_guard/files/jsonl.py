@@ -18,7 +18,7 @@ from .columns import input_names, result_values
 from .dialect import check_text
 from .paths import STDIO, StrPath, check_readable, is_too_long, numbered_lines, opened
 from .rows import USED_COLUMNS, Row, overlong_row, raw_row
-from .untrusted_json import DEPTH, JsonError, is_too_deep, with_each_name_once
+from .untrusted_json import DEPTH, MOST_VALUES, JsonError, is_too_deep, with_each_name_once
 
 __all__ = ["JsonlWriter", "count", "decode_line", "encode_line", "encode_lines", "header", "read"]
 
@@ -158,6 +158,9 @@ def _check_lines(source: str, first: bytes, second: bytes = b"") -> None:
 def _row(number: int, where: str, line: bytes) -> Row:
     """The row of a line: nearly every one is read by the quick parser, and what it refuses, or
     would take for infinite, by the one that says what is wrong."""
+    if len(line) > 2 * MOST_VALUES and line.count(b"[") + line.count(b"{") > MOST_VALUES:
+        text = line.rstrip(b"\r\n").decode("utf-8", "backslashreplace")
+        return raw_row(number, where, text, f"holds more than {MOST_VALUES:,} lists and objects")
     try:
         fields = from_json(line, allow_inf_nan=False)
     except ValueError:

@@ -5,7 +5,7 @@ import json
 import random
 from typing import Any
 
-__all__ = ["damaged_bytes", "damaged_json", "damaged_text"]
+__all__ = ["damaged_bytes", "damaged_json", "damaged_lines", "damaged_text"]
 
 SCALARS: tuple[Any, ...] = (
     None, True, False, 0, 1, -1, 2, 255, 2**31, 2**63 - 1, 2**63, -(2**63) - 1, 10**400, 0.5, -0.0,
@@ -129,3 +129,11 @@ def _places(tree: Any) -> list[tuple[Any, Any]]:
                     following.append(one[key])
         level = following
     return found
+
+
+def damaged_lines(data: bytes, rng: random.Random) -> bytes:
+    """One of several lines of JSON, damaged."""
+    lines = data.splitlines()
+    at = rng.randrange(len(lines))
+    lines[at] = damaged_json(lines[at], rng)
+    return b"\n".join(lines) + b"\n"

@@ -8,21 +8,20 @@ import random
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from ct_guard.store import MINI
 
-from .mutations import damaged_bytes, damaged_json, damaged_text
+from .learnt import LEARNT
+from .mutations import damaged_bytes, damaged_lines, damaged_text
+from .target import Target
 
-__all__ = ["TARGETS", "Target", "watch"]
+__all__ = ["TARGETS", "watch"]
 
 SECONDS = 5
 """That a reading may take."""
-
-Damage = Callable[[bytes, random.Random], bytes]
 
 ROWS: list[dict[str, Any]] = [
     {"id": 1, "question": "What is 2 plus 2?", "answer": "4", "correct": True, "model": "m",
@@ -54,27 +53,11 @@ JINJA = (
 )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Target:
-    """A reader: `seeds` are whole inputs, `use` reads a damaged one in a folder of its own."""
-
-    seeds: Callable[[], list[bytes]]
-    use: Callable[[Path, bytes], None]
-    damage: Damage = damaged_json
-
-
 # --- rows ----------------------------------------------------------------------------------------
 
 
 def _jsonl() -> list[bytes]:
     return ["\n".join(map(json.dumps, ROWS)).encode() + b"\n"]
-
-
-def _lines(data: bytes, rng: random.Random) -> bytes:
-    lines = data.splitlines()
-    at = rng.randrange(len(lines))
-    lines[at] = damaged_json(lines[at], rng)
-    return b"\n".join(lines) + b"\n"
 
 
 def _csv() -> list[bytes]:
@@ -511,12 +494,12 @@ def _file(*parts: str) -> Callable[[], list[bytes]]:
 
 
 TARGETS: dict[str, Target] = {
-    "rows-jsonl": Target(_jsonl, partial(_read_rows, "rows.jsonl"), _lines),
+    "rows-jsonl": Target(_jsonl, partial(_read_rows, "rows.jsonl"), damaged_lines),
     "rows-csv": Target(_csv, partial(_read_rows, "rows.csv"), damaged_bytes),
     "rows-parquet": Target(_parquet, partial(_read_rows, "rows.parquet"), damaged_bytes),
     "rows-gzip": Target(_packed, partial(_read_rows, "rows.jsonl.gz"), damaged_bytes),
     "rows-foreign": Target(_foreign, _read_foreign),
-    "scored-jsonl": Target(_jsonl, partial(_scored, "rows.jsonl"), _lines),
+    "scored-jsonl": Target(_jsonl, partial(_scored, "rows.jsonl"), damaged_lines),
     "scored-csv": Target(_csv, partial(_scored, "rows.csv"), damaged_bytes),
     "manifest": Target(_manifests, _manifest),
     "calibrator": Target(_calibrators, _calibrator),
@@ -537,5 +520,6 @@ TARGETS: dict[str, Target] = {
         _file("base", "tokenizer_config.json"), partial(_tokenizer, "tokenizer_config.json")
     ),
     "template": Target(lambda: [TEMPLATE.encode()], _template, _jinja),
+    **LEARNT,
 }
 """By name. Each is given a folder that it may write to, kept from one input to the next."""

@@ -70,6 +70,8 @@ def test_probabilities_of_another_model_are_scores_of_the_same_softmax(tmp_path:
         ({"question": "no JSON"}, "line 1: field 'question'"),
         ({"scores": {"yes": 1}}, "line 1: field 'scores' needs a number for each of yes, no"),
         ({"scores": {"yes": 1, "no": None}}, "line 1: field 'scores' holds what is no number"),
+        ({"scores": {"yes": 1, "no": 10**400}}, "line 1: field 'scores' holds what is no number"),
+        ({"question": {"type": "a\nb"}}, "line 1: field 'question': .*tag 'a b' found"),
         ({"probabilities": 1.5}, r"line 1: field 'probabilities' must be in \[0, 1\]"),
     ],
 )

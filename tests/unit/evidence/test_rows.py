@@ -1,11 +1,15 @@
 """Rows as evidence reads them: samples beside an answer."""
 
+import json
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from ct_guard.errors import ManifestError, UsageError
-from ct_guard.evidence import Fitted, answers_in, load_evidence
+from ct_guard.evidence import Fitted, answers_in, load_evidence, weighed
 from ct_guard.evidence.kinds import kinds_named
 from ct_guard.evidence.trees import Trees
 from ct_guard.evidence.within import ScaledSpread
@@ -63,6 +67,51 @@ def test_a_file_whose_states_are_none_is_refused_in_one_line(tmp_path: Path) -> 
         path.write_text(Fitted(evidence=("model",), states=states, layer=layer).model_dump_json())
         with pytest.raises(ManifestError, match="holds no fitted evidence"):
             load_evidence(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (lambda made: made["layer"]["features"].append("more"), "fills each of its features"),
+        (lambda made: made["layer"]["fill"].pop(), "fills each of its features"),
+        (lambda made: made["layer"]["flagged"].append(99), "flags no others"),
+        (lambda made: made["layer"]["flagged"].append(0), "weighs each of its features and flags"),
+        (lambda made: made["evidence"].remove("logit"), "other features than those"),
+        (lambda made: made["states"]["agreement"]["alike"]["pool"].pop(), "at least 5 items"),
+    ],
+)
+def test_a_file_whose_parts_do_not_fit_each_other_is_refused(
+    change: Callable[[dict[str, Any]], object], says: str, tmp_path: Path
+) -> None:
+    fitted = by_word_and_agreement().weighing.evidence
+    assert fitted is not None
+    made = json.loads(fitted.model_dump_json())
+    path = tmp_path / "evidence.json"
+    path.write_text(json.dumps(made))
+    assert load_evidence(path) == fitted
+    change(made)
+    path.write_text(json.dumps(made))
+    with pytest.raises(ManifestError, match=says):
+        load_evidence(path)
+
+
+def test_evidence_that_gives_no_finite_number_is_an_error_and_no_probability() -> None:
+    fitted = by_word_and_agreement().weighing.evidence
+    assert fitted is not None
+    state = fitted.states["agreement"]
+    much = {**state, "alike": {"pool": [1e308] * 5, "models": {}, "of": {}}}
+    layer = fitted.layer.model_dump()
+    for name in ("low", "high", "coef"):
+        layer["logistic"][name] = tuple(1e308 * (name != "low") for _ in layer["features"])
+    broken = Fitted.model_validate(
+        {**fitted.model_dump(), "states": {**fitted.states, "agreement": much}, "layer": layer}
+    )
+    row = QA.model_copy(update={"columns": {"samples": ["fair", "Rome"]}})
+    with (
+        np.errstate(over="ignore", invalid="ignore"),
+        pytest.raises(ManifestError, match="out of range"),
+    ):
+        weighed(broken, [row], readings={"logit": np.zeros(1)})
 
 
 def test_what_is_parsed_from_an_answer_is_a_share_where_the_column_was_in_percent() -> None:

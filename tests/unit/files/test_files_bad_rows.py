@@ -28,6 +28,11 @@ GOOD = b'{"question": "q", "answer": "a"}'
         pytest.param(b'{"answer": "a\x00b"}', "is not JSON", id="NUL byte"),
         pytest.param(b"[" * 200_000, "is not JSON", id="nested too deeply"),
         pytest.param(
+            b'{"a": [' + b"[], " * 1_000_000 + b"1]}",
+            "holds more than 1,000,000 lists and objects",
+            id="a million lists",
+        ),
+        pytest.param(
             b'{"a": NaN, "b": ' + b"[" * 900 + b"]" * 900 + b"}",
             "is nested more than 100 deep",
             id="deep, beside a number that JSON does not know",
