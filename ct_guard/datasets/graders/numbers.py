@@ -62,6 +62,7 @@ _RAISED_TAG, _LOWERED_TAG = (
 )
 _CLOCK = re.compile(r"\b([0-9]{1,3})\s?h\s?([0-5][0-9])\b")
 _FEET = re.compile(r"\b([0-9])\s?['\u2032\u2019]\s?([0-9]{1,2})\s?(?:[\"\u2033\u201d]|'')")
+_FEET_INCHES = re.compile(r"(?<=[0-9])(\s?(?:ft|feet)\.?\s[0-9]{1,2})\s?in\b")
 _SLASHED_DATE = re.compile(r"(?<![\w/.])([0-9]{1,2})([/.])([0-9]{1,2})\2([0-9]{4})(?![\w/])")
 _NOTED_YEAR = re.compile(r"(1[5-9][0-9]{2}|20[0-2][0-9])[1-9][0-9]?")
 """A year and the number of a note that lost its mark: 20171."""
@@ -124,6 +125,7 @@ def plain(text: str) -> str:
         text = text.replace(mark, written)
     text = _FRACTION.sub(_as_quotient, text)
     text = _CLOCK.sub(r"\1 h \2 min", _FEET.sub(r"\1 ft \2 inches", text))
+    text = _FEET_INCHES.sub(r"\1 inches", text)
     text = _SLASHED_DATE.sub(r"\1-\3-\4", text)
     text = _OTHER_BASE.sub(lambda found: str(int(found[0], 0)), text)
     text = _NOTE.sub(" ", text)

@@ -14,7 +14,7 @@ _CHINESE = re.compile(
 _ROMAN = re.compile(r"(?=[MDCLXVI]{2})M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
 _ROMAN_WORD = re.compile(rf"\b(?:{_ROMAN.pattern}|[VX])\b")
 _ROMAN_VALUES = {"M": 1000, "D": 500, "C": 100, "L": 50, "X": 10, "V": 5, "I": 1}
-_WORDS = {"no": 0, "none": 0, "never": 0, "nothing": 0, "nil": 0, "nobody": 0, "once": 1,
+_WORDS = {"none": 0, "nothing": 0, "nil": 0, "nobody": 0, "once": 1,
           "twice": 2, "both": 2, "couple": 2, "pair": 2, "thrice": 3}  # fmt: skip
 _WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
 

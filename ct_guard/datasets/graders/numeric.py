@@ -60,6 +60,7 @@ _LISTED = re.compile(r"(?:^|\n)\s*[^\w\n]{0,4}2[.)]\s")
 
 
 _TOTAL = re.compile(r"\b(?:total|sum|altogether|overall|answer)\b", re.IGNORECASE)
+_NONE = re.compile(r"\b(?:no|never|not any|without)\b|n['\u2019]t any\b", re.IGNORECASE)
 _ITEM = re.compile(r"[ \t]*(?:[-*+|\u2022]|[0-9]{1,2}[.)])\s")
 
 
@@ -94,6 +95,8 @@ class Numeric(GradesAlone):
             return Grade(None, "no gold answer is a number")
         said = _said(answer)
         if not said:
+            if _NONE.search(answer) and any(0 in one.meanings for one in golds):
+                return Grade(None, "says that there are none, or does not know")
             return Grade(False, "names no number")
         wanted = " or ".join(map(str, golds))
         if len({one.value for one in said}) > 1:

@@ -14,7 +14,9 @@ def verdict(answer: str, gold: str) -> bool | None:
 @pytest.mark.parametrize(
     ("answer", "gold"),
     [
-        ("1 hour and 30 minutes", "90"), ("1h30", "90"), ("5'3\"", "63"), ("5 feet 3 inches", "63"),
+        ("1 hour and 30 minutes", "90"), ("1h30", "90"), ("5'3\"", "63"),
+        ("5 feet 6 inches", "5\u00a0ft 6\u00a0in"),
+        ("5 feet 3 inches", "63"),
         ("3 hours and 48 minutes", "228 minutes"), ("90 minutes", "1 hour and 30 minutes"),
         ("two and a half million", "2500000"), ("an hour and a half", "1.5"),
         ("44 BC", "44 BC"), ("44 BC", "44"), ("the 1990s", "1990s"),
