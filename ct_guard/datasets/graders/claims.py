@@ -5,30 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from decimal import Decimal
 
+from .denials import MONEY, lead_up, undenied
 from .expressions import expression_around
 from .normalise import TENS, UNITS
 from .numbers import Number
 
-__all__ = ["claimed", "refuted", "taken_back", "undenied"]
+__all__ = ["claimed"]
 
-_WINDOW = 80
-"""Characters; a text may be long, and have as many numbers."""
-_MONEY = r"[\s(*$\u20ac\u00a3]*"
-_DENIED = re.compile(
-    r"(?:\b(?:not|never|neither|nor|rather than|instead of|other than|except(?: for)?|without"
-    r"|(?:any|every|no)thing but|all but|doubt(?: that)?(?: it(?: is|['\u2019]s))?"
-    r"|(?<!\bis )(?<!\bwas )(?:wrong|incorrect)(?:\s+(?:answer|number|value))?(?:\s+is|\s*:)?"
-    r"|nicht|kein|pas|no es|non \u00e8|n\u00e3o \u00e9|\u043d\u0435)"
-    r"|n['\u2019]t|!=|\u2260|\u4e0d\u662f)"
-    rf"(?:\s+(?:be|to|equal|exactly|just|simply|the|an?|number))*{_MONEY}\Z",
-    re.IGNORECASE,
-)
-_DENIED_BEHIND = re.compile(
-    r"\s*(?:(?:[.,;]?\s*(?:that|this|which)(?:['\u2019]s)?\s?)?(?:is |was |would be |ist |)"
-    r"(?:not (?!only)|wrong|incorrect|false|falsch|too (?:high|low|large|small|many|few|much))"
-    r"|(?:is|was)n['\u2019]t|\?\s*no)\b",
-    re.IGNORECASE,
-)
 _AT_LEAST = re.compile(
     r"(?:\b(?:(?:more|less|fewer|greater|larger|smaller|higher|lower) than"
     r"|at (?:the )?(?:least|most)|(?:max|min)(?:imum)?\.?(?: of)?|exceed(?:s|ing)?"
@@ -36,7 +19,7 @@ _AT_LEAST = re.compile(
     r"|m\u00e1s de|menos de)(?:\s+or equal to)?"
     r"|\u8d85\u8fc7|\u81f3\u5c11|\u81f3\u591a"
     r"|(?:\A|\b(?:is|are|was|were|be|of|just|well)|[:,(])\s*(?:over|under|above|below|up to)"
-    rf"|(?:(?:(?<=[\w)] )|\A)[<>]|[<>]=|[\u2264\u2265])){_MONEY}\Z",
+    rf"|(?:(?:(?<=[\w)] )|\A)[<>]|[<>]=|[\u2264\u2265])){MONEY}\Z",
     re.IGNORECASE,
 )
 _OR_MORE = re.compile(
@@ -47,23 +30,23 @@ _OR_MORE = re.compile(
 _OR = re.compile(
     r"\s*(?P<unit>[^\W\d_]*)[\s,*]*\b(?:(?:and\s?/\s?)?or|oder|ou|o|\u0438\u043b\u0438)\s+"
     r"(?:(?:maybe|possibly|perhaps|even|about|is it)\s+)*"
-    rf"(?:[a-z]\s?=\s?)?{_MONEY}\Z",
+    rf"(?:[a-z]\s?=\s?)?{MONEY}\Z",
     re.IGNORECASE,
 )
 _OF = re.compile(
     r"(?:\s*[^\W\d_]*\s*\bout of|\s*\bof|\s*\bin)\s+"
     r"(?:(?:the|these|those|all|its|his|her|their)\s+)*"
-    rf"{_MONEY}\Z",
+    rf"{MONEY}\Z",
     re.IGNORECASE,
 )
 _ABOUT = re.compile(r"\s*(?:\u00b1|\+\s?/\s?[-\u2212]?)\s*\Z")
-_SPAN = re.compile(rf"\s?[^\W\d_]*\s*\b(?:to|through)\s+{_MONEY}", re.IGNORECASE)
+_SPAN = re.compile(rf"\s?[^\W\d_]*\s*\b(?:to|through)\s+{MONEY}", re.IGNORECASE)
 _SPAN_BEGINS = re.compile(
     r"(?:\A|\b(?:is|are|be|was|were|about|around|approximately|roughly)|[:=~(])"
-    rf"{_MONEY}(?:from\s+)?{_MONEY}\Z",
+    rf"{MONEY}(?:from\s+)?{MONEY}\Z",
     re.IGNORECASE,
 )
-_BETWEEN = re.compile(rf"\bbetween{_MONEY}\Z", re.IGNORECASE)
+_BETWEEN = re.compile(rf"\bbetween{MONEY}\Z", re.IGNORECASE)
 _OPERATION = re.compile(
     r"\s?(?:[-+*/\u00d7\u00f7\u00b7\u2212\u2013\u2014~\u301c\u2026]|\.\.+|\\(?:times|cdot|div|pm|mp)"
     r"|(?:plus|minus|times|modulo|mod|choose|over|divided by|multiplied by|bis|\u00e0)\b)\s?"
@@ -81,7 +64,7 @@ _CALLED = re.compile(
 """Before what a function is taken of."""
 _SPELLED_OPERAND = re.compile(
     rf"\b(?:{'|'.join((*UNITS, *TENS))})\s(?:times|plus|minus|(?:divided|multiplied) by)\s"
-    rf"{_MONEY}\Z",
+    rf"{MONEY}\Z",
     re.IGNORECASE,
 )
 """Before the second part of a sum whose first one is a word."""
@@ -94,13 +77,13 @@ _MODULUS = re.compile(
 _TIMES = {"half": "0.5", "third": "1/3", "quarter": "0.25", "fourth": "0.25", "fifth": "0.2",
           "tenth": "0.1", "twice": "2", "double": "2", "triple": "3", "thrice": "3"}  # fmt: skip
 _SHARE = re.compile(
-    rf"\b(?P<times>{'|'.join(_TIMES)})(?P<several>s)?(?:\s+(?:of|the|as\s+(?:many|much)\s+as))*{_MONEY}\Z",
+    rf"\b(?P<times>{'|'.join(_TIMES)})(?P<several>s)?(?:\s+(?:of|the|as\s+(?:many|much)\s+as))*{MONEY}\Z",
     re.IGNORECASE,
 )
 """Before what is multiplied by a word."""
 _MADE_OF = re.compile(
     r"\b(?:square|cube|reciprocal|inverse|factorial|logarithm|absolute value|double|triple) of"
-    rf"{_MONEY}\Z",
+    rf"{MONEY}\Z",
     re.IGNORECASE,
 )
 _RAISED_BEHIND = re.compile(r"\s(squared|cubed|factorial)\b(?!\s[^\W\d_])", re.IGNORECASE)
@@ -110,7 +93,7 @@ _HANGS = re.compile(
     r"(?:in|per|for|over|after|within|across|among|amongst|at|from|with|by|on|of|inside|under"
     r"|before|until|during|every|each|spread over|out of)\s+"
     r"(?:(?:the|a|an|each|every|all|its|his|her|their|these|those|only|about|exactly|giving|using"
-    rf"|eating|selling|losing|having|another|other)\s+){{0,3}}{_MONEY}",
+    rf"|eating|selling|losing|having|another|other)\s+){{0,3}}{MONEY}",
     re.IGNORECASE,
 )
 """Between two numbers of which the second only says more of the first."""
@@ -126,6 +109,12 @@ _YEAR = re.compile(r"(?:1[0-9]|20)[0-9]{2}\Z")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b", re.IGNORECASE)
 _FACTOR = re.compile(r"(?:\s?(?:i|[xyz])\b(?!\.)|n\b)")
 """Behind one that is multiplied by what is not known."""
+_TEN_YEARS = re.compile(r"(?:1[0-9]|20)[0-9]0")
+_DECADE = re.compile(r"['\u2019]?s\b")
+_CENTURY = re.compile(r"(?:st|nd|rd|th)[\s-]century\b", re.IGNORECASE)
+_OF_THEM = re.compile(r"\s*of (?:whom|which|them|these|those)\b", re.IGNORECASE)
+_ADDED = re.compile(r"(?:\s?[^\W\d_]+\.?)?[\s,]*(?:and\s+)?", re.IGNORECASE)
+"""Between two quantities that are one: 1 hour and 30 minutes."""
 _CONSTANT = re.compile(r"\s?(?:\\?[pP]i\b|\u03c0|\\sqrt|\u221a)|e\b")
 """The same, by what is known."""
 _BELOW_ZERO = re.compile(r"(?:\s?\u00b0)?\s?(?:[^\W\d_]+\s+){0,2}below zero\b", re.IGNORECASE)
@@ -150,23 +139,6 @@ _SEPARATOR = re.compile(
 _ROW = re.compile(r"[ 0-9.,+\u2212-]*")
 _EQUALS = re.compile(r"\s?[^\W\d_]+\.?\s*=\s*\Z")
 _UNIT = re.compile(r"\s?[^\W\d_]+")
-_TAKES_BACK = re.compile(
-    r"[\s,.;:!?(\u2014-](?:wait|actually|correction|scratch that|oops|hold on|my mistake"
-    r"|edit|on (?:second thoughts?|reflection)|let me (?:correct|re-?check)|i (?:mean|meant)|sorry"
-    r"|apologies|however|hmm+|(?<=\bor )rather(?! than)|rather(?= ?,)"
-    r"|no(?=\s?[,.:;\u2014-]|\s(?:wait|it)\b))\b",
-    re.IGNORECASE,
-)
-_REFUTED = re.compile(
-    r"[\s.,;!]*(?:(?:but|however|no|wait|hmm+|actually)\b[\s,]*){0,2}(?:that|this|it|which)"
-    r"(?:['\u2019]s|\s(?:is|was))\s(?:wrong|incorrect|false|not (?:right|correct|true))\b",
-    re.IGNORECASE,
-)
-
-
-def undenied(text: str, numbers: Sequence[Number]) -> Iterator[Number]:
-    """The numbers that a text does not deny, the last one first."""
-    return (one for one in reversed(numbers) if not _is_denied(text, one))
 
 
 def claimed(text: str, numbers: Sequence[Number], *, marked: bool = False) -> Number | None:
@@ -187,13 +159,20 @@ def claimed(text: str, numbers: Sequence[Number], *, marked: bool = False) -> Nu
     if before is not None and _is_sureness(text, last):
         last, before = before, next(rest, None)
     last, before = _whole(text, last, before, rest, numbers)
-    begins = _before(text, last)
+    while before is not None and (added := _added(text, before, last)):
+        last, before = added, next(rest, None)
+    begins = lead_up(text, last)
     if before is not None and _MODULUS.search(begins):
         left = _modulo(before, last)
         last, before = replace(before, others=before.others | left), next(rest, None)
-        begins = _before(text, last)
+        begins = lead_up(text, last)
     if _BELOW_ZERO.match(text, last.end):
         return last.unsure(-one for one in last.meanings)
+    if years := _years(text, last):
+        return replace(last, value=None, others=years, written=f"{last}s")
+    if _CENTURY.match(text, last.end) and last.value is not None:
+        begun = 100 * (last.value - 1)
+        return replace(last, others=last.others.union(begun + year for year in range(101)))
     if _FACTOR.match(text, last.end):
         return last.unsure()
     if _FUNCTION.search(begins) or _CALLED.search(begins) or _CONSTANT.match(text, last.end):
@@ -214,6 +193,8 @@ def claimed(text: str, numbers: Sequence[Number], *, marked: bool = False) -> Nu
         ahead = (one for one in (before, *rest) if one.end <= reason.start() < last.start)
         if given := next(ahead, None):
             return _either(given, last)
+    if _OF_THEM.match(text, last.end):
+        return _either(before, last)
     between = text[before.end : last.start]
     sign = text[last.start] if text[last.start] in "+-\u2212\u2013" else ""
     if _OPERATION.fullmatch(between + sign):
@@ -265,6 +246,25 @@ def _whole(
     return whole, before
 
 
+def _added(text: str, one: Number, other: Number) -> Number | None:
+    """The quantity that two are together, as in 1 hour and 30 minutes, which may be the latter."""
+    if one.unit is None or other.unit is None or one.value is None or other.value is None:
+        return None
+    size = one.unit.size / other.unit.size
+    is_part = one.unit.quantity == other.unit.quantity and abs(other.value) < size
+    if not is_part or _ADDED.fullmatch(text, one.end, other.start) is None:
+        return None
+    return Number(one.value * size + other.value, other.meanings, one.start, other.end, other.unit)
+
+
+def _years(text: str, number: Number) -> frozenset[Decimal]:
+    """Those of a decade, as the 1990s."""
+    begun = text[number.start : number.end]
+    if not _TEN_YEARS.fullmatch(begun) or not _DECADE.match(text, number.end):
+        return frozenset()
+    return frozenset(Decimal(int(begun) + year) for year in range(10))
+
+
 def _hangs(text: str, before: Number, last: Number) -> bool:
     """Whether the last number only says more of the one before it, as in "42 students in 7 rows";
     not a year, which says when."""
@@ -296,18 +296,6 @@ def _times(word: str) -> Decimal:
     return Decimal(over) / Decimal(under or 1)
 
 
-def taken_back(text: str) -> str:
-    """What stands behind the first place that takes back what is before it; empty where none does:
-    of "12. Wait, actually 13" everything behind "Wait"."""
-    found = _TAKES_BACK.search(text)
-    return text[found.end() :] if found else ""
-
-
-def refuted(text: str) -> bool:
-    """Whether a text begins with saying that what is before it is wrong."""
-    return _REFUTED.match(text) is not None
-
-
 def _is_conversion(text: str, one: Number, other: Number) -> bool:
     """Of a text that is no more than "2 m = 200 cm"; of a computation the last number counts."""
     return (
@@ -320,7 +308,7 @@ def _is_conversion(text: str, one: Number, other: Number) -> bool:
 def _is_span(text: str, one: Number, other: Number) -> bool:
     """Of "from 10 to 12 km", "between 10 and 12" and 1999-12-31 as what a text says; what rises
     from 10 to 12 is 12."""
-    between, begins = text[one.end : other.start], _before(text, one)
+    between, begins = text[one.end : other.start], lead_up(text, one)
     if between.strip() == "and":
         return _BETWEEN.search(begins) is not None
     if between == "-":
@@ -340,18 +328,9 @@ def _is_bare_list(text: str, numbers: Sequence[Number], marked: bool) -> bool:
     )
 
 
-def _before(text: str, number: Number) -> str:
-    """As much of what stands before a number as says what it is."""
-    return text[max(0, number.start - _WINDOW) : number.start]
-
-
-def _is_denied(text: str, number: Number) -> bool:
-    return bool(_DENIED.search(_before(text, number)) or _DENIED_BEHIND.match(text, number.end))
-
-
 def _is_sureness(text: str, number: Number) -> bool:
     """Whether it says how sure an answer is, as in "12, I am 90% sure"."""
-    before = _SURENESS_BEFORE.search(_before(text, number))
+    before = _SURENESS_BEFORE.search(lead_up(text, number))
     return before is not None or _SURENESS.match(text, number.end) is not None
 
 

@@ -49,7 +49,7 @@ _ANSWER = (
     r"|\u7b54\u6848|\u56de\u7b54|\u7b54\u3048|(?i:\u043e\u0442\u0432\u0435\u0442)"
 )
 _LINK = (
-    r"(?:[\s*_`\"']{0,6}(?i:is|would\sbe|should\sbe|must\sbe|ist|est|es)\b"
+    r"(?:[\s*_`\"']{0,6}(?i:is|(?:would|should|must|has\sto|can\sonly|could\sonly)\sbe|ist|est|es)\b"
     r"(?:\s(?i:option|choice|letter|therefore|thus|clearly))?|[\s*_`\"']{0,6}[:\uff1a=\u662f\u4e3a\u70ba\u306f])"
 )
 _CHOSEN = (
@@ -64,7 +64,7 @@ _AND = (
 )
 _JOINED = rf"(?P<also>(?:\s?{_AND}\s?{_OPEN}\b[A-Z]\b(?!['\u2019]\w)){{0,26}})"
 _LISTED = re.compile(
-    rf"(?:[\s.,;:!]{{0,3}}(?i:{_AND}|maybe|possibly|perhaps)){{1,3}}\s{_OPEN}\b(?P<letter>[B-HJ-Z])\b"
+    rf"(?:[\s.,;:!]{{0,3}}(?i:{_AND}|maybe|possibly|perhaps|alternatively|otherwise)){{1,3}}\s{_OPEN}\b(?P<letter>[B-HJ-Z])\b"
     rf"(?!['\u2019]\w|\s(?i:is|was|has|looks|would)\b)"
 )
 _STATED = tuple(
@@ -77,7 +77,7 @@ _STATED = tuple(
 )
 _RIGHT = re.compile(
     rf"{_OPEN}\b(?P<letter>[A-Z])\b{_SHUT}{{0,4}}\s(?i:is|seems|looks|must\sbe)\s(?i:the\s)?"
-    r"(?i:most\s)?(?i:correct|right|best|true|answer)\b(?!,?\s(?i:but|yet|though)\b)"
+    r"(?i:most\s)?(?i:correct|right|best|true|answer)\b(?!(?:\s(?i:at\sfirst(?:\s(?:glance|sight))?|initially))?,?\s(?i:but|yet|though)\b)"
 )
 _DENIED = re.compile(
     r"(?:(?:n['\u2019]t|\bnot|\bnever|(?<!no )\bdoubt|\brefuse|\bsome|\bmany|\bpeople|\bothers"
@@ -99,6 +99,11 @@ _RULED_OUT = re.compile(
     r"\s(?:are|were|can\sbe)\s(?:all\s|both\s)?(?:wrong|incorrect|false|out|ruled|eliminated|not)\b"
 )
 """Of several letters at once."""
+_SUPPOSED = re.compile(
+    r"\bif\b(?!\s(?:i|we|one|forced|asked|pressed)\b)[^.!?;\n]*\Z", re.IGNORECASE
+)
+_SENTENCE = 160
+"""Characters before a statement within which it is said to be only so "if" something is."""
 _REACH = 24
 """Characters before a statement within which a denial denies it."""
 _MENTIONED = re.compile(
@@ -169,6 +174,10 @@ def mentioned_letters(text: str, letters: Set[str]) -> set[str]:
 
 def _is_denied(found: re.Match[str]) -> bool:
     before = found.string[max(0, found.start() - _REACH) : found.start()]
+    if "would" in found[0] and _SUPPOSED.search(
+        found.string, max(0, found.start() - _SENTENCE), found.start()
+    ):
+        return True
     return bool(_DENIED.search(before)) or _is_refuted(found.string, found.end())
 
 

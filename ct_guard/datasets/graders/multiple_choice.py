@@ -1,12 +1,13 @@
 """Multiple choice: which of the choices an answer means."""
 
+import re
 import unicodedata
 from string import ascii_lowercase
 
 from ct_guard.datasets.questions import Question
 
 from .base import Grade, GradesAlone
-from .claims import taken_back
+from .denials import taken_back
 from .letters import (
     leading_letter,
     listed_letters,
@@ -24,6 +25,9 @@ _NOT = frozenset(
      "without", "anything", "wrong", "false", "incorrect")
 )  # fmt: skip
 _BAD = frozenset(("wrong", "false", "incorrect", "ruled", "excluded", "eliminated"))
+_WITH_TEXT = re.compile(
+    r"\b(?P<letter>[A-Za-z])[)\]*]{0,3}\s?[:.)\u2013-]\s?(?P<text>[^.\n]{1,400})(?:\.|\n|\Z)"
+)
 _REACH = 3
 """Words before a choice's text within which a denial denies it."""
 _BEHIND = 5
@@ -83,8 +87,16 @@ def meant(text: str, choices: tuple[str, ...]) -> set[str]:
             *_begun(words(text), texts),
         }
     if stated:
+        stated |= _text_behind(text, stated, texts)
         return stated | mentioned_letters(taken_back(text), letters)
     return _mentioned(text, texts)
+
+
+def _text_behind(text: str, stated: set[str], texts: dict[str, list[str]]) -> set[str]:
+    """Choices whose text stands behind the letter of another, as in "the answer is B: Rome"."""
+    found = (one for one in _WITH_TEXT.finditer(text) if one["letter"].lower() in stated)
+    behind = [words(one["text"]) for one in found]
+    return {letter for letter, choice in texts.items() if choice and choice in behind}
 
 
 def _begun(said: list[str], texts: dict[str, list[str]]) -> set[str]:

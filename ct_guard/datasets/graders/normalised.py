@@ -6,7 +6,10 @@ import unicodedata
 from ct_guard.datasets.questions import Question
 
 from .base import Grade, GradesAlone
-from .normalise import plain_letters, words
+from .dates import day_named, sole_date
+from .doubts import is_doubted
+from .near import alike
+from .normalise import contains, plain_letters, words
 
 __all__ = ["Normalised"]
 
@@ -27,26 +30,70 @@ _ALWAYS = re.compile("[\u00ac\u00b1]")
 """Signs that change what they stand before."""
 
 
+_FACTORIAL = re.compile(r"(?<!\w)(?:\w|[0-9]+)!")
+_INTERVAL = re.compile(r"\s*([\[(])[^()\[\]]{0,200},[^()\[\]]{0,200}([\])])\s*")
+_TUPLES = frozenset({("(", ")")})
+_WRAPPED = re.compile(r"\\(?:boxed|fbox|text|textbf|textit|mathrm|mathbf)\s?\{([^{}]*)\}")
+_DOLLARS = re.compile(r"\$([^$]+)\$")
+
+
 class Normalised(GradesAlone):
     """Right where answer and a gold answer are the same but for case, articles, punctuation,
     accents and the spelling of numbers. Another currency, relation or operation (x < y and x > y,
-    x + 2 and x - 2) is not the same. Texts without any word are compared as they are."""
+    x + 2 and x - 2) is not the same. Texts without any word are compared as they are. A day is the
+    same in every order of its parts.
+
+    Unclear where the answer is a gold answer otherwise written (icecream, 10 kilometres), or holds
+    it beside other words, undenied ("The answer is Paris.")."""
 
     name = "normalised"
 
     def grade_one(self, answer: str, question: Question) -> Grade:
+        answer = _unwrapped(answer)
         said = words(answer)
-        for gold in question.gold:
+        unsure = None
+        for gold in map(_unwrapped, question.gold):
             wanted = words(gold)
             same = plain_letters(said) == plain_letters(wanted) and _signs_agree(answer, gold)
             if same if said and wanted else answer.strip() == gold.strip():
-                return Grade(True, f"is {gold!r}, normalised")
-        return Grade(False, "is none of the gold answers, normalised")
+                if bool(_FACTORIAL.search(answer)) is bool(_FACTORIAL.search(gold)):
+                    return Grade(True, f"is {gold!r}, normalised")
+                unsure = Grade(None, f"is {gold!r}, but for a sign")
+            elif (day := sole_date(gold)) and (named := day_named(answer, day)):
+                if named[0] == "same" and sole_date(answer):
+                    return Grade(True, f"is the day {gold!r}")
+                if named[0] != "other":
+                    unsure = Grade(None, f"names what can be {gold!r}")
+            elif said and wanted and _is_near(answer, said, gold, wanted):
+                unsure = Grade(None, f"is {gold!r} with more words, or otherwise written")
+        return unsure or Grade(False, "is none of the gold answers, normalised")
+
+
+def _is_near(answer: str, said: list[str], gold: str, wanted: list[str]) -> bool:
+    """Whether an answer is a gold answer in another spelling, or holds it beside other words,
+    undenied."""
+    if _mathematical(answer) != _mathematical(gold) or said == wanted:
+        return False
+    said, wanted = plain_letters(said), plain_letters(wanted)
+    return alike(said, wanted) or (contains(said, wanted) and not is_doubted(said, wanted))
+
+
+def _mathematical(text: str) -> list[str]:
+    return list(filter(_is_mathematical, _signs(text)))
+
+
+def _unwrapped(text: str) -> str:
+    """Without LaTeX's marks around what is said."""
+    found = _DOLLARS.fullmatch(text.strip())
+    return _WRAPPED.sub(r"\1", found[1] if found else text)
 
 
 def _signs_agree(answer: str, gold: str) -> bool:
     """Signs are no words, and yet tell texts apart where both have some: of money, and of
     mathematics. A dash or a slash is one of the latter only beside another that is."""
+    intervals = _INTERVAL.fullmatch(answer), _INTERVAL.fullmatch(gold)
+    if all(intervals) and len({one.groups() for one in intervals if one} - _TUPLES) > 1:
+        return False
     if _ALWAYS.findall(answer) != _ALWAYS.findall(gold):
         return False
     money = _MONEY.findall(answer), _MONEY.findall(gold)

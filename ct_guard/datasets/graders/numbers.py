@@ -60,6 +60,12 @@ _LATEX = (
 _RAISED_TAG, _LOWERED_TAG = (
     re.compile(rf"<{tag}>\s?([^<]{{0,8}}?)\s?</{tag}>", re.IGNORECASE) for tag in ("sup", "sub")
 )
+_CLOCK = re.compile(r"\b([0-9]{1,3})\s?h\s?([0-5][0-9])\b")
+_FEET = re.compile(r"\b([0-9])\s?['\u2032\u2019]\s?([0-9]{1,2})\s?(?:[\"\u2033\u201d]|'')")
+_FEET_INCHES = re.compile(r"(?<=[0-9])(\s?(?:ft|feet)\.?\s[0-9]{1,2})\s?in\b")
+_SLASHED_DATE = re.compile(r"(?<![\w/.])([0-9]{1,2})([/.])([0-9]{1,2})\2([0-9]{4})(?![\w/])")
+_NOTED_YEAR = re.compile(r"(1[5-9][0-9]{2}|20[0-2][0-9])[1-9][0-9]?")
+"""A year and the number of a note that lost its mark: 20171."""
 _OTHER_BASE = re.compile(r"\b0(?:[xX][0-9a-fA-F]{1,16}|[bB][01]{1,64}|[oO][0-7]{1,22})\b")
 _SEPARATORS = {"\u066b": ".", "\u066c": ",", "\uff0e": ".", "\uff0c": ","}
 """Of scripts that have their own digits."""
@@ -118,6 +124,9 @@ def plain(text: str) -> str:
     for mark, written in _LATEX:
         text = text.replace(mark, written)
     text = _FRACTION.sub(_as_quotient, text)
+    text = _CLOCK.sub(r"\1 h \2 min", _FEET.sub(r"\1 ft \2 inches", text))
+    text = _FEET_INCHES.sub(r"\1 inches", text)
+    text = _SLASHED_DATE.sub(r"\1-\3-\4", text)
     text = _OTHER_BASE.sub(lambda found: str(int(found[0], 0)), text)
     text = _NOTE.sub(" ", text)
     text = _RAISED.sub(lambda found: "^" + unicodedata.normalize("NFKC", found[0]), text)
@@ -174,6 +183,8 @@ def _read(match: re.Match[str]) -> Number:
         others += [first / _SCALES[match["scale"].lower()]]
     if match["percent"] and first is not None:
         others += [first / (1000 if "\u2030" in match["percent"] else 100)]
+    if noted := _NOTED_YEAR.fullmatch(match["digits"]):
+        others += [Decimal(noted[1])]
     known = frozenset(value for value in others if value is not None and value != first)
     unit = unit_of(match["money"] or UNITS_BEHIND.match(match.string, match.end()))
     return Number(first, known, match.start(), match.end(), unit)

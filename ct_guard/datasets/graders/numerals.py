@@ -12,9 +12,10 @@ _CHINESE = re.compile(
     "[\u3007\u96f6\u4e00\u4e8c\u4e24\u5169\u4e09\u56db\u4e94\u516d\u4e03\u516b\u4e5d\u5341\u767e\u5343\u4e07\u842c\u4ebf\u5104]{1,20}"
 )
 _ROMAN = re.compile(r"(?=[MDCLXVI]{2})M{0,3}(?:CM|CD|D?C{0,3})(?:XC|XL|L?X{0,3})(?:IX|IV|V?I{0,3})")
+_ROMAN_WORD = re.compile(rf"\b(?:{_ROMAN.pattern}|[VX])\b")
 _ROMAN_VALUES = {"M": 1000, "D": 500, "C": 100, "L": 50, "X": 10, "V": 5, "I": 1}
-_WORDS = {"none": 0, "nothing": 0, "nil": 0, "nobody": 0, "once": 1, "twice": 2, "both": 2,
-          "couple": 2, "pair": 2, "thrice": 3}  # fmt: skip
+_WORDS = {"none": 0, "nothing": 0, "nil": 0, "nobody": 0, "once": 1,
+          "twice": 2, "both": 2, "couple": 2, "pair": 2, "thrice": 3}  # fmt: skip
 _WORD = re.compile(rf"\b(?:{'|'.join(_WORDS)})\b", re.IGNORECASE)
 
 
@@ -26,6 +27,7 @@ def numerals_in(text: str) -> list[Number]:
         return [_numeral(_roman_value(roman), 0, len(text))]
     found = [(_WORDS[one[0].lower()], one) for one in _WORD.finditer(text)]
     found += [(_chinese_value(one[0]), one) for one in _CHINESE.finditer(text)]
+    found += [(_roman_value(one[0]), one) for one in _ROMAN_WORD.finditer(text) if one[0]]
     return [_numeral(value, one.start(), one.end()) for value, one in found]
 
 

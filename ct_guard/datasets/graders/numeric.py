@@ -8,10 +8,12 @@ from ct_guard.datasets.questions import Question
 from ct_guard.errors import UsageError
 
 from .base import Grade, GradesAlone
-from .claims import claimed, refuted, taken_back, undenied
+from .claims import claimed
+from .dates import day_named, sole_date
+from .denials import refuted, taken_back, undenied
 from .numbers import Number, numbers_in, plain
 from .numerals import numerals_in
-from .spelled import numbers_spelled
+from .spelled import numbers_spelled, spoken
 
 __all__ = ["Numeric", "last_number"]
 
@@ -57,6 +59,11 @@ _BEGINS = re.compile(
 _LISTED = re.compile(r"(?:^|\n)\s*[^\w\n]{0,4}2[.)]\s")
 
 
+_TOTAL = re.compile(r"\b(?:total|sum|altogether|overall|answer)\b", re.IGNORECASE)
+_NONE = re.compile(r"\b(?:no|never|not any|without)\b|n['\u2019]t any\b", re.IGNORECASE)
+_ITEM = re.compile(r"[ \t]*(?:[-*+|\u2022]|[0-9]{1,2}[.)])\s")
+
+
 class Numeric(GradesAlone):
     """Right where the answer's number is a gold answer's, or differs by at most a share `tolerance`
     of it: the number behind a mark (`####`, `\\boxed{}`, "final answer", "the answer is"), else the
@@ -88,11 +95,20 @@ class Numeric(GradesAlone):
             return Grade(None, "no gold answer is a number")
         said = _said(answer)
         if not said:
+            if _NONE.search(answer) and any(0 in one.meanings for one in golds):
+                return Grade(None, "says that there are none, or does not know")
             return Grade(False, "names no number")
         wanted = " or ".join(map(str, golds))
         if len({one.value for one in said}) > 1:
             return Grade(None, f"says {' and '.join(map(str, said))}, gold {wanted}")
         number = said[0]
+        days = {gold: day for gold in question.gold if (day := _day(answer, gold))}
+        if "same" in days.values():
+            return Grade(True, f"names the day of the gold {wanted}")
+        read = [(gold, one) for gold, one in read if days.get(gold) != "other"]
+        golds = [one for _, one in read]
+        if not read:
+            return Grade(False, f"names another day than the gold {wanted}")
         if answer.strip() in map(str.strip, question.gold):
             return Grade(True, f"is the gold {wanted}")
         same = [
@@ -103,8 +119,12 @@ class Numeric(GradesAlone):
         ]
         if same and all(_lacks_a_part(answer, gold) for gold in same):
             return Grade(None, f"says {number}, of several numbers in the gold answer")
+        if same and _is_a_part(answer):
+            return Grade(None, f"says {number} as a part of a total, gold {wanted}")
         if same:
             return Grade(True, f"says {number}, gold {wanted}")
+        if "maybe" in days.values():
+            return Grade(None, f"names a part of the day, gold {wanted}")
         if any(self._can_be(number, gold) for gold in golds) or self._is_first(answer, golds):
             return Grade(None, f"says {number}, which can be read otherwise, gold {wanted}")
         if number.is_open:
@@ -133,7 +153,7 @@ class Numeric(GradesAlone):
             return False
         return any(
             self._is_same(one.measured_in(gold.unit).value, gold.value)
-            for one in numbers[1:]
+            for one in (*numbers[1:], *undenied(text, numbers_spelled(text)))
             for gold in golds
         )
 
@@ -170,11 +190,27 @@ def _is_outcome(text: str, numbers: list[Number]) -> bool:
     start = numbers[0].start
     line = text.rfind("\n", 0, start) + 1
     before = max([0, *(one.end for one in numbers[1:2])])
+    if _is_a_part(text):
+        return False
     if _WORKED.search(text) or (line and before <= line):
         return True
     return _CONCLUDES.search(text, max(before, start - _FAR), start) is not None or bool(
         taken_back(text[before:start])
     )
+
+
+def _day(answer: str, gold: str) -> str | None:
+    """What the days that an answer names are to the one that a gold answer is, see `day_named`."""
+    date = sole_date(gold)
+    named = day_named(answer, date) if date else None
+    return named[0] if named else None
+
+
+def _is_a_part(text: str) -> bool:
+    """Whether a text ends with a point of a list, or a row, below the total of the list."""
+    above, _, last = text.rstrip().rpartition("\n")
+    total = _TOTAL.search(above)
+    return total is not None and _ITEM.match(last) is not None and not _TOTAL.search(last)
 
 
 def _said(text: str) -> list[Number]:
@@ -214,7 +250,7 @@ def _last(text: str, *, marked: bool = False) -> Number | None:
     ways = (
         (whole[: aside.start()] if aside else "", numbers_in),
         (whole, numbers_in),
-        (text, numbers_spelled),
+        (spoken(text), numbers_spelled),
         (apart, numbers_in),
         (text, numerals_in),
     )
@@ -227,7 +263,11 @@ def _last(text: str, *, marked: bool = False) -> Number | None:
 def _lacks_a_part(answer: str, gold: str) -> bool:
     """Whether the gold answer is several numbers, as a date or 5 feet 3, which do not all stand in
     the answer."""
-    if "=" in gold or any(mark.search(gold) for mark in (*_MARKED, _ANSWER_IS)):
+    if (
+        "=" in gold
+        or _is_one_quantity(gold)
+        or any(mark.search(gold) for mark in (*_MARKED, _ANSWER_IS))
+    ):
         return False
     said, parts = (
         [number.value for number in numbers_in(plain(text))]
@@ -235,6 +275,19 @@ def _lacks_a_part(answer: str, gold: str) -> bool:
     )
     size = len(parts)
     return size > 1 and all(said[at : at + size] != parts for at in range(len(said) - size + 1))
+
+
+def _is_one_quantity(text: str) -> bool:
+    """Of 1 hour and 30 minutes."""
+    numbers = numbers_in(plain(text))
+    said = _said(text)
+    return (
+        len(numbers) > 1
+        and len(said) == 1
+        and said[0].unit is not None
+        and not said[0].written
+        and (said[0].start, said[0].end) == (numbers[0].start, numbers[-1].end)
+    )
 
 
 def _apart(text: str) -> str:

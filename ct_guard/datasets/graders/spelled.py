@@ -1,20 +1,29 @@
 """Numbers in English words: one hundred and five, minus seven, two and a half, three quarters."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from .normalise import TENS, UNITS
 from .numbers import Number
+from .units import UNITS_BEHIND, unit_of
 
-__all__ = ["numbers_spelled"]
+__all__ = ["numbers_spelled", "spoken"]
 
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _ORDINALS = (
     "first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth",
     "eleventh", "twelfth",
 )  # fmt: skip
+_TENTHS = ("twentieth", "thirtieth", "fortieth", "fiftieth", "sixtieth", "seventieth", "eightieth",
+           "ninetieth", "hundredth")  # fmt: skip
+_TEENS = ("thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen")
+_PLACES = {name: place for place, name in enumerate(_ORDINALS, start=1)}
+_PLACES |= {name: 10 * place for place, name in enumerate(_TENTHS, start=2)}
+_PLACES |= {f"{name}th": UNITS[name] for name in _TEENS}
+_BESIDE = re.compile(r"[ -]")
 _PERCENT = re.compile(r"\s+(?:percent|per cent)\b", re.IGNORECASE)
+_AND_A_HALF = re.compile(r"\b(?:an?|one)\s(\w+)\sand\sa\shalf\b", re.IGNORECASE)
 _PARTS = {"half": 2, "halves": 2, "quarter": 4, "quarters": 4}
 for _at, _name in enumerate(_ORDINALS[2:], start=3):
     _PARTS |= {_name: _at, f"{_name}s": _at}
@@ -24,20 +33,37 @@ _SIGNS = frozenset({"minus", "negative"})
 _WORD = re.compile(r"[^\W\d_]+")
 
 
+def spoken(text: str) -> str:
+    """The text with "an hour and a half" as "one and a half hour"."""
+    return _AND_A_HALF.sub(r"one and a half \1", text)
+
+
 def numbers_spelled(text: str) -> list[Number]:
     """All of them, in order. One that is not clear has no value, and those that it can have as
     others: `third` is 3 or 1/3."""
     matches = list(_WORD.finditer(text))
     words = [match[0].lower() for match in matches]
-    found, at = [], 0
+    found: list[Number] = []
+    at = 0
     while at < len(words):
         read = _Run(words[at : at + _LONGEST])
         if read.number():
             start, end = matches[at].start(), matches[at + read.at - 1].end()
             share = {read.value / 100} if read.value and _PERCENT.match(text, end) else set()
-            found.append(Number(read.value, read.others | share, start, end))
+            unit = unit_of(UNITS_BEHIND.match(text, end))
+            number = Number(read.value, read.others | share, start, end, unit)
+            if found and _BESIDE.fullmatch(text, found[-1].end, start):
+                number = _together(found.pop(), number)
+            found.append(number)
         at += max(read.at, 1)
     return found
+
+
+def _together(one: Number, other: Number) -> Number:
+    """Two numbers side by side, which are one as nineteen eighty-four, or a row of them."""
+    pairs = [(first, second) for first in one.meanings for second in other.meanings]
+    joined = (100 * first + second for first, second in pairs if 0 < first < 100 > second >= 0)
+    return replace(other, start=one.start).unsure([*one.meanings, *joined])
 
 
 @dataclass
@@ -83,7 +109,18 @@ class _Run:
         if self.at == begun:
             return False
         self.value = Decimal(total + current)
+        place = _PLACES.get(self._next(), 0)
+        if place and _fits(current, place):
+            self.at += 1
+            self.value, self.others = (
+                None,
+                frozenset({Decimal(total + current), Decimal(total + current + place)}),
+            )
+            return True
         self._fraction()
+        if self._next() in _SCALES and self.value % 1:
+            self.value *= _SCALES[self._next()]
+            self.at += 1
         return True
 
     def _fraction(self) -> None:
@@ -100,9 +137,6 @@ class _Run:
             while (digit := UNITS.get(self._next(), 10)) < 10:
                 digits, self.at = digits + str(digit), self.at + 1
             self.value = Decimal(f"{whole}.{digits}")
-            if self._next() in _SCALES:
-                self.value *= _SCALES[self._next()]
-                self.at += 1
 
     def _part(self, count: Decimal) -> bool:
         behind = int(self.at == 0 and self._next() in ("a", "one"))
@@ -119,9 +153,9 @@ class _Run:
         return True
 
     def _ordinal(self) -> bool:
-        if self._next() not in _ORDINALS:
+        if self._next() not in _PLACES:
             return False
-        place = Decimal(_ORDINALS.index(self.words[self.at]) + 1)
+        place = Decimal(_PLACES[self.words[self.at]])
         self.at += 1
         self.others = frozenset({place, 1 / place})
         return True

@@ -6,37 +6,16 @@ from collections.abc import Sequence
 from ct_guard.datasets.questions import Question
 
 from .base import Grade, GradesAlone
-from .claims import taken_back
+from .dates import day_named, sole_date
+from .denials import taken_back
+from .doubts import is_doubted, is_refuted
+from .near import Near
 from .normalise import contains, plain_letters, words
 
 __all__ = ["Substring"]
 
-_DENIALS = frozenset(
-    ("not", "never", "neither", "nor", "isnt", "wasnt", "arent", "werent", "except", "cant",
-     "cannot", "couldnt", "dont", "doesnt", "doubt", "than", "instead", "hardly", "unlike",
-     "nowhere", "nicht", "kein", "pas", "non", "n\u00e3o", "nao", "\u043d\u0435",
-     "\u4e0d\u662f")
-)  # fmt: skip
-_BETWEEN = frozenset(
-    ("a", "an", "the", "in", "by", "at", "of", "from", "to", "on", "be", "is", "was", "even",
-     "it", "its", "if", "that", "think", "believe", "know", "near", "\u00e8", "e", "\u00e9")
-)  # fmt: skip
-_DENYING_PAIRS = frozenset(
-    (
-        ("no", "longer"),
-        ("anything", "but"),
-        ("everything", "but"),
-        ("all", "but"),
-        ("no", "es"),
-        ("i", "thought"),
-        ("used", "to"),
-    )
-)
-_REFUTING = frozenset(("not", "wrong", "incorrect", "false", "ruled", "excluded"))
-_JUDGING = frozenset(("is", "was", "would", "can", "could", "which", "that"))
-_YES_NO = frozenset(("yes", "no"))
-_OPENING = frozenset(("either", "could", "might", "may", "maybe", "perhaps", "whether"))
-"""Words before what may be one of several."""
+_YES_OR_NO = frozenset(("yes", "no", "true", "false"))
+_VERDICTS = [[word] for word in _YES_OR_NO]
 _CAPITALISED = r"[A-Z\u00c0-\u00de][\w.'\u2019-]*"
 _NAME = rf"(?:[Tt]he\s)?{_CAPITALISED}(?:\s(?:of|de|{_CAPITALISED})){{0,4}}"
 _NAMES_ALONE = re.compile(
@@ -72,10 +51,30 @@ class Substring(GradesAlone):
                 if not contains(text, searched):
                     continue
                 kept = not behind or contains(behind, wanted)
-                if kept and not are_candidates and not _is_doubted(text, searched):
+                if kept and not are_candidates and not is_doubted(text, searched):
                     return Grade(True, f"holds {gold!r}")
                 unsure = Grade(None, f"holds {gold!r} to deny it, or as one of two")
-        return unsure or Grade(False, "holds none of the gold answers")
+        return unsure or _otherwise(answer, question)
+
+
+def _otherwise(answer: str, question: Question) -> Grade:
+    """Of an answer that holds no gold answer as it is written there."""
+    near = Near(answer, question.text)
+    unsure = None
+    for gold in question.gold:
+        date = sole_date(gold)
+        if date and (named := day_named(answer, date)):
+            what, day = named
+            around = words(answer[: day.start]), words(answer[day.end :])
+            if what == "same" and not is_refuted(*around) and not taken_back(answer):
+                return Grade(True, f"names the day {gold!r}")
+            if what != "other":
+                unsure = Grade(None, f"names what can be {gold!r}")
+        elif words(gold) in _VERDICTS and _YES_OR_NO.isdisjoint(words(answer)):
+            return Grade(None, "says neither yes nor no")
+        elif near.holds(gold):
+            unsure = Grade(None, f"holds most of {gold!r}, or holds it otherwise")
+    return unsure or Grade(False, "holds none of the gold answers")
 
 
 def _are_candidates(answer: str, golds: Sequence[str]) -> bool:
@@ -94,44 +93,3 @@ def _are_candidates(answer: str, golds: Sequence[str]) -> bool:
         and whole not in wanted
         and not all(any(contains(name, gold) for gold in wanted if gold) for name in names)
     )
-
-
-def _is_doubted(said: Sequence[str], wanted: Sequence[str]) -> bool:
-    """Whether at every place of the words a denial stands right before or behind them, or they are
-    one of "… or …"."""
-    if len(wanted) == 1 and wanted[0] in _YES_NO:
-        other = min(_YES_NO - {wanted[0]})
-        return other in said or (wanted == ["no"] and "no" not in (said[0], said[-1]))
-    size = len(wanted)
-    places = [at for at in range(len(said) - size + 1) if said[at : at + size] == wanted]
-    return all(
-        _denied(said[max(0, at - 4) : at])
-        or _refuted(said[at + size : at + size + 4])
-        or _one_of_two(said, at, at + size)
-        for at in places
-    )
-
-
-def _denied(before: Sequence[str]) -> bool:
-    end = next((at for at in range(len(before), 0, -1) if before[at - 1] not in _BETWEEN), 0)
-    pairs = {tuple(before[max(0, end - 2) : end]), tuple(before[max(0, end - 1) : end + 1])}
-    return not pairs.isdisjoint(_DENYING_PAIRS) or not _DENIALS.isdisjoint(before[end - 1 : end])
-
-
-def _refuted(behind: Sequence[str]) -> bool:
-    """Of "Paris is not", "Paris would be wrong", "Paris isn't" and "Paris? No", but not of "is not
-    only"."""
-    if behind[:1] in (["isnt"], ["wasnt"]) or (behind[:1] == ["no"] and behind[1:2] != ["doubt"]):
-        return True
-    if behind[:1] in (["is"], ["was"]):
-        behind = behind[:3]
-        said = not _REFUTING.isdisjoint(behind[1:2])
-    else:
-        said = not _JUDGING.isdisjoint(behind[:1]) and not _REFUTING.isdisjoint(behind[1:])
-    return said and behind[2:3] not in (["only"], ["just"], ["merely"])
-
-
-def _one_of_two(said: Sequence[str], start: int, end: int) -> bool:
-    near = said[max(0, start - 8) : start]
-    opening = max((at for at, word in enumerate(near) if word in _OPENING), default=None)
-    return opening is not None and ("or" in near[opening:] or "or" in said[end : end + 3])

@@ -175,3 +175,26 @@ def test_a_choice_in_json_is_read() -> None:
 )
 def test_a_choice_that_begins_with_no_is_no_denial(answer: str) -> None:
     assert meant(answer, ()) == {"b"}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "A seems correct at first glance, but B is better.", "B; alternatively D",
+        "The correct choice is B: moss", "The answer is B: moss.",
+        "If moss were a tree, the answer would be A. It is not, so B.",
+    ],
+)  # fmt: skip
+def test_a_letter_at_first_glance_supposed_or_with_the_text_of_another_is_no_choice(
+    answer: str,
+) -> None:
+    assert meant(answer, PLANTS) not in ({"a"}, {"c"}, {"d"})
+    assert meant(answer, PLANTS) != {"b"} or "B is" in answer or "so B" in answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["Moss is no tree, so the answer can only be B.", "If I had to choose, the answer would be B"],
+)
+def test_a_letter_that_is_the_only_one_left_is_chosen(answer: str) -> None:
+    assert meant(answer, PLANTS) == {"b"}

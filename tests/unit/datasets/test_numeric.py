@@ -266,7 +266,7 @@ def test_a_unit_is_part_of_the_quantity(answer: str, gold: str, expected: bool |
     ("answer", "gold", "expected"),
     [
         ("5 feet 3 inches", "6 feet 3 inches", None),
-        ("March 5, 2024", "March 4, 2024", None),
+        ("March 5, 2024", "March 4, 2024", False),
         ("1 hour and 30 minutes", "2 hours and 30 minutes", None),
         ("It was on March 5, 2024.", "March 5, 2024", True),
         ("March 5, 2024", "March 5, 2025", False),
@@ -448,4 +448,4 @@ def test_a_raised_number_apart_from_its_word_is_a_note() -> None:
 
 def test_other_numbers_than_all_of_a_gold_answer_are_wrong() -> None:
     assert verdict("They are 4.52 amp, 3.91 amp", "3.91 amp, 4.52 amp") is False
-    assert verdict("He died on 5 May 1917, at 16.13.", "May 5, 1917") is None
+    assert verdict("He died on 5 May 1917, at 16.13.", "May 5, 1917") is True
