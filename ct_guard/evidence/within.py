@@ -5,11 +5,13 @@ beside the number itself stands its percentile among the numbers of that model's
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import model_validator
 
+from ct_guard.errors import ManifestError
 from ct_guard.records import Record
 
 from .answers import Answers
@@ -35,6 +37,14 @@ class Spread(Record):
     """By model, the pool's under "": for each feature some of its numbers, in ascending order."""
 
     models: dict[str, tuple[tuple[float, ...], ...]]
+
+    @model_validator(mode="after")
+    def _are_of_the_same_features(self) -> Self:
+        if "" not in self.models:
+            raise ValueError("percentiles of the pool are missing")
+        if len({len(grids) for grids in self.models.values()}) > 1:
+            raise ValueError("models have percentiles of different features")
+        return self
 
 
 class ScaledSpread(Spread):
@@ -74,6 +84,8 @@ class Within:
 
     def read(self, look: tuple[Floats, Ints, tuple[str, ...]], state: Spread) -> Floats:
         numbers, code, names = look
+        if len(state.models[""]) != numbers.shape[1]:
+            raise ManifestError(f"{self.name} has percentiles of other features than its own")
         stands = np.full(numbers.shape, np.nan)
         for at, name in enumerate(names):
             own = code == at

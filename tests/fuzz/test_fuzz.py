@@ -33,6 +33,7 @@ def test_nothing_but_errors_of_ours_comes_of_damaged_input(
         pytest.param("prior", 709483, id="millions of small lists"),
         pytest.param("base-config", 703848, id="a large configuration"),
         pytest.param("evidence", 33, id="ratios that are not those of all degrees"),
+        pytest.param("evidence", 700179, id="percentiles without those of the pool"),
         pytest.param("evidence", 594, id="a layer of more features than the evidence has"),
         pytest.param("graded-decisions", 406, id="a type that is several lines"),
         pytest.param("graded-decisions", 985, id="a score that no float holds"),

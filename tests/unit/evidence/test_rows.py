@@ -12,7 +12,7 @@ from ct_guard.errors import ManifestError, UsageError
 from ct_guard.evidence import Fitted, answers_in, load_evidence, weighed
 from ct_guard.evidence.kinds import kinds_named
 from ct_guard.evidence.trees import Trees
-from ct_guard.evidence.within import ScaledSpread
+from ct_guard.evidence.within import ScaledSpread, Spread
 from ct_guard.records import Message, QuestionAnswer
 from ct_guard.testing import FakeBackend
 from tests.known_confidence import by_word_and_agreement, estimator_on
@@ -121,3 +121,15 @@ def test_what_is_parsed_from_an_answer_is_a_share_where_the_column_was_in_percen
         kind.look(answers_in([row], ["stated"])), ScaledSpread(models={"": ((0.5,),)}, percent=True)
     )
     assert numbers[0, 0] == 0.85
+
+
+def test_percentiles_are_of_the_pool_too_and_of_the_same_features() -> None:
+    one, two = ((0.5,),), ((0.5,), (0.7,))
+    for models in ({"m": one}, {"": one, "m": two}):
+        with pytest.raises(ValueError, match="percentiles"):
+            Spread(models=models)
+    [kind] = kinds_named(["column:score"])
+    look = kind.look(answers_in([QA], ["column:score"]))
+    assert kind.read(look, Spread(models={"": one})).shape == (1, 2)
+    with pytest.raises(ManifestError, match="percentiles of other features"):
+        kind.read(look, Spread(models={"": two}))
