@@ -14,7 +14,7 @@ _HANGING = ",;:([{<"
 """Marks that something has to follow."""
 _APART = (
     _HANGING
-    + "!?\u00a1\u00bf\u00ab\u2018\u203a\u2039\u2022\u25e6\u2023\u203d\u2013\u2014\u2015\u2012"
+    + "!?=\u00a1\u00bf\u00ab\u2018\u203a\u2039\u2022\u25e6\u2023\u203d\u2013\u2014\u2015\u2012"
     "\u2047\u2048\u2049\u2753\u2754\u2755\u2757\uff08\u3008\u300a\u300c\u300e\u3010"
     "\u060c\u061b\u061f\u3001\uff0c\uff1b\uff1a\uff1f\uff01\ufe50\ufe54\ufe55\ufe56\ufe57"
 )
@@ -27,7 +27,7 @@ _CLOSING = {
 }  # fmt: skip
 """Marks, and what each of them closes."""
 _QUOTES = "\"'"
-_SIGNS = "+-*/~#=&^_|\\`@"
+_SIGNS = "+-*/~#&^_|\\`@"
 """Each can be a word of its own, as in "O -" and `import *`: filler only in a line without a word,
 or where there are many."""
 _PAIRED = "*_~|`"
@@ -38,7 +38,9 @@ _BLANKS = re.compile(r"\s{3,}")
 _LEADERS = re.compile(rf"(?:[{_DOTS}]\s{{0,4}}){{4,}}")
 _MARKS = _DOTS + _APART + "".join(_CLOSING) + _QUOTES + _SIGNS
 _TWO_STOPS = re.compile(rf"(?<=\w)([{_DOTS}])[{_DOTS}]\Z")
-_NOTHING_SAID = re.compile(r"(?<=\w)(?:\"\"|\u201c\u201d|\u00ab\u00bb)\Z")
+_NOTHING_SAID = re.compile(
+    r"(?P<word>[^\"]*[\w.!?])\"\"|(?P<words>[^\u201c]*[\w.!?])\u201c\u201d", re.DOTALL
+)
 
 
 def without_filler(answer: str) -> tuple[str, bool]:
@@ -80,7 +82,8 @@ def _ending(text: str) -> str:
     kept = text.rstrip(_HANGING + _WHITE)
     if sum(map(text[len(kept) :].count, _HANGING)) >= 3:
         text = kept
-    text = _NOTHING_SAID.sub("", text)
+    if said := _NOTHING_SAID.fullmatch(text):
+        text = said["word"] or said["words"]
     word = text.rstrip(_MARKS + _WHITE)
     close = len(word) + len(re.split(r"\s", text[len(word) :], maxsplit=1)[0])
     if word and close < len(text):
