@@ -14,7 +14,7 @@ _HANGING = ",;:([{<"
 """Marks that something has to follow."""
 _APART = (
     _HANGING
-    + "!?=\u00a1\u00bf\u00ab\u2018\u203a\u2039\u2022\u25e6\u2023\u203d\u2013\u2014\u2015\u2012"
+    + "!?\u00a1\u00bf\u00ab\u2018\u203a\u2039\u2022\u25e6\u2023\u203d\u2013\u2014\u2015\u2012"
     "\u2047\u2048\u2049\u2753\u2754\u2755\u2757\uff08\u3008\u300a\u300c\u300e\u3010"
     "\u060c\u061b\u061f\u3001\uff0c\uff1b\uff1a\uff1f\uff01\ufe50\ufe54\ufe55\ufe56\ufe57"
 )
@@ -27,7 +27,7 @@ _CLOSING = {
 }  # fmt: skip
 """Marks, and what each of them closes."""
 _QUOTES = "\"'"
-_SIGNS = "+-*/~#&^_|\\`@"
+_SIGNS = "+-*/~#=&^_|\\`@"
 """Each can be a word of its own, as in "O -" and `import *`: filler only in a line without a word,
 or where there are many."""
 _PAIRED = "*_~|`"
