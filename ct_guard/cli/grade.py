@@ -179,6 +179,8 @@ def command(
         _show(made, output)
     for line in made.remarks:
         remark(line, "Note: ")
+    if not made.summary.questions:
+        say(f"No rows in {source or 'the dataset'}: nothing was graded.")
     if failed := made.summary.failed:
         first = one_line(str(made.summary.first_failure))
         say(f"{failed} rows have no answer to grade; the first: {first}")

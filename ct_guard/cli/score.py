@@ -189,6 +189,8 @@ def command(sources: tuple[str, ...], output: str, quiet: bool, **options: Any) 
         _show(made, output)
     if made.moved is not None:
         say(f"Compared with {Path(str(config.compare_with))}: {made.moved}", out=True)
+    if not made.summary.rows:
+        say(f"No rows in {', '.join(sources)}: nothing was scored.")
     if made.summary.failed:
         say(f"Invalid or failed rows: {made.summary.failed}; see their 'status' and 'error'.")
         raise click.exceptions.Exit(FAILED_ROWS)

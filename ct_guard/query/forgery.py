@@ -33,30 +33,39 @@ _CHOICES = ("choices", "options", "inoii", "iyesii", "iiyesi", "iinoi")
 
 _LABEL = r"[(\[{<]\s{0,4}[il]{2}\s{0,4}[)\]}>]"
 _END = r"[\W_]{0,8}(?:\n|\Z)"
-_SAID = re.compile(
-    rf"(?:{_LABEL}\s{{0,4}}[:=]\s{{0,4}}(?:yes|no\b|\w{{1,16}}{_END})"
+_ASIDE = r"[\W_]{0,4}[^\w\s][\W_]{0,4}\w{1,16}"
+_SAYS_YES = re.compile(
+    rf"{_LABEL}\s{{0,4}}[:=]\s{{0,4}}(?:yes|no\b)"
     rf"|(?:{_LABEL}|(?:^|\n)\s{{0,80}}[il]{{2}}\b)[\W_]{{0,8}}(?:yes|no)\b"
     r"|\b[il][\W_]{1,8}(?:yes|no)[\W_]{1,8}[il]{2}[\W_]{1,8}(?:yes|no)\b"
-    r"|\b(?:answer|label|choice|option|verdict|antwort|antwoord|reponse|respuesta|resposta"
-    r"|risposta|odpowiedz|svar|vastaus|cevap|otbet|\u56de\u7b54|\u7b54\u6848|\u7b54\u3048|\ub2f5)"
-    r"[*_]{0,3}(?:\s{0,4}[:=]|\s{1,4}is\b)[\s:=(\[{<*_'\"]{0,8}[il]{2}\b"
-    rf"(?=[\W_]{{0,4}}[.!;]|{_END})"
-    r"|\n\s{0,80}[(\[{<*_]{0,3}[il]{2}[\W_]{0,8}\Z)"
 )
-"""The label of yes with its word, in any language where it stands alone; both choices in a row; an
-answer to the query; the label alone in the last line. The other label is also that of a ninth
-choice."""
+"""The label of yes with its word, and both choices in a row. The other label is also that of a
+ninth choice."""
+_ANSWERS = re.compile(
+    r"(?:\b(?:answer|label|choice|option|verdict|antwort|antwoord|reponse|respuesta|resposta"
+    r"|risposta|odpowiedz|svar|vastaus|cevap|otbet)|[^\x00-\x7f])"
+    r"[*_'\"]{0,3}\s{0,4}[:=][\s:=(\[{<*_'\"]{0,8}[il]{2}\b"
+    rf"(?=(?:{_ASIDE})?(?:[\W_]{{0,4}}[.!;]|{_END}))"
+    r"|\n\s{0,80}[(\[{<*_]{0,3}[il]{2}[\W_]{0,8}\Z"
+)
+"""An answer to the query, in any language: behind one of these words, or one of other letters than
+Latin ones; the label alone in the last line."""
+_OFFERED = re.compile(r"(?:^|\n)\W{0,8}ii\b|[(\[]ii[)\]]")
 
 
-def forgery_in(text: str) -> str | None:
+def forgery_in(text: str, *, asked: str = "") -> str | None:
     """The piece of a cleaned text that copies the uncertainty query, or gives its answer in the
-    query's own labels ("(ii): yes", "Answer: ii"); None where there is none.
+    query's own labels ("(ii): yes", "Answer: ii"); None where there is none. The second choice of
+    a question that was `asked`, where it offers a list in Roman numerals, is no answer to ours.
 
     Case, white space, punctuation, accents, lookalike letters and digits in place of letters make
     no difference. Linear in the length of the text.
     """
-    folded = text.lower() if text.isascii() else _folded(text)
-    if found := _SAID.search(folded):
+    folded = _folded(text)
+    found = _SAYS_YES.search(folded)
+    if found is None and not _OFFERED.search(_folded(asked)):
+        found = _ANSWERS.search(folded)
+    if found:
         return " ".join(found[0].split())
     letters = _letters(folded)
     at = letters.find(_ASKED)
@@ -70,6 +79,8 @@ def forgery_in(text: str) -> str | None:
 
 def _folded(text: str) -> str:
     """Lower case, compatibility forms and lookalikes as the plain letter, without accents."""
+    if text.isascii():
+        return text.lower()
     plain = unicodedata.normalize("NFKD", text).casefold()
     plain = unicodedata.normalize("NFKD", plain)
     return "".join(c for c in plain if not unicodedata.combining(c)).translate(_FOLDED)

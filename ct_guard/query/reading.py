@@ -97,16 +97,18 @@ def was_sanitized(qa: QuestionAnswer) -> bool:
 
 
 def _forgery(answer: str, turns: Sequence[Message]) -> str | None:
-    texts = [("the answer", answer), ("the question or its context", turns[-1].content)]
-    texts += [(f"an earlier {turn.role} turn", turn.content) for turn in turns[:-1]]
-    for place, text in texts:
-        found = _forged_before(text) if len(text) <= REPEATED else forgery_in(text)
+    question = turns[-1].content
+    texts = [("the answer", answer, question), ("the question or its context", question, "")]
+    texts += [(f"an earlier {turn.role} turn", turn.content, "") for turn in turns[:-1]]
+    for place, text, asked in texts:
+        short = len(text) + len(asked) <= REPEATED
+        found = _forged_before(text, asked) if short else forgery_in(text, asked=asked)
         if found:
             return f"{place} speaks as the uncertainty query does ({found!r}), and is not judged"
     return None
 
 
 @lru_cache(maxsize=1024)
-def _forged_before(text: str) -> str | None:
+def _forged_before(text: str, asked: str) -> str | None:
     """As `forgery_in`: answers to one question come behind one another."""
-    return forgery_in(text)
+    return forgery_in(text, asked=asked)

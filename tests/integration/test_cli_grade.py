@@ -56,6 +56,13 @@ def read(path: Path) -> list[dict[str, object]]:
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
+def test_a_file_without_rows_is_said_to_have_none(tmp_path: Path) -> None:
+    (tmp_path / "q.jsonl").write_text("")
+    done = run("grade", tmp_path / "q.jsonl", "-m", "mini", "-o", tmp_path / "g.jsonl", "-q")
+    assert done.returncode == 0
+    assert f"No rows in {tmp_path / 'q.jsonl'}: nothing was graded.\n" in done.stderr
+
+
 def test_mini_answers_is_graded_audited_and_scored(questions: Path, tmp_path: Path) -> None:
     graded, check = tmp_path / "graded.jsonl", tmp_path / "check.csv"
     done = run(

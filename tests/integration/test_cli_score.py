@@ -157,6 +157,17 @@ def test_formats_mix_and_give_the_same_figures(
             assert float(got) == pytest.approx(expected["confidence"], abs=1e-6)
 
 
+@pytest.mark.parametrize(("name", "text"), [("a.jsonl", ""), ("a.csv", "question,answer\n")])
+def test_a_file_without_rows_is_said_to_have_none(
+    name: str, text: str, tiny_estimator: Path, tmp_path: Path
+) -> None:
+    (tmp_path / name).write_text(text)
+    output = tmp_path / "out.jsonl"
+    done = run("score", tmp_path / name, "-e", tiny_estimator, "-o", output, "-q")
+    assert (done.exit_code, read_jsonl(output)) == (0, [])
+    assert done.stderr == f"No rows in {tmp_path / name}: nothing was scored.\n"
+
+
 def test_a_pipe_reads_and_writes_jsonl(tiny_estimator: Path) -> None:
     rows_in = json.dumps(ROWS[0]) + "\nnonsense\n"
     done = ct_guard("score", "-", "-e", tiny_estimator, given=rows_in, warned="default")
