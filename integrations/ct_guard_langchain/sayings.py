@@ -70,7 +70,7 @@ def parsed(message: BaseMessage) -> Any:
     """What a model said, read as JSON; None where it is none."""
     try:
         return parse_json_markdown(message.text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 
