@@ -217,19 +217,19 @@ class Row:
         self._ladder = Ladder[Chain, _Answer](self.guard, self._chains[:1], delivered=True)
         self._climb = iter(self._ladder)
         next(self._climb)
-        self.chain = None
-        if isinstance(self._output, tuple) and self._ear.call and not self._reading.answer:
+        self.chain, graph = None, self._by_graph()
+        if graph and isinstance(self._output, tuple) and not self._reading.answer:
             self._call = self._ear.call
-            self.case = self._case(self._output, self._call.answer)
+            self.case = self._case(self._output, self._ear.calls[-1].answer)
         else:
-            self.case = self._read(self._state if self._by_graph() else self._output)
+            self.case = self._read(self._state if graph and self._state else self._output)
 
     def _by_graph(self) -> bool:
-        """Whether updates of a graph were streamed: models spoke in nodes of one that the chain
-        is, or ends in."""
+        """Whether a graph was streamed: models spoke in nodes of one that the chain is, or ends
+        in."""
         around = (self.config.get("metadata") or {}).get(_NODE)
         nodes = [(call.start.get("metadata") or {}).get(_NODE) for call in self._ear.calls]
-        return bool(self._state) and any(node not in (None, around) for node in nodes)
+        return any(node not in (None, around) for node in nodes)
 
     def _drew(self, outputs: Sequence[Any]) -> None:
         """The chain gave further answers, or failed to: the case waits with them for evidence."""

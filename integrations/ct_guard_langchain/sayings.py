@@ -8,6 +8,7 @@ from langchain_core.utils.json import parse_json_markdown
 from pydantic import BaseModel
 
 from ct_guard.errors import UsageError
+from ct_guard.query import without_thoughts
 
 from .envelopes import is_answer, message_of, plain_text
 from .hearing import ModelCall
@@ -26,6 +27,7 @@ class Saying:
 
     def __init__(self, message: BaseMessage) -> None:
         self.text = message.text.strip()
+        self._spoken = without_thoughts(self.text)[0].strip()
         read = parsed(message)
         self._objects = [read] if isinstance(read, dict | list) else []
         if isinstance(message, AIMessage):
@@ -37,20 +39,20 @@ class Saying:
         """Whether a part of an output is the same as what was said, or as a part of its object."""
         text = _text(value)
         if text is not None:
-            return bool(text) and (text == self.text or text in self._leaves)
+            return bool(text) and text in (self.text, self._spoken, *self._leaves)
         return canonical(value) in self._json
 
     def stands_in(self, value: Any) -> bool:
         """Whether a part of an output is made of what was said: the same but for capitals and
-        punctuation, or in the main a quotation."""
+        punctuation, a quotation of it, or in the main its quotation."""
         text = _text(value)
         if text is None:
             listed = isinstance(value, list | tuple) and all(isinstance(e, str) for e in value)
-            return canonical(value) in self._json or (
-                listed and _quotes(" ".join(value), self.text)
-            )
-        said = [each for each in self._leaves if len(_words(each)) >= _PHRASE]
-        return any(_quotes(text, each) for each in [self.text, *said])
+            same = canonical(value) in self._json
+            return same or (listed and _is_mainly(" ".join(value), self.text))
+        objects = [each for each in self._leaves if len(_words(each)) >= _PHRASE]
+        whole = [self.text, self._spoken, *objects]
+        return self._quoted_by(text) or any(_is_mainly(text, each) for each in whole)
 
     def has(self, name: Any, value: Any) -> bool:
         """Whether a part of an output, under this name, was a part of what was said."""
@@ -59,11 +61,12 @@ class Saying:
             for each in self._objects
         )
         text = _text(value)
-        if same or text is None or self.repeats(value):
-            return same or self.repeats(value)
-        whole = [_words(each) for each in [self.text, *self._leaves]]
+        return same or self.repeats(value) or (text is not None and self._quoted_by(text))
+
+    def _quoted_by(self, text: str) -> bool:
         part = _words(text)
-        return len(part) >= _PHRASE and any(_is_in(part, each) for each in whole)
+        whole = [self.text, *self._leaves]
+        return len(part) >= _PHRASE and any(_is_in(part, _words(each)) for each in whole)
 
 
 def parsed(message: BaseMessage) -> Any:
@@ -132,7 +135,7 @@ def _is_in(part: list[str], whole: list[str]) -> bool:
     return f" {' '.join(part)} " in f" {' '.join(whole)} "
 
 
-def _quotes(one: str, other: str) -> bool:
+def _is_mainly(one: str, other: str) -> bool:
     """Whether the shorter text stands in the longer one and is at least half of it."""
     short, long = sorted((_words(one), _words(other)), key=len)
     return bool(short) and 2 * len(short) >= len(long) and _is_in(short, long)

@@ -1,7 +1,7 @@
 """Whether the answer that is judged is the only one in a chain's output."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, is_dataclass
 from itertools import takewhile
 from typing import Any
 
@@ -95,8 +95,14 @@ class _Look:
 
 def _parts(value: Any, name: Any = None) -> list[tuple[Any, Any]]:
     """What may be an answer in a value of this name: of a conversation the last one."""
-    if isinstance(value, BaseModel | Mapping) and _text(value) is None:
+    if _text(value) is not None:
+        return []
+    if is_dataclass(value) and not isinstance(value, type):
+        value = vars(value)
+    if isinstance(value, BaseModel | Mapping):
         return [(key, each) for key, each in dict(value).items() if key not in ECHOED]
+    if isinstance(value, set | frozenset):
+        value = list(value)
     if not isinstance(value, list | tuple):
         return []
     turns = (isinstance(each, BaseMessage) and not is_answer(each) for each in value)

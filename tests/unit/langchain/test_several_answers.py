@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -42,6 +43,11 @@ def text(said: str, *then: Callable[[str], Any]) -> Any:
 
 
 class City(BaseModel):
+    name: str
+
+
+@dataclass
+class Place:
     name: str
 
 
@@ -94,6 +100,22 @@ SEVERAL: dict[str, tuple[Any, list[str]]] = {
                          ["place", "answer"]),
     "in an object beside": (assign(place=text("Paris", lambda said: City(name=said)))
                             | assign(answer=text("London")), ["place.name", "answer"]),
+    "in a dataclass beside": (assign(place=text("Paris", Place)) | assign(answer=text("London")),
+                              ["place.name", "answer"]),
+    "a sentence of it": (
+        assign(a=text("Paris is big. It lies on the Seine.", lambda said: said.split(".")[0]))
+        | assign(b=text("London")),
+        ["a", "b"],
+    ),
+    "without its thoughts": (
+        assign(a=text("<think>So it is, I am told</think>Paris", lambda said: said[-5:]))
+        | assign(b=text("London")),
+        ["a", "b"],
+    ),
+    "a tuple of messages": (
+        RunnableParallel(a=says("Paris"), b=says("London")) | (lambda said: (said["a"], said["b"])),
+        ["0"],
+    ),
     "a list of messages": (
         RunnableParallel(a=says("Paris"), b=says("London")) | (lambda said: [said["a"], said["b"]]),
         ["0"],
