@@ -81,10 +81,10 @@ SEVERAL: dict[str, tuple[Any, list[str]]] = {
         assign(draft=text("Paris")) | assign(final=text("London")), ["draft", "final"],
     ),
     "in capitals": (
-        RunnableParallel(a=text("Paris", str.upper), b=text("London")), ["a", "b"],
+        assign(a=text("Paris", str.upper)) | assign(b=text("London")), ["a", "b"],
     ),
     "with a label": (
-        RunnableParallel(a=text("Paris", "Draft: {}".format), b=text("London")), ["a", "b"],
+        assign(a=text("Paris", "Draft: {}".format)) | assign(b=text("London")), ["a", "b"],
     ),
     "a list beside": (
         assign(all=text("Paris, Rome", lambda said: said.split(", ")))
