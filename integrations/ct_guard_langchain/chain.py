@@ -17,7 +17,8 @@ from .hearing import ModelCall, atell, tell, unheard
 from .muted import Muted
 from .outputs import Selector
 from .per_call import POLICY_SPEC
-from .rows import Reading, Row, by_chain, decide, hear, waiting
+from .rounds import by_chain, decide, hear, waiting
+from .rows import Reading, Row
 
 __all__ = ["GuardedChain"]
 
@@ -37,6 +38,13 @@ class GuardedChain(Vectorised[Guarded]):
     `context` name, or pick from the output, the answer and the passages that were read for it:
 
         guard.wrap(rag, answer="answer", context="context")
+
+    An output that holds what other models in the chain said as well, or different texts under those
+    keys, raises UsageError with their names, a stream that is not held at its end; what echoes the
+    input, a question, passages or a history is none of them. With `answer` given, that one is
+    judged, and the others are delivered beside it as they are. Where it is withheld, so is whatever
+    else there is of the message that it came of. An agent that ends with what a tool returned, as
+    with `return_direct`, is judged by that.
 
     The policy acts: `retry` asks the chain again, `escalate` the next of `models`, the best
     answer counts, and one that is abstained from is replaced; `human` is left to the caller. With
@@ -162,8 +170,9 @@ class GuardedChain(Vectorised[Guarded]):
             return
         yield from parts.add({self.guarding.input_key: value})
         for said in self.chains[0].stream(value, *row.listen(), **kwargs):
+            row.says(said)
             yield from parts.add({self.guarding.output_key: said})
-        row.spoken(parts.whole.get(self.guarding.output_key))
+        row.spoken()
         self._finish([row], **kwargs)
         yield parts.last(row.made())
 
@@ -181,9 +190,10 @@ class GuardedChain(Vectorised[Guarded]):
         for passed in parts.add({self.guarding.input_key: value}):
             yield passed
         async for said in self.chains[0].astream(value, *row.listen(), **kwargs):
+            row.says(said)
             for passed in parts.add({self.guarding.output_key: said}):
                 yield passed
-        row.spoken(parts.whole.get(self.guarding.output_key))
+        row.spoken()
         await self._afinish([row], **kwargs)
         yield parts.last(row.made())
 

@@ -8,7 +8,7 @@ from types import CodeType, FunctionType
 from typing import Any, NamedTuple
 from uuid import uuid4
 
-from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
+from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata
 
 from ct_guard.errors import LowConfidenceError, UsageError
@@ -184,6 +184,8 @@ def replace_answer(message: BaseMessage, text: str) -> BaseMessage:
         update |= {"tool_calls": [], "invalid_tool_calls": []}
     if isinstance(message, AIMessageChunk):
         update["tool_call_chunks"] = []
+    if isinstance(message, ToolMessage):
+        update["artifact"] = None
     return message.model_copy(update=update)
 
 

@@ -17,9 +17,10 @@ from ct_guard.records import Assessment
 
 from .assess import Case
 from .delivery import Delivery, may_replace
-from .outputs import Selector, with_answer
+from .outputs import Selector
 from .per_call import Guards, policy_in
 from .record import ConfidenceRecord, attach
+from .replacing import with_answer
 
 __all__ = ["Guarded", "Guarding", "Parts", "Vectorised", "joined"]
 

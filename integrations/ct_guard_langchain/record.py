@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, Literal, NotRequired, TypeVar, cast
 
-from langchain_core.messages import AIMessage, BaseMessage
+from langchain_core.messages import AIMessage, BaseMessage, ToolMessage
 from langchain_core.messages.ai import UsageMetadata, add_usage
 from langchain_core.outputs import ChatGeneration, ChatResult, LLMResult
 from typing_extensions import TypedDict
@@ -354,9 +354,11 @@ def _is_message(source: object) -> bool:
 
 
 def _is_said(source: object) -> bool:
-    """Whether it is a message of a model, also as plain JSON."""
+    """Whether it is a message of a model, also as plain JSON, or a tool's result that was judged as
+    an answer."""
     if isinstance(source, Mapping):
         kinds = (source.get("type"), source.get("role"))
         said = any(kind in ("ai", "AIMessageChunk", "assistant") for kind in kinds)
         return said and _is_message(source)
-    return isinstance(source, AIMessage)
+    judged = isinstance(source, ToolMessage) and KEY in source.response_metadata
+    return judged or isinstance(source, AIMessage)

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
 from langchain_core.messages import BaseMessage
@@ -16,24 +15,30 @@ from ct_guard.records import Assessment, Decision
 from .assess import Case, Scores, decided, tool_gate
 from .climbing import Drawn, Further, check_varied, further, is_control_flow
 from .delivery import silent
-from .envelopes import is_paused, messages_in
+from .envelopes import added, is_paused, messages_in, written_in
 from .fields import dropped_in, without_fields
-from .guarding import Guarded, Guarding
+from .guarding import Guarded, Guarding, joined
 from .hearing import LastCall, ModelCall, alone, note_in
 from .outputs import (
     Selector,
     answer_of,
+    as_heard,
     asked_of,
     context_in,
     context_of,
 )
 from .record import attach, total_usage
+from .sayings import answering
+from .sole import check_sole
 from .telling import tell_judged
 from .ungated import Ungated
 
-__all__ = ["Reading", "Row", "by_chain", "decide", "hear", "waiting"]
+__all__ = ["Chain", "Reading", "Row"]
 
 Chain = Runnable[Any, Any]
+
+_NODE = "langgraph_checkpoint_ns"
+"""LangGraph's key in the metadata of what runs in a node: in which one."""
 
 
 @dataclass(frozen=True)
@@ -80,6 +85,8 @@ class Row:
         self._heard: list[LastCall] = []
         self._apart: list[LastCall] = []
         self._output: Any = None
+        self._call: ModelCall | None = None
+        self._state: dict[Any, Any] = {}
         self._done: Guarded | None = None
 
     @property
@@ -116,15 +123,15 @@ class Row:
         if not self.held:
             return
         made = self.made()
-        counts = None if isinstance(made, Exception) else self._ladder.outcome().result.ear
+        counts = None if isinstance(made, Exception) else self._ladder.outcome().result
         for ear in self._heard:
             for call in ear.calls:
-                if isinstance(made, Exception) or ear is not counts:
+                if isinstance(made, Exception) or counts is None or ear is not counts.ear:
                     yield call, None
                 elif made["confidence"]["action"] != "abstain":
-                    dropped = dropped_in(made["confidence"]) if call is ear.call else []
+                    dropped = dropped_in(made["confidence"]) if call is counts.call else []
                     yield call, without_fields(call.answer, dropped)
-                elif call is ear.call:
+                elif call is counts.call:
                     yield call, attach(silent(call.answer), made["confidence"])
                 else:
                     yield call, None
@@ -143,11 +150,10 @@ class Row:
                 self.chain = next(self._climb, None)
             elif is_paused(output):
                 nothing = Case(self.guard, [], answer_of(messages_in(output) or ""))
-                self._ladder.answered(
-                    _Answer(output, nothing, self._ear), [_not_answered(self.guard)]
-                )
+                answer = _Answer(output, nothing, self._ear, self._ear.call)
+                self._ladder.answered(answer, [_not_answered(self.guard)])
             else:
-                self.case = self._case(output, self._answer(output))
+                self.case = self._read(output)
                 self._output = output
         except Exception as error:
             self._error, self.case = error, None
@@ -165,7 +171,7 @@ class Row:
                 self._check_varied()
                 self.chain = self._chains[self._ladder.index]
                 return
-            answer = _Answer(self._output, case, self._ear)
+            answer = _Answer(self._output, case, self._ear, self._call)
             self._ladder.answered(answer, [assessment], turn=case.turn)
             self.chain = next(self._climb, None)
         except Exception as error:
@@ -195,18 +201,35 @@ class Row:
             self._error = error
             return error
 
-    def spoken(self, output: Any) -> None:
-        """An answer was streamed: its reader has it, and nothing more can be done. Where its parts
-        make no text or message, as an agent's updates, it is the model's own."""
+    def says(self, part: Any) -> None:
+        """A part of an answer was streamed."""
+        self._output = joined(self._output, part)
+        for key, value in (written_in(part) or {}).items():
+            self._state[key] = added(self._state.get(key), value)
+
+    def spoken(self) -> None:
+        """An answer was streamed: its reader has it, and nothing more can be done. Of the updates
+        of a graph the state that they make is judged; parts that make no output, as those of
+        several streams at once, are the model's own.
+
+        Raises UsageError where the answer cannot be told from others that were streamed.
+        """
         self._ladder = Ladder[Chain, _Answer](self.guard, self._chains[:1], delivered=True)
         self._climb = iter(self._ladder)
         next(self._climb)
-        self.chain, self._output = None, output
-        heard = self._ear.call
-        if heard is None or isinstance(output, str | BaseMessage) or self._reading.answer:
-            self.case = self._case(output, self._answer(output))
+        self.chain, graph = None, self._by_graph()
+        if graph and isinstance(self._output, tuple) and not self._reading.answer:
+            self._call = self._ear.call
+            self.case = self._case(self._output, self._ear.calls[-1].answer)
         else:
-            self.case = self._case(output, heard.answer)
+            self.case = self._read(self._state if graph and self._state else self._output)
+
+    def _by_graph(self) -> bool:
+        """Whether a graph was streamed: models spoke in nodes of one that the chain is, or ends
+        in."""
+        around = (self.config.get("metadata") or {}).get(_NODE)
+        nodes = [(call.start.get("metadata") or {}).get(_NODE) for call in self._ear.calls]
+        return any(node not in (None, around) for node in nodes)
 
     def _drew(self, outputs: Sequence[Any]) -> None:
         """The chain gave further answers, or failed to: the case waits with them for evidence."""
@@ -236,12 +259,12 @@ class Row:
         return Drawn(said, [call.answer for call in ear.calls])
 
     def _check_varied(self) -> None:
-        heard = self._ear.call
+        heard = self._call
         about = (heard.start.get("metadata") or {}) if heard is not None else {}
         check_varied(about.get("ls_temperature"))
 
     def _made(self, answer: "_Answer", assessment: Assessment, **tried: Any) -> Guarded:
-        heard = answer.ear.call
+        heard = answer.call
         made = self._over.guarded(
             self._pair(answer.output),
             assessment,
@@ -255,13 +278,20 @@ class Row:
         tell_judged(self.guard, record, case.answer, case.messages, config=self.config)
         return made
 
-    def _answer(self, output: Any) -> BaseMessage:
-        heard = self._ear.call
-        said = heard.answer if heard is not None else None
-        return answer_of(output, answer=self._reading.answer, heard=said)
+    def _read(self, output: Any) -> Case:
+        """What is judged of an output. Raises UsageError where it holds no answer, or several of
+        which none is named."""
+        calls, selector = self._ear.calls, self._reading.answer
+        last = calls[-1].answer if calls else None
+        answer = answer_of(output, answer=selector, heard=last)
+        self._call = call = answering(calls, answer)
+        if selector is None:
+            check_sole(output, answer, given=self.value, call=call, calls=calls)
+        heard = call.answer if call is not None and answer.text else None
+        return self._case(output, as_heard(answer, heard))
 
     def _case(self, output: Any, answer: BaseMessage) -> Case:
-        heard, reading = self._ear.call, self._reading
+        heard, reading = self._call, self._reading
         read = None
         if reading.question is not None:
             messages = asked_of(reading.question(self.value))
@@ -286,33 +316,8 @@ class _Answer:
     output: Any
     case: Case
     ear: LastCall
-
-
-def by_chain(rows: Sequence[Row]) -> list[tuple[Chain, list[Row]]]:
-    """Who is asked in this round, and by which rows; those that nobody hears by themselves."""
-    groups: dict[tuple[int, bool], tuple[Chain, list[Row]]] = {}
-    for row in rows:
-        if row.chain is not None:
-            groups.setdefault((id(row.chain), row.unheard), (row.chain, []))[1].append(row)
-    return list(groups.values())
-
-
-def hear(rows: Sequence[Row], outputs: Sequence[Any]) -> None:
-    """The outputs or errors of a chain, row by row, each as often as it was asked."""
-    rest = iter(outputs)
-    for row in rows:
-        row.answered(list(islice(rest, row.times)))
-
-
-def waiting(rows: Sequence[Row]) -> list[tuple[Row, Case]]:
-    """The answers to assess now."""
-    return [(row, row.case) for row in rows if row.case is not None]
-
-
-def decide(cases: Sequence[tuple[Row, Case]], scored: Sequence[Scores | Exception]) -> None:
-    """The scores of these cases, in order: each row goes on as its policy says."""
-    for (row, _), scores in zip(cases, scored, strict=True):
-        row.scored(scores)
+    call: ModelCall | None
+    """Who said it."""
 
 
 def _not_answered(guard: Guard) -> Assessment:

@@ -23,6 +23,7 @@ from .guarding import Guarded, Guarding, Parts, Vectorised
 from .hearing import note_in
 from .outputs import Selector, answer_of, asked_of, context_in
 from .per_call import POLICY, POLICY_SPEC, Guards, needs_estimator, no_option
+from .sole import check_sole
 from .telling import tell_judged
 
 __all__ = ["POLICY", "ConfidenceGuard", "Guarded", "Pair"]
@@ -195,9 +196,11 @@ class ConfidenceGuard(Vectorised[Guarded]):
     def _case(self, pair: Any, config: RunnableConfig) -> Case | Exception:
         try:
             self._checked(pair, self.guarding.input_key, self.guarding.output_key)
-            answer = answer_of(pair[self.guarding.output_key])
-            read = context_in(pair) or context_in(pair[self.guarding.input_key])
-            guard, asked = self.guarding.guard_for(config), asked_of(pair[self.guarding.input_key])
+            given, output = pair[self.guarding.input_key], pair[self.guarding.output_key]
+            answer = answer_of(output)
+            check_sole(output, answer, given=given)
+            read = context_in(pair) or context_in(given)
+            guard, asked = self.guarding.guard_for(config), asked_of(given)
             refuse_draws(guard.policy, "a ConfidenceGuard over pairs")
             return Case(guard, asked, answer, context=read)
         except Exception as error:  # this pair's, and no other's

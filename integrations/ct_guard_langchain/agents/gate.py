@@ -33,6 +33,7 @@ __all__ = [
     "places_of",
     "refused",
     "tool_names",
+    "watching",
 ]
 
 _UNSCORED = "it was never scored as it stands"
@@ -280,6 +281,12 @@ class _Watch(BaseCallbackHandler):
 
 _WATCH: ContextVar[_Watch | None] = ContextVar("ct_guard_watch", default=None)
 register_configure_hook(_WATCH, inheritable=False)
+
+
+def watching() -> list[BaseCallbackHandler]:
+    """Who sees to it that the call that runs is the one that was let through."""
+    watch = _WATCH.get()
+    return [] if watch is None else [watch]
 
 
 def _tools_around() -> set[str]:

@@ -45,6 +45,7 @@ from ..record import KEY, record_in
 from ..telling import tell_run
 from .call import MISPLACED, AgentCall, NothingSaidError
 from .gate import CallGate, NotRunError, as_let_through, gate_of, refused
+from .results import DirectResult, check_direct, ends_run, record_of_result
 from .review import let_through, review_answer, review_waiting, without_review
 from .state import RUN, ConfidenceState, RunRecord, last_ai, verdict_on
 
@@ -80,6 +81,11 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
       policy `fields` has reviewed.
     * a structured answer that does not fit its schema is judged, and asked for again as LangChain
       does it; one that does not pass leaves a call without arguments, and no person is asked.
+    * a result of a tool with `return_direct` that ends the run is the answer, to what was asked: it
+      is judged before the graph has it, and replaced where the policy abstains. It is asked for
+      once, and a policy that has a person look at answers is refused: they would be asked in the
+      midst of the call, which runs anew when resumed. The arguments of its call were judged as
+      such, and what a tool itself writes to a stream is its own.
     * a `Run` in the policy: where the run as a whole is unlikely to succeed, by the confidences of
       its turns and calls so far (`state["ct_guard_run"]`), it ends, is planned anew, or waits for a
       person.
@@ -225,16 +231,20 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
     def _call(self, request: Request) -> AgentCall:
         guard = self._guard_for(request.runtime)
         self._gate(guard).check(request.tools, all_known=False)
-        hold = may_replace(guard, gated=True)
+        check_direct(guard, request.tools)
         return AgentCall(
             self.name,
             guard,
             request,
             self.models,
-            hold=hold if self.hold_stream is None else self.hold_stream,
+            hold=self._holds(guard),
             delivery=self.delivery,
             gate=None if guard is self.guard else self._gate(guard).as_json(),
         )
+
+    def _holds(self, guard: Guard) -> bool:
+        """Whether nobody may hear of an answer before it is decided on."""
+        return may_replace(guard, gated=True) if self.hold_stream is None else self.hold_stream
 
     def _guard_for(self, runtime: Any) -> Guard:
         """The guard with the policy that a call sets, if it does."""
@@ -304,9 +314,11 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
     def after_agent(self, state: AgentState[Any], runtime: Runtime[Any]) -> dict[str, Any] | None:
         """Observers hear of the run. Where another middleware has ended it with a message of its
         own, the state's record is not that of an earlier one."""
-        message = last_ai(state["messages"])
+        message, direct = last_ai(state["messages"]), record_of_result(state)
         run = cast("RunRecord | None", state.get(RUN))
-        tell_run(self.guard, run, record_in(message), ensure_config())
+        tell_run(self.guard, run, direct or record_in(message), ensure_config())
+        if direct is not None:
+            return {KEY: direct}
         if KEY not in state or verdict_on(message, state, self.name) is not None:
             return None
         return {KEY: record_in(message)}
@@ -323,13 +335,14 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
         self, request: ToolCallRequest, handler: Callable[[ToolCallRequest], ToolResult]
     ) -> ToolResult:
         """Run the tool, unless its call scored too low; then the model is told so instead, or a
-        person is asked who was not before."""
+        person is asked who was not before. A result that ends the run is judged as its answer."""
         allowed = self._allowed(request)
         if isinstance(allowed, ToolMessage):
             return allowed
+        direct = self._direct(allowed)
         try:
             with self._as_let_through(allowed):
-                return handler(allowed)
+                return handler(allowed) if direct is None else direct.run(handler)
         except NotRunError as stopped:
             return refused(allowed.tool_call, stopped.decision)
 
@@ -340,11 +353,21 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
         allowed = self._allowed(request)
         if isinstance(allowed, ToolMessage):
             return allowed
+        direct = self._direct(allowed)
         try:
             with self._as_let_through(allowed):
-                return await handler(allowed)
+                return await (handler(allowed) if direct is None else direct.arun(handler))
         except NotRunError as stopped:
             return refused(allowed.tool_call, stopped.decision)
+
+    def _direct(self, request: ToolCallRequest) -> DirectResult | None:
+        """The call, where its result is the answer."""
+        if not ends_run(request):
+            return None
+        guard = self._guard_for(request.runtime)
+        return DirectResult(
+            self.name, guard, request, hold=self._holds(guard), delivery=self.delivery
+        )
 
     def _as_let_through(self, request: ToolCallRequest) -> AbstractContextManager[None]:
         gate = self._gate(self._guard_for(request.runtime))

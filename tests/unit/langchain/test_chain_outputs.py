@@ -24,8 +24,8 @@ from ct_guard_langchain.guarding import joined
 from ct_guard_langchain.outputs import (
     answer_of,
     asked_of,
-    with_answer,
 )
+from ct_guard_langchain.replacing import with_answer
 
 
 class Person(BaseModel):
