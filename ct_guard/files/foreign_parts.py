@@ -76,10 +76,10 @@ def asked(sent: Any) -> dict[str, Any]:
     items = [one for one in found if not is_thought(one)] if isinstance(found, list) else []
     turns = [_turn(one) for one in items]
     known = [turn for turn in turns if turn is not None]
-    if len(known) == 1 and known[0]["role"] == "user" and _is_text(known[0]["content"]):
-        return {"question": said(known[0]["content"])}
     if known and len(known) < len(turns):
         raise ForeignError(f"has a turn that cannot be read: {str(items[turns.index(None)])[:80]}")
+    if len(known) == 1 and known[0]["role"] == "user" and _is_text(known[0]["content"]):
+        return {"question": said(known[0]["content"])}
     if known:
         return {"messages": known}
     text = sent if isinstance(sent, str) else said(sent)

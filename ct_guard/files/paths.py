@@ -39,9 +39,9 @@ _SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
     ".parquet": "parquet",
 }
-_TABLE = "save it as CSV with commas (.csv)"
+_TABLE = ": save it as CSV with commas (.csv)"
 _ELSEWHERE = {
-    ".eval": "write it as JSON by inspect log convert --to json, `format` inspect",
+    ".eval": ": write it as JSON by inspect log convert --to json, `format` inspect",
     ".tsv": _TABLE,
     ".xls": _TABLE,
     ".xlsx": _TABLE,
@@ -67,11 +67,9 @@ def format_of(path: StrPath) -> Format:
     named = unpacked_name(path)
     suffix = named.suffix.lower()
     if suffix not in _SUFFIXES:
-        if suffix in _ELSEWHERE:
-            raise InputError(f"{os.fspath(path)}: unknown format '{suffix}': {_ELSEWHERE[suffix]}")
         raise InputError(
             f"{os.fspath(path)}: unknown format '{suffix}'; use {', '.join(_SUFFIXES)}, "
-            f"or '{STDIO}' for JSONL on standard input or output"
+            f"or '{STDIO}' for JSONL on standard input or output{_ELSEWHERE.get(suffix, '')}"
         )
     if suffix == ".parquet" and named != Path(path):
         raise InputError(f"{os.fspath(path)}: Parquet is packed within: unpack the file")
@@ -95,12 +93,12 @@ def check_readable(path: StrPath) -> None:
 def opened(path: StrPath) -> Iterator[BinaryIO]:
     """What a file holds, for reading bytes: unpacked where it is packed. Raises InputError where it
     cannot be opened, and as `unpacking`."""
-    if Path(os.path.realpath(path)).is_fifo():  # every look at it would take what is in it
-        raise InputError(
-            f"{os.fspath(path)}: is a pipe, which can be read only once: give it on standard input"
-            f" ('{STDIO}', < {os.fspath(path)})"
-        )
     try:
+        if Path(os.path.realpath(path)).is_fifo():  # every look at it would take what is in it
+            raise InputError(
+                f"{os.fspath(path)}: is a pipe, which can be read only once: give it on standard"
+                f" input ('{STDIO}', < {os.fspath(path)})"
+            )
         stream = open(path, "rb")  # noqa: SIM115  only opening is guarded, not the caller's block
     except FileNotFoundError:
         raise InputError(f"{os.fspath(path)}: no such file; check the path") from None

@@ -51,9 +51,13 @@ def written(folder: Path, name: str, content: bytes | str) -> Path:
         ("t.csv", "\n<!DOCTYPE html>\n<html>\n", "page of HTML: download the file itself"),
         ("t.csv", TABLE.replace(",", ", "), "column ' answer' would not be read: take away the"),
         ("t.csv", "question,answer,context \nq,a,c\n", "column 'context ' would not be read"),
-        ("t.eval", b"PK\x03\x04", "unknown format '.eval': .* inspect log convert --to json"),
-        ("t.xlsx", b"PK\x03\x04", "unknown format '.xlsx': save it as CSV with commas"),
-        ("t.tsv", TABLE.replace(",", "\t"), "unknown format '.tsv': save it as CSV with commas"),
+        ("t.eval", b"PK\x03\x04", "unknown format '.eval'; .* inspect log convert --to json"),
+        ("t.xlsx", b"PK\x03\x04", "unknown format '.xlsx'; .*: save it as CSV with commas"),
+        (
+            "t.tsv",
+            TABLE.replace(",", "\t"),
+            "unknown format '.tsv'; .*: save it as CSV with commas",
+        ),
     ],
 )
 def test_another_kind_of_file_is_refused_before_its_first_row(
@@ -179,5 +183,5 @@ def test_a_row_that_cannot_be_read_names_the_way_out(
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_a_named_pipe_is_refused_before_anything_is_taken_out_of_it(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "t.jsonl")
-    with pytest.raises(InputError, match="t.jsonl: is a pipe, .* give it on standard input"):
+    with pytest.raises(InputError, match=r"t.jsonl: is a pipe, .* give it on standard input"):
         open_rows(tmp_path / "t.jsonl")
