@@ -140,7 +140,7 @@ def open_llama_server(pool: Pool, model: str | None) -> LlamaServer | None:
     props = pool.one(Ask("/props", lambda reply: reply, accepts=(404, 405)))
     if not isinstance(props, dict) or "default_generation_settings" not in props:
         return None
-    listed = pool.one(Ask("/lora-adapters", objects, accepts=(404, 405))) or []
+    listed = pool.one(Ask("/lora-adapters", lambda reply: objects(reply or []), accepts=(404, 405)))
     adapters = tuple(
         Served(
             name=_stem(str(one.get("path") or number)),

@@ -247,7 +247,8 @@ class Pool:
             reply = json.loads(body)
         except (ValueError, RecursionError):
             raise _Failed(f"the reply is no JSON: {one_line(body)}") from None
-        if isinstance(reply, dict) and reply.get("error"):
+        # some servers say so of every page that they do not have
+        if isinstance(reply, dict) and reply.get("error") and not ask.accepts:
             raise self._error(ask, f"the server says an error: {one_line(body)}")
         return reply
 
