@@ -13,7 +13,10 @@ from .records import Message, Role
 
 __all__ = ["ChatTurn", "Exchange", "alternating", "is_cut_off"]
 
-_CUT_OFF = frozenset({"length", "max_tokens", "max_output_tokens", "model_length"})
+_CUT_OFF = frozenset({
+    "length", "max_tokens", "max_output_tokens", "max_completion_tokens", "max_new_tokens",
+    "model_length", "model_context_window_exceeded", "token_limit",
+})  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -24,8 +27,9 @@ class ChatTurn:
     text: str
     calls: tuple[tuple[str, str], ...] = ()
     """Of tools: each call's id (or "") and text."""
-    answers: tuple[tuple[str, str], ...] = ()
-    """Results of tools that stand in a turn of another role: the call's id, and the text."""
+    answers: tuple[tuple[str, str, str], ...] = ()
+    """Results of tools that stand among the parts of a turn: the call's id, the tool (each may be
+    ""), and the text."""
     call: str = ""
     """Of a turn of the role `tool`: the id of the call that it answers."""
     name: str = ""
@@ -41,32 +45,34 @@ class Exchange:
     asked: list[str] = field(default_factory=list)
     work: list[str] = field(default_factory=list)
     replies: list[str] = field(default_factory=list)
-    calls: dict[str, int] = field(default_factory=dict)
-    """Where in `work` a call stands, by its id."""
+    calls: list[tuple[str, str, int]] = field(default_factory=list)
+    """Calls without a result: id, tool, and where in `work` each stands."""
+    early: dict[str, tuple[int, str]] = field(default_factory=dict)
+    """Results whose calls have not come yet, by id: where in `work` each stands, and its text."""
     unread: UsageError | None = None
     """What in it is not text."""
 
     def add(self, turn: ChatTurn) -> None:
         self.unread = turn.unread or self.unread
+        for call, name, text in turn.answers:
+            self._result(call, name, text)
         if turn.role == "tool":
-            self._result(turn.call, turn.name, turn.text)
+            if turn.text or not turn.answers:
+                self._result(turn.call, turn.name, turn.text)
             return
-        for call, text in turn.answers:
-            self._result(call, "", text)
         if turn.role == "user":
             self.asked.append(turn.text)
         elif turn.calls:
             self.reopen()
             self.work += filter(None, [turn.text])
             for call, text in turn.calls:
-                self.calls[call] = len(self.work)
-                self.work.append(text)
+                self._call(call, text)
         else:
             self.replies.append(turn.text)
 
     def reopen(self) -> None:
         """What seemed to be the reply was said on the way."""
-        self.work += self.replies
+        self.work += filter(None, self.replies)
         self.replies = []
 
     def question(self) -> str:
@@ -81,11 +87,30 @@ class Exchange:
 
     def _result(self, call: str, name: str, text: str) -> None:
         self.reopen()
-        at = self.calls.pop(call, None)
-        if at is None:
-            self.work.append(f"{name or 'tool'} -> {text}")
-        else:
+        at = self._answered(call, name)
+        if at is not None:
             self.work[at] += f" -> {text}"
+            return
+        if call:
+            self.early[call] = (len(self.work), text)
+        self.work.append(f"{name or 'tool'} -> {text}")
+
+    def _call(self, call: str, text: str) -> None:
+        if call in self.early:
+            at, result = self.early.pop(call)
+            self.work[at] = f"{text} -> {result}"
+            return
+        self.calls.append((call, text.partition("(")[0], len(self.work)))
+        self.work.append(text)
+
+    def _answered(self, call: str, name: str) -> int | None:
+        """Where the call stands that a result is of: by its id; where it has none, the first to
+        that tool, or the first of all."""
+        for at, (known, tool, place) in enumerate(self.calls):
+            if known == call if call else name in ("", tool):
+                del self.calls[at]
+                return place
+        return None
 
 
 def alternating(turns: Iterable[ChatTurn]) -> tuple[list[str], list[Exchange]]:
@@ -106,4 +131,5 @@ def alternating(turns: Iterable[ChatTurn]) -> tuple[list[str], list[Exchange]]:
 def is_cut_off(reason: object) -> bool:
     """Whether the reason that a provider gives for the end of an answer (`finish_reason`,
     `stop_reason`…) says that there were no tokens left."""
-    return isinstance(reason, str) and reason.lower() in _CUT_OFF
+    # programs write members of an enumeration as FinishReason.MAX_TOKENS
+    return isinstance(reason, str) and reason.strip().rpartition(".")[2].lower() in _CUT_OFF

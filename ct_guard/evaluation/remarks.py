@@ -48,6 +48,12 @@ def remarks(
     others = ", ".join(f"{n:,} {name}" for name, n in scored.statuses.items() if name != "ok")
     if others:
         said.append(f"Statuses other than ok: {others}. What has no score is not in the figures.")
+    if len(scored.scorers) > len(scored.estimators):
+        said.append(
+            f"The rows were scored by {len(scored.scorers)} states of the estimator (scorer"
+            f" {', '.join(scored.scorers[:4])}): their scores do not compare; score the whole file"
+            " again."
+        )
     if scored.loss:
         said.append(scored.loss)
     if scored.ungraded:

@@ -202,7 +202,8 @@ class _Found:
         fields = row.fields
         if need not in fields:
             raise InputError(
-                f"{row.where}: no column '{need}': score the file first (ct-guard score)"
+                f"{row.where}: no column '{need}': score the file first (ct-guard score), or remove"
+                " the row"
             )
         self.statuses[str(fields.get("status") or UNNAMED)] += 1
         p, logit = _probability(row), logit_of(row)

@@ -21,6 +21,7 @@ __all__ = ["count", "header", "read", "write"]
 CELL_LIMIT = ROW_LIMIT
 """Characters in one cell, at most: bounds the memory that a quote never closed can take."""
 _TOO_LONG = f"a row of more than {ROW_LIMIT >> 20} MiB"
+_CR = "a line end CR stands in it, which no other line has"
 _KEPT = 1000
 """Characters that are kept of a record that is too long."""
 
@@ -147,7 +148,7 @@ def _next_record(reader: Iterator[list[str]], lines: _Lines) -> _Record | None:
         return None
     except csv.Error as error:
         lines.give_back_all_but_first()
-        problem = str(error)
+        problem = _CR if str(error).startswith("new-line character") else str(error)
     text = "".join(line for _, line in lines.taken).rstrip("\r\n")
     if problem == _TOO_LONG:
         text = text[:_KEPT]

@@ -48,7 +48,7 @@ def read(path: StrPath, places: Sequence[str] = ()) -> Iterator[Row]:
             object_pairs_hook=with_each_name_once,
         )
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{source}: is no JSON document: {error}") from None
+        raise InputError(f"{source}: is no JSON document: {_reason(error)}") from None
     found = [value, *(path_of(value, place) for place in places)]
     items = next((one for one in found if isinstance(one, list)), None)
     if items is None:
@@ -58,6 +58,13 @@ def read(path: StrPath, places: Sequence[str] = ()) -> Iterator[Row]:
             " it with `format`, or write one object a line (.jsonl)"
         )
     return _rows(source, items)
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnicodeDecodeError):
+        return f"byte {error.start + 1} is not UTF-8; save it as UTF-8"
+    lines = str(error).startswith("Extra data")
+    return f"{error}" + ("; one object a line is a file .jsonl" if lines else "")
 
 
 def _rows(source: str, items: list[Any]) -> Iterator[Row]:

@@ -45,11 +45,15 @@ def lm_eval(row: Fields) -> Made:
         raise ForeignError("has no 'arguments' with 'filtered_resps'")
     names = [str(name) for name in listed(row.get("metrics"))]
     metrics = {name: row[name] for name in ("exact_match", "acc", *names) if name in row}
-    grades = [grade for value in metrics.values() if (grade := grade_of(value)) is not None]
+    graded = next((value for value in metrics.values() if value is not None), None)
+    if len(requests[0]) > 2 and requests[0][2]:
+        raise ForeignError("shows more than text (its third argument); only text is scored")
+    if len(requests[0]) == 1:
+        raise ForeignError("has no answer: the likelihood of a text was measured")
     question = asked(requests[0][0])
     made = {
         "id": row.get("doc_id"),
-        "correct": grades[0] if grades else None,
+        "correct": grade_of(graded),
         "filter": row.get("filter"),
         **{name: number(value) for name, value in metrics.items()},
     }

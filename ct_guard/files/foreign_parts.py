@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from .conversation import ROLES
+from .conversation import ROLES, is_thought, opened
 from .untrusted_json import JsonError, parse_json
 
 __all__ = [
@@ -21,8 +21,13 @@ __all__ = [
 ]
 
 _GRADES = {"c": True, "i": False, "n": False, "true": True, "false": False, "yes": True,
-           "no": False, "1": True, "0": False, "1.0": True, "0.0": False}  # fmt: skip
+           "no": False, "correct": True, "incorrect": False, "1": True, "0": False,
+           "1.0": True, "0.0": False}  # fmt: skip
 """Inspect writes C, I, P (partly) and N (no answer)."""
+
+
+_OF_TOOLS = ("tool_calls", "function_call", "additional_kwargs", "tool_call_id", "name")
+"""What a turn holds beside its content that says something of calls."""
 
 
 class ForeignError(ValueError):
@@ -68,10 +73,13 @@ def asked(sent: Any) -> dict[str, Any]:
         found = _parsed(sent)
     if isinstance(found, dict) and "messages" in found:
         return asked(found["messages"])
-    turns = [_turn(one) for one in found] if isinstance(found, list) else []
+    items = [one for one in found if not is_thought(one)] if isinstance(found, list) else []
+    turns = [_turn(one) for one in items]
     known = [turn for turn in turns if turn is not None]
-    if len(known) == 1 and known[0]["role"] == "user":
-        return {"question": known[0]["content"]}
+    if known and len(known) < len(turns):
+        raise ForeignError(f"has a turn that cannot be read: {str(items[turns.index(None)])[:80]}")
+    if len(known) == 1 and known[0]["role"] == "user" and _is_text(known[0]["content"]):
+        return {"question": said(known[0]["content"])}
     if known:
         return {"messages": known}
     text = sent if isinstance(sent, str) else said(sent)
@@ -79,15 +87,26 @@ def asked(sent: Any) -> dict[str, Any]:
 
 
 def _turn(value: Any) -> dict[str, Any] | None:
-    """A message as APIs or LangChain write it."""
+    """A message as APIs or LangChain write it, with its calls of tools: what is not text in it,
+    whoever reads it refuses by name."""
     if not isinstance(value, dict):
         return None
-    inside = mapping(value.get("kwargs")) or mapping(value.get("data")) or value
+    inside = opened(mapping(value.get("kwargs")) or mapping(value.get("data")) or value)
     role = inside.get("role") or inside.get("type") or value.get("type")
     known = ROLES.get(str(role).lower().removesuffix("message"))
-    if known is None or "content" not in inside:
+    kept = {name: inside[name] for name in _OF_TOOLS if inside.get(name)}
+    if known is None or not ("content" in inside or kept):
         return None
-    return {"role": known, "content": said(inside)}
+    content = inside.get("content")
+    return {"role": known, "content": said(inside) if _is_text(content) else content, **kept}
+
+
+def _is_text(content: Any) -> bool:
+    """Whether nothing but text stands in the content of a turn."""
+    return not isinstance(content, list) or all(
+        isinstance(part, str) or (isinstance(part, dict) and isinstance(part.get("text"), str))
+        for part in content
+    )
 
 
 def said(value: Any) -> str:

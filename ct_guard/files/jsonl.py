@@ -221,11 +221,13 @@ def _odd_row(number: int, where: str, line: bytes) -> Row:
             object_pairs_hook=with_each_name_once,
         )
     except UnicodeDecodeError as error:
-        return raw_row(number, where, text, f"is not UTF-8 text (byte {error.start + 1})")
+        return raw_row(
+            number, where, text, f"is not UTF-8 text (byte {error.start + 1}): save it as UTF-8"
+        )
     except JsonError as error:
         return raw_row(number, where, text, str(error))
     except (ValueError, RecursionError) as error:
-        return raw_row(number, where, text, f"is not JSON: {error}")
+        return raw_row(number, where, text, f"is not JSON: {error}{_way(error)}")
     if not isinstance(fields, dict):
         return raw_row(number, where, text, "is JSON but not an object {…}")
     if _may_be_deep(line) and is_too_deep(fields):
@@ -237,6 +239,11 @@ def _odd_row(number: int, where: str, line: bytes) -> Row:
                 return raw_row(number, where, text, problem)
         fields = {name: _written(value) for name, value in fields.items()}
     return Row(number, fields, None, where)
+
+
+def _way(error: Exception) -> str:
+    more = str(error).startswith("Extra data")
+    return "; write one object a line, and nothing behind it" if more else ""
 
 
 def _may_be_deep(line: bytes) -> bool:

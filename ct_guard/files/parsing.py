@@ -11,7 +11,7 @@ from unicodedata import category
 from ct_guard.conversation import ChatTurn, is_cut_off
 from ct_guard.records import QuestionAnswer, alone_key, unchecked
 
-from .conversation import ROLES, opened, read_calls, spoken_turns
+from .conversation import ROLES, before, is_thought, opened, read_calls, spoken_turns
 from .lists import list_of_texts
 from .rows import Row
 from .token_logprobs import numbers_of, tokens_of
@@ -19,7 +19,9 @@ from .untrusted_json import with_each_name_once
 
 __all__ = ["Rejected", "Told", "correct_of", "question_answer", "texts_of", "told_by"]
 
-_WORDS = {"true": 1.0, "false": 0.0}
+_WORDS = {"true": 1.0, "false": 0.0, "correct": 1.0, "incorrect": 0.0}
+_MISSING = ("", "none", "null", "na", "n/a", "#n/a", "<na>")
+"""What programs write for a value that is not there."""
 _TEXT_PARTS = {"text": "text", "input_text": "text", "output_text": "text", "refusal": "refusal"}
 """Types of parts that hold text, and where."""
 _UNSPOKEN = {"tool_use", "tool_call", "tool_result", "thinking", "redacted_thinking", "reasoning"}
@@ -117,6 +119,8 @@ def correct_of(row: Row) -> bool | Rejected | None:
     if value is None or value == "":
         return None
     number = _number(value.strip().lower()) if isinstance(value, str) else value
+    if number is None and isinstance(value, str) and value.strip().lower() in _MISSING:
+        return None
     if isinstance(number, float) and math.isnan(number):
         return None
     if not isinstance(number, (bool, int, float)) or number not in (0, 1):
@@ -163,6 +167,7 @@ def _question_answer(fields: dict[str, Any], columns: Collection[str]) -> Questi
     question = _optional_text(fields, "question")
     if "answer" in fields:
         answer = _optional_text(fields, "answer", numbers=True) or ""
+        turns = before(answer, turns, question)
     else:
         answer = _last_said(turns, question)
         turns = turns[:-1]
@@ -230,12 +235,18 @@ def _turns(value: Any) -> list[ChatTurn]:
         try:
             value = json.loads(value, object_pairs_hook=with_each_name_once)
         except (ValueError, RecursionError) as error:
-            raise _FieldError(f"field 'messages' is not JSON: {error}") from None
+            raise _FieldError(
+                f"field 'messages' is not JSON: {error}; write it with json.dumps"
+            ) from None
     if value is None or (isinstance(value, str) and not value.strip()):
         return []
     if not isinstance(value, list):
         raise _FieldError(f"field 'messages' must be a list, found {_kind(value)}")
-    return [_turn(item, f"messages[{index}]") for index, item in enumerate(value)]
+    return [
+        _turn(item, f"messages[{index}]")
+        for index, item in enumerate(value)
+        if not is_thought(item)
+    ]
 
 
 def _turn(item: Any, name: str) -> ChatTurn:
@@ -261,7 +272,7 @@ def _turn(item: Any, name: str) -> ChatTurn:
         calls=calls,
         answers=_results(content, f"{name}.content"),
         call=str(item.get("tool_call_id") or ""),
-        name=_encodable(str(item.get("name") or "")),
+        name=_encodable(str(item.get("name") or item.get("tool_name") or "")),
     )
 
 
@@ -275,10 +286,14 @@ def _content(content: Any, name: str) -> str:
     raise _FieldError(f"field '{name}' must be text or a list of parts, found {_kind(content)}")
 
 
-def _results(content: Any, name: str) -> tuple[tuple[str, str], ...]:
+def _results(content: Any, name: str) -> tuple[tuple[str, str, str], ...]:
     """Results of tools among the parts of a turn."""
     return tuple(
-        (str(part.get("tool_use_id") or ""), _content(part.get("content"), f"{name}[{index}]"))
+        (
+            str(part.get("tool_use_id") or ""),
+            _encodable(str(part.get("name") or "")),
+            _content(part.get("content"), f"{name}[{index}]"),
+        )
         for index, part in enumerate(content if isinstance(content, list) else ())
         if isinstance(part, dict) and part.get("type") == "tool_result"
     )

@@ -39,6 +39,15 @@ _SUFFIXES: dict[str, Format] = {
     ".csv": "csv",
     ".parquet": "parquet",
 }
+_TABLE = ": save it as CSV with commas (.csv)"
+_ELSEWHERE = {
+    ".eval": ": write it as JSON by inspect log convert --to json, `format` inspect",
+    ".tsv": _TABLE,
+    ".xls": _TABLE,
+    ".xlsx": _TABLE,
+    ".ods": _TABLE,
+}
+"""What other programs write, and the way out."""
 ROW_LIMIT = 1 << 24
 """Bytes of one row, at most (16 MiB): what is not text can take twenty times as much in memory."""
 _BOM = b"\xef\xbb\xbf"
@@ -60,7 +69,7 @@ def format_of(path: StrPath) -> Format:
     if suffix not in _SUFFIXES:
         raise InputError(
             f"{os.fspath(path)}: unknown format '{suffix}'; use {', '.join(_SUFFIXES)}, "
-            f"or '{STDIO}' for JSONL on standard input or output"
+            f"or '{STDIO}' for JSONL on standard input or output{_ELSEWHERE.get(suffix, '')}"
         )
     if suffix == ".parquet" and named != Path(path):
         raise InputError(f"{os.fspath(path)}: Parquet is packed within: unpack the file")
@@ -85,6 +94,11 @@ def opened(path: StrPath) -> Iterator[BinaryIO]:
     """What a file holds, for reading bytes: unpacked where it is packed. Raises InputError where it
     cannot be opened, and as `unpacking`."""
     try:
+        if Path(os.path.realpath(path)).is_fifo():  # every look at it would take what is in it
+            raise InputError(
+                f"{os.fspath(path)}: is a pipe, which can be read only once: give it on standard"
+                f" input ('{STDIO}', < {os.fspath(path)})"
+            )
         stream = open(path, "rb")  # noqa: SIM115  only opening is guarded, not the caller's block
     except FileNotFoundError:
         raise InputError(f"{os.fspath(path)}: no such file; check the path") from None
@@ -92,7 +106,7 @@ def opened(path: StrPath) -> Iterator[BinaryIO]:
         raise InputError(f"{os.fspath(path)}: is a folder; name a file in it") from None
     except OSError as error:
         raise InputError(
-            f"{os.fspath(path)}: cannot be read: {error.strerror}; check its permissions"
+            f"{os.fspath(path)}: cannot be read: {error.strerror}; check its permissions and links"
         ) from None
     except ValueError:  # with a NUL in it
         raise InputError(f"{os.fspath(path)!r}: is no name of a file") from None

@@ -90,7 +90,9 @@ def decoded_row(number: int, where: str, fields: Mapping[str, Any]) -> Row:
     if not broken:
         return Row(number, dict(fields), None, where)
     readable = {k: show_bytes(v) if k in broken else v for k, v in fields.items()}
-    return Row(number, readable, f"{where}: field '{broken[0]}' is not UTF-8 text", where)
+    return Row(
+        number, readable, f"{where}: field '{broken[0]}' is not UTF-8 text: save it as UTF-8", where
+    )
 
 
 def _has_escaped_bytes(value: Any) -> bool:
@@ -109,8 +111,16 @@ def show_bytes(text: str) -> str:
 
 
 def check_columns(source: str, columns: Iterable[str]) -> None:
-    """Raises InputError unless the names are unique."""
-    repeated = [name for name, times in Counter(columns).items() if times > 1]
+    """Raises InputError unless the names are unique, and those that we read without blanks around
+    them."""
+    names = list(columns)
+    repeated = [name for name, times in Counter(names).items() if times > 1]
+    blank = next((name for name in names if name != name.strip() in USED_COLUMNS), None)
+    if blank is not None:
+        raise InputError(
+            f"{source}: column '{blank}' would not be read: take away the blanks around its name,"
+            " and those in its cells"
+        )
     if repeated:
         raise InputError(
             f"{source}: column '{repeated[0]}' is there more than once; give each its own name"

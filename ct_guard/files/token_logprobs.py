@@ -26,7 +26,7 @@ def tokens_of(value: Any) -> Sequence[Any]:
         try:
             value = json.loads(value)
         except (ValueError, RecursionError) as error:
-            raise ValueError(f"is not JSON: {error}") from None
+            raise ValueError(f"is not JSON: {error}; write it with json.dumps") from None
     older = isinstance(value, dict) and "token_logprobs" in value
     if isinstance(value, dict):
         value = value.get("token_logprobs" if older else "content", value)

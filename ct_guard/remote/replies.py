@@ -10,10 +10,18 @@ __all__ = ["MOST_BYTES", "bounded", "one_line", "retry_after"]
 MOST_BYTES = 16 << 20
 """Of a reply, unpacked: what is longer is no answer, and is not read to its end."""
 _SHOWN = 200
+_PACKED = ("", "identity", "gzip", "x-gzip", "deflate")
+"""A byte of these stands for a thousand at most."""
 
 
 async def bounded(response: httpx.Response) -> bytes | None:
-    """The body; None where it is longer than `MOST_BYTES`."""
+    """The body; None where it is longer than `MOST_BYTES`. Raises httpx.DecodingError for packing
+    of which a few bytes can stand for gigabytes, which no request asks for."""
+    packed = response.headers.get("Content-Encoding", "").strip().lower()
+    if packed not in _PACKED:
+        raise httpx.DecodingError(
+            f"the reply is packed as {packed[:40]!r}, which was not asked for"
+        )
     declared = response.headers.get("Content-Length", "")
     if declared.isdecimal() and (len(declared) > 12 or int(declared) > MOST_BYTES):
         return None

@@ -38,7 +38,18 @@ def test_what_seemed_to_be_the_reply_was_said_on_the_way_where_tools_follow() ->
     assert exchange.work[:2] == ["Wait.", "I look it up."]
 
 
-@pytest.mark.parametrize("reason", ["length", "max_tokens", "MAX_TOKENS", "max_output_tokens"])
+@pytest.mark.parametrize(
+    "reason",
+    [
+        "length",
+        "max_tokens",
+        "MAX_TOKENS",
+        "max_output_tokens",
+        " length ",
+        "FinishReason.MAX_TOKENS",
+        "model_context_window_exceeded",
+    ],
+)
 def test_an_answer_is_cut_off_where_the_tokens_ran_out(reason: str) -> None:
     assert is_cut_off(reason)
 

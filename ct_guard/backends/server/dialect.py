@@ -11,7 +11,19 @@ from ct_guard.query import Query
 
 from .pool import Ask, Pool
 
-__all__ = ["About", "Chain", "Dialect", "Figure", "Reading", "Row", "Served", "number", "part"]
+__all__ = [
+    "About",
+    "Chain",
+    "Dialect",
+    "Figure",
+    "Reading",
+    "Row",
+    "Served",
+    "cached_in",
+    "number",
+    "objects",
+    "part",
+]
 
 Kind = TypeVar("Kind", bound=type)
 
@@ -126,6 +138,14 @@ def part(value: Any, *path: str | int, kind: type | tuple[type, ...] = object) -
     return found
 
 
+def objects(value: Any, *path: str) -> list[dict[str, Any]]:
+    """The list of objects at `path` in a reply. Raises ServerError where there is none."""
+    found = part(value, *path, kind=list)
+    if not all(isinstance(one, dict) for one in found):
+        raise ServerError(f"the reply's {_spelled(path)} holds something else than objects")
+    return list(found)
+
+
 def number(value: Any, what: str) -> float:
     """A finite number. Raises ServerError for another kind, NonFiniteScoreError for NaN."""
     if value is None or isinstance(value, bool) or not isinstance(value, (int, float)):
@@ -146,6 +166,13 @@ def picked(pairs: Iterable[tuple[int, Any]], tokens: Sequence[int]) -> tuple[flo
             + (f" and of {len(missing) - 1} more" if len(missing) > 1 else "")
         )
     return tuple(number(known[token], f"log-probability of the token {token}") for token in tokens)
+
+
+def cached_in(reply: Any, *path: str) -> int:
+    """How many tokens the server says that it took from a cache, at `path`; 0 where it does not."""
+    for step in path:
+        reply = reply.get(step) if isinstance(reply, dict) else None
+    return reply if isinstance(reply, int) else 0
 
 
 def _spelled(path: Sequence[str | int]) -> str:

@@ -19,7 +19,19 @@ from typing import Any
 from ct_guard.backends.base import Activation
 from ct_guard.errors import ServerError
 
-from .dialect import About, Chain, Figure, Reading, Row, Served, number, part, picked
+from .dialect import (
+    About,
+    Chain,
+    Figure,
+    Reading,
+    Row,
+    Served,
+    cached_in,
+    number,
+    objects,
+    part,
+    picked,
+)
 from .pool import Ask, Pool
 
 __all__ = ["LlamaServer", "open_llama_server"]
@@ -128,7 +140,7 @@ def open_llama_server(pool: Pool, model: str | None) -> LlamaServer | None:
     props = pool.one(Ask("/props", lambda reply: reply, accepts=(404, 405)))
     if not isinstance(props, dict) or "default_generation_settings" not in props:
         return None
-    listed = pool.one(Ask("/lora-adapters", lambda reply: reply, accepts=(404, 405))) or []
+    listed = pool.one(Ask("/lora-adapters", lambda reply: objects(reply or []), accepts=(404, 405)))
     adapters = tuple(
         Served(
             name=_stem(str(one.get("path") or number)),
@@ -172,5 +184,4 @@ def _only_step(reply: Any, size: int) -> Any:
 
 
 def _cached(reply: Any) -> int:
-    count = (reply.get("timings") or {}).get("cache_n")
-    return count if isinstance(count, int) else 0
+    return cached_in(reply, "timings", "cache_n")

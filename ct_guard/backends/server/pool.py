@@ -244,9 +244,13 @@ class Pool:
         if status != httpx.codes.OK:
             raise self._error(ask, f"HTTP {status}: {one_line(body)}{_HINTS.get(status, '')}")
         try:
-            return json.loads(body)
+            reply = json.loads(body)
         except (ValueError, RecursionError):
             raise _Failed(f"the reply is no JSON: {one_line(body)}") from None
+        # some servers say so of every page that they do not have
+        if isinstance(reply, dict) and reply.get("error") and not ask.accepts:
+            raise self._error(ask, f"the server says an error: {one_line(body)}")
+        return reply
 
     def _error(self, ask: Ask[Any], problem: str) -> ServerError:
         return ServerError(without_secrets(f"{self.url}{ask.path}: {problem}", self._key))

@@ -11,7 +11,7 @@ from typing import Any
 from ct_guard.backends.base import Activation
 from ct_guard.errors import MismatchError, ServerError
 
-from .dialect import About, Chain, Figure, Reading, Row, Served, number, part, picked
+from .dialect import About, Chain, Figure, Reading, Row, Served, number, objects, part, picked
 from .pool import Ask, Pool
 
 __all__ = ["SGLang", "open_sglang"]
@@ -80,7 +80,7 @@ def open_sglang(pool: Pool, model: str | None) -> SGLang | None:
         info = info or pool.one(Ask(path, lambda reply: reply, accepts=(404, 405)))
     if not isinstance(info, dict) or not isinstance(info.get("model_path"), str):
         return None
-    models = pool.one(Ask("/v1/models", lambda reply: part(reply, "data", kind=list)))
+    models = pool.one(Ask("/v1/models", lambda reply: objects(reply, "data")))
     bases = [one for one in models if not one.get("parent")]
     names = [part(one, "id", kind=str) for one in bases]
     if not names or (model is not None and model not in (*names, info["model_path"])):

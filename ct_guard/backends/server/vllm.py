@@ -15,7 +15,19 @@ import numpy as np
 from ct_guard.backends.base import Activation
 from ct_guard.errors import MismatchError, ServerError
 
-from .dialect import About, Chain, Figure, Reading, Row, Served, number, part, picked
+from .dialect import (
+    About,
+    Chain,
+    Figure,
+    Reading,
+    Row,
+    Served,
+    cached_in,
+    number,
+    objects,
+    part,
+    picked,
+)
 from .pool import Ask, Pool
 
 __all__ = ["VLLM", "open_vllm"]
@@ -162,7 +174,7 @@ def open_vllm(pool: Pool, model: str | None) -> VLLM | None:
     version = pool.one(Ask("/version", lambda reply: reply, accepts=(404, 405)))
     if not isinstance(version, dict) or not isinstance(version.get("version"), str):
         return None
-    models = pool.one(Ask("/v1/models", lambda reply: part(reply, "data", kind=list)))
+    models = pool.one(Ask("/v1/models", lambda reply: objects(reply, "data")))
     bases = [one for one in models if not one.get("parent")]
     names = [part(one, "id", kind=str) for one in bases]
     if not names or (model is not None and model not in names):
@@ -205,9 +217,7 @@ def _only_choice(reply: Any) -> Any:
 
 
 def _cached(reply: Any) -> int:
-    details = (reply.get("usage") or {}).get("prompt_tokens_details") or {}
-    count = details.get("cached_tokens")
-    return count if isinstance(count, int) else 0
+    return cached_in(reply, "usage", "prompt_tokens_details", "cached_tokens")
 
 
 def _logit(p: float) -> float:

@@ -10,7 +10,8 @@ from ct_guard.records import Confidence
 
 __all__ = ["bare", "earlier_confidence", "earlier_result", "is_kept"]
 
-_WORDS = {"true": True, "false": False, "True": True, "False": False}
+_WORDS = {"true": True, "false": False, "1": True, "0": False, "1.0": True, "0.0": False}
+"""Truth values as programs save them again: a column with gaps is one of numbers."""
 
 
 def is_kept(row: Row) -> bool:
@@ -51,8 +52,8 @@ def _typed(row: Row, name: str, kind: type) -> Any:
         return None
     if kind is str:
         return str(value)
-    if kind is bool and (isinstance(value, bool) or value in _WORDS):
-        return _WORDS.get(value, value)
+    if kind is bool and (word := str(value).strip().lower()) in _WORDS:
+        return _WORDS[word]
     if kind is float:
         try:
             number = float(value)

@@ -184,3 +184,14 @@ def test_a_ranking_that_is_upside_down_is_called_below_chance(
     said = " ".join(found.estimators[0].remarks)
     assert "below chance" in said
     assert "includes 0.5)." not in said
+
+
+def test_scores_of_two_states_of_an_estimator_are_told_apart(
+    write: Write, make_rows: MakeRows
+) -> None:
+    rows = make_rows(40)
+    for state in (1, 2):
+        mixed = [{**row, "scorer": f"state {at % state}"} for at, row in enumerate(rows)]
+        found = evaluate_files([read_scored(write("s.jsonl", mixed))], FEW).estimators[0]
+        told = any("scored by 2 states of the estimator" in said for said in found.remarks)
+        assert told == (state == 2)

@@ -65,6 +65,74 @@ WRITTEN = {
         {"role": "assistant", "function_call": {"name": "multiply", "arguments": '{"b":8,"a":3}'}},
         {"role": "function", "content": "24"},
     ],
+    "responses": [
+        {"type": "reasoning", "summary": []},
+        {
+            "type": "function_call",
+            "call_id": "c1",
+            "name": "multiply",
+            "arguments": '{"b":8,"a":3}',
+        },
+        {"type": "function_call_output", "call_id": "c1", "output": "24"},
+    ],
+    "gemini": [
+        {
+            "role": "model",
+            "parts": [{"functionCall": {"name": "multiply", "args": {"b": 8, "a": 3}}}],
+        },
+        {
+            "role": "user",
+            "parts": [{"functionResponse": {"name": "multiply", "response": 24}}],
+        },
+    ],
+    "gemini in Python": [
+        {
+            "role": "model",
+            "parts": [{"function_call": {"name": "multiply", "args": {"b": 8, "a": 3}}}],
+        },
+        {
+            "role": "tool",
+            "parts": [{"function_response": {"name": "multiply", "response": 24}}],
+        },
+    ],
+    "bedrock": [
+        {
+            "role": "assistant",
+            "content": [
+                {"toolUse": {"toolUseId": "c1", "name": "multiply", "input": {"b": 8, "a": 3}}}
+            ],
+        },
+        {
+            "role": "user",
+            "content": [{"toolResult": {"toolUseId": "c1", "content": [{"json": 24}]}}],
+        },
+    ],
+    "ollama": [
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"function": {"name": "multiply", "arguments": {"b": 8, "a": 3}}}],
+        },
+        {"role": "tool", "tool_name": "multiply", "content": "24"},
+    ],
+    "inspect": [
+        {
+            "role": "assistant",
+            "content": "",
+            "tool_calls": [{"id": "c1", "function": "multiply", "arguments": {"b": 8, "a": 3}}],
+        },
+        RESULT,
+    ],
+    "langchain with the provider's": [
+        {
+            "type": "ai",
+            "content": "",
+            "additional_kwargs": {"tool_calls": calling()["tool_calls"]},
+            "tool_calls": [],
+        },
+        {"type": "tool", "tool_call_id": "c1", "content": "24"},
+    ],
+    "result before its call": [RESULT, calling()],
 }
 
 
@@ -236,3 +304,63 @@ def test_a_part_that_is_no_message_is_refused_all_the_same() -> None:
         {"data": {"content": ""}},
     ):
         assert "role" in refused(messages=[message], answer="4").message
+
+
+def test_what_a_custom_tool_is_given_is_text() -> None:
+    call = {"id": "c1", "type": "custom", "custom": {"name": "run", "input": "ls"}}
+    qa = parsed(answer="24", messages=[ASKED, {"role": "assistant", "tool_calls": [call]}, RESULT])
+    assert qa.messages[-1].content == f"run(ls) -> 24\n\n{ASKED['content']}"
+
+
+@pytest.mark.parametrize("given", [0, False, [], "0", "false"])
+def test_arguments_that_are_no_object_are_kept(given: Any) -> None:
+    qa = parsed(answer="24", messages=[ASKED, calling(arguments=given)])
+    shown = given if isinstance(given, str) else json.dumps(given)
+    assert qa.messages[-1].content == f"multiply({shown})\n\n{ASKED['content']}"
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_parallel_calls_without_ids_get_their_own_results(named: bool) -> None:
+    calls = [{"function": {"name": name, "arguments": "{}"}} for name in ("first", "second")]
+    results = [
+        {"role": "tool", "content": text, **({"name": name} if named else {})}
+        for name, text in (("first", "1"), ("second", "2"))
+    ]
+    turns = [ASKED, {"role": "assistant", "tool_calls": calls}]
+    said = "first({}) -> 1\nsecond({}) -> 2"
+    for order in (results, results[::-1] if named else results):
+        qa = parsed(answer="24", messages=[*turns, *order])
+        assert qa.messages[-1].content == f"{said}\n\n{ASKED['content']}"
+
+
+@pytest.mark.parametrize(
+    "turn",
+    [
+        {"role": "USER", "content": "Hi"},
+        {"role": "user", "content": [{"text": "Hi"}]},
+        {"role": "user", "parts": [{"text": "H"}, {"text": "i"}]},
+        {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
+    ],
+)
+def test_turns_as_apis_write_them(turn: dict[str, Any]) -> None:
+    assert parsed(answer="a", messages=[turn]).messages == (Message(role="user", content="Hi"),)
+
+
+@pytest.mark.parametrize("question", [None, ASKED["content"]])
+def test_the_answer_at_the_end_of_its_conversation_is_not_read_before_itself(
+    question: str | None,
+) -> None:
+    turns = [ASKED, {"role": "assistant", "content": "24\n"}]
+    qa = parsed(question=question, answer="24", messages=turns)
+    assert qa.messages == (Message(role="user", content=ASKED["content"]),)
+
+
+def test_the_same_answer_to_another_question_was_said_before() -> None:
+    turns = [ASKED, {"role": "assistant", "content": "24"}]
+    qa = parsed(question="And 12 cats, halved?", answer="24", messages=turns)
+    assert [message.content for message in qa.messages] == [ASKED["content"], "24"]
+
+
+def test_a_list_as_python_writes_it_is_refused_with_the_way_out() -> None:
+    refusal = refused(answer="24", messages=str([ASKED]))
+    assert "write it with json.dumps" in refusal.message

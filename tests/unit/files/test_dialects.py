@@ -2,6 +2,8 @@
 
 import codecs
 import json
+import os
+import re
 from pathlib import Path
 
 import pytest
@@ -39,6 +41,23 @@ def written(folder: Path, name: str, content: bytes | str) -> Path:
         ("t.jsonl", json.dumps([ROW, ROW], indent=1), "one JSON document, not JSON Lines"),
         ("t.jsonl", json.dumps([ROW, ROW]), "one JSON document, not JSON Lines"),
         ("t.jsonl", json.dumps(ROW, indent=2), "one JSON document, not JSON Lines"),
+        ("t.csv", LINE, "is JSON, not CSV: give it a name that ends in .jsonl"),
+        ("t.csv", json.dumps([ROW, ROW]), "is JSON, not CSV"),
+        ("t.csv", b"PAR1" + bytes(40), "is a Parquet file: give it a name"),
+        ("t.jsonl", b"PAR1" + bytes(40), "is a Parquet file: give it a name"),
+        ("t.csv", b"PK\x03\x04" + bytes(40), "is a zip file, .* export it as CSV or JSON Lines"),
+        ("t.csv", b"\xd0\xcf\x11\xe0" + bytes(40), "is a spreadsheet: save it as CSV"),
+        ("t.jsonl", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "git lfs pull"),
+        ("t.csv", "\n<!DOCTYPE html>\n<html>\n", "page of HTML: download the file itself"),
+        ("t.csv", TABLE.replace(",", ", "), "column ' answer' would not be read: take away the"),
+        ("t.csv", "question,answer,context \nq,a,c\n", "column 'context ' would not be read"),
+        ("t.eval", b"PK\x03\x04", "unknown format '.eval'; .* inspect log convert --to json"),
+        ("t.xlsx", b"PK\x03\x04", "unknown format '.xlsx'; .*: save it as CSV with commas"),
+        (
+            "t.tsv",
+            TABLE.replace(",", "\t"),
+            "unknown format '.tsv'; .*: save it as CSV with commas",
+        ),
     ],
 )
 def test_another_kind_of_file_is_refused_before_its_first_row(
@@ -137,3 +156,32 @@ def test_a_line_for_a_terminal_is_the_same_json_and_shows_everything() -> None:
     assert json.loads(line) == value
     assert "é" in line
     assert line[:-1].isprintable()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("t.jsonl", LINE.rstrip() * 2 + "\n", "write one object a line, and nothing behind it"),
+        ("t.jsonl", LINE.rstrip() + ",\n" + LINE, "write one object a line, and nothing behind it"),
+        (
+            "t.jsonl",
+            LINE.replace("is", "\xfc").encode("latin-1"),
+            "UTF-8 text .*: save it as UTF-8",
+        ),
+        ("t.csv", TABLE.replace("is", "\xfc").encode("latin-1"), "UTF-8 text: save it as UTF-8"),
+        ("t.csv", "question,answer\r\nq,a\rr,b\r\n", "a line end CR stands in it"),
+    ],
+)
+def test_a_row_that_cannot_be_read_names_the_way_out(
+    name: str, content: bytes | str, said: str, tmp_path: Path
+) -> None:
+    first = next(iter(open_rows(written(tmp_path, name, content))))
+    assert first.error is not None
+    assert re.search(said, first.error)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+def test_a_named_pipe_is_refused_before_anything_is_taken_out_of_it(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "t.jsonl")
+    with pytest.raises(InputError, match=r"t.jsonl: is a pipe, .* give it on standard input"):
+        open_rows(tmp_path / "t.jsonl")

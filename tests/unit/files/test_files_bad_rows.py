@@ -98,7 +98,7 @@ def test_invalid_utf8_in_csv_names_the_field_and_keeps_the_other_cells(tmp_path:
 
     bad, good = open_rows(path)
 
-    assert bad.error == f"{path}, line 2: field 'answer' is not UTF-8 text"
+    assert bad.error == f"{path}, line 2: field 'answer' is not UTF-8 text: save it as UTF-8"
     assert bad.fields == {"question": "q", "answer": "caf\\xe9"}
     assert good.fields["answer"] == "café"
 

@@ -164,7 +164,7 @@ def test_invalid_utf8_names_the_row_and_the_field(tmp_path: Path, kind: str) -> 
     path = write(tmp_path / "in.parquet", table)
     good, bad, absent = open_rows(path)
     assert (good.error, absent.error) == (None, None)
-    assert bad.error == f"{path}, row 2: field 'answer' is not UTF-8 text"
+    assert bad.error == f"{path}, row 2: field 'answer' is not UTF-8 text: save it as UTF-8"
     assert bad.fields["answer"] == "caf\\xe9"
 
 

@@ -127,9 +127,15 @@ def test_a_lone_surrogate_becomes_a_control_character_that_cleaning_reports() ->
 @pytest.mark.parametrize(
     ("value", "correct"),
     [
-        *((v, True) for v in (True, 1, 1.0, "true", "TRUE", " True ", "1", "1.0", "1.00", "1e0")),
-        *((v, False) for v in (False, 0, 0.0, "false", "False", "0", "0.0", "-0", "0E-10")),
-        *((v, None) for v in (None, "", math.nan, "nan")),
+        *(
+            (v, True)
+            for v in (True, 1, 1.0, "true", "TRUE", " True ", "1", "1.0", "1.00", "1e0", "correct")
+        ),
+        *(
+            (v, False)
+            for v in (False, 0, 0.0, "false", "False", "0", "0.0", "-0", "0E-10", "Incorrect")
+        ),
+        *((v, None) for v in (None, "", math.nan, "nan", " ", "None", "null", "N/A", "NA", "<NA>")),
     ],
 )
 def test_correct_in_its_spellings(value: Any, correct: bool | None) -> None:
@@ -140,7 +146,9 @@ def test_correct_may_be_absent() -> None:
     assert correct_of(row()) is None
 
 
-@pytest.mark.parametrize("value", [2, 0.5, "yes", "1.1", "1,0", "inf", 10**400, [1], {}])
+@pytest.mark.parametrize(
+    "value", [2, -1, 0.5, "yes", "Y", "richtig", "1.1", "1,0", "inf", 10**400, [1], {}]
+)
 def test_any_other_correct_is_an_error(value: Any) -> None:
     refusal = correct_of(row(correct=value))
     assert isinstance(refusal, Rejected)

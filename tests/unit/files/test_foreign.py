@@ -11,7 +11,7 @@ import pytest
 from ct_guard.cli.options import FORMATS as OFFERED
 from ct_guard.errors import FieldError, InputError
 from ct_guard.files import Shape, check_beginning, correct_of, open_rows, question_answer
-from ct_guard.files.foreign import FORMATS
+from ct_guard.files.foreign import FORMATS, ForeignError
 from ct_guard.files.foreign_parts import said
 from ct_guard.records import QuestionAnswer
 
@@ -454,3 +454,64 @@ def test_the_command_line_offers_every_format() -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="no such file"):
         open_rows(tmp_path / "none.jsonl", shape=Shape(format="lm-eval"))
+
+
+BATCH = {
+    "custom_id": "r1",
+    "response": {"body": {"choices": [{"message": {"role": "assistant", "content": "7"}}]}},
+}
+
+
+def requested(folder: Path, *turns: dict[str, Any]) -> Any:
+    request = {"custom_id": "r1", "body": {"messages": list(turns)}}
+    requests = lines(folder, [request], "requests.jsonl")
+    path = lines(folder, [BATCH])
+    return question_answer(next(open_rows(path, shape=Shape("openai-batch", requests=requests))))
+
+
+def test_calls_of_tools_in_a_request_are_read(tmp_path: Path) -> None:
+    call = {"id": "c1", "function": {"name": "add", "arguments": '{"a": 3}'}}
+    asked = requested(
+        tmp_path,
+        {"role": "user", "content": "3+4?"},
+        {"role": "assistant", "content": None, "tool_calls": [call]},
+        {"role": "tool", "tool_call_id": "c1", "content": "7"},
+    )
+    assert asked.messages[-1].content == 'add({"a": 3}) -> 7\n\n3+4?'
+
+
+def test_an_image_in_a_request_is_not_passed_over(tmp_path: Path) -> None:
+    image = {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}}
+    asked = requested(
+        tmp_path, {"role": "user", "content": [{"type": "text", "text": "What?"}, image]}
+    )
+    assert asked.status == "unsupported"
+    assert "of type 'image_url'" in asked.message
+
+
+def test_a_turn_that_cannot_be_read_is_not_left_out(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a turn that cannot be read: .'role': 'narrator'"):
+        requested(
+            tmp_path, {"role": "user", "content": "3+4?"}, {"role": "narrator", "content": "So."}
+        )
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        ({"arguments": [["A whole text"]], "filtered_resps": [-30.5]}, "likelihood of a text"),
+        (
+            {"arguments": {"gen_args_0": {"arg_0": "Q", "arg_1": {}, "arg_2": {"visual": ["i"]}}}},
+            "only text is scored",
+        ),
+    ],
+)
+def test_lm_eval_rows_that_are_no_answer_in_text(changed: dict[str, Any], said: str) -> None:
+    with pytest.raises(ForeignError, match=said):
+        FORMATS["lm-eval"].made(GSM8K | changed)
+
+
+def test_lm_eval_grades_by_the_first_metric_alone() -> None:
+    row = {name: value for name, value in GSM8K.items() if name not in ("exact_match", "acc")}
+    made = FORMATS["lm-eval"].made({**row, "metrics": ["f1", "bleu"], "f1": 0.5, "bleu": 0.0})
+    assert "correct" not in made

@@ -15,6 +15,7 @@ import pytest
 
 from ct_guard.backends import Item, Want
 from ct_guard.backends.server import Ask, Patience, Pool, ServerBackend, open_server
+from ct_guard.backends.server.dialect import objects
 from ct_guard.backends.server.text import LocalText
 from ct_guard.errors import BackendError, CtGuardError, NonFiniteScoreError, ServerError
 from ct_guard.query import build_query
@@ -108,6 +109,14 @@ def body(made: Any) -> Fault:
     return fault
 
 
+def packed(as_what: str) -> Fault:
+    def fault(handler: Handler, asked: dict[str, Any]) -> bool:
+        handler.send(200, b"{}", Content_Encoding=as_what)
+        return True
+
+    return fault
+
+
 def changed(change: Any) -> Fault:
     """The right answer, but for a change."""
 
@@ -168,6 +177,10 @@ FAULTS: dict[str, tuple[Fault, type[CtGuardError], str]] = {
     "silence": (silent, ServerError, "1 s"),
     "truncated JSON": (body(b'{"choices": [{"logpr'), ServerError, "no JSON"),
     "another type": (body([1, 2]), ServerError, "reply"),
+    "an error as 200": (body({"error": {"message": "no memory"}}), ServerError, "no memory"),
+    "a page of HTML": (body(b"<html>busy</html>"), ServerError, "the reply is no JSON: <html>"),
+    "packed twice": (packed("gzip, gzip"), ServerError, "packed as 'gzip, gzip', which was not"),
+    "packed as zstd": (packed("zstd"), ServerError, "packed as 'zstd', which was not asked for"),
     "nothing": (body({}), ServerError, "the reply has no"),
     "a missing label": (changed(without_a_label), ServerError, "lacks|scores for"),
     "NaN": (changed(with_nan), NonFiniteScoreError, "NaN"),
@@ -351,3 +364,23 @@ def test_the_key_goes_into_the_header_and_nowhere_else(
     assert KEY not in caplog.text
     assert KEY not in repr(backend.about)
     backend.close()
+
+
+@pytest.mark.parametrize("odd", [7, "none", [], {"prompt_tokens_details": [1], "cache_n": "2"}])
+def test_what_a_server_says_of_its_caches_may_have_any_form(kind: Kind, odd: Any) -> None:
+    def oddly(reply: Any) -> Any:
+        return {**reply, "usage": odd, "timings": odd} if isinstance(reply, dict) else reply
+
+    with serving(kind, FAKE) as server:
+        backend = connect(server)
+        right = backend.score(ITEMS, QUERY, None, LABELS).label_logits
+        server.fault = changed(oddly)
+        made = backend.score(ITEMS, QUERY, None, LABELS)
+        np.testing.assert_array_equal(made.label_logits, right)
+        backend.close()
+
+
+@pytest.mark.parametrize("listed", [["a"], "abc", {"a": 1}, [{"id": "a"}, None], 7])
+def test_a_list_of_models_that_is_none_is_a_fault_of_the_server(listed: Any) -> None:
+    with pytest.raises(ServerError, match="the reply's data"):
+        objects({"data": listed}, "data")

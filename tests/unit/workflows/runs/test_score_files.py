@@ -202,6 +202,19 @@ def test_what_ran_out_of_tokens_is_marked_and_a_policy_can_act_on_it(
         assert [str(row["cut_off"]).lower() for row in rows] == ["false", "true", "false"]
 
 
+@pytest.mark.parametrize("written", ["True", "TRUE", "1", "1.0", 1, 1.0])
+def test_truth_values_that_another_program_saved_again_are_read(
+    moody: Moody, tmp_path: Path, written: object
+) -> None:
+    source, scored, again = (tmp_path / f"{name}.jsonl" for name in ("in", "one", "two"))
+    write(source, [{"question": "q", "answer": "sure", "finish_reason": "length"}])
+    score(source, scored, config(moody))
+    (row,) = [row.fields for row in open_rows(scored)]
+    write(scored, [{**row, "cut_off": written}])
+    score(scored, again, config(moody, only_failed=True))
+    assert [row.fields["cut_off"] for row in open_rows(again)] == [True]
+
+
 def test_another_scorers_rows_are_not_mixed_with_this_ones(moody: Moody, tmp_path: Path) -> None:
     source = tmp_path / "in.jsonl"
     write(source, [{"question": "q", "answer": "a", "confidence": 0.5, "scorer": "other"}])
