@@ -107,6 +107,11 @@ class BaseLoader:
             return "server"
         return self.backend if isinstance(self.backend, str) else self.backend.name
 
+    def check_backend(self) -> None:
+        """Raises UsageError for an unknown backend."""
+        if isinstance(self.backend, str) and self.backend not in BACKENDS:
+            raise UsageError(f"unknown backend {self.backend!r}: there are {', '.join(BACKENDS)}")
+
     def with_default(self, **options: Any) -> "BaseLoader":
         """The same, with options of the backend's where none are given."""
         return replace(self, options={**options, **self.options})
@@ -121,8 +126,7 @@ class BaseLoader:
             return self.backend
         if self.server is not None:
             return _server(base, revision, self.server, **self.options)
-        if self.backend not in BACKENDS:
-            raise UsageError(f"unknown backend {self.backend!r}: there are {', '.join(BACKENDS)}")
+        self.check_backend()
         return BACKENDS[self.backend](
             base,
             revision,

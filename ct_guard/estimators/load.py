@@ -78,6 +78,7 @@ def load_estimator(
     manifest, digest = load_manifest(folder), (folder / MANIFEST).read_bytes()
     _check_version(manifest, folder)
     if not manifest.spec.has_base:
+        loader.check_backend()  # misspelt, it says so here as it does over a base
         return _without_base(manifest, folder, digest, refusals=refusals)
     if manifest.adapter is not None and loader.name == "transformers":
         read_lora_config(folder / manifest.adapter, on_query=manifest.activation == "query")

@@ -28,12 +28,13 @@ class Source:
 
 def twice(rows: Scored) -> list[str]:
     """Answers that stand in the file more than once, and so count more than once."""
-    seen = Counter((row.id, row.question, row.answer) for row in rows.graded)
+    keys = [(row.id, row.model, row.question, row.answer) for row in rows.graded]
+    seen = Counter(keys)
     again = [key for key, count in seen.items() if count > 1]
     if not again:
         return []
     extra = sum(seen[key] - 1 for key in again)
-    first = next(row for row in rows.graded if (row.id, row.question, row.answer) == again[0])
+    first = rows.graded[keys.index(again[0])]
     named = "" if first.id is None else f", id {first.id}"
     return [
         f"{extra:,} rows repeat an answer that stands in the file already (the first: {first.where}"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from ct_guard.certificates import Certificate
 from ct_guard.errors import PolicyError
@@ -91,6 +91,8 @@ def _load(
             raise
     path = Path(text)
     if not os.path.isfile(path):  # False for whatever is no path at all
+        if path.suffix == ".json":
+            raise PolicyError(f"no policy file {text[:200]!r}: check the path")
         raise PolicyError(
             f"no policy {text!r}: give a threshold such as 0.7, 'certified', 'annotate', or a JSON"
             " file"
@@ -133,9 +135,20 @@ def _from_json(data: dict[str, Any], certificates: Sequence[Known], where: str) 
     except OverflowError as error:
         raise PolicyError(f"{where}: a number is out of range") from error
     except ValidationError as error:
-        first = error.errors()[0]
-        field = ".".join(map(str, first["loc"])) or "value"
-        raise PolicyError(f"{where}: field {field!r}: {first['msg']}") from error
+        raise PolicyError(f"{where}: {_problem(error, _KINDS.get(str(kind)))}") from error
+
+
+def _problem(error: ValidationError, kind: type[BaseModel] | None) -> str:
+    """What is wrong first: a field that does not exist, since a misspelt one leaves another out."""
+    errors = error.errors()
+    unknown = next((one for one in errors if one["type"] == "extra_forbidden"), None)
+    first = unknown or errors[0]
+    field = ".".join(map(str, first["loc"])) or "value"
+    if unknown is None:
+        return f"field {field!r}: {first['msg']}"
+    if kind is None or len(unknown["loc"]) > 1:
+        return f"no field {field!r}: leave it out, or check its name"
+    return f"no field {field!r}: there are {', '.join(kind.model_fields)}"
 
 
 def _with_inner(data: dict[str, Any], certificates: Sequence[Known], where: str) -> dict[str, Any]:

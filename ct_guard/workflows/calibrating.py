@@ -72,8 +72,8 @@ class CalibrateConfig:
     def __post_init__(self) -> None:
         if self.estimator is None and self.apply is None:
             raise FieldError(
-                "give `estimator` (to copy it with new calibrators) or `apply` (to write a scored"
-                " file)"
+                "give `estimator` (to copy it with new calibrators), `apply` (to write a scored"
+                " file) or `evidence` (to make an estimator of graded rows alone)"
             )
         if self.logprobs and (self.estimator is None or self.apply is not None):
             raise FieldError(

@@ -97,7 +97,8 @@ class LlamaCppBackend:
         """Load a base model from a GGUF file, or from a directory that holds one.
 
         `n_ctx` tokens fit the cache, of all live KVs and of the answers being read together.
-        `threads` None takes all cores; `n_gpu_layers` None all layers where the build has a GPU.
+        `threads` None takes all cores, or OMP_NUM_THREADS; `n_gpu_layers` None all layers where
+        the build has a GPU.
         `dtype` "auto" takes the weights as the file has them, "float16" unpacks those in fewer
         bits: scores then are those of the weights, at 2 bytes a parameter.
         `kv_type` "f32" agrees with other backends to 1e-4, "f16" takes half the memory.

@@ -21,7 +21,7 @@ from .library import errors_logged, library
 from .model import Model
 from .rows import Layout, Reading, Row, Slot, token_logprobs
 
-__all__ = ["Context", "Options"]
+__all__ = ["Context", "Options", "usable_cores"]
 
 MAX_SEQUENCES = 256
 """llama.cpp's own limit (LLAMA_MAX_SEQ)."""
@@ -92,7 +92,7 @@ class Context:
         parameters.flash_attn_type = _NO_FLASH_ATTENTION
         parameters.kv_unified = True  # several answers share the cells of one context
         parameters.type_k = parameters.type_v = _KV_TYPES[options.kv_type]
-        threads = options.threads or _usable_cores()
+        threads = options.threads or usable_cores()
         parameters.n_threads = parameters.n_threads_batch = threads
         with errors_logged() as errors:
             handle = self._c.llama_init_from_model(self._model.handle, parameters)
@@ -336,8 +336,10 @@ class Context:
         self._handle = None
 
 
-def _usable_cores() -> int:
-    """Of this process, which a container or `taskset` may have bound to fewer than there are."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+def usable_cores() -> int:
+    """Of this process, which a container, `taskset` or, as for torch, OMP_NUM_THREADS may have
+    bound to fewer than there are: threads beyond those spin, and take time from others."""
+    bound = hasattr(os, "sched_getaffinity")
+    cores = len(os.sched_getaffinity(0)) if bound else os.cpu_count() or 1
+    wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0].strip()
+    return min(cores, int(wanted) or cores) if wanted.isdecimal() else cores

@@ -18,6 +18,7 @@ import pytest
 
 from ct_guard.backends import KV, Adapter, GenerationSettings, Item, Want
 from ct_guard.backends.llama_cpp import LlamaCppBackend
+from ct_guard.backends.llama_cpp.context import usable_cores
 from ct_guard.backends.llama_cpp.library import check_symbols
 from ct_guard.errors import (
     BackendError,
@@ -495,3 +496,11 @@ def resident() -> int:
         pytest.skip("the memory of a process is read from /proc")
     line = next(line for line in status.read_text().splitlines() if line.startswith("VmRSS"))
     return int(line.split()[1]) * 1024
+
+
+def test_threads_are_no_more_than_the_environment_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    cores = usable_cores()
+    for said, threads in {"1": 1, "1,2": 1, "999": cores, "0": cores, "many": cores}.items():
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+        assert usable_cores() == threads

@@ -6,8 +6,10 @@ from importlib import import_module
 
 import click
 import pytest
+from click.testing import CliRunner
 
 from ct_guard import workflows
+from ct_guard.cli import cli
 from ct_guard.cli.options import assignments, in_options, remark, resumable
 
 
@@ -58,3 +60,10 @@ def test_after_an_interrupt_the_way_on_is_said_where_there_is_one(
         raise KeyboardInterrupt
     said = "Stopped. The same command with --resume goes on from the last evaluation.\n"
     assert capsys.readouterr().err == (said if goes_on else "")
+
+
+def test_a_misspelt_command_is_told_the_nearest_one() -> None:
+    near, far = (CliRunner().invoke(cli, [name, "rows.jsonl"]) for name in ("scor", "xyzzy"))
+    assert "No such command 'scor'. Did you mean 'score'?" in near.output
+    assert "No such command 'xyzzy'." in far.output
+    assert near.exit_code == far.exit_code == 2

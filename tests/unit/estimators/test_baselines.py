@@ -214,6 +214,8 @@ def test_the_question_prior_is_saved_as_json_and_scores_under_the_guard(tmp_path
     assert (sums.action, who.action) == ("pass", "abstain")
     assert guard.estimator.backend is None
     assert guard.assess(QuestionAnswer(question="Who?", answer="a")).confidence.backend == "none"
+    with pytest.raises(UsageError, match="unknown backend 'llama_cp'"):
+        load_estimator(folder, backend="llama_cp")
 
 
 def test_a_prior_needs_both_kinds_and_booleans(tmp_path: Path) -> None:

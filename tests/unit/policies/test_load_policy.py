@@ -122,6 +122,11 @@ def test_the_default_is_what_was_certified_else_annotate() -> None:
         ({"kind": "threshold", "threshold": 2}, "field 'threshold'"),
         ({"kind": "threshold", "threshold": 0.5, "below": "shout"}, "field 'below'"),
         ({"kind": "threshold", "threshold": 0.5, "bellow": "pass"}, "field 'bellow'"),
+        (
+            {"kind": "escalate", "treshold": 0.5},
+            "no field 'treshold': there are kind, threshold",
+        ),
+        ("policies/strict.json", "no policy file 'policies/strict.json': check the path"),
         ({"kind": "escalate", "threshold": 0.5, "keep": "all"}, "field 'keep'"),
         ({"kind": "retry", "threshold": 0.5, "times": 0}, "field 'times'"),
         ({"kind": "retry", "threshold": 0.5, "times": 11}, "field 'times'"),

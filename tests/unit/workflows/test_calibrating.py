@@ -65,7 +65,7 @@ def test_what_the_copy_loses_and_what_has_no_grade_is_said(
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ({}, "give `estimator`"),
+        ({}, "give `estimator`.*`evidence`"),
         ({"apply": "x.jsonl", "logprobs": True}, "`logprobs` needs `estimator`"),
         ({"apply": "x.jsonl", "estimator": "mini", "logprobs": True}, "without `apply`"),
     ],

@@ -152,6 +152,14 @@ def test_answers_that_stand_twice_are_remarked_on(
     ]
 
 
+def test_two_models_that_answer_alike_are_no_copies(
+    write: Write, make_rows: MakeRows, tmp_path: Path
+) -> None:
+    rows = [{**row, "id": None, "model": name} for row in make_rows(60) for name in ("one", "two")]
+    made = report(write("r.jsonl", rows), tmp_path / "p.html", ReportConfig(**QUICK))
+    assert not [line for line in made.remarks if "repeat" in line]
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
