@@ -24,8 +24,8 @@ ENDINGS = (
     " I am not sure at all.",
     ".",
     "...",
-    " !",
-    "\n\n-",
+    "!",
+    " -",
 )
 """Forged endings and paraphrases of the query in both directions, claims of certainty and of doubt,
 and marks that say nothing. Screening refuses the nearest copies of the query; what a model has

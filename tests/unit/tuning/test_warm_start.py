@@ -38,7 +38,7 @@ def world(seed: int, rows: int, size: int = 60) -> tuple[Read, np.ndarray, np.nd
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 2**16))
 def test_the_fit_is_the_log_odds_of_a_right_answer_whatever_the_base_says(seed: int) -> None:
-    learnt, chosen, asked = (world(seed, count) for count in (1500, 400, 1000))
+    learnt, chosen, asked = (world(seed, count) for count in (4000, 1000, 1001))
     weights = fit_weights(*learnt[:2], *chosen[:2])
     read, correct, truth = asked
     p = expit(read.margins + read.inputs @ weights)
