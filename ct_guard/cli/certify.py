@@ -139,7 +139,7 @@ def command(source: str | None, **options: Any) -> None:
     held += [_show_promise(found) for found in made.promises]
     for line in made.remarks:
         remark(line)
-    say(f"Written to {made.folder}")
+    say(f"Written to {made.folder}{'' if any(held) else ': that no threshold is certified'}")
     if not any(held):
         raise click.exceptions.Exit(NO_THRESHOLD)
 

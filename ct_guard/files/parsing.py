@@ -174,7 +174,8 @@ def _question_answer(fields: dict[str, Any], columns: Collection[str]) -> Questi
     messages = spoken_turns(turns, question) if turns else ()
     if question is None and not (messages and messages[-1].role == "user"):
         ending = ", and 'messages' does not end in a user turn" if messages else ""
-        raise _FieldError(f"field 'question' is missing{ending}")
+        state = "missing" if fields.get("question") is None else "empty"
+        raise _FieldError(f"field 'question' is {state}{ending}")
     return unchecked(
         QuestionAnswer,
         {

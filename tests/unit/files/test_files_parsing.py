@@ -60,7 +60,8 @@ def test_messages_may_be_json_text() -> None:
 def test_text_that_shows_nothing_means_absent(blank: str) -> None:
     qa = parsed(question="?", answer=blank, context=blank, model=blank, id=blank)
     assert qa == QuestionAnswer(question="?", answer="")
-    assert "field 'question' is missing" in rejected(question=blank, answer="4").message
+    assert "field 'question' is empty" in rejected(question=blank, answer="4").message
+    assert "field 'question' is missing" in rejected(answer="4").message
     told = told_by(row(question=blank, answer="4"))
     assert isinstance(told, Rejected)
 
