@@ -79,7 +79,8 @@ def apply(params: Params, logits: Floats) -> Floats:
 
 def _without_scores(correct: Bools, why: str) -> Params:
     warnings.warn(
-        f"{why}; every answer gets the base rate, and the labels may be swapped",
+        f"{why}: every answer gets the base rate. These scores tell nothing of these answers: take"
+        " more graded rows or another base; or the labels are swapped",
         UserWarning,
         stacklevel=4,
     )
