@@ -14,7 +14,7 @@ from ct_guard.records import Assessment, Decision
 
 from .assess import Case, Scores, decided, tool_gate
 from .climbing import Drawn, Further, check_varied, further, is_control_flow
-from .delivery import silent
+from .delivery import may_replace, silent
 from .envelopes import added, is_paused, messages_in, written_in
 from .fields import dropped_in, without_fields
 from .guarding import Guarded, Guarding, joined
@@ -212,7 +212,7 @@ class Row:
         of a graph the state that they make is judged; parts that make no output, as those of
         several streams at once, are the model's own.
 
-        Raises UsageError where the answer cannot be told from others that were streamed.
+        Raises UsageError where a policy gates it and it cannot be told from other answers.
         """
         self._ladder = Ladder[Chain, _Answer](self.guard, self._chains[:1], delivered=True)
         self._climb = iter(self._ladder)
@@ -280,13 +280,20 @@ class Row:
 
     def _read(self, output: Any) -> Case:
         """What is judged of an output. Raises UsageError where it holds no answer, or several of
-        which none is named."""
+        which none is named under a policy that gates them."""
         calls, selector = self._ear.calls, self._reading.answer
         last = calls[-1].answer if calls else None
         answer = answer_of(output, answer=selector, heard=last)
         self._call = call = answering(calls, answer)
         if selector is None:
-            check_sole(output, answer, given=self.value, call=call, calls=calls)
+            check_sole(
+                output,
+                answer,
+                gated=may_replace(self.guard),
+                given=self.value,
+                call=call,
+                calls=calls,
+            )
         heard = call.answer if call is not None and answer.text else None
         return self._case(output, as_heard(answer, heard))
 

@@ -18,7 +18,7 @@ from ct_guard.policies import OnError, Policy, Situation, refuse_draws
 
 from .assess import Case, Scores, ascore_each, decided, score_each
 from .chain import GuardedChain
-from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact
+from .delivery import ABSTAIN_MESSAGE, AbstainMessage, Delivery, Redact, may_replace
 from .guarding import Guarded, Guarding, Parts, Vectorised
 from .hearing import note_in
 from .outputs import Selector, answer_of, asked_of, context_in
@@ -198,9 +198,9 @@ class ConfidenceGuard(Vectorised[Guarded]):
             self._checked(pair, self.guarding.input_key, self.guarding.output_key)
             given, output = pair[self.guarding.input_key], pair[self.guarding.output_key]
             answer = answer_of(output)
-            check_sole(output, answer, given=given)
-            read = context_in(pair) or context_in(given)
             guard, asked = self.guarding.guard_for(config), asked_of(given)
+            check_sole(output, answer, gated=may_replace(guard), given=given)
+            read = context_in(pair) or context_in(given)
             refuse_draws(guard.policy, "a ConfidenceGuard over pairs")
             return Case(guard, asked, answer, context=read)
         except Exception as error:  # this pair's, and no other's

@@ -1,5 +1,6 @@
 """Whether the answer that is judged is the only one in a chain's output."""
 
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, is_dataclass
 from itertools import takewhile
@@ -24,13 +25,15 @@ def check_sole(
     output: Any,
     answer: BaseMessage,
     *,
+    gated: bool,
     given: Any = None,
     call: ModelCall | None = None,
     calls: Sequence[ModelCall] = (),
 ) -> None:
-    """`answer` is judged of an output, and was said in `call`. Raises UsageError where it also
-    holds what other `calls` were heard to say, or something else under another key by which chains
-    are known to answer. What was `given` to the chain may stand in it anywhere."""
+    """`answer` is judged of an output, and was said in `call`. Where it also holds what other
+    `calls` were heard to say, or something else under another key by which chains are known to
+    answer, that is a UsageError if it is `gated`, so that an answer may be withheld, and a warning
+    if not. What was `given` to the chain may stand in it anywhere."""
     if is_graph_output(output):
         output = output.value
     if not isinstance(output, Mapping | list | tuple):
@@ -41,8 +44,12 @@ def check_sole(
     if is_answer(output) or look.is_judged(output):
         return
     found = [*dict.fromkeys([*look.known(output), *look.within(output)])]
-    if found:
-        raise UsageError(_several(look.place(output), found))
+    if not found:
+        return
+    problem = _several(look.place(output), found)
+    if gated:
+        raise UsageError(problem)
+    warnings.warn(problem, UserWarning, stacklevel=2)
 
 
 @dataclass(frozen=True)

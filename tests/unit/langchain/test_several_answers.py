@@ -136,16 +136,29 @@ def asked_of(name: str) -> Any:
 
 
 @WAYS
-@POLICIES
 @pytest.mark.parametrize("name", SEVERAL)
 async def test_several_answers_are_refused_by_the_names_of_their_keys(
-    estimator: Estimator, name: str, policy: Any, way: str
+    estimator: Estimator, name: str, way: str
 ) -> None:
     chain, keys = SEVERAL[name]
-    guarded = ConfidenceGuard(estimator, policy).wrap(chain)
+    guarded = ConfidenceGuard(estimator, 0.3).wrap(chain)
     with pytest.raises(UsageError, match=r"several answers.*guard\.wrap\(chain, answer=") as raised:
         await answered(guarded, way, asked_of(name), {})
     assert all(repr(key) in str(raised.value) for key in keys)
+
+
+@WAYS
+@pytest.mark.parametrize("name", SEVERAL)
+async def test_where_nothing_is_withheld_a_warning_says_which_there_are(
+    estimator: Estimator, name: str, way: str
+) -> None:
+    chain, keys = SEVERAL[name]
+    guarded = ConfidenceGuard(estimator, "annotate").wrap(chain)
+    with pytest.warns(UserWarning, match="several answers") as told:
+        said = await answered(guarded, way, asked_of(name), {})
+    assert all(repr(key) in str(told[0].message) for key in keys)
+    last = said[-1] if isinstance(said, list) else said
+    assert last["confidence"]["p"] is not None
 
 
 @pytest.mark.parametrize("way", ["batch", "abatch"])
@@ -174,12 +187,13 @@ async def test_what_is_refused_is_heard_by_nobody(estimator: Estimator, way: str
     assert "London" not in hears.heard
 
 
-def test_a_stream_that_is_not_held_ends_in_the_refusal_and_no_confidence(
+def test_a_stream_that_is_not_held_though_gated_ends_in_the_refusal_and_no_confidence(
     estimator: Estimator,
 ) -> None:
     parts: list[Any] = []
+    guard = ConfidenceGuard(estimator, 0.3, hold_stream=False)
     with pytest.raises(UsageError, match="several answers"):
-        parts += ConfidenceGuard(estimator, "annotate").wrap(SEVERAL["messages"][0]).stream(ASKED)
+        parts += guard.wrap(SEVERAL["messages"][0]).stream(ASKED)
     assert not any("confidence" in part for part in parts)
 
 
