@@ -9,7 +9,7 @@ from langchain_core.globals import get_llm_cache
 from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.messages import AIMessage, AIMessageChunk
 from langchain_core.outputs import ChatGeneration, ChatResult, Generation
-from langchain_core.runnables import Runnable, RunnableConfig, ensure_config
+from langchain_core.runnables import RunnableConfig, ensure_config
 from langchain_core.runnables.utils import ConfigurableFieldSpec
 from pydantic import Field, PrivateAttr
 
@@ -83,7 +83,7 @@ class DecidingChatModel(BaseChatModel):
     ) -> Any:
         return super().astream_events(input, config, **_with_policy(config, kwargs))
 
-    def bind(self, **kwargs: Any) -> Runnable[LanguageModelInput, AIMessage]:
+    def bind(self, **kwargs: Any) -> Any:
         """Keywords for every call. Raises UsageError for one that names a setting of the guard."""
         refuse_settings(kwargs)
         return super().bind(**kwargs)

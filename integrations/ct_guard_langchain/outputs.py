@@ -17,6 +17,7 @@ from ct_guard.errors import UsageError
 from .direct import direct_answer
 from .envelopes import is_answer, is_graph_output, last_answer, message_of, opened, plain_text
 from .messages import as_json
+from .provided import ending
 from .sayings import Saying
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "Selector",
     "answer_key",
     "answer_of",
+    "as_ended",
     "as_heard",
     "asked_of",
     "context_in",
@@ -191,6 +193,13 @@ def as_heard(answer: BaseMessage, heard: BaseMessage | None) -> BaseMessage:
     """The model's own message, where it says the same: it tells more, as who answered."""
     same = heard is not None and heard.text.strip() == answer.text.strip()
     return heard if heard is not None and same and not answer.response_metadata else answer
+
+
+def as_ended(answer: BaseMessage, heard: BaseMessage | None) -> BaseMessage:
+    """The answer, made of a model's message, with why that ended."""
+    if heard is None or answer.response_metadata:
+        return answer
+    return answer.model_copy(update={"response_metadata": ending(heard.response_metadata)})
 
 
 def _selected(output: Any, selector: Selector) -> Any:

@@ -57,14 +57,8 @@ async def test_a_setting_of_the_guard_is_never_passed_on(
 
 
 async def test_other_keywords_reach_the_model(estimator: Estimator) -> None:
-    asked: list[dict[str, Any]] = []
-
-    class Keeping(RuleChatModel):
-        def _generate(self, *args: Any, **kwargs: Any) -> Any:
-            asked.append({name: kwargs[name] for name in kwargs if name != "run_manager"})
-            return super()._generate(*args)
-
-    model = GuardedChatModel(inner=Keeping(), estimator=estimator)
+    inner = RuleChatModel()
+    model = GuardedChatModel(inner=inner, estimator=estimator)
     model.invoke("?", models=["one", "other"])
     await model.bind(models=["one", "other"]).ainvoke("?")
-    assert [each["models"] for each in asked] == [["one", "other"]] * 2
+    assert [each["models"] for each in inner.asked] == [["one", "other"]] * 2
