@@ -5,7 +5,7 @@ from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from langchain_core.documents import Document
-from langchain_core.messages import BaseMessage, HumanMessage, ToolMessage
+from langchain_core.messages import BaseMessage, ToolMessage
 from pydantic import BaseModel
 
 from .delivery import withheld_error
@@ -14,6 +14,7 @@ from .envelopes import (
     all_messages,
     envelope,
     is_answer,
+    is_asked,
     is_graph_output,
     last_answer,
     message_of,
@@ -190,12 +191,14 @@ def _with_last(output: Sequence[Any], said: BaseMessage, replaced: bool) -> list
 def _unrepeated(before: Sequence[Any], withheld: Any, said: BaseMessage) -> list[Any]:
     """The messages before an answer that was replaced; those of the same turn that say the same, as
     an agent does that hands on another's answer, are replaced alike."""
-    text, made = _text_at(withheld), list(before)
+    text, made = plain_text(message_of(withheld)), list(before)
     for at in reversed(range(len(made))):
-        message = message_of(made[at])
-        if isinstance(message, HumanMessage):
+        if is_asked(made[at]):
             break
-        if text and is_answer(made[at]) and plain_text(message) == text:
+        if not text or not is_answer(made[at]):
+            continue
+        message = message_of(made[at])
+        if plain_text(message) == text:
             made[at] = _like(made[at], said.model_copy(update={"id": message.id}), True)
     return made
 

@@ -183,3 +183,11 @@ def test_an_answer_that_one_agent_hands_on_from_another_is_withheld_in_both(
         ("worker", LEFT), ("supervisor", LEFT),
     ]  # fmt: skip
     assert get_confidence(messages[-1]) is not None
+
+
+@pytest.mark.parametrize("asked", [("user", "And?"), {"role": "user", "content": "And?"}, "And?"])
+def test_turns_before_the_question_stay_in_whatever_form(asked: Any) -> None:
+    said = {"role": "assistant", "content": SECRET}
+    made = with_answer([said, asked, Document("more"), said, said], NEW, replaced=True)
+    left = {"role": "assistant", "content": LEFT}
+    assert made == [said, asked, Document("more"), left, left]
