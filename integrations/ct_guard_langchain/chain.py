@@ -40,12 +40,12 @@ class GuardedChain(Vectorised[Guarded]):
         guard.wrap(rag, answer="answer", context="context")
 
     An output that holds what other models in the chain said as well, or different texts under those
-    keys, raises UsageError with their names, a stream that is not held at its end; a warning where
-    no answer can be withheld. What echoes the input, a question, passages or a history is none of
-    them. With `answer` given, that one is
-    judged, and the others are delivered beside it as they are. Where it is withheld, so is whatever
-    else there is of the message that it came of. An agent that ends with what a tool returned, as
-    with `return_direct`, is judged by that.
+    keys, raises UsageError with their names, a stream that is not held at its end; where no answer
+    can be withheld it is a warning. What echoes the input, a question, also one that was rewritten,
+    passages or a history is none of them. With `answer` given, that one is judged, and the others
+    are delivered beside it as they are. Where it is withheld, so is whatever else there is of the
+    message that it came of, and whatever repeats it. An agent that ends with what a tool returned,
+    as with `return_direct`, is judged by that.
 
     The policy acts: `retry` asks the chain again, `escalate` the next of `models`, the best
     answer counts, and one that is abstained from is replaced; `human` is left to the caller. With

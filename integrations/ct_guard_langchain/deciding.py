@@ -17,7 +17,7 @@ from ct_guard.errors import UsageError
 from ct_guard.guard import Guard
 
 from .delivery import Delivery, may_replace
-from .per_call import POLICY, POLICY_SPEC, Guards, policy_in
+from .per_call import POLICY, POLICY_SPEC, Guards, policy_in, refuse_settings
 from .record import attach, record_in
 
 __all__ = ["DecidingChatModel", "LastingCache"]
@@ -83,6 +83,11 @@ class DecidingChatModel(BaseChatModel):
     ) -> Any:
         return super().astream_events(input, config, **_with_policy(config, kwargs))
 
+    def bind(self, **kwargs: Any) -> Any:
+        """Keywords for every call. Raises UsageError for one that names a setting of the guard."""
+        refuse_settings(kwargs)
+        return super().bind(**kwargs)
+
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
         """Raises UsageError for an update of what is `fixed`."""
         self._refuse_changes(update or ())
@@ -141,6 +146,7 @@ class DecidingChatModel(BaseChatModel):
 
 
 def _with_policy(config: RunnableConfig | None, kwargs: dict[str, Any]) -> dict[str, Any]:
+    refuse_settings(kwargs)
     given = policy_in(ensure_config(config))
     return kwargs if given is None else {**kwargs, POLICY: given}
 

@@ -9,6 +9,7 @@ from langchain_core.messages import (
     AIMessage,
     BaseMessage,
     ChatMessage,
+    HumanMessage,
     convert_to_messages,
 )
 
@@ -17,6 +18,7 @@ __all__ = [
     "all_messages",
     "envelope",
     "is_answer",
+    "is_asked",
     "is_graph_output",
     "is_paused",
     "last_answer",
@@ -112,6 +114,16 @@ def is_answer(source: Any) -> bool:
         case {"role": "assistant" | "ai", "content": _} | {"type": "ai", "content": _}:
             return True
         case ("assistant" | "ai", str() | [{"type": _}, *_]):
+            return True
+    return False
+
+
+def is_asked(source: Any) -> bool:
+    """Whether it is a turn of whoever asks, in whatever form."""
+    match opened(source):
+        case str() | HumanMessage():
+            return True
+        case {"role": "user" | "human"} | {"type": "human"} | ("user" | "human", _):
             return True
     return False
 

@@ -18,7 +18,7 @@ from ct_guard.records import Assessment
 from .assess import Case
 from .delivery import Delivery, may_replace
 from .outputs import Selector
-from .per_call import Guards, policy_in
+from .per_call import Guards, policy_in, refuse_settings
 from .record import ConfidenceRecord, attach
 from .replacing import with_answer
 
@@ -124,6 +124,11 @@ class Vectorised(Shared, Runnable[Any, Output], ABC):
     ) -> AsyncIterator[Output]:
         """`flow` without blocking the event loop."""
 
+    def bind(self, **kwargs: Any) -> Runnable[Any, Output]:
+        """Keywords for every call. Raises UsageError for one that names a setting of the guard."""
+        refuse_settings(kwargs)
+        return super().bind(**kwargs)
+
     def invoke(self, input: Any, config: RunnableConfig | None = None, **kwargs: Any) -> Output:
         return self.batch([input], config, **kwargs)[0]
 
@@ -140,6 +145,7 @@ class Vectorised(Shared, Runnable[Any, Output], ABC):
         return_exceptions: bool = False,
         **kwargs: Any | None,
     ) -> list[Output]:
+        refuse_settings(kwargs)
         work: Any = self.answer_all  # LangChain's types leave out that keywords are passed on
         return self._batch_with_config(
             work, inputs, config, return_exceptions=return_exceptions, **kwargs
@@ -153,6 +159,7 @@ class Vectorised(Shared, Runnable[Any, Output], ABC):
         return_exceptions: bool = False,
         **kwargs: Any | None,
     ) -> list[Output]:
+        refuse_settings(kwargs)
         work: Any = self.aanswer_all
         return await self._abatch_with_config(
             work, inputs, config, return_exceptions=return_exceptions, **kwargs
@@ -175,12 +182,14 @@ class Vectorised(Shared, Runnable[Any, Output], ABC):
     def transform(
         self, input: Iterator[Any], config: RunnableConfig | None = None, **kwargs: Any | None
     ) -> Iterator[Output]:
+        refuse_settings(kwargs)
         work: Any = self.flow
         yield from self._transform_stream_with_config(input, work, config, **kwargs)
 
     async def atransform(
         self, input: AsyncIterator[Any], config: RunnableConfig | None = None, **kwargs: Any | None
     ) -> AsyncIterator[Output]:
+        refuse_settings(kwargs)
         work: Any = self.aflow
         async for part in self._atransform_stream_with_config(input, work, config, **kwargs):
             yield part

@@ -11,6 +11,7 @@ from langchain_core.runnables import Runnable
 from langchain_core.runnables.base import RunnableBindingBase
 from langchain_core.runnables.config import merge_configs
 from langchain_core.runnables.history import RunnableWithMessageHistory
+from langchain_core.tools import BaseTool
 from pydantic import BaseModel
 
 from ct_guard.errors import UsageError
@@ -50,6 +51,8 @@ class Muted:
             own = handlers_in(part.callbacks)
             update = {"callbacks": None, "metadata": self._marked(own, part.metadata)}
             return part.model_copy(update=update) if own else part
+        if isinstance(part, BaseTool):
+            self._check_tool(part)
         if isinstance(part, Runnable) and isinstance(part, BaseModel):
             changed = self._changed(vars(part))
             return part.model_copy(update=changed) if changed else part
@@ -61,12 +64,22 @@ class Muted:
         for each in enclosed(part):
             if id(each) not in self._looked_into:
                 self._looked_into[id(each)] = each
+                if isinstance(each, BaseTool) and not each.return_direct:
+                    continue  # an agent reads what it returns, and answers itself
                 if self._within(each) is not each:
                     raise UsageError(
                         f"callbacks that a {type(each).__name__} inside of {part.get_name()} has"
-                        " would hear what is withheld: give them to the call of the guarded chain,"
-                        " or guard an agent by ConfidenceMiddleware"
+                        " would hear what is withheld: give them to the call of what is guarded, or"
+                        " guard an agent by ConfidenceMiddleware"
                     )
+
+    def _check_tool(self, tool: BaseTool) -> None:
+        if handlers_in(tool.callbacks):
+            raise UsageError(
+                f"callbacks that the tool {tool.name!r} has would hear what is withheld: give them"
+                " to the call of the guarded chain"
+            )
+        self._check_enclosed(tool)
 
     def _changed(self, parts: Mapping[str, Any]) -> dict[str, Any]:
         made = {name: self._within(each) for name, each in parts.items()}

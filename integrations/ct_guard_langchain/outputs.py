@@ -17,7 +17,8 @@ from ct_guard.errors import UsageError
 from .direct import direct_answer
 from .envelopes import is_answer, is_graph_output, last_answer, message_of, opened, plain_text
 from .messages import as_json
-from .sayings import parsed
+from .provided import ending
+from .sayings import Saying
 
 __all__ = [
     "ANSWERS",
@@ -25,10 +26,12 @@ __all__ = [
     "Selector",
     "answer_key",
     "answer_of",
+    "as_ended",
     "as_heard",
     "asked_of",
     "context_in",
     "context_of",
+    "is_question",
     "passages",
 ]
 
@@ -46,6 +49,15 @@ ECHOED = (
     "intermediate_steps",
 )  # fmt: skip
 """Keys under which chains repeat what they were asked, what they read, and what was done."""
+
+
+_ASKED = ("question", "questions", "query", "queries")
+"""How a key ends under which a chain keeps what it asks: rewritten, or in parts."""
+
+
+def is_question(key: Any) -> bool:
+    """Whether a key of a chain's output holds what is asked, in whichever words."""
+    return isinstance(key, str) and key.lower().endswith(_ASKED)
 
 
 def asked_of(value: Any) -> list[BaseMessage]:
@@ -104,7 +116,7 @@ def answer_of(
             key = answer_key(output, heard)
             if key is not None:
                 return answer_of(output[key], heard=heard)
-            if any(name in output for name in ECHOED):
+            if not _is_said(output, heard) and any(name in output for name in ECHOED):
                 raise UsageError(
                     f"the answer is under none of the keys {', '.join(map(repr, output))}: name"
                     " it, as in guard.wrap(chain, answer='reply')"
@@ -121,18 +133,24 @@ def answer_of(
 def answer_key(output: Mapping[Any, Any], heard: BaseMessage | None = None) -> Any | None:
     """The key of a dict that holds its answer: what a model was heard to say, or a known key of a
     dict that repeats what was asked or read; None for structured output."""
-    if heard is not None:
-        if parsed(heard) == output:
-            return None
-        said = heard.text.strip()
-        keys = sorted(output, key=lambda key: key in ECHOED)
+    if _is_said(output, heard):
+        return None
+    keys = sorted(output, key=lambda key: key in ECHOED)
+    if heard is not None and (said := heard.text.strip()):
         same = (key for key in keys if plain_text(output[key]) == said)
-        if said and (key := next(same, None)) is not None:
+        if (key := next(same, None)) is not None:
             return key
     known = [key for key in ANSWERS if isinstance(output.get(key), str | BaseMessage)]
-    if known and (len(output) == 1 or any(name in output for name in ECHOED)):
-        return known[0]
-    return None
+    if not any(name in output for name in ECHOED):
+        return known[0] if known and len(output) == 1 else None
+    read = [key for key in keys if _is_said(output[key], heard)]
+    others = [key for key in ANSWERS if output.get(key) is not None]
+    return next(iter([*read, *known, *others]), None)
+
+
+def _is_said(value: Any, heard: BaseMessage | None) -> bool:
+    """Whether it is structured output, as a model said it."""
+    return heard is not None and Saying(heard).is_object(value)
 
 
 def context_in(value: Any) -> str | None:
@@ -175,6 +193,13 @@ def as_heard(answer: BaseMessage, heard: BaseMessage | None) -> BaseMessage:
     """The model's own message, where it says the same: it tells more, as who answered."""
     same = heard is not None and heard.text.strip() == answer.text.strip()
     return heard if heard is not None and same and not answer.response_metadata else answer
+
+
+def as_ended(answer: BaseMessage, heard: BaseMessage | None) -> BaseMessage:
+    """The answer, made of a model's message, with why that ended."""
+    if heard is None or answer.response_metadata:
+        return answer
+    return answer.model_copy(update={"response_metadata": ending(heard.response_metadata)})
 
 
 def _selected(output: Any, selector: Selector) -> Any:

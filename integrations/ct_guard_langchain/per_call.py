@@ -19,6 +19,7 @@ __all__ = [
     "needs_estimator",
     "no_option",
     "policy_in",
+    "refuse_settings",
     "refuse_unknown",
 ]
 
@@ -66,6 +67,23 @@ def _refuse_misspelt(settings: Mapping[str, Any]) -> None:
             raise UsageError(
                 f"a call sets {name!r}, which is nothing here: another policy is set by {POLICY!r}"
             )
+
+
+_SETTINGS = ("policy", "estimator", "threshold")
+"""Keywords that no provider knows, and that mean the guard."""
+
+
+def refuse_settings(keywords: Mapping[str, Any]) -> None:
+    """Raises UsageError where a call's keywords, which go to the model or chain inside, name a
+    setting of the guard."""
+    for name in _SETTINGS:
+        if name in keywords:
+            instead = (
+                "another estimator is given where the guard is made"
+                if name == "estimator"
+                else f'give config={{"configurable": {{"{POLICY}": 0.9}}}}, or any other policy'
+            )
+            raise UsageError(f"{name!r} is no keyword of a call: {instead}")
 
 
 class Guards(Shared):

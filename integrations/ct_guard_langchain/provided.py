@@ -5,7 +5,7 @@ from typing import Any
 
 from ct_guard.conversation import is_cut_off
 
-__all__ = ["harmless", "ran_out"]
+__all__ = ["ending", "harmless", "ran_out"]
 
 _HARMLESS = frozenset(
     {
@@ -37,6 +37,12 @@ def harmless(metadata: Mapping[str, Any]) -> dict[str, Any]:
 
 _REASONS = ("finish_reason", "stop_reason", "done_reason", "stopReason")
 """Names under which providers say why an answer ended."""
+
+
+def ending(metadata: Mapping[str, Any]) -> dict[str, Any]:
+    """Why an answer ended, which holds as well for what is made of it."""
+    names = (*_REASONS, "incomplete_details")
+    return {name: metadata[name] for name in names if name in metadata}
 
 
 def ran_out(metadata: Mapping[str, Any]) -> bool:

@@ -1,10 +1,12 @@
 """The output of a chain with another answer in place of the one that was judged."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
+from langchain_core.documents import Document
 from langchain_core.messages import BaseMessage, ToolMessage
+from pydantic import BaseModel
 
 from .delivery import withheld_error
 from .direct import direct_answer, with_result
@@ -12,17 +14,21 @@ from .envelopes import (
     all_messages,
     envelope,
     is_answer,
+    is_asked,
     is_graph_output,
     last_answer,
     message_of,
     plain_text,
 )
 from .fields import dropped_in, object_without, without_fields
-from .outputs import ECHOED, Selector, answer_key
+from .outputs import ECHOED, Selector, answer_key, is_question
 from .record import attach, record_in
-from .sayings import Saying
+from .sayings import Saying, repeated_in
 
 __all__ = ["with_answer"]
+
+_DONE = ("chat_history", "intermediate_steps")
+"""Keys of what is echoed under which the answer may stand too, and nothing that is made of it."""
 
 
 def with_answer(
@@ -76,7 +82,7 @@ def _with_answer_in(
     key = answer if answer is not None else answer_key(output, heard)
     made = dict(output)
     if isinstance(key, str) and key in made:
-        made[key] = with_answer(made[key], said, replaced=replaced)
+        made[key] = with_answer(made[key], said, replaced=replaced, heard=heard)
     elif key is not None or "messages" not in made:
         return None if replaced else object_without(output, _dropped(said))
     messages, at = output.get("messages"), "messages" if key is None else key
@@ -89,9 +95,14 @@ def _with_answer_in(
             None if replaced else object_without(structured, _dropped(said))
         )
     if replaced or _dropped(said):
-        rest = [name for name in output if name not in (at, "messages", *ECHOED)]
         withheld = _Withheld(_text_at(output[at]), said, heard if replaced else None)
-        made |= {name: withheld.without(made[name], name) for name in rest}
+        for name in output:
+            if name in (at, "messages"):
+                continue
+            if name in _DONE or (is_question(name) and name not in ECHOED):
+                made[name] = withheld.replaced_in(made[name])
+            elif name not in ECHOED:
+                made[name] = withheld.without(made[name], name)
     return made
 
 
@@ -105,16 +116,50 @@ class _Withheld:
 
     def without(self, value: Any, name: Any = None) -> Any:
         """The value without it: the answer itself is replaced alike, the others are None."""
-        if self._text and plain_text(value) == self._text:
+        if self._is_it(value):
             return with_answer(value, self._said, replaced=True)
         if self._heard is not None and self._heard.has(name, value):
             return None
-        match value:
-            case dict():
-                return {key: self.without(each, key) for key, each in value.items()}
-            case list():
-                return [self.without(each) for each in value]
-        return value
+        if isinstance(value, Document):
+            return None if self._is_it(value.page_content) else value
+        if isinstance(value, set | frozenset):
+            told = [each for each in value if self.without(each) is not each]
+            return value - set(told) if told else value
+        if (parts := _attributes(value)) is not None:
+            told = [name for name, each in parts.items() if self.without(each, name) is not each]
+            return None if told else value
+        made = _with_parts(value, self.without)
+        return None if made is value and self._text and repeated_in(value, self._text) else made
+
+    def replaced_in(self, value: Any) -> Any:
+        """The value with the answer itself replaced, and nothing else."""
+        if self._is_it(value):
+            return with_answer(value, self._said, replaced=True)
+        return _with_parts(value, lambda each, _: self.replaced_in(each))
+
+    def _is_it(self, value: Any) -> bool:
+        return bool(self._text) and plain_text(value) == self._text
+
+
+def _attributes(value: Any) -> dict[str, Any] | None:
+    """Of an object of a caller's own."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: getattr(value, field.name) for field in fields(value)}
+    if isinstance(value, BaseModel) and not isinstance(value, BaseMessage):
+        return dict(value)
+    return None
+
+
+def _with_parts(value: Any, change: Callable[[Any, Any], Any]) -> Any:
+    """A dict, list or tuple with its parts changed, by value and name; itself, where none is."""
+    if isinstance(value, dict):
+        made: Any = {key: change(each, key) for key, each in value.items()}
+        return made if any(made[key] is not value[key] for key in value) else value
+    if type(value) in (list, tuple):
+        made = [change(each, None) for each in value]
+        same = all(one is other for one, other in zip(made, value, strict=True))
+        return value if same else type(value)(made)
+    return value
 
 
 def _text_at(value: Any) -> str | None:
@@ -136,10 +181,26 @@ def _with_last(output: Sequence[Any], said: BaseMessage, replaced: bool) -> list
     before, rest = (output, []) if at is None else (output[:at], output[at + 1 :])
     if replaced:
         rest = [each for each in rest if not isinstance(message_of(each), ToolMessage)]
+        before = _unrepeated(before, output[at], said) if at is not None else before
     if at is None:
         before = [each for each in output if not (replaced and isinstance(each, ToolMessage))]
         return [*before, said]
     return [*before, _like(output[at], said, replaced), *rest]
+
+
+def _unrepeated(before: Sequence[Any], withheld: Any, said: BaseMessage) -> list[Any]:
+    """The messages before an answer that was replaced; those of the same turn that say the same, as
+    an agent does that hands on another's answer, are replaced alike."""
+    text, made = plain_text(message_of(withheld)), list(before)
+    for at in reversed(range(len(made))):
+        if is_asked(made[at]):
+            break
+        if not text or not is_answer(made[at]):
+            continue
+        message = message_of(made[at])
+        if plain_text(message) == text:
+            made[at] = _like(made[at], said.model_copy(update={"id": message.id}), True)
+    return made
 
 
 def _with_last_result(output: Sequence[Any], said: BaseMessage) -> list[Any]:

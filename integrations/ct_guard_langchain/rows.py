@@ -22,6 +22,7 @@ from .hearing import LastCall, ModelCall, alone, note_in
 from .outputs import (
     Selector,
     answer_of,
+    as_ended,
     as_heard,
     asked_of,
     context_in,
@@ -295,7 +296,7 @@ class Row:
                 calls=calls,
             )
         heard = call.answer if call is not None and answer.text else None
-        return self._case(output, as_heard(answer, heard))
+        return self._case(output, as_ended(as_heard(answer, heard), heard))
 
     def _case(self, output: Any, answer: BaseMessage) -> Case:
         heard, reading = self._call, self._reading

@@ -14,7 +14,7 @@ from .envelopes import is_answer, message_of, plain_text
 from .hearing import ModelCall
 from .messages import as_json
 
-__all__ = ["Saying", "answering", "leaves_of", "parsed"]
+__all__ = ["Saying", "answering", "leaves_of", "parsed", "repeated_in"]
 
 _PHRASE = 3
 """Words from which on a text is a quotation, and no word that any text may have."""
@@ -42,14 +42,17 @@ class Saying:
             return bool(text) and text in (self.text, self._spoken, *self._leaves)
         return canonical(value) in self._json
 
+    def is_object(self, value: Any) -> bool:
+        """Whether it is an object that was said, and no part of one."""
+        return canonical(value) in {canonical(each) for each in self._objects} - {None}
+
     def stands_in(self, value: Any) -> bool:
         """Whether a part of an output is made of what was said: the same but for capitals and
         punctuation, a quotation of it, or in the main its quotation."""
         text = _text(value)
         if text is None:
-            listed = isinstance(value, list | tuple) and all(isinstance(e, str) for e in value)
             same = canonical(value) in self._json
-            return same or (listed and _is_mainly(" ".join(value), self.text))
+            return same or (_is_listed(value) and _is_mainly(" ".join(value), self.text))
         objects = [each for each in self._leaves if len(_words(each)) >= _PHRASE]
         whole = [self.text, self._spoken, *objects]
         return self._quoted_by(text) or any(_is_mainly(text, each) for each in whole)
@@ -75,6 +78,16 @@ def parsed(message: BaseMessage) -> Any:
         return parse_json_markdown(message.text)
     except (ValueError, RecursionError):
         return None
+
+
+def repeated_in(value: Any, text: str) -> bool:
+    """Whether a text, or words in a list, repeat another one among others."""
+    if _is_listed(value) and len(value) > 1:
+        return _is_mainly(" ".join(value), text)
+    whole, part = _text(value), _words(text)
+    if whole is None or not part:
+        return False
+    return _is_mainly(whole, text) or (len(part) >= _PHRASE and _is_in(part, _words(whole)))
 
 
 def answering(calls: Sequence[ModelCall], answer: BaseMessage) -> ModelCall | None:
@@ -103,6 +116,10 @@ def canonical(value: Any) -> str | None:
         return as_json(value)
     except UsageError:
         return None
+
+
+def _is_listed(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(each, str) for each in value)
 
 
 def _whole(answer: BaseMessage) -> Any:

@@ -13,7 +13,7 @@ from ct_guard.errors import UsageError
 
 from .envelopes import is_answer, is_graph_output, last_answer, message_of, plain_text
 from .hearing import ModelCall
-from .outputs import ANSWERS, ECHOED
+from .outputs import ANSWERS, ECHOED, is_question
 from .sayings import Saying, canonical, leaves_of
 
 __all__ = ["check_sole"]
@@ -107,7 +107,8 @@ def _parts(value: Any, name: Any = None) -> list[tuple[Any, Any]]:
     if is_dataclass(value) and not isinstance(value, type):
         value = vars(value)
     if isinstance(value, BaseModel | Mapping):
-        return [(key, each) for key, each in dict(value).items() if key not in ECHOED]
+        parts = dict(value).items()
+        return [(key, each) for key, each in parts if key not in ECHOED and not is_question(key)]
     if isinstance(value, set | frozenset):
         value = list(value)
     if not isinstance(value, list | tuple):

@@ -231,7 +231,7 @@ class ConfidenceMiddleware(Shared, AgentMiddleware[Any, Any, Any]):
     def _call(self, request: Request) -> AgentCall:
         guard = self._guard_for(request.runtime)
         self._gate(guard).check(request.tools, all_known=False)
-        check_direct(guard, request.tools)
+        check_direct(guard, request.tools, hold=self._holds(guard))
         return AgentCall(
             self.name,
             guard,

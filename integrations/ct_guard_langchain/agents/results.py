@@ -21,6 +21,7 @@ from ..delivery import Delivery, may_ask_person
 from ..direct import judged_as, with_result
 from ..fields import dropped_in
 from ..hearing import ModelCall, atell, note_in, tell
+from ..muted import Muted
 from ..record import ConfidenceRecord, record_in
 from ..telling import tell_judged
 from .state import last_ai, turns_in
@@ -31,16 +32,20 @@ __all__ = ["DirectResult", "check_direct", "ends_run", "record_of_result"]
 ToolResult = ToolMessage | Command[Any]
 
 
-def check_direct(guard: Guard, tools: Iterable[Any]) -> None:
+def check_direct(guard: Guard, tools: Iterable[Any], *, hold: bool) -> None:
     """Raises PolicyError for tools with `return_direct` under a policy that asks a person about
-    answers: they would wait in the midst of the tool's call, which runs anew when resumed."""
-    names = [tool.name for tool in tools if getattr(tool, "return_direct", False)]
+    answers: they would wait in the midst of the tool's call, which runs anew when resumed. Held,
+    raises UsageError for one whose function reaches a model with callbacks of its own."""
+    direct = [tool for tool in tools if getattr(tool, "return_direct", False)]
+    names = [tool.name for tool in direct]
     if names and may_ask_person(guard.policy, about_calls=False):
         raise PolicyError(
             f"the policy {guard.policy.name!r} asks a person about answers, and cannot about the"
             f" result of {', '.join(map(repr, names))}, which is one with return_direct=True: let"
             " the model answer by it (return_direct=False), or choose a policy that abstains"
         )
+    for tool in direct if hold else ():
+        Muted(tool.model_copy(update={"callbacks": None}))
 
 
 def ends_run(request: ToolCallRequest) -> bool:
@@ -70,7 +75,7 @@ class DirectResult:
     def __init__(
         self, name: str, guard: Guard, request: ToolCallRequest, *, hold: bool, delivery: Delivery
     ) -> None:
-        check_direct(guard, [request.tool])
+        check_direct(guard, [request.tool], hold=hold)
         self._name, self._guard, self._given, self._delivery = name, guard, request, delivery
         self._ear = Ear()
         self._hold = hold

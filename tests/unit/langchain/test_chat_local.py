@@ -132,7 +132,7 @@ def test_settings_out_of_range_are_refused_per_call_too(estimator: Estimator) ->
     [
         ({"temprature": 0}, "has no option 'temprature': did you mean 'temperature'?"),
         ({"max_token": 3}, "did you mean 'max_tokens'?"),
-        ({"threshold": 0.9}, "give ct_guard_policy=0.7, or any other policy"),
+        ({"min_p": 0.9}, "give ct_guard_policy=0.7, or any other policy"),
         ({"tools": []}, "has no option 'tools': it has ct_guard_policy, max_tokens, seed"),
     ],
     ids=lambda given: str(given)[:20],

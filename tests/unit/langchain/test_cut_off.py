@@ -1,10 +1,13 @@
 """Answers for which the tokens did not suffice: the record says so, and a policy can act on it."""
 
+from operator import itemgetter
 from typing import Any
 
 import pytest
 from langchain_core.language_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage, AIMessageChunk, HumanMessage
+from langchain_core.output_parsers import JsonOutputParser, StrOutputParser
+from langchain_core.runnables import RunnableLambda, RunnablePassthrough
 
 from ct_guard.policies import Require, Threshold
 from ct_guard_langchain import ConfidenceGuard, GuardedChatModel, get_confidence
@@ -45,8 +48,8 @@ def test_the_parts_of_a_stream_say_it_at_its_end() -> None:
     assert question_answer([HumanMessage("?")], AIMessageChunk(content="It") + end).cut_off
 
 
-def cut() -> GenericFakeChatModel:
-    said = AIMessage("sure, it", response_metadata={"finish_reason": "length"})
+def cut(text: str = "sure, it") -> GenericFakeChatModel:
+    said = AIMessage(text, response_metadata={"finish_reason": "length"})
     return GenericFakeChatModel(messages=iter([said] * 9))
 
 
@@ -64,3 +67,25 @@ def test_without_such_a_policy_the_record_alone_says_so(make_estimator: MakeEsti
     guard = ConfidenceGuard(estimator=make_estimator(), policy=0.5)
     record = guard.wrap(cut()).invoke("?")["confidence"]
     assert (record["action"], record["cut_off"]) == ("pass", True)
+
+
+MADE: dict[str, Any] = {
+    "a part of it": cut() | StrOutputParser() | (lambda said: said.split(",")[0]),
+    "JSON that breaks off": cut('{"answer": "sure') | JsonOutputParser(),
+    "a field of it": cut('{"answer": "sure') | JsonOutputParser() | itemgetter("answer"),
+    "under a key": RunnableLambda(lambda v: {"question": v})
+    | RunnablePassthrough.assign(
+        answer=RunnableLambda(itemgetter("question")) | cut() | (lambda m: m.text[:4])
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MADE)
+async def test_what_is_made_of_such_an_answer_has_run_out_as_well(
+    make_estimator: MakeEstimator, name: str
+) -> None:
+    guarded = ConfidenceGuard(estimator=make_estimator(), policy=WHOLE).wrap(MADE[name])
+    for made in (guarded.invoke("?"), await guarded.ainvoke("?"), *guarded.stream("?")):
+        record = made["confidence"]
+        assert (record["action"], record["cut_off"]) == ("abstain", True)
+        assert "sure" not in repr(made["output"])

@@ -10,12 +10,14 @@ from langchain_core.callbacks import BaseCallbackHandler
 from langchain_core.language_models import BaseChatModel, GenericFakeChatModel
 from langchain_core.messages import AIMessage, BaseMessage
 from langchain_core.runnables import Runnable, RunnableLambda
+from langchain_core.tools import StructuredTool
 from langgraph.graph import START, MessagesState, StateGraph
 
 from ct_guard.errors import UsageError
 from ct_guard.estimators import Estimator
-from ct_guard_langchain import ConfidenceGuard
+from ct_guard_langchain import ConfidenceGuard, ConfidenceMiddleware
 from ct_guard_langchain.enclosed import enclosed
+from tests.rule_model import RuleChatModel
 
 
 class Ear(BaseCallbackHandler):
@@ -124,3 +126,45 @@ def test_things_that_hold_each_other_and_long_lists_of_data_are_passed_over() ->
     loop: dict[str, Any] = {"data": list(range(2000))}
     loop["itself"] = loop
     assert list(enclosed(RunnableLambda(lambda value: loop["data"][value]))) == []
+
+
+def test_callbacks_of_a_tool_that_answers_are_refused(estimator: Estimator) -> None:
+    look = StructuredTool.from_function(lambda word: "unsure", name="look", description="Look.")
+    guard, ear = ConfidenceGuard(estimator=estimator, policy=0.7), Ear()
+    with pytest.raises(UsageError, match="the tool 'look' has would hear"):
+        guard.wrap(look.model_copy(update={"callbacks": [ear]})).invoke({"word": "?"})
+    model = unsure(ear)
+    asks = StructuredTool.from_function(
+        lambda word: model.invoke(word).text, name="asks", description="Ask."
+    )
+    with pytest.raises(UsageError, match="inside of asks"):
+        guard.wrap(asks, question=lambda v: v["word"]).invoke({"word": "?"})
+    assert ear.heard == []
+
+
+def test_callbacks_of_a_tool_that_an_agent_reads_are_left(estimator: Estimator) -> None:
+    look = StructuredTool.from_function(lambda word: "fine", name="look", description="Look.")
+    tools = [look.model_copy(update={"callbacks": [Ear()]})]
+    reading = create_agent(RuleChatModel(reply="unsure"), tools)
+    guarded = ConfidenceGuard(estimator=estimator, policy=0.7).wrap(reading)
+    assert guarded.invoke(ASKED)["confidence"]["action"] == "abstain"
+
+
+async def test_callbacks_inside_a_tool_that_ends_an_agents_run_are_refused(
+    estimator: Estimator,
+) -> None:
+    ear = Ear()
+    model = unsure(ear)
+    asks = StructuredTool.from_function(
+        lambda word: model.invoke(word).text, name="asks", description="Ask.", return_direct=True
+    )
+    for policy, heard in ((0.7, []), ("annotate", ["unsure"])):
+        middleware = ConfidenceMiddleware(estimator, policy)
+        agent: Any = create_agent(RuleChatModel(reply="sure"), [asks], middleware=[middleware])
+        if policy == "annotate":
+            await agent.ainvoke(ASKED)
+            asks.invoke({"word": "?"})
+        else:
+            with pytest.raises(UsageError, match="inside of asks has would hear"):
+                await agent.ainvoke(ASKED)
+        assert ear.heard == heard
