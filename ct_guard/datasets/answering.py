@@ -61,7 +61,7 @@ class GivenAnswers:
     def answers(self, questions: Sequence[Question]) -> list[list[Reply]]:
         missing = [Reply(None, "the row has no answer: add a column 'answer', or name a `model`")]
         return [
-            [Reply(text, cut=question.cut_off) for text in question.given] or missing
+            [Reply(text, cut_off=question.cut_off) for text in question.given] or missing
             for question in questions
         ]
 
@@ -177,4 +177,4 @@ class AskedAnswers:
         if not self._samplings[0].first_line:
             return replace(reply, text=text)
         line, ended, _ = text.partition("\n")
-        return replace(reply, text=line.rstrip(), cut=reply.cut and not ended)
+        return replace(reply, text=line.rstrip(), cut_off=reply.cut_off and not ended)

@@ -38,7 +38,7 @@ class Reply:
     error: str | None = None
     stop: bool = False
     """Every other request would fail for the same reason: it is no use to go on."""
-    cut: bool = False
+    cut_off: bool = False
     """The tokens did not suffice: the text is a beginning."""
 
 
@@ -49,7 +49,7 @@ def reply_of(
     not why. `finish` is the reason that it gives for the end."""
     text = text or refusal
     if text and text.strip():
-        return Reply(text, cut=is_cut_off(finish))
+        return Reply(text, cut_off=is_cut_off(finish))
     if is_cut_off(finish):
         return Reply(
             None,

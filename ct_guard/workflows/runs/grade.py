@@ -332,7 +332,7 @@ def _grade(
                 grade = Grade(False, "the answer is empty")
             else:
                 grade = next(grades)
-            if reply.cut and grade.correct is False:
+            if reply.cut_off and grade.correct is False:
                 grade = Grade(None, f"cut for want of tokens: raise `max_tokens`; {grade.reason}")
             if grade.stop:
                 return done, grade.reason

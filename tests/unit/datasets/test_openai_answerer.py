@@ -163,7 +163,7 @@ def test_a_refusal_is_the_answer(server: ChatServer) -> None:
 
 def test_a_reply_that_was_cut_says_so(server: ChatServer) -> None:
     server.behave = says_at_the_end("length", content="To add seven and")
-    assert client(server).answer(asking("hi")) == [Reply("To add seven and", cut=True)]
+    assert client(server).answer(asking("hi")) == [Reply("To add seven and", cut_off=True)]
 
 
 def test_the_limit_of_tokens_goes_by_the_name_that_the_server_wants(server: ChatServer) -> None:

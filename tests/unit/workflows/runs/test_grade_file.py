@@ -271,7 +271,7 @@ def test_one_failed_request_is_one_failed_row(tmp_path: Path) -> None:
 def test_an_answer_that_was_cut_is_right_or_unclear_and_never_wrong(tmp_path: Path) -> None:
     output = tmp_path / "out.jsonl"
     texts = {1: "First I add", 2: "2"}
-    solver = Solver(lambda n: Reply(texts[n], cut=True) if n in texts else None)
+    solver = Solver(lambda n: Reply(texts[n], cut_off=True) if n in texts else None)
     run(sums(tmp_path / "in.jsonl", 3), output, asking(solver))
     cut, right, whole = read(output)
     assert (cut["answer"], cut["correct"]) == ("First I add", None)
