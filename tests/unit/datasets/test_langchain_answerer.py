@@ -102,7 +102,10 @@ def test_an_outage_stops_what_came_after_the_last_reply_only(echo: LangChainAnsw
     ("message", "expected"),
     [
         (AIMessage("12", response_metadata={"finish_reason": "stop"}), Reply("12")),
-        (AIMessage("To", response_metadata={"stop_reason": "max_tokens"}), Reply("To", cut_off=True)),
+        (
+            AIMessage("To", response_metadata={"stop_reason": "max_tokens"}),
+            Reply("To", cut_off=True),
+        ),
         (AIMessage("", additional_kwargs={"refusal": "I will not."}), Reply("I will not.")),
     ],
 )  # fmt: skip
